@@ -1,0 +1,76 @@
+import type { EnvelopeContext, Position } from '../event-envelope.ts'
+
+/** An event in stored form: JSON only. `version` is the one it was written with; nothing is upcast here. */
+export interface StoredEvent extends EnvelopeContext {
+  readonly type: string
+  readonly data: unknown
+}
+
+/** What must be stored all together or not at all. It serves commands, view batches of subscriptions and, later, commits over several aggregates. */
+export interface Commit {
+  /**
+   * Unique to this commit. Sending it again is answered `repeated` and writes nothing, as long as it has appends or a checkpoint.
+   * (A commit of views alone needs no such memory: sent again it meets its own versions and is a `conflict` on `view`.)
+   */
+  readonly id: string
+  /** Usually one. Several, of different aggregates, where `capabilities.appendsPerCommit` allows it; none for a view batch. */
+  readonly appends: readonly Append[]
+  /** Each (name, generation, id) at most once. */
+  readonly views?: readonly ViewWrite[]
+  /** Remembered with the first append's aggregate; needs one. */
+  readonly key?: { readonly idempotencyKey: string; readonly commandHash: string }
+  readonly checkpoint?: CheckpointWrite
+}
+
+/** New events of one aggregate. */
+export interface Append {
+  readonly aggregateType: string
+  readonly aggregateId: string
+  /** Sequence of the aggregate's last stored event, 0 when it must not exist yet. */
+  readonly expectedSequence: number
+  /** At least one; their sequences are `expectedSequence + 1, + 2 …`, their `commitId` is the commit's id. */
+  readonly events: readonly Omit<StoredEvent, 'position'>[]
+  /** The state at the end of this append. Replaces the aggregate's snapshot, whatever that was. */
+  readonly snapshot?: { readonly stateVersion: string; readonly state: unknown }
+}
+
+/** One view row as it will be. */
+export interface ViewWrite {
+  readonly name: string
+  /** The generation it was computed for; must be live or building. */
+  readonly generation: number
+  readonly id: string
+  /** The row's `version` it was computed from, 0 when there was none; a deleted row keeps its version. The row will have the next one. */
+  readonly expectedVersion: number
+  /** JSON; `null` deletes the view and leaves its version and `sequence` behind as a watermark. */
+  readonly view: unknown
+  /** Sequence of the last event folded into it, kept for views that follow one aggregate. Replaces the row's. */
+  readonly sequence?: number
+  /** Values to find it by, encoded by `encodeIndexValue`; replace the row's. Each index at most once. */
+  readonly indexes?: readonly { readonly index: string; readonly value: string }[]
+}
+
+/** How far a subscription has come. Moves only while `fence` is the fence of the lease of the same name. */
+export interface CheckpointWrite {
+  readonly name: string
+  readonly fence: number
+  readonly position: string
+}
+
+/**
+ * What became of one commit.
+ * - `stored`: now. `repeated`: it was stored before under the same id. `positions` has one per event, in order (none without a global order).
+ * - `conflict`: certainly not stored, nothing of it. When several things are in the way the first of this list is named:
+ *   `fence`, `key` (the idempotency key is taken), `sequence`, `generation`, `view`.
+ * - `failed`: the store could not do it. `certain`: surely not stored, and never will be; otherwise it may have been or may yet be. `cause`: a
+ *   `StoreError` where the store knows what happened.
+ */
+export type CommitOutcome =
+  | { readonly kind: 'stored' | 'repeated'; readonly positions: readonly Position[] }
+  | {
+      readonly kind: 'conflict'
+      readonly on: 'sequence' | 'view' | 'key' | 'fence' | 'generation'
+      /** On `sequence`: what the first aggregate in conflict has. */
+      readonly actualSequence?: number
+    }
+  | { readonly kind: 'failed'; readonly certain: boolean; readonly cause: unknown }

@@ -1,0 +1,22 @@
+/** What a view can be found by. */
+export type IndexValue = string | number | boolean | null
+
+/**
+ * A view's index value as a text whose byte order is the order of the values: `null`, `false`, `true`, numbers, texts.
+ * Numbers are the 16 hexadecimal digits of their IEEE 754 form, sign-flipped so that they sort (the usual total-order encoding of floats).
+ */
+export function encodeIndexValue(value: IndexValue): string {
+  if (value === null) return '0'
+  if (value === false) return '1'
+  if (value === true) return '2'
+  if (typeof value === 'number') return `3${encodeNumber(value)}`
+  return `4${value}`
+}
+
+function encodeNumber(value: number): string {
+  const view = new DataView(new ArrayBuffer(8))
+  view.setFloat64(0, value === 0 ? 0 : value)
+  const bits = view.getBigUint64(0)
+  const sortable = bits >> 63n ? ~bits & 0xffff_ffff_ffff_ffffn : bits | 0x8000_0000_0000_0000n
+  return sortable.toString(16).padStart(16, '0')
+}

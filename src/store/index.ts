@@ -1,0 +1,26 @@
+export { DeserializationError, StoreError, type StoreErrorCode } from '../errors.ts'
+export type { EnvelopeContext, Metadata, Position } from '../event-envelope.ts'
+export type { Append, CheckpointWrite, Commit, CommitOutcome, StoredEvent, ViewWrite } from './commit.ts'
+export { eventId } from './event-id.ts'
+export { encodeIndexValue, type IndexValue } from './index-value.ts'
+export { compareBytes, comparePositions } from './order.ts'
+export type {
+  AggregatePage,
+  AggregateRequest,
+  Capabilities,
+  Checkpoint,
+  FeedPage,
+  FeedRequest,
+  IdsPage,
+  IdsRequest,
+  KeyRequest,
+  LeaseAnswer,
+  Store,
+  StoredKey,
+  StoredSnapshot,
+  StoredView,
+  ViewFind,
+  ViewGeneration,
+  ViewKey,
+  ViewPage,
+} from './store.ts'

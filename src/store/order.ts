@@ -1,0 +1,24 @@
+import type { Position } from '../event-envelope.ts'
+
+/** Negative when `a` comes before `b` in commit order, 0 for the same place. */
+export function comparePositions(a: Position, b: Position): number {
+  if (a.length !== b.length) return a.length - b.length
+  return a < b ? -1 : a > b ? 1 : 0
+}
+
+/**
+ * Orders two texts by their UTF-8 bytes, which is the order of their code points. JavaScript's own `<` orders by UTF-16 units and
+ * puts U+1F600 before U+FF5E.
+ */
+export function compareBytes(a: string, b: string): number {
+  const end = Math.min(a.length, b.length)
+  for (let i = 0; i < end; i++) {
+    const x = a.charCodeAt(i)
+    const y = b.charCodeAt(i)
+    if (x !== y) return lift(x) - lift(y)
+  }
+  return a.length - b.length
+}
+
+/** Surrogates (which stand for U+10000 and up) go behind all other units. */
+const lift = (unit: number): number => (unit >= 0xd800 && unit <= 0xdfff ? unit + 0x10000 : unit)

@@ -1,0 +1,234 @@
+import type { Position } from '../event-envelope.ts'
+import type { Commit, CommitOutcome, StoredEvent } from './commit.ts'
+
+/**
+ * The port that a database implements, for store authors; programs pass one to `createApp` and need no more of it.
+ *
+ * It deals in stored (JSON) form only. All that is policy (types, upcasting, validation, when to take a snapshot, caching, retry,
+ * batching) is done once, in the core. `cqrs-es/conformance` tests an implementation; where this prose could be read in two ways, a
+ * case there decides.
+ *
+ * Rules for all methods: texts are compared and ordered by their UTF-8 bytes, never by a locale. Data handed out is fresh: a caller may
+ * change it without harm. A failure is a `StoreError` with a code and the driver's error as `cause`; a row whose JSON is corrupt is a
+ * `DeserializationError` that names it. Reads are of the primary, never of a replica.
+ */
+export interface Store {
+  readonly capabilities: Capabilities
+
+  /**
+   * Makes the tables, or brings older ones up to date; safe to call at any time, by many processes at once. Only ever adds.
+   * @throws StoreError `SCHEMA_TOO_NEW` when a newer version of the package has been here
+   */
+  createSchema(): Promise<void>
+
+  /** What `createSchema` would run on an empty database, for people who run migrations by themselves: SQL, or JSON where there is none. */
+  printSchema(): string
+
+  /**
+   * Stores a batch; answers one outcome per commit, in the same order. Each commit is atomic by itself, and the conflict or failure of
+   * one never harms another.
+   *
+   * Commits are applied in list order wherever they touch the same aggregate, view row, idempotency key or checkpoint: a later one's `expectedSequence` and
+   * `expectedVersion` count the earlier ones, and when an earlier one is not stored a later one that builds on it is a conflict.
+   *
+   * Never rejects for what befell a commit: that is its outcome. An empty list is `[]`.
+   */
+  append(commits: readonly Commit[]): Promise<readonly CommitOutcome[]>
+
+  /** Events of one aggregate in sequence order, and its snapshot when asked for: both as of one moment. An unknown aggregate is an empty page. */
+  readAggregate(request: AggregateRequest): Promise<AggregatePage>
+
+  /** Ids of the aggregates of a type that have events, in byte order. */
+  readIds(request: IdsRequest): Promise<IdsPage>
+
+  /** What is remembered under an idempotency key of one aggregate, `undefined` when nothing is. */
+  readKey(request: KeyRequest): Promise<StoredKey | undefined>
+
+  /** View rows, one answer per key, in the same order. A deleted view is a row with `view: null`. */
+  readViews(keys: readonly ViewKey[]): Promise<readonly (StoredView | undefined)[]>
+
+  /** Views that meet all conditions, deleted ones left out. In byte order of their ids, or by `orderBy`, then id. */
+  findViews(request: ViewFind): Promise<ViewPage>
+
+  /**
+   * The generations of a view that were ever added and not removed, lowest first. Where none is `live`, generation 1 is: it need
+   * not be added to be written and read.
+   */
+  viewGenerations(name: string): Promise<readonly ViewGeneration[]>
+
+  /** Adds a generation: 1 as `live`, any other as `building`. `false`, and nothing changed, when that number is there. */
+  addViewGeneration(generation: {
+    readonly name: string
+    readonly generation: number
+    readonly viewVersion: string
+  }): Promise<boolean>
+
+  /** Makes `to`, which must be building, live, and retires `from`, which must be live; from then on a commit that names `from` is a conflict on `generation`. `false`, and nothing changed, otherwise. */
+  switchViewGeneration(change: { readonly name: string; readonly from: number; readonly to: number }): Promise<boolean>
+
+  /** Deletes a generation that is not live, with its rows. `false` when it is live; `true` also when there is none. */
+  removeViewGeneration(generation: { readonly name: string; readonly generation: number }): Promise<boolean>
+
+  /**
+   * The log of all aggregates after a position, in commit order. What a page has passed never changes afterwards: nothing will appear
+   * at or below its `position` that it did not show. Only with `capabilities.globalOrder`.
+   * @throws StoreError `STORE_BEHIND` when `after` is past the end of the log: the database is an older copy of the one the position is from
+   */
+  readFeed(request: FeedRequest): Promise<FeedPage>
+
+  /** The position up to which `readFeed` can read now, `undefined` for an empty log. Only with `capabilities.globalOrder`. */
+  lastPosition(): Promise<Position | undefined>
+
+  /** The checkpoint a commit wrote last under this name. */
+  readCheckpoint(name: string): Promise<Checkpoint | undefined>
+
+  /**
+   * Takes the lease for `ttlMs` by the database's clock when it is free, has run out, or is the same holder's. Each time it is taken its fence grows,
+   * and the fences before it are stale for ever.
+   */
+  acquireLease(request: { readonly name: string; readonly holder: string; readonly ttlMs: number }): Promise<LeaseAnswer>
+
+  /** Holds it for `ttlMs` more from now. `false` when `fence` is stale or the lease was released; one that has run out and was not taken by another can be renewed. */
+  renewLease(request: { readonly name: string; readonly fence: number; readonly ttlMs: number }): Promise<boolean>
+
+  /** Frees it for the next; nothing happens when `fence` is stale. The fence stays valid for nobody. */
+  releaseLease(request: { readonly name: string; readonly fence: number }): Promise<void>
+
+  /** Calls `wake` after commits were stored, by whichever process, where `capabilities.push`. A hint only: it may come late, twice or never. Returns how to stop. */
+  watch?(wake: () => void): () => void
+}
+
+/** What differs from store to store; `Infinity` where there is no limit. */
+export interface Capabilities {
+  /** Events have positions, and there is a feed. */
+  readonly globalOrder: boolean
+  /** `watch` is there and hears of every process's commits. */
+  readonly push: boolean
+  readonly appendsPerCommit: number
+  /** Events, snapshots, view rows, index values, key and checkpoint of one commit together. */
+  readonly itemsPerCommit: number
+  readonly bytesPerCommit: number
+  readonly bytesPerEvent: number
+}
+
+export interface AggregateRequest {
+  readonly aggregateType: string
+  readonly aggregateId: string
+  /** Only events past this sequence; 0 for all. */
+  readonly after: number
+  /** Only events, and a snapshot, up to and with this sequence. */
+  readonly upTo?: number
+  /** Also the snapshot, when it has this `stateVersion` and is past `after`; the events then start behind it. One whose JSON is corrupt counts as none. */
+  readonly snapshot?: { readonly stateVersion: string }
+  /** At most this many events, at least 1; a store may give fewer (and says `more`). */
+  readonly limit?: number
+}
+
+export interface AggregatePage {
+  readonly snapshot?: StoredSnapshot
+  readonly events: readonly StoredEvent[]
+  /** There is more after the last event; ask again with its sequence as `after`. Never with an empty page. */
+  readonly more: boolean
+}
+
+export interface StoredSnapshot {
+  readonly sequence: number
+  readonly stateVersion: string
+  /** How many times a snapshot of this aggregate was saved: 1, 2, 3 … */
+  readonly version: number
+  readonly state: unknown
+}
+
+export interface IdsRequest {
+  readonly aggregateType: string
+  readonly after?: string
+  /** At least 1. */
+  readonly limit: number
+}
+
+export interface IdsPage {
+  readonly items: readonly string[]
+  /** There is more after the last item; ask again with it as `after`. */
+  readonly more: boolean
+}
+
+export interface KeyRequest {
+  readonly aggregateType: string
+  readonly aggregateId: string
+  readonly idempotencyKey: string
+}
+
+export interface StoredKey {
+  readonly commandHash: string
+  readonly commitId: string
+  /** The events that the commit appended to this aggregate: first and last sequence. */
+  readonly firstSequence: number
+  readonly lastSequence: number
+}
+
+export interface ViewKey {
+  readonly name: string
+  readonly generation: number
+  readonly id: string
+}
+
+export interface StoredView extends ViewKey {
+  /** How many times it was saved or deleted. */
+  readonly version: number
+  /** `null`: deleted. */
+  readonly view: unknown
+  readonly sequence?: number
+}
+
+export interface ViewFind {
+  readonly name: string
+  readonly generation: number
+  /** All must hold; encoded values are compared as bytes. A view without a value for the index does not meet the condition. */
+  readonly where: readonly { readonly index: string; readonly is: '=' | '<' | '<=' | '>' | '>='; readonly value: string }[]
+  /** Views without a value for this index are left out. */
+  readonly orderBy?: { readonly index: string; readonly descending?: boolean }
+  /** The last row of the page before: its id and, with `orderBy`, its encoded value. */
+  readonly after?: { readonly id: string; readonly value?: string }
+  /** At least 1. */
+  readonly limit: number
+}
+
+export interface ViewPage {
+  readonly items: readonly StoredView[]
+  /** Where to go on, when there is more. */
+  readonly next?: { readonly id: string; readonly value?: string }
+}
+
+export interface ViewGeneration {
+  readonly generation: number
+  readonly viewVersion: string
+  /** Commits may write what is `live` or `building`; readers read what is live. */
+  readonly state: 'building' | 'live' | 'retired'
+}
+
+export interface FeedRequest {
+  readonly after?: Position
+  /** Only these aggregate types and, where given, only these of their stored event types. All without it. */
+  readonly only?: readonly { readonly aggregateType: string; readonly eventTypes?: readonly string[] }[]
+  /** At most this many events, at least 1; a store may give fewer. */
+  readonly limit: number
+}
+
+export interface FeedPage {
+  /** Each with its `position`. */
+  readonly events: readonly StoredEvent[]
+  /** All up to here was looked at, also what `only` left out: where to go on. The `after` of the request when nothing was new; `undefined` for an empty log. */
+  readonly position: Position | undefined
+  /** There may be more to read at once, also behind an empty page. */
+  readonly more: boolean
+}
+
+export interface Checkpoint {
+  readonly position: string
+  /** Of the lease it was written under. */
+  readonly fence: number
+}
+
+export type LeaseAnswer =
+  | { readonly acquired: true; readonly fence: number }
+  | { readonly acquired: false; readonly holder: string; readonly remainingMs: number }
