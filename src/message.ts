@@ -38,9 +38,8 @@ export type OutOf<M extends Shapes> = { [K in keyof M & string]: Out<M[K]> }
 
 /** A message of each type with its data, as a union that narrows on `type`. `data` is optional exactly where there is none. */
 export type Message<D> = { [K in keyof D & string]: MessageOf<K, D[K]> }[keyof D & string]
-export type MessageOf<K extends string, D> = IsNoData<D> extends true
-  ? { readonly type: K; readonly data?: undefined }
-  : { readonly type: K; readonly data: D }
+export type MessageOf<K extends string, D> =
+  IsNoData<D> extends true ? { readonly type: K; readonly data?: undefined } : { readonly type: K; readonly data: D }
 type IsNoData<D> = 0 extends 1 & D ? false : [D] extends [void] ? true : false
 
 /**

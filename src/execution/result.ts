@@ -1,0 +1,17 @@
+import type { EventEnvelope } from '../event-envelope.ts'
+
+/** The command was accepted, types erased. */
+export interface Accepted {
+  readonly ok: true
+  readonly state: unknown
+  readonly sequence: number
+  readonly events: readonly EventEnvelope[]
+  readonly replayed: boolean
+}
+
+/** The domain said no, types erased. */
+export interface Rejected {
+  readonly ok: false
+  readonly reason: string
+  readonly details: unknown
+}
