@@ -4,6 +4,7 @@ import type { ExecuteOptions } from './execution/call.ts'
 import { handleOf } from './execution/handle.ts'
 import { readLog } from './execution/log.ts'
 import { Lifecycle } from './lifecycle.ts'
+import type { DataOf } from './message.ts'
 import type { Observation } from './observation.ts'
 import type { Rejection } from './reject.ts'
 import type { Runtime } from './runtime.ts'
@@ -58,7 +59,7 @@ export interface AggregateHandle<T extends AggregateTypes> {
    */
   execute<K extends keyof T['commands'] & string>(
     id: string,
-    command: { readonly type: K } & CommandData<T['commands'][K]>,
+    command: { readonly type: K } & DataOf<T['commands'][K]>,
     options?: ExecuteOptions,
   ): Promise<Accepted<T> | RejectedBy<T, K>>
   /**
@@ -80,12 +81,6 @@ export interface AggregateHandle<T extends AggregateTypes> {
     readonly after?: string
   }): Promise<{ readonly items: readonly string[]; readonly next?: string }>
 }
-
-type CommandData<D> = 0 extends 1 & D
-  ? { readonly data: D }
-  : [D] extends [void]
-    ? { readonly data?: undefined }
-    : { readonly data: D }
 
 /** The command was accepted. */
 export interface Accepted<T extends AggregateTypes> {

@@ -40,6 +40,8 @@ export type OutOf<M extends Shapes> = { [K in keyof M & string]: Out<M[K]> }
 export type Message<D> = { [K in keyof D & string]: MessageOf<K, D[K]> }[keyof D & string]
 export type MessageOf<K extends string, D> =
   IsNoData<D> extends true ? { readonly type: K; readonly data?: undefined } : { readonly type: K; readonly data: D }
+/** The part of a message that carries its data. */
+export type DataOf<D> = IsNoData<D> extends true ? { readonly data?: undefined } : { readonly data: D }
 type IsNoData<D> = 0 extends 1 & D ? false : [D] extends [void] ? true : false
 
 /**

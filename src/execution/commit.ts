@@ -5,14 +5,12 @@ import type { Append, Commit } from '../store/commit.ts'
 import { computeViews, planViews, sharedRowKeys } from '../views/inline.ts'
 import type { Loaded } from './cache.ts'
 import type { Core, WiredAggregate } from './core.ts'
-import type { Decision } from './decide.ts'
+import type { DecidedEvents } from './decide.ts'
 import { type Settled, sender } from './send.ts'
 
 /** Other writers of a view row may be first this often; each time one of them has come further. */
 const viewAttempts = 200
 const viewWaitMs = 2
-
-type Events = Extract<Decision, { kind: 'events' }>
 
 export type Committed =
   | (Extract<Settled, { kind: 'stored' | 'repeated' }> & { readonly rows: Loaded['rows'] })
@@ -24,7 +22,7 @@ export async function commit(
   aggregate: WiredAggregate,
   aggregateId: string,
   base: Loaded,
-  decision: Events,
+  decision: DecidedEvents,
   key: Commit['key'],
 ): Promise<Committed> {
   const { definition, inlineViews } = aggregate
@@ -56,7 +54,7 @@ export async function commit(
 const withRows = (outcome: Settled, rows: Loaded['rows']): Committed =>
   outcome.kind === 'conflict' ? outcome : { ...outcome, rows }
 
-function appendOf(definition: AggregateDefinition, aggregateId: string, base: Loaded, decision: Events): Append {
+function appendOf(definition: AggregateDefinition, aggregateId: string, base: Loaded, decision: DecidedEvents): Append {
   const append = { aggregateType: definition.type, aggregateId, expectedSequence: base.sequence, events: decision.stored }
   return snapshotIsDue(definition, base.sequence, decision.sequence)
     ? { ...append, snapshot: snapshotOf(definition, aggregateId, decision) }
@@ -69,7 +67,7 @@ function snapshotIsDue({ snapshots }: AggregateDefinition, before: number, after
   return Math.floor(after / snapshots) > Math.floor(before / snapshots)
 }
 
-function snapshotOf(definition: AggregateDefinition, aggregateId: string, { state, sequence }: Events) {
+function snapshotOf(definition: AggregateDefinition, aggregateId: string, { state, sequence }: DecidedEvents) {
   try {
     return { stateVersion: definition.stateVersion, state: toJson(state) }
   } catch (error) {

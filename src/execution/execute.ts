@@ -1,14 +1,14 @@
-import { ConflictError, ValidationError } from '../errors.ts'
+import { ConflictError } from '../errors.ts'
 import type { EventEnvelope, Position } from '../event-envelope.ts'
-import { issuesText } from '../evolution/schema.ts'
 import { cacheKey, type Loaded } from './cache.ts'
 import type { Call } from './call.ts'
 import { type Committed, commit } from './commit.ts'
 import type { Core, WiredAggregate } from './core.ts'
-import { type Decision, decide } from './decide.ts'
+import { type DecidedEvents, type Decision, decide } from './decide.ts'
 import { dispatch } from './dispatch.ts'
 import { commandHash, findReplay } from './idempotency.ts'
 import { loadAggregate } from './load.ts'
+import { parseCommand } from './parse-command.ts'
 import type { Accepted, Rejected } from './result.ts'
 
 const firstRetryWaitMs = 4
@@ -53,7 +53,7 @@ async function settle(core: Core, aggregate: WiredAggregate, call: Call, tally: 
   const replay = async () => key && (await findReplay(core, aggregate, call, key.idempotencyKey, key.commandHash))
   const earlier = await replay()
   if (earlier !== undefined) return earlier
-  const data = await parseCommand(aggregate, call)
+  const data = await parseCommand(definition, call)
   const commandId = idempotencyKey ?? core.runtime.randomUUID()
 
   const load = (from?: Loaded) => loadAggregate(core, { definition, aggregateId, from, signal })
@@ -112,22 +112,6 @@ async function reload(
   return load()
 }
 
-/** @throws ValidationError */
-async function parseCommand({ definition }: WiredAggregate, { command, aggregateId }: Call): Promise<unknown> {
-  const parser = definition.commands.get(command.type)
-  if (parser === undefined)
-    throw new ValidationError(
-      `${definition.type} has no command '${command.type}'. Its commands: ${[...definition.commands.keys()].join(', ')}.`,
-    )
-  const parsed = await parser.parse(command.data)
-  if (parsed.issues !== undefined)
-    throw new ValidationError(
-      `${command.type} on ${definition.type} '${aggregateId}' does not fit: ${issuesText(parsed.issues)}.`,
-      parsed.issues,
-    )
-  return parsed.value
-}
-
 type Decided =
   | { readonly decision: Decision; readonly error?: undefined }
   | { readonly decision?: undefined; readonly error: unknown }
@@ -147,7 +131,7 @@ function accept(
   core: Core,
   { definition }: WiredAggregate,
   aggregateId: string,
-  { state, sequence, envelopes }: Extract<Decision, { kind: 'events' }>,
+  { state, sequence, envelopes }: DecidedEvents,
   { positions, rows }: Exclude<Committed, { kind: 'conflict' }>,
 ): Accepted {
   core.cache.put(definition.type, aggregateId, { state, sequence, rows })
