@@ -14,7 +14,7 @@ export function assertEqual(what: string, actual: unknown, expected: unknown): v
 }
 
 export function fail(message: string, actual?: unknown, expected?: unknown): never {
-  throw new AssertionError({ message: `${message}${whole(actual, expected)}`, actual, expected, operator: 'deepStrictEqual' })
+  throw new AssertionError({ message: `${message}${whole(actual, expected)}`, actual, expected, operator: 'equal to' })
 }
 
 const at = (value: unknown, path: readonly PropertyKey[]): unknown =>
