@@ -66,7 +66,7 @@ function anyInSignature(source: ts.SourceFile, statement: ts.Statement): string[
   if (!ts.getModifiers(statement)?.some((modifier) => modifier.kind === ts.SyntaxKind.ExportKeyword)) return []
   const found: string[] = []
   const visit = (node: ts.Node): void => {
-    if (node.kind === ts.SyntaxKind.AnyKeyword) {
+    if (node.kind === ts.SyntaxKind.AnyKeyword && !isExplained(source, node)) {
       const { line } = source.getLineAndCharacterOfPosition(node.getStart())
       found.push(`${line + 1}: ${node.parent.getText().split('\n')[0]}`)
     }
@@ -78,6 +78,12 @@ function anyInSignature(source: ts.SourceFile, statement: ts.Statement): string[
   }
   visit(statement)
   return found
+}
+
+/** Whether the line above gives the linter, and readers, a reason for this `any`. */
+function isExplained(source: ts.SourceFile, node: ts.Node): boolean {
+  const { line } = source.getLineAndCharacterOfPosition(node.getStart())
+  return source.text.split('\n')[line - 1]?.includes('biome-ignore lint/suspicious/noExplicitAny:') ?? false
 }
 
 /** Arrow functions and function expressions still show their parameters and result; other values show only what is inferred. */
