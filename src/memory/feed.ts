@@ -1,0 +1,58 @@
+import { StoreError } from '../errors.ts'
+import type { Position } from '../event-envelope.ts'
+import type { StoredEvent } from '../store/commit.ts'
+import { eventId } from '../store/event-id.ts'
+import type { FeedPage, FeedRequest } from '../store/store.ts'
+import type { EventRow } from './tables.ts'
+
+/** How many events a call looks at when it filters. */
+const window = 10_000
+
+export function readFeed(log: readonly EventRow[], { after, only, limit }: FeedRequest): FeedPage {
+  const start = after === undefined ? 0 : Number(after)
+  if (!(start <= log.length)) {
+    throw new StoreError(
+      'STORE_BEHIND',
+      `The log ends at position ${log.length}, before position ${after}: it is not the log that position is from.`,
+    )
+  }
+  const end = Math.min(log.length, only === undefined ? start + limit : start + window)
+  const wanted = toFilter(only)
+  const events: StoredEvent[] = []
+  let at = start
+  for (; at < end && events.length < limit; at++) {
+    const row = log[at] as EventRow
+    if (wanted(row)) events.push(toStoredEvent(row))
+  }
+  return { events, position: at === 0 ? after : (String(at) as Position), more: at < log.length }
+}
+
+export function toStoredEvent(row: EventRow): StoredEvent {
+  return {
+    id: eventId(row.aggregateType, row.aggregateId, row.sequence),
+    type: row.type,
+    version: row.version,
+    data: JSON.parse(row.data),
+    aggregateType: row.aggregateType,
+    aggregateId: row.aggregateId,
+    sequence: row.sequence,
+    position: row.position,
+    metadata: JSON.parse(row.metadata),
+    commitId: row.commitId,
+    recordedAt: row.recordedAt,
+  }
+}
+
+function toFilter(only: FeedRequest['only']): (row: EventRow) => boolean {
+  if (only === undefined) return () => true
+  const types = new Map<string, Set<string> | 'all'>()
+  for (const { aggregateType, eventTypes } of only) {
+    const known = types.get(aggregateType)
+    if (eventTypes === undefined || known === 'all') types.set(aggregateType, 'all')
+    else types.set(aggregateType, new Set([...(known ?? []), ...eventTypes]))
+  }
+  return (row) => {
+    const wanted = types.get(row.aggregateType)
+    return wanted === 'all' || wanted?.has(row.type) === true
+  }
+}

@@ -1,0 +1,44 @@
+import { compareBytes } from '../store/order.ts'
+import type { ViewFind, ViewPage } from '../store/store.ts'
+import { type Tables, toStoredView, type ViewRow } from './tables.ts'
+
+interface Found {
+  readonly id: string
+  readonly row: ViewRow
+  /** By what it is ordered before its id; the same for all without `orderBy`. */
+  readonly value: string
+}
+
+/** Looks at every row of the view: simple, and fast enough for what a test or a demo keeps. */
+export function findViews(tables: Tables, { name, generation, where, orderBy, after, limit }: ViewFind): ViewPage {
+  const compare = (a: Omit<Found, 'row'>, b: Omit<Found, 'row'>): number => {
+    const byValue = compareBytes(a.value, b.value)
+    return (orderBy?.descending ? -byValue : byValue) || compareBytes(a.id, b.id)
+  }
+  const start = after && { id: after.id, value: (orderBy && after.value) ?? '' }
+  const found: Found[] = []
+  for (const [id, row] of tables.views.get(name)?.get(generation) ?? []) {
+    const value = orderBy ? row.indexes.get(orderBy.index) : ''
+    if (row.view === 'null' || value === undefined || !meets(row, where)) continue
+    const candidate = { id, row, value }
+    if (start === undefined || compare(candidate, start) > 0) found.push(candidate)
+  }
+  const page = found.sort(compare).slice(0, limit)
+  const items = page.map(({ id, row }) => toStoredView({ name, generation, id }, row))
+  const last = page.at(-1)
+  if (last === undefined || found.length === page.length) return { items }
+  return { items, next: orderBy ? { id: last.id, value: last.value } : { id: last.id } }
+}
+
+function meets(row: ViewRow, where: ViewFind['where']): boolean {
+  return where.every(({ index, is, value }) => {
+    const own = row.indexes.get(index)
+    if (own === undefined) return false
+    const order = compareBytes(own, value)
+    if (is === '=') return order === 0
+    if (is === '<') return order < 0
+    if (is === '<=') return order <= 0
+    if (is === '>') return order > 0
+    return order >= 0
+  })
+}

@@ -1,0 +1,47 @@
+import type { LeaseAnswer } from '../store/store.ts'
+
+interface Lease {
+  /** `undefined`: released. */
+  readonly holder: string | undefined
+  readonly fence: number
+  readonly until: number
+}
+
+/** Who may run what, and for how long. Fences only grow. */
+export class Leases {
+  readonly #clock: () => number
+  readonly #byName = new Map<string, Lease>()
+
+  constructor(clock: () => number) {
+    this.#clock = clock
+  }
+
+  /** The fence that is valid now; a lease that has run out keeps its own until another holder takes it. */
+  fence(name: string): number | undefined {
+    const lease = this.#byName.get(name)
+    return lease?.holder === undefined ? undefined : lease.fence
+  }
+
+  acquire({ name, holder, ttlMs }: { name: string; holder: string; ttlMs: number }): LeaseAnswer {
+    const now = this.#clock()
+    const lease = this.#byName.get(name)
+    if (lease?.holder !== undefined && lease.holder !== holder && lease.until > now) {
+      return { acquired: false, holder: lease.holder, remainingMs: lease.until - now }
+    }
+    const fence = (lease?.fence ?? 0) + 1
+    this.#byName.set(name, { holder, fence, until: now + ttlMs })
+    return { acquired: true, fence }
+  }
+
+  renew({ name, fence, ttlMs }: { name: string; fence: number; ttlMs: number }): boolean {
+    const lease = this.#byName.get(name)
+    if (lease?.holder === undefined || lease.fence !== fence) return false
+    this.#byName.set(name, { ...lease, until: this.#clock() + ttlMs })
+    return true
+  }
+
+  release({ name, fence }: { name: string; fence: number }): void {
+    const lease = this.#byName.get(name)
+    if (lease?.fence === fence) this.#byName.set(name, { ...lease, holder: undefined })
+  }
+}

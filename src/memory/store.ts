@@ -1,0 +1,211 @@
+import { DefinitionError } from '../errors.ts'
+import type { Position } from '../event-envelope.ts'
+import type { Commit, CommitOutcome } from '../store/commit.ts'
+import { liveGeneration } from '../store/generations.ts'
+import { checkOptions } from '../store/options.ts'
+import type {
+  AggregatePage,
+  AggregateRequest,
+  Capabilities,
+  Checkpoint,
+  FeedPage,
+  FeedRequest,
+  IdsPage,
+  IdsRequest,
+  KeyRequest,
+  LeaseAnswer,
+  Store,
+  StoredKey,
+  StoredSnapshot,
+  StoredView,
+  ViewFind,
+  ViewGeneration,
+  ViewKey,
+  ViewPage,
+} from '../store/store.ts'
+import { type CommitTexts, toTexts } from '../store/texts.ts'
+import { applyCommit } from './append.ts'
+import { readFeed, toStoredEvent } from './feed.ts'
+import { findViews } from './find-views.ts'
+import { Leases } from './leases.ts'
+import { type AggregateRows, Tables, toStoredView } from './tables.ts'
+
+/** Options of `memoryStore`. */
+export interface MemoryStoreOptions {
+  /** The store's clock, which leases run out by: milliseconds since 1970. Default `Date.now`. */
+  readonly clock?: () => number
+}
+
+/**
+ * A store that keeps everything in this process, for tests, examples and throw-away data. It behaves as a database does: what goes in
+ * is kept as JSON text and comes out fresh, conflicts are real, and several apps on one store object are like several processes.
+ * Everything is gone with the process. `createSchema()` has nothing to do.
+ *
+ * @throws DefinitionError for an option it does not have
+ * @example
+ * ```ts
+ * import { memoryStore } from 'cqrs-es/memory'
+ *
+ * const store = memoryStore()
+ * const page = await store.readAggregate({ aggregateType: 'account', aggregateId: 'acct-1', after: 0 })
+ * console.log(page.events.length) // 0
+ * ```
+ */
+export function memoryStore(options: MemoryStoreOptions = {}): Store {
+  checkOptions('memoryStore', options, ['clock'])
+  const clock = options.clock ?? Date.now
+  if (typeof clock !== 'function') throw new DefinitionError('memoryStore: the option "clock" must be a function.')
+  return new MemoryStore(clock)
+}
+
+const capabilities: Capabilities = {
+  globalOrder: true,
+  push: true,
+  appendsPerCommit: Number.POSITIVE_INFINITY,
+  itemsPerCommit: Number.POSITIVE_INFINITY,
+  bytesPerCommit: Number.POSITIVE_INFINITY,
+  bytesPerEvent: Number.POSITIVE_INFINITY,
+}
+
+class MemoryStore implements Store {
+  readonly capabilities = capabilities
+  readonly #tables = new Tables()
+  readonly #leases: Leases
+  readonly #watchers = new Set<() => void>()
+
+  constructor(clock: () => number) {
+    this.#leases = new Leases(clock)
+  }
+
+  async createSchema(): Promise<void> {}
+
+  printSchema(): string {
+    return JSON.stringify({ store: 'memory', tables: [] })
+  }
+
+  async append(commits: readonly Commit[]): Promise<readonly CommitOutcome[]> {
+    const outcomes = commits.map((commit) => this.#appendOne(commit))
+    if (this.#watchers.size > 0 && outcomes.some((outcome) => outcome.kind === 'stored')) this.#wakeAll()
+    return outcomes
+  }
+
+  async readAggregate(request: AggregateRequest): Promise<AggregatePage> {
+    const aggregate = this.#tables.aggregate(request.aggregateType, request.aggregateId)
+    if (aggregate === undefined) return { events: [], more: false }
+    const last = Math.min(request.upTo ?? Number.POSITIVE_INFINITY, aggregate.events.length)
+    const snapshot = usableSnapshot(aggregate, request, last)
+    const from = snapshot?.sequence ?? request.after
+    const to = Math.min(last, from + (request.limit ?? Number.POSITIVE_INFINITY))
+    const events = aggregate.events.slice(from, Math.max(from, to)).map(toStoredEvent)
+    return { ...(snapshot && { snapshot }), events, more: to < last }
+  }
+
+  async readIds(request: IdsRequest): Promise<IdsPage> {
+    return this.#tables.ids(request)
+  }
+
+  async readKey(request: KeyRequest): Promise<StoredKey | undefined> {
+    const key = this.#tables.aggregate(request.aggregateType, request.aggregateId)?.keys?.get(request.idempotencyKey)
+    return key && { ...key }
+  }
+
+  async readViews(keys: readonly ViewKey[]): Promise<readonly (StoredView | undefined)[]> {
+    return keys.map((key) => {
+      const row = this.#tables.view(key.name, key.generation, key.id)
+      return row && toStoredView(key, row)
+    })
+  }
+
+  async findViews(request: ViewFind): Promise<ViewPage> {
+    return findViews(this.#tables, request)
+  }
+
+  async viewGenerations(name: string): Promise<readonly ViewGeneration[]> {
+    return this.#tables.viewGenerations(name).map((generation) => ({ ...generation }))
+  }
+
+  async addViewGeneration(added: { name: string; generation: number; viewVersion: string }): Promise<boolean> {
+    const { name, generation, viewVersion } = added
+    const all = this.#tables.viewGenerations(name)
+    const live = generation === 1
+    if (all.some((g) => g.generation === generation || (live && g.state === 'live'))) return false
+    this.#tables.setViewGenerations(name, [...all, { generation, viewVersion, state: live ? 'live' : 'building' }])
+    return true
+  }
+
+  async switchViewGeneration({ name, from, to }: { name: string; from: number; to: number }): Promise<boolean> {
+    const all = this.#tables.viewGenerations(name)
+    const ready = all.some((g) => g.generation === to && g.state === 'building')
+    if (!ready || liveGeneration(all) !== from) return false
+    const stateOf = (g: ViewGeneration) => (g.generation === to ? 'live' : g.generation === from ? 'retired' : g.state)
+    this.#tables.setViewGenerations(
+      name,
+      all.map((g) => ({ ...g, state: stateOf(g) })),
+    )
+    return true
+  }
+
+  async removeViewGeneration({ name, generation }: { name: string; generation: number }): Promise<boolean> {
+    const all = this.#tables.viewGenerations(name)
+    if (liveGeneration(all) === generation) return false
+    this.#tables.setViewGenerations(
+      name,
+      all.filter((g) => g.generation !== generation),
+    )
+    this.#tables.views.get(name)?.delete(generation)
+    return true
+  }
+
+  async readFeed(request: FeedRequest): Promise<FeedPage> {
+    return readFeed(this.#tables.log, request)
+  }
+
+  async lastPosition(): Promise<Position | undefined> {
+    return this.#tables.log.at(-1)?.position
+  }
+
+  async readCheckpoint(name: string): Promise<Checkpoint | undefined> {
+    const kept = this.#tables.checkpoints.get(name)
+    return kept && { position: kept.position, fence: kept.fence }
+  }
+
+  async acquireLease(request: { name: string; holder: string; ttlMs: number }): Promise<LeaseAnswer> {
+    return this.#leases.acquire(request)
+  }
+
+  async renewLease(request: { name: string; fence: number; ttlMs: number }): Promise<boolean> {
+    return this.#leases.renew(request)
+  }
+
+  async releaseLease(request: { name: string; fence: number }): Promise<void> {
+    this.#leases.release(request)
+  }
+
+  watch(wake: () => void): () => void {
+    const watcher = () => wake()
+    this.#watchers.add(watcher)
+    return () => {
+      this.#watchers.delete(watcher)
+    }
+  }
+
+  #appendOne(commit: Commit): CommitOutcome {
+    let texts: CommitTexts
+    try {
+      texts = toTexts(commit)
+    } catch (cause) {
+      return { kind: 'failed', certain: true, cause }
+    }
+    return applyCommit(this.#tables, this.#leases, commit, texts)
+  }
+
+  #wakeAll(): void {
+    for (const watcher of this.#watchers) queueMicrotask(watcher)
+  }
+}
+
+function usableSnapshot({ snapshot: kept }: AggregateRows, request: AggregateRequest, last: number): StoredSnapshot | undefined {
+  if (kept === undefined || kept.stateVersion !== request.snapshot?.stateVersion) return undefined
+  if (kept.sequence <= request.after || kept.sequence > last) return undefined
+  return { ...kept, state: JSON.parse(kept.state) }
+}
