@@ -102,6 +102,7 @@ export const appendCases: Cases = {
       sequencesOf(events),
       range(40).map((i) => i + 1),
     )
+    for (const { data, sequence } of events) equal('the sequence that was decided on', data, { amount: sequence })
     for (const i of range(20))
       equal('the two events of a commit are adjacent', events[2 * i + 1]?.commitId, events[2 * i]?.commitId)
   },

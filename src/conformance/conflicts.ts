@@ -1,4 +1,4 @@
-import { commit, deposit, saveViews, view } from './build.ts'
+import { commit, deposit, range, saveViews, view } from './build.ts'
 import type { Cases } from './case.ts'
 import { conflicts, equal, send, stores } from './check.ts'
 import { lease, readView, sequences } from './read.ts'
@@ -41,5 +41,19 @@ export const conflictCases: Cases = {
     equal('key', await store.readKey({ aggregateType: 'account', aggregateId: 'a', idempotencyKey: 'k' }), undefined)
     equal('checkpoint', await store.readCheckpoint('mailer'), undefined)
     await stores(store, commit({ appends: [{ aggregateId: 'a', at: 0 }], ...fits }))
+  },
+
+  'commits that run at once on one store do not mix': async ({ store }) => {
+    await stores(store, ...range(20).map((i) => saveViews(view(`taken-${i}`, 0, {}))))
+    const key = (i: number) => ({ idempotencyKey: 'k', commandHash: String(i) })
+    const plan = (i: number) => [view(`row-${i}`, 0, i), view(`taken-${i}`, i % 2, i)]
+    const sent = range(20).map((i) => send(store, deposit(`account-${i}`, 0, 3, { views: plan(i), key: key(i) })))
+    for (const [i, outcome] of (await Promise.all(sent)).entries()) {
+      if (i % 2 === 0) conflicts(outcome, 'view')
+      else equal('the outcome', outcome.kind, 'stored')
+      const remembered = await store.readKey({ aggregateType: 'account', aggregateId: `account-${i}`, idempotencyKey: 'k' })
+      const written = [await sequences(store, `account-${i}`), (await readView(store, `row-${i}`))?.view, remembered?.commandHash]
+      equal(`what is written of commit ${i}`, written, i % 2 === 0 ? [[], undefined, undefined] : [[1, 2, 3], i, String(i)])
+    }
   },
 }

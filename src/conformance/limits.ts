@@ -1,5 +1,5 @@
 import { commit, deposit, range, view } from './build.ts'
-import { type Cases, limited, severalAppends, when } from './case.ts'
+import { bytes, type Cases, limited, severalAppends, when } from './case.ts'
 import { equal, failed, holds, kinds, send } from './check.ts'
 import { readView, sequences } from './read.ts'
 
@@ -30,6 +30,20 @@ export const limitCases: Cases = {
     equal('sequences of one', await sequences(store, 'account-99'), [1, 2])
     equal('sequences of the bad one', await sequences(store, 'bad'), [])
   },
+
+  'a batch of five hundred commits is stored': async ({ store }) => {
+    const batch = range(500).map((i) => deposit(`account-${i}`, 0, 3, { views: [view(`row-${i}`, 0, i)] }))
+    equal('stored', kinds(await store.append(batch)).filter((kind) => kind === 'stored').length, 500)
+    equal('ids', (await store.readIds({ aggregateType: 'account', limit: 1_000 })).items.length, 500)
+    equal('the last', [await sequences(store, 'account-499'), (await readView(store, 'row-499'))?.view], [[1, 2, 3], 499])
+  },
+
+  'a batch of many large commits is stored': when(bytes(300_000), async ({ store }) => {
+    const text = 'x'.repeat(300_000)
+    const batch = range(30).map((i) => commit({ appends: [{ aggregateId: `account-${i}`, at: 0, events: [{ data: text }] }] }))
+    equal('stored', kinds(await store.append(batch)).filter((kind) => kind === 'stored').length, 30)
+    equal('the last', await sequences(store, 'account-29'), [1])
+  }),
 
   'more appends than a commit may have fail and name the limit': when(limited('appendsPerCommit', 100), async ({ store }) => {
     const limit = store.capabilities.appendsPerCommit

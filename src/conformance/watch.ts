@@ -1,5 +1,5 @@
 import type { Store } from '../store/index.ts'
-import { deposit, range } from './build.ts'
+import { deposit } from './build.ts'
 import { type Cases, push, when } from './case.ts'
 import { equal, holds, stores } from './check.ts'
 import { eventually, pause } from './read.ts'
@@ -30,16 +30,6 @@ export const watchCases: Cases = {
     await pause(50)
     equal('wake-ups after the stop', late - before, 0)
     stop()
-  }),
-
-  'a wake-up that throws harms neither the commit nor the other watchers': when(push, async ({ store }) => {
-    const stop = watch(store, () => {
-      throw new Error('thrown by a wake-up')
-    })
-    let at = 0
-    await woken(store, async () => stores(store, deposit('a', at++)))
-    stop()
-    for (const _ of range(3)) await stores(store, deposit('a', at++))
   }),
 }
 
