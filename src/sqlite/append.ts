@@ -1,0 +1,168 @@
+import { StoreError } from '../errors.ts'
+import type { Position } from '../event-envelope.ts'
+import type { Append, Commit, CommitOutcome, ViewWrite } from '../store/commit.ts'
+import { isWritable } from '../store/generations.ts'
+import { type CommitTexts, toTexts } from '../store/texts.ts'
+import type { Connection } from './connection.ts'
+import { toStoreError } from './errors.ts'
+import { readGenerations } from './generations.ts'
+import * as statements from './statements.ts'
+
+interface Prepared {
+  readonly commit: Commit
+  readonly texts: CommitTexts
+}
+
+/**
+ * Stores the batch in one transaction. When one of its members makes SQLite refuse a row, the transaction is rolled back and each is
+ * sent by itself, with the same id: this way the good case needs no savepoints.
+ */
+export async function appendBatch(connection: Connection, commits: readonly Commit[]): Promise<readonly CommitOutcome[]> {
+  const prepared = commits.map(prepare)
+  const good = prepared.filter((one): one is Prepared => 'texts' in one)
+  if (good.length === 0) return prepared as CommitOutcome[]
+  const outcomes = (await store(connection, good)).values()
+  return prepared.map((one) => ('texts' in one ? (outcomes.next().value as CommitOutcome) : one))
+}
+
+function prepare(commit: Commit): Prepared | CommitOutcome {
+  try {
+    return { commit, texts: toTexts(commit) }
+  } catch (cause) {
+    return { kind: 'failed', certain: true, cause }
+  }
+}
+
+async function store(connection: Connection, batch: readonly Prepared[]): Promise<CommitOutcome[]> {
+  let stage: 'begin' | 'rows' | 'commit' = 'begin'
+  try {
+    return await connection.write(() => {
+      stage = 'rows'
+      const outcomes = batch.map(({ commit, texts }) => applyCommit(connection, commit, texts))
+      stage = 'commit'
+      return outcomes
+    })
+  } catch (cause) {
+    const { code } = toStoreError(cause)
+    if (batch.length > 1 && reached(stage, 'rows') && ofOneMember.has(code)) {
+      const outcomes: CommitOutcome[] = []
+      for (const one of batch) outcomes.push(...(await store(connection, [one])))
+      return outcomes
+    }
+    const certain = !reached(stage, 'commit') || sureAtCommit.has(code)
+    return batch.map(() => ({ kind: 'failed', certain, cause }))
+  }
+}
+
+/** Failures that may be about one commit's rows alone. */
+const ofOneMember: ReadonlySet<string> = new Set(['STORE_FAILED', 'STORE_LIMIT', 'STORE_FULL'])
+
+/** Failures of COMMIT itself after which nothing of it can be in the file. An I/O error may come after the last byte was written. */
+const sureAtCommit: ReadonlySet<string> = new Set(['STORE_BUSY', 'STORE_FULL', 'STORE_READ_ONLY'])
+
+/** Compared in a function, since TypeScript does not see that a callback has changed `stage`. */
+const reached = (stage: string, wanted: string): boolean => stage === wanted
+
+/** Stores one commit inside the transaction that is open, or says what is in its way. All is checked before anything is written. */
+function applyCommit(connection: Connection, commit: Commit, texts: CommitTexts): CommitOutcome {
+  const actual = commit.appends.map(({ aggregateType, aggregateId }) =>
+    Number(connection.first(statements.readLastSequence, aggregateType, aggregateId)?.sequence ?? 0),
+  )
+  return repeated(connection, commit, actual) ?? conflict(connection, commit, actual) ?? write(connection, commit, texts)
+}
+
+function repeated(connection: Connection, commit: Commit, actual: readonly number[]): CommitOutcome | undefined {
+  const first = commit.appends[0]
+  if (first === undefined) {
+    if (commit.checkpoint === undefined) return undefined
+    const stored = connection.first(statements.readCheckpoint, commit.checkpoint.name)
+    return stored?.commit_id === commit.id ? { kind: 'repeated', positions: [] } : undefined
+  }
+  if ((actual[0] ?? 0) <= first.expectedSequence) return undefined
+  const positions: Position[] = []
+  for (const { aggregateType, aggregateId, expectedSequence, events } of commit.appends) {
+    const last = expectedSequence + events.length
+    const rows = connection.all(statements.readCommitPositions, aggregateType, aggregateId, expectedSequence, last, commit.id)
+    if (rows.length < events.length) return undefined
+    for (const row of rows) positions.push(String(row.position) as Position)
+  }
+  return { kind: 'repeated', positions }
+}
+
+function conflict(connection: Connection, commit: Commit, actual: readonly number[]): CommitOutcome | undefined {
+  const { appends, views, key, checkpoint } = commit
+  if (checkpoint !== undefined) {
+    const lease = connection.first(statements.readFence, checkpoint.name)
+    if (lease === undefined || Number(lease.fence) !== checkpoint.fence) return { kind: 'conflict', on: 'fence' }
+  }
+  const first = appends[0]
+  if (key !== undefined && first !== undefined) {
+    if (connection.first(statements.readKey, first.aggregateType, first.aggregateId, key.idempotencyKey)) {
+      return { kind: 'conflict', on: 'key' }
+    }
+  }
+  for (const [i, { expectedSequence }] of appends.entries()) {
+    const actualSequence = actual[i] ?? 0
+    if (actualSequence !== expectedSequence) return { kind: 'conflict', on: 'sequence', actualSequence }
+  }
+  if (views === undefined) return undefined
+  for (const { name, generation } of views) {
+    if (!isWritable(readGenerations(connection, name), generation)) return { kind: 'conflict', on: 'generation' }
+  }
+  for (const { name, generation, id, expectedVersion } of views) {
+    const version = Number(connection.first(statements.readViewVersion, name, generation, id)?.version ?? 0)
+    if (version !== expectedVersion) return { kind: 'conflict', on: 'view' }
+  }
+  return undefined
+}
+
+function write(connection: Connection, commit: Commit, texts: CommitTexts): CommitOutcome {
+  const positions: Position[] = []
+  commit.appends.forEach((append, i) => {
+    positions.push(...writeEvents(connection, commit.id, append, texts.events[i] ?? []))
+    const state = texts.snapshots[i]
+    if (append.snapshot === undefined || state === undefined) return
+    const last = append.expectedSequence + append.events.length
+    const { aggregateType, aggregateId, snapshot } = append
+    connection.run(statements.saveSnapshot, aggregateType, aggregateId, last, state, snapshot.stateVersion, last)
+  })
+  writeKey(connection, commit)
+  commit.views?.forEach((view, i) => {
+    writeView(connection, view, texts.views[i] ?? 'null')
+  })
+  if (commit.checkpoint !== undefined) {
+    const { name, position, fence } = commit.checkpoint
+    connection.run(statements.saveCheckpoint, name, position, fence, commit.id)
+  }
+  return { kind: 'stored', positions }
+}
+
+function writeEvents(connection: Connection, commitId: string, append: Append, texts: CommitTexts['events'][number]): Position[] {
+  const { aggregateType, aggregateId, expectedSequence, events } = append
+  return events.map(({ type, version, recordedAt }, i) => {
+    const { data = '', metadata = '' } = texts[i] ?? {}
+    const sequence = expectedSequence + 1 + i
+    const row = connection.first(
+      statements.insertEvent,
+      ...[aggregateType, aggregateId, sequence, type, version, data, metadata, recordedAt, commitId],
+    )
+    if (row === undefined)
+      throw new StoreError('STORE_FAILED', 'SQLite did not store an event: a trigger of the database ignored it.')
+    return String(row.position) as Position
+  })
+}
+
+function writeKey(connection: Connection, { id, appends: [first], key }: Commit): void {
+  if (key === undefined || first === undefined) return
+  const { aggregateType, aggregateId, expectedSequence, events } = first
+  const range = [expectedSequence + 1, expectedSequence + events.length]
+  connection.run(statements.insertKey, aggregateType, aggregateId, key.idempotencyKey, key.commandHash, id, ...range)
+}
+
+function writeView(connection: Connection, write: ViewWrite, payload: string): void {
+  const { name, generation, id, expectedVersion, sequence, indexes } = write
+  connection.run(statements.saveView, name, generation, id, expectedVersion + 1, payload, sequence ?? null)
+  if (expectedVersion > 0) connection.run(statements.deleteViewIndexes, name, generation, id)
+  if (write.view === null) return
+  for (const { index, value } of indexes ?? []) connection.run(statements.insertViewIndex, name, generation, id, index, value)
+}

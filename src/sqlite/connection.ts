@@ -1,0 +1,136 @@
+import { DefinitionError, isCqrsError, StoreError } from '../errors.ts'
+import { checkStatement, type SqliteDatabase, type SqliteStatement, type SqliteValue } from './database.ts'
+import { toStoreError } from './errors.ts'
+import { begin } from './statements.ts'
+
+export type Row = Readonly<Record<string, unknown>>
+
+/**
+ * The user's database: runs our transactions on it, one after another, and waits for locks without blocking the event loop. A
+ * transaction never spans an `await`, so nothing else on the connection can get into it.
+ */
+export class Connection {
+  readonly #db: SqliteDatabase
+  readonly #synchronous: 'FULL' | 'NORMAL'
+  readonly #busyTimeoutMs: number
+  readonly #statements = new Map<string, SqliteStatement>()
+  #durable = false
+
+  constructor(db: SqliteDatabase, options: { durability: 'full' | 'normal'; busyTimeoutMs: number }) {
+    this.#db = db
+    this.#synchronous = options.durability === 'full' ? 'FULL' : 'NORMAL'
+    this.#busyTimeoutMs = options.busyTimeoutMs
+  }
+
+  /**
+   * Runs `work` in a read transaction. A single SELECT gets one too: `BEGIN` is refused while the user has a transaction open, and
+   * without it we would read what that one may yet roll back. It costs about a microsecond.
+   */
+  read<T>(work: () => T): Promise<T> {
+    return this.#retryWhileBusy(() => this.#transaction(begin.read, work))
+  }
+
+  /** Runs `work` in a transaction that holds the write lock from its start; a deferred one that is upgraded later would fail at once. */
+  write<T>(work: () => T): Promise<T> {
+    return this.#retryWhileBusy(() => this.#transaction(begin.write, work))
+  }
+
+  /** Runs what cannot be in a transaction. */
+  outside<T>(work: () => T): Promise<T> {
+    return this.#retryWhileBusy(work)
+  }
+
+  all(sql: string, ...values: SqliteValue[]): Row[] {
+    return this.#prepared(sql).all(...values) as Row[]
+  }
+
+  first(sql: string, ...values: SqliteValue[]): Row | undefined {
+    return this.all(sql, ...values)[0]
+  }
+
+  run(sql: string, ...values: SqliteValue[]): void {
+    this.#prepared(sql).run(...values)
+  }
+
+  /** Runs a script. */
+  exec(sql: string): void {
+    this.#db.exec(sql)
+  }
+
+  /** Prepared when first used, since the tables may not be there earlier; SQLite prepares it again by itself after a change of the schema. */
+  #prepared(sql: string): SqliteStatement {
+    let statement = this.#statements.get(sql)
+    if (statement === undefined) {
+      statement = this.#db.prepare(sql)
+      checkStatement(statement)
+      this.#statements.set(sql, statement)
+    }
+    return statement
+  }
+
+  async #retryWhileBusy<T>(work: () => T): Promise<T> {
+    const deadline = performance.now() + this.#busyTimeoutMs
+    for (let pause = 1; ; pause = Math.min(pause * 2, 50)) {
+      try {
+        return this.#withoutBlocking(work)
+      } catch (cause) {
+        const error = toStoreError(cause)
+        if (!isCqrsError(error, 'STORE_BUSY')) throw error
+        if (performance.now() >= deadline) throw this.#busy(error)
+      }
+      await sleep(pause * (0.5 + Math.random()))
+    }
+  }
+
+  #busy(cause: StoreError): StoreError {
+    return new StoreError(
+      'STORE_BUSY',
+      `${cause.message} It stayed so for ${this.#busyTimeoutMs} ms: try again later, look for a connection that keeps a transaction open, or raise busyTimeoutMs.`,
+      cause.cause,
+    )
+  }
+
+  /** The driver's own wait for a lock would block the event loop, so it is off while `work` runs. */
+  #withoutBlocking<T>(work: () => T): T {
+    const timeout = this.#readBusyTimeout()
+    if (timeout === 0) return work()
+    this.#db.exec('PRAGMA busy_timeout = 0')
+    try {
+      return work()
+    } finally {
+      this.#db.exec(`PRAGMA busy_timeout = ${timeout}`)
+    }
+  }
+
+  /** Prepared anew each time: SQLite answers this pragma when it is prepared, not when it runs. */
+  #readBusyTimeout(): number {
+    const rows = this.#db.prepare('PRAGMA busy_timeout').all()
+    if (!Array.isArray(rows)) throw new DefinitionError('sqliteStore needs a driver with a synchronous API.')
+    return Number((rows[0] as Row | undefined)?.timeout ?? 0)
+  }
+
+  #transaction<T>(beginStatement: string, work: () => T): T {
+    if (!this.#durable) {
+      this.#db.exec(`PRAGMA synchronous = ${this.#synchronous}`)
+      this.#durable = true
+    }
+    this.#db.exec(beginStatement)
+    try {
+      const result = work()
+      this.#db.exec('COMMIT')
+      return result
+    } catch (error) {
+      this.#rollback()
+      throw error
+    }
+  }
+
+  /** SQLite has rolled back by itself after some errors (disk full, I/O); there is nothing left to do then. */
+  #rollback(): void {
+    try {
+      this.#db.exec('ROLLBACK')
+    } catch {}
+  }
+}
+
+const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))

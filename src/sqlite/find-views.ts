@@ -1,0 +1,51 @@
+import type { ViewFind } from '../store/store.ts'
+import type { SqliteValue } from './database.ts'
+
+/** Looked up, never pasted: what a caller passes is no part of a statement. */
+const operators = { '=': '=', '<': '<', '<=': '<=', '>': '>', '>=': '>=' } as const
+
+/**
+ * The statement for a search, with its values. One text per shape of search, so that each is prepared once. `i0`, `i1` … are the
+ * rows of the indexes it names, first the one it is ordered by.
+ */
+export function findViewsStatement(find: ViewFind): { sql: string; values: SqliteValue[] } {
+  const { name, generation, orderBy, after, limit } = find
+  const indexes = conditionsByIndex(find)
+  const lines: string[] = []
+  const values: SqliteValue[] = []
+  const add = (line: string, ...bound: SqliteValue[]) => {
+    lines.push(line)
+    values.push(...bound)
+  }
+  const id = indexes.size > 0 ? 'i0.view_id' : 'views.view_id'
+  const order = orderBy ? `i0.value${orderBy.descending ? ' DESC' : ''}, ${id}` : id
+
+  add(`SELECT views.view_id, views.version, views.payload, views.sequence${orderBy ? ', i0.value' : ''}`)
+  add(`FROM views${[...indexes.keys()].map((_, i) => `, view_indexes AS i${i}`).join('')}`)
+  add("WHERE views.view_name = ? AND views.generation = ? AND views.payload <> 'null'", name, generation)
+  let i = 0
+  for (const [index, conditions] of indexes) {
+    const row = `i${i++}`
+    add(`AND ${row}.view_name = ? AND ${row}.generation = ? AND ${row}.index_name = ?`, name, generation, index)
+    for (const { is, value } of conditions) add(`AND ${row}.value ${operators[is]} ?`, value)
+    add(`AND ${row}.view_id = ${row === 'i0' ? 'views.view_id' : 'i0.view_id'}`)
+  }
+  if (after !== undefined && !orderBy) add(`AND ${id} > ?`, after.id)
+  if (after !== undefined && orderBy) {
+    const value = after.value ?? ''
+    const past = orderBy.descending ? '<' : '>'
+    add(`AND i0.value ${past}= ? AND (i0.value ${past} ? OR ${id} > ?)`, value, value, after.id)
+  }
+  add(`ORDER BY ${order} LIMIT ?`, limit)
+  return { sql: lines.join('\n'), values }
+}
+
+function conditionsByIndex({ where, orderBy }: ViewFind): Map<string, ViewFind['where'][number][]> {
+  const byIndex = new Map<string, ViewFind['where'][number][]>(orderBy ? [[orderBy.index, []]] : [])
+  for (const condition of where) {
+    const known = byIndex.get(condition.index)
+    if (known) known.push(condition)
+    else byIndex.set(condition.index, [condition])
+  }
+  return byIndex
+}

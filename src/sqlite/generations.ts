@@ -1,0 +1,36 @@
+import { liveGeneration } from '../store/generations.ts'
+import type { ViewGeneration } from '../store/store.ts'
+import type { Connection } from './connection.ts'
+import * as statements from './statements.ts'
+
+export const readGenerations = (connection: Connection, name: string): ViewGeneration[] =>
+  connection.all(statements.readGenerations, name).map((row) => ({
+    generation: Number(row.generation),
+    viewVersion: row.view_version as string,
+    state: row.state as ViewGeneration['state'],
+  }))
+
+export function addGeneration(connection: Connection, name: string, generation: number, viewVersion: string): boolean {
+  const all = readGenerations(connection, name)
+  const live = generation === 1
+  if (all.some((g) => g.generation === generation || (live && g.state === 'live'))) return false
+  connection.run(statements.insertGeneration, name, generation, viewVersion, live ? 'live' : 'building')
+  return true
+}
+
+export function switchGeneration(connection: Connection, name: string, from: number, to: number): boolean {
+  const all = readGenerations(connection, name)
+  const ready = all.some((g) => g.generation === to && g.state === 'building')
+  if (!ready || liveGeneration(all) !== from) return false
+  connection.run(statements.updateGeneration, 'retired', name, from)
+  connection.run(statements.updateGeneration, 'live', name, to)
+  return true
+}
+
+export function removeGeneration(connection: Connection, name: string, generation: number): boolean {
+  if (liveGeneration(readGenerations(connection, name)) === generation) return false
+  connection.run(statements.deleteGenerationIndexes, name, generation)
+  connection.run(statements.deleteGenerationViews, name, generation)
+  connection.run(statements.deleteGeneration, name, generation)
+  return true
+}

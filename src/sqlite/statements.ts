@@ -1,0 +1,123 @@
+/** Every statement of the store. Values are always bound, `?` by `?`. */
+
+export const begin = { read: 'BEGIN', write: 'BEGIN IMMEDIATE' } as const
+
+const eventColumns =
+  'position, aggregate_type, aggregate_id, sequence, event_type, event_version, payload, metadata, recorded_at, commit_id'
+
+/** Milliseconds since 1970 by SQLite's clock. */
+const now = `CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)`
+
+export const readSchemaVersion = 'SELECT max(version) AS version FROM cqrs_es_schema'
+
+export const readLastSequence = 'SELECT max(sequence) AS sequence FROM events WHERE aggregate_type = ? AND aggregate_id = ?'
+
+export const readCommitPositions = `
+SELECT position FROM events
+WHERE aggregate_type = ? AND aggregate_id = ? AND sequence > ? AND sequence <= ? AND commit_id = ?
+ORDER BY sequence`
+
+export const insertEvent = `
+INSERT INTO events (aggregate_type, aggregate_id, sequence, event_type, event_version, payload, metadata, recorded_at, commit_id)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+RETURNING position`
+
+export const readEvents = `
+SELECT ${eventColumns} FROM events
+WHERE aggregate_type = ? AND aggregate_id = ? AND sequence > ? AND sequence <= ?
+ORDER BY sequence LIMIT ?`
+
+/** From one id to the next through the index, however many events each has. The type is bound twice. */
+export const readIds = `
+WITH RECURSIVE ids (id) AS (
+  SELECT min(aggregate_id) FROM events WHERE aggregate_type = ? AND aggregate_id > ?
+  UNION ALL
+  SELECT (SELECT min(aggregate_id) FROM events WHERE aggregate_type = ? AND aggregate_id > ids.id) FROM ids WHERE ids.id IS NOT NULL
+)
+SELECT id FROM ids WHERE id IS NOT NULL LIMIT ?`
+
+export const readLastPosition = 'SELECT max(position) AS position FROM events'
+
+export const readFeed = `
+SELECT ${eventColumns} FROM events
+WHERE position > ? AND position <= ?
+ORDER BY position LIMIT ?`
+
+/** The third value: JSON list of aggregate types; the fourth: JSON list of `aggregate type/event type`. */
+export const readFeedOnly = `
+SELECT ${eventColumns} FROM events
+WHERE position > ? AND position <= ?
+  AND (aggregate_type IN (SELECT value FROM json_each(?)) OR aggregate_type || '/' || event_type IN (SELECT value FROM json_each(?)))
+ORDER BY position LIMIT ?`
+
+export const readSnapshot = `
+SELECT last_sequence, current_snapshot, payload FROM snapshots
+WHERE aggregate_type = ? AND aggregate_id = ? AND state_version = ?
+  AND vouched_sequence = last_sequence AND last_sequence > ? AND last_sequence <= ?`
+
+export const saveSnapshot = `
+INSERT INTO snapshots (aggregate_type, aggregate_id, last_sequence, current_snapshot, payload, state_version, vouched_sequence)
+VALUES (?, ?, ?, 1, ?, ?, ?)
+ON CONFLICT (aggregate_type, aggregate_id) DO UPDATE SET
+  last_sequence = excluded.last_sequence, current_snapshot = current_snapshot + 1, payload = excluded.payload,
+  state_version = excluded.state_version, vouched_sequence = excluded.vouched_sequence`
+
+export const readKey = `
+SELECT command_hash, commit_id, first_sequence, last_sequence FROM idempotency_keys
+WHERE aggregate_type = ? AND aggregate_id = ? AND idempotency_key = ?`
+
+export const insertKey = `
+INSERT INTO idempotency_keys (aggregate_type, aggregate_id, idempotency_key, command_hash, commit_id, first_sequence, last_sequence)
+VALUES (?, ?, ?, ?, ?, ?, ?)`
+
+export const readViewVersion = 'SELECT version FROM views WHERE view_name = ? AND generation = ? AND view_id = ?'
+
+export const readView = `
+SELECT view_id, version, payload, sequence FROM views
+WHERE view_name = ? AND generation = ? AND view_id = ?`
+
+export const saveView = `
+INSERT INTO views (view_name, generation, view_id, version, payload, sequence)
+VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT (view_name, generation, view_id) DO UPDATE SET
+  version = excluded.version, payload = excluded.payload, sequence = excluded.sequence`
+
+export const deleteViewIndexes = 'DELETE FROM view_indexes WHERE view_name = ? AND generation = ? AND view_id = ?'
+
+export const insertViewIndex =
+  'INSERT INTO view_indexes (view_name, generation, view_id, index_name, value) VALUES (?, ?, ?, ?, ?)'
+
+export const readGenerations =
+  'SELECT generation, view_version, state FROM view_generations WHERE view_name = ? ORDER BY generation'
+
+export const insertGeneration = 'INSERT INTO view_generations (view_name, generation, view_version, state) VALUES (?, ?, ?, ?)'
+
+export const updateGeneration = 'UPDATE view_generations SET state = ? WHERE view_name = ? AND generation = ?'
+
+export const deleteGeneration = 'DELETE FROM view_generations WHERE view_name = ? AND generation = ?'
+
+export const deleteGenerationViews = 'DELETE FROM views WHERE view_name = ? AND generation = ?'
+
+export const deleteGenerationIndexes = 'DELETE FROM view_indexes WHERE view_name = ? AND generation = ?'
+
+export const readCheckpoint = 'SELECT position, fence, commit_id FROM checkpoints WHERE name = ?'
+
+export const saveCheckpoint = `
+INSERT INTO checkpoints (name, position, fence, commit_id) VALUES (?, ?, ?, ?)
+ON CONFLICT (name) DO UPDATE SET position = excluded.position, fence = excluded.fence, commit_id = excluded.commit_id`
+
+export const readFence = 'SELECT fence FROM leases WHERE name = ? AND holder IS NOT NULL'
+
+export const takeLease = `
+INSERT INTO leases (name, holder, fence, expires_at) VALUES (?, ?, 1, ${now} + ?)
+ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, fence = fence + 1, expires_at = excluded.expires_at
+WHERE leases.holder IS NULL OR leases.holder = excluded.holder OR leases.expires_at <= ${now}
+RETURNING fence`
+
+export const readLease = `SELECT holder, max(expires_at - ${now}, 0) AS remaining_ms FROM leases WHERE name = ?`
+
+export const renewLease = `
+UPDATE leases SET expires_at = ${now} + ? WHERE name = ? AND fence = ? AND holder IS NOT NULL
+RETURNING fence`
+
+export const releaseLease = 'UPDATE leases SET holder = NULL WHERE name = ? AND fence = ?'

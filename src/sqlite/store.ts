@@ -1,0 +1,243 @@
+import { DefinitionError, StoreError } from '../errors.ts'
+import type { Position } from '../event-envelope.ts'
+import { type EventRow, toStoredEvent } from '../sql/rows.ts'
+import type { Commit, CommitOutcome } from '../store/commit.ts'
+import { checkOptions } from '../store/options.ts'
+import type {
+  AggregatePage,
+  AggregateRequest,
+  Capabilities,
+  Checkpoint,
+  FeedPage,
+  FeedRequest,
+  IdsPage,
+  IdsRequest,
+  KeyRequest,
+  LeaseAnswer,
+  Store,
+  StoredKey,
+  StoredSnapshot,
+  StoredView,
+  ViewFind,
+  ViewGeneration,
+  ViewKey,
+  ViewPage,
+} from '../store/store.ts'
+import { appendBatch } from './append.ts'
+import { Connection, type Row } from './connection.ts'
+import { createSchema } from './create-schema.ts'
+import { checkDatabase, type SqliteDatabase } from './database.ts'
+import { lastPosition, readFeed } from './feed.ts'
+import { findViewsStatement } from './find-views.ts'
+import { addGeneration, readGenerations, removeGeneration, switchGeneration } from './generations.ts'
+import { printSchema } from './schema.ts'
+import * as statements from './statements.ts'
+
+/** Options of `sqliteStore`. */
+export interface SqliteStoreOptions {
+  /**
+   * What a power cut may cost. `'full'` (the default): nothing that was answered as stored. `'normal'`: the last commits, never the
+   * consistency; several times faster. A crash of the process costs nothing either way. Sets `PRAGMA synchronous` on the connection.
+   */
+  readonly durability?: 'full' | 'normal'
+  /** How long to wait for locks of other connections before `STORE_BUSY`, in milliseconds. Default 5000. Other work goes on meanwhile. */
+  readonly busyTimeoutMs?: number
+}
+
+/**
+ * A store in a SQLite database, on the open database object of `node:sqlite`, `better-sqlite3`, `libsql` or `bun:sqlite`. The object
+ * stays yours: the store neither opens nor closes it, and runs its transactions between yours. Call `createSchema()` once before the
+ * first use.
+ *
+ * @throws DefinitionError for an option it does not have, or something that is not such a database
+ * @example
+ * ```ts
+ * import Database from 'libsql'
+ * import { sqliteStore } from 'cqrs-es/sqlite'
+ *
+ * const store = sqliteStore(new Database(':memory:'))
+ * await store.createSchema()
+ * const page = await store.readAggregate({ aggregateType: 'account', aggregateId: 'acct-1', after: 0 })
+ * console.log(page.events.length) // 0
+ * ```
+ */
+export function sqliteStore(db: SqliteDatabase, options: SqliteStoreOptions = {}): Store {
+  checkDatabase(db)
+  checkOptions('sqliteStore', options, ['durability', 'busyTimeoutMs'])
+  const { durability = 'full', busyTimeoutMs = 5_000 } = options
+  if (durability !== 'full' && durability !== 'normal') {
+    throw new DefinitionError(`sqliteStore: "durability" must be 'full' or 'normal', not ${JSON.stringify(durability)}.`)
+  }
+  if (!(typeof busyTimeoutMs === 'number' && busyTimeoutMs >= 0 && Number.isFinite(busyTimeoutMs))) {
+    throw new DefinitionError('sqliteStore: "busyTimeoutMs" must be a number of milliseconds, 0 or more.')
+  }
+  return new SqliteStore(new Connection(db, { durability, busyTimeoutMs }))
+}
+
+const capabilities: Capabilities = {
+  globalOrder: true,
+  push: false,
+  appendsPerCommit: Number.POSITIVE_INFINITY,
+  itemsPerCommit: Number.POSITIVE_INFINITY,
+  bytesPerCommit: Number.POSITIVE_INFINITY,
+  bytesPerEvent: 1_000_000_000,
+}
+
+/** Events in one page at the most, so that a long history is neither read in one go nor kept in memory at once. */
+const pageSize = 1_000
+
+class SqliteStore implements Store {
+  readonly capabilities = capabilities
+  readonly #connection: Connection
+
+  constructor(connection: Connection) {
+    this.#connection = connection
+  }
+
+  createSchema(): Promise<void> {
+    return createSchema(this.#connection)
+  }
+
+  printSchema(): string {
+    return printSchema()
+  }
+
+  append(commits: readonly Commit[]): Promise<readonly CommitOutcome[]> {
+    return appendBatch(this.#connection, commits)
+  }
+
+  readAggregate(request: AggregateRequest): Promise<AggregatePage> {
+    const { aggregateType, aggregateId, after, upTo = Number.MAX_SAFE_INTEGER } = request
+    const limit = Math.min(request.limit ?? pageSize, pageSize)
+    return this.#connection.read(() => {
+      const snapshot = this.#readSnapshot(request, upTo)
+      const from = snapshot?.sequence ?? after
+      const rows = this.#connection.all(statements.readEvents, aggregateType, aggregateId, from, upTo, limit + 1)
+      const events = (rows.slice(0, limit) as unknown as EventRow[]).map(toStoredEvent)
+      return { ...(snapshot && { snapshot }), events, more: rows.length > limit }
+    })
+  }
+
+  readIds({ aggregateType, after = '', limit }: IdsRequest): Promise<IdsPage> {
+    return this.#connection.read(() => {
+      const rows = this.#connection.all(statements.readIds, aggregateType, after, aggregateType, limit + 1)
+      return { items: rows.slice(0, limit).map((row) => row.id as string), more: rows.length > limit }
+    })
+  }
+
+  readKey({ aggregateType, aggregateId, idempotencyKey }: KeyRequest): Promise<StoredKey | undefined> {
+    return this.#connection.read(() => {
+      const row = this.#connection.first(statements.readKey, aggregateType, aggregateId, idempotencyKey)
+      return (
+        row && {
+          commandHash: row.command_hash as string,
+          commitId: row.commit_id as string,
+          firstSequence: Number(row.first_sequence),
+          lastSequence: Number(row.last_sequence),
+        }
+      )
+    })
+  }
+
+  readViews(keys: readonly ViewKey[]): Promise<readonly (StoredView | undefined)[]> {
+    return this.#connection.read(() =>
+      keys.map(({ name, generation, id }) => {
+        const row = this.#connection.first(statements.readView, name, generation, id)
+        return row && toStoredView(name, generation, row)
+      }),
+    )
+  }
+
+  findViews(request: ViewFind): Promise<ViewPage> {
+    const { name, generation, orderBy, limit } = request
+    const { sql, values } = findViewsStatement({ ...request, limit: limit + 1 })
+    return this.#connection.read(() => {
+      const rows = this.#connection.all(sql, ...values)
+      const page = rows.slice(0, limit)
+      const items = page.map((row) => toStoredView(name, generation, row))
+      const last = page.at(-1)
+      if (last === undefined || rows.length <= limit) return { items }
+      const id = last.view_id as string
+      return { items, next: orderBy ? { id, value: last.value as string } : { id } }
+    })
+  }
+
+  viewGenerations(name: string): Promise<readonly ViewGeneration[]> {
+    return this.#connection.read(() => readGenerations(this.#connection, name))
+  }
+
+  addViewGeneration(added: { name: string; generation: number; viewVersion: string }): Promise<boolean> {
+    return this.#connection.write(() => addGeneration(this.#connection, added.name, added.generation, added.viewVersion))
+  }
+
+  switchViewGeneration({ name, from, to }: { name: string; from: number; to: number }): Promise<boolean> {
+    return this.#connection.write(() => switchGeneration(this.#connection, name, from, to))
+  }
+
+  removeViewGeneration({ name, generation }: { name: string; generation: number }): Promise<boolean> {
+    return this.#connection.write(() => removeGeneration(this.#connection, name, generation))
+  }
+
+  readFeed(request: FeedRequest): Promise<FeedPage> {
+    return this.#connection.read(() => readFeed(this.#connection, request, pageSize))
+  }
+
+  lastPosition(): Promise<Position | undefined> {
+    return this.#connection.read(() => {
+      const last = lastPosition(this.#connection)
+      return last === undefined ? undefined : (String(last) as Position)
+    })
+  }
+
+  readCheckpoint(name: string): Promise<Checkpoint | undefined> {
+    return this.#connection.read(() => {
+      const row = this.#connection.first(statements.readCheckpoint, name)
+      return row && { position: row.position as string, fence: Number(row.fence) }
+    })
+  }
+
+  acquireLease({ name, holder, ttlMs }: { name: string; holder: string; ttlMs: number }): Promise<LeaseAnswer> {
+    return this.#connection.write(() => {
+      const taken = this.#connection.first(statements.takeLease, name, holder, ttlMs)
+      if (taken) return { acquired: true, fence: Number(taken.fence) }
+      const lease = this.#connection.first(statements.readLease, name)
+      return { acquired: false, holder: String(lease?.holder), remainingMs: Number(lease?.remaining_ms) }
+    })
+  }
+
+  renewLease({ name, fence, ttlMs }: { name: string; fence: number; ttlMs: number }): Promise<boolean> {
+    return this.#connection.write(() => this.#connection.first(statements.renewLease, ttlMs, name, fence) !== undefined)
+  }
+
+  releaseLease({ name, fence }: { name: string; fence: number }): Promise<void> {
+    return this.#connection.write(() => this.#connection.run(statements.releaseLease, name, fence))
+  }
+
+  #readSnapshot({ aggregateType, aggregateId, after, snapshot }: AggregateRequest, upTo: number): StoredSnapshot | undefined {
+    if (snapshot === undefined) return undefined
+    const { stateVersion } = snapshot
+    const row = this.#connection.first(statements.readSnapshot, aggregateType, aggregateId, stateVersion, after, upTo)
+    if (row === undefined) return undefined
+    try {
+      const state: unknown = JSON.parse(row.payload as string)
+      return { sequence: Number(row.last_sequence), stateVersion, version: Number(row.current_snapshot), state }
+    } catch {
+      return undefined
+    }
+  }
+}
+
+/** @throws StoreError `STORE_CORRUPT` when the row's JSON is corrupt */
+function toStoredView(name: string, generation: number, row: Row): StoredView {
+  const id = row.view_id as string
+  const stored = { name, generation, id, version: Number(row.version), view: parseView(name, id, row.payload) }
+  return row.sequence === null || row.sequence === undefined ? stored : { ...stored, sequence: Number(row.sequence) }
+}
+
+function parseView(name: string, id: string, payload: unknown): unknown {
+  try {
+    return JSON.parse(payload as string)
+  } catch (cause) {
+    throw new StoreError('STORE_CORRUPT', `The row of the view ${name}/${id} is not JSON: rebuild the view.`, cause)
+  }
+}
