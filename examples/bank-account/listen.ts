@@ -1,0 +1,30 @@
+import type { Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { createAdaptorServer } from '@hono/node-server'
+import { openBank } from './app.ts'
+import { bankApi } from './http.ts'
+
+export interface ListenOptions {
+  readonly file: string
+  /** 0 for any free one. */
+  readonly port: number
+}
+
+/** Opens the bank and serves it to this machine. `close()` lets the requests under way finish. */
+export async function listen({ file, port }: ListenOptions): Promise<{ readonly url: string; close(): Promise<void> }> {
+  const bank = await openBank({ file })
+  const server = createAdaptorServer({ fetch: bankApi(bank.app).fetch }) as Server
+  try {
+    await new Promise<void>((resolve, reject) => server.once('error', reject).listen(port, '127.0.0.1', resolve))
+  } catch (error) {
+    await bank.close()
+    throw error
+  }
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    async close() {
+      await new Promise((resolve) => server.close(resolve))
+      await bank.close()
+    },
+  }
+}
