@@ -9,8 +9,9 @@ import type { Observation } from './observation.ts'
 import type { Rejection } from './reject.ts'
 import type { Runtime } from './runtime.ts'
 import type { Store } from './store/store.ts'
-import type { View, ViewTypes } from './views/view.ts'
-import { type Views, viewsOf } from './views/views.ts'
+import type { View } from './views/view.ts'
+import type { ViewTypes } from './views/view-types.ts'
+import type { Views } from './views/views.ts'
 import { type Wiring, wire } from './wiring.ts'
 
 /** What `createApp` takes, but for `services`. */
@@ -145,7 +146,7 @@ export function createApp<
   const definitions = new Map([...aggregates.values()].map(({ definition }) => [definition.type, definition]))
   const app = {
     aggregates: Object.fromEntries([...aggregates].map(([key, aggregate]) => [key, handleOf(core, aggregate, lifecycle)])),
-    views: Object.fromEntries([...views].map(([key, view]) => [key, viewsOf(core, view, lifecycle)])),
+    views: Object.fromEntries([...views].map(([key, view]) => [key, view.readSide.viewsOf(core, view, lifecycle)])),
     events: (request: { after?: Position; signal?: AbortSignal } = {}) => readLog(core, definitions, lifecycle, request),
     close: () => lifecycle.close(),
   }
