@@ -143,7 +143,7 @@ export const readCases: Cases = {
 async function readTo(store: Store, sequence: number, rest: { upTo?: number }) {
   const request = { aggregateType: 'account', aggregateId: 'a', ...rest }
   let page = await store.readAggregate({ ...request, after: 0, limit: sequence })
-  for (let last = page.events.at(-1)?.sequence ?? 0; last < sequence; last = page.events.at(-1)?.sequence ?? sequence) {
+  for (let last = page.events.at(-1)?.sequence ?? sequence; last < sequence; last = page.events.at(-1)?.sequence ?? sequence) {
     page = await store.readAggregate({ ...request, after: last, limit: sequence - last })
   }
   return page
@@ -155,6 +155,7 @@ async function readIds(store: Store, limit: number): Promise<readonly string[]> 
     const after = items.at(-1)
     const page = await store.readIds({ aggregateType: 'account', limit, ...(after !== undefined && { after }) })
     holds(`a page has 1 to ${limit} ids`, page.items.length > 0 && page.items.length <= limit)
+    holds('a page moves on', after === undefined || page.items.at(-1) !== after)
     items.push(...page.items)
     more = page.more
   }
