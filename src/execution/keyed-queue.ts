@@ -16,7 +16,9 @@ export class KeyedQueue {
       return await task()
     } finally {
       leave()
-      if (this.#tails.get(key) === tail) this.#tails.delete(key)
+      void tail.then(() => {
+        if (this.#tails.get(key) === tail) this.#tails.delete(key)
+      })
     }
   }
 
