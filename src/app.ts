@@ -27,8 +27,8 @@ export interface AppOptions<A extends Record<string, AnyAggregate>, W extends Re
    * repeat. `execute` waits for them.
    */
   readonly queries?: readonly ((events: readonly EnvelopeOf<A[keyof A]>[]) => void | Promise<void>)[]
-  /** Told what a query threw. Default: `console.error`. */
-  readonly onQueryError?: (error: unknown, events: readonly EventEnvelope[]) => void
+  /** Told what a query threw, and waited for. Default: `console.error`. */
+  readonly onQueryError?: (error: unknown, events: readonly EventEnvelope[]) => void | Promise<void>
   /** How often a command is decided again after a lost race, before `ConflictError`. Default 3. */
   readonly retries?: number
   /** How many states are kept, the least recently used dropped first. Default `{ maxAggregates: 10_000 }`. */

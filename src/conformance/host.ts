@@ -1,4 +1,4 @@
-import type { Store } from '../store/index.ts'
+import type { Store } from '../store/store.ts'
 
 /**
  * What a store author provides: new, empty databases for the cases to run on.

@@ -1,13 +1,6 @@
-import type {
-  AggregateRequest,
-  FeedRequest,
-  Position,
-  Store,
-  StoredEvent,
-  StoredSnapshot,
-  StoredView,
-  ViewFind,
-} from '../store/index.ts'
+import type { Position } from '../event-envelope.ts'
+import type { StoredEvent } from '../store/commit.ts'
+import type { AggregateRequest, FeedRequest, Store, StoredSnapshot, StoredView, ViewFind } from '../store/store.ts'
 import { equal, holds } from './check.ts'
 
 export type Partly<T> = { readonly [K in keyof T]?: T[K] }

@@ -1,4 +1,5 @@
-import { compareBytes, type Store } from '../store/index.ts'
+import { compareBytes } from '../store/order.ts'
+import type { Store } from '../store/store.ts'
 import { commit, deposit, range } from './build.ts'
 import { bytes, type Cases, when } from './case.ts'
 import { equal, holds, send, stores } from './check.ts'

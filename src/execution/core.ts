@@ -22,7 +22,7 @@ export interface Core {
   readonly rowQueue: KeyedQueue
   readonly generations: Generations
   readonly queries: readonly Query[]
-  readonly onQueryError: (error: unknown, events: readonly EventEnvelope[]) => void
+  readonly onQueryError: (error: unknown, events: readonly EventEnvelope[]) => void | Promise<void>
   readonly observe: ((what: Observation) => void) | undefined
   /** For callers that give none. */
   readonly neverAborts: AbortSignal

@@ -90,6 +90,7 @@ async function settle(core: Core, aggregate: WiredAggregate, call: Call, tally: 
       const first = await replay()
       if (first !== undefined) return first
     }
+    core.cache.drop(definition.type, aggregateId)
     if (conflicts++ === core.retries) throw conflict(call, aggregate, tally, base.sequence, stored.actualSequence)
     core.observe?.({ kind: 'retry', aggregateType: definition.type, aggregateId, attempt: conflicts, on: 'sequence' })
     await core.runtime.sleep(firstRetryWaitMs * 2 ** conflicts * core.runtime.random(), signal)
