@@ -9,8 +9,9 @@ import type { Observation } from './observation.ts'
 import type { Rejection } from './reject.ts'
 import type { Runtime } from './runtime.ts'
 import type { Store } from './store/store.ts'
-import type { View, ViewTypes } from './views/view.ts'
-import { type Views, viewsOf } from './views/views.ts'
+import type { View } from './views/view.ts'
+import type { ViewTypes } from './views/view-types.ts'
+import type { Views } from './views/views.ts'
 import { type Wiring, wire } from './wiring.ts'
 
 /** What `createApp` takes, but for `services`. */
@@ -26,8 +27,8 @@ export interface AppOptions<A extends Record<string, AnyAggregate>, W extends Re
    * repeat. `execute` waits for them.
    */
   readonly queries?: readonly ((events: readonly EnvelopeOf<A[keyof A]>[]) => void | Promise<void>)[]
-  /** Told what a query threw. Default: `console.error`. */
-  readonly onQueryError?: (error: unknown, events: readonly EventEnvelope[]) => void
+  /** Told what a query threw, and waited for. Default: `console.error`. */
+  readonly onQueryError?: (error: unknown, events: readonly EventEnvelope[]) => void | Promise<void>
   /** How often a command is decided again after a lost race, before `ConflictError`. Default 3. */
   readonly retries?: number
   /** How many states are kept, the least recently used dropped first. Default `{ maxAggregates: 10_000 }`. */
@@ -145,7 +146,7 @@ export function createApp<
   const definitions = new Map([...aggregates.values()].map(({ definition }) => [definition.type, definition]))
   const app = {
     aggregates: Object.fromEntries([...aggregates].map(([key, aggregate]) => [key, handleOf(core, aggregate, lifecycle)])),
-    views: Object.fromEntries([...views].map(([key, view]) => [key, viewsOf(core, view, lifecycle)])),
+    views: Object.fromEntries([...views].map(([key, view]) => [key, view.readSide.viewsOf(core, view, lifecycle)])),
     events: (request: { after?: Position; signal?: AbortSignal } = {}) => readLog(core, definitions, lifecycle, request),
     close: () => lifecycle.close(),
   }

@@ -67,5 +67,6 @@ export { platformRuntime, type Runtime } from './runtime.ts'
 // Stores
 export type { Store } from './store/store.ts'
 // Views
-export { defineView, type View, type ViewOptions, type ViewTypes } from './views/view.ts'
+export { defineView, type View, type ViewOptions } from './views/view.ts'
+export type { ViewTypes } from './views/view-types.ts'
 export type { FindOptions, ViewRow, Views } from './views/views.ts'

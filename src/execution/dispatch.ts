@@ -1,9 +1,6 @@
 import type { EventEnvelope } from '../event-envelope.ts'
 import type { Core } from './core.ts'
 
-/** Receives all events of one command, types erased. */
-export type Query = (events: readonly EventEnvelope[]) => void | Promise<void>
-
 /** Hands the events of a commit to each query in turn. What a query throws goes to `onQueryError` and stops nothing. */
 export async function dispatch(core: Core, events: readonly EventEnvelope[]): Promise<void> {
   for (const [index, query] of core.queries.entries()) {
@@ -13,15 +10,15 @@ export async function dispatch(core: Core, events: readonly EventEnvelope[]): Pr
       await query(events)
     } catch (error) {
       failure = { error }
-      report(core, error, events)
+      await report(core, error, events)
     }
     core.observe?.({ kind: 'query', query: index, events: events.length, ms: core.runtime.now().getTime() - began, ...failure })
   }
 }
 
-function report(core: Core, error: unknown, events: readonly EventEnvelope[]): void {
+async function report(core: Core, error: unknown, events: readonly EventEnvelope[]): Promise<void> {
   try {
-    core.onQueryError(error, events)
+    await core.onQueryError(error, events)
   } catch (failure) {
     console.error('onQueryError itself failed:', failure, 'It was told about:', error)
   }

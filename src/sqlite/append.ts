@@ -92,8 +92,13 @@ function repeated(connection: Connection, commit: Commit, actual: readonly numbe
 function conflict(connection: Connection, commit: Commit, actual: readonly number[]): CommitOutcome | undefined {
   const { appends, views, key, checkpoint } = commit
   if (checkpoint !== undefined) {
-    const lease = connection.first(statements.readFence, checkpoint.name)
-    if (lease === undefined || Number(lease.fence) !== checkpoint.fence) return { kind: 'conflict', on: 'fence' }
+    const { name, fence, expectedPosition } = checkpoint
+    const lease = connection.first(statements.readFence, name)
+    if (lease === undefined || Number(lease.fence) !== fence) return { kind: 'conflict', on: 'fence' }
+    if (expectedPosition !== undefined) {
+      const stands = connection.first(statements.readCheckpoint, name)?.position ?? null
+      if (stands !== expectedPosition) return { kind: 'conflict', on: 'fence' }
+    }
   }
   const first = appends[0]
   if (key !== undefined && first !== undefined) {
