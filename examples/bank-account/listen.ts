@@ -1,18 +1,17 @@
 import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { createAdaptorServer } from '@hono/node-server'
-import { openBank } from './app.ts'
+import { type BankOptions, openBank } from './app.ts'
 import { bankApi } from './http.ts'
 
-export interface ListenOptions {
-  readonly file: string
+export interface ListenOptions extends BankOptions {
   /** 0 for any free one. */
   readonly port: number
 }
 
 /** Opens the bank and serves it to this machine. `close()` lets the requests under way finish. */
-export async function listen({ file, port }: ListenOptions): Promise<{ readonly url: string; close(): Promise<void> }> {
-  const bank = await openBank({ file })
+export async function listen({ port, ...options }: ListenOptions): Promise<{ readonly url: string; close(): Promise<void> }> {
+  const bank = await openBank(options)
   const server = createAdaptorServer({ fetch: bankApi(bank.app).fetch }) as Server
   try {
     await new Promise<void>((resolve, reject) => server.once('error', reject).listen(port, '127.0.0.1', resolve))
