@@ -12,7 +12,15 @@ export interface ListenOptions extends BankOptions {
 /** Opens the bank and serves it to this machine. `close()` lets the requests under way finish. */
 export async function listen({ port, ...options }: ListenOptions): Promise<{ readonly url: string; close(): Promise<void> }> {
   const bank = await openBank(options)
-  const server = createAdaptorServer({ fetch: bankApi(bank.app).fetch }) as Server
+  const api = bankApi(bank.app)
+  let closing = false
+  const server = createAdaptorServer({
+    async fetch(request) {
+      const response = await api.fetch(request)
+      if (closing) response.headers.set('Connection', 'close')
+      return response
+    },
+  }) as Server
   try {
     await new Promise<void>((resolve, reject) => server.once('error', reject).listen(port, '127.0.0.1', resolve))
   } catch (error) {
@@ -22,6 +30,7 @@ export async function listen({ port, ...options }: ListenOptions): Promise<{ rea
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     async close() {
+      closing = true
       await new Promise((resolve) => server.close(resolve))
       await bank.close()
     },
