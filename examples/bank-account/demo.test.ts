@@ -46,7 +46,7 @@ describe('npm run demo', () => {
   })
 
   it('has no colours in a pipe', async () => {
-    const { out } = await run('demo.ts', { FORCE_COLOR: '' })
+    const { out } = await run('demo.ts')
     expect(out).toContain('A bank account')
     expect(out).not.toContain('\u001b')
   })
@@ -173,7 +173,7 @@ async function run(script: string, env: Record<string, string> = {}) {
 
 function launch(script: string, env: Record<string, string>): ChildProcess {
   const args = [tsx, join(root, 'examples', 'bank-account', script)]
-  return spawn(process.execPath, args, { cwd: root, env: { PATH: process.env.PATH, BANK_FILE: file, ...env } })
+  return spawn(process.execPath, args, { cwd: root, env: { ...process.env, BANK_FILE: file, ...env } })
 }
 
 function collect(child: ChildProcess) {
