@@ -11,8 +11,8 @@ interface Account {
 }
 
 /** Whole units only, so that sums are exact. */
-const amount = z.int().positive().max(1_000_000_000)
-const balance = z.int()
+const money = z.int()
+const amount = money.positive().max(1_000_000_000)
 
 export const bankAccount = defineAggregate({
   type: 'account',
@@ -22,11 +22,12 @@ export const bankAccount = defineAggregate({
     WithdrawCash: z.object({ atmId: z.string().min(1).max(20), amount }),
     WriteCheck: z.object({ check: z.string().min(1).max(20), amount }),
   },
+  // Stored for ever, so these say what an event is made of, and no rule that may change.
   events: {
     AccountOpened: z.object({ owner: z.string() }),
-    MoneyDeposited: z.object({ amount, balance }),
-    CashWithdrawn: z.object({ atmId: z.string(), amount, balance }),
-    CheckWritten: z.object({ check: z.string(), amount, balance }),
+    MoneyDeposited: z.object({ amount: money, balance: money }),
+    CashWithdrawn: z.object({ atmId: z.string(), amount: money, balance: money }),
+    CheckWritten: z.object({ check: z.string(), amount: money, balance: money }),
   },
   services: typed<BankServices>(),
   initialState: (): Account => ({ open: false, balance: 0, checks: [] }),

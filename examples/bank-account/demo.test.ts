@@ -8,7 +8,6 @@ import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
-const tsx = fileURLToPath(new URL('../../node_modules/tsx/dist/cli.mjs', import.meta.url))
 
 let folder: string
 let file: string
@@ -45,8 +44,22 @@ describe('npm run demo', () => {
     expect(second.out).toMatch(/^ {2}checks {4}1170, 1171$/m)
   })
 
+  it.skipIf(process.platform !== 'linux' || spawnSync('script', ['--version']).error)(
+    'has colours on a terminal, unless NO_COLOR is set',
+    () => {
+      const onTerminal = (env: Record<string, string>) =>
+        execFileSync('script', ['-qec', `'${process.execPath}' --import tsx examples/bank-account/demo.ts`, '/dev/null'], {
+          cwd: root,
+          env: { ...process.env, TERM: 'xterm', NO_COLOR: undefined, BANK_FILE: file, ...env },
+          encoding: 'utf8',
+        })
+      expect(onTerminal({})).toContain('\u001b[32m✓')
+      expect(onTerminal({ NO_COLOR: '1' })).not.toContain('\u001b[3')
+    },
+  )
+
   it('has no colours in a pipe', async () => {
-    const { out } = await run('demo.ts')
+    const { out } = await run('demo.ts', { TERM: 'xterm' })
     expect(out).toContain('A bank account')
     expect(out).not.toContain('\u001b')
   })
@@ -171,8 +184,9 @@ async function run(script: string, env: Record<string, string> = {}) {
   return { code: code as number, ...output() }
 }
 
+/** One process, unlike the command `tsx`, so that nothing stays behind when it is killed. */
 function launch(script: string, env: Record<string, string>): ChildProcess {
-  const args = [tsx, join(root, 'examples', 'bank-account', script)]
+  const args = ['--import', 'tsx', join(root, 'examples', 'bank-account', script)]
   return spawn(process.execPath, args, { cwd: root, env: { ...process.env, BANK_FILE: file, ...env } })
 }
 

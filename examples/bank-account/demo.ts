@@ -36,7 +36,7 @@ async function story() {
   const before = await view()
   if (before !== undefined)
     say(
-      `\nAn earlier run left ${before.owner}'s account with a balance of ${money(before.balance)} after ${before.sequence} events. The story goes on from there.`,
+      `\nAn earlier run left ${before.owner}'s account with a balance of ${money(before.balance)} after ${before.sequence} events.\nThe story goes on from there.`,
     )
   else await step('Ann opens an account.', { type: 'OpenAccount', data: { owner: 'ann' } })
 
@@ -113,7 +113,8 @@ async function whatIsStored() {
   const events = body.items as Event[]
   const rows = events.map(({ sequence, recordedAt, type, data }) => [`${sequence}`, clock(recordedAt), type, fields(data)])
   table(['event', 'time (UTC)', 'type', 'data'], rows, ['event'])
-  say(`\n  Each event knows the request it came from: ${fields(events.at(-1)?.metadata ?? {})}.`)
+  say('\n  Each event knows the request it came from. The last one:')
+  say(`  ${fields(events.at(-1)?.metadata ?? {})}`)
 }
 
 function whatNext() {
