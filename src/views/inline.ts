@@ -3,6 +3,7 @@ import type { EventEnvelope } from '../event-envelope.ts'
 import type { Loaded } from '../execution/cache.ts'
 import type { Core } from '../execution/core.ts'
 import { readEvents } from '../execution/load.ts'
+import { deepFreeze } from '../json.ts'
 import type { ViewWrite } from '../store/commit.ts'
 import type { StoredView } from '../store/store.ts'
 import { foldView, idsOf, indexValues, storableView } from './fold.ts'
@@ -67,7 +68,7 @@ export async function computeViews(
     const missed = view.followsOne && cached === undefined ? await missedEvents(core, definition, aggregateId, before, base) : []
     const folded = [...missed, ...events].reduce<unknown>(
       (current, event) => foldView(view, current, event),
-      before?.view ?? null,
+      deepFreeze(before?.view ?? null),
     )
     const write = writeOf(core, planned, before, folded, sequence)
     writes.push(write)
