@@ -1,8 +1,8 @@
 import { DefinitionError, StoreError } from '../errors.ts'
 import type { Position } from '../event-envelope.ts'
+import { checkOptions } from '../options.ts'
 import { type EventRow, toStoredEvent } from '../sql/rows.ts'
 import type { Commit, CommitOutcome } from '../store/commit.ts'
-import { checkOptions } from '../store/options.ts'
 import type {
   AggregatePage,
   AggregateRequest,

@@ -383,7 +383,7 @@ describe('sqliteStore', () => {
   it('refuses options it does not have, and values they cannot have', () => {
     const db = driver.open(':memory:')
     const make = (options: unknown) => () => sqliteStore(db, options as never)
-    expect(make({ durable: 'full' })).toThrow(/no option "durable"; it has durability, busyTimeoutMs/)
+    expect(make({ durable: 'full' })).toThrow(/no option .durable.\. Its options: durability, busyTimeoutMs/)
     expect(make({ durability: 'off' })).toThrow(/'full' or 'normal', not "off"/)
     expect(make({ busyTimeoutMs: -1 })).toThrow(/busyTimeoutMs/)
     expect(make({ busyTimeoutMs: '5' })).toThrow(/busyTimeoutMs/)
