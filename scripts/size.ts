@@ -1,0 +1,112 @@
+/** What the built package weighs: `npm run size`. Prints a table and writes bench/results/weight.json. */
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { availableParallelism } from 'node:os'
+import { gzipSync } from 'node:zlib'
+import { build, version as esbuild } from 'esbuild'
+import { node, root, run } from '../test/run.ts'
+
+const rounds = 21
+
+interface Manifest {
+  readonly name: string
+  readonly version: string
+  readonly exports: Readonly<Record<string, string | { readonly default: string }>>
+}
+
+interface Weight {
+  readonly subpath: string
+  readonly minifiedBytes: number
+  readonly gzippedBytes: number
+  /** Median, in a fresh process that has imported an empty module before (Node sets up its loader then). */
+  readonly importMs: number
+  /** How much the heap grew by the import. Median, in a fresh process. */
+  readonly heapBytes: number
+}
+
+const manifest = JSON.parse(await readFile(`${root}package.json`, 'utf8')) as Manifest
+const weights: Weight[] = []
+for (const [subpath, target] of Object.entries(manifest.exports)) {
+  if (typeof target === 'string') continue
+  weights.push({
+    subpath: manifest.name + subpath.slice(1),
+    ...(await bundled(target.default)),
+    ...(await imported(target.default)),
+  })
+}
+const packed = await packedSize()
+
+console.table(
+  Object.fromEntries(
+    weights.map(({ subpath, minifiedBytes, gzippedBytes, importMs, heapBytes }) => [
+      subpath,
+      { 'minified kB': kilo(minifiedBytes), 'gzipped kB': kilo(gzippedBytes), 'import ms': importMs, 'heap kB': kilo(heapBytes) },
+    ]),
+  ),
+)
+console.log(
+  `Tarball ${kilo(packed.tarballBytes)} kB, installed ${kilo(packed.installedBytes)} kB in ${packed.files} files, no dependencies.`,
+)
+
+const settings = { version: manifest.version, node: process.version, esbuild, cores: availableParallelism(), rounds }
+await mkdir(`${root}bench/results`, { recursive: true })
+await writeFile(
+  `${root}bench/results/weight.json`,
+  `${JSON.stringify({ question: 'weight', settings, weights, packed }, null, 2)}\n`,
+)
+
+/** One subpath with all that it imports, as a bundler would ship it. */
+async function bundled(file: string): Promise<Pick<Weight, 'minifiedBytes' | 'gzippedBytes'>> {
+  const { outputFiles } = await build({
+    absWorkingDir: root,
+    entryPoints: [file],
+    bundle: true,
+    minify: true,
+    format: 'esm',
+    platform: 'neutral',
+    target: 'es2022',
+    external: ['node:*', 'bun:*'],
+    write: false,
+  })
+  const [bundle] = outputFiles
+  if (bundle === undefined) throw new Error(`No bundle for ${file}. Has the package been built?`)
+  return { minifiedBytes: bundle.contents.length, gzippedBytes: gzipSync(bundle.contents, { level: 9 }).length }
+}
+
+async function imported(file: string): Promise<Pick<Weight, 'importMs' | 'heapBytes'>> {
+  const program = `
+    await import('data:text/javascript,')
+    const url = ${JSON.stringify(new URL(file, `file://${root}`).href)}
+    gc()
+    const heap = process.memoryUsage().heapUsed
+    const start = performance.now()
+    await import(url)
+    const importMs = performance.now() - start
+    gc()
+    console.log(JSON.stringify({ importMs, heapBytes: process.memoryUsage().heapUsed - heap }))`
+  const samples: Pick<Weight, 'importMs' | 'heapBytes'>[] = []
+  for (let round = 0; round < rounds; round++) {
+    const { code, output } = await node('--expose-gc', '--input-type=module', '--eval', program)
+    if (code !== 0) throw new Error(output)
+    samples.push(JSON.parse(output))
+  }
+  return {
+    importMs: Math.round(median(samples.map((sample) => sample.importMs)) * 100) / 100,
+    heapBytes: median(samples.map((sample) => sample.heapBytes)),
+  }
+}
+
+async function packedSize(): Promise<{ tarballBytes: number; installedBytes: number; files: number }> {
+  const { code, output } = await run('npm', ['pack', '--dry-run', '--json', '--ignore-scripts', '--loglevel=error'])
+  if (code !== 0) throw new Error(output)
+  const [report] = JSON.parse(output.slice(output.indexOf('['))) as [{ size: number; unpackedSize: number; entryCount: number }]
+  return { tarballBytes: report.size, installedBytes: report.unpackedSize, files: report.entryCount }
+}
+
+function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b)
+  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN
+}
+
+function kilo(bytes: number): number {
+  return Math.round(bytes / 100) / 10
+}

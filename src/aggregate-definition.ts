@@ -1,0 +1,172 @@
+import { DefinitionError } from './errors.ts'
+import { type EventCodec, eventCodec } from './evolution/event-codec.ts'
+import { type Parser, parserOf } from './evolution/schema.ts'
+import type { Upcaster } from './evolution/upcaster.ts'
+import { deepFreeze, NotJson, pathText, toJson } from './json.ts'
+import type { Shape, Shapes } from './message.ts'
+import { nameProblem, typeProblem } from './names.ts'
+import { checkFunction, checkOptions } from './options.ts'
+
+export type Handler = (state: unknown, command: unknown, context: object) => unknown
+export type Applier = (state: unknown, data: unknown) => unknown
+export type SnapshotInterval = 'never' | 'always' | number
+
+/** An aggregate as the machinery sees it: checked, types erased, every lookup by a user's text a `Map`. */
+export interface AggregateDefinition {
+  readonly type: string
+  readonly events: ReadonlyMap<string, EventCodec>
+  readonly commands: ReadonlyMap<string, Parser>
+  readonly handle: ReadonlyMap<string, Handler>
+  readonly apply: ReadonlyMap<string, Applier>
+  /** Maker of events by their type. */
+  readonly event: Readonly<Record<string, (data?: unknown) => object>>
+  readonly needsServices: boolean
+  readonly initialState: () => unknown
+  readonly snapshots: SnapshotInterval
+  readonly stateVersion: string
+  readonly upcasters: readonly Upcaster[]
+}
+
+interface Options {
+  readonly type: string
+  readonly events: Shapes
+  readonly commands: Shapes
+  readonly services?: unknown
+  readonly initialState: () => unknown
+  readonly snapshots?: 'never' | 'always' | { readonly every: number }
+  readonly stateVersion?: string | number
+  readonly upcasters?: readonly Upcaster[]
+}
+
+const optionNames = ['type', 'events', 'commands', 'services', 'initialState', 'snapshots', 'stateVersion', 'upcasters']
+
+/** @throws DefinitionError */
+export function checkDefinition(options: Options): void {
+  checkOptions('defineAggregate', options, optionNames)
+  const problem = typeProblem(options.type)
+  if (problem !== undefined) throw new DefinitionError(`The type of an aggregate ${problem}.`)
+  const at = `Aggregate '${options.type}'`
+  checkShapes(`${at}: events`, options.events)
+  checkShapes(`${at}: commands`, options.commands)
+  if (options.services !== undefined && parserOf(options.services)?.kind !== 'typed')
+    throw new DefinitionError(`${at}: services must be typed<Services>(); the services themselves are given to createApp.`)
+  checkFunction(`${at}: initialState`, options.initialState)
+  checkJson(`${at}: initialState()`, options.initialState())
+  checkSnapshots(at, options.snapshots)
+  const { stateVersion, upcasters } = options
+  if (stateVersion !== undefined && nameProblem(String(stateVersion)) !== undefined)
+    throw new DefinitionError(`${at}: stateVersion ${nameProblem(String(stateVersion))}.`)
+  if (upcasters !== undefined && !Array.isArray(upcasters)) throw new DefinitionError(`${at}: upcasters must be a list.`)
+}
+
+/** @throws DefinitionError */
+export function buildDefinition(
+  options: Options,
+  implementation: { readonly handle: object; readonly apply: object },
+): AggregateDefinition {
+  const at = `Aggregate '${options.type}'`
+  checkOptions(`${at}: implement`, implementation, ['handle', 'apply'])
+  const events = new Map(Object.entries(options.events).map(([type, shape]) => [type, eventCodec(type, shape)]))
+  const upcasters = [...(options.upcasters ?? [])]
+  checkUpcasters(at, upcasters, events)
+  const snapshots = options.snapshots ?? 'never'
+  return {
+    type: options.type,
+    events,
+    commands: new Map(Object.entries(options.commands).map(([type, shape]) => [type, parserOf(shape) as Parser])),
+    handle: functions<Handler>(at, 'handle', 'command', implementation.handle, options.commands),
+    apply: functions<Applier>(at, 'apply', 'event', implementation.apply, options.events),
+    event: Object.freeze(
+      Object.fromEntries(
+        [...events.keys()].map((type) => [type, (data?: unknown) => (data === undefined ? { type } : { type, data })]),
+      ),
+    ),
+    needsServices: options.services !== undefined,
+    initialState: () => deepFreeze(options.initialState()),
+    snapshots: typeof snapshots === 'object' ? snapshots.every : snapshots,
+    stateVersion: String(options.stateVersion ?? 1),
+    upcasters,
+  }
+}
+
+function checkShapes(what: string, shapes: unknown): void {
+  if (typeof shapes !== 'object' || shapes === null)
+    throw new DefinitionError(`${what} must be an object of schemas by their type.`)
+  for (const [type, shape] of Object.entries(shapes as Record<string, Shape>)) {
+    if (type === '__proto__')
+      throw new DefinitionError(`${what} must not have the type '__proto__': the name is reserved by JavaScript.`)
+    const problem = nameProblem(type)
+    if (problem !== undefined) throw new DefinitionError(`${what}: a type ${problem}.`)
+    if (shape === null || shape === undefined || !('~versions' in Object(shape) || parserOf(shape)))
+      throw new DefinitionError(`${what}: '${type}' needs a schema (any Standard Schema), typed<…>() or noData.`)
+  }
+}
+
+/** @throws DefinitionError when `value` is not JSON */
+export function checkJson(what: string, value: unknown): void {
+  try {
+    if (value === undefined) throw new NotJson('undefined', [])
+    toJson(value)
+  } catch (error) {
+    if (!(error instanceof NotJson)) throw error
+    throw new DefinitionError(`${what} must be JSON, but ${pathText(error.path) || 'it'} is ${error.message}.`, error)
+  }
+}
+
+function checkSnapshots(at: string, policy: unknown): void {
+  if (policy === undefined || policy === 'never' || policy === 'always') return
+  const wanted = `'never', 'always' or { every: n }`
+  if (typeof policy !== 'object' || policy === null) throw new DefinitionError(`${at}: snapshots must be ${wanted}.`)
+  checkOptions(`${at}: snapshots`, policy, ['every'])
+  const { every } = policy as { every: unknown }
+  if (!Number.isSafeInteger(every) || (every as number) < 1)
+    throw new DefinitionError(`${at}: snapshots: { every: ${String(every)} } must be a whole number of events, 1 or more.`)
+}
+
+/** Upcasting a new event would make `execute` answer something else than a later read. */
+function checkUpcasters(at: string, upcasters: readonly Upcaster[], events: ReadonlyMap<string, EventCodec>): void {
+  upcasters.forEach((upcaster, i) => {
+    checkFunction(`${at}: upcasters[${i}].canUpcast`, upcaster?.canUpcast)
+    checkFunction(`${at}: upcasters[${i}].upcast`, upcaster.upcast)
+    for (const { type, version } of events.values())
+      if (upcaster.canUpcast(type, version))
+        throw new DefinitionError(
+          `${at}: upcasters[${i}] would change new events of type '${type}': they are stored with version ${version}. Declare the newer version: versions('…', schema, {}).`,
+        )
+  })
+}
+
+/** One function for each declared type, and no other. */
+function functions<F>(
+  at: string,
+  part: 'handle' | 'apply',
+  kind: string,
+  given: object,
+  declared: object,
+): ReadonlyMap<string, F> {
+  if (typeof given !== 'object' || given === null)
+    throw new DefinitionError(`${at}: ${part} must be an object of functions by ${kind} type.`)
+  for (const type of Object.keys(given))
+    if (!Object.hasOwn(declared, type))
+      throw new DefinitionError(
+        `${at}: ${part} has '${type}', but there is no such ${kind}. Its ${kind}s: ${Object.keys(declared).join(', ')}.`,
+      )
+  return new Map(
+    Object.keys(declared).map((type) => {
+      const found = Object.hasOwn(given, type) ? (given as Record<string, unknown>)[type] : undefined
+      if (typeof found !== 'function') throw new DefinitionError(`${at}: ${part} lacks a function for the ${kind} '${type}'.`)
+      return [type, found as F]
+    }),
+  )
+}
+
+/** @throws DefinitionError when `value` is not an implemented aggregate */
+export function definitionOf(what: string, value: unknown): AggregateDefinition {
+  const definition = (value as { '~definition'?: AggregateDefinition } | null | undefined)?.['~definition']
+  if (definition !== undefined) return definition
+  const hint =
+    typeof (value as { implement?: unknown } | null | undefined)?.implement === 'function'
+      ? ' Call .implement({ handle, apply }) on it.'
+      : ''
+  throw new DefinitionError(`${what} must be an aggregate made by defineAggregate(…).implement(…).${hint}`)
+}

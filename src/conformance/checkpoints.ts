@@ -1,0 +1,95 @@
+import { commit, deposit, saveViews, view } from './build.ts'
+import type { Cases } from './case.ts'
+import { conflicts, equal, kinds, send, stored, stores } from './check.ts'
+import { findIds, lease, readView, sequences } from './read.ts'
+
+export const checkpointCases: Cases = {
+  'a checkpoint that was never written is nothing': async ({ store }) => {
+    equal('checkpoint', await store.readCheckpoint('mailer'), undefined)
+    await lease(store, 'mailer')
+    equal('with a lease', await store.readCheckpoint('mailer'), undefined)
+  },
+
+  'a checkpoint is what was written last, with its fence': async (database) => {
+    const { store } = database
+    const fence = await lease(store, 'mailer')
+    for (const position of ['1', '2', '30', 'account/a/7']) {
+      stored(await send(store, commit({ checkpoint: { name: 'mailer', fence, position } })))
+      equal('checkpoint', await (await database.connect()).readCheckpoint('mailer'), { position, fence })
+    }
+    equal('another one', await store.readCheckpoint('Mailer'), undefined)
+  },
+
+  'a checkpoint without a lease of its name is a conflict on fence': async ({ store }) => {
+    const fence = await lease(store, 'other')
+    for (const number of [0, 1, fence]) {
+      conflicts(await send(store, deposit('a', 0, 1, { checkpoint: { name: 'mailer', fence: number, position: '1' } })), 'fence')
+    }
+    equal('checkpoint', await store.readCheckpoint('mailer'), undefined)
+    equal('sequences', await sequences(store, 'a'), [])
+  },
+
+  'a checkpoint with a stale fence is a conflict, and nothing of its commit is written': async (database) => {
+    const { store } = database
+    const old = await lease(store, 'balances')
+    await stores(store, commit({ checkpoint: { name: 'balances', fence: old, position: '1' } }))
+    await store.releaseLease({ name: 'balances', fence: old })
+    const fence = await lease(await database.connect(), 'balances', 'two')
+    const indexes = [{ index: 'n', value: '4x' }]
+    const late = deposit('a', 0, 1, {
+      views: [view('row', 0, {}, { indexes })],
+      checkpoint: { name: 'balances', fence: old, position: '2' },
+    })
+    conflicts(await send(store, late), 'fence')
+    equal('checkpoint', await store.readCheckpoint('balances'), { position: '1', fence: old })
+    equal('sequences', await sequences(store, 'a'), [])
+    equal('view', await readView(store, 'row'), undefined)
+    equal('found', await findIds(store, { where: [{ index: 'n', is: '=', value: '4x' }] }), [])
+    await stores(store, commit({ checkpoint: { name: 'balances', fence, position: '2' } }))
+  },
+
+  'a fence ahead of its lease is a conflict': async ({ store }) => {
+    const fence = await lease(store, 'mailer')
+    conflicts(await send(store, commit({ checkpoint: { name: 'mailer', fence: fence + 1, position: '1' } })), 'fence')
+    equal('checkpoint', await store.readCheckpoint('mailer'), undefined)
+  },
+
+  'views and their checkpoint are written together or not at all': async ({ store }) => {
+    const fence = await lease(store, 'balances')
+    const checkpoint = (position: string) => ({ name: 'balances', fence, position })
+    await stores(store, commit({ views: [view('a', 0, 1), view('b', 0, 1)], checkpoint: checkpoint('1') }))
+    conflicts(await send(store, commit({ views: [view('a', 1, 2), view('b', 0, 2)], checkpoint: checkpoint('2') })), 'view')
+    equal('views', [(await readView(store, 'a'))?.view, (await readView(store, 'b'))?.view], [1, 1])
+    equal('checkpoint', (await store.readCheckpoint('balances'))?.position, '1')
+    await stores(store, commit({ views: [view('a', 1, 2), view('b', 1, null)], checkpoint: checkpoint('2') }))
+    equal('views', [(await readView(store, 'a'))?.view, (await readView(store, 'b'))?.view], [2, null])
+    equal('checkpoint', (await store.readCheckpoint('balances'))?.position, '2')
+  },
+
+  'in a batch each checkpoint is proved by its own fence': async ({ store }) => {
+    const fence = await lease(store, 'mailer')
+    const other = await lease(store, 'balances')
+    const outcomes = await store.append([
+      commit({ checkpoint: { name: 'mailer', fence: fence + 1, position: '1' } }),
+      commit({ checkpoint: { name: 'mailer', fence, position: '2' } }),
+      commit({ checkpoint: { name: 'balances', fence: other, position: '3' }, views: [view('row', 5, {})] }),
+      saveViews(view('row', 0, {})),
+    ])
+    equal('outcomes', kinds(outcomes), ['conflict', 'stored', 'conflict', 'stored'])
+    conflicts(outcomes[0], 'fence')
+    conflicts(outcomes[2], 'view')
+    equal(
+      'checkpoints',
+      [await store.readCheckpoint('mailer'), await store.readCheckpoint('balances')],
+      [{ position: '2', fence }, undefined],
+    )
+  },
+
+  'a checkpoint survives its lease': async ({ store }) => {
+    const fence = await lease(store, 'mailer')
+    await stores(store, commit({ checkpoint: { name: 'mailer', fence, position: '8' } }))
+    await store.releaseLease({ name: 'mailer', fence })
+    await lease(store, 'mailer', 'two')
+    equal('checkpoint', await store.readCheckpoint('mailer'), { position: '8', fence })
+  },
+}

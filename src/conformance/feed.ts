@@ -1,0 +1,249 @@
+import type { Position } from '../event-envelope.ts'
+import type { StoredEvent } from '../store/commit.ts'
+import { comparePositions } from '../store/order.ts'
+import type { FeedPage, Store } from '../store/store.ts'
+import { commit, deposit, range, saveViews, view } from './build.ts'
+import { type Body, type Cases, globalOrder, when } from './case.ts'
+import { conflicts, equal, holds, rejects, send, stores } from './check.ts'
+import { idsOf, lease, pause, readAll, readLog, sequences } from './read.ts'
+
+const ordered = (cases: Readonly<Record<string, Body>>): Cases =>
+  Object.fromEntries(Object.entries(cases).map(([name, body]) => [name, when(globalOrder, body)]))
+
+export const feedCases: Cases = ordered({
+  'an empty log has no position and no events': async ({ store }) => {
+    equal('page', await store.readFeed({ limit: 10 }), { events: [], position: undefined, more: false })
+    equal('last position', await store.lastPosition(), undefined)
+    conflicts(await send(store, deposit('a', 3)), 'sequence')
+    await stores(store, saveViews(view('row', 0, {})))
+    equal('events after a conflict and a view', await readLog(store), [])
+  },
+
+  'the feed gives all events in commit order, just as their aggregates do': async ({ store }) => {
+    const ids = ['c', 'a', 'b']
+    for (const i of range(9)) await stores(store, deposit(ids[i % 3] as string, Math.floor(i / 3) * 2, 2))
+    const log = await readLog(store)
+    const expected = range(9).flatMap((i) => [1, 2].map((n) => `account/${ids[i % 3]}/${Math.floor(i / 3) * 2 + n}`))
+    equal('ids', idsOf(log), expected)
+    holds('positions grow', grow(log))
+    for (const id of ids)
+      equal(
+        `events of '${id}'`,
+        log.filter(({ aggregateId }) => aggregateId === id),
+        (await readAll(store, id)).events,
+      )
+  },
+
+  'pages of any size give every event once, and the last says there is no more to come': async ({ store }) => {
+    for (const i of range(10)) await stores(store, deposit(`account-${i % 3}`, Math.floor(i / 3) * 3, 3))
+    const all = idsOf(await readLog(store))
+    equal('number of events', all.length, 30)
+    for (const limit of [1, 2, 7, 29, 30, 31]) {
+      const pages = await readPages(store, limit)
+      equal(
+        `in pages of ${limit}`,
+        pages.flatMap(({ events }) => idsOf(events)),
+        all,
+      )
+      holds(
+        `no page above ${limit}`,
+        pages.every(({ events }) => events.length <= limit),
+      )
+    }
+  },
+
+  'a page goes on behind the position of any event': async ({ store }) => {
+    await stores(store, deposit('a', 0, 3), deposit('b', 0, 2), deposit('a', 3))
+    const log = await readLog(store)
+    for (const [i, event] of log.entries()) {
+      if (event.position === undefined) throw new Error('an event of the feed has a position')
+      equal(`behind event ${i}`, await readLog(store, { after: event.position }), log.slice(i + 1))
+    }
+  },
+
+  'at the end a page has nothing new and keeps its position': async ({ store }) => {
+    await stores(store, deposit('a', 0, 3))
+    const { position } = await store.readFeed({ limit: 10 })
+    if (position === undefined) throw new Error('a page with events has a position')
+    equal('page', await store.readFeed({ after: position, limit: 10 }), { events: [], position, more: false })
+    await stores(store, deposit('a', 3))
+    equal('the next event', idsOf((await store.readFeed({ after: position, limit: 10 })).events), ['account/a/4'])
+  },
+
+  'the last position is as far as the feed can be read': async ({ store }) => {
+    const positions = await stores(store, deposit('a', 0, 3), deposit('b', 0))
+    const last = await store.lastPosition()
+    if (last === undefined) throw new Error('a log with events has a last position')
+    holds('it is not before the last event', comparePositions(last, positions.at(-1) as Position) >= 0)
+    equal('behind it', await readLog(store, { after: last }), [])
+    await stores(store, deposit('a', 3))
+    equal('behind it, later', idsOf(await readLog(store, { after: last })), ['account/a/4'])
+  },
+
+  'a position past the end of the log is refused': async ({ store }) => {
+    const past = (position: Position | undefined) => String(BigInt(position ?? 0) + 1_000_000n) as Position
+    await rejects('a read of an empty log', 'STORE_BEHIND', () => store.readFeed({ after: past(undefined), limit: 10 }))
+    await stores(store, deposit('a', 0, 3))
+    const after = past(await store.lastPosition())
+    await rejects('a read past the end', 'STORE_BEHIND', () => store.readFeed({ after, limit: 10 }))
+    const only = [{ aggregateType: 'order' }]
+    await rejects('a read with `only`', 'STORE_BEHIND', () => store.readFeed({ after, limit: 10, only }))
+  },
+
+  '`only` leaves out all other types and events': async ({ store }) => {
+    await saveMixed(store, 12)
+    const read = async (only: Parameters<Store['readFeed']>[0]['only'], limit = 5) =>
+      (await readLog(store, { limit, ...(only && { only }) })).map(({ aggregateType, type }) => `${aggregateType} ${type}`)
+    const all = await read(undefined)
+    equal('all', all.length, 48)
+    equal(
+      'one type',
+      await read([{ aggregateType: 'order' }]),
+      all.filter((one) => one.startsWith('order ')),
+    )
+    equal(
+      'one event type',
+      await read([{ aggregateType: 'order', eventTypes: ['Opened'] }]),
+      all.filter((one) => one === 'order Opened'),
+    )
+    const two = [
+      { aggregateType: 'order', eventTypes: ['Opened', 'constructor'] },
+      { aggregateType: 'account', eventTypes: ['toString'] },
+    ]
+    equal(
+      'several of two types',
+      await read(two),
+      all.filter((one) => ['order Opened', 'order constructor', 'account toString'].includes(one)),
+    )
+    equal(
+      'one type whole, one in part',
+      await read([{ aggregateType: 'account' }, { aggregateType: 'order', eventTypes: ['Opened'] }]),
+      all.filter((one) => one !== 'order constructor'),
+    )
+    equal('no event types', await read([{ aggregateType: 'order', eventTypes: [] }]), [])
+    equal('nothing at all', await read([]), [])
+    equal(
+      'unknown ones',
+      await read([{ aggregateType: 'unknown' }, { aggregateType: 'order', eventTypes: ['opened', '__proto__'] }]),
+      [],
+    )
+    equal(
+      'one event in each page',
+      await read([{ aggregateType: 'order', eventTypes: ['Opened'] }], 1),
+      all.filter((one) => one === 'order Opened'),
+    )
+  },
+
+  'a page that `only` has emptied still moves on': async ({ store }) => {
+    await saveMixed(store, 100)
+    const last = await store.lastPosition()
+    let after: Position | undefined
+    for (let more = true, pages = 0; more; pages++) {
+      const page: FeedPage = await store.readFeed({
+        limit: 10,
+        only: [{ aggregateType: 'unknown' }],
+        ...(after !== undefined && { after }),
+      })
+      equal('events', page.events, [])
+      holds('it moves on, or says there is no more', page.position !== after || !page.more)
+      holds('it comes to an end', pages < 1_000)
+      after = page.position
+      more = page.more
+    }
+    equal('position', after, last)
+  },
+
+  'what other connections commit while the feed is read is never missed, doubled or out of order': async (database) => {
+    const writers = await Promise.all(range(3).map((i) => (i === 0 ? database.store : database.connect())))
+    const reader = await database.connect()
+    let writing = true
+    const done = Promise.all(writers.map((store, i) => write(store, i, 25))).finally(() => {
+      writing = false
+    })
+    const seen: StoredEvent[] = []
+    let after: Position | undefined
+    for (let behind = true; behind; ) {
+      behind = writing
+      const page: FeedPage = await reader.readFeed({ limit: 7, ...(after !== undefined && { after }) })
+      for (const event of page.events) holds('an event is behind the page before', after === undefined || isAfter(event, after))
+      seen.push(...page.events)
+      after = page.position
+      if (page.more) behind = true
+      else await pause()
+    }
+    await done
+    const log = await readLog(reader)
+    equal('what the reader has seen', idsOf(seen), idsOf(log))
+    equal('number of events', log.length, 3 * 25 * 3)
+    holds('positions grow', grow(seen))
+    const next = new Map<string, number>()
+    for (const { aggregateId, sequence } of seen) {
+      equal(`next sequence of '${aggregateId}'`, sequence, (next.get(aggregateId) ?? 0) + 1)
+      next.set(aggregateId, sequence)
+    }
+  },
+
+  'a reader with a checkpoint goes on where another stopped': async (database) => {
+    const fence = await lease(database.store, 'mailer')
+    for (const i of range(12)) await stores(database.store, deposit(`account-${i % 4}`, Math.floor(i / 4)))
+    const seen: string[] = []
+    for (let more = true; more; ) {
+      const store = await database.connect()
+      const after = (await store.readCheckpoint('mailer'))?.position as Position | undefined
+      const page = await store.readFeed({ limit: 5, ...(after !== undefined && { after }) })
+      seen.push(...idsOf(page.events))
+      more = page.more
+      if (page.position !== undefined)
+        await stores(store, commit({ checkpoint: { name: 'mailer', fence, position: page.position } }))
+    }
+    equal('seen', seen, idsOf(await readLog(database.store)))
+  },
+})
+
+const isAfter = ({ position }: StoredEvent, after: Position) => position !== undefined && comparePositions(position, after) > 0
+
+const grow = (events: readonly StoredEvent[]) =>
+  events.every((event, i) => i === 0 || isAfter(event, events[i - 1]?.position as Position))
+
+async function readPages(store: Store, limit: number): Promise<readonly FeedPage[]> {
+  const pages: FeedPage[] = []
+  for (let more = true; more; ) {
+    const after = pages.at(-1)?.position
+    const page = await store.readFeed({ limit, ...(after !== undefined && { after }) })
+    holds('a page with more to come has moved on', !page.more || page.position !== after)
+    pages.push(page)
+    more = page.more
+  }
+  return pages
+}
+
+/** Two accounts' and two orders' events in turn, four per round. */
+async function saveMixed(store: Store, rounds: number) {
+  const types = ['Opened', 'toString', 'Opened', 'constructor']
+  await store.append(
+    range(rounds * 4).map((i) => {
+      const aggregateType = i % 4 < 2 ? 'account' : 'order'
+      const at = Math.floor(i / 4) * 2 + (i % 2)
+      return commit({ appends: [{ aggregateType, aggregateId: 'a', at, events: [{ type: types[i % 4] as string }] }] })
+    }),
+  )
+}
+
+/** Commits three times as many events as `commits`: some alone, some on an account that all writers share. */
+async function write(store: Store, writer: number, commits: number) {
+  for (const i of range(commits)) {
+    if (i % 5 === 0) await shared(store)
+    else await stores(store, deposit(`${writer}-${i % 2}`, await count(store, `${writer}-${i % 2}`), 3))
+    if (i % 4 === 0) await pause()
+  }
+}
+
+const count = async (store: Store, aggregateId: string) => (await sequences(store, aggregateId)).length
+
+async function shared(store: Store) {
+  for (;;) {
+    const outcome = await send(store, deposit('shared', await count(store, 'shared'), 3))
+    if (outcome.kind === 'stored') return
+    conflicts(outcome, 'sequence')
+  }
+}

@@ -1,0 +1,168 @@
+import type { Store } from '../store/store.ts'
+import { deposit, range, saveViews, view } from './build.ts'
+import type { Cases } from './case.ts'
+import { conflicts, equal, send, stores } from './check.ts'
+import { findIds, readView, sequences } from './read.ts'
+
+const name = 'balances'
+
+export const generationCases: Cases = {
+  'generation 1 is live without being added': async ({ store }) => {
+    equal('generations', await store.viewGenerations(name), [])
+    await stores(store, saveViews(view('row', 0, 'one')))
+    equal('view', (await readView(store, 'row'))?.view, 'one')
+    equal('removed', await store.removeViewGeneration({ name, generation: 1 }), false)
+    equal('view', (await readView(store, 'row'))?.view, 'one')
+    equal('generations', await store.viewGenerations(name), [])
+  },
+
+  'a generation that was never added cannot be written': async ({ store }) => {
+    conflicts(await send(store, deposit('a', 0, 1, { views: [view('row', 0, {}, { generation: 2 })] })), 'generation')
+    equal('sequences', await sequences(store, 'a'), [])
+    equal('view', await readView(store, 'row', { generation: 2 }), undefined)
+  },
+
+  'generation 1 is added as live, any other as building, each once': async ({ store }) => {
+    equal('three', await add(store, 3, 'c'), true)
+    equal('one', await add(store, 1, 'a'), true)
+    equal('ten', await add(store, 10, 'd'), true)
+    for (const generation of [1, 3, 10]) equal('again', await add(store, generation, 'other'), false)
+    equal('generations', await store.viewGenerations(name), [
+      { generation: 1, viewVersion: 'a', state: 'live' },
+      { generation: 3, viewVersion: 'c', state: 'building' },
+      { generation: 10, viewVersion: 'd', state: 'building' },
+    ])
+    equal('of another view', await store.viewGenerations('other'), [])
+  },
+
+  'a generation added by eight at once is added by one': async (database) => {
+    const connections = [database.store, await database.connect()]
+    for (const generation of [1, 2, 3, 4]) {
+      const added = await Promise.all(range(8).map((i) => add(connections[i % 2] as Store, generation, `version-${i}`)))
+      equal('added', added.filter(Boolean).length, 1)
+      const all = await database.store.viewGenerations(name)
+      equal('whose it is', all.find((one) => one.generation === generation)?.viewVersion, `version-${added.indexOf(true)}`)
+    }
+  },
+
+  'the live generation and the building one are written and read each by itself': async ({ store }) => {
+    await add(store, 2)
+    await stores(store, saveViews(view('row', 0, 'one'), view('row', 0, 'two', { generation: 2 })))
+    await stores(store, saveViews(view('row', 1, 'two again', { generation: 2 }), view('more', 0, {}, { generation: 2 })))
+    equal('first', (await readView(store, 'row'))?.view, 'one')
+    equal('second', (await readView(store, 'row', { generation: 2 }))?.view, 'two again')
+    equal('found', [await findIds(store), await findIds(store, { generation: 2 })], [['row'], ['more', 'row']])
+  },
+
+  'a switch makes the building generation live and retires the other': async ({ store }) => {
+    await add(store, 1)
+    await add(store, 2)
+    equal('switched', await change(store, 1, 2), true)
+    equal('states', await states(store), ['1 retired', '2 live'])
+    conflicts(await send(store, deposit('a', 0, 1, { views: [view('row', 0, {})] })), 'generation')
+    await stores(store, deposit('a', 0, 1, { views: [view('row', 0, {}, { generation: 2 })] }))
+  },
+
+  'a switch from the implicit generation 1 retires it': async ({ store }) => {
+    await stores(store, saveViews(view('row', 0, 'one')))
+    await add(store, 2)
+    equal('switched', await change(store, 1, 2), true)
+    conflicts(await send(store, saveViews(view('row', 1, {}))), 'generation')
+    equal(
+      'generations',
+      (await states(store)).filter((state) => !state.startsWith('1')),
+      ['2 live'],
+    )
+    equal('generation 1 is not added as a second live one', await add(store, 1), false)
+    equal('removed', await store.removeViewGeneration({ name, generation: 1 }), true)
+    equal('view', await readView(store, 'row'), undefined)
+    conflicts(await send(store, saveViews(view('row', 0, {}))), 'generation')
+    equal('once more', await add(store, 1), false)
+    equal('generations in the end', await states(store), ['2 live'])
+  },
+
+  'a retired generation can be read until it is removed': async ({ store }) => {
+    await stores(store, saveViews(view('row', 0, 'one')))
+    await add(store, 2)
+    await change(store, 1, 2)
+    equal('view', [(await readView(store, 'row'))?.view, await findIds(store)], ['one', ['row']])
+  },
+
+  'a switch that does not fit changes nothing': async ({ store }) => {
+    await add(store, 1)
+    await add(store, 2)
+    await add(store, 3)
+    equal('to one that is not there', await change(store, 1, 9), false)
+    equal('from one that is not live', await change(store, 2, 3), false)
+    equal('to the live one', await change(store, 1, 1), false)
+    equal('from one that is not there', await change(store, 9, 2), false)
+    equal('states', await states(store), ['1 live', '2 building', '3 building'])
+    equal('switched', await change(store, 1, 2), true)
+    equal('again', await change(store, 1, 2), false)
+    equal('back to the retired one', await change(store, 2, 1), false)
+    equal('from the retired one', await change(store, 1, 3), false)
+    equal('states', await states(store), ['1 retired', '2 live', '3 building'])
+    equal('on', await change(store, 2, 3), true)
+    equal('states', await states(store), ['1 retired', '2 retired', '3 live'])
+  },
+
+  'of eight switches at once one is made': async (database) => {
+    const connections = [database.store, await database.connect()]
+    await add(database.store, 2)
+    await add(database.store, 3)
+    const switched = await Promise.all(range(8).map((i) => change(connections[i % 2] as Store, 1, i < 4 ? 2 : 3)))
+    equal('switched', switched.filter(Boolean).length, 1)
+    const live = switched.indexOf(true) < 4 ? 2 : 3
+    equal(
+      'live',
+      (await states(database.store)).filter((state) => state.endsWith('live')),
+      [`${live} live`],
+    )
+  },
+
+  'commits sent while the generation is switched are stored before it, or are conflicts': async (database) => {
+    const other = await database.connect()
+    await add(database.store, 2)
+    const write = async (i: number) => send(other, deposit(`account-${i}`, 0, 1, { views: [view(`row-${i}`, 0, i)] }))
+    const [outcomes] = await Promise.all([Promise.all(range(12).map(write)), change(database.store, 1, 2)])
+    for (const [i, outcome] of outcomes.entries()) {
+      if (outcome.kind !== 'stored') conflicts(outcome, 'generation')
+      const written = [(await sequences(other, `account-${i}`)).length, (await readView(other, `row-${i}`)) === undefined ? 0 : 1]
+      equal('written', written, outcome.kind === 'stored' ? [1, 1] : [0, 0])
+    }
+    conflicts(await write(12), 'generation')
+  },
+
+  'a removed generation is gone with its rows, the live one cannot be removed': async ({ store }) => {
+    await add(store, 1)
+    await add(store, 2)
+    const row = view('row', 0, 'two', { generation: 2, indexes: [{ index: 'n', value: '4x' }] })
+    await stores(store, saveViews(row, view('row', 0, 'one'), view('deleted', 0, null, { generation: 2 })))
+    const remove = (generation: number) => store.removeViewGeneration({ name, generation })
+    equal('the live one', [await remove(1), (await readView(store, 'row'))?.view], [false, 'one'])
+    equal('the building one', await remove(2), true)
+    equal('one that is not there', [await remove(2), await remove(7)], [true, true])
+    equal('its row', await readView(store, 'row', { generation: 2 }), undefined)
+    equal('states', await states(store), ['1 live'])
+    conflicts(await send(store, saveViews(row)), 'generation')
+    equal('added again', await add(store, 2), true)
+    equal('empty again', await findIds(store, { generation: 2, where: [{ index: 'n', is: '=', value: '4x' }] }), [])
+    await stores(store, saveViews(row, view('deleted', 0, {}, { generation: 2 })))
+  },
+
+  'generations of one view say nothing about another': async ({ store }) => {
+    await store.addViewGeneration({ name: 'others', generation: 2, viewVersion: '2' })
+    await store.switchViewGeneration({ name: 'others', from: 1, to: 2 })
+    await stores(store, saveViews(view('row', 0, {})))
+    conflicts(await send(store, saveViews(view('row', 0, {}, { generation: 2 }))), 'generation')
+    conflicts(await send(store, saveViews(view('row', 0, {}, { name: 'others' }))), 'generation')
+  },
+}
+
+const add = (store: Store, generation: number, viewVersion = String(generation)) =>
+  store.addViewGeneration({ name, generation, viewVersion })
+
+const change = (store: Store, from: number, to: number) => store.switchViewGeneration({ name, from, to })
+
+const states = async (store: Store) =>
+  (await store.viewGenerations(name)).map(({ generation, state }) => `${generation} ${state}`)

@@ -1,0 +1,2 @@
+export type { ConformanceHost, TestDatabase } from './host.ts'
+export { type ConformanceCase, conformanceCases } from './suite.ts'

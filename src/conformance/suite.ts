@@ -1,0 +1,125 @@
+import { appendCases } from './append.ts'
+import { batchCases } from './batch.ts'
+import type { Body, Cases, ConditionalCase, Given } from './case.ts'
+import { checkpointCases } from './checkpoints.ts'
+import { conflictCases } from './conflicts.ts'
+import { corruptionCases } from './corruption.ts'
+import { dataCases } from './data.ts'
+import { feedCases } from './feed.ts'
+import { findCases } from './find.ts'
+import { generationCases } from './generations.ts'
+import type { ConformanceHost } from './host.ts'
+import { keyCases } from './keys.ts'
+import { leaseCases } from './leases.ts'
+import { limitCases } from './limits.ts'
+import { nameCases } from './names.ts'
+import { readCases } from './reads.ts'
+import { repeatCases } from './repeats.ts'
+import { schemaCases } from './schema.ts'
+import { snapshotCases } from './snapshots.ts'
+import { viewCases } from './views.ts'
+import { watchCases } from './watch.ts'
+
+/**
+ * One sentence of the contract, and how to find out whether a store keeps it.
+ *
+ * @example
+ * ```ts
+ * import type { ConformanceCase } from 'cqrs-es/conformance'
+ *
+ * export const title = (c: ConformanceCase) => (c.notApplicable ? `${c.name} (not applicable: ${c.notApplicable})` : c.name)
+ * ```
+ */
+export interface ConformanceCase {
+  /** A sentence, unique in the suite. */
+  readonly name: string
+  /** Why the case says nothing about this store; `run` then does nothing. */
+  readonly notApplicable?: string
+  /** Opens a database, runs the case on it and closes it. Rejects with an error that has `expected` and `actual`. */
+  run(): Promise<void>
+}
+
+/**
+ * The contract of the store port as cases for any test runner. Opens one database to ask the store for its `capabilities`; what it does
+ * not claim to do is not asked of it.
+ *
+ * Cases share nothing, so they may run in any order and at the same time. Each takes well below a minute.
+ *
+ * @example
+ * ```ts
+ * import { conformanceCases } from 'cqrs-es/conformance'
+ * import { memoryStore } from 'cqrs-es/memory'
+ * import { test } from 'vitest'
+ *
+ * const cases = await conformanceCases({
+ *   schema: 'none',
+ *   async open() {
+ *     const store = memoryStore()
+ *     return { store, connect: async () => store, close: async () => {} }
+ *   },
+ * })
+ * for (const c of cases) test.skipIf(c.notApplicable !== undefined)(c.name, c.run)
+ * ```
+ */
+export async function conformanceCases(host: ConformanceHost): Promise<readonly ConformanceCase[]> {
+  const given = await ask(host)
+  return subjects.flatMap((cases) => Object.entries(cases).map(([name, body]) => toCase(host, given, name, conditional(body))))
+}
+
+const subjects: readonly Cases[] = [
+  appendCases,
+  limitCases,
+  repeatCases,
+  conflictCases,
+  batchCases,
+  readCases,
+  snapshotCases,
+  keyCases,
+  viewCases,
+  findCases,
+  generationCases,
+  feedCases,
+  checkpointCases,
+  leaseCases,
+  dataCases,
+  nameCases,
+  corruptionCases,
+  schemaCases,
+  watchCases,
+]
+
+async function ask(host: ConformanceHost): Promise<Given> {
+  const database = await host.open({ schema: true })
+  try {
+    return {
+      capabilities: database.store.capabilities,
+      schema: host.schema,
+      corruptsEvents: database.corruptEvent !== undefined,
+      corruptsSnapshots: database.corruptSnapshot !== undefined,
+    }
+  } finally {
+    await database.close()
+  }
+}
+
+const conditional = (body: Body | ConditionalCase): ConditionalCase =>
+  typeof body === 'function' ? { requirements: [], body, schema: true } : body
+
+function toCase(
+  host: ConformanceHost,
+  given: Given,
+  name: string,
+  { requirements, body, schema }: ConditionalCase,
+): ConformanceCase {
+  const notApplicable = requirements.map((requirement) => requirement(given)).find((reason) => reason !== undefined)
+  if (notApplicable !== undefined) return { name, notApplicable, run: async () => {} }
+  const run = async () => {
+    const database = await host.open({ schema })
+    try {
+      await body(database)
+    } finally {
+      await database.close()
+    }
+  }
+  return { name, run }
+}

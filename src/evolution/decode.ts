@@ -1,0 +1,65 @@
+import { CqrsError, DeserializationError } from '../errors.ts'
+import type { EventEnvelope } from '../event-envelope.ts'
+import { deepFreeze } from '../json.ts'
+import type { StoredEvent } from '../store/commit.ts'
+import type { EventCodec } from './event-codec.ts'
+import { issuesText } from './schema.ts'
+import { type StoredForm, type Upcaster, upcast } from './upcaster.ts'
+
+export interface Decoder {
+  readonly events: ReadonlyMap<string, EventCodec>
+  readonly upcasters: readonly Upcaster[]
+}
+
+/**
+ * The envelopes of a page of stored events, in order, frozen. A split event gives several with one sequence, a dropped one none.
+ * Asynchronous and page-wise so that what is stored can one day be opened (decrypted) here, before the upcasters see it.
+ *
+ * @throws DeserializationError naming the first event that cannot be read
+ */
+export async function decodePage(decoder: Decoder, page: readonly StoredEvent[]): Promise<readonly EventEnvelope[]> {
+  return page.flatMap((stored) => decodeEvent(decoder, stored))
+}
+
+function decodeEvent(decoder: Decoder, stored: StoredEvent): EventEnvelope | EventEnvelope[] {
+  try {
+    if (decoder.upcasters.length === 0) return envelope(decoder, stored, stored, stored.id)
+    const forms = upcast(decoder.upcasters, stored)
+    return forms.map((form, i) => envelope(decoder, stored, form, forms.length === 1 ? stored.id : `${stored.id}.${i + 1}`))
+  } catch (error) {
+    if (error instanceof CqrsError) throw error
+    throw new DeserializationError(`${nameOf(stored)} cannot be read: ${messageOf(error)}`, stored, error)
+  }
+}
+
+function envelope(decoder: Decoder, stored: StoredEvent, form: StoredForm, id: string): EventEnvelope {
+  const codec = decoder.events.get(form.type)
+  if (codec === undefined) {
+    const upcasted = form.type === stored.type ? '' : ` (upcast to '${form.type}')`
+    throw new DeserializationError(
+      `${nameOf(stored)}${upcasted} is of a type this program does not know. Deploy the version that declares it, or add an upcaster.`,
+      stored,
+    )
+  }
+  const parsed = codec.decode(form.version, form.data)
+  if (parsed.issues !== undefined)
+    throw new DeserializationError(`${nameOf(stored)} cannot be read: ${issuesText(parsed.issues)}.`, stored, parsed.issues)
+  const { aggregateType, aggregateId, sequence, position, commitId, recordedAt } = stored
+  return deepFreeze({
+    id,
+    type: codec.type,
+    ...(parsed.value === undefined ? {} : { data: parsed.value }),
+    version: codec.version,
+    aggregateType,
+    aggregateId,
+    sequence,
+    ...(position === undefined ? {} : { position }),
+    metadata: form.metadata,
+    commitId,
+    recordedAt,
+  })
+}
+
+const nameOf = (stored: StoredEvent) =>
+  `Event ${stored.sequence} of ${stored.aggregateType} '${stored.aggregateId}' (${stored.type} ${stored.version})`
+const messageOf = (error: unknown) => (error instanceof Error ? error.message : String(error))

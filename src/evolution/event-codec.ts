@@ -1,0 +1,99 @@
+import { DefinitionError, type Issue } from '../errors.ts'
+import { deepFreeze, difference, NotJson, pathText, toJson } from '../json.ts'
+import type { Shape } from '../message.ts'
+import { notJsonIssue, type Parsed, type Parser, parserOf } from './schema.ts'
+import { compareVersions, parseVersion, type SemanticVersion, versionText } from './semantic-version.ts'
+import { type Migrate, versionsOf } from './versions.ts'
+
+export type Encoded =
+  | { readonly stored: unknown; readonly data: unknown; readonly issues?: undefined }
+  | { readonly issues: readonly Issue[] }
+
+/** How the data of one event type goes into the store and comes back. */
+export interface EventCodec {
+  readonly type: string
+  /** What new events are stored with. */
+  readonly version: string
+  /**
+   * The stored form of decided data, and the data as a later read gives it. Refuses what would come back different: the schema
+   * must neither transform nor add nor strip, and JSON must keep it.
+   */
+  encode(data: unknown): Encoded
+  /** The data of an event stored with `version`, after upcasting. */
+  decode(version: string, data: unknown): Parsed
+}
+
+/** @throws DefinitionError when `declared` declares nothing */
+export function eventCodec(type: string, declared: Shape): EventCodec {
+  const { shape, current, older } = versionsOf(declared)
+  const parser = parserOf(shape)
+  if (parser === undefined) throw new DefinitionError(`Event '${type}' needs a schema, typed<…>() or noData.`)
+  const version = parseVersion(current) as SemanticVersion
+  return {
+    type,
+    version: current,
+    encode: (data) => (parser.kind === 'schema' ? encodeBySchema(parser, data) : encodePlain(parser, data)),
+    decode: (stored, data) => {
+      const from = parseVersion(stored)
+      if (from === undefined) return refuse(`its version '${stored}' is not a version`)
+      const order = compareVersions(from, version)
+      if (order === 0) return parseEvent(parser, data)
+      if (order > 0) return refuse(`its version ${stored} is newer than ${current}, the newest this program knows`)
+      const migrate = older.get(versionText(from))
+      return migrate === undefined
+        ? refuse(
+            `nothing leads from its version ${stored} to ${current}: declare it in versions('${current}', …) or add an upcaster`,
+          )
+        : parseMigrated(parser, migrate, data)
+    },
+  }
+}
+
+const refuse = (message: string): Parsed => ({ issues: [{ message }] })
+
+function encodePlain(parser: Parser, data: unknown): Encoded {
+  const parsed = parser.parse(data) as Parsed
+  if (parsed.issues !== undefined) return parsed
+  return parser.kind === 'none' ? { stored: {}, data: undefined } : { stored: deepFreeze(parsed.value), data: parsed.value }
+}
+
+function encodeBySchema(parser: Parser, decided: unknown): Encoded {
+  try {
+    const input = toJson(decided, { dates: true })
+    const parsed = parseUnchanged(parser, input, 'the schema would change it')
+    if (parsed.issues !== undefined) return parsed
+    const stored = JSON.parse(JSON.stringify(input))
+    const back = difference(stored, input) === undefined ? parsed : parseEvent(parser, stored)
+    if (back.issues !== undefined)
+      return { issues: back.issues.map((issue) => ({ ...issue, message: `${issue.message} (when read back from JSON)` })) }
+    const changed = difference(back.value, parsed.value)
+    return changed
+      ? { issues: [{ message: 'comes back from JSON as something else', path: changed }] }
+      : { stored, data: deepFreeze(back.value) }
+  } catch (error) {
+    return { issues: [notJsonIssue(error)] }
+  }
+}
+
+function parseMigrated(parser: Parser, migrate: Migrate, data: unknown): Parsed {
+  try {
+    return parseUnchanged(parser, toJson(migrate(data), { dates: true }), 'the schema would change what versions() made')
+  } catch (error) {
+    if (error instanceof NotJson) return { issues: [notJsonIssue(error)] }
+    throw error
+  }
+}
+
+function parseUnchanged(parser: Parser, input: unknown, problem: string): Parsed {
+  const parsed = parseEvent(parser, input)
+  if (parsed.issues !== undefined) return parsed
+  const changed = difference(parsed.value, input)
+  return changed
+    ? { issues: [{ message: `${problem}${changed.length > 0 ? ` at ${pathText(changed)}` : ''}`, path: changed }] }
+    : parsed
+}
+
+function parseEvent(parser: Parser, data: unknown): Parsed {
+  const parsed = parser.parse(data)
+  return parsed instanceof Promise ? refuse('its schema is asynchronous; schemas of events must not be') : parsed
+}

@@ -1,0 +1,66 @@
+import type { Issue } from '../errors.ts'
+import { NotJson, pathText, toJson } from '../json.ts'
+import type { Shape, StandardSchema } from '../message.ts'
+
+export type Parsed = { readonly value: unknown; readonly issues?: undefined } | { readonly issues: readonly Issue[] }
+
+/** What a shape is at run time. */
+export interface Parser {
+  /** Nothing, `typed` data, or a schema of the user's. */
+  readonly kind: 'none' | 'typed' | 'schema'
+  parse(data: unknown): Parsed | Promise<Parsed>
+}
+
+/** `undefined` when `shape` is nothing that can declare a message. */
+export function parserOf(shape: unknown): Parser | undefined {
+  if ((typeof shape !== 'object' && typeof shape !== 'function') || shape === null) return undefined
+  if ('~none' in shape) return { kind: 'none', parse: parseNothing }
+  if ('~standard' in shape) return { kind: 'schema', parse: (data) => parseBy(shape as StandardSchema, data) }
+  return '~typed' in shape ? { kind: 'typed', parse: parseJson } : undefined
+}
+
+/** `data` of a message without data: left out, or `{}` as it is stored. */
+function parseNothing(data: unknown): Parsed {
+  const nothing =
+    data === undefined || (typeof data === 'object' && data !== null && !Array.isArray(data) && Object.keys(data).length === 0)
+  return nothing ? { value: undefined } : { issues: [{ message: 'takes no data' }] }
+}
+
+function parseJson(data: unknown): Parsed {
+  try {
+    return { value: toJson(data) }
+  } catch (error) {
+    return { issues: [notJsonIssue(error)] }
+  }
+}
+
+function parseBy(schema: StandardSchema, data: unknown): Parsed | Promise<Parsed> {
+  const result = schema['~standard'].validate(data)
+  return result instanceof Promise ? result.then(plainIssues) : plainIssues(result)
+}
+
+type SchemaResult = Awaited<ReturnType<StandardSchema['~standard']['validate']>>
+
+function plainIssues(result: SchemaResult): Parsed {
+  if (result.issues === undefined) return result
+  return {
+    issues: result.issues.map(({ message, path }) => ({
+      message,
+      path: (path ?? []).map((part) => (typeof part === 'object' ? part.key : part)),
+    })),
+  }
+}
+
+/** The issue of a value that is not JSON; any other error is thrown on. */
+export function notJsonIssue(error: unknown): Issue {
+  if (!(error instanceof NotJson)) throw error
+  return { message: `${error.message} is not JSON`, path: error.path }
+}
+
+/** `balance: must be a number; owner: required`. */
+export const issuesText = (issues: readonly Issue[]): string =>
+  issues
+    .map(({ message, path }) => (path === undefined || path.length === 0 ? message : `${pathText(path)}: ${message}`))
+    .join('; ')
+
+export const isShape = (value: unknown): value is Shape => parserOf(value) !== undefined

@@ -1,0 +1,111 @@
+import { ValidationError } from '../errors.ts'
+import type { Metadata } from '../event-envelope.ts'
+import { issuesText, notJsonIssue } from '../evolution/schema.ts'
+import { deepFreeze, toJson } from '../json.ts'
+import { nameProblem } from '../names.ts'
+import { unknownKeys } from '../options.ts'
+
+/** What a caller may say besides the command. */
+export interface ExecuteOptions {
+  /** Stored with each event of the command; JSON. Default `{}`. */
+  readonly metadata?: Metadata
+  /**
+   * Makes it safe to send the command again: the same key with the same command on the same aggregate is stored once, and a repeat returns
+   * the first outcome with `replayed: true`. 1–255 characters. Costs one more read.
+   */
+  readonly idempotencyKey?: string
+  /** Only when the aggregate's last event has this sequence, else `ConflictError`; 0 = it must not exist yet. */
+  readonly expectedSequence?: number
+  /** Gives up before anything is stored, with the signal's reason. Once the append is under way its outcome is returned. */
+  readonly signal?: AbortSignal
+}
+
+/** A call of `execute`, checked. */
+export interface Call {
+  readonly aggregateId: string
+  readonly command: { readonly type: string; readonly data?: unknown }
+  readonly metadata: Metadata
+  readonly idempotencyKey: string | undefined
+  readonly expectedSequence: number | undefined
+  readonly signal: AbortSignal | undefined
+}
+
+const optionNames = ['metadata', 'idempotencyKey', 'expectedSequence', 'signal']
+
+/** @throws ValidationError */
+export function checkCall(
+  aggregateType: string,
+  aggregateId: unknown,
+  command: unknown,
+  options: ExecuteOptions = noOptions,
+): Call {
+  const at = `execute on ${aggregateType}`
+  checkId(at, aggregateId)
+  if (typeof command !== 'object' || command === null || typeof (command as { type?: unknown }).type !== 'string')
+    throw new ValidationError(`${at} '${aggregateId}': a command is an object with a type: { type: '…', data: … }.`)
+  const [surplus] = unknownKeys(command, ['type', 'data'])
+  if (surplus !== undefined)
+    throw new ValidationError(
+      `${at} '${aggregateId}': a command has a type and data, not '${surplus}'. Metadata goes into the third argument.`,
+    )
+  checkCallOptions(at, options, optionNames)
+  const { metadata, idempotencyKey, expectedSequence, signal } = options
+  const keyProblem = idempotencyKey === undefined ? undefined : nameProblem(idempotencyKey)
+  if (keyProblem !== undefined) throw new ValidationError(`${at} '${aggregateId}': idempotencyKey ${keyProblem}.`)
+  checkWholeNumber(`${at} '${aggregateId}': expectedSequence`, expectedSequence, 0)
+  return {
+    aggregateId,
+    command: command as Call['command'],
+    metadata: metadata === undefined ? noMetadata : checkMetadata(`${at} '${aggregateId}'`, metadata),
+    idempotencyKey,
+    expectedSequence,
+    signal,
+  }
+}
+
+const noOptions: ExecuteOptions = {}
+const noMetadata: Metadata = Object.freeze({})
+
+/** @throws ValidationError */
+export function checkId(at: string, id: unknown): asserts id is string {
+  const problem = nameProblem(id)
+  if (problem !== undefined) throw new ValidationError(`${at}: the id ${problem}.`)
+}
+
+/** @throws ValidationError */
+export function checkCallOptions(at: string, options: unknown, known: readonly string[]): void {
+  if (typeof options !== 'object' || options === null) throw new ValidationError(`${at}: options must be an object.`)
+  const [unknown] = unknownKeys(options, known)
+  if (unknown !== undefined) throw new ValidationError(`${at}: there is no option '${unknown}'. Options: ${known.join(', ')}.`)
+  const { signal } = options as { signal?: unknown }
+  if (signal !== undefined && typeof (signal as AbortSignal | null)?.throwIfAborted !== 'function')
+    throw new ValidationError(`${at}: signal must be an AbortSignal.`)
+}
+
+/** @throws ValidationError unless `value` is left out or a whole number from `least` on */
+export function checkWholeNumber(what: string, value: unknown, least: number): void {
+  if (value !== undefined && !(Number.isSafeInteger(value) && (value as number) >= least))
+    throw new ValidationError(
+      `${what} must be a whole number, ${least} or more, not ${typeof value === 'string' ? `'${value}'` : String(value)}.`,
+    )
+}
+
+function checkMetadata(at: string, metadata: unknown): Metadata {
+  if (typeof metadata !== 'object' || metadata === null || Array.isArray(metadata))
+    throw new ValidationError(`${at}: metadata must be an object.`)
+  try {
+    return deepFreeze(toJson(metadata)) as Metadata
+  } catch (error) {
+    const issue = notJsonIssue(error)
+    throw new ValidationError(`${at}: metadata does not fit: ${issuesText([issue])}.`, [issue], error)
+  }
+}
+
+const maxPage = 1_000
+
+/** @throws ValidationError for an unfit size of a page or place to go on from */
+export function checkPage(at: string, limit: unknown, after: unknown): void {
+  checkWholeNumber(`${at}: limit`, limit, 1)
+  if ((limit as number) > maxPage) throw new ValidationError(`${at}: limit must be at most ${maxPage}, not ${String(limit)}.`)
+  if (after !== undefined) checkId(`${at}: after`, after)
+}

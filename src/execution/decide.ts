@@ -1,0 +1,53 @@
+import type { Handler } from '../aggregate-definition.ts'
+import { isRejection, type Rejection } from '../reject.ts'
+import type { Loaded } from './cache.ts'
+import type { Call } from './call.ts'
+import type { Core, WiredAggregate } from './core.ts'
+import { evolve } from './evolve.ts'
+import { encodeEvent, type Recorded, recordEvents } from './record.ts'
+
+/** What a handler decided on one state. */
+export type Decision = { readonly kind: 'rejected'; readonly rejection: Rejection } | { readonly kind: 'nothing' } | DecidedEvents
+export type DecidedEvents = Recorded & { readonly kind: 'events'; readonly commitId: string }
+
+type Scene = Pick<Core, 'runtime' | 'neverAborts'>
+
+/** Runs the handler and checks what it returns. Its own exceptions pass through. @throws InvalidEventError, ApplyError */
+export async function decide(
+  { runtime, neverAborts }: Scene,
+  { definition, services }: Pick<WiredAggregate, 'definition' | 'services'>,
+  call: Pick<Call, 'aggregateId' | 'command' | 'metadata' | 'signal'>,
+  data: unknown,
+  commandId: string,
+  base: Loaded,
+): Promise<Decision> {
+  const { aggregateId, command, metadata } = call
+  const by = `${command.type} on ${definition.type} '${aggregateId}' returned`
+  const now = runtime.now()
+  const recordedAt = now.toISOString()
+  const handle = definition.handle.get(command.type) as Handler
+  const decided = await handle(base.state, data, {
+    services,
+    aggregateId,
+    commandId,
+    sequence: base.sequence,
+    metadata,
+    now,
+    signal: call.signal ?? neverAborts,
+    event: definition.event,
+    apply: (state: unknown, ...events: readonly unknown[]) =>
+      events.reduce((current, event, i) => {
+        const { type, data } = encodeEvent(definition, by, event)
+        return evolve(definition, current, { type, data, aggregateId, sequence: base.sequence + i + 1 })
+      }, state),
+  })
+  if (isRejection(decided)) return { kind: 'rejected', rejection: decided }
+  const events = decided === undefined ? [] : Array.isArray(decided) ? decided : [decided]
+  if (events.length === 0) return { kind: 'nothing' }
+  const commitId = runtime.randomUUID()
+  return {
+    kind: 'events',
+    commitId,
+    ...recordEvents(definition, { aggregateId, metadata, commitId, recordedAt }, by, base, events),
+  }
+}

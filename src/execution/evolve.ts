@@ -1,0 +1,36 @@
+import type { AggregateDefinition } from '../aggregate-definition.ts'
+import { ApplyError } from '../errors.ts'
+import type { EventEnvelope } from '../event-envelope.ts'
+import { deepFreeze } from '../json.ts'
+
+type AppliedEvent = Pick<EventEnvelope, 'type' | 'data' | 'aggregateId' | 'sequence'>
+
+/** The state after an event, frozen. @throws ApplyError */
+export function evolve(definition: AggregateDefinition, state: unknown, event: AppliedEvent): unknown {
+  const apply = definition.apply.get(event.type)
+  if (apply === undefined) throw failed(definition, event, 'there is no such function')
+  let next: unknown
+  try {
+    next = apply(state, event.data)
+  } catch (error) {
+    const hint =
+      error instanceof TypeError && /read only|not extensible|object is not writable|delete property/i.test(error.message)
+        ? ' (it must return a new state, not change the one it is given)'
+        : ''
+    throw failed(definition, event, `it threw: ${error instanceof Error ? error.message : String(error)}${hint}`, error)
+  }
+  if (next === undefined) throw failed(definition, event, 'it returned nothing; it must return the next state')
+  if (typeof (next as PromiseLike<unknown> | null)?.then === 'function')
+    throw failed(definition, event, 'it returned a promise; it must return the next state at once')
+  return deepFreeze(next)
+}
+
+function failed(definition: AggregateDefinition, event: AppliedEvent, problem: string, cause?: unknown): ApplyError {
+  const { aggregateId, sequence, type } = event
+  const at = { aggregateType: definition.type, aggregateId, sequence }
+  return new ApplyError(
+    `apply.${type} of ${definition.type} '${aggregateId}' failed at event ${sequence}: ${problem}.`,
+    at,
+    cause,
+  )
+}

@@ -1,0 +1,169 @@
+import { ConflictError } from '../errors.ts'
+import type { EventEnvelope, Position } from '../event-envelope.ts'
+import { cacheKey, type Loaded } from './cache.ts'
+import type { Call } from './call.ts'
+import { commit } from './commit.ts'
+import type { Core, WiredAggregate } from './core.ts'
+import { type DecidedEvents, type Decision, decide } from './decide.ts'
+import { dispatch } from './dispatch.ts'
+import { commandHash, findReplay } from './idempotency.ts'
+import { loadAggregate } from './load.ts'
+import { parseCommand } from './parse-command.ts'
+import type { Accepted, Committed, Rejected } from './result.ts'
+
+const firstRetryWaitMs = 4
+
+/** How often a command was decided, for whoever observes. */
+interface Tally {
+  attempts: number
+}
+
+/** The life of a command: one at a time for each aggregate of this process, then the queries. */
+export async function execute(core: Core, aggregate: WiredAggregate, call: Call): Promise<Accepted | Rejected> {
+  const tally: Tally = { attempts: 0 }
+  const began = core.observe === undefined ? 0 : core.runtime.now().getTime()
+  const observe = (outcome: 'stored' | 'nothing' | 'rejected' | 'replayed' | 'failed', failure?: { readonly error: unknown }) =>
+    core.observe?.({
+      kind: 'command',
+      aggregateType: aggregate.definition.type,
+      aggregateId: call.aggregateId,
+      command: call.command.type,
+      outcome,
+      attempts: tally.attempts,
+      ms: core.runtime.now().getTime() - began,
+      ...failure,
+    })
+  try {
+    call.signal?.throwIfAborted()
+    const key = cacheKey(aggregate.definition.type, call.aggregateId)
+    const result = await core.aggregateQueue.run(key, () => settle(core, aggregate, call, tally), call.signal)
+    observe(!result.ok ? 'rejected' : result.replayed ? 'replayed' : result.events.length === 0 ? 'nothing' : 'stored')
+    if (result.ok && !result.replayed && result.events.length > 0) await dispatch(core, result.events)
+    return result
+  } catch (error) {
+    observe('failed', { error })
+    throw error
+  }
+}
+
+async function settle(core: Core, aggregate: WiredAggregate, call: Call, tally: Tally): Promise<Accepted | Rejected> {
+  const { definition } = aggregate
+  const { aggregateId, idempotencyKey, expectedSequence, signal } = call
+  const key = idempotencyKey === undefined ? undefined : { idempotencyKey, commandHash: await commandHash(definition.type, call) }
+  const replay = async () => key && (await findReplay(core, aggregate, call, key.idempotencyKey, key.commandHash))
+  const earlier = await replay()
+  if (earlier !== undefined) return earlier
+  const data = await parseCommand(definition, call)
+  const commandId = idempotencyKey ?? core.runtime.randomUUID()
+
+  const load = (from?: Loaded) => loadAggregate(core, { definition, aggregateId, from, signal })
+  const cached = core.cache.get(definition.type, aggregateId)
+  let base = cached ?? (await load())
+  let fresh = cached === undefined
+  /** Reads what came after `base`; true when it had been behind. */
+  const wasBehind = async () => {
+    if (fresh) return false
+    const before = base
+    base = await load(before)
+    fresh = true
+    return base !== before
+  }
+
+  for (let conflicts = 0; ; ) {
+    signal?.throwIfAborted()
+    if (expectedSequence !== undefined && base.sequence !== expectedSequence) {
+      if (await wasBehind()) continue
+      throw conflict(call, aggregate, tally, expectedSequence, base.sequence)
+    }
+    tally.attempts++
+    const decided = await outcomeOf(decide(core, aggregate, call, data, commandId, base))
+    if (decided.decision?.kind !== 'events') {
+      if (await wasBehind()) continue
+      if (decided.decision === undefined) throw decided.error
+      return answer(decided.decision, base)
+    }
+    signal?.throwIfAborted()
+    const { decision } = decided
+    const stored = await commit(core, aggregate, aggregateId, base, decision, key)
+    if (stored.kind !== 'conflict') return accept(core, aggregate, aggregateId, decision, stored)
+    if (stored.on === 'key') {
+      const first = await replay()
+      if (first !== undefined) return first
+    }
+    core.cache.drop(definition.type, aggregateId)
+    if (conflicts++ === core.retries) throw conflict(call, aggregate, tally, base.sequence, stored.actualSequence)
+    core.observe?.({ kind: 'retry', aggregateType: definition.type, aggregateId, attempt: conflicts, on: 'sequence' })
+    await core.runtime.sleep(firstRetryWaitMs * 2 ** conflicts * core.runtime.random(), signal)
+    base = await reload(core, aggregate, aggregateId, base, load)
+    fresh = true
+  }
+}
+
+/** What came after a lost race. When nothing did, the state itself was wrong (an older copy of the database): start from the store alone. */
+async function reload(
+  core: Core,
+  { definition }: WiredAggregate,
+  aggregateId: string,
+  base: Loaded,
+  load: (from?: Loaded) => Promise<Loaded>,
+) {
+  const next = await load(base)
+  if (next !== base) return next
+  core.cache.drop(definition.type, aggregateId)
+  return load()
+}
+
+type Decided =
+  | { readonly decision: Decision; readonly error?: undefined }
+  | { readonly decision?: undefined; readonly error: unknown }
+
+const outcomeOf = (deciding: Promise<Decision>): Promise<Decided> =>
+  deciding.then(
+    (decision) => ({ decision }),
+    (error: unknown) => ({ error }),
+  )
+
+const answer = (decision: Exclude<Decision, { kind: 'events' }>, base: Loaded): Accepted | Rejected =>
+  decision.kind === 'rejected'
+    ? { ok: false, reason: decision.rejection['~rejected'], details: decision.rejection.details }
+    : { ok: true, state: base.state, sequence: base.sequence, events: [], replayed: false }
+
+function accept(
+  core: Core,
+  { definition }: WiredAggregate,
+  aggregateId: string,
+  { state, sequence, envelopes }: DecidedEvents,
+  { positions, rows }: Exclude<Committed, { kind: 'conflict' }>,
+): Accepted {
+  core.cache.put(definition.type, aggregateId, { state, sequence, rows })
+  return {
+    ok: true,
+    state,
+    sequence,
+    events: envelopes.map((envelope, i) => positioned(envelope, positions[i])),
+    replayed: false,
+  }
+}
+
+const positioned = (envelope: EventEnvelope, position: Position | undefined): EventEnvelope =>
+  position === undefined ? envelope : Object.freeze({ ...envelope, position })
+
+function conflict(
+  { aggregateId, command }: Call,
+  { definition }: WiredAggregate,
+  { attempts }: Tally,
+  expectedSequence: number,
+  actualSequence?: number,
+) {
+  const found = actualSequence === undefined ? 'another writer was first' : `it is at ${actualSequence}`
+  return new ConflictError(
+    `${command.type} on ${definition.type} '${aggregateId}' expected sequence ${expectedSequence}, but ${found}. Nothing was stored; load again and decide anew.`,
+    {
+      aggregateType: definition.type,
+      aggregateId,
+      expectedSequence,
+      ...(actualSequence === undefined ? {} : { actualSequence }),
+      attempts,
+    },
+  )
+}

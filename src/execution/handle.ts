@@ -1,0 +1,56 @@
+import { ValidationError } from '../errors.ts'
+import type { EventEnvelope } from '../event-envelope.ts'
+import type { Lifecycle } from '../lifecycle.ts'
+import { checkCall, checkCallOptions, checkId, checkPage, checkWholeNumber, type ExecuteOptions } from './call.ts'
+import type { Core, WiredAggregate } from './core.ts'
+import { execute } from './execute.ts'
+import { loadAggregate, readEvents } from './load.ts'
+
+/** The commands and the history of one aggregate type, types erased; `AggregateHandle` says what each does. */
+export function handleOf(core: Core, aggregate: WiredAggregate, lifecycle: Lifecycle) {
+  const { definition } = aggregate
+  const at = (method: string) => `${method} of ${definition.type}`
+  return Object.freeze({
+    execute: async (id: unknown, command: unknown, options?: ExecuteOptions) =>
+      lifecycle.run(at('execute'), async () => execute(core, aggregate, checkCall(definition.type, id, command, options))),
+
+    load: async (aggregateId: unknown, options: { asOf?: number; signal?: AbortSignal } = {}) =>
+      lifecycle.run(at('load'), async () => {
+        checkId(at('load'), aggregateId)
+        checkCallOptions(at('load'), options, ['asOf', 'signal'])
+        const { asOf, signal } = options
+        checkWholeNumber(`${at('load')} '${aggregateId}': asOf`, asOf, 0)
+        const known = core.cache.get(definition.type, aggregateId)
+        const from = asOf !== undefined && known !== undefined && known.sequence > asOf ? undefined : known
+        const { state, sequence } = await loadAggregate(core, { definition, aggregateId, from, upTo: asOf, signal })
+        if (asOf !== undefined && sequence < asOf)
+          throw new ValidationError(
+            `${at('load')} '${aggregateId}': asOf is ${asOf}, but its last event has the sequence ${sequence}.`,
+          )
+        return { state, sequence }
+      }),
+
+    events: (aggregateId: unknown, options: { after?: number; signal?: AbortSignal } = {}): AsyncIterable<EventEnvelope> => {
+      lifecycle.check(at('events'))
+      checkId(at('events'), aggregateId)
+      checkCallOptions(at('events'), options, ['after', 'signal'])
+      const { after = 0, signal } = options
+      checkWholeNumber(`${at('events')} '${aggregateId}': after`, after, 0)
+      return { [Symbol.asyncIterator]: () => readEvents(core, { definition, aggregateId, signal }, after) }
+    },
+
+    ids: async (options: { limit?: number; after?: string } = {}) =>
+      lifecycle.run(at('ids'), async () => {
+        checkCallOptions(at('ids'), options, ['limit', 'after'])
+        const { limit = 100, after } = options
+        checkPage(at('ids'), limit, after)
+        const page = await core.store.readIds({
+          aggregateType: definition.type,
+          limit,
+          ...(after === undefined ? {} : { after }),
+        })
+        const last = page.items.at(-1)
+        return { items: page.items, ...(page.more && last !== undefined ? { next: last } : {}) }
+      }),
+  })
+}

@@ -1,0 +1,51 @@
+import { IdempotencyError, ValidationError } from '../errors.ts'
+import { issuesText, notJsonIssue } from '../evolution/schema.ts'
+import { canonicalJson } from '../json.ts'
+import type { Call } from './call.ts'
+import type { Core, WiredAggregate } from './core.ts'
+import { loadAggregate, readEvents } from './load.ts'
+import type { Accepted } from './result.ts'
+
+/** SHA-256 of the command's type and data as canonical JSON, in hexadecimal digits. @throws ValidationError when it is not JSON */
+export async function commandHash(aggregateType: string, call: Call): Promise<string> {
+  const { type, data } = call.command
+  const bytes = new TextEncoder().encode(canonical(aggregateType, call, { type, data: data ?? null }))
+  // biome-ignore lint/style/noRestrictedGlobals: a hash is the same at every run
+  const digest = await crypto.subtle.digest('SHA-256', bytes)
+  return [...new Uint8Array(digest)].map((byte) => byte.toString(16).padStart(2, '0')).join('')
+}
+
+function canonical(aggregateType: string, call: Call, command: unknown): string {
+  try {
+    return canonicalJson(command)
+  } catch (error) {
+    const issue = notJsonIssue(error)
+    throw new ValidationError(
+      `${call.command.type} on ${aggregateType} '${call.aggregateId}' has an idempotencyKey, so it must be JSON: ${issuesText([issue])}.`,
+      [issue],
+      error,
+    )
+  }
+}
+
+/** What the first execution under this key came to, `undefined` when there was none. @throws IdempotencyError when it was another command */
+export async function findReplay(
+  core: Core,
+  { definition }: WiredAggregate,
+  call: Call,
+  idempotencyKey: string,
+  hash: string,
+): Promise<Accepted | undefined> {
+  const { aggregateId, signal } = call
+  const key = await core.store.readKey({ aggregateType: definition.type, aggregateId, idempotencyKey })
+  if (key === undefined) return undefined
+  if (key.commandHash !== hash)
+    throw new IdempotencyError(
+      `The idempotencyKey '${idempotencyKey}' was used on ${definition.type} '${aggregateId}' for another command. Use a new key for a new command.`,
+    )
+  const request = { definition, aggregateId, upTo: key.lastSequence, signal }
+  const events = []
+  for await (const event of readEvents(core, request, key.firstSequence - 1)) events.push(event)
+  const { state, sequence } = await loadAggregate(core, request)
+  return { ok: true, state, sequence, events, replayed: true }
+}

@@ -1,0 +1,88 @@
+import type { AggregateDefinition } from '../aggregate-definition.ts'
+import { StoreError } from '../errors.ts'
+import type { EventEnvelope } from '../event-envelope.ts'
+import { decodePage } from '../evolution/decode.ts'
+import { deepFreeze } from '../json.ts'
+import type { AggregatePage } from '../store/store.ts'
+import type { Loaded } from './cache.ts'
+import type { Core } from './core.ts'
+import { evolve } from './evolve.ts'
+
+interface ReadRequest {
+  readonly definition: AggregateDefinition
+  readonly aggregateId: string
+  /** Stop at this sequence. */
+  readonly upTo?: number | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
+/** The state as the store has it now (or had it at `upTo`): from what is known already, else from the snapshot, else from the first event. */
+export async function loadAggregate(core: Core, request: ReadRequest & { readonly from?: Loaded | undefined }): Promise<Loaded> {
+  const { definition, aggregateId, from, upTo } = request
+  const began = core.observe === undefined ? 0 : core.runtime.now().getTime()
+  let state = from === undefined ? definition.initialState() : from.state
+  let sequence = from?.sequence ?? 0
+  let source: 'start' | 'snapshot' | 'cache' = from === undefined ? 'start' : 'cache'
+  let events = 0
+  const stateVersion = from === undefined && definition.snapshots !== 'never' ? definition.stateVersion : undefined
+  for await (const page of pages(core, request, sequence, stateVersion)) {
+    if (page.snapshot !== undefined) {
+      state = deepFreeze(page.snapshot.state)
+      sequence = page.snapshot.sequence
+      source = 'snapshot'
+    }
+    for (const event of await decodePage(definition, page.events)) state = evolve(definition, state, event)
+    sequence = page.events.at(-1)?.sequence ?? sequence
+    events += page.events.length
+  }
+  if (core.observe !== undefined) {
+    const ms = core.runtime.now().getTime() - began
+    core.observe({ kind: 'load', aggregateType: definition.type, aggregateId, from: source, events, sequence, ms })
+  }
+  const loaded = from?.sequence === sequence ? from : { state, sequence }
+  if (upTo === undefined) core.cache.put(definition.type, aggregateId, loaded)
+  return loaded
+}
+
+/** The events of one aggregate after a sequence, in order, read page by page as they are asked for. */
+export async function* readEvents(
+  core: Core,
+  request: ReadRequest,
+  after: number,
+): AsyncGenerator<EventEnvelope, void, undefined> {
+  for await (const page of pages(core, request, after)) yield* await decodePage(request.definition, page.events)
+}
+
+/** @throws StoreError when the store leaves a hole: to go on would be to decide on a state that never was */
+async function* pages(
+  core: Core,
+  request: ReadRequest,
+  after: number,
+  stateVersion?: string,
+): AsyncGenerator<AggregatePage, void, undefined> {
+  const { definition, aggregateId, upTo, signal } = request
+  let last = after
+  let wanted = stateVersion
+  for (;;) {
+    signal?.throwIfAborted()
+    const page = await core.store.readAggregate({
+      aggregateType: definition.type,
+      aggregateId,
+      after: last,
+      ...(upTo === undefined ? {} : { upTo }),
+      ...(wanted === undefined ? {} : { snapshot: { stateVersion: wanted } }),
+    })
+    last = page.snapshot?.sequence ?? last
+    for (const event of page.events) {
+      if (event.sequence !== last + 1)
+        throw new StoreError(
+          'STORE_CORRUPT',
+          `The events of ${definition.type} '${aggregateId}' have a hole: event ${event.sequence} follows ${last}. Nothing more is read; look at the store.`,
+        )
+      last = event.sequence
+    }
+    yield page
+    if (!page.more) return
+    wanted = undefined
+  }
+}

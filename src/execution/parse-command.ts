@@ -1,0 +1,23 @@
+import type { AggregateDefinition } from '../aggregate-definition.ts'
+import { ValidationError } from '../errors.ts'
+import { issuesText } from '../evolution/schema.ts'
+import type { Call } from './call.ts'
+
+/** The command's data as its schema gives it. @throws ValidationError */
+export async function parseCommand(
+  definition: AggregateDefinition,
+  { command, aggregateId }: Pick<Call, 'command' | 'aggregateId'>,
+): Promise<unknown> {
+  const parser = definition.commands.get(command.type)
+  if (parser === undefined)
+    throw new ValidationError(
+      `${definition.type} has no command '${command.type}'. Its commands: ${[...definition.commands.keys()].join(', ')}.`,
+    )
+  const parsed = await parser.parse(command.data)
+  if (parsed.issues !== undefined)
+    throw new ValidationError(
+      `${command.type} on ${definition.type} '${aggregateId}' does not fit: ${issuesText(parsed.issues)}.`,
+      parsed.issues,
+    )
+  return parsed.value
+}

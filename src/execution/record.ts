@@ -1,0 +1,77 @@
+import type { AggregateDefinition } from '../aggregate-definition.ts'
+import { InvalidEventError } from '../errors.ts'
+import type { EnvelopeContext, EventEnvelope } from '../event-envelope.ts'
+import { issuesText } from '../evolution/schema.ts'
+import { deepFreeze } from '../json.ts'
+import { unknownKeys } from '../options.ts'
+import { isRejection } from '../reject.ts'
+import type { StoredEvent } from '../store/commit.ts'
+import { eventId } from '../store/event-id.ts'
+import type { Loaded } from './cache.ts'
+import { evolve } from './evolve.ts'
+
+/** Decided events with all that a commit needs. */
+export interface Recorded {
+  /** As they will be stored. */
+  readonly stored: readonly Omit<StoredEvent, 'position'>[]
+  /** The same as a later read gives them, but for their positions; frozen. */
+  readonly envelopes: readonly EventEnvelope[]
+  /** After these events. */
+  readonly state: unknown
+  readonly sequence: number
+}
+
+type Context = Pick<EnvelopeContext, 'aggregateId' | 'metadata' | 'commitId' | 'recordedAt'>
+
+/** Checks events, numbers them from `base` on, and folds them in. `by` begins the sentence that blames who made them. @throws InvalidEventError, ApplyError */
+export function recordEvents(
+  definition: AggregateDefinition,
+  context: Context,
+  by: string,
+  base: Loaded,
+  events: readonly unknown[],
+): Recorded {
+  const aggregateType = definition.type
+  const { aggregateId, metadata, commitId, recordedAt } = context
+  const stored: Omit<StoredEvent, 'position'>[] = []
+  const envelopes: EventEnvelope[] = []
+  let { state, sequence } = base
+  for (const event of events) {
+    const { type, version, storedData, data } = encodeEvent(definition, by, event)
+    sequence++
+    const id = eventId(aggregateType, aggregateId, sequence)
+    const rest = { version, aggregateType, aggregateId, sequence, metadata, commitId, recordedAt }
+    stored.push({ id, type, data: storedData, ...rest })
+    const envelope = deepFreeze(data === undefined ? { id, type, ...rest } : { id, type, data, ...rest })
+    envelopes.push(envelope)
+    state = evolve(definition, state, envelope)
+  }
+  return { stored, envelopes, state, sequence }
+}
+
+/** @throws InvalidEventError */
+export function encodeEvent(definition: AggregateDefinition, by: string, event: unknown) {
+  if (typeof event !== 'object' || event === null || typeof (event as { type?: unknown }).type !== 'string')
+    throw new InvalidEventError(
+      `${by} ${shown(event)} where an event { type, data }, a list of events, reject(…) or nothing is expected.`,
+    )
+  const { type, data } = event as { type: string; data?: unknown }
+  const codec = definition.events.get(type)
+  if (codec === undefined)
+    throw new InvalidEventError(
+      `${by} an event of the unknown type '${type}'. Its events: ${[...definition.events.keys()].join(', ')}.`,
+    )
+  const [surplus] = unknownKeys(event, ['type', 'data'])
+  if (surplus !== undefined) throw new InvalidEventError(`${by} ${type} with '${surplus}' beside type and data.`)
+  const encoded = codec.encode(data)
+  if (encoded.issues !== undefined)
+    throw new InvalidEventError(`${by} ${type} with data that cannot be stored: ${issuesText(encoded.issues)}.`, encoded.issues)
+  return { type, version: codec.version, storedData: encoded.stored, data: encoded.data }
+}
+
+function shown(value: unknown): string {
+  if (isRejection(value)) return 'a rejection inside a list'
+  if (value === null) return 'null'
+  if (typeof value === 'object') return 'an object without a type'
+  return typeof value === 'string' ? `'${value}'` : String(value)
+}

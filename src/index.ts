@@ -1,0 +1,72 @@
+// Aggregates
+export {
+  type Aggregate,
+  type AggregateOptions,
+  type AggregateTypes,
+  type AnyAggregate,
+  type CommandOf,
+  type Definition,
+  defineAggregate,
+  type Envelope,
+  type EnvelopeOf,
+  type EventOf,
+  type HandlerContext,
+  type RejectionsOf,
+  type SnapshotPolicy,
+  type StateOf,
+} from './aggregate.ts'
+// App
+export {
+  type Accepted,
+  type AggregateHandle,
+  type App,
+  type AppOptions,
+  createApp,
+  type RejectedBy,
+  type ServicesOption,
+} from './app.ts'
+// Errors
+export {
+  ApplyError,
+  ClosedError,
+  ConflictError,
+  CqrsError,
+  type CqrsErrorCode,
+  DefinitionError,
+  DeserializationError,
+  IdempotencyError,
+  InvalidEventError,
+  type Issue,
+  isCqrsError,
+  OutcomeUnknownError,
+  OverloadedError,
+  StoreError,
+  type StoreErrorCode,
+  ValidationError,
+} from './errors.ts'
+// Events and messages
+export type { EnvelopeContext, EventEnvelope, Metadata, Position } from './event-envelope.ts'
+// Evolution
+export { type StoredForm, semanticVersionUpcaster, type Upcaster } from './evolution/upcaster.ts'
+export { type Versioned, versions } from './evolution/versions.ts'
+export type { ExecuteOptions } from './execution/call.ts'
+export {
+  type In,
+  type Message,
+  noData,
+  type Out,
+  type Shape,
+  type Shapes,
+  type StandardSchema,
+  type Typed,
+  typed,
+} from './message.ts'
+export type { Observation } from './observation.ts'
+export { type Rejection, reject } from './reject.ts'
+export { platformRuntime, type Runtime } from './runtime.ts'
+// Stores
+export type { Store } from './store/store.ts'
+// Views
+export { defineView, type View, type ViewOptions } from './views/view.ts'
+export type { ViewTypes } from './views/view-types.ts'
+export type { FindOptions, ViewRow, Views } from './views/views.ts'

@@ -1,0 +1,83 @@
+/** Any schema that follows the Standard Schema specification, version 1 (https://standardschema.dev): zod, valibot, arktype … */
+export interface StandardSchema<I = unknown, O = I> {
+  readonly '~standard': {
+    readonly version: 1
+    readonly vendor: string
+    readonly validate: (value: unknown) => SchemaResult<O> | Promise<SchemaResult<O>>
+    readonly types?: { readonly input: I; readonly output: O } | undefined
+  }
+}
+
+type SchemaResult<O> = { readonly value: O; readonly issues?: undefined } | { readonly issues: readonly SchemaIssue[] }
+
+interface SchemaIssue {
+  readonly message: string
+  readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined
+}
+
+/** A type without a run-time schema. */
+export interface Typed<T> {
+  readonly '~typed'?: T
+}
+
+/** What declares the data of one message. */
+export type Shape = StandardSchema | Typed<unknown>
+export type Shapes = Readonly<Record<string, Shape>>
+
+/** What may be passed in for a shape. */
+export type In<S> = S extends StandardSchema<infer I, unknown> ? I : S extends Typed<infer T> ? T : never
+/** What comes out of it. */
+export type Out<S> = S extends { readonly '~standard': { readonly types?: { readonly output: infer O } | undefined } }
+  ? O
+  : S extends Typed<infer T>
+    ? T
+    : never
+
+export type InOf<M extends Shapes> = { [K in keyof M & string]: In<M[K]> }
+export type OutOf<M extends Shapes> = { [K in keyof M & string]: Out<M[K]> }
+
+/** A message of each type with its data, as a union that narrows on `type`. `data` is optional exactly where there is none. */
+export type Message<D> = { [K in keyof D & string]: MessageOf<K, D[K]> }[keyof D & string]
+export type MessageOf<K extends string, D> =
+  IsNoData<D> extends true ? { readonly type: K; readonly data?: undefined } : { readonly type: K; readonly data: D }
+/** The part of a message that carries its data. */
+export type DataOf<D> = IsNoData<D> extends true ? { readonly data?: undefined } : { readonly data: D }
+type IsNoData<D> = 0 extends 1 & D ? false : [D] extends [void] ? true : false
+
+/**
+ * Declares data by its type alone: no schema runs, the data is only checked to be JSON.
+ *
+ * @example
+ * ```ts
+ * import { defineAggregate, typed } from 'cqrs-es'
+ *
+ * const light = defineAggregate({
+ *   type: 'light',
+ *   events: { Dimmed: typed<{ level: number }>() },
+ *   commands: { Dim: typed<{ level: number }>() },
+ *   initialState: () => ({ level: 0 }),
+ * })
+ * ```
+ */
+export const typed = <T>(): Typed<T> => anything
+const anything: Typed<never> = Object.freeze({ '~typed': undefined as never })
+
+/**
+ * Declares a command or event without data: `data` may be left out, is stored as `{}`, and anything else is refused.
+ *
+ * @example
+ * ```ts
+ * import { defineAggregate, noData } from 'cqrs-es'
+ *
+ * const door = defineAggregate({
+ *   type: 'door',
+ *   events: { Opened: noData },
+ *   commands: { Open: noData },
+ *   initialState: () => ({ open: false }),
+ * }).implement({
+ *   handle: { Open: (state) => (state.open ? undefined : { type: 'Opened' }) },
+ *   apply: { Opened: () => ({ open: true }) },
+ * })
+ * ```
+ */
+export const noData: Typed<void> & { readonly '~none': true } = Object.freeze({ '~none': true })

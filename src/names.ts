@@ -1,0 +1,17 @@
+import { textProblem } from './json.ts'
+
+/** The longest id, type, name or key, in UTF-16 units: what every store can hold and index. */
+export const maxNameLength = 255
+
+/** What is wrong with an id, name or key, `undefined` when nothing is. */
+export function nameProblem(value: unknown): string | undefined {
+  if (typeof value !== 'string') return `must be a text, not ${value === null ? 'null' : typeof value}`
+  if (value.length === 0) return 'must not be empty'
+  if (value.length > maxNameLength) return `is ${value.length} characters long; the limit is ${maxNameLength}`
+  const problem = textProblem(value)
+  return problem === undefined ? undefined : `must not be a ${problem}`
+}
+
+/** The same for a type of aggregate, which is also part of keys and event ids. */
+export const typeProblem = (value: unknown): string | undefined =>
+  nameProblem(value) ?? (/[:/]/.test(value as string) ? "must hold neither ':' nor '/'" : undefined)

@@ -1,0 +1,43 @@
+/**
+ * One thing that happened, for tracing, metrics and logs. `ms` is how long it took by the runtime's clock. Narrow on `kind`; new kinds and new
+ * details may be added at any time.
+ */
+export type Observation =
+  | {
+      readonly kind: 'command'
+      readonly aggregateType: string
+      readonly aggregateId: string
+      readonly command: string
+      readonly outcome: 'stored' | 'nothing' | 'rejected' | 'replayed' | 'failed'
+      /** How many times it was decided. */
+      readonly attempts: number
+      readonly ms: number
+      readonly error?: unknown
+    }
+  | {
+      readonly kind: 'load'
+      readonly aggregateType: string
+      readonly aggregateId: string
+      /** What the read started from. */
+      readonly from: 'start' | 'snapshot' | 'cache'
+      readonly events: number
+      readonly sequence: number
+      readonly ms: number
+    }
+  | {
+      readonly kind: 'append'
+      readonly aggregateType: string
+      readonly aggregateId: string
+      readonly commitId: string
+      readonly events: number
+      readonly outcome: 'stored' | 'repeated' | 'conflict' | 'failed'
+      readonly ms: number
+    }
+  | {
+      readonly kind: 'retry'
+      readonly aggregateType: string
+      readonly aggregateId: string
+      readonly attempt: number
+      readonly on: 'sequence' | 'view' | 'generation' | 'unknown-outcome'
+    }
+  | { readonly kind: 'query'; readonly query: number; readonly events: number; readonly ms: number; readonly error?: unknown }

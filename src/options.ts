@@ -1,0 +1,19 @@
+import { DefinitionError } from './errors.ts'
+
+/** The names among `value`'s keys that `known` does not have. */
+export const unknownKeys = (value: object, known: readonly string[]): string[] =>
+  Object.keys(value).filter((key) => !known.includes(key))
+
+/** Refuses what is no object, and misspelt options. @throws DefinitionError */
+export function checkOptions(what: string, value: unknown, known: readonly string[]): void {
+  if (typeof value !== 'object' || value === null)
+    throw new DefinitionError(`${what} takes an object of options, not ${value === null ? 'null' : typeof value}.`)
+  const [unknown] = unknownKeys(value, known)
+  if (unknown !== undefined) throw new DefinitionError(`${what} has no option '${unknown}'. Its options: ${known.join(', ')}.`)
+}
+
+/** @throws DefinitionError when `value` is no function */
+export function checkFunction(what: string, value: unknown): void {
+  if (typeof value !== 'function')
+    throw new DefinitionError(`${what} must be a function, not ${value === null ? 'null' : typeof value}.`)
+}

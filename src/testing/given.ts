@@ -1,0 +1,188 @@
+import type { AnyAggregate, EventOf, TypesOf } from '../aggregate.ts'
+import { type AggregateDefinition, definitionOf } from '../aggregate-definition.ts'
+import type { EventEnvelope, Metadata } from '../event-envelope.ts'
+import { difference } from '../json.ts'
+import type { DataOf } from '../message.ts'
+import { checkOptions } from '../options.ts'
+import type { Rejection } from '../reject.ts'
+import type { View } from '../views/view.ts'
+import { viewDefinitionOf } from '../views/view-definition.ts'
+import { assertEqual, fail, shown } from './assert.ts'
+import { type Outcome, runCommand, type Scene, sceneOf, stateAfter, viewAfter } from './scene.ts'
+
+/** What a test may say besides the events. */
+export interface GivenOptions<A> {
+  /** What the handlers get; asked for only by a handler that uses them. */
+  readonly services?: TypesOf<A>['services']
+  /** Default `'test'`. */
+  readonly aggregateId?: string
+  /** Of the given events and of the command. Default `{}`. */
+  readonly metadata?: Metadata
+  /** The frozen clock. Default `2000-01-01T00:00:00.000Z`. */
+  readonly now?: Date
+}
+
+type ViewOf<V> = V extends View<infer T> ? T['view'] : never
+
+/** An aggregate that has come so far. Can be used again and again: each step starts from the same events. */
+export interface Given<A extends AnyAggregate> {
+  /** The same with more events. */
+  and(events: readonly EventOf<A>[]): Given<A>
+  /** Sends a command; nothing runs until one of the `then…` is called. */
+  when<K extends keyof TypesOf<A>['commands'] & string>(
+    command: { readonly type: K } & DataOf<TypesOf<A>['commands'][K]>,
+  ): When<A, K>
+  /** The state that the events make. */
+  thenState(expected: TypesOf<A>['state']): Promise<void>
+  /** The view that the events make: of the aggregate's id, or of `id`. `undefined`: there is none. */
+  thenView<V extends View>(view: V, expected: ViewOf<V> | undefined, options?: { readonly id?: string }): Promise<void>
+}
+
+/** What came of a command, with its types. */
+export type WhenResult<A, K> =
+  | { readonly ok: true; readonly events: readonly EventOf<A>[]; readonly state: TypesOf<A>['state'] }
+  | (RejectionAt<A, K> extends infer R
+      ? R extends Rejection<infer Q, infer D>
+        ? { readonly ok: false; readonly reason: Q; readonly details: D }
+        : never
+      : never)
+
+type RejectionAt<A, K> = K extends keyof TypesOf<A>['rejections'] ? TypesOf<A>['rejections'][K] : never
+type DetailsOf<J, R> = J extends Rejection<infer Q, infer D> ? (Q extends R ? D : never) : never
+type ReasonOf<J> = J extends Rejection<infer Q> ? Q : never
+
+/**
+ * What a command came to. Each `then…` runs the command, rejects with an `AssertionError` that shows the first difference, and passes through what the
+ * command itself threw (a `ValidationError`, a handler's exception).
+ */
+export interface When<A extends AnyAggregate, K> {
+  /** Exactly these events, in this order. */
+  thenEvents(expected: readonly EventOf<A>[]): Promise<void>
+  /** These events among others, in any order; one listed twice must be there twice. */
+  thenIncludes(expected: readonly EventOf<A>[]): Promise<void>
+  /** The events pass a check of your own, which fails by throwing or by returning `false`. */
+  thenEventsMatching(check: (events: readonly EventOf<A>[]) => unknown): Promise<void>
+  /** Accepted, without any event. */
+  thenNothing(): Promise<void>
+  /** Refused for this reason and, where given, with these details. */
+  thenRejected<R extends ReasonOf<RejectionAt<A, K>>>(reason: R, details?: DetailsOf<RejectionAt<A, K>, R>): Promise<void>
+  /** The state after the decided events. */
+  thenState(expected: TypesOf<A>['state']): Promise<void>
+  /** The view after the decided events: of the aggregate's id, or of `id`. `undefined`: there is none. */
+  thenView<V extends View>(view: V, expected: ViewOf<V> | undefined, options?: { readonly id?: string }): Promise<void>
+  /** The result as it is, for whatever else. */
+  inspect(): Promise<WhenResult<A, K>>
+}
+
+/**
+ * Tests an aggregate without a store: given these events, when this command comes, then that happens. State and events are frozen and
+ * checked to be JSON, so a mutating `apply` or a state that no snapshot could hold fails the test. Works in any test runner.
+ *
+ * @throws InvalidEventError when a given event does not fit its schema, DefinitionError for a misspelt option
+ *
+ * @example
+ * ```ts
+ * import { defineAggregate, reject, typed } from 'cqrs-es'
+ * import { given } from 'cqrs-es/testing'
+ *
+ * const counter = defineAggregate({
+ *   type: 'counter',
+ *   events: { Counted: typed<{ by: number }>() },
+ *   commands: { Count: typed<{ by: number }>() },
+ *   initialState: () => ({ total: 0 }),
+ * }).implement({
+ *   handle: { Count: (state, { by }) => (state.total + by > 10 ? reject('too-much') : { type: 'Counted', data: { by } }) },
+ *   apply: { Counted: (state, { by }) => ({ total: state.total + by }) },
+ * })
+ *
+ * const nine = given(counter, [{ type: 'Counted', data: { by: 9 } }])
+ * await nine.when({ type: 'Count', data: { by: 1 } }).thenEvents([{ type: 'Counted', data: { by: 1 } }])
+ * await nine.when({ type: 'Count', data: { by: 2 } }).thenRejected('too-much')
+ * ```
+ */
+export function given<A extends AnyAggregate>(
+  aggregate: A,
+  events: readonly EventOf<A>[] = [],
+  options: GivenOptions<A> = {},
+): Given<A> {
+  const definition = definitionOf('given: the first argument', aggregate)
+  checkOptions('given', options, ['services', 'aggregateId', 'metadata', 'now'])
+  return givenScene(sceneOf(definition, events, options)) as unknown as Given<A>
+}
+
+function givenScene(scene: Scene) {
+  return Object.freeze({
+    and: (events: readonly unknown[]) => givenScene(sceneOf(scene.definition, [...scene.events, ...events], scene.options)),
+    when: (command: { readonly type: string; readonly data?: unknown }) => whenScene(scene, command),
+    thenState: async (expected: unknown) => assertEqual('The state', stateAfter(scene, scene.given), expected),
+    thenView: async (view: unknown, expected: unknown, options?: { readonly id?: string }) =>
+      thenView(scene, scene.given, view, expected, options),
+  })
+}
+
+function whenScene(scene: Scene, command: { readonly type: string; readonly data?: unknown }) {
+  const run = () => runCommand(scene, command)
+  const accepted = async () => {
+    const outcome = await run()
+    return outcome.ok
+      ? outcome
+      : fail(
+          `${command.type} was rejected: ${outcome.reason}${outcome.details === undefined ? '' : ` ${shown(outcome.details)}`}.`,
+        )
+  }
+  return Object.freeze({
+    thenEvents: async (expected: readonly unknown[]) =>
+      assertEqual(`Events of ${command.type}: what was decided`, (await accepted()).events, expected),
+    thenIncludes: async (expected: readonly unknown[]) => thenIncludes(command.type, (await accepted()).events, expected),
+    thenEventsMatching: async (check: (events: readonly unknown[]) => unknown) => {
+      const { events } = await accepted()
+      if ((await check(events)) === false) fail(`Events of ${command.type} do not match: ${shown(events)}`)
+    },
+    thenNothing: async () => assertEqual(`Events of ${command.type}: what was decided`, (await accepted()).events, []),
+    thenRejected: async (reason: string, ...details: unknown[]) => thenRejected(command.type, await run(), reason, details),
+    thenState: async (expected: unknown) => assertEqual(`The state after ${command.type}`, (await accepted()).state, expected),
+    thenView: async (view: unknown, expected: unknown, options?: { readonly id?: string }) => {
+      const { envelopes } = await accepted()
+      thenView(scene, [...scene.given, ...envelopes], view, expected, options)
+    },
+    inspect: async () => {
+      const outcome = await run()
+      return outcome.ok ? { ok: true, events: outcome.events, state: outcome.state } : outcome
+    },
+  })
+}
+
+function thenIncludes(command: string, events: readonly unknown[], expected: readonly unknown[]): void {
+  const left = [...events]
+  for (const wanted of expected) {
+    const found = left.findIndex((event) => difference(event, wanted) === undefined)
+    if (found === -1) fail(`Events of ${command} lack ${shown(wanted)}.`, events, expected)
+    left.splice(found, 1)
+  }
+}
+
+function thenRejected(command: string, outcome: Outcome, reason: string, details: readonly unknown[]): void {
+  if (outcome.ok)
+    fail(
+      `${command} was expected to be rejected (${reason}), but was accepted with ${outcome.events.length === 0 ? 'no events' : shown(outcome.events)}.`,
+    )
+  assertEqual(`The reason why ${command} was rejected`, outcome.reason, reason)
+  if (details.length > 0) assertEqual(`The details of the rejection ${reason}`, outcome.details, details[0])
+}
+
+function thenView(
+  scene: Scene,
+  events: readonly EventEnvelope[],
+  view: unknown,
+  expected: unknown,
+  { id = scene.aggregateId }: { readonly id?: string } = {},
+): void {
+  const definition = viewDefinitionOf('thenView: the first argument', view)
+  assertFollows(scene.definition, definition.aggregateTypes, definition.name)
+  assertEqual(`The view '${definition.name}' of '${id}'`, viewAfter(definition, events, id), expected)
+}
+
+function assertFollows({ type }: AggregateDefinition, aggregateTypes: readonly string[], view: string): void {
+  if (!aggregateTypes.includes(type))
+    fail(`The view '${view}' does not follow the aggregate '${type}' but ${aggregateTypes.join(', ')}.`)
+}

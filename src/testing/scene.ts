@@ -1,0 +1,105 @@
+import type { AggregateDefinition } from '../aggregate-definition.ts'
+import type { EventEnvelope, Metadata } from '../event-envelope.ts'
+import { decide } from '../execution/decide.ts'
+import { evolve } from '../execution/evolve.ts'
+import { parseCommand } from '../execution/parse-command.ts'
+import { recordEvents } from '../execution/record.ts'
+import { deepFreeze, NotJson, pathText, toJson } from '../json.ts'
+import { platformRuntime } from '../runtime.ts'
+import { foldView, idsOf, indexValues, storableView } from '../views/fold.ts'
+import type { ViewDefinition } from '../views/view-definition.ts'
+import { fail } from './assert.ts'
+
+interface SceneOptions {
+  readonly services?: unknown
+  readonly aggregateId?: string
+  readonly metadata?: Metadata
+  readonly now?: Date
+}
+
+/** One aggregate as a test has set it up. */
+export interface Scene {
+  readonly definition: AggregateDefinition
+  readonly options: SceneOptions
+  readonly aggregateId: string
+  readonly now: Date
+  readonly metadata: Metadata
+  /** As the test gave them. */
+  readonly events: readonly unknown[]
+  readonly given: readonly EventEnvelope[]
+}
+
+/** @throws InvalidEventError for an event that does not fit */
+export function sceneOf(definition: AggregateDefinition, events: readonly unknown[], options: SceneOptions): Scene {
+  const { aggregateId = 'test', now = new Date(Date.UTC(2000, 0, 1)) } = options
+  const metadata = deepFreeze(toJson(options.metadata ?? {})) as Metadata
+  const context = { aggregateId, metadata, commitId: 'given', recordedAt: now.toISOString() }
+  const start = { state: definition.initialState(), sequence: 0 }
+  const { envelopes } = recordEvents(definition, context, `given(…) of ${definition.type} '${aggregateId}' has`, start, events)
+  return { definition, options, aggregateId, now, metadata, events, given: envelopes }
+}
+
+/** What a command came to. */
+export type Outcome =
+  | {
+      readonly ok: true
+      readonly events: readonly object[]
+      readonly envelopes: readonly EventEnvelope[]
+      readonly state: unknown
+    }
+  | { readonly ok: false; readonly reason: string; readonly details: unknown }
+
+/** Decides a command on the scene's state, like `execute`, but stores nothing. */
+export async function runCommand(scene: Scene, command: { readonly type: string; readonly data?: unknown }): Promise<Outcome> {
+  const { definition, aggregateId, metadata, now, given, options } = scene
+  const data = await parseCommand(definition, { aggregateId, command })
+  const runtime = { ...platformRuntime, now: () => now, randomUUID: () => 'test' }
+  const wired = { definition, services: options.services ?? (definition.needsServices ? noServices(command.type) : undefined) }
+  const base = { state: stateAfter(scene, given), sequence: given.length }
+  const call = { aggregateId, command, metadata, signal: undefined }
+  const decision = await decide({ runtime, neverAborts: new AbortController().signal }, wired, call, data, 'test', base)
+  if (decision.kind === 'rejected')
+    return { ok: false, reason: decision.rejection['~rejected'], details: decision.rejection.details }
+  const envelopes = decision.kind === 'events' ? decision.envelopes : []
+  const events = envelopes.map(({ type, data }) => (data === undefined ? { type } : { type, data }))
+  return { ok: true, events, envelopes, state: stateAfter(scene, [...given, ...envelopes]) }
+}
+
+/** The state that events make, each step of it checked to be JSON. @throws ApplyError, AssertionError */
+export function stateAfter({ definition }: Scene, events: readonly EventEnvelope[]): unknown {
+  return events.reduce((state, event) => {
+    const next = evolve(definition, state, event)
+    checkJson(`apply.${event.type} of ${definition.type} made a state that is not JSON`, next)
+    return next
+  }, definition.initialState())
+}
+
+/** The row that events make, `undefined` for none. @throws ApplyError, AssertionError */
+export function viewAfter(view: ViewDefinition, events: readonly EventEnvelope[], id: string): unknown {
+  const row = events.reduce<unknown>((current, event) => {
+    if (!view.update.has(event.type) || !idsOf(view, event).includes(id)) return current
+    const next = storableView(view, id, foldView(view, current, event), event)
+    indexValues(view, id, next, event)
+    return next
+  }, null)
+  return row ?? undefined
+}
+
+function checkJson(problem: string, value: unknown): void {
+  try {
+    toJson(value)
+  } catch (error) {
+    if (!(error instanceof NotJson)) throw error
+    fail(`${problem}: ${pathText(error.path) || 'it'} is ${error.message}.`)
+  }
+}
+
+/** Fails with a sentence when a handler touches services that the test did not give. */
+const noServices = (command: string): unknown =>
+  new Proxy(
+    {},
+    {
+      get: (_, name) =>
+        fail(`${command} uses the service '${String(name)}', but the test gives none: given(aggregate, events, { services }).`),
+    },
+  )

@@ -1,0 +1,92 @@
+import { ApplyError } from '../errors.ts'
+import type { EventEnvelope } from '../event-envelope.ts'
+import { deepFreeze, NotJson, pathText, toJson } from '../json.ts'
+import { maxNameLength, nameProblem } from '../names.ts'
+import type { ViewWrite } from '../store/commit.ts'
+import { encodeIndexValue, type IndexValue } from '../store/index-value.ts'
+import type { ViewDefinition } from './view-definition.ts'
+
+/** The ids of the views that an event touches, each once. @throws ApplyError */
+export function idsOf(view: ViewDefinition, event: EventEnvelope): readonly string[] {
+  if (view.id === undefined) return [event.aggregateId]
+  const answer = guard(view, 'id', event, () => view.id?.(event))
+  const ids = new Set(Array.isArray(answer) ? answer : [answer])
+  for (const id of ids) {
+    const problem = nameProblem(id)
+    if (problem !== undefined) throw failed(view, 'id', event, `an id ${problem} (return [] for no view)`)
+  }
+  return [...ids] as string[]
+}
+
+/** The view after an event, frozen; `null` stands for no view, before and after. @throws ApplyError */
+export function foldView(view: ViewDefinition, current: unknown, event: EventEnvelope): unknown {
+  const update = view.update.get(event.type)
+  if (update === undefined) return current
+  const next = guard(view, `update.${event.type}`, event, () => update(current ?? view.initialView(), event))
+  if (next === undefined)
+    throw failed(view, `update.${event.type}`, event, 'it returned nothing; it must return the next view, or null to delete it')
+  if (typeof (next as PromiseLike<unknown> | null)?.then === 'function')
+    throw failed(view, `update.${event.type}`, event, 'it returned a promise; it must return the next view at once')
+  return deepFreeze(next)
+}
+
+/** A copy that JSON keeps as it is, frozen. @throws ApplyError */
+export function storableView(view: ViewDefinition, id: string, value: unknown, event: EventEnvelope): unknown {
+  try {
+    return deepFreeze(toJson(value))
+  } catch (error) {
+    if (!(error instanceof NotJson)) throw error
+    throw failed(
+      view,
+      `update.${event.type}`,
+      event,
+      `the view '${id}' must be JSON, but ${pathText(error.path) || 'it'} is ${error.message}`,
+      error,
+    )
+  }
+}
+
+/** What a view can be found by; an absent field has no value. @throws ApplyError */
+export function indexValues(
+  view: ViewDefinition,
+  id: string,
+  value: unknown,
+  event: EventEnvelope,
+): NonNullable<ViewWrite['indexes']> {
+  return view.indexes.flatMap((index) => {
+    const found = value !== null && Object.hasOwn(value as object, index) ? (value as Record<string, unknown>)[index] : undefined
+    if (found === undefined) return []
+    const problem = indexValueProblem(found)
+    if (problem !== undefined)
+      throw failed(view, `update.${event.type}`, event, `the index '${index}' of the view '${id}' ${problem}`)
+    return [{ index, value: encodeIndexValue(found as IndexValue) }]
+  })
+}
+
+/** What is wrong with a value to find views by. */
+export function indexValueProblem(value: unknown): string | undefined {
+  if (value === null || typeof value === 'boolean' || (typeof value === 'number' && Number.isFinite(value))) return undefined
+  if (typeof value !== 'string') return `must be a text, a finite number, a boolean or null`
+  return value === '' || nameProblem(value) === undefined
+    ? undefined
+    : value.length > maxNameLength
+      ? `is ${value.length} characters long; the limit of an index value is ${maxNameLength}`
+      : String(nameProblem(value))
+}
+
+function guard(view: ViewDefinition, part: string, event: EventEnvelope, run: () => unknown): unknown {
+  try {
+    return run()
+  } catch (error) {
+    throw failed(view, part, event, `it threw: ${error instanceof Error ? error.message : String(error)}`, error)
+  }
+}
+
+function failed(view: ViewDefinition, part: string, event: EventEnvelope, problem: string, cause?: unknown): ApplyError {
+  const { aggregateType, aggregateId, sequence } = event
+  return new ApplyError(
+    `${part} of the view '${view.name}' failed at event ${sequence} (${event.type}) of ${aggregateType} '${aggregateId}': ${problem}.`,
+    { aggregateType, aggregateId, sequence },
+    cause,
+  )
+}

@@ -1,0 +1,148 @@
+import type { AggregateDefinition } from '../aggregate-definition.ts'
+import { ConflictError } from '../errors.ts'
+import type { EventEnvelope } from '../event-envelope.ts'
+import type { Loaded } from '../execution/cache.ts'
+import type { Core, SendWithViews } from '../execution/core.ts'
+import { readEvents } from '../execution/load.ts'
+import { committed } from '../execution/result.ts'
+import type { ViewWrite } from '../store/commit.ts'
+import type { StoredView } from '../store/store.ts'
+import { foldView, idsOf, indexValues, storableView } from './fold.ts'
+import type { ViewDefinition } from './view-definition.ts'
+
+/** Other writers of a row may be first this often; each time one of them has come further. */
+const rowAttempts = 200
+const rowWaitMs = 2
+
+/** Sends commits of one aggregate type together with the views they change. When only a row had moved, the views alone are computed again. */
+export function sendWithViews(core: Core, definition: AggregateDefinition, views: readonly ViewDefinition[]): SendWithViews {
+  return async (send, commit, aggregateId, base, { envelopes, sequence }) => {
+    const plan = planViews(views, envelopes)
+    if (plan.length === 0) return committed(await send(commit), base.rows)
+    return core.rowQueue.runAll(sharedRowKeys(plan), async () => {
+      for (let attempt = 1; ; attempt++) {
+        const { writes, rows } = await computeViews(core, definition, aggregateId, base, sequence, plan, attempt === 1)
+        const outcome = await send({ ...commit, views: writes })
+        if (outcome.kind !== 'conflict' || (outcome.on !== 'view' && outcome.on !== 'generation')) return committed(outcome, rows)
+        if (attempt === rowAttempts)
+          throw new ConflictError(
+            `The inline views of ${definition.type} '${aggregateId}' were moved by other writers ${attempt} times in a row.`,
+            { aggregateType: definition.type, aggregateId, attempts: attempt },
+          )
+        if (outcome.on === 'generation') await core.generations.refresh(views.map(({ name }) => name))
+        core.observe?.({ kind: 'retry', aggregateType: definition.type, aggregateId, attempt, on: outcome.on })
+        if (attempt > 1) await core.runtime.sleep(rowWaitMs * core.runtime.random() * Math.min(attempt, 10))
+      }
+    })
+  }
+}
+
+/** One row that a commit will write, and the events that change it. */
+interface PlannedRow {
+  readonly view: ViewDefinition
+  readonly id: string
+  readonly events: readonly EventEnvelope[]
+}
+
+/** The rows that these events change. A view that names none of them has none. */
+function planViews(views: readonly ViewDefinition[], events: readonly EventEnvelope[]): readonly PlannedRow[] {
+  return views.flatMap((view) => {
+    const byId = new Map<string, EventEnvelope[]>()
+    for (const event of events) {
+      if (!view.update.has(event.type)) continue
+      for (const id of idsOf(view, event)) byId.set(id, [...(byId.get(id) ?? []), event])
+    }
+    return [...byId].map(([id, ofRow]) => ({ view, id, events: ofRow }))
+  })
+}
+
+/** Keys of the rows that commands on other aggregates may write too. */
+const sharedRowKeys = (plan: readonly PlannedRow[]): readonly string[] =>
+  plan.filter(({ view }) => !view.followsOne).map(({ view, id }) => `${view.name}\0${id}`)
+
+interface Computed {
+  readonly writes: readonly ViewWrite[]
+  /** The rows of this aggregate alone, as they will be. */
+  readonly rows: NonNullable<Loaded['rows']>
+}
+
+/** Folds the events of a commit, the last of which has `sequence`, into the rows as they are now. `trustCache` is for the first try: later ones read. */
+async function computeViews(
+  core: Core,
+  definition: AggregateDefinition,
+  aggregateId: string,
+  base: Loaded,
+  sequence: number,
+  plan: readonly PlannedRow[],
+  trustCache: boolean,
+): Promise<Computed> {
+  const known = ({ view }: PlannedRow) => {
+    const row = trustCache && view.followsOne ? base.rows?.get(view.name) : undefined
+    return row?.generation === core.generations.assumed(view.name) ? row : undefined
+  }
+  const unknown = plan.filter((row) => known(row) === undefined)
+  const read =
+    unknown.length === 0
+      ? []
+      : await core.store.readViews(
+          unknown.map(({ view, id }) => ({ name: view.name, generation: core.generations.assumed(view.name), id })),
+        )
+  const rows = new Map(base.rows)
+  const writes: ViewWrite[] = []
+  for (const planned of plan) {
+    const { view, id, events } = planned
+    const cached = known(planned)
+    const before = cached ?? read[unknown.indexOf(planned)]
+    const missed = view.followsOne && cached === undefined ? await missedEvents(core, definition, aggregateId, before, base) : []
+    const folded = [...missed, ...events].reduce<unknown>(
+      (current, event) => foldView(view, current, event),
+      before?.view ?? null,
+    )
+    const write = writeOf(core, planned, before, folded, sequence)
+    writes.push(write)
+    if (view.followsOne)
+      rows.set(view.name, {
+        name: view.name,
+        generation: write.generation,
+        id,
+        version: write.expectedVersion + 1,
+        view: write.view,
+      })
+  }
+  return { writes, rows }
+}
+
+/** The events that a row has not seen, because the view was added later or names none of them. */
+async function missedEvents(
+  core: Core,
+  definition: AggregateDefinition,
+  aggregateId: string,
+  row: StoredView | undefined,
+  base: Loaded,
+): Promise<EventEnvelope[]> {
+  const seen = row?.sequence ?? 0
+  const events: EventEnvelope[] = []
+  if (seen < base.sequence)
+    for await (const event of readEvents(core, { definition, aggregateId, upTo: base.sequence }, seen)) events.push(event)
+  return events
+}
+
+function writeOf(
+  core: Core,
+  { view, id, events }: PlannedRow,
+  before: StoredView | undefined,
+  folded: unknown,
+  sequence: number,
+): ViewWrite {
+  const last = events.at(-1) as EventEnvelope
+  const stored = storableView(view, id, folded, last)
+  return {
+    name: view.name,
+    generation: core.generations.assumed(view.name),
+    id,
+    expectedVersion: before?.version ?? 0,
+    view: stored,
+    ...(view.followsOne ? { sequence } : {}),
+    indexes: indexValues(view, id, stored, last),
+  }
+}

@@ -1,0 +1,111 @@
+import { type AggregateDefinition, checkJson } from '../aggregate-definition.ts'
+import { DefinitionError } from '../errors.ts'
+import type { EventEnvelope } from '../event-envelope.ts'
+import type { Core, SendWithViews } from '../execution/core.ts'
+import { deepFreeze } from '../json.ts'
+import type { Lifecycle } from '../lifecycle.ts'
+import { nameProblem } from '../names.ts'
+import { checkFunction, checkOptions } from '../options.ts'
+
+/** A view as the machinery sees it: checked, types erased. */
+export interface ViewDefinition {
+  readonly name: string
+  readonly aggregateTypes: readonly string[]
+  readonly initialView: () => unknown
+  /** The ids an event touches; `undefined`: the aggregate's own. */
+  readonly id: ((event: EventEnvelope) => unknown) | undefined
+  readonly update: ReadonlyMap<string, (view: unknown, event: EventEnvelope) => unknown>
+  readonly indexes: readonly string[]
+  readonly viewVersion: string
+  /** Each row belongs to one aggregate, has its id, and so knows which of its events it has seen. */
+  readonly followsOne: boolean
+  readonly readSide: ReadSide
+}
+
+/** What runs views. */
+export interface ReadSide {
+  sendWithViews(core: Core, definition: AggregateDefinition, views: readonly ViewDefinition[]): SendWithViews
+  /** What `app.views` has. */
+  viewsOf(core: Core, view: ViewDefinition, lifecycle: Lifecycle): object
+}
+
+interface Options {
+  readonly name: string
+  readonly aggregates: readonly { readonly type: string; readonly eventTypes: ReadonlySet<string> }[]
+  readonly initialView: () => unknown
+  readonly id?: unknown
+  readonly update: object
+  readonly indexes?: readonly string[] | undefined
+  readonly viewVersion?: number | string | undefined
+  readonly readSide: ReadSide
+}
+
+/** @throws DefinitionError */
+export function buildView(options: Options): ViewDefinition {
+  const { name, aggregates, initialView, id, update, indexes = [], viewVersion = 1, readSide } = options
+  const problem = nameProblem(name)
+  if (problem !== undefined) throw new DefinitionError(`The name of a view ${problem}.`)
+  const at = `View '${name}'`
+  if (name.startsWith('~')) throw new DefinitionError(`${at}: names that begin with '~' are reserved.`)
+  if (aggregates.length === 0) throw new DefinitionError(`${at} needs at least one aggregate.`)
+  const aggregateTypes = aggregates.map(({ type }) => type)
+  if (new Set(aggregateTypes).size < aggregateTypes.length) throw new DefinitionError(`${at} names an aggregate twice.`)
+  checkFunction(`${at}: initialView`, initialView)
+  const first = initialView()
+  checkJson(`${at}: initialView()`, first)
+  if (id !== undefined) checkFunction(`${at}: id`, id)
+  if (nameProblem(String(viewVersion)) !== undefined)
+    throw new DefinitionError(`${at}: viewVersion ${nameProblem(String(viewVersion))}.`)
+  return {
+    name,
+    aggregateTypes,
+    initialView: () => deepFreeze(initialView()),
+    id: id as ViewDefinition['id'],
+    update: updates(at, update, aggregates),
+    indexes: checkIndexes(at, indexes, first),
+    viewVersion: String(viewVersion),
+    followsOne: id === undefined && aggregates.length === 1,
+    readSide,
+  }
+}
+
+function updates(at: string, update: unknown, aggregates: Options['aggregates']): ViewDefinition['update'] {
+  if (typeof update !== 'object' || update === null)
+    throw new DefinitionError(`${at}: update must be an object of functions by event type.`)
+  return new Map(
+    Object.entries(update).map(([type, fold]) => {
+      if (!aggregates.some(({ eventTypes }) => eventTypes.has(type)))
+        throw new DefinitionError(
+          `${at}: update has '${type}', but no aggregate of the view has such an event. Its events: ${aggregates.flatMap(({ eventTypes }) => [...eventTypes]).join(', ')}.`,
+        )
+      checkFunction(`${at}: update.${type}`, fold)
+      return [type, fold]
+    }),
+  )
+}
+
+function checkIndexes(at: string, indexes: unknown, first: unknown): readonly string[] {
+  if (!Array.isArray(indexes)) throw new DefinitionError(`${at}: indexes must be a list of the view's fields.`)
+  for (const index of indexes) {
+    const problem = nameProblem(index)
+    if (problem !== undefined) throw new DefinitionError(`${at}: an index ${problem}.`)
+    if (index === '__proto__')
+      throw new DefinitionError(`${at}: an index must not be called '__proto__': the name is reserved by JavaScript.`)
+  }
+  if (new Set(indexes).size < indexes.length) throw new DefinitionError(`${at} names an index twice.`)
+  if (indexes.length > 0 && (typeof first !== 'object' || first === null || Array.isArray(first)))
+    throw new DefinitionError(`${at}: only a view that is an object can have indexes.`)
+  return [...indexes]
+}
+
+export const viewOptionNames = ['name', 'aggregates', 'initialView', 'id', 'update', 'indexes', 'consistency', 'viewVersion']
+
+/** @throws DefinitionError */
+export const checkViewOptions = (options: unknown): void => checkOptions('defineView', options, viewOptionNames)
+
+/** @throws DefinitionError when `value` is no view */
+export function viewDefinitionOf(what: string, value: unknown): ViewDefinition {
+  const definition = (value as { '~definition'?: ViewDefinition } | null | undefined)?.['~definition']
+  if (definition === undefined) throw new DefinitionError(`${what} must be a view made by defineView(…).`)
+  return definition
+}

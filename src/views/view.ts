@@ -1,0 +1,88 @@
+import type { AnyAggregate, EnvelopeOf } from '../aggregate.ts'
+import { definitionOf } from '../aggregate-definition.ts'
+import { DefinitionError } from '../errors.ts'
+import type { IndexValue } from '../store/index-value.ts'
+import { readSide } from './read-side.ts'
+import { buildView, checkViewOptions, type ViewDefinition } from './view-definition.ts'
+import type { ViewTypes } from './view-types.ts'
+
+/** A view, ready for `createApp` and for the test kit. Made by `defineView`. */
+export interface View<T extends ViewTypes = ViewTypes> {
+  readonly name: T['name']
+  /** Types only; not there at run time. */
+  readonly '~types'?: T
+  /** @internal */
+  readonly '~definition': ViewDefinition
+}
+
+/** What `defineView` takes. */
+export interface ViewOptions<N extends string, A extends readonly AnyAggregate[], W, I extends string> {
+  /** Name of the view in the store, 1–255 characters. */
+  readonly name: N
+  readonly aggregates: A
+  /** What the first event of a row is folded into; JSON. */
+  readonly initialView: () => W
+  /** The view, or views, that an event touches; `[]` for none. Default: the one with the aggregate's id. */
+  readonly id?: (event: EnvelopeOf<A[number]>) => string | readonly string[]
+  /** The next view, one pure function per event type; `null` deletes it. Events that are not named leave the view as it is. */
+  readonly update: ViewUpdate<NoInfer<W>, EnvelopeOf<A[number]>>
+  /** Fields of the view to find it by: texts up to 255 characters, numbers, booleans or null. */
+  readonly indexes?: readonly I[]
+  /** Written in the same transaction as the events. */
+  readonly consistency?: 'inline'
+  /** Raise it when the shape of the view or its rules change. Default 1. */
+  readonly viewVersion?: number | string
+}
+
+type ViewUpdate<W, E extends { readonly type: string }> = {
+  readonly [K in E['type']]?: (view: W, event: Extract<E, { readonly type: K }>) => W | null
+}
+
+/** The fields that can be an index. */
+type IndexableKey<W> = { [K in keyof W & string]: W[K] extends IndexValue | undefined ? K : never }[keyof W & string]
+
+/**
+ * Declares a view: rows of JSON, each folded from the events that touch it, that are loaded by id or found by their indexes.
+ * Give it to `createApp({ views })`.
+ *
+ * @throws DefinitionError for a misspelt option, an event the aggregates do not have, or an initial view that is not JSON
+ *
+ * @example
+ * ```ts
+ * import { defineAggregate, defineView, typed } from 'cqrs-es'
+ *
+ * const task = defineAggregate({
+ *   type: 'task',
+ *   events: { Assigned: typed<{ to: string }>() },
+ *   commands: { Assign: typed<{ to: string }>() },
+ *   initialState: () => ({ to: '' }),
+ * }).implement({
+ *   handle: { Assign: (_, { to }) => ({ type: 'Assigned', data: { to } }) },
+ *   apply: { Assigned: (_, { to }) => ({ to }) },
+ * })
+ *
+ * const assignments = defineView({
+ *   name: 'assignments',
+ *   aggregates: [task],
+ *   initialView: () => ({ to: '', times: 0 }),
+ *   update: { Assigned: (view, event) => ({ to: event.data.to, times: view.times + 1 }) },
+ *   indexes: ['to'],
+ * })
+ * ```
+ */
+export function defineView<
+  const N extends string,
+  const A extends readonly AnyAggregate[],
+  W,
+  const I extends IndexableKey<W> = never,
+>(options: ViewOptions<N, A, W, I>): View<{ name: N; view: W; indexes: I }> {
+  checkViewOptions(options)
+  if (options.consistency !== undefined && options.consistency !== 'inline')
+    throw new DefinitionError(`View '${options.name}': consistency can be 'inline'.`)
+  if (!Array.isArray(options.aggregates)) throw new DefinitionError(`View '${options.name}': aggregates must be a list.`)
+  const aggregates = options.aggregates.map((aggregate: unknown, i) => {
+    const { type, events } = definitionOf(`View '${options.name}': aggregates[${i}]`, aggregate)
+    return { type, eventTypes: new Set(events.keys()) }
+  })
+  return { name: options.name, '~definition': buildView({ ...options, aggregates, readSide }) }
+}

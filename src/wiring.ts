@@ -1,0 +1,191 @@
+import { type AggregateDefinition, definitionOf } from './aggregate-definition.ts'
+import { DefinitionError } from './errors.ts'
+import { StateCache } from './execution/cache.ts'
+import type { Core, Query, WiredAggregate } from './execution/core.ts'
+import { KeyedQueue } from './execution/keyed-queue.ts'
+import type { Observation } from './observation.ts'
+import { checkFunction, checkOptions } from './options.ts'
+import { platformRuntime, type Runtime } from './runtime.ts'
+import type { Store } from './store/store.ts'
+import { Generations } from './views/generations.ts'
+import { type ViewDefinition, viewDefinitionOf } from './views/view-definition.ts'
+
+const optionNames = [
+  'store',
+  'aggregates',
+  'services',
+  'views',
+  'queries',
+  'onQueryError',
+  'retries',
+  'cache',
+  'runtime',
+  'observe',
+]
+const defaultCache = 10_000
+const defaultRetries = 3
+
+/** The options of `createApp`, types erased. */
+export interface Wiring {
+  readonly store: Store
+  readonly aggregates: Readonly<Record<string, unknown>>
+  readonly services?: Readonly<Record<string, unknown>> | undefined
+  readonly views?: Readonly<Record<string, unknown>> | undefined
+  readonly queries?: readonly Query[]
+  readonly onQueryError?: Core['onQueryError']
+  readonly retries?: number
+  readonly cache?: false | { readonly maxAggregates?: number }
+  readonly runtime?: Runtime
+  readonly observe?: (what: Observation) => void
+}
+
+/** Checks the options of `createApp` and puts the parts together. @throws DefinitionError */
+export function wire(options: Wiring): {
+  core: Core
+  aggregates: Map<string, WiredAggregate>
+  views: Map<string, ViewDefinition>
+} {
+  checkOptions('createApp', options, optionNames)
+  const core = coreOf(options)
+  const views = viewsByKey(options.views ?? {})
+  const aggregates = aggregatesByKey(core, options, [...views.values()])
+  checkViewsAreFed(views, [...aggregates.values()])
+  return { core, aggregates, views }
+}
+
+function coreOf(options: Wiring): Core {
+  const {
+    store,
+    queries = [],
+    onQueryError = reportQueryError,
+    retries = defaultRetries,
+    cache = {},
+    runtime = platformRuntime,
+    observe,
+  } = options
+  checkStore(store)
+  if (!Array.isArray(queries)) throw new DefinitionError('createApp: queries must be a list of functions.')
+  queries.forEach((query, i) => {
+    checkFunction(`createApp: queries[${i}]`, query)
+  })
+  checkFunction('createApp: onQueryError', onQueryError)
+  if (!Number.isSafeInteger(retries) || retries < 0)
+    throw new DefinitionError(`createApp: retries must be a whole number, 0 or more, not ${String(retries)}.`)
+  for (const method of ['now', 'randomUUID', 'random', 'sleep'] as const)
+    checkFunction(`createApp: runtime.${method}`, runtime[method])
+  if (observe !== undefined) checkFunction('createApp: observe', observe)
+  return {
+    store,
+    runtime,
+    retries,
+    cache: new StateCache(cacheSize(cache)),
+    aggregateQueue: new KeyedQueue(),
+    rowQueue: new KeyedQueue(),
+    generations: new Generations(store),
+    queries,
+    onQueryError,
+    observe: observe && harmless(observe),
+    neverAborts: new AbortController().signal,
+  }
+}
+
+function checkStore(store: unknown): void {
+  const { append, readAggregate, capabilities } = (store ?? {}) as Partial<Store>
+  if (typeof append !== 'function' || typeof readAggregate !== 'function' || capabilities === undefined)
+    throw new DefinitionError(
+      'createApp: store must be a store such as memoryStore() or sqliteStore(db), not the database client itself.',
+    )
+}
+
+function cacheSize(cache: false | { readonly maxAggregates?: number }): number {
+  if (cache === false) return 0
+  checkOptions('createApp: cache', cache, ['maxAggregates'])
+  const { maxAggregates = defaultCache } = cache
+  if (!Number.isSafeInteger(maxAggregates) || maxAggregates < 1)
+    throw new DefinitionError(
+      `createApp: cache: maxAggregates must be a whole number, 1 or more, not ${String(maxAggregates)}. To do without, say cache: false.`,
+    )
+  return maxAggregates
+}
+
+function viewsByKey(given: Readonly<Record<string, unknown>>): Map<string, ViewDefinition> {
+  checkNamespace('views', given)
+  const views = new Map(Object.entries(given).map(([key, view]) => [key, viewDefinitionOf(`createApp: views.${key}`, view)]))
+  refuseDoubles(
+    'view',
+    [...views.values()].map(({ name }) => name),
+  )
+  return views
+}
+
+function aggregatesByKey(
+  core: Core,
+  { aggregates, services = {} }: Wiring,
+  views: readonly ViewDefinition[],
+): Map<string, WiredAggregate> {
+  checkNamespace('aggregates', aggregates)
+  checkNamespace('services', services)
+  const wired = new Map(
+    Object.entries(aggregates).map(([key, aggregate]) => {
+      const definition = definitionOf(`createApp: aggregates.${key}`, aggregate)
+      const inlineViews = views.filter(({ aggregateTypes }) => aggregateTypes.includes(definition.type))
+      const sendWithViews = inlineViews[0]?.readSide.sendWithViews(core, definition, inlineViews)
+      return [key, { definition, services: servicesOf(key, definition, services), sendWithViews }]
+    }),
+  )
+  refuseDoubles(
+    'aggregate type',
+    [...wired.values()].map(({ definition }) => definition.type),
+  )
+  for (const key of Object.keys(services))
+    if (wired.get(key)?.definition.needsServices !== true)
+      throw new DefinitionError(
+        `createApp: services.${key} belongs to no aggregate that declares services. Aggregates: ${[...wired.keys()].join(', ')}.`,
+      )
+  return wired
+}
+
+function servicesOf(
+  key: string,
+  { needsServices, type }: AggregateDefinition,
+  services: Readonly<Record<string, unknown>>,
+): unknown {
+  const given = Object.hasOwn(services, key) ? services[key] : undefined
+  if (needsServices && (given === undefined || given === null))
+    throw new DefinitionError(`createApp: the aggregate '${type}' needs services; give them as services: { ${key}: … }.`)
+  return given
+}
+
+function checkViewsAreFed(views: ReadonlyMap<string, ViewDefinition>, aggregates: readonly WiredAggregate[]): void {
+  const types = aggregates.map(({ definition }) => definition.type)
+  for (const { name, aggregateTypes } of views.values())
+    for (const type of aggregateTypes)
+      if (!types.includes(type))
+        throw new DefinitionError(
+          `createApp: the view '${name}' follows the aggregate '${type}', which is not among aggregates: it would miss events.`,
+        )
+}
+
+function checkNamespace(what: string, value: unknown): void {
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw new DefinitionError(`createApp: ${what} must be an object by name: { account: … }.`)
+}
+
+function refuseDoubles(what: string, names: readonly string[]): void {
+  const double = names.find((name, i) => names.indexOf(name) !== i)
+  if (double !== undefined) throw new DefinitionError(`createApp: the ${what} '${double}' is registered twice.`)
+}
+
+const reportQueryError: Core['onQueryError'] = (error, events) => {
+  const [first] = events
+  console.error(`A query failed on events of ${first?.aggregateType} '${first?.aggregateId}':`, error)
+}
+
+/** An observer that throws must not change what happens. */
+const harmless = (observe: (what: Observation) => void) => (what: Observation) => {
+  try {
+    observe(what)
+  } catch (error) {
+    console.error(`observe threw on '${what.kind}':`, error)
+  }
+}

@@ -1,0 +1,140 @@
+import { readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { describe, expect, test } from 'vitest'
+import { type Module, parseModule, readModules } from './architecture/modules.ts'
+import {
+  anyInSignatures,
+  cycles,
+  danglingImports,
+  exportMismatches,
+  foreignImports,
+  importsOfIndexes,
+  wrongWays,
+} from './architecture/rules.ts'
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+
+describe('the modules of src', () => {
+  const modules = readModules(`${root}src`)
+  const { exports } = JSON.parse(readFileSync(`${root}package.json`, 'utf8')) as { exports: Record<string, unknown> }
+
+  test('import one way', () => expect(wrongWays(modules)).toEqual([]))
+  test('import no index.ts', () => expect(importsOfIndexes(modules)).toEqual([]))
+  test('import nothing from outside', () => expect(foreignImports(modules)).toEqual([]))
+  test('import what is there', () => expect(danglingImports(modules)).toEqual([]))
+  test('have no import cycles at run time', () => expect(cycles(modules, { typesToo: false })).toEqual([]))
+  test('have no import cycles among their types', () => expect(cycles(modules, { typesToo: true })).toEqual([]))
+  test('are exported where they have an index.ts', () => expect(exportMismatches(modules, Object.keys(exports))).toEqual([]))
+  test('show no `any` without a reason', () => expect(anyInSignatures(modules)).toEqual([]))
+})
+
+describe('the rules bite', () => {
+  test.each([
+    ['sqlite/store.ts', '../memory/store.ts'],
+    ['memory/store.ts', '../app.ts'],
+    ['memory/store.ts', '../names.ts'],
+    ['store/store.ts', '../json.ts'],
+    ['store/store.ts', '../sqlite/store.ts'],
+    ['sql/names.ts', '../postgres/store.ts'],
+    ['app.ts', './sqlite/store.ts'],
+    ['execution/commit.ts', '../testing/given.ts'],
+    ['views/find.ts', '../conformance/suite.ts'],
+    ['aggregate.ts', './http/serve.ts'],
+    ['app.ts', './sql/names.ts'],
+    ['conformance/suite.ts', '../app.ts'],
+    ['testing/given.ts', '../memory/store.ts'],
+    ['http/serve.ts', '../lambda/api.ts'],
+    ['app.ts', '../bench/run.ts'],
+  ])('%s must not import %s', (path, specifier) => {
+    expect(wrongWays([importing(path, specifier)])).toHaveLength(1)
+  })
+
+  test.each([
+    ['sqlite/store.ts', './schema.ts'],
+    ['postgres/store.ts', '../sql/names.ts'],
+    ['postgres/store.ts', '../store/store.ts'],
+    ['postgres/store.ts', '../errors.ts'],
+    ['sql/names.ts', '../store/store.ts'],
+    ['execution/commit.ts', '../store/store.ts'],
+    ['execution/commit.ts', '../views/update.ts'],
+    ['testing/given.ts', '../aggregate.ts'],
+    ['conformance/suite.ts', '../event-envelope.ts'],
+  ])('%s may import %s', (path, specifier) => {
+    expect(wrongWays([importing(path, specifier)])).toEqual([])
+  })
+
+  test('however an import is written', () => {
+    const written = [
+      `import '../app.ts'`,
+      `import type { App } from '../app.ts'`,
+      `import app from '../app.ts'`,
+      `import * as app from '../app.ts'`,
+      `export { app } from '../app.ts'`,
+      `export * from '../app.ts'`,
+      `export type { App } from '../app.ts'`,
+      `const app = await import('../app.ts')`,
+      `type App = import('../app.ts').App`,
+    ]
+    for (const line of written) expect(wrongWays([parseModule('memory/store.ts', line)]), line).toHaveLength(1)
+  })
+
+  test('an index.ts may only be imported by the main one', () => {
+    expect(importsOfIndexes([importing('app.ts', './store/index.ts')])).toHaveLength(1)
+    expect(importsOfIndexes([importing('app.ts', './index.ts')])).toHaveLength(1)
+    expect(importsOfIndexes([importing('index.ts', './store/index.ts')])).toEqual([])
+  })
+
+  test('packages stay out, and Node where it is not needed', () => {
+    expect(foreignImports([importing('sqlite/store.ts', 'better-sqlite3')])).toHaveLength(1)
+    expect(foreignImports([importing('app.ts', 'cqrs-es/store')])).toHaveLength(1)
+    expect(foreignImports([importing('app.ts', 'crypto')])).toHaveLength(1)
+    expect(foreignImports([importing('app.ts', 'node:crypto')])).toHaveLength(1)
+    expect(foreignImports([importing('testing/given.ts', 'node:assert')])).toEqual([])
+  })
+
+  test('an import leads to a module', () => {
+    expect(danglingImports([importing('app.ts', './gone.ts')])).toHaveLength(1)
+    expect(danglingImports([importing('app.ts', './app')])).toHaveLength(1)
+  })
+
+  test('cycles are found, those of types apart', () => {
+    const ring = [importing('b.ts', './c.ts'), importing('c.ts', './a.ts'), importing('a.ts', './b.ts')]
+    expect(cycles(ring, { typesToo: false })).toEqual(['a.ts -> b.ts -> c.ts -> a.ts'])
+    const types = [importing('a.ts', './b.ts'), parseModule('b.ts', `import { type A } from './a.ts'`)]
+    expect(cycles(types, { typesToo: false })).toEqual([])
+    expect(cycles(types, { typesToo: true })).toEqual(['a.ts -> b.ts -> a.ts'])
+    expect(cycles([importing('a.ts', './b.ts'), importing('c.ts', './b.ts')], { typesToo: true })).toEqual([])
+  })
+
+  test('exports and folders match', () => {
+    const modules = [parseModule('index.ts', ''), parseModule('memory/index.ts', ''), parseModule('views/find.ts', '')]
+    expect(exportMismatches(modules, ['.', './memory', './package.json'])).toEqual([])
+    expect(exportMismatches(modules, ['.'])).toEqual(['./memory has no line in "exports" of package.json'])
+    expect(exportMismatches(modules, ['.', './memory', './views'])).toEqual(['./views is exported and has no index.ts'])
+  })
+
+  test.each([
+    'export function f(a: any) {}',
+    'export const f = (a: string): any => a',
+    'export const a: any = 1',
+    'export interface A { b: Record<string, any> }',
+    'export type A<T> = T extends (...args: any[]) => infer R ? R : never',
+    'export class A { b(c: any) {} }',
+  ])('`%s` is seen', (text) => {
+    expect(anyInSignatures([parseModule('a.ts', text)])).toHaveLength(1)
+  })
+
+  test.each([
+    'function f(a: any) {}',
+    'export function f(a: string) { const b: any = a; return b as string }',
+    'export const f = (a: string) => (a as any) as string',
+    'export class A { #b(c: any) {} }',
+    '// biome-ignore lint/suspicious/noExplicitAny: only the caller knows\nexport function f(a: any) {}',
+  ])('`%s` is private or explained', (text) => {
+    expect(anyInSignatures([parseModule('a.ts', text)])).toEqual([])
+  })
+})
+
+function importing(path: string, specifier: string): Module {
+  return parseModule(path, `import { x } from '${specifier}'`)
+}

@@ -1,0 +1,93 @@
+import { mkdir, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { compilers, type Outcome, root, run } from '../run.ts'
+import type { Snippet } from './snippets.ts'
+
+const timeout = 30_000
+
+/** What is wrong with a snippet, with its page and lines; an empty text when it compiles and runs. */
+export type Verdict = string
+
+/** Writes the snippets as modules inside the repository (so that `cqrs-es` is its source), compiles all at once and runs each. */
+export async function checkSnippets(snippets: readonly Snippet[], folder: string): Promise<ReadonlyMap<Snippet, Verdict>> {
+  const files = new Map(snippets.map((snippet) => [snippet, join(folder, fileName(snippet))]))
+  await rm(folder, { recursive: true, force: true })
+  await mkdir(folder, { recursive: true })
+  for (const [snippet, file] of files) await writeFile(file, snippet.code)
+  await writeFile(join(folder, 'tsconfig.json'), JSON.stringify(settings))
+  const compiled = await compile(folder)
+  const verdicts = new Map<Snippet, Verdict>()
+  for (const [snippet, file] of files) {
+    const faults = compiled.filter((line) => line.startsWith(fileName(snippet)))
+    verdicts.set(snippet, inPage(faults.join('\n'), snippet, file))
+  }
+  const elsewhere = compiled.filter((line) => !/^\S+\.L\d+(\.vitest)?\.ts\(/.test(line))
+  if (elsewhere.length > 0) throw new Error(`The snippets do not compile\n${elsewhere.join('\n')}`)
+  const waiting = [...files].filter(([snippet]) => snippet.run && verdicts.get(snippet) === '')
+  const runWaiting = async () => {
+    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+      const [snippet, file] = next
+      verdicts.set(snippet, inPage(await runSnippet(snippet, file, folder), snippet, file))
+    }
+  }
+  await Promise.all([runWaiting(), runWaiting()])
+  return verdicts
+}
+
+const settings = {
+  extends: '../../../tsconfig.json',
+  compilerOptions: { noUnusedLocals: false, noUnusedParameters: false, moduleDetection: 'force', rootDir: '../../..' },
+  include: ['*.ts'],
+  exclude: [],
+}
+
+/** The compiler's messages, each beginning with the snippet's file name. */
+async function compile(folder: string): Promise<readonly string[]> {
+  const { code, output } = await run(process.execPath, [compilers['TypeScript 7'], '-p', '.', '--pretty', 'false'], {
+    cwd: folder,
+  })
+  if (code === 0) return []
+  return output
+    .trim()
+    .split(/\n(?!\s)/)
+    .filter((line) => line !== '')
+}
+
+/** A snippet that shows a test is run by its test runner, any other as a program. */
+async function runSnippet(snippet: Snippet, file: string, folder: string): Promise<Verdict> {
+  const outcome = isVitest(snippet) ? await runVitest(file) : await runProgram(file, folder)
+  return outcome.code === 0 ? '' : `ends with code ${outcome.code}\n${outcome.output}`
+}
+
+function runProgram(file: string, folder: string): Promise<Outcome> {
+  return run(process.execPath, ['--import', 'tsx', file], {
+    cwd: folder,
+    timeout,
+    env: { TSX_TSCONFIG_PATH: join(root, 'tsconfig.json') },
+  })
+}
+
+function runVitest(file: string): Promise<Outcome> {
+  const vitest = join(root, 'node_modules/vitest/vitest.mjs')
+  return run(process.execPath, [vitest, 'run', '--config', 'test/docs/vitest.config.ts', file], {
+    timeout,
+    env: { NO_COLOR: '1' },
+  })
+}
+
+function isVitest({ code }: Snippet): boolean {
+  return /from 'vitest'/.test(code)
+}
+
+function fileName(snippet: Snippet): string {
+  return `${snippet.page.replaceAll('/', '.')}.L${snippet.line}${isVitest(snippet) ? '.vitest' : ''}.ts`
+}
+
+/** Names the page instead of the file that was made from it. */
+function inPage(verdict: Verdict, { page }: Snippet, file: string): Verdict {
+  return verdict
+    .replaceAll(`file://${file}`, page)
+    .replaceAll(file, page)
+    .replaceAll(file.slice(root.length), page)
+    .replace(/^\S+\.L\d+(?:\.vitest)?\.ts\((\d+),(\d+)\)/gm, `${page}:$1:$2`)
+}

@@ -1,0 +1,107 @@
+import { rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { publint } from 'publint'
+import { formatMessage } from 'publint/utils'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { compilers, node, root, run } from '../run.ts'
+import { install, type Packed, pack, specifiersOf } from './pack.ts'
+
+let packed: Packed
+let project: string
+let specifiers: readonly string[]
+
+beforeAll(async () => {
+  packed = await pack()
+  project = await install(packed)
+  specifiers = specifiersOf(packed.manifest)
+}, 180_000)
+afterAll(() => rm(packed.folder, { recursive: true, force: true }))
+
+describe('the tarball', () => {
+  test('has no more than it should', () => {
+    const expected = /^(package\.json|README\.md|LICENSE|CHANGELOG\.md|dist\/.+\.(js|d\.ts)(\.map)?|src\/.+(?<!\.(test|d))\.ts)$/
+    expect(packed.files.filter((file) => !expected.test(file))).toEqual([])
+  })
+
+  test('has the papers, and the source of every module', () => {
+    expect(packed.files).toEqual(expect.arrayContaining(['README.md', 'LICENSE', 'CHANGELOG.md']))
+    const modules = packed.files.filter((file) => file.startsWith('dist/') && file.endsWith('.js'))
+    const parts = modules.flatMap((js) => [
+      `${js}.map`,
+      js.replace(/\.js$/, '.d.ts'),
+      js.replace(/\.js$/, '.d.ts.map'),
+      js.replace(/^dist(.+)\.js$/, 'src$1.ts'),
+    ])
+    expect(parts.filter((part) => !packed.files.includes(part))).toEqual([])
+  })
+
+  test('depends on nothing and runs nothing on install', () => {
+    const { dependencies = {}, optionalDependencies = {}, peerDependencies = {}, bundleDependencies } = packed.manifest
+    expect({ ...dependencies, ...optionalDependencies, ...peerDependencies, ...bundleDependencies }).toEqual({})
+    const hooks = ['preinstall', 'install', 'postinstall', 'prepublish', 'prepare']
+    expect(hooks.filter((hook) => packed.manifest.scripts?.[hook] !== undefined)).toEqual([])
+  })
+
+  test('has nothing that publint minds', async () => {
+    const { messages } = await publint({ pkgDir: packed.content, pack: false, level: 'suggestion', strict: true })
+    expect(messages.map((message) => formatMessage(message, packed.manifest, { color: false }))).toEqual([])
+  })
+
+  test('gives its types to every way of importing an ES module', async () => {
+    const attw = join(root, 'node_modules/@arethetypeswrong/cli/dist/index.js')
+    const { code, output } = await node(attw, packed.tarball, '--profile', 'esm-only', '--format', 'json')
+    expect(code, output).toBe(0)
+  })
+})
+
+describe('a program that installed it', () => {
+  test('imports every subpath, and requires the same modules', async () => {
+    await writeFile(
+      join(project, 'both.js'),
+      `import { createRequire } from 'node:module'
+      const require = createRequire(import.meta.url)
+      for (const specifier of ${JSON.stringify(specifiers)}) {
+        const imported = await import(specifier)
+        if (imported !== require(specifier)) console.log(specifier, 'is two modules')
+      }`,
+    )
+    await writeFile(
+      join(project, 'first.cjs'),
+      `const modules = ${JSON.stringify(specifiers)}.map((specifier) => [specifier, require(specifier)])
+      ;(async () => {
+        for (const [specifier, required] of modules) {
+          if (required !== await import(specifier)) console.log(specifier, 'is two modules')
+        }
+      })()`,
+    )
+    for (const program of ['both.js', 'first.cjs']) {
+      const { code, output } = await run(process.execPath, ['--disable-warning=ExperimentalWarning', program], { cwd: project })
+      expect({ code, output }).toEqual({ code: 0, output: '' })
+    }
+  })
+
+  const settings = {
+    'in Node, without the DOM': { module: 'nodenext', lib: ['ES2022'], types: ['node'] },
+    'in the browser or a worker, without Node': { module: 'nodenext', lib: ['ES2022', 'DOM', 'DOM.AsyncIterable'], types: [] },
+    'for a bundler': {
+      module: 'esnext',
+      moduleResolution: 'bundler',
+      lib: ['ES2022', 'DOM'],
+      types: [],
+      exactOptionalPropertyTypes: true,
+    },
+  }
+  for (const [compiler, path] of Object.entries(compilers)) {
+    test.each(Object.entries(settings))(`compiles on ${compiler} %s`, async (_, options) => {
+      const imports = specifiers.map((specifier, i) => `import * as m${i} from '${specifier}'`)
+      const modules = specifiers.map((_, i) => `m${i}`)
+      await writeFile(join(project, 'program.ts'), `${imports.join('\n')}\nexport const modules = [${modules.join(', ')}]\n`)
+      const strict = { target: 'ES2022', strict: true, skipLibCheck: false, noEmit: true }
+      const compilerOptions = { ...strict, typeRoots: [join(root, 'node_modules/@types')], ...options }
+      await writeFile(join(project, 'tsconfig.json'), JSON.stringify({ compilerOptions, files: ['program.ts'] }))
+      const { code, output } = await run(process.execPath, [path, '-p', project, '--pretty', 'false'], { cwd: project })
+      expect(output).toBe('')
+      expect(code).toBe(0)
+    })
+  }
+})

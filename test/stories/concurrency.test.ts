@@ -1,0 +1,292 @@
+import { ConflictError, createApp, defineAggregate, noData, reject, typed } from 'cqrs-es'
+import { memoryStore } from 'cqrs-es/memory'
+import { describe, expect, test } from 'vitest'
+import { collect, failureOf, gate, settled } from '../support/async.ts'
+import { count, counter } from '../support/counter.ts'
+import { standingStill } from '../support/runtime.ts'
+import { changed, overtaken, sendingBy } from '../support/stores.ts'
+
+const appOn = (store = memoryStore(), retries = 3) =>
+  createApp({ store, aggregates: { counter }, retries, runtime: standingStill().runtime }).aggregates.counter
+
+const ticket = defineAggregate({
+  type: 'ticket',
+  events: { Issued: typed<{ to: string }>() },
+  commands: { Issue: typed<{ to: string }>() },
+  initialState: () => ({ to: '' }),
+}).implement({
+  handle: { Issue: (state, { to }) => (state.to === '' ? { type: 'Issued', data: { to } } : reject('taken', state.to)) },
+  apply: { Issued: (_, { to }) => ({ to }) },
+})
+
+describe('of several writers of one state exactly one wins', () => {
+  test.each([2, 8])('%i processes create one aggregate', async (n) => {
+    const store = memoryStore()
+    const tickets = Array.from({ length: n }, () => createApp({ store, aggregates: { ticket } }).aggregates.ticket)
+    const results = await Promise.all(tickets.map((t, i) => t.execute('t', { type: 'Issue', data: { to: `p${i}` } })))
+    const winners = results.flatMap((result) => (result.ok ? [result.state.to] : []))
+    expect(winners).toHaveLength(1)
+    expect(results.filter((result) => !result.ok)).toEqual(Array(n - 1).fill({ ok: false, reason: 'taken', details: winners[0] }))
+    expect(await store.lastPosition()).toBe('1')
+  })
+
+  test.each([2, 8])('%i processes withdraw all there is', async (n) => {
+    const store = memoryStore()
+    await appOn(store).execute('c', count(10))
+    const apps = Array.from({ length: n }, () => appOn(store))
+    await Promise.all(apps.map((c) => c.load('c')))
+    const results = await Promise.all(apps.map((c) => c.execute('c', count(-10))))
+    expect(results.filter(({ ok }) => ok)).toHaveLength(1)
+    expect(await appOn(store).load('c')).toEqual({ state: { total: 0 }, sequence: 2 })
+  })
+
+  test('a write between an empty read and its append makes it a conflict, decided again on what is there now', async () => {
+    const store = memoryStore()
+    const decidedOn: number[] = []
+    const first = defineAggregate({
+      type: 'counter',
+      events: { Counted: typed<{ by: number }>() },
+      commands: { CountIfFirst: noData },
+      initialState: () => ({ total: 0 }),
+    }).implement({
+      handle: {
+        CountIfFirst: ({ total }, _, { sequence }) => {
+          decidedOn.push(sequence)
+          return total === 0 ? { type: 'Counted', data: { by: 100 } } : reject('not-first')
+        },
+      },
+      apply: { Counted: ({ total }, { by }) => ({ total: total + by }) },
+    })
+    const quicker = overtaken(store, () => appOn(store).execute('c', count(1)))
+    const app = createApp({ store: quicker, aggregates: { first }, runtime: standingStill().runtime })
+    expect(await app.aggregates.first.execute('c', { type: 'CountIfFirst' })).toMatchObject({ ok: false, reason: 'not-first' })
+    expect(decidedOn).toEqual([0, 1])
+    expect((await appOn(store).load('c')).state).toEqual({ total: 1 })
+  })
+})
+
+describe('a cached state that another process has left behind', () => {
+  test('is never what a refusal is decided on', async () => {
+    const store = memoryStore()
+    const [here, there] = [appOn(store), appOn(store)]
+    await here.execute('c', count(1))
+    await there.execute('c', count(9))
+    expect(await here.execute('c', count(-5))).toMatchObject({ ok: true, state: { total: 5 } })
+    await there.execute('c', count(-5))
+    expect(await here.execute('c', count(-1))).toEqual({ ok: false, reason: 'too-little', details: { total: 0 } })
+  })
+
+  test('is never what "nothing to do" or an exception is decided on', async () => {
+    const door = defineAggregate({
+      type: 'door',
+      events: { Opened: noData, Shut: noData },
+      commands: { Open: noData, Shut: noData, Kick: noData },
+      initialState: () => ({ open: false }),
+    }).implement({
+      handle: {
+        Open: ({ open }) => (open ? undefined : { type: 'Opened' }),
+        Shut: ({ open }) => (open ? [{ type: 'Shut' }] : []),
+        Kick: ({ open }) => {
+          if (open) throw new Error('there is no resistance')
+          return { type: 'Opened' }
+        },
+      },
+      apply: { Opened: () => ({ open: true }), Shut: () => ({ open: false }) },
+    })
+    const store = memoryStore()
+    const [here, there] = [0, 1].map(() => createApp({ store, aggregates: { door } }).aggregates.door)
+    if (!here || !there) throw new Error('no apps')
+    await here.execute('d', { type: 'Open' })
+    await there.execute('d', { type: 'Shut' })
+    expect(await here.execute('d', { type: 'Open' })).toMatchObject({ sequence: 3, state: { open: true } })
+    await there.execute('d', { type: 'Shut' })
+    expect(await here.execute('d', { type: 'Kick' })).toMatchObject({ sequence: 5 })
+    expect((await failureOf(there.execute('d', { type: 'Kick' }))).message).toBe('there is no resistance')
+  })
+
+  test('costs one decision more when the command is accepted', async () => {
+    const store = memoryStore()
+    const [here, there] = [appOn(store), appOn(store)]
+    await here.execute('c', count(1))
+    await there.execute('c', count(9))
+    expect(await here.execute('c', count(1))).toMatchObject({ ok: true, sequence: 3, state: { total: 11 } })
+  })
+})
+
+describe('retries after a lost race', () => {
+  /** A store on which somebody else is quicker at each of the first `times` appends. */
+  const lostRaces = (times: number) => {
+    const store = memoryStore()
+    const other = appOn(store)
+    const contested = sendingBy(store, async (commit, really, nth) => {
+      if (nth <= times) await other.execute('c', count(1))
+      return really(commit)
+    })
+    return { store, contested }
+  }
+
+  test('three lost races are nobody’s trouble', async () => {
+    const { contested } = lostRaces(3)
+    expect(await appOn(contested).execute('c', count(10))).toMatchObject({ ok: true, sequence: 4, state: { total: 13 } })
+  })
+
+  test('a fourth one is a conflict that says what happened', async () => {
+    const { store, contested } = lostRaces(4)
+    const error = await failureOf(appOn(contested).execute('c', count(10)))
+    expect(error).toBeInstanceOf(ConflictError)
+    expect(error).toMatchObject({ code: 'CONFLICT', aggregateType: 'counter', aggregateId: 'c', attempts: 4 })
+    expect(error).toMatchObject({ expectedSequence: 3, actualSequence: 4 })
+    expect(error.message).toContain("Count on counter 'c'")
+    expect((await appOn(store).load('c')).state).toEqual({ total: 4 })
+  })
+
+  test('with retries: 0 the first one is', async () => {
+    const { contested } = lostRaces(1)
+    const error = await failureOf(appOn(contested, 0).execute('c', count(10)))
+    expect(error).toMatchObject({ code: 'CONFLICT', attempts: 1, expectedSequence: 0, actualSequence: 1 })
+  })
+
+  test('after a conflict the next command on the aggregate is fine', async () => {
+    const { contested } = lostRaces(1)
+    const c = appOn(contested, 0)
+    await failureOf(c.execute('c', count(10)))
+    expect(await c.execute('c', count(10))).toMatchObject({ ok: true, sequence: 2 })
+  })
+
+  test('between two tries it waits by the runtime, longer each time', async () => {
+    const { contested } = lostRaces(3)
+    const { runtime, slept } = standingStill()
+    await createApp({ store: contested, aggregates: { counter }, runtime }).aggregates.counter.execute('c', count(1))
+    expect(slept).toHaveLength(3)
+    expect(slept.every((ms, i) => i === 0 || ms > (slept[i - 1] ?? 0))).toBe(true)
+  })
+})
+
+describe('commands on one aggregate in one process', () => {
+  test('wait for each other and never conflict', async () => {
+    const c = appOn(memoryStore(), 0)
+    const results = await Promise.all(Array.from({ length: 200 }, () => c.execute('c', count(1))))
+    expect(results.map((result) => result.ok && result.sequence)).toEqual(Array.from({ length: 200 }, (_, i) => i + 1))
+    expect((await c.load('c')).state).toEqual({ total: 200 })
+  })
+
+  test('do not hold up those on another', async () => {
+    const { pass, open, reached } = gate()
+    const slow = sendingBy(memoryStore(), async (commit, really) => {
+      if (commit.appends[0]?.aggregateId === 'slow') await pass()
+      return really(commit)
+    })
+    const c = appOn(slow)
+    const waiting = c.execute('slow', count(1))
+    await reached
+    expect(await c.execute('quick', count(1))).toMatchObject({ ok: true })
+    open()
+    expect(await waiting).toMatchObject({ ok: true })
+  })
+
+  test('go on after one that failed', async () => {
+    const flaky = sendingBy(memoryStore(), async (commit, really, nth) =>
+      nth === 1 ? { kind: 'failed', certain: true, cause: new Error('disk full') } : really(commit),
+    )
+    const c = appOn(flaky, 0)
+    const [first, second] = await Promise.allSettled([c.execute('c', count(1)), c.execute('c', count(2))])
+    expect(first.status).toBe('rejected')
+    expect(second).toMatchObject({ status: 'fulfilled', value: { sequence: 1, state: { total: 2 } } })
+  })
+
+  test('keep waiting in line when one that waits gives up', async () => {
+    const { pass, open, reached } = gate()
+    const store = memoryStore()
+    const c = appOn(
+      sendingBy(store, async (commit, really, nth) => {
+        if (nth === 1) await pass()
+        return really(commit)
+      }),
+      0,
+    )
+    const running = c.execute('c', count(1))
+    await reached
+    const { signal, abort } = abortable()
+    const impatient = failureOf(c.execute('c', count(10), { signal }))
+    abort('too slow')
+    expect(await impatient).toBe('too slow')
+    const next = c.execute('c', count(100))
+    await settled()
+    open()
+    expect(await running).toMatchObject({ ok: true, sequence: 1 })
+    expect(await next).toMatchObject({ ok: true, sequence: 2, state: { total: 101 } })
+  })
+})
+
+describe('an aborted command', () => {
+  test('does nothing when it was aborted before', async () => {
+    const store = memoryStore()
+    const { signal, abort } = abortable()
+    abort('changed my mind')
+    expect(await failureOf(appOn(store).execute('c', count(1), { signal }))).toBe('changed my mind')
+    expect(await store.lastPosition()).toBeUndefined()
+  })
+
+  test('does not append when it is aborted while it is decided', async () => {
+    const { signal, abort } = abortable()
+    const store = memoryStore()
+    const read = changed(store, {
+      readAggregate: async (request) => {
+        abort('too late')
+        return store.readAggregate(request)
+      },
+    })
+    expect(await failureOf(appOn(read).execute('c', count(1), { signal }))).toBe('too late')
+    expect(await store.lastPosition()).toBeUndefined()
+  })
+
+  test('is told what became of it when the append was under way', async () => {
+    const { signal, abort } = abortable()
+    const store = sendingBy(memoryStore(), async (commit, really) => {
+      abort('too late')
+      return really(commit)
+    })
+    expect(await appOn(store).execute('c', count(1), { signal })).toMatchObject({ ok: true, sequence: 1 })
+  })
+
+  test('does not wait for the next try', async () => {
+    const { signal, abort } = abortable()
+    const store = memoryStore()
+    const overtakenStore = overtaken(store, async () => {
+      await appOn(store).execute('c', count(1))
+      abort('enough')
+    })
+    expect(await failureOf(appOn(overtakenStore).execute('c', count(1), { signal }))).toBe('enough')
+    expect(await store.lastPosition()).toBe('1')
+  })
+})
+
+test('a command nobody waits for is carried out all the same', async () => {
+  const store = memoryStore()
+  const app = createApp({ store, aggregates: { counter } })
+  for (const id of ['a', 'b', 'c']) void app.aggregates.counter.execute(id, count(1))
+  await app.close()
+  expect(await store.lastPosition()).toBe('3')
+})
+
+test('a query may execute commands, on the same aggregate too', async () => {
+  const app = createApp({
+    store: memoryStore(),
+    aggregates: { counter },
+    queries: [
+      async ([event]) => {
+        if (event && event.sequence < 5) await app.aggregates.counter.execute('c', count(1))
+      },
+    ],
+  })
+  const c: { execute: typeof app.aggregates.counter.execute } = app.aggregates.counter
+  await Promise.all([c.execute('c', count(1)), c.execute('c', count(1))])
+  const events = await collect(app.aggregates.counter.events('c'))
+  expect(events.length).toBeGreaterThanOrEqual(5)
+  expect(events.map((e) => e.sequence)).toEqual(events.map((_, i) => i + 1))
+})
+
+function abortable() {
+  const controller = new AbortController()
+  return { signal: controller.signal, abort: (reason: string) => controller.abort(reason) }
+}

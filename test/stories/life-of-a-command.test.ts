@@ -1,0 +1,285 @@
+import { createApp, defineAggregate, isCqrsError, noData, reject, StoreError, typed } from 'cqrs-es'
+import { memoryStore } from 'cqrs-es/memory'
+import { describe, expect, test } from 'vitest'
+import { collect, failureOf } from '../support/async.ts'
+import { bankAccount } from '../support/bank-account.ts'
+import { count, countEach, counter } from '../support/counter.ts'
+import { standingStill } from '../support/runtime.ts'
+import { changed, overtaken, sendingBy } from '../support/stores.ts'
+
+const open = { type: 'OpenAccount', data: { owner: 'ann' } } as const
+const deposit = (amount: number) => ({ type: 'DepositMoney', data: { amount } }) as const
+
+function bank(validateCheck = async (_account: string, check: string) => check !== 'bad') {
+  const dispatched: unknown[] = []
+  const store = memoryStore()
+  const queries = [(events: readonly unknown[]) => void dispatched.push(events)]
+  const services = { account: { validateCheck } }
+  const { account } = createApp({ store, aggregates: { account: bankAccount }, services, queries }).aggregates
+  return { store, account, dispatched }
+}
+
+describe('a command that is accepted', () => {
+  test('an aggregate nobody has written to is its initial state at sequence 0', async () => {
+    expect(await bank().account.load('a')).toEqual({ state: { status: 'new' }, sequence: 0 })
+  })
+
+  test('it is loaded, handled, committed and dispatched', async () => {
+    const { account, dispatched } = bank()
+    const first = await account.execute('a', open)
+    expect(first).toMatchObject({ ok: true, state: { status: 'open', balance: 0 }, sequence: 1, replayed: false })
+    const second = await account.execute('a', deposit(5))
+    expect(second).toMatchObject({ ok: true, state: { status: 'open', balance: 5 }, sequence: 2 })
+    expect(await account.load('a')).toEqual({ state: { status: 'open', balance: 5 }, sequence: 2 })
+    if (first.ok && second.ok) expect(dispatched).toEqual([first.events, second.events])
+  })
+
+  test('events carry their type and version, those of their aggregate, and the id of their commit', async () => {
+    const { account, store } = bank()
+    await account.execute('a', open)
+    const { events } = await store.readAggregate({ aggregateType: 'account', aggregateId: 'a', after: 0 })
+    const commitId = expect.stringMatching(/^[0-9a-f-]{36}$/)
+    const place = { id: 'account/a/1', aggregateType: 'account', aggregateId: 'a', sequence: 1, position: '1' }
+    expect(events).toEqual([
+      {
+        ...place,
+        type: 'AccountOpened',
+        version: '1.0',
+        data: { owner: 'ann' },
+        metadata: {},
+        commitId,
+        recordedAt: expect.any(String),
+      },
+    ])
+  })
+
+  test('sequences count 1, 2, 3 in each aggregate by itself', async () => {
+    const { counter: c } = createApp({ store: memoryStore(), aggregates: { counter } }).aggregates
+    await c.execute('a', count(1))
+    await c.execute('b', countEach(1, 2))
+    await c.execute('a', countEach(1, 2, 3))
+    expect((await collect(c.events('a'))).map((e) => e.sequence)).toEqual([1, 2, 3, 4])
+    expect((await collect(c.events('b'))).map((e) => e.sequence)).toEqual([1, 2])
+  })
+
+  test('the events of one command share a commit id, those of two do not', async () => {
+    const { counter: c } = createApp({ store: memoryStore(), aggregates: { counter } }).aggregates
+    await c.execute('a', countEach(1, 2))
+    await c.execute('a', count(1))
+    const [one, two, three] = (await collect(c.events('a'))).map((e) => e.commitId)
+    expect(one).toBe(two)
+    expect(three).not.toBe(two)
+  })
+
+  test('the result has the events just as a later read gives them', async () => {
+    const { account } = bank()
+    const first = await account.execute('a', open, { metadata: { userId: 'u7', empty: undefined, zero: -0 } })
+    const second = await account.execute('a', deposit(5))
+    if (!first.ok || !second.ok) throw new Error('refused')
+    expect([...first.events, ...second.events]).toStrictEqual(await collect(account.events('a')))
+  })
+
+  test('metadata is stored with every event of the command and comes back', async () => {
+    const store = memoryStore()
+    const metadata = { correlationId: 'c-1', nested: { list: [1, 'two', null] } }
+    const { counter: c } = createApp({ store, aggregates: { counter } }).aggregates
+    await c.execute('a', countEach(1, 2, 3), { metadata })
+    await c.execute('a', count(1))
+    const again = createApp({ store, aggregates: { counter } }).aggregates.counter
+    expect((await collect(again.events('a'))).map((e) => e.metadata)).toEqual([metadata, metadata, metadata, {}])
+  })
+})
+
+describe('a command that is refused', () => {
+  test('the caller gets the reason and the details, as the handler made them', async () => {
+    const { account } = bank()
+    expect(await account.execute('a', deposit(5))).toEqual({ ok: false, reason: 'not-open', details: undefined })
+    await account.execute('a', open)
+    const check = { type: 'WriteCheck', data: { check: '1', amount: 9 } } as const
+    expect(await account.execute('a', check)).toEqual({ ok: false, reason: 'insufficient-funds', details: { balance: 0 } })
+  })
+
+  test('nothing is stored and no query is called', async () => {
+    const { account, store, dispatched } = bank()
+    await account.execute('a', deposit(5))
+    expect(await store.lastPosition()).toBeUndefined()
+    expect(dispatched).toEqual([])
+  })
+
+  test('a refusal after collecting events stores none of them', async () => {
+    const basket = defineAggregate({
+      type: 'basket',
+      events: { Added: typed<{ item: string }>() },
+      commands: { AddAll: typed<{ items: readonly string[] }>() },
+      initialState: (): readonly string[] => [],
+    }).implement({
+      handle: {
+        AddAll: (items, command, { event, apply }) => {
+          const added: ReturnType<typeof event.Added>[] = []
+          for (const item of command.items) {
+            if (apply(items, ...added).includes(item)) return reject('twice', { item })
+            added.push(event.Added({ item }))
+          }
+          return added
+        },
+      },
+      apply: { Added: (items, { item }) => [...items, item] },
+    })
+    const store = memoryStore()
+    const { baskets } = createApp({ store, aggregates: { baskets: basket } }).aggregates
+    const add = (...items: string[]) => baskets.execute('b', { type: 'AddAll', data: { items } })
+    expect(await add('pear', 'fig', 'pear')).toEqual({ ok: false, reason: 'twice', details: { item: 'pear' } })
+    expect(await store.lastPosition()).toBeUndefined()
+    expect(await add('pear', 'fig')).toMatchObject({ ok: true, sequence: 2, state: ['pear', 'fig'] })
+    expect((await collect(baskets.events('b'))).map((e) => e.data.item)).toEqual(['pear', 'fig'])
+  })
+})
+
+test('a command that decides nothing succeeds, stores nothing and calls no query', async () => {
+  const { account, store, dispatched } = bank()
+  const close = { type: 'CloseAccount' } as const
+  expect(await account.execute('a', close)).toEqual({
+    ok: true,
+    state: { status: 'new' },
+    sequence: 0,
+    events: [],
+    replayed: false,
+  })
+  expect(await store.lastPosition()).toBeUndefined()
+  expect(dispatched).toEqual([])
+  const { counter: c } = createApp({ store, aggregates: { counter } }).aggregates
+  expect(await c.execute('c', countEach())).toMatchObject({ ok: true, sequence: 0, events: [] })
+})
+
+describe('what a handler is given', () => {
+  const seen: Record<string, unknown>[] = []
+  const probe = defineAggregate({
+    type: 'probe',
+    events: { Probed: typed<{ n: number }>(), Rested: noData },
+    commands: { Probe: noData },
+    services: typed<{ next(): Promise<number> }>(),
+    initialState: () => ({ probed: 0 }),
+  }).implement({
+    handle: {
+      Probe: async (state, data, context) => {
+        seen.push({ state, data, ...context })
+        return [context.event.Probed({ n: await context.services.next() }), context.event.Rested()]
+      },
+    },
+    apply: { Probed: ({ probed }) => ({ probed: probed + 1 }), Rested: (state) => state },
+  })
+  const services = { probe: { next: async () => 7 } }
+
+  test('state, ids, sequence, metadata, services and a signal', async () => {
+    seen.length = 0
+    const { probe: p } = createApp({ store: memoryStore(), aggregates: { probe }, services }).aggregates
+    await p.execute('p', { type: 'Probe' })
+    const { signal } = new AbortController()
+    await p.execute('p', { type: 'Probe' }, { metadata: { userId: 'u' }, signal })
+    expect(seen[0]).toMatchObject({ state: { probed: 0 }, aggregateId: 'p', sequence: 0, metadata: {}, services: services.probe })
+    expect(seen[1]).toMatchObject({ state: { probed: 1 }, aggregateId: 'p', sequence: 2, metadata: { userId: 'u' } })
+    expect(seen[1]?.signal).toBe(signal)
+    expect((seen[0] as unknown as { signal: AbortSignal }).signal.aborted).toBe(false)
+    expect(Object.isFrozen(seen[1]?.state)).toBe(true)
+    expect(Object.isFrozen(seen[1]?.metadata)).toBe(true)
+  })
+
+  test('now is the instant that its events are recorded at', async () => {
+    seen.length = 0
+    let tick = Date.parse('2020-01-01')
+    const runtime = { ...standingStill().runtime, now: () => new Date(tick++) }
+    const { probe: p } = createApp({ store: memoryStore(), aggregates: { probe }, services, runtime }).aggregates
+    const result = await p.execute('p', { type: 'Probe' })
+    const now = (seen[0] as unknown as { now: Date }).now.toISOString()
+    expect(result.ok && result.events.map((e) => e.recordedAt)).toEqual([now, now])
+  })
+
+  test('the command id stays the same through all retries, and is new for the next command', async () => {
+    seen.length = 0
+    const store = memoryStore()
+    const { runtime } = standingStill()
+    const other = createApp({ store, aggregates: { probe }, services }).aggregates.probe
+    const quicker = overtaken(store, () => other.execute('p', { type: 'Probe' }))
+    const { probe: p } = createApp({ store: quicker, aggregates: { probe }, services, runtime }).aggregates
+    await p.execute('p', { type: 'Probe' })
+    await p.execute('p', { type: 'Probe' })
+    const [first, ofOther, again, next] = seen.map(({ commandId }) => commandId)
+    expect(again).toBe(first)
+    expect(new Set([first, ofOther, next]).size).toBe(3)
+  })
+
+  test('the command id is the idempotency key where there is one', async () => {
+    seen.length = 0
+    const { probe: p } = createApp({ store: memoryStore(), aggregates: { probe }, services }).aggregates
+    await p.execute('p', { type: 'Probe' }, { idempotencyKey: 'req-42' })
+    expect(seen[0]?.commandId).toBe('req-42')
+  })
+
+  test('apply refuses an event that could not be stored', async () => {
+    const careless = defineAggregate({
+      type: 'careless',
+      events: { Measured: typed<{ value: number }>() },
+      commands: { Measure: noData },
+      initialState: () => 0,
+    }).implement({
+      handle: { Measure: (state, _, { apply }) => void apply(state, { type: 'Measured', data: { value: Number.NaN } }) },
+      apply: { Measured: (_, { value }) => value },
+    })
+    const app = createApp({ store: memoryStore(), aggregates: { careless } })
+    const error = await failureOf(app.aggregates.careless.execute('m', { type: 'Measure' }))
+    expect(error).toMatchObject({ code: 'INVALID_EVENT', issues: [{ path: ['value'] }] })
+  })
+})
+
+test('services are asked by asynchronous handlers, and their answer decides', async () => {
+  const asked: string[] = []
+  const { account } = bank(async (id, check) => {
+    asked.push(`${id} ${check}`)
+    return check !== 'bad'
+  })
+  const write = (check: string) => account.execute('a', { type: 'WriteCheck', data: { check, amount: 2 } })
+  await account.execute('a', open)
+  await account.execute('a', deposit(5))
+  expect(await write('bad')).toMatchObject({ ok: false, reason: 'check-invalid' })
+  expect(await write('1170')).toMatchObject({ ok: true, state: { balance: 3 } })
+  expect(asked).toEqual(['a bad', 'a 1170'])
+})
+
+test('a failing service stops the command with its own error, and nothing is stored', async () => {
+  const failure = new Error('clearing house is down')
+  const { account, store } = bank(() => Promise.reject(failure))
+  await account.execute('a', open)
+  await account.execute('a', deposit(5))
+  expect(await failureOf(account.execute('a', { type: 'WriteCheck', data: { check: '1', amount: 1 } }))).toBe(failure)
+  expect(await store.lastPosition()).toBe('2')
+})
+
+test('a store that cannot be read stops the command before anything is decided', async () => {
+  const down = new StoreError('STORE_UNAVAILABLE', 'The database does not answer.')
+  const appended: unknown[] = []
+  const store = sendingBy(changed(memoryStore(), { readAggregate: () => Promise.reject(down) }), (commit, really) => {
+    appended.push(commit)
+    return really(commit)
+  })
+  const { counter: c } = createApp({ store, aggregates: { counter } }).aggregates
+  expect(await failureOf(c.execute('c', count(1)))).toBe(down)
+  expect(await failureOf(c.load('c'))).toBe(down)
+  expect(appended).toEqual([])
+})
+
+test.each(['STORE_BUSY', 'STORE_FULL', 'STORE_READ_ONLY', 'STORE_LIMIT', 'SCHEMA_MISSING'] as const)(
+  'a store that surely did not store says so with %s, and the command is not sent again',
+  async (code) => {
+    const cause = new StoreError(code, 'No.')
+    let sends = 0
+    const store = sendingBy(memoryStore(), async (_commit, _really, nth) => {
+      sends = nth
+      return { kind: 'failed', certain: true, cause }
+    })
+    const { counter: c } = createApp({ store, aggregates: { counter } }).aggregates
+    expect(await failureOf(c.execute('c', count(1)))).toBe(cause)
+    expect(isCqrsError(cause, 'CONFLICT')).toBe(false)
+    expect(sends).toBe(1)
+    expect(await c.load('c')).toEqual({ state: { total: 0 }, sequence: 0 })
+  },
+)

@@ -1,0 +1,37 @@
+import type { Store } from 'cqrs-es'
+import type { Commit, CommitOutcome } from 'cqrs-es/store'
+
+/** A store whose methods do as `changes` says, and as before where it says nothing. */
+export function changed(store: Store, changes: Partial<Store>): Store {
+  return new Proxy(store, {
+    get(target, name) {
+      const own = changes[name as keyof Store]
+      if (own !== undefined) return own
+      const member: unknown = Reflect.get(target, name)
+      return typeof member === 'function' ? member.bind(target) : member
+    },
+  })
+}
+
+type SendOne = (commit: Commit) => Promise<CommitOutcome>
+
+/** A store whose appends go through `send`, which is told the number of the append, from 1 on, and how to really do it. */
+export function sendingBy(store: Store, send: (commit: Commit, really: SendOne, nth: number) => Promise<CommitOutcome>): Store {
+  let nth = 0
+  const really: SendOne = async (commit) => (await store.append([commit]))[0] as CommitOutcome
+  return changed(store, {
+    append: (commits) => Promise.all(commits.map((commit) => send(commit, really, ++nth))),
+  })
+}
+
+/** A store that runs `before` ahead of the first append: another writer who is quicker, once. */
+export function overtaken(store: Store, before: () => Promise<unknown>): Store {
+  let done = false
+  return sendingBy(store, async (commit, really) => {
+    if (!done) {
+      done = true
+      await before()
+    }
+    return really(commit)
+  })
+}
