@@ -1,7 +1,6 @@
 import type { Position } from '../event-envelope.ts'
-import type { Append, CheckpointWrite, Commit, CommitOutcome } from '../store/commit.ts'
+import type { Append, Commit, CommitOutcome } from '../store/commit.ts'
 import { isWritable } from '../store/generations.ts'
-import { checkpointCommitsKept } from '../store/limits.ts'
 import type { CommitTexts } from '../store/texts.ts'
 import type { Leases } from './leases.ts'
 import type { AggregateRows, Tables } from './tables.ts'
@@ -15,7 +14,7 @@ function repeated(tables: Tables, commit: Commit): CommitOutcome | undefined {
   const first = commit.appends[0]
   if (first === undefined) {
     const { checkpoint } = commit
-    const same = checkpoint !== undefined && tables.checkpoints.get(checkpoint.name)?.commitIds.has(commit.id)
+    const same = checkpoint !== undefined && tables.checkpoints.get(checkpoint.name)?.commitId === commit.id
     return same ? { kind: 'repeated', positions: [] } : undefined
   }
   const stored = tables.aggregate(first.aggregateType, first.aggregateId)?.events[first.expectedSequence]
@@ -78,18 +77,11 @@ function write(tables: Tables, commit: Commit, texts: CommitTexts): CommitOutcom
       indexes: byIndex,
     })
   })
-  if (commit.checkpoint !== undefined) writeCheckpoint(tables, commit, commit.checkpoint)
-  return { kind: 'stored', positions }
-}
-
-function writeCheckpoint(tables: Tables, { id, appends }: Commit, { name, position, fence }: CheckpointWrite): void {
-  const commitIds = tables.checkpoints.get(name)?.commitIds ?? new Set()
-  if (appends.length === 0) commitIds.add(id)
-  for (const oldest of commitIds) {
-    if (commitIds.size <= checkpointCommitsKept) break
-    commitIds.delete(oldest)
+  if (commit.checkpoint !== undefined) {
+    const { name, position, fence } = commit.checkpoint
+    tables.checkpoints.set(name, { position, fence, commitId: commit.id })
   }
-  tables.checkpoints.set(name, { position, fence, commitIds })
+  return { kind: 'stored', positions }
 }
 
 function writeEvents(

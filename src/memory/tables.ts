@@ -32,13 +32,6 @@ export interface ViewRow {
   readonly indexes: ReadonlyMap<string, string>
 }
 
-export interface CheckpointRow {
-  readonly position: string
-  readonly fence: number
-  /** Ids of the last commits that wrote it and had no appends, oldest first. */
-  readonly commitIds: Set<string>
-}
-
 interface TypeRows {
   readonly byId: Map<string, AggregateRows>
   /** The ids in byte order; made when somebody asks, dropped when an aggregate is added. */
@@ -51,7 +44,7 @@ export class Tables {
   readonly log: EventRow[] = []
   /** By name, generation, id. */
   readonly views = new Map<string, Map<number, Map<string, ViewRow>>>()
-  readonly checkpoints = new Map<string, CheckpointRow>()
+  readonly checkpoints = new Map<string, { readonly position: string; readonly fence: number; readonly commitId: string }>()
   readonly #types = new Map<string, TypeRows>()
   readonly #generations = new Map<string, readonly ViewGeneration[]>()
 

@@ -1,8 +1,7 @@
 import { StoreError } from '../errors.ts'
 import type { Position } from '../event-envelope.ts'
-import type { Append, CheckpointWrite, Commit, CommitOutcome, ViewWrite } from '../store/commit.ts'
+import type { Append, Commit, CommitOutcome, ViewWrite } from '../store/commit.ts'
 import { isWritable } from '../store/generations.ts'
-import { checkpointCommitsKept } from '../store/limits.ts'
 import { type CommitTexts, toTexts } from '../store/texts.ts'
 import type { Connection } from './connection.ts'
 import { toStoreError } from './errors.ts'
@@ -76,8 +75,8 @@ function repeated(connection: Connection, commit: Commit, actual: readonly numbe
   const first = commit.appends[0]
   if (first === undefined) {
     if (commit.checkpoint === undefined) return undefined
-    const stored = connection.first(statements.readCheckpointCommit, commit.checkpoint.name, commit.id)
-    return stored && { kind: 'repeated', positions: [] }
+    const stored = connection.first(statements.readCheckpoint, commit.checkpoint.name)
+    return stored?.commit_id === commit.id ? { kind: 'repeated', positions: [] } : undefined
   }
   if ((actual[0] ?? 0) <= first.expectedSequence) return undefined
   const positions: Position[] = []
@@ -131,7 +130,10 @@ function write(connection: Connection, commit: Commit, texts: CommitTexts): Comm
   commit.views?.forEach((view, i) => {
     writeView(connection, view, texts.views[i] ?? 'null')
   })
-  if (commit.checkpoint !== undefined) writeCheckpoint(connection, commit, commit.checkpoint)
+  if (commit.checkpoint !== undefined) {
+    const { name, position, fence } = commit.checkpoint
+    connection.run(statements.saveCheckpoint, name, position, fence, commit.id)
+  }
   return { kind: 'stored', positions }
 }
 
@@ -152,13 +154,6 @@ function writeKey(connection: Connection, { id, appends: [first], key }: Commit)
   const { aggregateType, aggregateId, expectedSequence, events } = first
   const range = [expectedSequence + 1, expectedSequence + events.length]
   connection.run(statements.insertKey, aggregateType, aggregateId, key.idempotencyKey, key.commandHash, id, ...range)
-}
-
-function writeCheckpoint(connection: Connection, { id, appends }: Commit, { name, position, fence }: CheckpointWrite): void {
-  const number = Number(connection.first(statements.saveCheckpoint, name, position, fence)?.commits)
-  if (appends.length > 0) return
-  connection.run(statements.insertCheckpointCommit, name, number, id)
-  connection.run(statements.deleteCheckpointCommits, name, number - checkpointCommitsKept)
 }
 
 function writeView(connection: Connection, write: ViewWrite, payload: string): void {

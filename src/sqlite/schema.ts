@@ -70,17 +70,8 @@ CREATE TABLE checkpoints (
   name TEXT NOT NULL PRIMARY KEY,
   position TEXT NOT NULL,
   fence INTEGER NOT NULL,
-  commits INTEGER NOT NULL
+  commit_id TEXT NOT NULL
 ) WITHOUT ROWID;
-
-CREATE TABLE checkpoint_commits (
-  name TEXT NOT NULL,
-  number INTEGER NOT NULL,
-  commit_id TEXT NOT NULL,
-  PRIMARY KEY (name, number)
-) WITHOUT ROWID;
-
-CREATE UNIQUE INDEX checkpoint_commits_by_id ON checkpoint_commits (name, commit_id);
 
 CREATE TABLE leases (
   name TEXT NOT NULL PRIMARY KEY,

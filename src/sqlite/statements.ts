@@ -105,18 +105,11 @@ export const deleteGenerationViews = 'DELETE FROM views WHERE view_name = ? AND 
 
 export const deleteGenerationIndexes = 'DELETE FROM view_indexes WHERE view_name = ? AND generation = ?'
 
-export const readCheckpoint = 'SELECT position, fence FROM checkpoints WHERE name = ?'
+export const readCheckpoint = 'SELECT position, fence, commit_id FROM checkpoints WHERE name = ?'
 
 export const saveCheckpoint = `
-INSERT INTO checkpoints (name, position, fence, commits) VALUES (?, ?, ?, 1)
-ON CONFLICT (name) DO UPDATE SET position = excluded.position, fence = excluded.fence, commits = commits + 1
-RETURNING commits`
-
-export const readCheckpointCommit = 'SELECT number FROM checkpoint_commits WHERE name = ? AND commit_id = ?'
-
-export const insertCheckpointCommit = 'INSERT INTO checkpoint_commits (name, number, commit_id) VALUES (?, ?, ?)'
-
-export const deleteCheckpointCommits = 'DELETE FROM checkpoint_commits WHERE name = ? AND number <= ?'
+INSERT INTO checkpoints (name, position, fence, commit_id) VALUES (?, ?, ?, ?)
+ON CONFLICT (name) DO UPDATE SET position = excluded.position, fence = excluded.fence, commit_id = excluded.commit_id`
 
 export const readFence = 'SELECT fence FROM leases WHERE name = ? AND holder IS NOT NULL'
 

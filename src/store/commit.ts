@@ -10,7 +10,6 @@ export interface StoredEvent extends EnvelopeContext {
 export interface Commit {
   /**
    * Unique to this commit. Sending it again is answered `repeated` and writes nothing, as long as it has appends or a checkpoint.
-   * (Of commits with a checkpoint and no appends a store may remember only the last 1,000 of each checkpoint.)
    * (A commit of views alone needs no such memory: sent again it meets its own versions and is a `conflict` on `view`.)
    */
   readonly id: string
