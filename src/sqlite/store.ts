@@ -210,7 +210,9 @@ class SqliteStore implements Store {
   }
 
   releaseLease({ name, fence }: { name: string; fence: number }): Promise<void> {
-    return this.#connection.write(() => this.#connection.run(statements.releaseLease, name, fence))
+    return this.#connection.write(() => {
+      this.#connection.run(statements.releaseLease, name, fence)
+    })
   }
 
   #readSnapshot({ aggregateType, aggregateId, after, snapshot }: AggregateRequest, upTo: number): StoredSnapshot | undefined {
