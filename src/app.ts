@@ -9,8 +9,9 @@ import type { Observation } from './observation.ts'
 import type { Rejection } from './reject.ts'
 import type { Runtime } from './runtime.ts'
 import type { Store } from './store/store.ts'
-import type { View, ViewTypes } from './views/view.ts'
-import { type Views, viewsOf } from './views/views.ts'
+import type { View } from './views/view.ts'
+import type { ViewTypes } from './views/view-types.ts'
+import type { Views } from './views/views.ts'
 import { type Wiring, wire } from './wiring.ts'
 
 /** What `createApp` takes, but for `services`. */
@@ -61,7 +62,7 @@ export interface AggregateHandle<T extends AggregateTypes> {
     id: string,
     command: { readonly type: K } & DataOf<T['commands'][K]>,
     options?: ExecuteOptions,
-  ): Promise<Accepted<T> | RejectedBy<T, K>>
+  ): Promise<Accepted<T['state'], T['events'], T['type']> | RejectedBy<T, K>>
   /**
    * The state as the store has it now, or had it right after the sequence `asOf`. An unknown id is the initial state at sequence 0.
    * @throws ValidationError when `asOf` is past the last event, DeserializationError, ApplyError, StoreError
@@ -82,22 +83,29 @@ export interface AggregateHandle<T extends AggregateTypes> {
   }): Promise<{ readonly items: readonly string[]; readonly next?: string }>
 }
 
-/** The command was accepted. */
-export interface Accepted<T extends AggregateTypes> {
+/** The command was accepted by an aggregate of the type `N` with the state `S` and the events `D` (event type → data). */
+export interface Accepted<S, D, N extends string = string> {
   readonly ok: true
   /** After these events; frozen. */
-  readonly state: T['state']
+  readonly state: S
   /** Of the last event, 0 for an aggregate without any. */
   readonly sequence: number
   /** What was stored, as a later read gives it; empty when the handler decided nothing. */
-  readonly events: readonly Envelope<T['events'], T['type']>[]
+  readonly events: readonly Envelope<D, N>[]
   /** The idempotency key had been used: this is what the first execution came to. */
   readonly replayed: boolean
 }
 
 /** The domain said no. */
+export interface Rejected<R extends string = string, D = undefined> {
+  readonly ok: false
+  readonly reason: R
+  readonly details: D
+}
+
+/** What the command `K` can be refused with. */
 export type RejectedBy<T extends AggregateTypes, K> = K extends keyof T['rejections'] ? ToResult<T['rejections'][K]> : never
-type ToResult<R> = R extends Rejection<infer Q, infer D> ? { readonly ok: false; readonly reason: Q; readonly details: D } : never
+type ToResult<R> = R extends Rejection<infer Q, infer D> ? Rejected<Q, D> : never
 
 /** What `createApp` makes. User-named things live in namespaces, so that nothing is reserved. Nothing runs by itself. */
 export interface App<A extends Record<string, AnyAggregate>, W extends Record<string, View>> {
@@ -145,7 +153,7 @@ export function createApp<
   const definitions = new Map([...aggregates.values()].map(({ definition }) => [definition.type, definition]))
   const app = {
     aggregates: Object.fromEntries([...aggregates].map(([key, aggregate]) => [key, handleOf(core, aggregate, lifecycle)])),
-    views: Object.fromEntries([...views].map(([key, view]) => [key, viewsOf(core, view, lifecycle)])),
+    views: Object.fromEntries([...views].map(([key, view]) => [key, view.readSide.viewsOf(core, view, lifecycle)])),
     events: (request: { after?: Position; signal?: AbortSignal } = {}) => readLog(core, definitions, lifecycle, request),
     close: () => lifecycle.close(),
   }

@@ -22,6 +22,7 @@ export {
   type App,
   type AppOptions,
   createApp,
+  type Rejected,
   type RejectedBy,
   type ServicesOption,
 } from './app.ts'
@@ -67,5 +68,6 @@ export { platformRuntime, type Runtime } from './runtime.ts'
 // Stores
 export type { Store } from './store/store.ts'
 // Views
-export { defineView, type View, type ViewOptions, type ViewTypes } from './views/view.ts'
+export { defineView, type View, type ViewOptions } from './views/view.ts'
+export type { ViewTypes } from './views/view-types.ts'
 export type { FindOptions, ViewRow, Views } from './views/views.ts'

@@ -1,14 +1,13 @@
 import { type AggregateDefinition, definitionOf } from './aggregate-definition.ts'
 import { DefinitionError } from './errors.ts'
 import { StateCache } from './execution/cache.ts'
-import type { Core, WiredAggregate } from './execution/core.ts'
-import type { Query } from './execution/dispatch.ts'
+import type { Core, Query, WiredAggregate } from './execution/core.ts'
+import { Generations } from './execution/generations.ts'
 import { KeyedQueue } from './execution/keyed-queue.ts'
 import type { Observation } from './observation.ts'
 import { checkFunction, checkOptions } from './options.ts'
 import { platformRuntime, type Runtime } from './runtime.ts'
 import type { Store } from './store/store.ts'
-import { Generations } from './views/generations.ts'
 import { type ViewDefinition, viewDefinitionOf } from './views/view-definition.ts'
 
 const optionNames = [
@@ -49,7 +48,7 @@ export function wire(options: Wiring): {
   checkOptions('createApp', options, optionNames)
   const core = coreOf(options)
   const views = viewsByKey(options.views ?? {})
-  const aggregates = aggregatesByKey(options, [...views.values()])
+  const aggregates = aggregatesByKey(core, options, [...views.values()])
   checkViewsAreFed(views, [...aggregates.values()])
   return { core, aggregates, views }
 }
@@ -119,14 +118,19 @@ function viewsByKey(given: Readonly<Record<string, unknown>>): Map<string, ViewD
   return views
 }
 
-function aggregatesByKey({ aggregates, services = {} }: Wiring, views: readonly ViewDefinition[]): Map<string, WiredAggregate> {
+function aggregatesByKey(
+  core: Core,
+  { aggregates, services = {} }: Wiring,
+  views: readonly ViewDefinition[],
+): Map<string, WiredAggregate> {
   checkNamespace('aggregates', aggregates)
   checkNamespace('services', services)
   const wired = new Map(
     Object.entries(aggregates).map(([key, aggregate]) => {
       const definition = definitionOf(`createApp: aggregates.${key}`, aggregate)
       const inlineViews = views.filter(({ aggregateTypes }) => aggregateTypes.includes(definition.type))
-      return [key, { definition, services: servicesOf(key, definition, services), inlineViews }]
+      const sendWithViews = inlineViews[0]?.readSide.sendWithViews(core, definition, inlineViews)
+      return [key, { definition, services: servicesOf(key, definition, services), sendWithViews }]
     }),
   )
   refuseDoubles(

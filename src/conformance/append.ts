@@ -1,4 +1,5 @@
-import { comparePositions, type Store } from '../store/index.ts'
+import { comparePositions } from '../store/order.ts'
+import type { Store } from '../store/store.ts'
 import { commit, deposit, range, view } from './build.ts'
 import { bytes, type Cases, globalOrder, items, noGlobalOrder, severalAppends, when } from './case.ts'
 import { conflicts, equal, holds, kinds, send, stored, stores } from './check.ts'

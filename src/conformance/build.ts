@@ -1,4 +1,7 @@
-import { type Commit, eventId, type Metadata, type StoredEvent, type ViewKey, type ViewWrite } from '../store/index.ts'
+import type { Metadata } from '../event-envelope.ts'
+import type { Commit, StoredEvent, ViewWrite } from '../store/commit.ts'
+import { eventId } from '../store/event-id.ts'
+import type { ViewKey } from '../store/store.ts'
 
 export interface CommitPlan extends Omit<Partial<Commit>, 'appends'> {
   readonly appends?: readonly AppendPlan[]

@@ -1,4 +1,4 @@
-import type { Capabilities } from '../store/index.ts'
+import type { Capabilities } from '../store/store.ts'
 import type { TestDatabase } from './host.ts'
 
 /** Cases of one subject by name. Names are sentences, and unique in the whole suite. */

@@ -1,5 +1,7 @@
 import { isCqrsError } from '../errors.ts'
-import type { Commit, CommitOutcome, Position, Store } from '../store/index.ts'
+import type { Position } from '../event-envelope.ts'
+import type { Commit, CommitOutcome } from '../store/commit.ts'
+import type { Store } from '../store/store.ts'
 
 type ConflictOn = Extract<CommitOutcome, { kind: 'conflict' }>['on']
 

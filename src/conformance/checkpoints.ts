@@ -20,6 +20,18 @@ export const checkpointCases: Cases = {
     equal('another one', await store.readCheckpoint('Mailer'), undefined)
   },
 
+  'a checkpoint moves on only from where it is expected to stand': async ({ store }) => {
+    const fence = await lease(store, 'mailer')
+    const move = (expectedPosition: string | null, position: string) =>
+      send(store, commit({ checkpoint: { name: 'mailer', fence, position, expectedPosition } }))
+    conflicts(await move('1', '2'), 'fence')
+    stored(await move(null, '1'))
+    for (const wrong of [null, '0', '10']) conflicts(await move(wrong, '2'), 'fence')
+    equal('checkpoint', await store.readCheckpoint('mailer'), { position: '1', fence })
+    stored(await move('1', '2'))
+    equal('moved', await store.readCheckpoint('mailer'), { position: '2', fence })
+  },
+
   'a checkpoint without a lease of its name is a conflict on fence': async ({ store }) => {
     const fence = await lease(store, 'other')
     for (const number of [0, 1, fence]) {

@@ -1,4 +1,6 @@
-import type { DeserializationError, Position, Store } from '../store/index.ts'
+import type { DeserializationError } from '../errors.ts'
+import type { Position } from '../event-envelope.ts'
+import type { Store } from '../store/store.ts'
 import { deposit, range } from './build.ts'
 import { type Cases, corruptEvents, globalOrder, when } from './case.ts'
 import { equal, rejects, send, stored, stores } from './check.ts'

@@ -1,4 +1,4 @@
-import type { Store } from '../store/index.ts'
+import type { Store } from '../store/store.ts'
 import { commit, deposit, saveViews, view, viewKey } from './build.ts'
 import { type Cases, globalOrder, when } from './case.ts'
 import { equal, stores } from './check.ts'

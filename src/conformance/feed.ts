@@ -1,4 +1,7 @@
-import { comparePositions, type FeedPage, type Position, type Store, type StoredEvent } from '../store/index.ts'
+import type { Position } from '../event-envelope.ts'
+import type { StoredEvent } from '../store/commit.ts'
+import { comparePositions } from '../store/order.ts'
+import type { FeedPage, Store } from '../store/store.ts'
 import { commit, deposit, range, saveViews, view } from './build.ts'
 import { type Body, type Cases, globalOrder, when } from './case.ts'
 import { conflicts, equal, holds, rejects, send, stores } from './check.ts'

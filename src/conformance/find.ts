@@ -1,4 +1,7 @@
-import { compareBytes, encodeIndexValue, type IndexValue, type Store, type ViewFind, type ViewWrite } from '../store/index.ts'
+import type { ViewWrite } from '../store/commit.ts'
+import { encodeIndexValue, type IndexValue } from '../store/index-value.ts'
+import { compareBytes } from '../store/order.ts'
+import type { Store, ViewFind } from '../store/store.ts'
 import { range, saveViews, view } from './build.ts'
 import type { Cases } from './case.ts'
 import { equal, holds, stores } from './check.ts'

@@ -1,4 +1,4 @@
-import type { Store } from '../store/index.ts'
+import type { Store } from '../store/store.ts'
 import { deposit, range, saveViews, view } from './build.ts'
 import type { Cases } from './case.ts'
 import { conflicts, equal, send, stores } from './check.ts'

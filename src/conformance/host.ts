@@ -1,4 +1,4 @@
-import type { Store } from '../store/index.ts'
+import type { Store } from '../store/store.ts'
 
 /**
  * What a store author provides: new, empty databases for the cases to run on.
@@ -8,7 +8,7 @@ import type { Store } from '../store/index.ts'
  * import type { ConformanceHost } from 'cqrs-es/conformance'
  * import { memoryStore } from 'cqrs-es/memory'
  *
- * const host: ConformanceHost = {
+ * export const host: ConformanceHost = {
  *   schema: 'none',
  *   async open() {
  *     const store = memoryStore()
@@ -32,7 +32,7 @@ export interface ConformanceHost {
  * import type { TestDatabase } from 'cqrs-es/conformance'
  * import type { Store } from 'cqrs-es/store'
  *
- * const testDatabase = (connect: () => Promise<Store>, remove: () => Promise<void>) => async (): Promise<TestDatabase> => ({
+ * export const testDatabase = (connect: () => Promise<Store>, remove: () => Promise<void>) => async (): Promise<TestDatabase> => ({
  *   store: await connect(),
  *   connect,
  *   close: remove,

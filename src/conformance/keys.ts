@@ -1,4 +1,4 @@
-import type { Store } from '../store/index.ts'
+import type { Store } from '../store/store.ts'
 import { commit, deposit, range, view } from './build.ts'
 import { type Cases, severalAppends, when } from './case.ts'
 import { conflicts, equal, kinds, send, stores } from './check.ts'

@@ -1,4 +1,4 @@
-import type { Store } from '../store/index.ts'
+import type { Store } from '../store/store.ts'
 import { commit, range } from './build.ts'
 import type { Cases } from './case.ts'
 import { conflicts, equal, holds, send, stored } from './check.ts'

@@ -1,13 +1,6 @@
-import type {
-  AggregateRequest,
-  FeedRequest,
-  Position,
-  Store,
-  StoredEvent,
-  StoredSnapshot,
-  StoredView,
-  ViewFind,
-} from '../store/index.ts'
+import type { Position } from '../event-envelope.ts'
+import type { StoredEvent } from '../store/commit.ts'
+import type { AggregateRequest, FeedRequest, Store, StoredSnapshot, StoredView, ViewFind } from '../store/store.ts'
 import { equal, holds } from './check.ts'
 
 export type Partly<T> = { readonly [K in keyof T]?: T[K] }
@@ -23,10 +16,11 @@ export async function readAll(store: Store, aggregateId: string, rest: Partly<Ag
   const first = await store.readAggregate(request)
   const events = [...first.events]
   const { snapshot: _, ...tail } = request
-  for (let page = first; page.more; ) {
-    const last = page.events.at(-1)?.sequence
-    holds('a page that says there is more has events', last !== undefined)
-    page = await store.readAggregate({ ...tail, after: last as number })
+  for (let page = first, after = request.after; page.more; ) {
+    const last = page.events.at(-1)?.sequence ?? 0
+    holds('a page that says there is more has events behind the one before', last > after)
+    after = last
+    page = await store.readAggregate({ ...tail, after })
     events.push(...page.events)
   }
   return first.snapshot === undefined ? { events } : { events, snapshot: first.snapshot }
@@ -69,9 +63,10 @@ export async function findAll(store: Store, rest: Partly<ViewFind> = {}): Promis
   const items: StoredView[] = []
   let page = await store.findViews(request)
   items.push(...page.items)
-  while (page.next) {
-    holds('a page with a next one has items', page.items.length > 0)
-    page = await store.findViews({ ...request, after: page.next })
+  for (let last = request.after; page.next; ) {
+    holds('a page with a next one has items and moves on', page.items.length > 0 && page.next.id !== last?.id)
+    last = page.next
+    page = await store.findViews({ ...request, after: last })
     items.push(...page.items)
   }
   return items

@@ -1,4 +1,5 @@
-import { compareBytes, type Store } from '../store/index.ts'
+import { compareBytes } from '../store/order.ts'
+import type { Store } from '../store/store.ts'
 import { commit, deposit, range } from './build.ts'
 import { bytes, type Cases, when } from './case.ts'
 import { equal, holds, send, stores } from './check.ts'
@@ -143,7 +144,7 @@ export const readCases: Cases = {
 async function readTo(store: Store, sequence: number, rest: { upTo?: number }) {
   const request = { aggregateType: 'account', aggregateId: 'a', ...rest }
   let page = await store.readAggregate({ ...request, after: 0, limit: sequence })
-  for (let last = page.events.at(-1)?.sequence ?? 0; last < sequence; last = page.events.at(-1)?.sequence ?? sequence) {
+  for (let last = page.events.at(-1)?.sequence ?? sequence; last < sequence; last = page.events.at(-1)?.sequence ?? sequence) {
     page = await store.readAggregate({ ...request, after: last, limit: sequence - last })
   }
   return page
@@ -155,6 +156,7 @@ async function readIds(store: Store, limit: number): Promise<readonly string[]> 
     const after = items.at(-1)
     const page = await store.readIds({ aggregateType: 'account', limit, ...(after !== undefined && { after }) })
     holds(`a page has 1 to ${limit} ids`, page.items.length > 0 && page.items.length <= limit)
+    holds('a page moves on', after === undefined || page.items.at(-1) !== after)
     items.push(...page.items)
     more = page.more
   }

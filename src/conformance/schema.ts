@@ -1,4 +1,4 @@
-import type { Store } from '../store/index.ts'
+import type { Store } from '../store/store.ts'
 import { deposit, range, view, viewKey } from './build.ts'
 import { type Cases, withoutSchema } from './case.ts'
 import { equal, failed, holds, rejects, send, stores } from './check.ts'

@@ -1,4 +1,5 @@
-import { comparePositions, type Store } from '../store/index.ts'
+import { comparePositions } from '../store/order.ts'
+import type { Store } from '../store/store.ts'
 import { commit, deposit, range } from './build.ts'
 import { type Cases, corruptSnapshots, when } from './case.ts'
 import { conflicts, equal, holds, send, stores } from './check.ts'

@@ -27,7 +27,7 @@ import { watchCases } from './watch.ts'
  * ```ts
  * import type { ConformanceCase } from 'cqrs-es/conformance'
  *
- * const title = (c: ConformanceCase) => (c.notApplicable ? `${c.name} (not applicable: ${c.notApplicable})` : c.name)
+ * export const title = (c: ConformanceCase) => (c.notApplicable ? `${c.name} (not applicable: ${c.notApplicable})` : c.name)
  * ```
  */
 export interface ConformanceCase {

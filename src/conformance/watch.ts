@@ -1,4 +1,4 @@
-import type { Store } from '../store/index.ts'
+import type { Store } from '../store/store.ts'
 import { deposit } from './build.ts'
 import { type Cases, push, when } from './case.ts'
 import { equal, holds, stores } from './check.ts'

@@ -1,12 +1,14 @@
 import type { AggregateDefinition } from '../aggregate-definition.ts'
+import type { EventEnvelope } from '../event-envelope.ts'
 import type { Observation } from '../observation.ts'
 import type { Runtime } from '../runtime.ts'
+import type { Commit } from '../store/commit.ts'
 import type { Store } from '../store/store.ts'
-import type { Generations } from '../views/generations.ts'
-import type { ViewDefinition } from '../views/view-definition.ts'
-import type { StateCache } from './cache.ts'
-import type { Query } from './dispatch.ts'
+import type { Loaded, StateCache } from './cache.ts'
+import type { Generations } from './generations.ts'
 import type { KeyedQueue } from './keyed-queue.ts'
+import type { Recorded } from './record.ts'
+import type { Committed, Settled } from './result.ts'
 
 /** What the parts of one app share. */
 export interface Core {
@@ -20,15 +22,29 @@ export interface Core {
   readonly rowQueue: KeyedQueue
   readonly generations: Generations
   readonly queries: readonly Query[]
-  readonly onQueryError: (error: unknown, events: readonly import('../event-envelope.ts').EventEnvelope[]) => void | Promise<void>
+  readonly onQueryError: (error: unknown, events: readonly EventEnvelope[]) => void | Promise<void>
   readonly observe: ((what: Observation) => void) | undefined
   /** For callers that give none. */
   readonly neverAborts: AbortSignal
 }
 
+/** Receives all events of one command, types erased. */
+export type Query = (events: readonly EventEnvelope[]) => void | Promise<void>
+
 /** One aggregate type in an app. */
 export interface WiredAggregate {
   readonly definition: AggregateDefinition
   readonly services: unknown
-  readonly inlineViews: readonly ViewDefinition[]
+  /** Sends a commit together with the inline views it changes; `undefined` without any. */
+  readonly sendWithViews: SendWithViews | undefined
 }
+
+/** Sends one commit until its fate is known. */
+export type Send = (commit: Commit) => Promise<Settled>
+export type SendWithViews = (
+  send: Send,
+  commit: Commit,
+  aggregateId: string,
+  base: Loaded,
+  recorded: Recorded,
+) => Promise<Committed>

@@ -1,9 +1,6 @@
 import type { EventEnvelope } from '../event-envelope.ts'
 import type { Core } from './core.ts'
 
-/** Receives all events of one command, types erased. */
-export type Query = (events: readonly EventEnvelope[]) => void | Promise<void>
-
 /** Hands the events of a commit to each query in turn. What a query throws goes to `onQueryError` and stops nothing. */
 export async function dispatch(core: Core, events: readonly EventEnvelope[]): Promise<void> {
   for (const [index, query] of core.queries.entries()) {

@@ -2,14 +2,14 @@ import { ConflictError } from '../errors.ts'
 import type { EventEnvelope, Position } from '../event-envelope.ts'
 import { cacheKey, type Loaded } from './cache.ts'
 import type { Call } from './call.ts'
-import { type Committed, commit } from './commit.ts'
+import { commit } from './commit.ts'
 import type { Core, WiredAggregate } from './core.ts'
 import { type DecidedEvents, type Decision, decide } from './decide.ts'
 import { dispatch } from './dispatch.ts'
 import { commandHash, findReplay } from './idempotency.ts'
 import { loadAggregate } from './load.ts'
 import { parseCommand } from './parse-command.ts'
-import type { Accepted, Rejected } from './result.ts'
+import type { Accepted, Committed, Rejected } from './result.ts'
 
 const firstRetryWaitMs = 4
 
@@ -84,14 +84,14 @@ async function settle(core: Core, aggregate: WiredAggregate, call: Call, tally: 
     }
     signal?.throwIfAborted()
     const { decision } = decided
-    const committed = await commit(core, aggregate, aggregateId, base, decision, key)
-    if (committed.kind !== 'conflict') return accept(core, aggregate, aggregateId, decision, committed)
-    if (committed.on === 'key') {
+    const stored = await commit(core, aggregate, aggregateId, base, decision, key)
+    if (stored.kind !== 'conflict') return accept(core, aggregate, aggregateId, decision, stored)
+    if (stored.on === 'key') {
       const first = await replay()
       if (first !== undefined) return first
     }
     core.cache.drop(definition.type, aggregateId)
-    if (conflicts++ === core.retries) throw conflict(call, aggregate, tally, base.sequence, committed.actualSequence)
+    if (conflicts++ === core.retries) throw conflict(call, aggregate, tally, base.sequence, stored.actualSequence)
     core.observe?.({ kind: 'retry', aggregateType: definition.type, aggregateId, attempt: conflicts, on: 'sequence' })
     await core.runtime.sleep(firstRetryWaitMs * 2 ** conflicts * core.runtime.random(), signal)
     base = await reload(core, aggregate, aggregateId, base, load)

@@ -11,14 +11,21 @@ export class KeyedQueue {
     })
     const tail = before === undefined ? done : before.then(() => done)
     this.#tails.set(key, tail)
+    const forget = () => {
+      if (this.#tails.get(key) === tail) this.#tails.delete(key)
+    }
     try {
       if (before !== undefined) await unlessAborted(before, signal)
+    } catch (reason) {
+      leave()
+      void tail.then(forget) // those before it still run
+      throw reason
+    }
+    try {
       return await task()
     } finally {
       leave()
-      void tail.then(() => {
-        if (this.#tails.get(key) === tail) this.#tails.delete(key)
-      })
+      forget()
     }
   }
 

@@ -1,8 +1,6 @@
 import { CqrsError, OutcomeUnknownError, StoreError } from '../errors.ts'
 import type { Commit, CommitOutcome } from '../store/commit.ts'
-import type { Core } from './core.ts'
-
-export type Settled = Exclude<CommitOutcome, { readonly kind: 'failed' }>
+import type { Core, Send } from './core.ts'
 
 const resends = 5
 const firstWaitMs = 50
@@ -14,7 +12,7 @@ const firstWaitMs = 50
  * The result is made once per commit id and may be called again with other views.
  * @throws StoreError when it was surely not stored, OutcomeUnknownError
  */
-export function sender(core: Core, aggregateType: string, aggregateId: string): (commit: Commit) => Promise<Settled> {
+export function sender(core: Core, aggregateType: string, aggregateId: string): Send {
   let unknown = false
   return async (commit) => {
     for (let sent = 0; ; sent++) {

@@ -28,7 +28,12 @@ function repeated(tables: Tables, commit: Commit): CommitOutcome | undefined {
 
 function conflict(tables: Tables, leases: Leases, commit: Commit): CommitOutcome | undefined {
   const { appends, views, key, checkpoint } = commit
-  if (checkpoint !== undefined && leases.fence(checkpoint.name) !== checkpoint.fence) return { kind: 'conflict', on: 'fence' }
+  if (checkpoint !== undefined) {
+    const { name, fence, expectedPosition } = checkpoint
+    const stands = tables.checkpoints.get(name)?.position ?? null
+    const moved = expectedPosition !== undefined && expectedPosition !== stands
+    if (moved || leases.fence(name) !== fence) return { kind: 'conflict', on: 'fence' }
+  }
   const first = appends[0]
   if (key !== undefined && first !== undefined) {
     if (tables.aggregate(first.aggregateType, first.aggregateId)?.keys?.has(key.idempotencyKey)) {

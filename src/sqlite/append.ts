@@ -92,8 +92,13 @@ function repeated(connection: Connection, commit: Commit, actual: readonly numbe
 function conflict(connection: Connection, commit: Commit, actual: readonly number[]): CommitOutcome | undefined {
   const { appends, views, key, checkpoint } = commit
   if (checkpoint !== undefined) {
-    const lease = connection.first(statements.readFence, checkpoint.name)
-    if (lease === undefined || Number(lease.fence) !== checkpoint.fence) return { kind: 'conflict', on: 'fence' }
+    const { name, fence, expectedPosition } = checkpoint
+    const lease = connection.first(statements.readFence, name)
+    if (lease === undefined || Number(lease.fence) !== fence) return { kind: 'conflict', on: 'fence' }
+    if (expectedPosition !== undefined) {
+      const stands = connection.first(statements.readCheckpoint, name)?.position ?? null
+      if (stands !== expectedPosition) return { kind: 'conflict', on: 'fence' }
+    }
   }
   const first = appends[0]
   if (key !== undefined && first !== undefined) {
@@ -142,13 +147,10 @@ function writeEvents(connection: Connection, commitId: string, append: Append, t
   return events.map(({ type, version, recordedAt }, i) => {
     const { data = '', metadata = '' } = texts[i] ?? {}
     const sequence = expectedSequence + 1 + i
-    const row = connection.first(
-      statements.insertEvent,
-      ...[aggregateType, aggregateId, sequence, type, version, data, metadata, recordedAt, commitId],
-    )
-    if (row === undefined)
-      throw new StoreError('STORE_FAILED', 'SQLite did not store an event: a trigger of the database ignored it.')
-    return String(row.position) as Position
+    const values = [aggregateType, aggregateId, sequence, type, version, data, metadata, recordedAt, commitId]
+    const { changes, lastInsertRowid } = connection.run(statements.insertEvent, ...values)
+    if (Number(changes) === 1) return String(lastInsertRowid) as Position
+    throw new StoreError('STORE_FAILED', 'SQLite did not store an event: a trigger of the database ignored it.')
   })
 }
 

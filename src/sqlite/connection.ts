@@ -1,7 +1,7 @@
-import { DefinitionError, isCqrsError, StoreError } from '../errors.ts'
+import { isCqrsError, StoreError } from '../errors.ts'
 import { checkStatement, type SqliteDatabase, type SqliteStatement, type SqliteValue } from './database.ts'
 import { toStoreError } from './errors.ts'
-import { begin } from './statements.ts'
+import { begin, takeReadLock } from './statements.ts'
 
 export type Row = Readonly<Record<string, unknown>>
 
@@ -27,7 +27,12 @@ export class Connection {
    * without it we would read what that one may yet roll back. It costs about a microsecond.
    */
   read<T>(work: () => T): Promise<T> {
-    return this.#retryWhileBusy(() => this.#transaction(begin.read, work))
+    return this.#retryWhileBusy(() =>
+      this.#transaction(begin.read, () => {
+        this.#db.exec(takeReadLock)
+        return work()
+      }),
+    )
   }
 
   /** Runs `work` in a transaction that holds the write lock from its start; a deferred one that is upgraded later would fail at once. */
@@ -48,8 +53,8 @@ export class Connection {
     return this.all(sql, ...values)[0]
   }
 
-  run(sql: string, ...values: SqliteValue[]): void {
-    this.#prepared(sql).run(...values)
+  run(sql: string, ...values: SqliteValue[]): ReturnType<SqliteStatement['run']> {
+    return this.#prepared(sql).run(...values)
   }
 
   /** Runs a script. */
@@ -104,9 +109,10 @@ export class Connection {
 
   /** Prepared anew each time: SQLite answers this pragma when it is prepared, not when it runs. */
   #readBusyTimeout(): number {
-    const rows = this.#db.prepare('PRAGMA busy_timeout').all()
-    if (!Array.isArray(rows)) throw new DefinitionError('sqliteStore needs a driver with a synchronous API.')
-    return Number((rows[0] as Row | undefined)?.timeout ?? 0)
+    const statement = this.#db.prepare('PRAGMA busy_timeout')
+    checkStatement(statement)
+    const [row] = statement.all() as Row[]
+    return Number(row?.timeout ?? 0)
   }
 
   #transaction<T>(beginStatement: string, work: () => T): T {

@@ -47,7 +47,7 @@ export function toStoreError(error: unknown): CqrsError {
     )
   }
   if (/(within|inside) a transaction/.test(message)) return transactionOpen(error)
-  if (/not open|has closed|been finalized/.test(message)) {
+  if (/not open|closed|been finalized/.test(message)) {
     return new StoreError('STORE_UNAVAILABLE', `The SQLite database is closed. (${message})`, error)
   }
   return new StoreError('STORE_FAILED', `SQLite refused a statement of the store: ${message}`, error)

@@ -5,6 +5,12 @@ export const begin = { read: 'BEGIN', write: 'BEGIN IMMEDIATE' } as const
 const eventColumns =
   'position, aggregate_type, aggregate_id, sequence, event_type, event_version, payload, metadata, recorded_at, commit_id'
 
+/**
+ * `BEGIN` alone takes no lock; the first read does. It is this one and not a prepared statement, since libsql leaves a prepared
+ * statement running when it meets a lock, and a running statement is in the way of `PRAGMA journal_mode`.
+ */
+export const takeReadLock = 'SELECT 1 FROM sqlite_master LIMIT 1'
+
 /** Milliseconds since 1970 by SQLite's clock. */
 const now = `CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)`
 
@@ -19,8 +25,7 @@ ORDER BY sequence`
 
 export const insertEvent = `
 INSERT INTO events (aggregate_type, aggregate_id, sequence, event_type, event_version, payload, metadata, recorded_at, commit_id)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
-RETURNING position`
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`
 
 export const readEvents = `
 SELECT ${eventColumns} FROM events

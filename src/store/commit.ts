@@ -9,8 +9,9 @@ export interface StoredEvent extends EnvelopeContext {
 /** What must be stored all together or not at all. It serves commands, view batches of subscriptions and, later, commits over several aggregates. */
 export interface Commit {
   /**
-   * Unique to this commit. Sending it again is answered `repeated` and writes nothing, as long as it has appends or a checkpoint.
-   * (A commit of views alone needs no such memory: sent again it meets its own versions and is a `conflict` on `view`.)
+   * Unique to this commit. Sending it again writes nothing. It is answered `repeated` when it has appends, however late; with a checkpoint and no
+   * appends as long as that checkpoint is the last one of its name (later it no longer stands at `expectedPosition`: a conflict on `fence`).
+   * (A commit of views alone needs no such memory: sent again it meets its own versions and is a conflict on `view`.)
    */
   readonly id: string
   /** Usually one. Several, of different aggregates, where `capabilities.appendsPerCommit` allows it; none for a view batch. */
@@ -55,6 +56,8 @@ export interface CheckpointWrite {
   readonly name: string
   readonly fence: number
   readonly position: string
+  /** Where the checkpoint must stand before, else the commit is a conflict on `fence`; `null`: there must be none. Not checked when left out. */
+  readonly expectedPosition?: string | null
 }
 
 /**

@@ -49,7 +49,7 @@ export type WhenResult<A, K> =
 
 type RejectionAt<A, K> = K extends keyof TypesOf<A>['rejections'] ? TypesOf<A>['rejections'][K] : never
 type DetailsOf<J, R> = J extends Rejection<infer Q, infer D> ? (Q extends R ? D : never) : never
-type ReasonAt<A, K> = RejectionAt<A, K> extends Rejection<infer Q> ? Q : never
+type ReasonOf<J> = J extends Rejection<infer Q> ? Q : never
 
 /**
  * What a command came to. Each `then…` runs the command, rejects with an `AssertionError` that shows the first difference, and passes through what the
@@ -65,7 +65,7 @@ export interface When<A extends AnyAggregate, K> {
   /** Accepted, without any event. */
   thenNothing(): Promise<void>
   /** Refused for this reason and, where given, with these details. */
-  thenRejected<R extends ReasonAt<A, K>>(reason: R, details?: DetailsOf<RejectionAt<A, K>, R>): Promise<void>
+  thenRejected<R extends ReasonOf<RejectionAt<A, K>>>(reason: R, details?: DetailsOf<RejectionAt<A, K>, R>): Promise<void>
   /** The state after the decided events. */
   thenState(expected: TypesOf<A>['state']): Promise<void>
   /** The view after the decided events: of the aggregate's id, or of `id`. `undefined`: there is none. */

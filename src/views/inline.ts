@@ -1,23 +1,52 @@
 import type { AggregateDefinition } from '../aggregate-definition.ts'
+import { ConflictError } from '../errors.ts'
 import type { EventEnvelope } from '../event-envelope.ts'
 import type { Loaded } from '../execution/cache.ts'
-import type { Core } from '../execution/core.ts'
+import type { Core, SendWithViews } from '../execution/core.ts'
 import { readEvents } from '../execution/load.ts'
+import { committed } from '../execution/result.ts'
 import { deepFreeze } from '../json.ts'
 import type { ViewWrite } from '../store/commit.ts'
 import type { StoredView } from '../store/store.ts'
 import { foldView, idsOf, indexValues, storableView } from './fold.ts'
 import type { ViewDefinition } from './view-definition.ts'
 
+/** Other writers of a row may be first this often; each time one of them has come further. */
+const rowAttempts = 200
+const rowWaitMs = 2
+
+/** Sends commits of one aggregate type together with the views they change. When only a row had moved, the views alone are computed again. */
+export function sendWithViews(core: Core, definition: AggregateDefinition, views: readonly ViewDefinition[]): SendWithViews {
+  return async (send, commit, aggregateId, base, { envelopes, sequence }) => {
+    const plan = planViews(views, envelopes)
+    if (plan.length === 0) return committed(await send(commit), base.rows)
+    return core.rowQueue.runAll(sharedRowKeys(plan), async () => {
+      for (let attempt = 1; ; attempt++) {
+        const { writes, rows } = await computeViews(core, definition, aggregateId, base, sequence, plan, attempt === 1)
+        const outcome = await send({ ...commit, views: writes })
+        if (outcome.kind !== 'conflict' || (outcome.on !== 'view' && outcome.on !== 'generation')) return committed(outcome, rows)
+        if (attempt === rowAttempts)
+          throw new ConflictError(
+            `The inline views of ${definition.type} '${aggregateId}' were moved by other writers ${attempt} times in a row.`,
+            { aggregateType: definition.type, aggregateId, attempts: attempt },
+          )
+        if (outcome.on === 'generation') await core.generations.refresh(views.map(({ name }) => name))
+        core.observe?.({ kind: 'retry', aggregateType: definition.type, aggregateId, attempt, on: outcome.on })
+        if (attempt > 1) await core.runtime.sleep(rowWaitMs * core.runtime.random() * Math.min(attempt, 10))
+      }
+    })
+  }
+}
+
 /** One row that a commit will write, and the events that change it. */
-export interface PlannedRow {
+interface PlannedRow {
   readonly view: ViewDefinition
   readonly id: string
   readonly events: readonly EventEnvelope[]
 }
 
 /** The rows that these events change. A view that names none of them has none. */
-export function planViews(views: readonly ViewDefinition[], events: readonly EventEnvelope[]): readonly PlannedRow[] {
+function planViews(views: readonly ViewDefinition[], events: readonly EventEnvelope[]): readonly PlannedRow[] {
   return views.flatMap((view) => {
     const byId = new Map<string, EventEnvelope[]>()
     for (const event of events) {
@@ -29,7 +58,7 @@ export function planViews(views: readonly ViewDefinition[], events: readonly Eve
 }
 
 /** Keys of the rows that commands on other aggregates may write too. */
-export const sharedRowKeys = (plan: readonly PlannedRow[]): readonly string[] =>
+const sharedRowKeys = (plan: readonly PlannedRow[]): readonly string[] =>
   plan.filter(({ view }) => !view.followsOne).map(({ view, id }) => `${view.name}\0${id}`)
 
 interface Computed {
@@ -39,7 +68,7 @@ interface Computed {
 }
 
 /** Folds the events of a commit, the last of which has `sequence`, into the rows as they are now. `trustCache` is for the first try: later ones read. */
-export async function computeViews(
+async function computeViews(
   core: Core,
   definition: AggregateDefinition,
   aggregateId: string,

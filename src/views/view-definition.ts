@@ -1,7 +1,9 @@
-import { checkJson } from '../aggregate-definition.ts'
+import { type AggregateDefinition, checkJson } from '../aggregate-definition.ts'
 import { DefinitionError } from '../errors.ts'
 import type { EventEnvelope } from '../event-envelope.ts'
+import type { Core, SendWithViews } from '../execution/core.ts'
 import { deepFreeze } from '../json.ts'
+import type { Lifecycle } from '../lifecycle.ts'
 import { nameProblem } from '../names.ts'
 import { checkFunction, checkOptions } from '../options.ts'
 
@@ -17,6 +19,14 @@ export interface ViewDefinition {
   readonly viewVersion: string
   /** Each row belongs to one aggregate, has its id, and so knows which of its events it has seen. */
   readonly followsOne: boolean
+  readonly readSide: ReadSide
+}
+
+/** What runs views. */
+export interface ReadSide {
+  sendWithViews(core: Core, definition: AggregateDefinition, views: readonly ViewDefinition[]): SendWithViews
+  /** What `app.views` has. */
+  viewsOf(core: Core, view: ViewDefinition, lifecycle: Lifecycle): object
 }
 
 interface Options {
@@ -27,11 +37,12 @@ interface Options {
   readonly update: object
   readonly indexes?: readonly string[] | undefined
   readonly viewVersion?: number | string | undefined
+  readonly readSide: ReadSide
 }
 
 /** @throws DefinitionError */
 export function buildView(options: Options): ViewDefinition {
-  const { name, aggregates, initialView, id, update, indexes = [], viewVersion = 1 } = options
+  const { name, aggregates, initialView, id, update, indexes = [], viewVersion = 1, readSide } = options
   const problem = nameProblem(name)
   if (problem !== undefined) throw new DefinitionError(`The name of a view ${problem}.`)
   const at = `View '${name}'`
@@ -54,6 +65,7 @@ export function buildView(options: Options): ViewDefinition {
     indexes: checkIndexes(at, indexes, first),
     viewVersion: String(viewVersion),
     followsOne: id === undefined && aggregates.length === 1,
+    readSide,
   }
 }
 

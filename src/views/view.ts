@@ -2,15 +2,9 @@ import type { AnyAggregate, EnvelopeOf } from '../aggregate.ts'
 import { definitionOf } from '../aggregate-definition.ts'
 import { DefinitionError } from '../errors.ts'
 import type { IndexValue } from '../store/index-value.ts'
+import { readSide } from './read-side.ts'
 import { buildView, checkViewOptions, type ViewDefinition } from './view-definition.ts'
-
-/** The types of one view in one bag. */
-export interface ViewTypes {
-  readonly name: string
-  readonly view: unknown
-  /** Names of its indexes; `never` without. */
-  readonly indexes: string
-}
+import type { ViewTypes } from './view-types.ts'
 
 /** A view, ready for `createApp` and for the test kit. Made by `defineView`. */
 export interface View<T extends ViewTypes = ViewTypes> {
@@ -90,5 +84,5 @@ export function defineView<
     const { type, events } = definitionOf(`View '${options.name}': aggregates[${i}]`, aggregate)
     return { type, eventTypes: new Set(events.keys()) }
   })
-  return { name: options.name, '~definition': buildView({ ...options, aggregates }) }
+  return { name: options.name, '~definition': buildView({ ...options, aggregates, readSide }) }
 }

@@ -6,8 +6,8 @@ import type { Lifecycle } from '../lifecycle.ts'
 import { encodeIndexValue, type IndexValue } from '../store/index-value.ts'
 import type { StoredView } from '../store/store.ts'
 import { indexValueProblem } from './fold.ts'
-import type { ViewTypes } from './view.ts'
 import type { ViewDefinition } from './view-definition.ts'
+import type { ViewTypes } from './view-types.ts'
 
 /** One view as it is stored. */
 export interface ViewRow<W> {

@@ -57,6 +57,6 @@ export function specifiersOf({ name, exports }: Manifest): readonly string[] {
 }
 
 async function npm(args: readonly string[], cwd: string): Promise<void> {
-  const { code, output } = await run(process.platform === 'win32' ? 'npm.cmd' : 'npm', args, { cwd })
+  const { code, output } = await run('npm', args, { cwd })
   if (code !== 0) throw new Error(`npm ${args.join(' ')} failed\n${output}`)
 }

@@ -1,5 +1,4 @@
 import type { Store } from '../store/store.ts'
-import type { ViewDefinition } from './view-definition.ts'
 
 /** Which generation of each view is live, as far as this process knows. A commit that names another one is refused by the store, so being late does no harm. */
 export class Generations {
@@ -25,8 +24,8 @@ export class Generations {
     return live
   }
 
-  async refresh(views: readonly ViewDefinition[]): Promise<void> {
-    for (const { name } of views) {
+  async refresh(names: readonly string[]): Promise<void> {
+    for (const name of names) {
       this.#live.delete(name)
       await this.live(name)
     }

@@ -1,0 +1,106 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { build } from 'esbuild'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { root } from '../run.ts'
+import { openPurses } from './writer.ts'
+
+const kills = 50
+
+interface Acknowledged {
+  readonly id: string
+  readonly sequence: number
+  readonly key: string
+  readonly total: number
+}
+
+let folder: string
+let writer: string
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'cqrs-es-crash-'))
+  // Below node_modules, so that the database driver is found.
+  writer = join(root, 'node_modules/.cache/cqrs-es-crash/writer.mjs')
+  const entryPoints = [join(root, 'test/crash/writer.ts')]
+  await build({
+    entryPoints,
+    outfile: writer,
+    bundle: true,
+    format: 'esm',
+    platform: 'node',
+    external: ['libsql'],
+    tsconfig: join(root, 'tsconfig.json'),
+  })
+})
+afterAll(() => rm(folder, { recursive: true, force: true }))
+
+test(`${kills} kills at random moments lose no acknowledged command and show no half commit`, { timeout: 300_000 }, async () => {
+  const file = join(folder, 'purses.db')
+  const acknowledged: Acknowledged[] = []
+  for (let run = 1; run <= kills; run++) {
+    acknowledged.push(...(await runAndKill(file, `run${run}`)))
+    await checkWhole(file)
+  }
+  await checkNothingLost(file, acknowledged)
+  expect(acknowledged.length).toBeGreaterThan(kills)
+})
+
+/** Starts a writer, kills it some time after its first word, and returns what it said was done. */
+async function runAndKill(file: string, run: string): Promise<Acknowledged[]> {
+  const child: ChildProcess = spawn(process.execPath, [writer, file, run], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const ended = new Promise<NodeJS.Signals | null>((resolve) => child.once('exit', (_, signal) => resolve(signal)))
+  const said: Acknowledged[] = []
+  if (child.stdout === null) throw new Error('the writer has no output')
+  for await (const line of createInterface({ input: child.stdout })) {
+    if (line === 'ready') {
+      setTimeout(() => child.kill('SIGKILL'), Math.random() * 120)
+      continue
+    }
+    const [id, sequence, key, total] = line.split(' ')
+    if (id !== undefined && key !== undefined && total !== undefined)
+      said.push({ id, sequence: Number(sequence), key, total: Number(total) })
+  }
+  expect(await ended).toBe('SIGKILL')
+  return said
+}
+
+/** What is in the file is whole: events in pairs, the view and the state as the events make them, a key for each commit. */
+async function checkWhole(file: string): Promise<void> {
+  const { database, store, app } = openPurses(file)
+  const { items } = await app.aggregates.purse.ids()
+  for (const id of items) {
+    let total = 0
+    let fills = 0
+    let sequence = 0
+    let commitId = ''
+    for await (const event of app.aggregates.purse.events(id)) {
+      expect(event.sequence).toBe(++sequence)
+      if (event.type === 'Filled') {
+        total += event.data.by
+        fills += 1
+        commitId = event.commitId
+      } else {
+        expect(event).toMatchObject({ commitId, data: { total } })
+      }
+    }
+    expect(sequence).toBe(fills * 2)
+    expect(await app.aggregates.purse.load(id)).toEqual({ state: { total, counted: total }, sequence })
+    expect((await app.views.purses.load(id))?.view).toEqual({ total, fills })
+    expect((await app.views.purses.find({ total })).items.map((row) => row.id)).toContain(id)
+    const page = await store.readAggregate({ aggregateType: 'purse', aggregateId: id, after: 0, snapshot: { stateVersion: '1' } })
+    if (sequence >= 4) expect(page.snapshot?.sequence).toBeGreaterThanOrEqual(sequence - 2)
+  }
+  database.close()
+}
+
+async function checkNothingLost(file: string, acknowledged: readonly Acknowledged[]): Promise<void> {
+  const { database, store, app } = openPurses(file)
+  for (const { id, sequence, key, total } of acknowledged) {
+    const stored = await store.readKey({ aggregateType: 'purse', aggregateId: id, idempotencyKey: key })
+    expect(stored).toMatchObject({ firstSequence: sequence - 1, lastSequence: sequence })
+    expect((await app.aggregates.purse.load(id, { asOf: sequence })).state.total).toBe(total)
+  }
+  database.close()
+}

@@ -1,0 +1,474 @@
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type SqliteDatabase, sqliteStore } from 'cqrs-es/sqlite'
+import { DeserializationError, type Store } from 'cqrs-es/store'
+import { afterAll, describe, expect, expectTypeOf, it } from 'vitest'
+import { toStoreError } from '../../src/sqlite/errors.ts'
+import { findViewsStatement } from '../../src/sqlite/find-views.ts'
+import * as statements from '../../src/sqlite/statements.ts'
+import { appendOne, commit, dataOf, failure } from './commits.ts'
+import { smokeTests } from './smoke.ts'
+import { type Driver, drivers } from './sqlite-drivers.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'cqrs-es-sqlite-'))
+let files = 0
+const newFile = () => join(folder, `${++files}.db`)
+afterAll(() => rmSync(folder, { recursive: true, force: true }))
+
+const first = (db: SqliteDatabase, sql: string) => Object.values(db.prepare(sql).all()[0] as object)[0]
+
+describe.each(drivers)('the SQLite store on $name', (driver) => {
+  async function open(
+    options: { file?: string } & NonNullable<Parameters<typeof sqliteStore>[1]> & Parameters<Driver['open']>[1] = {},
+  ) {
+    const { file = newFile(), durability = 'normal', busyTimeoutMs = 40, ...rest } = options
+    const db = driver.open(file, rest)
+    const store = sqliteStore(db, { durability, busyTimeoutMs })
+    await store.createSchema()
+    return { db, store, file }
+  }
+
+  describe('as a store', () => {
+    smokeTests(async () => (await open()).store)
+  })
+
+  describe('with a driver that gives bigints', () => {
+    smokeTests(async () => (await open({ safeIntegers: true })).store)
+  })
+
+  it('keeps a database in memory as well', async () => {
+    const { store } = await open({ file: ':memory:' })
+    expect((await appendOne(store, commit('c1', 'a', 0))).kind).toBe('stored')
+  })
+
+  describe('durability and journal', () => {
+    it.each([
+      ['full', 2],
+      ['normal', 1],
+    ] as const)('%s is PRAGMA synchronous = %i, before the first transaction', async (durability, synchronous) => {
+      const { file } = await open()
+      const db = driver.open(file)
+      db.exec(`PRAGMA synchronous = ${synchronous === 2 ? 1 : 2}`)
+      const store = sqliteStore(db, { durability })
+      await appendOne(store, commit('c1', 'a', 0))
+      expect(Number(first(db, 'PRAGMA synchronous'))).toBe(synchronous)
+      expect(first(db, 'PRAGMA journal_mode')).toBe('wal')
+    })
+
+    it('is full unless told otherwise', async () => {
+      const db = driver.open(newFile())
+      db.exec('PRAGMA synchronous = 0')
+      await sqliteStore(db).createSchema()
+      expect(Number(first(db, 'PRAGMA synchronous'))).toBe(2)
+    })
+  })
+
+  describe('the schema', () => {
+    const dump = (db: SqliteDatabase) =>
+      db.prepare("SELECT sql FROM sqlite_master WHERE name <> 'sqlite_sequence' ORDER BY name").all()
+
+    it('is printed exactly as it is made', async () => {
+      const { db, store } = await open()
+      const other = driver.open(newFile())
+      other.exec(store.printSchema())
+      expect(dump(other)).toEqual(dump(db))
+      const byHand = sqliteStore(other)
+      await byHand.createSchema()
+      expect((await appendOne(byHand, commit('c1', 'a', 0))).kind).toBe('stored')
+    })
+
+    it('stands in the docs as it is printed', async () => {
+      const page = readFileSync(new URL('../../docs/stores/sqlite.md', import.meta.url), 'utf8')
+      expect(page).toContain(`\`\`\`sql\n${(await open()).store.printSchema()}\`\`\``)
+    })
+
+    it('takes over the events of an older table in the way the docs say', async () => {
+      const page = readFileSync(new URL('../../docs/stores/sqlite.md', import.meta.url), 'utf8')
+      const [before = '', after = ''] = (page.match(/```sql\n(ALTER TABLE[^`]*)```/)?.[1] ?? '').split(/-- call createSchema.*\n/)
+      const db = driver.open(newFile())
+      const columns = 'aggregate_type, aggregate_id, sequence, event_type, event_version, payload, metadata'
+      db.exec(
+        `CREATE TABLE events (${columns}, PRIMARY KEY (aggregate_type, aggregate_id, sequence)); CREATE TABLE snapshots (x)`,
+      )
+      db.exec(
+        `INSERT INTO events VALUES ('account', 'a', 1, 'Opened', '1.0', '{"n":1}', '{}'), ('account', 'a', 2, 'Closed', '1.0', '{}', '{}')`,
+      )
+      const store = sqliteStore(db)
+      db.exec(before)
+      await store.createSchema()
+      db.exec(after)
+      expect((await store.readFeed({ limit: 9 })).events.map((e) => [e.position, e.type])).toEqual([
+        ['1', 'Opened'],
+        ['2', 'Closed'],
+      ])
+      expect(await appendOne(store, commit('c1', 'a', 2))).toMatchObject({ kind: 'stored', positions: ['3'] })
+    })
+
+    it('is made once when several connections make it at once', async () => {
+      const file = newFile()
+      const stores = Array.from({ length: 6 }, () => sqliteStore(driver.open(file), { busyTimeoutMs: 5_000 }))
+      await Promise.all(stores.flatMap((store) => [store.createSchema(), store.createSchema()]))
+      const outcomes = await Promise.all(stores.map((store, i) => appendOne(store, commit(`c${i}`, 'a', 0))))
+      expect(outcomes.filter((outcome) => outcome.kind === 'stored')).toHaveLength(1)
+      expect(Number(first(driver.open(file), 'SELECT count(*) FROM cqrs_es_schema'))).toBe(1)
+    })
+
+    it('is missed with a word on what to do, and used as soon as it is there', async () => {
+      const store = sqliteStore(driver.open(newFile()))
+      const missing = { code: 'SCHEMA_MISSING', message: expect.stringContaining('createSchema()') }
+      expect(failure(await appendOne(store, commit('c1', 'a', 0)))).toMatchObject({ ...missing, certain: true })
+      await expect(store.readFeed({ limit: 1 })).rejects.toMatchObject(missing)
+      await store.createSchema()
+      expect((await appendOne(store, commit('c1', 'a', 0))).kind).toBe('stored')
+    })
+
+    it('of a newer version of the package is left alone', async () => {
+      const { db, store } = await open()
+      db.exec('INSERT INTO cqrs_es_schema (version) VALUES (99)')
+      await expect(store.createSchema()).rejects.toMatchObject({
+        code: 'SCHEMA_TOO_NEW',
+        message: expect.stringContaining('version 99'),
+      })
+    })
+
+    it('is not made halfway when a table of that name is in the way', async () => {
+      const db = driver.open(newFile())
+      db.exec('CREATE TABLE leases (flat TEXT)')
+      await expect(sqliteStore(db).createSchema()).rejects.toMatchObject({
+        code: 'STORE_FAILED',
+        message: expect.stringContaining('leases'),
+      })
+      expect(dump(db)).toHaveLength(1)
+    })
+
+    it('may be changed by others while statements are prepared', async () => {
+      const { store, file } = await open()
+      await appendOne(store, commit('c1', 'a', 0))
+      driver.open(file).exec("ALTER TABLE events ADD COLUMN note TEXT NOT NULL DEFAULT 'x'")
+      expect((await appendOne(store, commit('c2', 'a', 1))).kind).toBe('stored')
+      expect(await dataOf(store, 'a')).toHaveLength(2)
+    })
+
+    it('needs a database in UTF-8, since in UTF-16 SQLite orders texts by other bytes', async () => {
+      const db = driver.open(newFile())
+      db.exec("PRAGMA encoding = 'UTF-16le'")
+      await expect(sqliteStore(db).createSchema()).rejects.toMatchObject({
+        code: 'STORE_FAILED',
+        message: expect.stringContaining('UTF-16'),
+      })
+    })
+  })
+
+  describe('locks of other connections', () => {
+    it('are waited for without blocking the event loop', async () => {
+      const { store, file } = await open({ busyTimeoutMs: 30_000 })
+      const other = driver.open(file)
+      other.exec('BEGIN IMMEDIATE')
+      let turns = 0
+      const spin = setInterval(() => {
+        if (++turns === 5) other.exec('COMMIT')
+      }, 5)
+      expect((await appendOne(store, commit('c1', 'a', 0))).kind).toBe('stored')
+      clearInterval(spin)
+      expect(turns).toBeGreaterThanOrEqual(5)
+    })
+
+    it('that stay are STORE_BUSY, never a conflict, and nothing was stored', async () => {
+      const { store, file } = await open({ busyTimeoutMs: 20 })
+      const other = driver.open(file)
+      other.exec('BEGIN IMMEDIATE')
+      const failed = failure(await appendOne(store, commit('c1', 'a', 0)))
+      expect(failed).toMatchObject({ code: 'STORE_BUSY', certain: true, message: expect.stringContaining('busyTimeoutMs') })
+      await expect(store.acquireLease({ name: 'm', holder: 'h', ttlMs: 1 })).rejects.toMatchObject({ code: 'STORE_BUSY' })
+      expect(await dataOf(store, 'a')).toEqual([])
+      other.exec('COMMIT')
+      expect((await appendOne(store, commit('c1', 'a', 0))).kind).toBe('stored')
+    })
+
+    it('hold up reads and the schema in the same way where there is no WAL', async () => {
+      const { db, store, file } = await open({ busyTimeoutMs: 20 })
+      db.exec('PRAGMA journal_mode = DELETE')
+      const other = driver.open(file)
+      other.exec('BEGIN EXCLUSIVE')
+      await expect(store.readFeed({ limit: 1 })).rejects.toMatchObject({ code: 'STORE_BUSY' })
+      await expect(store.createSchema()).rejects.toMatchObject({ code: 'STORE_BUSY' })
+    })
+
+    it('of a reader at COMMIT, where there is no WAL, leave nothing behind', async () => {
+      const { db, store, file } = await open({ busyTimeoutMs: 20 })
+      db.exec('PRAGMA journal_mode = DELETE')
+      const other = driver.open(file)
+      other.exec('BEGIN')
+      other.prepare('SELECT count(*) FROM events').all()
+      expect(failure(await appendOne(store, commit('c1', 'a', 0)))).toMatchObject({ code: 'STORE_BUSY', certain: true })
+      other.exec('COMMIT')
+      expect((await appendOne(store, commit('c2', 'a', 0))).kind).toBe('stored')
+    })
+
+    it("are not waited for by the driver, whose own setting is the user's again afterwards", async () => {
+      const { db, store, file } = await open({ busyTimeoutMs: 20 })
+      db.exec('PRAGMA busy_timeout = 600000')
+      const other = driver.open(file)
+      other.exec('BEGIN IMMEDIATE')
+      expect(failure(await appendOne(store, commit('c1', 'a', 0))).code).toBe('STORE_BUSY')
+      expect(Number(first(db, 'PRAGMA busy_timeout'))).toBe(600_000)
+      other.exec('COMMIT')
+      await appendOne(store, commit('c1', 'a', 0))
+      await dataOf(store, 'a')
+      expect(Number(first(db, 'PRAGMA busy_timeout'))).toBe(600_000)
+    })
+  })
+
+  it("refuses to work inside a transaction of the user's, and leaves that as it is", async () => {
+    const { db, store } = await open()
+    db.exec('CREATE TABLE mine (n INTEGER); BEGIN; INSERT INTO mine VALUES (1)')
+    const refusal = { code: 'STORE_FAILED', message: expect.stringContaining('A transaction of yours is open') }
+    expect(failure(await appendOne(store, commit('c1', 'a', 0)))).toMatchObject({ ...refusal, certain: true })
+    await expect(store.readFeed({ limit: 1 })).rejects.toMatchObject(refusal)
+    await expect(sqliteStore(db).lastPosition()).rejects.toMatchObject(refusal)
+    db.exec('INSERT INTO mine VALUES (2); COMMIT')
+    expect(Number(first(db, 'SELECT count(*) FROM mine'))).toBe(2)
+    expect(await dataOf(store, 'a')).toEqual([])
+    expect((await appendOne(store, commit('c1', 'a', 0))).kind).toBe('stored')
+  })
+
+  describe('a row that SQLite refuses', () => {
+    it.each(['ABORT', 'ROLLBACK', 'FAIL'])('with %s harms nobody else in the batch', async (how) => {
+      const { db, store } = await open()
+      db.exec(
+        `CREATE TRIGGER no BEFORE INSERT ON events WHEN NEW.payload = '"bad"' BEGIN SELECT RAISE(${how}, 'no bad ones'); END`,
+      )
+      const bad = commit('c2', 'b', 0, ['good', 'bad'])
+      const outcomes = await store.append([
+        commit('c1', 'a', 0),
+        bad,
+        commit('c3', 'a', 1),
+        commit('c4', 'b', 2),
+        commit('c5', 'b', 0),
+      ])
+      expect(outcomes.map((o) => o.kind)).toEqual(['stored', 'failed', 'stored', 'conflict', 'stored'])
+      expect(outcomes[1]).toMatchObject({
+        certain: true,
+        cause: { code: 'STORE_FAILED', message: expect.stringContaining('no bad ones') },
+      })
+      expect(await dataOf(store, 'b')).toEqual([{ amount: 1 }])
+      expect((await store.readFeed({ limit: 9 })).events.map((e) => e.position)).toEqual(['1', '2', '3'])
+    })
+
+    it('in silence is a failure all the same', async () => {
+      const { db, store } = await open()
+      db.exec('CREATE TRIGGER no BEFORE INSERT ON events BEGIN SELECT RAISE(IGNORE); END')
+      expect(failure(await appendOne(store, commit('c1', 'a', 0)))).toMatchObject({ code: 'STORE_FAILED', certain: true })
+    })
+  })
+
+  describe('trouble with the file', () => {
+    it('a full disk is STORE_FULL, and over when there is space again', async () => {
+      const { db, store } = await open()
+      const pages = Number(first(db, 'PRAGMA page_count'))
+      db.exec(`PRAGMA max_page_count = ${pages}`)
+      const big = commit('c1', 'a', 0, ['x'.repeat(200_000)])
+      expect(failure(await appendOne(store, big))).toMatchObject({ code: 'STORE_FULL', certain: true })
+      const outcomes = await store.append([big, commit('c2', 'b', 0)])
+      expect(outcomes.map((o) => o.kind)).toEqual(['failed', 'stored'])
+      db.exec('PRAGMA max_page_count = 1000000')
+      expect((await appendOne(store, big)).kind).toBe('stored')
+    })
+
+    it('read-only is STORE_READ_ONLY for writes, and no trouble for reads', async () => {
+      const { store, file } = await open()
+      await appendOne(store, commit('c1', 'a', 0))
+      const reader = sqliteStore(driver.open(file, { readonly: true }))
+      expect(failure(await appendOne(reader, commit('c2', 'a', 1)))).toMatchObject({ code: 'STORE_READ_ONLY', certain: true })
+      expect(await dataOf(reader, 'a')).toHaveLength(1)
+    })
+
+    it('something that is no database is STORE_CORRUPT', async () => {
+      const file = newFile()
+      writeFileSync(file, 'this is a text about databases, not one of them'.repeat(100))
+      await expect(sqliteStore(driver.open(file)).createSchema()).rejects.toMatchObject({ code: 'STORE_CORRUPT' })
+    })
+
+    it('a damaged file is STORE_CORRUPT', async () => {
+      const { db, store, file } = await open()
+      await appendOne(store, commit('c1', 'a', 0, Array(500).fill('x'.repeat(100))))
+      db.exec('PRAGMA wal_checkpoint(TRUNCATE)')
+      const damaged = newFile()
+      const bytes = readFileSync(file)
+      writeFileSync(damaged, bytes.fill(0xaa, 4096))
+      await expect(sqliteStore(driver.open(damaged)).readFeed({ limit: 9 })).rejects.toMatchObject({ code: 'STORE_CORRUPT' })
+    })
+
+    it('a closed database is STORE_UNAVAILABLE', async () => {
+      const { db, store } = await open()
+      await appendOne(store, commit('c1', 'a', 0))
+      db.close()
+      expect(failure(await appendOne(store, commit('c2', 'a', 1)))).toMatchObject({ code: 'STORE_UNAVAILABLE', certain: true })
+      await expect(store.readFeed({ limit: 1 })).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' })
+    })
+
+    it('a deleted file goes unnoticed by SQLite in WAL mode: the data is gone when the last connection closes', async () => {
+      const { db, store, file } = await open()
+      for (const suffix of ['', '-wal', '-shm']) rmSync(file + suffix, { force: true })
+      expect((await appendOne(store, commit('c1', 'a', 0))).kind).toBe('stored')
+      db.close()
+      expect(existsSync(file)).toBe(false)
+    })
+
+    it('a deleted file is STORE_UNAVAILABLE where there is no WAL', async () => {
+      const { db, store, file } = await open()
+      db.exec('PRAGMA journal_mode = DELETE')
+      rmSync(file)
+      expect(failure(await appendOne(store, commit('c1', 'a', 0)))).toMatchObject({ code: 'STORE_UNAVAILABLE', certain: true })
+    })
+  })
+
+  describe('corrupt rows', () => {
+    it('an event whose JSON is corrupt is named, and others are not affected', async () => {
+      const { db, store } = await open()
+      await store.append([commit('c1', 'a', 0, [1, 2]), commit('c2', 'b', 0)])
+      db.exec("UPDATE events SET payload = '{' WHERE aggregate_id = 'a' AND sequence = 2")
+      const error = await store.readAggregate({ aggregateType: 'account', aggregateId: 'a', after: 0 }).catch((e) => e)
+      expect(error).toBeInstanceOf(DeserializationError)
+      expect(error).toMatchObject({ code: 'DESERIALIZATION', aggregateType: 'account', aggregateId: 'a', sequence: 2 })
+      expect(error.message).toContain('account/a/2')
+      expect(await dataOf(store, 'b')).toHaveLength(1)
+    })
+
+    const snapshot = { stateVersion: '1', state: { balance: 1 } }
+    const withSnapshot = () => ({ id: 'c1', appends: commit('c1', 'a', 0).appends.map((one) => ({ ...one, snapshot })) })
+    const read = (store: Store) => store.readAggregate({ aggregateType: 'account', aggregateId: 'a', after: 0, snapshot })
+
+    it.each([
+      ['whose JSON is corrupt', "UPDATE snapshots SET payload = '{'"],
+      ['that another program has written', "UPDATE snapshots SET last_sequence = 7, payload = '{}'"],
+    ])('a snapshot %s counts as none, and is replaced by the next', async (_, damage) => {
+      const { db, store } = await open()
+      await appendOne(store, withSnapshot())
+      db.exec(damage)
+      const page = await read(store)
+      expect([page.snapshot, page.events.length]).toEqual([undefined, 1])
+      await appendOne(store, { id: 'c2', appends: commit('c2', 'a', 1).appends.map((one) => ({ ...one, snapshot })) })
+      expect((await read(store)).snapshot).toMatchObject({ sequence: 2, version: 2 })
+    })
+
+    it('a view whose JSON is corrupt is STORE_CORRUPT and named', async () => {
+      const { db, store } = await open()
+      await appendOne(store, {
+        id: 'v',
+        appends: [],
+        views: [{ name: 'v', generation: 1, id: 'x', expectedVersion: 0, view: 1 }],
+      })
+      db.exec("UPDATE views SET payload = '{'")
+      const reading = store.readViews([{ name: 'v', generation: 1, id: 'x' }])
+      await expect(reading).rejects.toMatchObject({ code: 'STORE_CORRUPT', message: expect.stringContaining('v/x') })
+    })
+  })
+
+  it('shows the events that another program inserts with the columns it knows', async () => {
+    const { db, store } = await open()
+    const columns = 'aggregate_type, aggregate_id, sequence, event_type, event_version, payload, metadata'
+    db.exec(`INSERT INTO events (${columns}) VALUES ('account', 'a', 1, 'Opened', '1.0', '{}', '{}')`)
+    const [event] = (await store.readFeed({ limit: 1 })).events
+    expect(event).toMatchObject({
+      position: '1',
+      sequence: 1,
+      commitId: '',
+      recordedAt: expect.stringMatching(/^\d{4}-\d\d-\d\dT.*Z$/),
+    })
+    expect(await appendOne(store, commit('c1', 'a', 0))).toMatchObject({ kind: 'conflict', on: 'sequence' })
+  })
+
+  it('leaves no index row of a deleted view or of a removed generation', async () => {
+    const { db, store } = await open()
+    const write = { name: 'v', generation: 1, id: 'x', view: 1, indexes: [{ index: 'i', value: '4' }] }
+    const rows = () => Number(first(db, 'SELECT count(*) FROM view_indexes'))
+    await appendOne(store, { id: 'v1', appends: [], views: [{ ...write, expectedVersion: 0 }] })
+    expect(rows()).toBe(1)
+    await appendOne(store, { id: 'v2', appends: [], views: [{ ...write, expectedVersion: 1, view: null }] })
+    expect(rows()).toBe(0)
+    await store.addViewGeneration({ name: 'v', generation: 2, viewVersion: '2' })
+    await appendOne(store, { id: 'v3', appends: [], views: [{ ...write, generation: 2, expectedVersion: 0 }] })
+    await store.removeViewGeneration({ name: 'v', generation: 2 })
+    expect([rows(), Number(first(db, 'SELECT count(*) FROM views'))]).toEqual([0, 1])
+  })
+
+  it('asks an index in every statement', async () => {
+    const { db } = await open()
+    const byIndex = { index: 'i', is: '>=', value: '4' } as const
+    const find = { name: 'v', generation: 1, where: [], limit: 9 }
+    const searches = [
+      find,
+      { ...find, after: { id: 'a' } },
+      { ...find, where: [{ ...byIndex, is: '=' } as const, { ...byIndex, index: 'j' }] },
+      { ...find, where: [byIndex], orderBy: { index: 'o' }, after: { id: 'a', value: '4' } },
+      { ...find, orderBy: { index: 'o', descending: true }, after: { id: 'a', value: '4' } },
+    ].map((search) => findViewsStatement(search).sql)
+    const { begin, takeReadLock, readSchemaVersion, ...rest } = statements
+    const plans = [...Object.values(rest), ...searches].map((sql) => {
+      const values = [...sql].filter((char) => char === '?').map(() => 1)
+      const rows = db.prepare(`EXPLAIN QUERY PLAN ${sql}`).all(...values) as { detail: string }[]
+      return rows.map((row) => row.detail)
+    })
+    expect(plans.length).toBeGreaterThan(30)
+    const scans = plans
+      .flat()
+      .filter((step) => /\bSCAN\b/.test(step) && !/SCAN (ids|json_each|CONSTANT ROW|\d+ CONSTANT)/.test(step))
+    expect(scans).toEqual([])
+    const plan = (sql: string) => plans[[...Object.values(rest), ...searches].indexOf(sql)]?.join('; ')
+    expect(plan(statements.deleteViewIndexes)).toContain('view_name=? AND generation=? AND view_id=?')
+    expect(plan(statements.readIds)?.match(/aggregate_type=\? AND aggregate_id>\?/g)).toHaveLength(2)
+    expect(plan(statements.readEvents)).toContain('aggregate_id=? AND sequence>?')
+    expect(plan(searches[2] ?? '')).toMatch(/index_name=\? AND value=\?/)
+  })
+})
+
+describe('sqliteStore', () => {
+  const [driver] = drivers as [Driver]
+
+  it('refuses options it does not have, and values they cannot have', () => {
+    const db = driver.open(':memory:')
+    const make = (options: unknown) => () => sqliteStore(db, options as never)
+    expect(make({ durable: 'full' })).toThrow(/no option .durable.\. Its options: durability, busyTimeoutMs/)
+    expect(make({ durability: 'off' })).toThrow(/'full' or 'normal', not "off"/)
+    expect(make({ busyTimeoutMs: -1 })).toThrow(/busyTimeoutMs/)
+    expect(make({ busyTimeoutMs: '5' })).toThrow(/busyTimeoutMs/)
+    expect(make({ durability: 'off' })).toThrow(expect.objectContaining({ code: 'DEFINITION' }))
+  })
+
+  it('refuses what is no database, and names what is missing', async () => {
+    expect(() => sqliteStore(undefined as never)).toThrow(/no method "exec"/)
+    expect(() => sqliteStore('file.db' as never)).toThrow(/no method "exec"/)
+    expect(() => sqliteStore({ exec() {} } as never)).toThrow(/no method "prepare"/)
+    const { default: Database } = await import('libsql/promise')
+    const asynchronous = sqliteStore(new Database(':memory:', {}) as never)
+    await expect(asynchronous.createSchema()).rejects.toMatchObject({
+      code: 'DEFINITION',
+      message: expect.stringContaining('synchronous'),
+    })
+  })
+
+  it('understands the errors of every driver, whichever way they carry the code of SQLite', () => {
+    const shapes = (code: string, extended: number) => [
+      { code },
+      { code, errno: extended },
+      { code, rawCode: extended },
+      { code: 'ERR_SQLITE_ERROR', errcode: extended, errstr: 'x' },
+    ]
+    const codesOf = (code: string, extended: number) =>
+      shapes(code, extended).map((shape) => toStoreError(Object.assign(new Error('x'), shape)).code)
+    expect(codesOf('SQLITE_BUSY_RECOVERY', 261)).toEqual(Array(4).fill('STORE_BUSY'))
+    expect(codesOf('SQLITE_IOERR_FSYNC', 1034)).toEqual(Array(4).fill('STORE_UNAVAILABLE'))
+    expect(codesOf('SQLITE_READONLY_DBMOVED', 1032)).toEqual(Array(4).fill('STORE_UNAVAILABLE'))
+    expect(codesOf('SQLITE_READONLY_DIRECTORY', 1544)).toEqual(Array(4).fill('STORE_READ_ONLY'))
+    expect(codesOf('SQLITE_CORRUPT_INDEX', 779)).toEqual(Array(4).fill('STORE_CORRUPT'))
+    expect(codesOf('SQLITE_TOOBIG', 18)).toEqual(Array(4).fill('STORE_LIMIT'))
+    expect(codesOf('SQLITE_CONSTRAINT_UNIQUE', 2067)).toEqual(Array(4).fill('STORE_FAILED'))
+  })
+
+  it('takes the databases of the drivers by their own types', () => {
+    expectTypeOf<import('libsql').Database>().toExtend<SqliteDatabase>()
+    expectTypeOf<import('better-sqlite3').Database>().toExtend<SqliteDatabase>()
+  })
+})

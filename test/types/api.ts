@@ -1,0 +1,258 @@
+import { type } from 'arktype'
+import {
+  createApp,
+  defineAggregate,
+  defineView,
+  noData,
+  type Position,
+  type Rejection,
+  type RejectionsOf,
+  reject,
+  type StateOf,
+  type Store,
+  semanticVersionUpcaster,
+  typed,
+  versions,
+} from 'cqrs-es'
+import { given } from 'cqrs-es/testing'
+import * as v from 'valibot'
+import { z } from 'zod'
+
+type Equal<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false
+const same = <A, B>(_: Equal<A, B>) => {}
+
+type Account = { status: 'new' } | { status: 'open'; balance: number }
+interface BankServices {
+  validateCheck(account: string, check: string): Promise<boolean>
+}
+
+export const bankAccount = defineAggregate({
+  type: 'account',
+  events: {
+    AccountOpened: z.object({ owner: z.string() }),
+    MoneyDeposited: v.object({ amount: v.number(), balance: v.number() }),
+    CheckWritten: typed<{ check: string; amount: number; balance: number }>(),
+    NoteAdded: type({ note: 'string' }),
+    AccountClosed: noData,
+  },
+  commands: {
+    OpenAccount: z.object({ owner: z.string() }),
+    DepositMoney: z.object({ amount: z.coerce.number().positive() }),
+    WriteCheck: z.object({ check: z.string(), amount: z.number().positive() }),
+    CloseAccount: noData,
+    Audit: typed<{ by: string }>(),
+  },
+  services: typed<BankServices>(),
+  initialState: (): Account => ({ status: 'new' }),
+}).implement({
+  handle: {
+    OpenAccount: (account, { owner }) =>
+      account.status === 'new' ? { type: 'AccountOpened', data: { owner } } : reject('already-open'),
+    DepositMoney: (account, { amount }, { apply, event }) => {
+      if (account.status !== 'open') return reject('not-open')
+      const deposited = event.MoneyDeposited({ amount, balance: account.balance + amount })
+      const next = apply(account, deposited, event.AccountClosed())
+      return next.status === 'open' && next.balance > 5
+        ? [deposited, { type: 'CheckWritten', data: { check: 'fee', amount: 1, balance: 1 } }, { type: 'AccountClosed' }]
+        : deposited
+    },
+    WriteCheck: async (account, { check, amount }, { services, aggregateId }) => {
+      if (account.status !== 'open') return reject('not-open')
+      if (account.balance < amount) return reject('insufficient-funds', { balance: account.balance })
+      if (!(await services.validateCheck(aggregateId, check))) return reject('check-invalid')
+      return { type: 'CheckWritten', data: { check, amount, balance: account.balance - amount } }
+    },
+    CloseAccount: () => {},
+    Audit: (_, { by }) => ({ type: 'NoteAdded', data: { note: by } }),
+  },
+  apply: {
+    AccountOpened: () => ({ status: 'open', balance: 0 }),
+    MoneyDeposited: (account, { balance }) => ({ ...account, status: 'open', balance }),
+    CheckWritten: (account, { balance }) => ({ ...account, status: 'open', balance }),
+    NoteAdded: (account) => account,
+    AccountClosed: () => ({ status: 'new' }),
+  },
+})
+
+declare const store: Store
+declare const services: { account: BankServices }
+const app = createApp({ store, aggregates: { account: bankAccount }, services })
+const { account } = app.aggregates
+
+// results
+const written = await account.execute('a', { type: 'WriteCheck', data: { check: '1', amount: 1 } })
+if (written.ok) {
+  for (const event of written.events) if (event.type === 'MoneyDeposited') same<number, typeof event.data.balance>(true)
+  same<Account, typeof written.state>(true)
+} else {
+  same<'not-open' | 'insufficient-funds' | 'check-invalid', typeof written.reason>(true)
+  if (written.reason === 'insufficient-funds') same<number, typeof written.details.balance>(true)
+}
+const closed = await account.execute('a', { type: 'CloseAccount' })
+same<true, typeof closed.ok>(true)
+const again = await account.execute('a', { type: 'DepositMoney', data: { amount: '1' } }, { idempotencyKey: 'k' })
+if (again.ok) same<Position | undefined, (typeof again.events)[0]['position']>(true)
+else same<'not-open', typeof again.reason>(true)
+same<Account, StateOf<typeof bankAccount>>(true)
+same<never, RejectionsOf<typeof bankAccount, 'CloseAccount'>>(true)
+same<Rejection<'not-open', undefined>, RejectionsOf<typeof bankAccount, 'DepositMoney'>>(true)
+for await (const event of account.events('a')) if (event.type === 'AccountOpened') same<string, typeof event.data.owner>(true)
+for await (const event of app.events()) same<'account', typeof event.aggregateType>(true)
+
+// @ts-expect-error unknown command
+account.execute('a', { type: 'Nope', data: {} })
+// @ts-expect-error wrong data
+account.execute('a', { type: 'WriteCheck', data: { check: '1', amount: 'x' } })
+// @ts-expect-error data missing
+account.execute('a', { type: 'OpenAccount' })
+// @ts-expect-error data where there is none
+account.execute('a', { type: 'CloseAccount', data: { now: true } })
+// @ts-expect-error misspelt option
+account.execute('a', { type: 'CloseAccount' }, { idempotenceKey: 'k' })
+// @ts-expect-error services missing
+createApp({ store, aggregates: { account: bankAccount } })
+// @ts-expect-error services of another shape
+createApp({ store, aggregates: { account: bankAccount }, services: { account: {} } })
+// @ts-expect-error misspelt option of createApp
+createApp({ store, aggregates: { account: bankAccount }, services, view: {} })
+
+// definitions
+const base = defineAggregate({
+  type: 'x',
+  events: { A: z.object({ n: z.number() }), B: typed<{ m: string; o?: number }>() },
+  commands: { a: z.object({ n: z.number() }), b: typed<{ m: string }>() },
+  initialState: () => ({ n: 0 }),
+})
+const apply = { A: (s: { n: number }) => s, B: (s: { n: number }) => s }
+// @ts-expect-error misspelt event type
+base.implement({ handle: { a: () => ({ type: 'AA', data: { n: 1 } }), b: () => undefined }, apply })
+// @ts-expect-error missing apply
+base.implement({ handle: { a: () => undefined, b: () => undefined }, apply: { A: (s) => s } })
+// @ts-expect-error missing handler
+base.implement({ handle: { a: () => undefined }, apply })
+// @ts-expect-error extra handler
+base.implement({ handle: { a: () => undefined, b: () => undefined, c: () => undefined }, apply })
+// @ts-expect-error extra apply
+base.implement({ handle: { a: () => undefined, b: () => undefined }, apply: { A: (s) => s, B: (s) => s, C: (s: never) => s } })
+// @ts-expect-error wrong data in an event
+base.implement({ handle: { a: () => ({ type: 'A', data: { n: 'x' } }), b: () => undefined }, apply })
+// @ts-expect-error surplus field in an event
+base.implement({ handle: { a: () => ({ type: 'A', data: { n: 1, nn: 2 } }), b: () => undefined }, apply })
+base.implement({
+  handle: {
+    // @ts-expect-error surplus field in one event of a list
+    a: () => [
+      { type: 'A', data: { n: 1 } },
+      { type: 'B', data: { m: '', extra: 1 } },
+    ],
+    b: () => undefined,
+  },
+  apply,
+})
+base.implement({
+  handle: {
+    a: () => undefined,
+    // @ts-expect-error surplus field in the event of an asynchronous handler
+    b: async () => ({ type: 'B', data: { m: '', oo: 1 } }),
+  },
+  apply,
+})
+base.implement({
+  handle: { a: () => undefined, b: () => undefined },
+  // @ts-expect-error an apply that returns another state
+  apply: { A: () => ({ m: 0 }), B: (s) => s },
+})
+// @ts-expect-error a state must be made from nothing
+defineAggregate({ type: 'y', events: {}, commands: {}, initialState: { n: 0 } })
+const counter = base.implement({
+  handle: {
+    a: (state, data) => [
+      { type: 'A', data: { n: data.n + state.n } },
+      { type: 'B', data: { m: '', o: 1 } },
+    ],
+    b: () => undefined,
+  },
+  apply: { A: (_, data) => ({ n: data.n }), B: (state) => state },
+})
+const plain = createApp({ store, aggregates: { x: counter } })
+const counted = await plain.aggregates.x.execute('1', { type: 'a', data: { n: 1 } })
+same<true, typeof counted.ok>(true)
+
+// several aggregates
+const both = createApp({
+  store,
+  aggregates: { account: bankAccount, counter },
+  services,
+  queries: [
+    (events) => {
+      for (const event of events) {
+        if (event.type === 'AccountOpened') same<'account', typeof event.aggregateType>(true)
+        if (event.aggregateType === 'x' && event.type === 'A') same<number, typeof event.data.n>(true)
+      }
+    },
+  ],
+})
+await both.aggregates.counter.load('1', { asOf: 1 })
+
+// views
+const balances = defineView({
+  name: 'balances',
+  aggregates: [bankAccount],
+  initialView: () => ({ owner: '', balance: 0, tags: ['x'] }),
+  id: (event) => (event.type === 'AccountOpened' ? [event.aggregateId, event.data.owner] : event.aggregateId),
+  update: {
+    AccountOpened: (view, event) => ({ ...view, owner: event.data.owner }),
+    MoneyDeposited: (view, event) => (event.data.balance < 0 ? null : { ...view, balance: event.data.balance }),
+    AccountClosed: () => null,
+  },
+  indexes: ['owner'],
+})
+const withViews = createApp({ store, aggregates: { account: bankAccount }, views: { balances }, services })
+const row = await withViews.views.balances.load('a')
+if (row !== undefined) same<number, typeof row.view.balance>(true)
+const found = await withViews.views.balances.find({ owner: 'ann' }, { limit: 2 })
+same<string, (typeof found.items)[number]['view']['owner']>(true)
+// @ts-expect-error not an index
+withViews.views.balances.find({ balance: 1 })
+// @ts-expect-error not what the index holds
+withViews.views.balances.find({ owner: 1 })
+const options = { name: 'v', aggregates: [bankAccount], initialView: () => ({ owner: '', tags: ['x'] }) } as const
+// @ts-expect-error an event the aggregate does not have
+defineView({ ...options, update: { Nope: (view) => view } })
+// @ts-expect-error no such field to index
+defineView({ ...options, update: {}, indexes: ['ownr'] })
+// @ts-expect-error a list cannot be an index
+defineView({ ...options, update: {}, indexes: ['tags'] })
+// @ts-expect-error the update makes another view
+defineView({ ...options, update: { AccountClosed: () => ({ x: 1 }) } })
+
+// evolution
+const deposited = versions('2.0', z.object({ amount: z.number() }), { '1.0': (old: { amt: number }) => ({ amount: old.amt }) })
+const upcaster = semanticVersionUpcaster('Deposited', '1.2.0', (data) => ({ ...data, currency: 'EUR' }))
+const evolved = defineAggregate({
+  type: 'evolved',
+  events: { Deposited: deposited },
+  commands: { Deposit: z.object({ amount: z.number() }) },
+  initialState: () => ({ sum: 0 }),
+  upcasters: [upcaster],
+}).implement({
+  handle: { Deposit: (_, { amount }) => ({ type: 'Deposited', data: { amount } }) },
+  apply: { Deposited: (state, { amount }) => ({ sum: state.sum + amount }) },
+})
+same<{ sum: number }, StateOf<typeof evolved>>(true)
+// @ts-expect-error an older version must become current data
+versions('2.0', z.object({ amount: z.number() }), { '1.0': () => ({ amt: 1 }) })
+
+// the test kit
+await given(bankAccount, [{ type: 'AccountOpened', data: { owner: 'ann' } }])
+  .when({ type: 'WriteCheck', data: { check: '1', amount: 1 } })
+  .thenRejected('insufficient-funds', { balance: 0 })
+// @ts-expect-error no such event
+given(bankAccount, [{ type: 'Nope', data: {} }])
+const account0 = given(bankAccount)
+// @ts-expect-error not a reason of this command
+account0.when({ type: 'DepositMoney', data: { amount: 1 } }).thenRejected('insufficient-funds')
+// @ts-expect-error cannot be refused
+account0.when({ type: 'CloseAccount' }).thenRejected('not-open')
+// @ts-expect-error not a state
+given(bankAccount).thenState({ status: 'closed' })
