@@ -131,5 +131,21 @@ describe('a view that is built anew beside the old one', () => {
     expect(seen).toEqual([1, 1, 1, 1])
   })
 
+  test('is what every aggregate is folded into, also those whose old row was at hand', async () => {
+    const store = memoryStore()
+    const { aggregates, views } = appOn(store)
+    await aggregates.tag.execute('t1', set('red'))
+    await aggregates.tag.execute('t2', set('red'))
+    await store.addViewGeneration({ name: 'tags', generation: 2, viewVersion: '2' })
+    const rebuilt = { name: 'tags', generation: 2, expectedVersion: 0, view: { colour: 'red', size: 1, sets: 41 }, sequence: 1 }
+    const rows = ['t1', 't2'].map((id) => ({ ...rebuilt, id, indexes: [] }))
+    expect(await store.append([{ id: 'rebuilt', appends: [], views: rows }])).toMatchObject([{ kind: 'stored' }])
+    await store.switchViewGeneration({ name: 'tags', from: 1, to: 2 })
+    await aggregates.tag.execute('t1', set('blue'))
+    await aggregates.tag.execute('t2', set('blue'))
+    expect((await views.tags.load('t1'))?.view.sets).toBe(42)
+    expect((await views.tags.load('t2'))?.view.sets).toBe(42)
+  })
+
   test.todo('is read also by an app that has read the old one and never writes: it must notice the switch')
 })

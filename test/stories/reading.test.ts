@@ -57,6 +57,27 @@ describe('load', () => {
     expect(await c.execute('c', count(-6))).toMatchObject({ ok: true, state: { total: 0 } })
   })
 
+  test('that is overtaken by a command does not put the next one behind', async () => {
+    const store = memoryStore()
+    const { pass, open, reached } = gate()
+    const slow = changed(store, {
+      readAggregate: async (request) => {
+        const page = await store.readAggregate(request)
+        if (request.after === 1) await pass()
+        return page
+      },
+    })
+    const { counter: c } = createApp({ store: slow, aggregates: { counter }, retries: 0 }).aggregates
+    await c.execute('c', count(1))
+    const loading = c.load('c')
+    await reached
+    await c.execute('c', count(1))
+    await createApp({ store, aggregates: { counter } }).aggregates.counter.load('c')
+    open()
+    await loading
+    expect(await c.execute('c', count(1))).toMatchObject({ ok: true, sequence: 3 })
+  })
+
   test('refuses a sequence that has not come yet', async () => {
     const { counter: c } = appOn().aggregates
     await c.execute('c', count(1))
