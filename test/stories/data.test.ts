@@ -139,6 +139,7 @@ describe('event data', () => {
     ['a typed array', { a: new Uint8Array(1) }, ['a']],
     ['an Error', { a: new Error('x') }, ['a']],
     ['undefined in a list', { a: [1, undefined] }, ['a', 1]],
+    ['a list with a field', { a: Object.assign([1], { extra: 1 }) }, ['a']],
     ['a hole in a list', { a: new Array(1) }, ['a', 0]],
     ['undefined alone', undefined, []],
     ['NUL in a text', { a: 'x\0y' }, ['a']],

@@ -2,7 +2,7 @@ import { createApp, defineAggregate, defineView, noData, type Observation, rejec
 import { memoryStore } from 'cqrs-es/memory'
 import { describe, expect, test } from 'vitest'
 import { failureOf, thrownBy } from '../support/async.ts'
-import { sendingBy } from '../support/stores.ts'
+import { changed, sendingBy } from '../support/stores.ts'
 
 /** Parcels that go from place to place; a view of each place, and one of each parcel. */
 const parcel = defineAggregate({
@@ -134,6 +134,45 @@ describe('a view of each aggregate', () => {
     await apps[0]?.aggregates.parcel.execute('p1', send('bern'))
     for (let i = 0; i < 20; i++) await apps[i % 3 ? 0 : 1]?.aggregates.parcel.execute('p1', move(`stop ${i}`))
     expect(await apps[0]?.views.journeys.load('p1')).toEqual({ id: 'p1', view: { at: 'stop 19', stops: 21 }, version: 21 })
+  })
+})
+
+describe('the row of an aggregate that is at hand', () => {
+  test('is not read again: a warm command reads nothing', async () => {
+    const store = memoryStore()
+    const reads: string[] = []
+    const counted = changed(store, {
+      readAggregate: (request) => {
+        reads.push('events')
+        return store.readAggregate(request)
+      },
+      readViews: (keys) => {
+        reads.push('views')
+        return store.readViews(keys)
+      },
+    })
+    const { parcel: p } = appOn(counted).aggregates
+    await p.execute('p1', send('bern'))
+    expect(reads).toEqual(['events', 'views'])
+    for (let i = 0; i < 5; i++) await p.execute('p1', move(`stop ${i}`))
+    expect(reads).toHaveLength(2)
+  })
+
+  test('is read again when something else has written it', async () => {
+    const store = memoryStore()
+    const { aggregates, views } = appOn(store)
+    await aggregates.parcel.execute('p1', send('bern'))
+    const repaired = {
+      name: 'journeys',
+      generation: 1,
+      id: 'p1',
+      expectedVersion: 1,
+      view: { at: 'bern', stops: 10 },
+      sequence: 1,
+    }
+    expect(await store.append([{ id: 'repair', appends: [], views: [repaired] }])).toMatchObject([{ kind: 'stored' }])
+    await aggregates.parcel.execute('p1', move('chur'))
+    expect(await views.journeys.load('p1')).toEqual({ id: 'p1', view: { at: 'chur', stops: 11 }, version: 3 })
   })
 })
 

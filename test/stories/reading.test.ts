@@ -1,4 +1,4 @@
-import { createApp, defineAggregate, defineView, type Position, typed } from 'cqrs-es'
+import { createApp, defineAggregate, defineView, type Observation, type Position, typed } from 'cqrs-es'
 import { memoryStore } from 'cqrs-es/memory'
 import { compareBytes } from 'cqrs-es/store'
 import { describe, expect, test } from 'vitest'
@@ -55,6 +55,14 @@ describe('load', () => {
     await c.execute('c', countEach(1, 2, 3))
     await c.load('c', { asOf: 1 })
     expect(await c.execute('c', count(-6))).toMatchObject({ ok: true, state: { total: 0 } })
+  })
+
+  test('of the past, first of all, does not either', async () => {
+    const store = memoryStore()
+    await appOn(store).aggregates.counter.execute('c', countEach(1, 2, 3))
+    const { counter: c } = createApp({ store, aggregates: { counter }, retries: 0 }).aggregates
+    await c.load('c', { asOf: 1 })
+    expect(await c.execute('c', count(1))).toMatchObject({ ok: true, sequence: 4 })
   })
 
   test('that is overtaken by a command does not put the next one behind', async () => {
@@ -224,6 +232,21 @@ describe('the events of the whole app', () => {
     expect(events.map((e) => Number(e.position))).toEqual(Array.from({ length: 505 }, (_, i) => i + 1))
   })
 
+  test('are found behind any number of others', async () => {
+    const store = memoryStore()
+    await storedBefore(store, 'foreign', 'f', ...Array<{ type: string }>(25).fill({ type: 'Whatever' }))
+    await appOn(store).aggregates.counter.execute('c', count(1))
+    let pages = 0
+    const patient = changed(store, {
+      readFeed: async ({ after }) => {
+        if (++pages > 10) throw new Error('the pages do not move on')
+        const page = await store.readFeed({ limit: 10, ...(after === undefined ? {} : { after }) })
+        return { ...page, events: page.events.filter((event) => event.aggregateType !== 'foreign') }
+      },
+    })
+    expect((await collect(appOn(patient).events())).map((e) => e.position)).toEqual(['26'])
+  })
+
   test('of an empty store are none', async () => {
     expect(await collect(appOn().events())).toEqual([])
   })
@@ -241,6 +264,24 @@ describe('the events of the whole app', () => {
     const unordered = changed(store, { capabilities: { ...store.capabilities, globalOrder: false } })
     expect(thrownBy(() => appOn(unordered).events()).code).toBe('DEFINITION')
   })
+})
+
+test('the cache keeps as many aggregates as it is told to, those used last', async () => {
+  const from: string[] = []
+  const observe = (what: Observation) => {
+    if (what.kind === 'load') from.push(what.from)
+  }
+  const loadsOf = async (cache: false | { maxAggregates: number }, ids: string[]) => {
+    const { counter: c } = createApp({ store: memoryStore(), aggregates: { counter }, cache, observe }).aggregates
+    for (const id of ids) await c.execute(id, count(1))
+    from.length = 0
+    for (const id of ids) await c.load(id)
+    return from
+  }
+  expect(await loadsOf({ maxAggregates: 3 }, ['a', 'b', 'c'])).toEqual(['cache', 'cache', 'cache'])
+  expect(await loadsOf({ maxAggregates: 2 }, ['a', 'b', 'c'])).toEqual(['start', 'start', 'start'])
+  expect(await loadsOf({ maxAggregates: 2 }, ['a', 'b', 'a'])).toEqual(['cache', 'cache', 'cache'])
+  expect(await loadsOf(false, ['a', 'b', 'c'])).toEqual(['start', 'start', 'start'])
 })
 
 test('an app with a small cache is as right as one with none', async () => {

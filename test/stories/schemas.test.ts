@@ -55,6 +55,12 @@ describe('schemas of events', () => {
     expect(await through(shape, { at })).toStrictEqual({ now: { at }, later: { at }, stored: { at: at.toISOString() } })
   })
 
+  test('may not hold a Date that they read back as a text', async () => {
+    const error = await failureOf(through(z.object({ at: z.union([z.date(), z.string()]) }), { at: new Date(0) }))
+    expect(error).toMatchObject({ code: 'INVALID_EVENT', issues: [{ path: ['at'] }] })
+    expect(error.message).toContain('comes back from JSON as something else')
+  })
+
   test('may not hold a Date that they cannot read back', async () => {
     const error = await failureOf(through(z.object({ at: z.date() }), { at: new Date(0) }))
     expect(error).toMatchObject({ code: 'INVALID_EVENT', issues: [{ path: ['at'] }] })

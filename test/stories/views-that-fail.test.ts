@@ -2,7 +2,7 @@ import { createApp, defineAggregate, defineView, typed } from 'cqrs-es'
 import { memoryStore } from 'cqrs-es/memory'
 import { describe, expect, test } from 'vitest'
 import { failureOf, thrownBy } from '../support/async.ts'
-import { count, counter } from '../support/counter.ts'
+import { count, countEach, counter } from '../support/counter.ts'
 
 type Row = { total: number; tags: readonly unknown[]; by?: unknown }
 
@@ -62,6 +62,16 @@ describe('an update', () => {
     expect((await failureOf(c.execute('c', count(2)))).code).toBe('APPLY')
     expect((await rows.load('c'))?.view).toEqual({ total: 1, tags: [] })
     expect(await c.execute('c', count(1))).toMatchObject({ ok: true, sequence: 2 })
+  })
+
+  test('must not change what the event before made of it either', async () => {
+    const { store, c } = appWith((view, by) => {
+      if (by < 2) return { ...view, tags: [by] }
+      ;(view.tags as unknown[]).push(by)
+      return view
+    })
+    expect(await failureOf(c.execute('c', countEach(1, 2)))).toMatchObject({ code: 'APPLY', sequence: 2 })
+    expect(await store.lastPosition()).toBeUndefined()
   })
 
   test('that leaves undefined and -0 is stored as JSON has it', async () => {
