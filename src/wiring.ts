@@ -2,12 +2,12 @@ import { type AggregateDefinition, definitionOf } from './aggregate-definition.t
 import { DefinitionError } from './errors.ts'
 import { StateCache } from './execution/cache.ts'
 import type { Core, Query, WiredAggregate } from './execution/core.ts'
+import { Generations } from './execution/generations.ts'
 import { KeyedQueue } from './execution/keyed-queue.ts'
 import type { Observation } from './observation.ts'
 import { checkFunction, checkOptions } from './options.ts'
 import { platformRuntime, type Runtime } from './runtime.ts'
 import type { Store } from './store/store.ts'
-import { Generations } from './views/generations.ts'
 import { type ViewDefinition, viewDefinitionOf } from './views/view-definition.ts'
 
 const optionNames = [

@@ -23,7 +23,7 @@ export interface SqliteDatabase {
 /** A prepared statement of a `SqliteDatabase`. */
 export interface SqliteStatement {
   all(...values: SqliteValue[]): unknown[]
-  run(...values: SqliteValue[]): unknown
+  run(...values: SqliteValue[]): { readonly changes: number | bigint; readonly lastInsertRowid: number | bigint }
 }
 
 /** @throws DefinitionError that names what is missing */
