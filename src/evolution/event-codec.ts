@@ -34,6 +34,7 @@ export function eventCodec(type: string, declared: Shape): EventCodec {
     version: current,
     encode: (data) => (parser.kind === 'schema' ? encodeBySchema(parser, data) : encodePlain(parser, data)),
     decode: (stored, data) => {
+      if (stored === current) return parseEvent(parser, data)
       const from = parseVersion(stored)
       if (from === undefined) return refuse(`its version '${stored}' is not a version`)
       const order = compareVersions(from, version)

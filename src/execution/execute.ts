@@ -1,5 +1,4 @@
 import { ConflictError } from '../errors.ts'
-import type { EventEnvelope, Position } from '../event-envelope.ts'
 import { cacheKey, type Loaded } from './cache.ts'
 import type { Call } from './call.ts'
 import { commit } from './commit.ts'
@@ -9,6 +8,7 @@ import { dispatch } from './dispatch.ts'
 import { commandHash, findReplay } from './idempotency.ts'
 import { loadAggregate } from './load.ts'
 import { parseCommand } from './parse-command.ts'
+import { envelopesOf } from './record.ts'
 import type { Accepted, Committed, Rejected } from './result.ts'
 
 const firstRetryWaitMs = 4
@@ -132,21 +132,19 @@ function accept(
   core: Core,
   { definition }: WiredAggregate,
   aggregateId: string,
-  { state, sequence, envelopes }: DecidedEvents,
+  decision: DecidedEvents,
   { positions, rows }: Exclude<Committed, { kind: 'conflict' }>,
 ): Accepted {
+  const { state, sequence } = decision
   core.cache.put(definition.type, aggregateId, { state, sequence, rows })
   return {
     ok: true,
     state,
     sequence,
-    events: envelopes.map((envelope, i) => positioned(envelope, positions[i])),
+    events: envelopesOf(decision, positions),
     replayed: false,
   }
 }
-
-const positioned = (envelope: EventEnvelope, position: Position | undefined): EventEnvelope =>
-  position === undefined ? envelope : Object.freeze({ ...envelope, position })
 
 function conflict(
   { aggregateId, command }: Call,
