@@ -22,6 +22,7 @@ export {
   type App,
   type AppOptions,
   createApp,
+  type Rejected,
   type RejectedBy,
   type ServicesOption,
 } from './app.ts'

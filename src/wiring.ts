@@ -2,12 +2,12 @@ import { type AggregateDefinition, definitionOf } from './aggregate-definition.t
 import { DefinitionError } from './errors.ts'
 import { StateCache } from './execution/cache.ts'
 import type { Core, Query, WiredAggregate } from './execution/core.ts'
+import { Generations } from './execution/generations.ts'
 import { KeyedQueue } from './execution/keyed-queue.ts'
 import type { Observation } from './observation.ts'
 import { checkFunction, checkOptions } from './options.ts'
 import { platformRuntime, type Runtime } from './runtime.ts'
 import type { Store } from './store/store.ts'
-import { Generations } from './views/generations.ts'
 import { type ViewDefinition, viewDefinitionOf } from './views/view-definition.ts'
 
 const optionNames = [
@@ -181,11 +181,13 @@ const reportQueryError: Core['onQueryError'] = (error, events) => {
   console.error(`A query failed on events of ${first?.aggregateType} '${first?.aggregateId}':`, error)
 }
 
-/** An observer that throws must not change what happens. */
-const harmless = (observe: (what: Observation) => void) => (what: Observation) => {
+/** An observer that throws or rejects must not change what happens. */
+const harmless = (observe: (what: Observation) => unknown) => (what: Observation) => {
+  const report = (error: unknown) => console.error(`observe threw on '${what.kind}':`, error)
   try {
-    observe(what)
+    const answer = observe(what)
+    if (answer instanceof Promise) answer.catch(report)
   } catch (error) {
-    console.error(`observe threw on '${what.kind}':`, error)
+    report(error)
   }
 }

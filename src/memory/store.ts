@@ -1,8 +1,8 @@
 import { DefinitionError } from '../errors.ts'
 import type { Position } from '../event-envelope.ts'
+import { checkOptions } from '../options.ts'
 import type { Commit, CommitOutcome } from '../store/commit.ts'
 import { liveGeneration } from '../store/generations.ts'
-import { checkOptions } from '../store/options.ts'
 import type {
   AggregatePage,
   AggregateRequest,

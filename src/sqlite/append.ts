@@ -147,13 +147,10 @@ function writeEvents(connection: Connection, commitId: string, append: Append, t
   return events.map(({ type, version, recordedAt }, i) => {
     const { data = '', metadata = '' } = texts[i] ?? {}
     const sequence = expectedSequence + 1 + i
-    const row = connection.first(
-      statements.insertEvent,
-      ...[aggregateType, aggregateId, sequence, type, version, data, metadata, recordedAt, commitId],
-    )
-    if (row === undefined)
-      throw new StoreError('STORE_FAILED', 'SQLite did not store an event: a trigger of the database ignored it.')
-    return String(row.position) as Position
+    const values = [aggregateType, aggregateId, sequence, type, version, data, metadata, recordedAt, commitId]
+    const { changes, lastInsertRowid } = connection.run(statements.insertEvent, ...values)
+    if (Number(changes) === 1) return String(lastInsertRowid) as Position
+    throw new StoreError('STORE_FAILED', 'SQLite did not store an event: a trigger of the database ignored it.')
   })
 }
 

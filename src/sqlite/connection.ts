@@ -53,8 +53,8 @@ export class Connection {
     return this.all(sql, ...values)[0]
   }
 
-  run(sql: string, ...values: SqliteValue[]): void {
-    this.#prepared(sql).run(...values)
+  run(sql: string, ...values: SqliteValue[]): ReturnType<SqliteStatement['run']> {
+    return this.#prepared(sql).run(...values)
   }
 
   /** Runs a script. */

@@ -25,8 +25,7 @@ ORDER BY sequence`
 
 export const insertEvent = `
 INSERT INTO events (aggregate_type, aggregate_id, sequence, event_type, event_version, payload, metadata, recorded_at, commit_id)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
-RETURNING position`
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`
 
 export const readEvents = `
 SELECT ${eventColumns} FROM events

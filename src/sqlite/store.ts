@@ -1,8 +1,8 @@
 import { DefinitionError, StoreError } from '../errors.ts'
 import type { Position } from '../event-envelope.ts'
+import { checkOptions } from '../options.ts'
 import { type EventRow, toStoredEvent } from '../sql/rows.ts'
 import type { Commit, CommitOutcome } from '../store/commit.ts'
-import { checkOptions } from '../store/options.ts'
 import type {
   AggregatePage,
   AggregateRequest,
@@ -210,7 +210,9 @@ class SqliteStore implements Store {
   }
 
   releaseLease({ name, fence }: { name: string; fence: number }): Promise<void> {
-    return this.#connection.write(() => this.#connection.run(statements.releaseLease, name, fence))
+    return this.#connection.write(() => {
+      this.#connection.run(statements.releaseLease, name, fence)
+    })
   }
 
   #readSnapshot({ aggregateType, aggregateId, after, snapshot }: AggregateRequest, upTo: number): StoredSnapshot | undefined {

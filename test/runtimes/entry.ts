@@ -1,4 +1,4 @@
-import * as core from 'cqrs-es'
+import { createApp } from 'cqrs-es'
+import { memoryStore } from 'cqrs-es/memory'
 
-if (Object.keys(core).length === 0) throw new Error('The core exports nothing.')
-console.log('ok')
+console.log(typeof createApp({ store: memoryStore(), aggregates: {} }).close === 'function' ? 'ok' : 'broken')

@@ -21,13 +21,34 @@ test.each(Object.entries(programs))('the core works on %s', async (_, program) =
   expect(code).toBe(0)
 })
 
-test('Node 24 has SQLite, and so has Bun', async () => {
-  const sqlite = (name: string, database: string) => [
-    ...['--input-type=module', '--eval'],
-    `import { ${database} } from '${name}'; console.log(new ${database}(':memory:').prepare('SELECT 1 AS one').get().one)`,
-  ]
-  expect((await run(binary('Node 24'), ['--no-warnings', ...sqlite('node:sqlite', 'DatabaseSync')])).output).toBe('1\n')
-  expect((await run(binary('Bun'), sqlite('bun:sqlite', 'Database').slice(1))).output).toBe('1\n')
+test.each([
+  ['node:sqlite', 'Node 24'],
+  ['bun:sqlite', 'Bun'],
+] as const)('the SQLite store keeps the contract on %s', { timeout: 300_000 }, async (_, runtime) => {
+  const { code, output } = await run(binary(runtime), [await bundle('sqlite.ts')], {
+    env: { NODE_NO_WARNINGS: '1' },
+    timeout: 300_000,
+  })
+  expect(output).toMatch(/^\{"passed":\d{3},"failed":0,"not applicable":\d+\}\n$/)
+  expect(code).toBe(0)
+})
+
+test.each([
+  [
+    'node --test on the Node in use',
+    () => process.execPath,
+    ['--test', '--test-reporter=tap'],
+    'kit-node.ts',
+    /not ok \d+ - a wrong expectation fails/,
+    /ok \d+ - a deposit passes/,
+  ],
+  ['bun test', () => binary('Bun'), ['test'], 'kit-bun.ts', /\(fail\) a wrong expectation fails/, /1 pass\n\s*1 fail/],
+] as const)('the test kit passes and fails under %s', async (_, program, args, entry, failed, passed) => {
+  const { code, output } = await run(program(), [...args, await bundle(entry, '.test.mjs')], { cwd: folder })
+  expect(output).toMatch(passed)
+  expect(output).toMatch(failed)
+  expect(output).toContain('at [0].data.balance')
+  expect(code).not.toBe(0)
 })
 
 /** npm would link a hoisted Node as `node_modules/.bin/node`, and every npm script would run on it. */
@@ -36,8 +57,8 @@ test('Node 24 does not take the place of the Node in use', () => {
 })
 
 /** One file that holds a module of this folder and all that it imports, except what the runtimes bring along. */
-async function bundle(entry: string): Promise<string> {
-  const outfile = join(folder, entry.replace(/\.ts$/, '.mjs'))
+async function bundle(entry: string, ending = '.mjs'): Promise<string> {
+  const outfile = join(folder, entry.replace(/\.ts$/, ending))
   await build({
     absWorkingDir: join(root, 'test/runtimes'),
     entryPoints: [entry],

@@ -7,9 +7,9 @@ describe('the memory store', () => {
   smokeTests(async () => memoryStore())
 
   it('refuses options it does not have', () => {
-    expect(() => memoryStore({ clocks: Date.now } as never)).toThrow(/no option "clocks"; it has clock/)
+    expect(() => memoryStore({ clocks: Date.now } as never)).toThrow(/no option .clocks.\. Its options: clock/)
     expect(() => memoryStore({ clock: 5 } as never)).toThrow(/"clock" must be a function/)
-    expect(() => memoryStore(null as never)).toThrow(/must be an object/)
+    expect(() => memoryStore(null as never)).toThrow(/takes an object/)
     expect(() => memoryStore({ clocks: 1 } as never)).toThrow(expect.objectContaining({ code: 'DEFINITION' }))
   })
 

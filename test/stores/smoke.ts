@@ -87,6 +87,10 @@ export function smokeTests(open: () => Promise<Store>): void {
       { index: 'kind', is: '=', value: encodeIndexValue('x') } as const,
     ]
     expect(await walk({ ...all, where: between })).toEqual(['constructor', '\uff5e', '\u{1f600}'])
+    const moved = { ...row('constructor', 9), expectedVersion: 1, indexes: [{ index: 'balance', value: encodeIndexValue(9) }] }
+    await appendOne(store, { id: 'm', appends: [], views: [moved] })
+    expect(await walk({ ...all, where: between })).toEqual(['\uff5e', '\u{1f600}'])
+    expect(await walk({ ...all, where: [{ index: 'balance', is: '=', value: encodeIndexValue(9) }] })).toEqual(['constructor'])
     expect(await store.readViews([{ name: 'balances', generation: 1, id: 'a' }])).toMatchObject([{ version: 2, view: null }])
   })
 
@@ -147,6 +151,8 @@ export function smokeTests(open: () => Promise<Store>): void {
     const store = await open()
     for (const id of ['b', '\u{1f600}', '\uff5e', '__proto__', 'a/1']) await appendOne(store, commit(`c${id}`, id, 0, [1, 2]))
     expect(await store.readIds({ aggregateType: 'account', limit: 3 })).toEqual({ items: ['__proto__', 'a/1', 'b'], more: true })
+    await appendOne(store, commit('late', 'a/0', 0))
+    expect((await store.readIds({ aggregateType: 'account', limit: 2 })).items).toEqual(['__proto__', 'a/0'])
     expect(await store.readIds({ aggregateType: 'account', after: 'b', limit: 3 })).toEqual({
       items: ['\uff5e', '\u{1f600}'],
       more: false,

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { type SqliteDatabase, sqliteStore } from 'cqrs-es/sqlite'
 import { DeserializationError, type Store } from 'cqrs-es/store'
 import { afterAll, describe, expect, expectTypeOf, it } from 'vitest'
+import { toStoreError } from '../../src/sqlite/errors.ts'
 import { findViewsStatement } from '../../src/sqlite/find-views.ts'
 import * as statements from '../../src/sqlite/statements.ts'
 import { appendOne, commit, dataOf, failure } from './commits.ts'
@@ -75,6 +76,33 @@ describe.each(drivers)('the SQLite store on $name', (driver) => {
       const byHand = sqliteStore(other)
       await byHand.createSchema()
       expect((await appendOne(byHand, commit('c1', 'a', 0))).kind).toBe('stored')
+    })
+
+    it('stands in the docs as it is printed', async () => {
+      const page = readFileSync(new URL('../../docs/stores/sqlite.md', import.meta.url), 'utf8')
+      expect(page).toContain(`\`\`\`sql\n${(await open()).store.printSchema()}\`\`\``)
+    })
+
+    it('takes over the events of an older table in the way the docs say', async () => {
+      const page = readFileSync(new URL('../../docs/stores/sqlite.md', import.meta.url), 'utf8')
+      const [before = '', after = ''] = (page.match(/```sql\n(ALTER TABLE[^`]*)```/)?.[1] ?? '').split(/-- call createSchema.*\n/)
+      const db = driver.open(newFile())
+      const columns = 'aggregate_type, aggregate_id, sequence, event_type, event_version, payload, metadata'
+      db.exec(
+        `CREATE TABLE events (${columns}, PRIMARY KEY (aggregate_type, aggregate_id, sequence)); CREATE TABLE snapshots (x)`,
+      )
+      db.exec(
+        `INSERT INTO events VALUES ('account', 'a', 1, 'Opened', '1.0', '{"n":1}', '{}'), ('account', 'a', 2, 'Closed', '1.0', '{}', '{}')`,
+      )
+      const store = sqliteStore(db)
+      db.exec(before)
+      await store.createSchema()
+      db.exec(after)
+      expect((await store.readFeed({ limit: 9 })).events.map((e) => [e.position, e.type])).toEqual([
+        ['1', 'Opened'],
+        ['2', 'Closed'],
+      ])
+      expect(await appendOne(store, commit('c1', 'a', 2))).toMatchObject({ kind: 'stored', positions: ['3'] })
     })
 
     it('is made once when several connections make it at once', async () => {
@@ -352,6 +380,20 @@ describe.each(drivers)('the SQLite store on $name', (driver) => {
     expect(await appendOne(store, commit('c1', 'a', 0))).toMatchObject({ kind: 'conflict', on: 'sequence' })
   })
 
+  it('leaves no index row of a deleted view or of a removed generation', async () => {
+    const { db, store } = await open()
+    const write = { name: 'v', generation: 1, id: 'x', view: 1, indexes: [{ index: 'i', value: '4' }] }
+    const rows = () => Number(first(db, 'SELECT count(*) FROM view_indexes'))
+    await appendOne(store, { id: 'v1', appends: [], views: [{ ...write, expectedVersion: 0 }] })
+    expect(rows()).toBe(1)
+    await appendOne(store, { id: 'v2', appends: [], views: [{ ...write, expectedVersion: 1, view: null }] })
+    expect(rows()).toBe(0)
+    await store.addViewGeneration({ name: 'v', generation: 2, viewVersion: '2' })
+    await appendOne(store, { id: 'v3', appends: [], views: [{ ...write, generation: 2, expectedVersion: 0 }] })
+    await store.removeViewGeneration({ name: 'v', generation: 2 })
+    expect([rows(), Number(first(db, 'SELECT count(*) FROM views'))]).toEqual([0, 1])
+  })
+
   it('asks an index in every statement', async () => {
     const { db } = await open()
     const byIndex = { index: 'i', is: '>=', value: '4' } as const
@@ -374,6 +416,11 @@ describe.each(drivers)('the SQLite store on $name', (driver) => {
       .flat()
       .filter((step) => /\bSCAN\b/.test(step) && !/SCAN (ids|json_each|CONSTANT ROW|\d+ CONSTANT)/.test(step))
     expect(scans).toEqual([])
+    const plan = (sql: string) => plans[[...Object.values(rest), ...searches].indexOf(sql)]?.join('; ')
+    expect(plan(statements.deleteViewIndexes)).toContain('view_name=? AND generation=? AND view_id=?')
+    expect(plan(statements.readIds)?.match(/aggregate_type=\? AND aggregate_id>\?/g)).toHaveLength(2)
+    expect(plan(statements.readEvents)).toContain('aggregate_id=? AND sequence>?')
+    expect(plan(searches[2] ?? '')).toMatch(/index_name=\? AND value=\?/)
   })
 })
 
@@ -383,7 +430,7 @@ describe('sqliteStore', () => {
   it('refuses options it does not have, and values they cannot have', () => {
     const db = driver.open(':memory:')
     const make = (options: unknown) => () => sqliteStore(db, options as never)
-    expect(make({ durable: 'full' })).toThrow(/no option "durable"; it has durability, busyTimeoutMs/)
+    expect(make({ durable: 'full' })).toThrow(/no option .durable.\. Its options: durability, busyTimeoutMs/)
     expect(make({ durability: 'off' })).toThrow(/'full' or 'normal', not "off"/)
     expect(make({ busyTimeoutMs: -1 })).toThrow(/busyTimeoutMs/)
     expect(make({ busyTimeoutMs: '5' })).toThrow(/busyTimeoutMs/)
@@ -400,6 +447,24 @@ describe('sqliteStore', () => {
       code: 'DEFINITION',
       message: expect.stringContaining('synchronous'),
     })
+  })
+
+  it('understands the errors of every driver, whichever way they carry the code of SQLite', () => {
+    const shapes = (code: string, extended: number) => [
+      { code },
+      { code, errno: extended },
+      { code, rawCode: extended },
+      { code: 'ERR_SQLITE_ERROR', errcode: extended, errstr: 'x' },
+    ]
+    const codesOf = (code: string, extended: number) =>
+      shapes(code, extended).map((shape) => toStoreError(Object.assign(new Error('x'), shape)).code)
+    expect(codesOf('SQLITE_BUSY_RECOVERY', 261)).toEqual(Array(4).fill('STORE_BUSY'))
+    expect(codesOf('SQLITE_IOERR_FSYNC', 1034)).toEqual(Array(4).fill('STORE_UNAVAILABLE'))
+    expect(codesOf('SQLITE_READONLY_DBMOVED', 1032)).toEqual(Array(4).fill('STORE_UNAVAILABLE'))
+    expect(codesOf('SQLITE_READONLY_DIRECTORY', 1544)).toEqual(Array(4).fill('STORE_READ_ONLY'))
+    expect(codesOf('SQLITE_CORRUPT_INDEX', 779)).toEqual(Array(4).fill('STORE_CORRUPT'))
+    expect(codesOf('SQLITE_TOOBIG', 18)).toEqual(Array(4).fill('STORE_LIMIT'))
+    expect(codesOf('SQLITE_CONSTRAINT_UNIQUE', 2067)).toEqual(Array(4).fill('STORE_FAILED'))
   })
 
   it('takes the databases of the drivers by their own types', () => {

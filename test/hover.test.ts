@@ -1,0 +1,67 @@
+import { readFileSync } from 'node:fs'
+import ts from 'typescript-5.9'
+import { expect, test } from 'vitest'
+import { root } from './run.ts'
+
+/** What an editor shows when the pointer rests on a name. */
+const file = `${root}test/types/api.ts`
+const text = readFileSync(file, 'utf8')
+
+function hover(place: string, name: string): string {
+  const start = text.indexOf(place)
+  if (start === -1) throw new Error(`test/types/api.ts has no '${place}'`)
+  const info = service.getQuickInfoAtPosition(file, start + place.indexOf(name))
+  return ts.displayPartsToString(info?.displayParts).replace(/\s+/g, ' ')
+}
+
+const config = ts.getParsedCommandLineOfConfigFile(
+  `${root}test/types/tsconfig.json`,
+  {},
+  {
+    ...ts.sys,
+    onUnRecoverableConfigFileDiagnostic: (diagnostic) => {
+      throw new Error(String(diagnostic.messageText))
+    },
+  },
+)
+const service = ts.createLanguageService({
+  readFile: ts.sys.readFile,
+  fileExists: ts.sys.fileExists,
+  directoryExists: ts.sys.directoryExists,
+  getDirectories: ts.sys.getDirectories,
+  readDirectory: ts.sys.readDirectory,
+  getCompilationSettings: () => config?.options ?? {},
+  getScriptFileNames: () => config?.fileNames ?? [],
+  getScriptVersion: () => '1',
+  getScriptSnapshot: (name) => (ts.sys.fileExists(name) ? ts.ScriptSnapshot.fromString(ts.sys.readFile(name) ?? '') : undefined),
+  getCurrentDirectory: () => root,
+  getDefaultLibFileName: ts.getDefaultLibFilePath,
+})
+
+const events =
+  '{ AccountOpened: { owner: string; }; MoneyDeposited: { amount: number; balance: number; }; NoteAdded: { note: string; }; CheckWritten: { check: string; amount: number; balance: number; }; AccountClosed: void; }'
+
+test('an aggregate shows its events and commands as plain data', () => {
+  expect(hover('bankAccount = defineAggregate', 'bankAccount')).toContain(
+    `Aggregate<{ type: "account"; state: Account; events: ${events}; commands: {`,
+  )
+})
+
+test('a result shows the state, the events and each way to be refused', () => {
+  expect(hover('written = await', 'written')).toBe(
+    `const written: Accepted<Account, ${events}, "account"> | Rejected<"not-open", undefined> | Rejected<"insufficient-funds", { balance: number; }> | Rejected<"check-invalid", undefined>`,
+  )
+  expect(hover('closed = await', 'closed')).toBe(`const closed: Accepted<Account, ${events}, "account">`)
+})
+
+test('a view shows what it holds and what it can be found by', () => {
+  expect(hover('balances = defineView', 'balances')).toBe(
+    'const balances: View<{ name: "balances"; view: { owner: string; balance: number; tags: string[]; }; indexes: "owner"; }>',
+  )
+  expect(hover('row = await', 'row')).toBe('const row: ViewRow<{ owner: string; balance: number; tags: string[]; }> | undefined')
+})
+
+test('inside a handler the state and the command show as they are', () => {
+  expect(hover('WriteCheck: async (account,', 'account')).toBe('(parameter) account: Account')
+  expect(hover('{ owner }) =>', 'owner')).toBe('(parameter) owner: string')
+})
