@@ -131,7 +131,10 @@ export interface App<A extends Record<string, AnyAggregate>, W extends Record<st
    * @throws ValidationError for what is no position, DefinitionError without a global order, DeserializationError, StoreError (`STORE_BEHIND` for a position
    * past the end of the log), ClosedError
    */
-  events(options?: { readonly after?: Position | undefined; readonly signal?: AbortSignal | undefined }): AsyncIterable<EnvelopeOf<A[keyof A]>>
+  events(options?: {
+    readonly after?: Position | undefined
+    readonly signal?: AbortSignal | undefined
+  }): AsyncIterable<EnvelopeOf<A[keyof A]>>
   /**
    * Refuses new calls, and resolves when those under way are done, their queries included. An iteration over events is not waited for. The store's
    * client stays open.

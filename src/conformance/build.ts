@@ -1,7 +1,6 @@
 import type { Metadata } from '../event-envelope.ts'
 import type { Commit, StoredEvent, ViewWrite } from '../store/commit.ts'
 import { eventId } from '../store/event-id.ts'
-import type { ViewKey } from '../store/store.ts'
 
 export interface CommitPlan extends Omit<Partial<Commit>, 'appends'> {
   readonly appends?: readonly AppendPlan[]
@@ -46,7 +45,7 @@ export const view = (id: string, at: number, content: unknown, rest: Partial<Vie
   ...rest,
 })
 
-export const viewKey = (id: string, rest: Partial<ViewKey> = {}): ViewKey => ({ name: 'balances', generation: 1, id, ...rest })
+export const viewKey = (id: string, rest: { readonly name?: string } = {}) => ({ name: 'balances', generation: 1, id, ...rest })
 
 export const range = (count: number): readonly number[] => Array.from({ length: count }, (_, i) => i)
 

@@ -63,6 +63,29 @@ export const generationCases: Cases = {
     await stores(store, deposit('a', 0, 1, { views: [view('row', 0, {}, { generation: 2 })] }))
   },
 
+  'who asks for what is live reads the generation that is live at that moment': async (database) => {
+    const { store } = database
+    const reader = await database.connect()
+    const row = (generation: number, value: string) =>
+      saveViews(view('row', 0, value, { generation, indexes: [{ index: 'of', value }] }))
+    const found = async (value: string) =>
+      (await findIds(reader, { generation: 'live', where: [{ index: 'of', is: '=', value }] })).length
+    const seen = async () => {
+      const live = await readView(reader, 'row', { generation: 'live' })
+      return [live?.generation, live?.view, await found('4one'), await found('4two')]
+    }
+    equal('nothing yet', await seen(), [undefined, undefined, 0, 0])
+    await stores(store, row(1, '4one'))
+    equal('before', await seen(), [1, '4one', 1, 0])
+    await add(store, 2)
+    await stores(store, row(2, '4two'))
+    equal('while it is building', await seen(), [1, '4one', 1, 0])
+    await change(store, 1, 2)
+    equal('after the switch', await seen(), [2, '4two', 0, 1])
+    await store.removeViewGeneration({ name, generation: 1 })
+    equal('after the old one is gone', await seen(), [2, '4two', 0, 1])
+  },
+
   'a switch from the implicit generation 1 retires it': async ({ store }) => {
     await stores(store, saveViews(view('row', 0, 'one')))
     await add(store, 2)

@@ -51,7 +51,7 @@ export async function readLog(store: Store, rest: Partly<FeedRequest> = {}): Pro
 
 export const idsOf = (items: readonly { readonly id: string }[]): readonly string[] => items.map(({ id }) => id)
 
-export async function readView(store: Store, id: string, rest: { name?: string; generation?: number } = {}) {
+export async function readView(store: Store, id: string, rest: { name?: string; generation?: number | 'live' } = {}) {
   const rows = await store.readViews([{ name: 'balances', generation: 1, ...rest, id }])
   equal('answers for one key', rows.length, 1)
   return rows[0]

@@ -44,10 +44,7 @@ export function checkCall(
   if (typeof command !== 'object' || command === null || typeof (command as { type?: unknown }).type !== 'string')
     throw new ValidationError(`${at} '${aggregateId}': a command is an object with a type: { type: '…', data: … }.`)
   const [surplus] = unknownKeys(command, ['type', 'data'])
-  if (surplus !== undefined)
-    throw new ValidationError(
-      `${at} '${aggregateId}': a command has a type and data, not '${surplus}'.`,
-    )
+  if (surplus !== undefined) throw new ValidationError(`${at} '${aggregateId}': a command has a type and data, not '${surplus}'.`)
   checkCallOptions(at, options, optionNames)
   const { metadata, idempotencyKey, expectedSequence, signal } = options
   const keyProblem = idempotencyKey === undefined ? undefined : nameProblem(idempotencyKey)

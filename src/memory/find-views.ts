@@ -10,7 +10,8 @@ interface Found {
 }
 
 /** Looks at every row of the view: simple, and fast enough for what a test or a demo keeps. */
-export function findViews(tables: Tables, { name, generation, where, orderBy, after, limit }: ViewFind): ViewPage {
+export function findViews(tables: Tables, { name, generation: wanted, where, orderBy, after, limit }: ViewFind): ViewPage {
+  const generation = tables.readGeneration(name, wanted)
   const compare = (a: Omit<Found, 'row'>, b: Omit<Found, 'row'>): number => {
     const byValue = compareBytes(a.value, b.value)
     return (orderBy?.descending ? -byValue : byValue) || compareBytes(a.id, b.id)

@@ -110,9 +110,10 @@ class MemoryStore implements Store {
   }
 
   async readViews(keys: readonly ViewKey[]): Promise<readonly (StoredView | undefined)[]> {
-    return keys.map((key) => {
-      const row = this.#tables.view(key.name, key.generation, key.id)
-      return row && toStoredView(key, row)
+    return keys.map(({ name, generation: wanted, id }) => {
+      const generation = this.#tables.readGeneration(name, wanted)
+      const row = this.#tables.view(name, generation, id)
+      return row && toStoredView({ name, generation, id }, row)
     })
   }
 

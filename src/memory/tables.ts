@@ -1,4 +1,5 @@
 import type { Position } from '../event-envelope.ts'
+import { liveGeneration } from '../store/generations.ts'
 import { compareBytes } from '../store/order.ts'
 import type { IdsPage, IdsRequest, StoredKey, StoredView, ViewGeneration, ViewKey } from '../store/store.ts'
 
@@ -72,6 +73,10 @@ export class Tables {
     return this.views.get(name)?.get(generation)?.get(id)
   }
 
+  readGeneration(name: string, generation: ViewKey['generation']): number {
+    return generation === 'live' ? liveGeneration(this.viewGenerations(name)) : generation
+  }
+
   setView(name: string, generation: number, id: string, row: ViewRow): void {
     const generations = getOrAdd(this.views, name, () => new Map())
     getOrAdd(generations, generation, () => new Map()).set(id, row)
@@ -89,7 +94,10 @@ export class Tables {
   }
 }
 
-export function toStoredView({ name, generation, id }: ViewKey, { version, view, sequence }: ViewRow): StoredView {
+export function toStoredView(
+  { name, generation, id }: Omit<ViewKey, 'generation'> & { readonly generation: number },
+  { version, view, sequence }: ViewRow,
+): StoredView {
   const row = { name, generation, id, version, view: JSON.parse(view) }
   return sequence === undefined ? row : { ...row, sequence }
 }

@@ -8,8 +8,8 @@ const operators = { '=': '=', '<': '<', '<=': '<=', '>': '>', '>=': '>=' } as co
  * The statement for a search, with its values. One text per shape of search, so that each is prepared once. `i0`, `i1` … are the
  * rows of the indexes it names, first the one it is ordered by.
  */
-export function findViewsStatement(find: ViewFind): { sql: string; values: SqliteValue[] } {
-  const { name, generation, orderBy, after, limit } = find
+export function findViewsStatement(find: ViewFind, generation: number): { sql: string; values: SqliteValue[] } {
+  const { name, orderBy, after, limit } = find
   const indexes = conditionsByIndex(find)
   const lines: string[] = []
   const values: SqliteValue[] = []

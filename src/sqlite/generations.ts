@@ -1,5 +1,5 @@
 import { liveGeneration } from '../store/generations.ts'
-import type { ViewGeneration } from '../store/store.ts'
+import type { ViewGeneration, ViewKey } from '../store/store.ts'
 import type { Connection } from './connection.ts'
 import * as statements from './statements.ts'
 
@@ -9,6 +9,9 @@ export const readGenerations = (connection: Connection, name: string): ViewGener
     viewVersion: row.view_version as string,
     state: row.state as ViewGeneration['state'],
   }))
+
+export const readGeneration = (connection: Connection, name: string, generation: ViewKey['generation']): number =>
+  generation === 'live' ? liveGeneration(readGenerations(connection, name)) : generation
 
 export function addGeneration(connection: Connection, name: string, generation: number, viewVersion: string): boolean {
   const all = readGenerations(connection, name)

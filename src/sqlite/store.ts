@@ -29,7 +29,7 @@ import { createSchema } from './create-schema.ts'
 import { checkDatabase, type SqliteDatabase } from './database.ts'
 import { lastPosition, readFeed } from './feed.ts'
 import { findViewsStatement } from './find-views.ts'
-import { addGeneration, readGenerations, removeGeneration, switchGeneration } from './generations.ts'
+import { addGeneration, readGeneration, readGenerations, removeGeneration, switchGeneration } from './generations.ts'
 import { printSchema } from './schema.ts'
 import * as statements from './statements.ts'
 
@@ -141,7 +141,8 @@ class SqliteStore implements Store {
 
   readViews(keys: readonly ViewKey[]): Promise<readonly (StoredView | undefined)[]> {
     return this.#connection.read(() =>
-      keys.map(({ name, generation, id }) => {
+      keys.map(({ name, generation: wanted, id }) => {
+        const generation = readGeneration(this.#connection, name, wanted)
         const row = this.#connection.first(statements.readView, name, generation, id)
         return row && toStoredView(name, generation, row)
       }),
@@ -149,9 +150,10 @@ class SqliteStore implements Store {
   }
 
   findViews(request: ViewFind): Promise<ViewPage> {
-    const { name, generation, orderBy, limit } = request
-    const { sql, values } = findViewsStatement({ ...request, limit: limit + 1 })
+    const { name, orderBy, limit } = request
     return this.#connection.read(() => {
+      const generation = readGeneration(this.#connection, name, request.generation)
+      const { sql, values } = findViewsStatement({ ...request, limit: limit + 1 }, generation)
       const rows = this.#connection.all(sql, ...values)
       const page = rows.slice(0, limit)
       const items = page.map((row) => toStoredView(name, generation, row))

@@ -185,13 +185,16 @@ export interface StoredKey {
 export interface ViewKey {
   /** Name of the view. */
   readonly name: string
-  /** Rows of different generations are different rows. */
-  readonly generation: number
+  /** Rows of different generations are different rows. `'live'`: of whichever is live at the moment of the read. */
+  readonly generation: number | 'live'
   readonly id: string
 }
 
 /** A row of a view as it is stored. */
-export interface StoredView extends ViewKey {
+export interface StoredView {
+  readonly name: string
+  readonly generation: number
+  readonly id: string
   /** How many times it was saved or deleted. */
   readonly version: number
   /** `null`: deleted. */
@@ -203,7 +206,8 @@ export interface StoredView extends ViewKey {
 /** Which rows of one generation of a view to find. */
 export interface ViewFind {
   readonly name: string
-  readonly generation: number
+  /** `'live'`: whichever is live at the moment of the read. */
+  readonly generation: number | 'live'
   /** All must hold; encoded values are compared as bytes. A view without a value for the index does not meet the condition. */
   readonly where: readonly { readonly index: string; readonly is: '=' | '<' | '<=' | '>' | '>='; readonly value: string }[]
   /** Views without a value for this index are left out. */

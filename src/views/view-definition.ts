@@ -86,15 +86,17 @@ function updates(at: string, update: unknown, aggregates: Options['aggregates'])
 
 function checkIndexes(at: string, indexes: unknown, first: unknown): readonly string[] {
   if (!Array.isArray(indexes)) throw new DefinitionError(`${at}: indexes must be a list of the view's fields.`)
+  if (indexes.length > 0 && (typeof first !== 'object' || first === null || Array.isArray(first)))
+    throw new DefinitionError(`${at}: only a view that is an object can have indexes.`)
   for (const index of indexes) {
     const problem = nameProblem(index)
     if (problem !== undefined) throw new DefinitionError(`${at}: an index ${problem}.`)
-    if (index === '__proto__')
-      throw new DefinitionError(`${at}: an index must not be called '__proto__': the name is reserved by JavaScript.`)
+    if (!Object.hasOwn(first as object, index))
+      throw new DefinitionError(
+        `${at}: the index '${index}' is no field of initialView(). Its fields: ${Object.keys(first as object).join(', ')}. One that may be absent starts as null.`,
+      )
   }
   if (new Set(indexes).size < indexes.length) throw new DefinitionError(`${at} names an index twice.`)
-  if (indexes.length > 0 && (typeof first !== 'object' || first === null || Array.isArray(first)))
-    throw new DefinitionError(`${at}: only a view that is an object can have indexes.`)
   return [...indexes]
 }
 

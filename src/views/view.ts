@@ -32,7 +32,7 @@ export interface ViewOptions<N extends string, A extends readonly AnyAggregate[]
   readonly id?: (event: EnvelopeOf<A[number]>) => string | readonly string[]
   /** The next view, one pure function per event type; `null` deletes it. Events that are not named leave the view as it is. */
   readonly update: ViewUpdate<NoInfer<W>, EnvelopeOf<A[number]>>
-  /** Fields of the view to find it by: texts up to 255 characters, numbers, booleans or null. A row is found by a new index from its next save on. */
+  /** Fields of the view (`initialView()` has them all) to find it by: texts up to 255 characters, numbers, booleans or null. A row is found by a new index from its next save on. */
   readonly indexes?: readonly I[]
   /** Written in the same transaction as the events. */
   readonly consistency?: 'inline'

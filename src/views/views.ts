@@ -42,13 +42,13 @@ export interface FindOptions {
   readonly after?: string
 }
 
-export function viewsOf({ store, generations }: Core, view: ViewDefinition, lifecycle: Lifecycle): Views<ViewTypes> {
+export function viewsOf({ store }: Core, view: ViewDefinition, lifecycle: Lifecycle): Views<ViewTypes> {
   const at = `View '${view.name}'`
   return Object.freeze({
     load: async (id: string) =>
       lifecycle.run(`${at}: load`, async () => {
         checkId(`${at}: load`, id)
-        const [row] = await store.readViews([{ name: view.name, generation: await generations.live(view.name), id }])
+        const [row] = await store.readViews([{ name: view.name, generation: 'live', id }])
         return row === undefined || row.view === null ? undefined : rowOf(row)
       }),
     find: async (where: object = {}, options: FindOptions = {}) =>
@@ -57,9 +57,8 @@ export function viewsOf({ store, generations }: Core, view: ViewDefinition, life
         const { limit = 100, after } = options
         checkPage(`${at}: find`, limit, after)
         const conditions = conditionsOf(at, view, where)
-        const generation = await generations.live(view.name)
         const from = after === undefined ? {} : { after: { id: after } }
-        const page = await store.findViews({ name: view.name, generation, where: conditions, limit, ...from })
+        const page = await store.findViews({ name: view.name, generation: 'live', where: conditions, limit, ...from })
         return { items: page.items.map(rowOf), ...(page.next === undefined ? {} : { next: page.next.id }) }
       }),
   })

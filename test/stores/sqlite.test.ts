@@ -404,7 +404,7 @@ describe.each(drivers)('the SQLite store on $name', (driver) => {
       { ...find, where: [{ ...byIndex, is: '=' } as const, { ...byIndex, index: 'j' }] },
       { ...find, where: [byIndex], orderBy: { index: 'o' }, after: { id: 'a', value: '4' } },
       { ...find, orderBy: { index: 'o', descending: true }, after: { id: 'a', value: '4' } },
-    ].map((search) => findViewsStatement(search).sql)
+    ].map((search) => findViewsStatement(search, search.generation).sql)
     const { begin, takeReadLock, readSchemaVersion, ...rest } = statements
     const plans = [...Object.values(rest), ...searches].map((sql) => {
       const values = [...sql].filter((char) => char === '?').map(() => 1)
