@@ -29,7 +29,9 @@ export interface AggregateOptions<N extends string, E extends Shapes, C extends 
 
 /** What a handler knows besides the state and the command. */
 export interface HandlerContext<S, D, V> {
+  /** What was given to `createApp` for this aggregate; called before anything is stored, and perhaps more than once. */
   readonly services: V
+  /** Id of the aggregate that the command was sent to. */
   readonly aggregateId: string
   /**
    * The same through all repetitions of this command (its idempotency key when it has one): hand it to services that must not
@@ -38,6 +40,7 @@ export interface HandlerContext<S, D, V> {
   readonly commandId: string
   /** Sequence of the last event in the state, 0 for a new aggregate. */
   readonly sequence: number
+  /** What the caller passed, frozen; `{}` by default. */
   readonly metadata: Metadata
   /** The instant that will be the events' `recordedAt`. */
   readonly now: Date
@@ -51,12 +54,15 @@ export interface HandlerContext<S, D, V> {
 
 /** The types of one aggregate in one bag, so that a hover stays short and the bag can grow. */
 export interface AggregateTypes {
+  /** Name of the aggregate type, a literal. */
   readonly type: string
+  /** What `apply` returns. */
   readonly state: unknown
   /** Event type → its data. */
   readonly events: object
   /** Command type → the data a caller passes. */
   readonly commands: object
+  /** `undefined` where none are declared. */
   readonly services: unknown
   /** Command type → what it can be refused with; `never` where it cannot be. */
   readonly rejections: object
@@ -64,6 +70,7 @@ export interface AggregateTypes {
 
 /** An aggregate, ready for `createApp` and for the test kit. Made by `defineAggregate(…).implement(…)`. */
 export interface Aggregate<T extends AggregateTypes = AggregateTypes> {
+  /** Name of the aggregate type. */
   readonly type: T['type']
   /** Types only; not there at run time. */
   readonly '~types'?: T
@@ -77,7 +84,8 @@ export interface Definition<N extends string, E extends Shapes, C extends Shapes
    * Adds the behaviour: `handle` decides, one function per command; `apply` evolves, one function per event.
    *
    * A handler gets the state (frozen), the command's data as its schema gives it, and the context; it returns an event, a list of
-   * events, nothing, or `reject(…)`. What it throws passes through `execute` untouched. `apply` is pure, holds no rules, and returns the next state.
+   * events, nothing, or `reject(…)`. What it throws passes through `execute` untouched. It may run several times for one command, and must not wait for a
+   * command on its own aggregate, which would wait for it. `apply` is pure, holds no rules, and returns the next state.
    *
    * @throws DefinitionError for a missing, misspelt or extra function
    */

@@ -55,6 +55,8 @@ export interface AggregateHandle<T extends AggregateTypes> {
    * Returns what the domain decided: `{ ok: true, events, sequence, state }` (no events when it decided nothing) or `{ ok: false, reason, details }`.
    * Throws for what failed; nothing was stored then, but for `OutcomeUnknownError`. A handler's own exception passes through.
    *
+   * Commands on one aggregate wait for each other, so a handler must not wait for one on its own aggregate.
+   *
    * @throws ValidationError, ConflictError, IdempotencyError, InvalidEventError, ApplyError, DeserializationError, StoreError, OutcomeUnknownError,
    * ClosedError, and the signal's reason
    */
@@ -65,18 +67,24 @@ export interface AggregateHandle<T extends AggregateTypes> {
   ): Promise<Accepted<T['state'], T['events'], T['type']> | RejectedBy<T, K>>
   /**
    * The state as the store has it now, or had it right after the sequence `asOf`. An unknown id is the initial state at sequence 0.
-   * @throws ValidationError when `asOf` is past the last event, DeserializationError, ApplyError, StoreError
+   * @throws ValidationError when `asOf` is past the last event, DeserializationError, ApplyError, StoreError, ClosedError, and the signal's reason
    */
   load(
     id: string,
     options?: { readonly asOf?: number; readonly signal?: AbortSignal },
   ): Promise<{ readonly state: T['state']; readonly sequence: number }>
-  /** All events of one aggregate, or those after a sequence, in order; read page by page as they are asked for. */
+  /**
+   * All events of one aggregate, or those after a sequence, in order; read page by page as they are asked for.
+   * @throws ValidationError, DeserializationError, StoreError, ClosedError, and the signal's reason
+   */
   events(
     id: string,
     options?: { readonly after?: number; readonly signal?: AbortSignal },
   ): AsyncIterable<Envelope<T['events'], T['type']>>
-  /** Ids of the aggregates that exist, in byte order. `limit`: 1–1,000, default 100; `next` is there when more may follow: pass it as `after`. */
+  /**
+   * Ids of the aggregates that have events, in byte order. `limit`: 1–1,000, default 100; `next` is there when more may follow: pass it as `after`.
+   * @throws ValidationError, StoreError, ClosedError
+   */
   ids(options?: {
     readonly limit?: number
     readonly after?: string
@@ -85,6 +93,7 @@ export interface AggregateHandle<T extends AggregateTypes> {
 
 /** The command was accepted by an aggregate of the type `N` with the state `S` and the events `D` (event type → data). */
 export interface Accepted<S, D, N extends string = string> {
+  /** Narrows the result. */
   readonly ok: true
   /** After these events; frozen. */
   readonly state: S
@@ -98,8 +107,11 @@ export interface Accepted<S, D, N extends string = string> {
 
 /** The domain said no. */
 export interface Rejected<R extends string = string, D = undefined> {
+  /** Narrows the result. */
   readonly ok: false
+  /** As the handler gave it to `reject`. */
   readonly reason: R
+  /** As the handler gave them to `reject`, neither copied nor frozen. */
   readonly details: D
 }
 
@@ -109,11 +121,21 @@ type ToResult<R> = R extends Rejection<infer Q, infer D> ? Rejected<Q, D> : neve
 
 /** What `createApp` makes. User-named things live in namespaces, so that nothing is reserved. Nothing runs by itself. */
 export interface App<A extends Record<string, AnyAggregate>, W extends Record<string, View>> {
+  /** Under the names that `createApp` was given. */
   readonly aggregates: { readonly [K in keyof A]: AggregateHandle<TypesOf<A[K]>> }
+  /** Under the names that `createApp` was given. */
   readonly views: { readonly [K in keyof W]: Views<ViewTypesOf<W[K]>> }
-  /** The events of all aggregates of this app from a position on, in commit order; only on stores with a global order. */
+  /**
+   * The events of all aggregate types of this app behind a position, in commit order; read page by page, to the end of the log as it is then. Only on stores
+   * with a global order.
+   * @throws ValidationError for what is no position, DefinitionError without a global order, DeserializationError, StoreError (`STORE_BEHIND` for a position
+   * past the end of the log), ClosedError
+   */
   events(options?: { readonly after?: Position; readonly signal?: AbortSignal }): AsyncIterable<EnvelopeOf<A[keyof A]>>
-  /** Lets pending commands finish and refuses new ones; the store's client stays open. */
+  /**
+   * Refuses new calls, and resolves when those under way are done, their queries included. An iteration over events is not waited for. The store's
+   * client stays open.
+   */
   close(): Promise<void>
 }
 

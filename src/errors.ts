@@ -27,7 +27,9 @@ export type StoreErrorCode =
 
 /** One thing wrong with an input, as the schema or the framework reports it. */
 export interface Issue {
+  /** What is wrong, for people. */
   readonly message: string
+  /** Where in the input; left out for all of it. */
   readonly path?: readonly PropertyKey[]
 }
 
@@ -59,7 +61,7 @@ export class ConflictError extends CqrsError {
   readonly expectedSequence?: number
   /** What the store has, where it is known. */
   readonly actualSequence?: number
-  /** How many times the command was decided. */
+  /** How many times the command was decided, or an inline view computed, when it was the view's row that others moved. */
   readonly attempts: number
   constructor(
     message: string,
@@ -177,7 +179,7 @@ export class ClosedError extends CqrsError {
 }
 
 /**
- * Too many commands wait already. Nothing was stored.
+ * Too many commands wait already. Nothing was stored. Kept for a limit that is planned: this version does not throw it.
  *
  * *Handling*: try again later. HTTP 503 with `Retry-After`.
  */

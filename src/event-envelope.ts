@@ -13,12 +13,15 @@ export interface EnvelopeContext<N extends string = string> {
   readonly id: string
   /** Version of the event's form, `'1.0'` unless declared otherwise. */
   readonly version: string
+  /** Name of the aggregate's type. */
   readonly aggregateType: N
+  /** Id of the aggregate, unique inside its type. */
   readonly aggregateId: string
   /** Place inside the aggregate: 1, 2, 3 … without gaps. */
   readonly sequence: number
   /** Place in the whole store, where the store has a global order. */
   readonly position?: Position
+  /** What the caller of the command passed, `{}` by default. */
   readonly metadata: Metadata
   /** Shared by all events of one command. */
   readonly commitId: string

@@ -1,5 +1,6 @@
 /** Any schema that follows the Standard Schema specification, version 1 (https://standardschema.dev): zod, valibot, arktype … */
 export interface StandardSchema<I = unknown, O = I> {
+  /** What the specification asks of a schema; the rest of it is its library's. */
   readonly '~standard': {
     readonly version: 1
     readonly vendor: string
@@ -17,11 +18,13 @@ interface SchemaIssue {
 
 /** A type without a run-time schema. */
 export interface Typed<T> {
+  /** Types only. */
   readonly '~typed'?: T
 }
 
 /** What declares the data of one message. */
 export type Shape = StandardSchema | Typed<unknown>
+/** Message type → what declares its data. */
 export type Shapes = Readonly<Record<string, Shape>>
 
 /** What may be passed in for a shape. */

@@ -1,6 +1,8 @@
 /** The domain said no: what `reject` makes, and what a handler returns instead of events. */
 export interface Rejection<R extends string = string, D = unknown> {
+  /** The reason. */
   readonly '~rejected': R
+  /** `undefined` when none were given. */
   readonly details: D
 }
 

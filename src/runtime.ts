@@ -1,14 +1,27 @@
 /** All time, randomness, timers and waits of the core. Pass your own to `createApp` to freeze the clock or to make a run repeatable. */
 export interface Runtime {
+  /** The current time: `recordedAt`, the handler's `now`, and how long things took. */
   now(): Date
+  /** For ids of commits and commands: must be unique in the whole store, over all processes. */
   randomUUID(): string
-  /** At least 0, below 1. */
+  /** For the length of waits: at least 0, below 1. */
   random(): number
   /** Resolves after `ms` milliseconds; rejects with the signal's reason when it aborts first. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>
 }
 
-/** The platform's clock, Web Crypto and timers. */
+/**
+ * The platform's clock, Web Crypto and timers: the default, and the base of your own.
+ *
+ * @example
+ * ```ts
+ * import { createApp, platformRuntime } from 'cqrs-es'
+ * import { memoryStore } from 'cqrs-es/memory'
+ *
+ * const runtime = { ...platformRuntime, now: () => new Date('2030-01-01T00:00:00Z') }
+ * const app = createApp({ store: memoryStore(), aggregates: {}, runtime })
+ * ```
+ */
 export const platformRuntime: Runtime = {
   now: () => new Date(),
   randomUUID: () => crypto.randomUUID(),

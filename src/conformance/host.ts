@@ -40,6 +40,7 @@ export interface ConformanceHost {
  * ```
  */
 export interface TestDatabase {
+  /** The store under test, on this database. */
   readonly store: Store
   /** Another store on the same database through a client of its own, as another process would have it; the same object where there is only one process. */
   connect(): Promise<Store>

@@ -4,9 +4,13 @@ import { compareVersions, parseVersion, versionText } from './semantic-version.t
 
 /** An event as it is stored: what an upcaster sees and gives. */
 export interface StoredForm {
+  /** Event type. */
   readonly type: string
+  /** Version of its form, `'1.0'` unless it was declared otherwise. */
   readonly version: string
+  /** JSON; `{}` where there is none. */
   readonly data: unknown
+  /** As the caller of the command passed it. */
   readonly metadata: Metadata
 }
 

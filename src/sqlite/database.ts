@@ -16,13 +16,17 @@ export type SqliteValue = string | number | null
  * ```
  */
 export interface SqliteDatabase {
+  /** Runs a script of one or more statements. */
   exec(sql: string): unknown
+  /** Prepares one statement; synchronous. */
   prepare(sql: string): SqliteStatement
 }
 
 /** A prepared statement of a `SqliteDatabase`. */
 export interface SqliteStatement {
+  /** Runs it and gives all rows, as objects by column. */
   all(...values: SqliteValue[]): unknown[]
+  /** Runs it. */
   run(...values: SqliteValue[]): { readonly changes: number | bigint; readonly lastInsertRowid: number | bigint }
 }
 

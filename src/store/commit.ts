@@ -3,6 +3,7 @@ import type { EnvelopeContext, Position } from '../event-envelope.ts'
 /** An event in stored form: JSON only. `version` is the one it was written with; nothing is upcast here. */
 export interface StoredEvent extends EnvelopeContext {
   readonly type: string
+  /** JSON; `{}` for an event without data. */
   readonly data: unknown
 }
 
@@ -20,6 +21,7 @@ export interface Commit {
   readonly views?: readonly ViewWrite[]
   /** Remembered with the first append's aggregate; needs one. */
   readonly key?: { readonly idempotencyKey: string; readonly commandHash: string }
+  /** Moved together with the rest. */
   readonly checkpoint?: CheckpointWrite
 }
 
@@ -53,8 +55,11 @@ export interface ViewWrite {
 
 /** How far a subscription has come. Moves only while `fence` is the fence of the lease of the same name. */
 export interface CheckpointWrite {
+  /** Of the checkpoint, and of the lease that guards it. */
   readonly name: string
+  /** As `acquireLease` gave it. */
   readonly fence: number
+  /** All up to here is done. */
   readonly position: string
   /** Where the checkpoint must stand before, else the commit is a conflict on `fence`; `null`: there must be none. Not checked when left out. */
   readonly expectedPosition?: string | null

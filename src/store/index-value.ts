@@ -4,6 +4,14 @@ export type IndexValue = string | number | boolean | null
 /**
  * A view's index value as a text whose byte order is the order of the values: `null`, `false`, `true`, numbers, texts.
  * Numbers are the 16 hexadecimal digits of their IEEE 754 form, sign-flipped so that they sort (the usual total-order encoding of floats).
+ *
+ * @example
+ * ```ts
+ * import { compareBytes, encodeIndexValue } from 'cqrs-es/store'
+ *
+ * const inOrder = [null, false, true, -1, 0.5, 10, '', 'a'].map(encodeIndexValue)
+ * console.log(inOrder.every((text, i) => i === 0 || compareBytes(inOrder[i - 1] ?? '', text) < 0)) // true
+ * ```
  */
 export function encodeIndexValue(value: IndexValue): string {
   if (value === null) return '0'

@@ -1,6 +1,16 @@
 import type { Position } from '../event-envelope.ts'
 
-/** Negative when `a` comes before `b` in commit order, 0 for the same place. */
+/**
+ * Negative when `a` comes before `b` in commit order, 0 for the same place.
+ *
+ * @example
+ * ```ts
+ * import { comparePositions, type Position } from 'cqrs-es/store'
+ *
+ * const positions = ['10', '9'] as Position[]
+ * console.log(positions.sort(comparePositions)) // [ '9', '10' ]
+ * ```
+ */
 export function comparePositions(a: Position, b: Position): number {
   if (a.length !== b.length) return a.length - b.length
   return a < b ? -1 : a > b ? 1 : 0
@@ -9,6 +19,13 @@ export function comparePositions(a: Position, b: Position): number {
 /**
  * Orders two texts by their UTF-8 bytes, which is the order of their code points. JavaScript's own `<` orders by UTF-16 units and
  * puts U+1F600 before U+FF5E.
+ *
+ * @example
+ * ```ts
+ * import { compareBytes } from 'cqrs-es/store'
+ *
+ * console.log(['b', 'B', 'a'].sort(compareBytes)) // [ 'B', 'a', 'b' ]
+ * ```
  */
 export function compareBytes(a: string, b: string): number {
   const end = Math.min(a.length, b.length)

@@ -13,6 +13,7 @@ import type { Commit, CommitOutcome, StoredEvent } from './commit.ts'
  * `DeserializationError` that names it. Reads are of the primary, never of a replica.
  */
 export interface Store {
+  /** What this store can do and how much it takes; constant. */
   readonly capabilities: Capabilities
 
   /**
@@ -104,13 +105,17 @@ export interface Capabilities {
   readonly globalOrder: boolean
   /** `watch` is there and hears of every process's commits. */
   readonly push: boolean
+  /** Aggregates that one commit may append to. */
   readonly appendsPerCommit: number
   /** Events, snapshots, view rows, index values, key and checkpoint of one commit together. */
   readonly itemsPerCommit: number
+  /** All JSON of one commit together. */
   readonly bytesPerCommit: number
+  /** Data and metadata of one event. */
   readonly bytesPerEvent: number
 }
 
+/** Which events of one aggregate to read. */
 export interface AggregateRequest {
   readonly aggregateType: string
   readonly aggregateId: string
@@ -124,6 +129,7 @@ export interface AggregateRequest {
   readonly limit?: number
 }
 
+/** Some events of one aggregate, in sequence order. */
 export interface AggregatePage {
   readonly snapshot?: StoredSnapshot
   readonly events: readonly StoredEvent[]
@@ -131,7 +137,9 @@ export interface AggregatePage {
   readonly more: boolean
 }
 
+/** A state as it was stored. */
 export interface StoredSnapshot {
+  /** Of the last event in the state. */
   readonly sequence: number
   readonly stateVersion: string
   /** How many times a snapshot of this aggregate was saved: 1, 2, 3 … */
@@ -139,47 +147,60 @@ export interface StoredSnapshot {
   readonly state: unknown
 }
 
+/** Which ids of a type to read. */
 export interface IdsRequest {
   readonly aggregateType: string
+  /** Only ids behind this one, in byte order. */
   readonly after?: string
   /** At least 1. */
   readonly limit: number
 }
 
+/** Some ids of a type, in byte order. */
 export interface IdsPage {
   readonly items: readonly string[]
   /** There is more after the last item; ask again with it as `after`. */
   readonly more: boolean
 }
 
+/** Names an idempotency key of one aggregate. */
 export interface KeyRequest {
   readonly aggregateType: string
   readonly aggregateId: string
   readonly idempotencyKey: string
 }
 
+/** What is remembered under an idempotency key. */
 export interface StoredKey {
+  /** As the commit gave it. */
   readonly commandHash: string
+  /** Id of the commit that was stored under the key. */
   readonly commitId: string
   /** The events that the commit appended to this aggregate: first and last sequence. */
   readonly firstSequence: number
   readonly lastSequence: number
 }
 
+/** Names a row of a view. */
 export interface ViewKey {
+  /** Name of the view. */
   readonly name: string
+  /** Rows of different generations are different rows. */
   readonly generation: number
   readonly id: string
 }
 
+/** A row of a view as it is stored. */
 export interface StoredView extends ViewKey {
   /** How many times it was saved or deleted. */
   readonly version: number
   /** `null`: deleted. */
   readonly view: unknown
+  /** Of the last event folded into it, where its last save said one. */
   readonly sequence?: number
 }
 
+/** Which rows of one generation of a view to find. */
 export interface ViewFind {
   readonly name: string
   readonly generation: number
@@ -193,12 +214,14 @@ export interface ViewFind {
   readonly limit: number
 }
 
+/** Some rows of a view. */
 export interface ViewPage {
   readonly items: readonly StoredView[]
-  /** Where to go on, when there is more. */
+  /** There is more: ask again with it as `after`. */
   readonly next?: { readonly id: string; readonly value?: string }
 }
 
+/** One copy of the rows of a view: a rebuild fills a new one beside the one that is read. */
 export interface ViewGeneration {
   readonly generation: number
   readonly viewVersion: string
@@ -206,7 +229,9 @@ export interface ViewGeneration {
   readonly state: 'building' | 'live' | 'retired'
 }
 
+/** Which part of the log to read. */
 export interface FeedRequest {
+  /** Only events behind this position; from the beginning without it. */
   readonly after?: Position
   /** Only these aggregate types and, where given, only these of their stored event types. All without it. */
   readonly only?: readonly { readonly aggregateType: string; readonly eventTypes?: readonly string[] }[]
@@ -214,6 +239,7 @@ export interface FeedRequest {
   readonly limit: number
 }
 
+/** Some of the log, in commit order. */
 export interface FeedPage {
   /** Each with its `position`. */
   readonly events: readonly StoredEvent[]
@@ -223,12 +249,15 @@ export interface FeedPage {
   readonly more: boolean
 }
 
+/** How far the consumer of a name has come. */
 export interface Checkpoint {
+  /** As the last commit wrote it. */
   readonly position: string
   /** Of the lease it was written under. */
   readonly fence: number
 }
 
+/** Whether the lease was taken; `fence` proves it to `append`. */
 export type LeaseAnswer =
   | { readonly acquired: true; readonly fence: number }
   | { readonly acquired: false; readonly holder: string; readonly remainingMs: number }

@@ -8,6 +8,7 @@ import type { ViewTypes } from './view-types.ts'
 
 /** A view, ready for `createApp` and for the test kit. Made by `defineView`. */
 export interface View<T extends ViewTypes = ViewTypes> {
+  /** Its name in the store. */
   readonly name: T['name']
   /** Types only; not there at run time. */
   readonly '~types'?: T
@@ -19,18 +20,23 @@ export interface View<T extends ViewTypes = ViewTypes> {
 export interface ViewOptions<N extends string, A extends readonly AnyAggregate[], W, I extends string> {
   /** Name of the view in the store, 1–255 characters. */
   readonly name: N
+  /** The aggregates whose events it follows. Each app that writes them must be given the view, or its rows miss events. */
   readonly aggregates: A
   /** What the first event of a row is folded into; JSON. */
   readonly initialView: () => W
-  /** The view, or views, that an event touches; `[]` for none. Default: the one with the aggregate's id. */
+  /**
+   * The row, or rows, that an event touches; `[]` for none. Asked only for events that `update` names. Default: the row with the aggregate's id.
+   *
+   * Without it, over one aggregate, a row of a view that was added later catches up when its aggregate next changes it; otherwise older events are not seen.
+   */
   readonly id?: (event: EnvelopeOf<A[number]>) => string | readonly string[]
   /** The next view, one pure function per event type; `null` deletes it. Events that are not named leave the view as it is. */
   readonly update: ViewUpdate<NoInfer<W>, EnvelopeOf<A[number]>>
-  /** Fields of the view to find it by: texts up to 255 characters, numbers, booleans or null. */
+  /** Fields of the view to find it by: texts up to 255 characters, numbers, booleans or null. A row is found by a new index from its next save on. */
   readonly indexes?: readonly I[]
   /** Written in the same transaction as the events. */
   readonly consistency?: 'inline'
-  /** Raise it when the shape of the view or its rules change. Default 1. */
+  /** For rebuilding views, which is planned: checked, and without effect in this version. Default 1. */
   readonly viewVersion?: number | string
 }
 

@@ -11,21 +11,22 @@ import type { ViewTypes } from './view-types.ts'
 
 /** One view as it is stored. */
 export interface ViewRow<W> {
+  /** The aggregate's, unless the view makes its own. */
   readonly id: string
   /** Frozen. */
   readonly view: W
-  /** How many times it was saved. */
+  /** How many times it was saved or deleted. */
   readonly version: number
 }
 
 /** The rows of one view. */
 export interface Views<T extends ViewTypes> {
-  /** `undefined` when there is none. @throws ValidationError for an unfit id, StoreError */
+  /** The row of this id, `undefined` when there is none. @throws ValidationError for an unfit id, StoreError, ClosedError */
   load(id: string): Promise<ViewRow<T['view']> | undefined>
   /**
    * The views whose indexed fields equal all of `where`, in byte order of their ids; all views when it is empty. `limit`: 1–1,000, default 100.
    * `next` is there when more may follow: pass it as `after`.
-   * @throws ValidationError for a field that is no index, a value that cannot be one, an unfit option, StoreError
+   * @throws ValidationError for a field that is no index, a value that cannot be one, an unfit option, StoreError, ClosedError
    */
   find(
     where?: { readonly [K in T['indexes']]?: K extends keyof T['view'] ? T['view'][K] : never },
@@ -33,8 +34,11 @@ export interface Views<T extends ViewTypes> {
   ): Promise<{ readonly items: readonly ViewRow<T['view']>[]; readonly next?: string }>
 }
 
+/** Which page of a `find`. */
 export interface FindOptions {
+  /** Rows at the most: 1–1,000. Default 100. */
   readonly limit?: number
+  /** Only rows behind this id, in byte order: the `next` of the page before. */
   readonly after?: string
 }
 

@@ -37,7 +37,7 @@ export async function checkSnippets(snippets: readonly Snippet[], folder: string
 const settings = {
   extends: '../../../tsconfig.json',
   compilerOptions: { noUnusedLocals: false, noUnusedParameters: false, moduleDetection: 'force', rootDir: '../../..' },
-  include: ['*.ts'],
+  include: ['*.ts', '../../runtimes/types.d.ts'],
   exclude: [],
 }
 
