@@ -218,6 +218,10 @@ describe('commands on one aggregate in one process', () => {
   })
 })
 
+test.todo('a handler that changes its command’s data gets it unchanged when the command is decided again')
+
+test.todo('a handler, or a service it asks, that executes a command on its own aggregate is told so instead of waiting for ever')
+
 test('a command nobody waits for is carried out all the same', async () => {
   const store = memoryStore()
   const app = createApp({ store, aggregates: { counter } })

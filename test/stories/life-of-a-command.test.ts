@@ -200,6 +200,16 @@ test('a store that cannot be read stops the command before anything is decided',
   expect(appended).toEqual([])
 })
 
+test('an error of a driver reaches the caller inside a StoreError that names the aggregate', async () => {
+  const cause = new Error('SQLITE_IOERR')
+  const store = sendingBy(memoryStore(), async () => ({ kind: 'failed', certain: true, cause }))
+  const { counter: c } = createApp({ store, aggregates: { counter } }).aggregates
+  const error = await failureOf(c.execute('c', count(1)))
+  expect(error).toMatchObject({ code: 'STORE_FAILED', name: 'StoreError', cause })
+  expect(error.message).toContain("counter 'c'")
+  expect(error.message).toContain('SQLITE_IOERR')
+})
+
 test.each(['STORE_BUSY', 'STORE_FULL', 'STORE_READ_ONLY', 'STORE_LIMIT', 'SCHEMA_MISSING'] as const)(
   'a store that surely did not store says so with %s, and the command is not sent again',
   async (code) => {
