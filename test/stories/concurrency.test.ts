@@ -1,4 +1,4 @@
-import { ConflictError, createApp, defineAggregate, noData, reject, typed } from 'cqrs-es'
+import { ConflictError, createApp, defineAggregate, noData, type Observation, reject, typed } from 'cqrs-es'
 import { memoryStore } from 'cqrs-es/memory'
 import { describe, expect, test } from 'vitest'
 import { collect, failureOf, gate, settled } from '../support/async.ts'
@@ -106,10 +106,16 @@ describe('a cached state that another process has left behind', () => {
 
   test('costs one decision more when the command is accepted', async () => {
     const store = memoryStore()
-    const [here, there] = [appOn(store), appOn(store)]
+    const attempts: number[] = []
+    const observe = (what: Observation) => {
+      if (what.kind === 'command') attempts.push(what.attempts)
+    }
+    const here = createApp({ store, aggregates: { counter }, observe }).aggregates.counter
     await here.execute('c', count(1))
-    await there.execute('c', count(9))
+    await appOn(store).execute('c', count(9))
     expect(await here.execute('c', count(1))).toMatchObject({ ok: true, sequence: 3, state: { total: 11 } })
+    await here.execute('c', count(1))
+    expect(attempts).toEqual([1, 2, 1])
   })
 })
 
