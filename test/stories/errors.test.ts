@@ -147,6 +147,30 @@ describe('an apply', () => {
     if (words.includes('no idea')) expect(error.cause).toBe(cause)
   })
 
+  test('that cannot take an event of the past stops load and commands, and says which', async () => {
+    const store = memoryStore()
+    await appOn(store).execute('c', count(1))
+    const strict = defineAggregate({
+      type: 'counter',
+      events: { Counted: typed<{ by: number }>() },
+      commands: { Count: noData },
+      initialState: () => 0,
+    }).implement({
+      handle: { Count: () => undefined },
+      apply: {
+        Counted: () => {
+          throw cause
+        },
+      },
+    })
+    const { counter: c } = createApp({ store, aggregates: { counter: strict } }).aggregates
+    for (const asked of [c.load('c'), c.execute('c', { type: 'Count' })]) {
+      const error = await failureOf(asked)
+      expect(error).toMatchObject({ code: 'APPLY', aggregateType: 'counter', aggregateId: 'c', sequence: 1, cause })
+      expect(error.message).toContain("apply.Counted of counter 'c' failed at event 1")
+    }
+  })
+
   test('may return null: a state can be any JSON', async () => {
     const nothing = defineAggregate({
       type: 'nothing',

@@ -1,11 +1,10 @@
-import { createApp, defineAggregate, isCqrsError, noData, reject, StoreError, typed } from 'cqrs-es'
+import { createApp, defineAggregate, isCqrsError, reject, StoreError, typed } from 'cqrs-es'
 import { memoryStore } from 'cqrs-es/memory'
 import { describe, expect, test } from 'vitest'
 import { collect, failureOf } from '../support/async.ts'
 import { bankAccount } from '../support/bank-account.ts'
 import { count, countEach, counter } from '../support/counter.ts'
-import { standingStill } from '../support/runtime.ts'
-import { changed, overtaken, sendingBy } from '../support/stores.ts'
+import { changed, sendingBy } from '../support/stores.ts'
 
 const open = { type: 'OpenAccount', data: { owner: 'ann' } } as const
 const deposit = (amount: number) => ({ type: 'DepositMoney', data: { amount } }) as const
@@ -165,86 +164,6 @@ test('a command that decides nothing succeeds, stores nothing and calls no query
   expect(await c.execute('c', countEach())).toMatchObject({ ok: true, sequence: 0, events: [] })
 })
 
-describe('what a handler is given', () => {
-  const seen: Record<string, unknown>[] = []
-  const probe = defineAggregate({
-    type: 'probe',
-    events: { Probed: typed<{ n: number }>(), Rested: noData },
-    commands: { Probe: noData },
-    services: typed<{ next(): Promise<number> }>(),
-    initialState: () => ({ probed: 0 }),
-  }).implement({
-    handle: {
-      Probe: async (state, data, context) => {
-        seen.push({ state, data, ...context })
-        return [context.event.Probed({ n: await context.services.next() }), context.event.Rested()]
-      },
-    },
-    apply: { Probed: ({ probed }) => ({ probed: probed + 1 }), Rested: (state) => state },
-  })
-  const services = { probe: { next: async () => 7 } }
-
-  test('state, ids, sequence, metadata, services and a signal', async () => {
-    seen.length = 0
-    const { probe: p } = createApp({ store: memoryStore(), aggregates: { probe }, services }).aggregates
-    await p.execute('p', { type: 'Probe' })
-    const { signal } = new AbortController()
-    await p.execute('p', { type: 'Probe' }, { metadata: { userId: 'u' }, signal })
-    expect(seen[0]).toMatchObject({ state: { probed: 0 }, aggregateId: 'p', sequence: 0, metadata: {}, services: services.probe })
-    expect(seen[1]).toMatchObject({ state: { probed: 1 }, aggregateId: 'p', sequence: 2, metadata: { userId: 'u' } })
-    expect(seen[1]?.signal).toBe(signal)
-    expect((seen[0] as unknown as { signal: AbortSignal }).signal.aborted).toBe(false)
-    expect(Object.isFrozen(seen[1]?.state)).toBe(true)
-    expect(Object.isFrozen(seen[1]?.metadata)).toBe(true)
-  })
-
-  test('now is the instant that its events are recorded at', async () => {
-    seen.length = 0
-    let tick = Date.parse('2020-01-01')
-    const runtime = { ...standingStill().runtime, now: () => new Date(tick++) }
-    const { probe: p } = createApp({ store: memoryStore(), aggregates: { probe }, services, runtime }).aggregates
-    const result = await p.execute('p', { type: 'Probe' })
-    const now = (seen[0] as unknown as { now: Date }).now.toISOString()
-    expect(result.ok && result.events.map((e) => e.recordedAt)).toEqual([now, now])
-  })
-
-  test('the command id stays the same through all retries, and is new for the next command', async () => {
-    seen.length = 0
-    const store = memoryStore()
-    const { runtime } = standingStill()
-    const other = createApp({ store, aggregates: { probe }, services }).aggregates.probe
-    const quicker = overtaken(store, () => other.execute('p', { type: 'Probe' }))
-    const { probe: p } = createApp({ store: quicker, aggregates: { probe }, services, runtime }).aggregates
-    await p.execute('p', { type: 'Probe' })
-    await p.execute('p', { type: 'Probe' })
-    const [first, ofOther, again, next] = seen.map(({ commandId }) => commandId)
-    expect(again).toBe(first)
-    expect(new Set([first, ofOther, next]).size).toBe(3)
-  })
-
-  test('the command id is the idempotency key where there is one', async () => {
-    seen.length = 0
-    const { probe: p } = createApp({ store: memoryStore(), aggregates: { probe }, services }).aggregates
-    await p.execute('p', { type: 'Probe' }, { idempotencyKey: 'req-42' })
-    expect(seen[0]?.commandId).toBe('req-42')
-  })
-
-  test('apply refuses an event that could not be stored', async () => {
-    const careless = defineAggregate({
-      type: 'careless',
-      events: { Measured: typed<{ value: number }>() },
-      commands: { Measure: noData },
-      initialState: () => 0,
-    }).implement({
-      handle: { Measure: (state, _, { apply }) => void apply(state, { type: 'Measured', data: { value: Number.NaN } }) },
-      apply: { Measured: (_, { value }) => value },
-    })
-    const app = createApp({ store: memoryStore(), aggregates: { careless } })
-    const error = await failureOf(app.aggregates.careless.execute('m', { type: 'Measure' }))
-    expect(error).toMatchObject({ code: 'INVALID_EVENT', issues: [{ path: ['value'] }] })
-  })
-})
-
 test('services are asked by asynchronous handlers, and their answer decides', async () => {
   const asked: string[] = []
   const { account } = bank(async (id, check) => {
@@ -279,6 +198,16 @@ test('a store that cannot be read stops the command before anything is decided',
   expect(await failureOf(c.execute('c', count(1)))).toBe(down)
   expect(await failureOf(c.load('c'))).toBe(down)
   expect(appended).toEqual([])
+})
+
+test('an error of a driver reaches the caller inside a StoreError that names the aggregate', async () => {
+  const cause = new Error('SQLITE_IOERR')
+  const store = sendingBy(memoryStore(), async () => ({ kind: 'failed', certain: true, cause }))
+  const { counter: c } = createApp({ store, aggregates: { counter } }).aggregates
+  const error = await failureOf(c.execute('c', count(1)))
+  expect(error).toMatchObject({ code: 'STORE_FAILED', name: 'StoreError', cause })
+  expect(error.message).toContain("counter 'c'")
+  expect(error.message).toContain('SQLITE_IOERR')
 })
 
 test.each(['STORE_BUSY', 'STORE_FULL', 'STORE_READ_ONLY', 'STORE_LIMIT', 'SCHEMA_MISSING'] as const)(
