@@ -46,8 +46,8 @@ export function checkDefinition(options: Options): void {
   const problem = typeProblem(options.type)
   if (problem !== undefined) throw new DefinitionError(`The type of an aggregate ${problem}.`)
   const at = `Aggregate '${options.type}'`
-  checkShapes(`${at}: events`, options.events)
-  checkShapes(`${at}: commands`, options.commands)
+  checkShapes(`${at}: events`, options.events, { versioned: true })
+  checkShapes(`${at}: commands`, options.commands, { versioned: false })
   if (options.services !== undefined && parserOf(options.services)?.kind !== 'typed')
     throw new DefinitionError(`${at}: services must be typed<Services>(); the services themselves are given to createApp.`)
   checkFunction(`${at}: initialState`, options.initialState)
@@ -89,7 +89,7 @@ export function buildDefinition(
   }
 }
 
-function checkShapes(what: string, shapes: unknown): void {
+function checkShapes(what: string, shapes: unknown, { versioned }: { versioned: boolean }): void {
   if (typeof shapes !== 'object' || shapes === null)
     throw new DefinitionError(`${what} must be an object of schemas by their type.`)
   for (const [type, shape] of Object.entries(shapes as Record<string, Shape>)) {
@@ -97,8 +97,10 @@ function checkShapes(what: string, shapes: unknown): void {
       throw new DefinitionError(`${what} must not have the type '__proto__': the name is reserved by JavaScript.`)
     const problem = nameProblem(type)
     if (problem !== undefined) throw new DefinitionError(`${what}: a type ${problem}.`)
-    if (shape === null || shape === undefined || !('~versions' in Object(shape) || parserOf(shape)))
-      throw new DefinitionError(`${what}: '${type}' needs a schema (any Standard Schema), typed<…>() or noData.`)
+    if (!parserOf(shape) && !(versioned && '~versions' in Object(shape)))
+      throw new DefinitionError(
+        `${what}: '${type}' needs a schema (any Standard Schema), typed<…>() or noData${versioned ? '' : '; versions(…) are for events'}.`,
+      )
   }
 }
 

@@ -120,6 +120,10 @@ export function deepFreeze<T>(value: T): T {
   return value
 }
 
+/** Whether a `Date` is somewhere in what `toJson` made. */
+export const holdsDate = (value: unknown): boolean =>
+  value instanceof Date || (typeof value === 'object' && value !== null && Object.values(value).some(holdsDate))
+
 /** JSON text that does not depend on the order of keys. A `Date` is its ISO text. @throws NotJson */
 export function canonicalJson(value: unknown): string {
   return JSON.stringify(sorted(toJson(value, { dates: true })))

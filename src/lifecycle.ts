@@ -18,7 +18,7 @@ export class Lifecycle {
     try {
       return await task()
     } finally {
-      if (--this.#pending === 0) for (const wake of this.#idle.splice(0)) wake()
+      if (--this.#pending === 0 && this.#closed) for (const wake of this.#idle.splice(0)) wake()
     }
   }
 

@@ -181,11 +181,13 @@ const reportQueryError: Core['onQueryError'] = (error, events) => {
   console.error(`A query failed on events of ${first?.aggregateType} '${first?.aggregateId}':`, error)
 }
 
-/** An observer that throws must not change what happens. */
-const harmless = (observe: (what: Observation) => void) => (what: Observation) => {
+/** An observer that throws or rejects must not change what happens. */
+const harmless = (observe: (what: Observation) => unknown) => (what: Observation) => {
+  const report = (error: unknown) => console.error(`observe threw on '${what.kind}':`, error)
   try {
-    observe(what)
+    const answer = observe(what)
+    if (answer instanceof Promise) answer.catch(report)
   } catch (error) {
-    console.error(`observe threw on '${what.kind}':`, error)
+    report(error)
   }
 }

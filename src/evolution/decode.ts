@@ -2,6 +2,7 @@ import { CqrsError, DeserializationError } from '../errors.ts'
 import type { EventEnvelope } from '../event-envelope.ts'
 import { deepFreeze } from '../json.ts'
 import type { StoredEvent } from '../store/commit.ts'
+import { envelopeOf } from './envelope.ts'
 import type { EventCodec } from './event-codec.ts'
 import { issuesText } from './schema.ts'
 import { type StoredForm, type Upcaster, upcast } from './upcaster.ts'
@@ -44,20 +45,8 @@ function envelope(decoder: Decoder, stored: StoredEvent, form: StoredForm, id: s
   const parsed = codec.decode(form.version, form.data)
   if (parsed.issues !== undefined)
     throw new DeserializationError(`${nameOf(stored)} cannot be read: ${issuesText(parsed.issues)}.`, stored, parsed.issues)
-  const { aggregateType, aggregateId, sequence, position, commitId, recordedAt } = stored
-  return deepFreeze({
-    id,
-    type: codec.type,
-    ...(parsed.value === undefined ? {} : { data: parsed.value }),
-    version: codec.version,
-    aggregateType,
-    aggregateId,
-    sequence,
-    ...(position === undefined ? {} : { position }),
-    metadata: form.metadata,
-    commitId,
-    recordedAt,
-  })
+  const current = { id, type: codec.type, version: codec.version, metadata: deepFreeze(form.metadata) }
+  return envelopeOf(current, deepFreeze(parsed.value), stored, stored.position)
 }
 
 const nameOf = (stored: StoredEvent) =>

@@ -1,5 +1,5 @@
 import { DefinitionError, type Issue } from '../errors.ts'
-import { deepFreeze, difference, NotJson, pathText, toJson } from '../json.ts'
+import { deepFreeze, difference, holdsDate, NotJson, pathText, toJson } from '../json.ts'
 import type { Shape } from '../message.ts'
 import { notJsonIssue, type Parsed, type Parser, parserOf } from './schema.ts'
 import { compareVersions, parseVersion, type SemanticVersion, versionText } from './semantic-version.ts'
@@ -34,6 +34,7 @@ export function eventCodec(type: string, declared: Shape): EventCodec {
     version: current,
     encode: (data) => (parser.kind === 'schema' ? encodeBySchema(parser, data) : encodePlain(parser, data)),
     decode: (stored, data) => {
+      if (stored === current) return parseEvent(parser, data)
       const from = parseVersion(stored)
       if (from === undefined) return refuse(`its version '${stored}' is not a version`)
       const order = compareVersions(from, version)
@@ -62,8 +63,9 @@ function encodeBySchema(parser: Parser, decided: unknown): Encoded {
     const input = toJson(decided, { dates: true })
     const parsed = parseUnchanged(parser, input, 'the schema would change it')
     if (parsed.issues !== undefined) return parsed
+    if (!holdsDate(input)) return { stored: input, data: deepFreeze(parsed.value) }
     const stored = JSON.parse(JSON.stringify(input))
-    const back = difference(stored, input) === undefined ? parsed : parseEvent(parser, stored)
+    const back = parseEvent(parser, stored)
     if (back.issues !== undefined)
       return { issues: back.issues.map((issue) => ({ ...issue, message: `${issue.message} (when read back from JSON)` })) }
     const changed = difference(back.value, parsed.value)

@@ -46,7 +46,7 @@ function plainIssues(result: SchemaResult): Parsed {
   return {
     issues: result.issues.map(({ message, path }) => ({
       message,
-      path: (path ?? []).map((part) => (typeof part === 'object' ? part.key : part)),
+      path: Array.from(path ?? [], (part) => (typeof part === 'object' ? part.key : part)),
     })),
   }
 }

@@ -17,11 +17,8 @@ export async function commit(
   decision: DecidedEvents,
   key: Commit['key'],
 ): Promise<Committed> {
-  const bare: Commit = {
-    id: decision.commitId,
-    appends: [appendOf(definition, aggregateId, base, decision)],
-    ...(key && { key }),
-  }
+  const unkeyed: Commit = { id: decision.commitId, appends: [appendOf(definition, aggregateId, base, decision)] }
+  const bare = key === undefined ? unkeyed : { ...unkeyed, key }
   const send = sender(core, definition.type, aggregateId)
   return sendWithViews === undefined
     ? committed(await send(bare), undefined)

@@ -1,5 +1,4 @@
 import { ConflictError } from '../errors.ts'
-import type { EventEnvelope, Position } from '../event-envelope.ts'
 import { cacheKey, type Loaded } from './cache.ts'
 import type { Call } from './call.ts'
 import { commit } from './commit.ts'
@@ -9,6 +8,7 @@ import { dispatch } from './dispatch.ts'
 import { commandHash, findReplay } from './idempotency.ts'
 import { loadAggregate } from './load.ts'
 import { parseCommand } from './parse-command.ts'
+import { envelopesOf } from './record.ts'
 import type { Accepted, Committed, Rejected } from './result.ts'
 
 const firstRetryWaitMs = 4
@@ -38,7 +38,7 @@ export async function execute(core: Core, aggregate: WiredAggregate, call: Call)
     const key = cacheKey(aggregate.definition.type, call.aggregateId)
     const result = await core.aggregateQueue.run(key, () => settle(core, aggregate, call, tally), call.signal)
     observe(!result.ok ? 'rejected' : result.replayed ? 'replayed' : result.events.length === 0 ? 'nothing' : 'stored')
-    if (result.ok && !result.replayed && result.events.length > 0) await dispatch(core, result.events)
+    if (core.queries.length > 0 && result.ok && !result.replayed && result.events.length > 0) await dispatch(core, result.events)
     return result
   } catch (error) {
     observe('failed', { error })
@@ -76,14 +76,18 @@ async function settle(core: Core, aggregate: WiredAggregate, call: Call, tally: 
       throw conflict(call, aggregate, tally, expectedSequence, base.sequence)
     }
     tally.attempts++
-    const decided = await outcomeOf(decide(core, aggregate, call, data, commandId, base))
-    if (decided.decision?.kind !== 'events') {
+    let decision: Decision
+    try {
+      decision = await decide(core, aggregate, call, data, commandId, base)
+    } catch (error) {
       if (await wasBehind()) continue
-      if (decided.decision === undefined) throw decided.error
-      return answer(decided.decision, base)
+      throw error
+    }
+    if (decision.kind !== 'events') {
+      if (await wasBehind()) continue
+      return answer(decision, base)
     }
     signal?.throwIfAborted()
-    const { decision } = decided
     const stored = await commit(core, aggregate, aggregateId, base, decision, key)
     if (stored.kind !== 'conflict') return accept(core, aggregate, aggregateId, decision, stored)
     if (stored.on === 'key') {
@@ -113,16 +117,6 @@ async function reload(
   return load()
 }
 
-type Decided =
-  | { readonly decision: Decision; readonly error?: undefined }
-  | { readonly decision?: undefined; readonly error: unknown }
-
-const outcomeOf = (deciding: Promise<Decision>): Promise<Decided> =>
-  deciding.then(
-    (decision) => ({ decision }),
-    (error: unknown) => ({ error }),
-  )
-
 const answer = (decision: Exclude<Decision, { kind: 'events' }>, base: Loaded): Accepted | Rejected =>
   decision.kind === 'rejected'
     ? { ok: false, reason: decision.rejection['~rejected'], details: decision.rejection.details }
@@ -132,21 +126,19 @@ function accept(
   core: Core,
   { definition }: WiredAggregate,
   aggregateId: string,
-  { state, sequence, envelopes }: DecidedEvents,
+  decision: DecidedEvents,
   { positions, rows }: Exclude<Committed, { kind: 'conflict' }>,
 ): Accepted {
+  const { state, sequence } = decision
   core.cache.put(definition.type, aggregateId, { state, sequence, rows })
   return {
     ok: true,
     state,
     sequence,
-    events: envelopes.map((envelope, i) => positioned(envelope, positions[i])),
+    events: envelopesOf(decision, positions),
     replayed: false,
   }
 }
-
-const positioned = (envelope: EventEnvelope, position: Position | undefined): EventEnvelope =>
-  position === undefined ? envelope : Object.freeze({ ...envelope, position })
 
 function conflict(
   { aggregateId, command }: Call,

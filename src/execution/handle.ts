@@ -11,8 +11,8 @@ export function handleOf(core: Core, aggregate: WiredAggregate, lifecycle: Lifec
   const { definition } = aggregate
   const at = (method: string) => `${method} of ${definition.type}`
   return Object.freeze({
-    execute: async (id: unknown, command: unknown, options?: ExecuteOptions) =>
-      lifecycle.run(at('execute'), async () => execute(core, aggregate, checkCall(definition.type, id, command, options))),
+    execute: (id: unknown, command: unknown, options?: ExecuteOptions) =>
+      lifecycle.run(at('execute'), () => execute(core, aggregate, checkCall(definition.type, id, command, options))),
 
     load: async (aggregateId: unknown, options: { asOf?: number; signal?: AbortSignal } = {}) =>
       lifecycle.run(at('load'), async () => {

@@ -1,31 +1,17 @@
 /** Runs the tasks of one key one after the other, in the order they came; those of different keys at once. */
 export class KeyedQueue {
-  readonly #tails = new Map<string, Promise<void>>()
+  /** Who waits, for each key that a task runs for. */
+  readonly #waiting = new Map<string, (() => void)[]>()
 
   /** Waits for its turn; `signal` gives the place up with the signal's reason, but does not stop a task that runs. */
   async run<T>(key: string, task: () => Promise<T>, signal?: AbortSignal): Promise<T> {
-    const before = this.#tails.get(key)
-    let leave = () => {}
-    const done = new Promise<void>((resolve) => {
-      leave = resolve
-    })
-    const tail = before === undefined ? done : before.then(() => done)
-    this.#tails.set(key, tail)
-    const forget = () => {
-      if (this.#tails.get(key) === tail) this.#tails.delete(key)
-    }
-    try {
-      if (before !== undefined) await unlessAborted(before, signal)
-    } catch (reason) {
-      leave()
-      void tail.then(forget) // those before it still run
-      throw reason
-    }
+    const waiting = this.#waiting.get(key)
+    if (waiting === undefined) this.#waiting.set(key, [])
+    else await turn(waiting, signal)
     try {
       return await task()
     } finally {
-      leave()
-      forget()
+      this.#leave(key)
     }
   }
 
@@ -34,20 +20,27 @@ export class KeyedQueue {
     const [first, ...rest] = [...new Set(keys)].sort()
     return first === undefined ? task() : this.run(first, () => this.runAll(rest, task))
   }
+
+  #leave(key: string): void {
+    const next = this.#waiting.get(key)?.shift()
+    if (next === undefined) this.#waiting.delete(key)
+    else next()
+  }
 }
 
 /** @throws the signal's reason when it aborts first */
-async function unlessAborted(wait: Promise<void>, signal: AbortSignal | undefined): Promise<void> {
-  if (signal === undefined) return wait
-  signal.throwIfAborted()
-  let abort = () => {}
-  const aborted = new Promise<never>((_, reject) => {
-    abort = () => reject(signal.reason)
-    signal.addEventListener('abort', abort, { once: true })
+function turn(waiting: (() => void)[], signal: AbortSignal | undefined): Promise<void> {
+  return new Promise((resolve, reject) => {
+    signal?.throwIfAborted()
+    const start = () => {
+      signal?.removeEventListener('abort', abort)
+      resolve()
+    }
+    const abort = () => {
+      waiting.splice(waiting.indexOf(start), 1)
+      reject(signal?.reason)
+    }
+    signal?.addEventListener('abort', abort, { once: true })
+    waiting.push(start)
   })
-  try {
-    await Promise.race([wait, aborted])
-  } finally {
-    signal.removeEventListener('abort', abort)
-  }
 }

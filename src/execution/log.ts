@@ -22,7 +22,7 @@ export function readLog(
     throw new DefinitionError('app.events() needs a store with a global order; this one has none.')
   checkCallOptions('app.events', options, ['after', 'signal'])
   const { after, signal } = options
-  if (after !== undefined && !/^\d{1,32}$/.test(after))
+  if (after !== undefined && !(typeof after === 'string' && /^\d{1,32}$/.test(after)))
     throw new ValidationError(`app.events: after must be the position of an event, not '${String(after)}'.`)
   return { [Symbol.asyncIterator]: () => pages(core, definitions, after, signal) }
 }

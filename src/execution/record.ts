@@ -1,8 +1,8 @@
 import type { AggregateDefinition } from '../aggregate-definition.ts'
 import { InvalidEventError } from '../errors.ts'
-import type { EnvelopeContext, EventEnvelope } from '../event-envelope.ts'
+import type { EnvelopeContext, EventEnvelope, Position } from '../event-envelope.ts'
+import { envelopeOf } from '../evolution/envelope.ts'
 import { issuesText } from '../evolution/schema.ts'
-import { deepFreeze } from '../json.ts'
 import { unknownKeys } from '../options.ts'
 import { isRejection } from '../reject.ts'
 import type { StoredEvent } from '../store/commit.ts'
@@ -14,8 +14,8 @@ import { evolve } from './evolve.ts'
 export interface Recorded {
   /** As they will be stored. */
   readonly stored: readonly Omit<StoredEvent, 'position'>[]
-  /** The same as a later read gives them, but for their positions; frozen. */
-  readonly envelopes: readonly EventEnvelope[]
+  /** The data of each as a later read gives it, frozen. */
+  readonly data: readonly unknown[]
   /** After these events. */
   readonly state: unknown
   readonly sequence: number
@@ -34,20 +34,22 @@ export function recordEvents(
   const aggregateType = definition.type
   const { aggregateId, metadata, commitId, recordedAt } = context
   const stored: Omit<StoredEvent, 'position'>[] = []
-  const envelopes: EventEnvelope[] = []
+  const decoded: unknown[] = []
   let { state, sequence } = base
   for (const event of events) {
     const { type, version, storedData, data } = encodeEvent(definition, by, event)
     sequence++
     const id = eventId(aggregateType, aggregateId, sequence)
-    const rest = { version, aggregateType, aggregateId, sequence, metadata, commitId, recordedAt }
-    stored.push({ id, type, data: storedData, ...rest })
-    const envelope = deepFreeze(data === undefined ? { id, type, ...rest } : { id, type, data, ...rest })
-    envelopes.push(envelope)
-    state = evolve(definition, state, envelope)
+    stored.push({ id, type, data: storedData, version, aggregateType, aggregateId, sequence, metadata, commitId, recordedAt })
+    decoded.push(data)
+    state = evolve(definition, state, { type, data, aggregateId, sequence })
   }
-  return { stored, envelopes, state, sequence }
+  return { stored, data: decoded, state, sequence }
 }
+
+/** The events as a later read gives them, with their positions where those are known already. */
+export const envelopesOf = ({ stored, data }: Recorded, positions?: readonly Position[]): readonly EventEnvelope[] =>
+  stored.map((event, i) => envelopeOf(event, data[i], event, positions?.[i]))
 
 /** @throws InvalidEventError */
 export function encodeEvent(definition: AggregateDefinition, by: string, event: unknown) {

@@ -27,4 +27,4 @@ export type Committed =
   | Extract<Settled, { kind: 'conflict' }>
 
 export const committed = (outcome: Settled, rows: Loaded['rows']): Committed =>
-  outcome.kind === 'conflict' ? outcome : { ...outcome, rows }
+  outcome.kind === 'conflict' ? outcome : { kind: outcome.kind, positions: outcome.positions, rows }

@@ -33,11 +33,14 @@ export function sender(core: Core, aggregateType: string, aggregateId: string): 
 
 async function append(core: Core, commit: Commit, aggregateType: string, aggregateId: string): Promise<CommitOutcome> {
   const began = core.observe === undefined ? 0 : core.runtime.now().getTime()
-  const outcome = await core.store.append([commit]).then(
-    ([only]): CommitOutcome =>
-      only ?? { kind: 'failed', certain: false, cause: new StoreError('STORE_FAILED', 'The store gave no outcome.') },
-    (cause: unknown): CommitOutcome => ({ kind: 'failed', certain: false, cause }),
-  )
+  let outcome: CommitOutcome
+  try {
+    const [only] = await core.store.append([commit])
+    if (only === undefined) throw new StoreError('STORE_FAILED', 'The store gave no outcome.')
+    outcome = only
+  } catch (cause) {
+    outcome = { kind: 'failed', certain: false, cause }
+  }
   if (core.observe !== undefined) {
     const ms = core.runtime.now().getTime() - began
     const events = commit.appends.reduce((sum, part) => sum + part.events.length, 0)

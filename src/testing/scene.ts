@@ -3,7 +3,7 @@ import type { EventEnvelope, Metadata } from '../event-envelope.ts'
 import { decide } from '../execution/decide.ts'
 import { evolve } from '../execution/evolve.ts'
 import { parseCommand } from '../execution/parse-command.ts'
-import { recordEvents } from '../execution/record.ts'
+import { envelopesOf, recordEvents } from '../execution/record.ts'
 import { deepFreeze, NotJson, pathText, toJson } from '../json.ts'
 import { platformRuntime } from '../runtime.ts'
 import { foldView, idsOf, indexValues, storableView } from '../views/fold.ts'
@@ -35,8 +35,8 @@ export function sceneOf(definition: AggregateDefinition, events: readonly unknow
   const metadata = deepFreeze(toJson(options.metadata ?? {})) as Metadata
   const context = { aggregateId, metadata, commitId: 'given', recordedAt: now.toISOString() }
   const start = { state: definition.initialState(), sequence: 0 }
-  const { envelopes } = recordEvents(definition, context, `given(…) of ${definition.type} '${aggregateId}' has`, start, events)
-  return { definition, options, aggregateId, now, metadata, events, given: envelopes }
+  const recorded = recordEvents(definition, context, `given(…) of ${definition.type} '${aggregateId}' has`, start, events)
+  return { definition, options, aggregateId, now, metadata, events, given: envelopesOf(recorded) }
 }
 
 /** What a command came to. */
@@ -60,7 +60,7 @@ export async function runCommand(scene: Scene, command: { readonly type: string;
   const decision = await decide({ runtime, neverAborts: new AbortController().signal }, wired, call, data, 'test', base)
   if (decision.kind === 'rejected')
     return { ok: false, reason: decision.rejection['~rejected'], details: decision.rejection.details }
-  const envelopes = decision.kind === 'events' ? decision.envelopes : []
+  const envelopes = decision.kind === 'events' ? envelopesOf(decision) : []
   const events = envelopes.map(({ type, data }) => (data === undefined ? { type } : { type, data }))
   return { ok: true, events, envelopes, state: stateAfter(scene, [...given, ...envelopes]) }
 }

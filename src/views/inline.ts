@@ -4,7 +4,9 @@ import type { EventEnvelope } from '../event-envelope.ts'
 import type { Loaded } from '../execution/cache.ts'
 import type { Core, SendWithViews } from '../execution/core.ts'
 import { readEvents } from '../execution/load.ts'
+import { envelopesOf } from '../execution/record.ts'
 import { committed } from '../execution/result.ts'
+import { deepFreeze } from '../json.ts'
 import type { ViewWrite } from '../store/commit.ts'
 import type { StoredView } from '../store/store.ts'
 import { foldView, idsOf, indexValues, storableView } from './fold.ts'
@@ -16,12 +18,12 @@ const rowWaitMs = 2
 
 /** Sends commits of one aggregate type together with the views they change. When only a row had moved, the views alone are computed again. */
 export function sendWithViews(core: Core, definition: AggregateDefinition, views: readonly ViewDefinition[]): SendWithViews {
-  return async (send, commit, aggregateId, base, { envelopes, sequence }) => {
-    const plan = planViews(views, envelopes)
+  return async (send, commit, aggregateId, base, recorded) => {
+    const plan = planViews(views, envelopesOf(recorded))
     if (plan.length === 0) return committed(await send(commit), base.rows)
     return core.rowQueue.runAll(sharedRowKeys(plan), async () => {
       for (let attempt = 1; ; attempt++) {
-        const { writes, rows } = await computeViews(core, definition, aggregateId, base, sequence, plan, attempt === 1)
+        const { writes, rows } = await computeViews(core, definition, aggregateId, base, recorded.sequence, plan, attempt === 1)
         const outcome = await send({ ...commit, views: writes })
         if (outcome.kind !== 'conflict' || (outcome.on !== 'view' && outcome.on !== 'generation')) return committed(outcome, rows)
         if (attempt === rowAttempts)
@@ -96,7 +98,7 @@ async function computeViews(
     const missed = view.followsOne && cached === undefined ? await missedEvents(core, definition, aggregateId, before, base) : []
     const folded = [...missed, ...events].reduce<unknown>(
       (current, event) => foldView(view, current, event),
-      before?.view ?? null,
+      deepFreeze(before?.view ?? null),
     )
     const write = writeOf(core, planned, before, folded, sequence)
     writes.push(write)

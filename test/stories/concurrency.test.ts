@@ -1,4 +1,4 @@
-import { ConflictError, createApp, defineAggregate, noData, reject, typed } from 'cqrs-es'
+import { ConflictError, createApp, defineAggregate, noData, platformRuntime, type Runtime, reject, typed } from 'cqrs-es'
 import { memoryStore } from 'cqrs-es/memory'
 import { describe, expect, test } from 'vitest'
 import { collect, failureOf, gate, settled } from '../support/async.ts'
@@ -227,6 +227,28 @@ describe('an aborted command', () => {
     expect(await store.lastPosition()).toBeUndefined()
   })
 
+  test('does not append when its handler, told by the signal, comes back all the same', async () => {
+    const slow = defineAggregate({
+      type: 'slow',
+      events: { Done: noData },
+      commands: { Do: noData },
+      initialState: () => 0,
+    }).implement({
+      handle: {
+        Do: (_, __, { signal }) => {
+          abort('too slow')
+          return signal.aborted ? { type: 'Done' } : undefined
+        },
+      },
+      apply: { Done: (n) => n + 1 },
+    })
+    const { signal, abort } = abortable()
+    const store = memoryStore()
+    const app = createApp({ store, aggregates: { slow } })
+    expect(await failureOf(app.aggregates.slow.execute('s', { type: 'Do' }, { signal }))).toBe('too slow')
+    expect(await store.lastPosition()).toBeUndefined()
+  })
+
   test('does not append when it is aborted while it is decided', async () => {
     const { signal, abort } = abortable()
     const store = memoryStore()
@@ -252,11 +274,16 @@ describe('an aborted command', () => {
   test('does not wait for the next try', async () => {
     const { signal, abort } = abortable()
     const store = memoryStore()
-    const overtakenStore = overtaken(store, async () => {
-      await appOn(store).execute('c', count(1))
-      abort('enough')
-    })
-    expect(await failureOf(appOn(overtakenStore).execute('c', count(1), { signal }))).toBe('enough')
+    const runtime: Runtime = {
+      ...platformRuntime,
+      sleep: (_, given) => {
+        queueMicrotask(() => abort('enough'))
+        return new Promise((_resolve, fail) => given?.addEventListener('abort', () => fail(given.reason)))
+      },
+    }
+    const contested = overtaken(store, () => appOn(store).execute('c', count(1)))
+    const { counter: c } = createApp({ store: contested, aggregates: { counter }, runtime }).aggregates
+    expect(await failureOf(c.execute('c', count(1), { signal }))).toBe('enough')
     expect(await store.lastPosition()).toBe('1')
   })
 })

@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { failureOf } from '../support/async.ts'
 import { count, countEach, counter } from '../support/counter.ts'
+import { overtaken } from '../support/stores.ts'
 
 const appOn = (store = memoryStore(), queries: (() => void)[] = []) =>
   createApp({ store, aggregates: { counter }, queries }).aggregates.counter
@@ -47,6 +48,15 @@ describe('a command sent again under its key', () => {
     expect(results.filter((result) => result.ok && !result.replayed)).toHaveLength(1)
     for (const result of results) expect(result).toMatchObject({ ok: true, sequence: 1, state: { total: 7 } })
     expect(await store.lastPosition()).toBe('1')
+  })
+
+  test('and overtaken by its own double is answered with the double’s outcome', async () => {
+    const store = memoryStore()
+    const quicker = overtaken(store, () => appOn(store).execute('c', countEach(1, 2), key))
+    const late = await appOn(quicker).execute('c', countEach(1, 2), key)
+    expect(late).toMatchObject({ ok: true, replayed: true, sequence: 2, state: { total: 3 } })
+    const mistaken = overtaken(store, () => appOn(store).execute('d', count(1), key))
+    expect((await failureOf(appOn(mistaken).execute('d', count(2), key))).code).toBe('IDEMPOTENCY')
   })
 
   test('reaches no query', async () => {

@@ -105,33 +105,47 @@ describe('a command that is refused', () => {
     expect(await store.lastPosition()).toBeUndefined()
     expect(dispatched).toEqual([])
   })
+})
+
+describe('a handler that collects its events', () => {
+  const basket = defineAggregate({
+    type: 'basket',
+    events: { Added: typed<{ item: string; after: number }>() },
+    commands: { AddAll: typed<{ items: readonly string[] }>() },
+    initialState: (): readonly string[] => [],
+  }).implement({
+    handle: {
+      AddAll: (before, command, { event, apply }) => {
+        const added: ReturnType<typeof event.Added>[] = []
+        for (const item of command.items) {
+          const items = apply(before, ...added)
+          if (items.includes(item)) return reject('twice', { item })
+          added.push(event.Added({ item, after: items.length }))
+        }
+        return added
+      },
+    },
+    apply: { Added: (items, { item }) => [...items, item] },
+  })
+  const store = memoryStore()
+  const { baskets } = createApp({ store, aggregates: { baskets: basket } }).aggregates
+  const add = (id: string, ...items: string[]) => baskets.execute(id, { type: 'AddAll', data: { items } })
+
+  test('the logic after an event sees what it changed', async () => {
+    const result = await add('sees', 'pear', 'fig', 'plum')
+    expect(result.ok && result.events.map((e) => e.data.after)).toEqual([0, 1, 2])
+  })
+
+  test('events are stored in the order they were collected', async () => {
+    expect(await add('order', 'pear', 'fig')).toMatchObject({ ok: true, sequence: 2, state: ['pear', 'fig'] })
+    expect((await collect(baskets.events('order'))).map((e) => e.data.item)).toEqual(['pear', 'fig'])
+  })
 
   test('a refusal after collecting events stores none of them', async () => {
-    const basket = defineAggregate({
-      type: 'basket',
-      events: { Added: typed<{ item: string }>() },
-      commands: { AddAll: typed<{ items: readonly string[] }>() },
-      initialState: (): readonly string[] => [],
-    }).implement({
-      handle: {
-        AddAll: (items, command, { event, apply }) => {
-          const added: ReturnType<typeof event.Added>[] = []
-          for (const item of command.items) {
-            if (apply(items, ...added).includes(item)) return reject('twice', { item })
-            added.push(event.Added({ item }))
-          }
-          return added
-        },
-      },
-      apply: { Added: (items, { item }) => [...items, item] },
-    })
-    const store = memoryStore()
-    const { baskets } = createApp({ store, aggregates: { baskets: basket } }).aggregates
-    const add = (...items: string[]) => baskets.execute('b', { type: 'AddAll', data: { items } })
-    expect(await add('pear', 'fig', 'pear')).toEqual({ ok: false, reason: 'twice', details: { item: 'pear' } })
-    expect(await store.lastPosition()).toBeUndefined()
-    expect(await add('pear', 'fig')).toMatchObject({ ok: true, sequence: 2, state: ['pear', 'fig'] })
-    expect((await collect(baskets.events('b'))).map((e) => e.data.item)).toEqual(['pear', 'fig'])
+    const before = await store.lastPosition()
+    expect(await add('refused', 'pear', 'fig', 'pear')).toEqual({ ok: false, reason: 'twice', details: { item: 'pear' } })
+    expect(await store.lastPosition()).toBe(before)
+    expect(await baskets.load('refused')).toEqual({ state: [], sequence: 0 })
   })
 })
 

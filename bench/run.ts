@@ -1,0 +1,28 @@
+/** `npm run bench` answers all questions, `npm run bench -- commands` one. Each is a program of its own, so that none warms up another. */
+import { spawn } from 'node:child_process'
+import { root } from '../test/run.ts'
+
+const questions: Readonly<Record<string, string>> = {
+  commands: 'bench/commands.ts',
+  statements: 'bench/statements.ts',
+  age: 'bench/age.ts',
+  load: 'bench/load.ts',
+  weight: 'scripts/size.ts',
+}
+
+const asked = process.argv.slice(2)
+const unknown = asked.find((question) => !Object.hasOwn(questions, question))
+if (unknown !== undefined) throw new Error(`There is no question '${unknown}'. Questions: ${Object.keys(questions).join(', ')}.`)
+
+for (const question of asked.length > 0 ? asked : Object.keys(questions)) {
+  console.log(`\n## ${question}\n`)
+  const code = await program(questions[question] as string)
+  if (code !== 0) process.exit(code)
+}
+
+/** The tsconfig of this folder leaves `cqrs-es` to Node, which finds the built package. */
+function program(file: string): Promise<number> {
+  const env = { ...process.env, TSX_TSCONFIG_PATH: `${root}bench/tsconfig.json` }
+  const child = spawn(process.execPath, ['--import', 'tsx', file], { cwd: root, env, stdio: 'inherit' })
+  return new Promise((resolve) => child.on('close', (code) => resolve(code ?? 1)))
+}

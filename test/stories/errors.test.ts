@@ -1,0 +1,207 @@
+import { ConflictError, createApp, defineAggregate, isCqrsError, noData, reject, typed, type ValidationError } from 'cqrs-es'
+import { memoryStore } from 'cqrs-es/memory'
+import { describe, expect, test, vi } from 'vitest'
+import { failureOf } from '../support/async.ts'
+import { count, counter } from '../support/counter.ts'
+
+const appOn = (store = memoryStore()) => createApp({ store, aggregates: { counter } }).aggregates.counter
+
+describe('a call that does not fit', () => {
+  test.each<[string, unknown, unknown, string]>([
+    [
+      'an unknown command',
+      { type: 'Cuont', data: { by: 1 } },
+      {},
+      "counter has no command 'Cuont'. Its commands: Count, CountEach.",
+    ],
+    ['a command named as an object has things', { type: 'toString' }, {}, "no command 'toString'"],
+    ['no command', undefined, {}, 'a command is an object with a type'],
+    ['a command without a type', { data: {} }, {}, 'a command is an object with a type'],
+    ['data beside the data', { type: 'Count', by: 1 }, {}, "not 'by'"],
+    ['a misspelt option', count(1), { idempotencykey: 'k' }, "no option 'idempotencykey'. Options: metadata, idempotencyKey"],
+    ['options that are none', count(1), 'k', 'options must be an object'],
+    ['a signal that is none', count(1), { signal: {} }, 'signal must be an AbortSignal'],
+    [
+      'an expected sequence that is none',
+      count(1),
+      { expectedSequence: '6' },
+      "expectedSequence must be a whole number, 0 or more, not '6'",
+    ],
+    ['one below 0', count(1), { expectedSequence: -1 }, 'not -1'],
+    ['data that is not JSON', { type: 'Count', data: { by: Number.NaN } }, {}, "Count on counter 'c' does not fit: by: NaN"],
+  ])('%s is refused, and nothing is stored', async (_, command, options, words) => {
+    const store = memoryStore()
+    const error = await failureOf(appOn(store).execute('c', command as never, options as never))
+    expect(error).toMatchObject({ code: 'VALIDATION', name: 'ValidationError' })
+    expect((error as unknown as ValidationError).issues.length).toBeGreaterThan(0)
+    expect(error.message).toContain('counter')
+    expect(error.message).toContain(words)
+    expect(await store.lastPosition()).toBeUndefined()
+  })
+
+  test('misspelt options of load, events and ids are refused too', async () => {
+    const c = appOn()
+    expect((await failureOf(c.load('c', { asof: 1 } as never))).message).toContain("load of counter: there is no option 'asof'")
+    expect(() => c.events('c', { from: 1 } as never)).toThrow("events of counter: there is no option 'from'")
+    expect((await failureOf(c.ids({ size: 1 } as never))).message).toContain("ids of counter: there is no option 'size'")
+  })
+})
+
+/** Runs a handler that returns `decided`, and an apply that does `apply`. */
+function deciding(decided: unknown, apply: (state: { list: number[] }) => unknown = (state) => state) {
+  const thing = defineAggregate({
+    type: 'thing',
+    events: { Done: typed<{ n: number }>(), Rested: noData },
+    commands: { Do: noData },
+    initialState: () => ({ list: [2, 1] }),
+  }).implement({
+    handle: { Do: () => (typeof decided === 'function' ? decided() : decided) as never },
+    apply: { Done: (state) => apply(state) as typeof state, Rested: (state) => state },
+  })
+  const store = memoryStore()
+  const app = createApp({ store, aggregates: { thing } })
+  return { store, run: () => failureOf(app.aggregates.thing.execute('t', { type: 'Do' })) }
+}
+const done = { type: 'Done', data: { n: 1 } }
+
+describe('a handler', () => {
+  test.each([new Error('own'), new TypeError('bug'), 'text', null, { code: 'E' }])(
+    'that throws %s: it passes through untouched, and nothing is stored',
+    async (thrown) => {
+      for (const decided of [
+        () => {
+          throw thrown
+        },
+        () => Promise.reject(thrown),
+      ]) {
+        const { store, run } = deciding(decided)
+        expect(await run()).toBe(thrown)
+        expect(await store.lastPosition()).toBeUndefined()
+      }
+    },
+  )
+
+  test.each<[string, unknown, string]>([
+    ['an unknown event', { type: 'Dnoe', data: {} }, "unknown type 'Dnoe'. Its events: Done, Rested."],
+    ['an event named as an object has things', { type: 'constructor', data: {} }, "unknown type 'constructor'"],
+    ['null', null, 'null where an event'],
+    ['a text', 'Done', "'Done' where an event"],
+    ['true', true, 'true where an event'],
+    ['an object without type', { data: {} }, 'an object without a type'],
+    ['a list of lists', [[done]], 'an object without a type'],
+    ['a rejection inside a list', [done, reject('no')], 'a rejection inside a list'],
+    ['nothing inside a list', [done, undefined], 'undefined where an event'],
+    ['something beside the data', { ...done, metadata: {} }, "Done with 'metadata' beside type and data"],
+    ['no data', { type: 'Done' }, 'Done with data that cannot be stored'],
+  ])('that returns %s is told so, and nothing is stored', async (_, decided, words) => {
+    const { store, run } = deciding(decided)
+    const error = await run()
+    expect(error).toMatchObject({ code: 'INVALID_EVENT', name: 'InvalidEventError' })
+    expect(error.message).toContain("Do on thing 't' returned")
+    expect(error.message).toContain(words)
+    expect(await store.lastPosition()).toBeUndefined()
+  })
+})
+
+describe('an apply', () => {
+  const cause = new Error('no idea')
+  test.each<[string, (state: { list: number[] }) => unknown, string]>([
+    [
+      'throws',
+      () => {
+        throw cause
+      },
+      'it threw: no idea',
+    ],
+    ['returns nothing', () => undefined, 'it returned nothing; it must return the next state'],
+    ['returns a promise', async (state) => state, 'it returned a promise'],
+    [
+      'pushes into the state',
+      (state) => ({ n: state.list.push(1) }),
+      'it must return a new state, not change the one it is given',
+    ],
+    [
+      'sets a field of the state',
+      (state) => {
+        state.list = []
+        return state
+      },
+      'it must return a new state',
+    ],
+    [
+      'deletes from the state',
+      (state) => {
+        delete (state as Partial<typeof state>).list
+        return state
+      },
+      'it must return a new state',
+    ],
+    ['sorts the state in place', (state) => ({ list: state.list.sort() }), 'it must return a new state'],
+  ])('that %s is told so, and nothing is stored', async (_, apply, words) => {
+    const { store, run } = deciding([{ type: 'Rested' }, done], apply)
+    const error = await run()
+    expect(error).toMatchObject({ code: 'APPLY', name: 'ApplyError', aggregateType: 'thing', aggregateId: 't', sequence: 2 })
+    expect(error.message).toContain("apply.Done of thing 't' failed at event 2")
+    expect(error.message).toContain(words)
+    expect(await store.lastPosition()).toBeUndefined()
+    if (words.includes('no idea')) expect(error.cause).toBe(cause)
+  })
+
+  test('may return null: a state can be any JSON', async () => {
+    const nothing = defineAggregate({
+      type: 'nothing',
+      events: { Gone: noData },
+      commands: { Go: noData },
+      initialState: (): { here: boolean } | null => ({ here: true }),
+    }).implement({ handle: { Go: (state) => (state ? { type: 'Gone' } : undefined) }, apply: { Gone: () => null } })
+    const { aggregates } = createApp({ store: memoryStore(), aggregates: { nothing } })
+    expect(await aggregates.nothing.execute('n', { type: 'Go' })).toMatchObject({ ok: true, state: null })
+    expect(await aggregates.nothing.load('n')).toEqual({ state: null, sequence: 1 })
+    expect(await aggregates.nothing.execute('n', { type: 'Go' })).toMatchObject({ events: [], sequence: 1 })
+  })
+})
+
+describe('isCqrsError', () => {
+  test('knows our errors by their code, and those with it by its type', async () => {
+    const error: unknown = await failureOf(appOn().execute('c', count(1), { expectedSequence: 5 }))
+    expect(isCqrsError(error)).toBe(true)
+    expect(isCqrsError(error, 'VALIDATION')).toBe(false)
+    if (!isCqrsError(error, 'CONFLICT')) throw new Error('not known')
+    expect([error.aggregateId, error.expectedSequence, error.actualSequence]).toEqual(['c', 5, 0])
+  })
+
+  test.each([
+    [undefined],
+    [null],
+    ['CONFLICT'],
+    [{ code: 'CONFLICT' }],
+    [new Error('CONFLICT')],
+    [Object.assign(new Error('x'), { code: 'ECONNREFUSED' })],
+    [Object.assign(new Error('x'), { code: 'toString' })],
+    [Object.assign(new Error('x'), { code: 7 })],
+  ])('takes %j for none of ours', (value) => {
+    expect(isCqrsError(value)).toBe(false)
+  })
+
+  test('works across two copies of the package, and so do rejections, schemas, aggregates and stores', async () => {
+    vi.resetModules()
+    const other = await import('cqrs-es')
+    const otherStores = await import('cqrs-es/memory')
+    expect(other.ConflictError).not.toBe(ConflictError)
+    const error = await failureOf(appOn(otherStores.memoryStore()).execute('c', count(1), { expectedSequence: 5 }))
+    expect(error).not.toBeInstanceOf(other.ConflictError)
+    expect(other.isCqrsError(error, 'CONFLICT')).toBe(true)
+    const mixed = defineAggregate({
+      type: 'mixed',
+      events: { Did: other.typed<{ n: number }>(), Rested: other.noData },
+      commands: { Do: other.noData, Refuse: noData },
+      initialState: () => 0,
+    }).implement({
+      handle: { Do: () => [{ type: 'Did', data: { n: 1 } }, { type: 'Rested' }], Refuse: () => other.reject('no', 7) },
+      apply: { Did: (n) => n + 1, Rested: (n) => n },
+    })
+    const { aggregates } = other.createApp({ store: memoryStore(), aggregates: { mixed, counter } })
+    expect(await aggregates.mixed.execute('m', { type: 'Do' })).toMatchObject({ ok: true, sequence: 2, state: 1 })
+    expect(await aggregates.mixed.execute('m', { type: 'Refuse' })).toEqual({ ok: false, reason: 'no', details: 7 })
+  })
+})

@@ -1,0 +1,181 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import {
+  createApp,
+  defineAggregate,
+  defineView,
+  type SnapshotPolicy,
+  type Store,
+  semanticVersionUpcaster,
+  typed,
+  versions,
+} from 'cqrs-es'
+import { memoryStore } from 'cqrs-es/memory'
+import { sqliteStore } from 'cqrs-es/sqlite'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { type Connection, drivers } from '../stores/sqlite-drivers.ts'
+import { collect, failureOf } from '../support/async.ts'
+import { count, countEach, counter } from '../support/counter.ts'
+import { storedBefore } from '../support/stored.ts'
+
+let folder: string
+let connections: Connection[]
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'stories-'))
+  connections = []
+})
+afterEach(async () => {
+  for (const connection of connections) connection.close()
+  await rm(folder, { recursive: true })
+})
+
+const adding = (snapshots: SnapshotPolicy) =>
+  defineAggregate({
+    type: 'sum',
+    events: { Added: typed<{ n: number }>() },
+    commands: { Add: typed<{ n: number }>() },
+    initialState: () => ({ sum: 0 }),
+    snapshots,
+  }).implement({
+    handle: { Add: (_, data) => ({ type: 'Added', data }) },
+    apply: { Added: ({ sum }, { n }) => ({ sum: sum + n }) },
+  })
+
+describe.each(drivers)('on SQLite through $name', ({ open }) => {
+  function connect() {
+    const database = open(join(folder, 'stories.db'))
+    connections.push(database)
+    return { database, store: sqliteStore(database, { durability: 'normal' }) }
+  }
+  async function created() {
+    const connected = connect()
+    await connected.store.createSchema()
+    return connected
+  }
+
+  test('what one process has stored the next one goes on from', async () => {
+    const { store } = await created()
+    const first = await createApp({ store, aggregates: { counter } }).aggregates.counter.execute('c', countEach(1, 2), {
+      metadata: { userId: 'ann' },
+      idempotencyKey: 'req-42',
+    })
+    const { counter: c } = createApp({ store: connect().store, aggregates: { counter } }).aggregates
+    expect(await c.execute('c', countEach(1, 2), { idempotencyKey: 'req-42' })).toEqual({ ...first, replayed: true })
+    expect(await c.execute('c', count(4))).toMatchObject({ ok: true, sequence: 3, state: { total: 7 } })
+    const events = await collect(c.events('c'))
+    expect(events.map(({ sequence, metadata }) => [sequence, metadata])).toEqual([
+      [1, { userId: 'ann' }],
+      [2, { userId: 'ann' }],
+      [3, {}],
+    ])
+    expect(first.ok && first.events).toStrictEqual(events.slice(0, 2))
+  })
+
+  test('two processes that write one aggregate and one view row lose nothing', async () => {
+    const total = defineView({
+      name: 'total',
+      aggregates: [counter],
+      initialView: () => ({ sum: 0 }),
+      id: () => 'all',
+      update: { Counted: ({ sum }, { data }) => ({ sum: sum + data.by }) },
+    })
+    const { store } = await created()
+    const apps = [store, connect().store].map((each) =>
+      createApp({ store: each, aggregates: { counter }, views: { total }, retries: 50 }),
+    )
+    await Promise.all(
+      Array.from({ length: 60 }, (_, i) => apps[i % 2]?.aggregates.counter.execute(i % 3 ? 'shared' : `own-${i}`, count(1))),
+    )
+    expect(await apps[0]?.aggregates.counter.load('shared')).toEqual({ state: { total: 40 }, sequence: 40 })
+    expect(await apps[1]?.views.total.load('all')).toEqual({ id: 'all', view: { sum: 60 }, version: 60 })
+  })
+
+  test.each<SnapshotPolicy>(['always', { every: 2 }])(
+    'a corrupt snapshot is no trouble: the events are read, and the next commit replaces it (%j)',
+    async (snapshots) => {
+      const { database, store } = await created()
+      const appOf = () => createApp({ store, aggregates: { sum: adding(snapshots) }, cache: false }).aggregates.sum
+      const add = () => appOf().execute('s', { type: 'Add', data: { n: 1 } })
+      await add()
+      await add()
+      expect(database.prepare("UPDATE snapshots SET payload = '{\"su'").run()).toMatchObject({ changes: 1 })
+      expect(await appOf().load('s')).toEqual({ state: { sum: 2 }, sequence: 2 })
+      await add()
+      await add()
+      const request = { aggregateType: 'sum', aggregateId: 's', after: 0, snapshot: { stateVersion: '1' } }
+      expect((await store.readAggregate(request)).snapshot).toMatchObject({ sequence: 4, state: { sum: 4 } })
+      expect(await appOf().load('s')).toEqual({ state: { sum: 4 }, sequence: 4 })
+    },
+  )
+
+  test('an old event is upcast when its aggregate is loaded', async () => {
+    const note = defineAggregate({
+      type: 'note',
+      events: { Written: versions('2.0', typed<{ text: string; by: string }>(), {}) },
+      commands: {},
+      initialState: (): { text: string; by: string } => ({ text: '', by: '' }),
+      upcasters: [
+        semanticVersionUpcaster('Written', '1.1', (data) => ({ text: data.body })),
+        semanticVersionUpcaster('Written', '2.0', (data) => ({ ...data, by: 'unknown' })),
+      ],
+    }).implement({ handle: {}, apply: { Written: (_, data) => data } })
+    const { store } = await created()
+    await storedBefore(
+      store,
+      'note',
+      'n',
+      { type: 'Written', data: { body: 'old' } },
+      { type: 'Written', version: '1.1', data: { text: 'less old' } },
+    )
+    const { notes } = createApp({ store: connect().store, aggregates: { notes: note } }).aggregates
+    expect((await notes.load('n', { asOf: 1 })).state).toEqual({ text: 'old', by: 'unknown' })
+    expect((await notes.load('n')).state).toEqual({ text: 'less old', by: 'unknown' })
+  })
+
+  test('an event whose JSON is corrupt stops its aggregate, and no other', async () => {
+    const { database, store } = await created()
+    const { counter: c } = createApp({ store, aggregates: { counter }, cache: false }).aggregates
+    await c.execute('bad', countEach(1, 2))
+    await c.execute('good', count(1))
+    database.prepare("UPDATE events SET payload = '{\"by' WHERE aggregate_id = 'bad' AND sequence = 2").run()
+    const error = await failureOf(c.execute('bad', count(1)))
+    expect(error).toMatchObject({ code: 'DESERIALIZATION', aggregateType: 'counter', aggregateId: 'bad', sequence: 2 })
+    expect(await c.execute('good', count(1))).toMatchObject({ ok: true, sequence: 2 })
+  })
+
+  test('without its schema everything says so, and works once it is there', async () => {
+    const { store } = connect()
+    const { counter: c } = createApp({ store, aggregates: { counter } }).aggregates
+    for (const asked of [c.execute('c', count(1)), c.load('c'), c.ids(), collect(c.events('c'))])
+      expect(await failureOf(asked)).toMatchObject({ code: 'SCHEMA_MISSING', message: expect.stringContaining('createSchema') })
+    await store.createSchema()
+    expect(await c.execute('c', count(1))).toMatchObject({ ok: true, sequence: 1 })
+  })
+})
+
+test('a store of one’s own is a store as any other', async () => {
+  const kept = memoryStore()
+  const calls: string[] = []
+  const noting =
+    <K extends keyof Store>(name: K, method: Store[K]) =>
+    (...args: unknown[]) => {
+      calls.push(name)
+      return (method as (...args: unknown[]) => unknown).apply(kept, args)
+    }
+  const own = Object.fromEntries(
+    (['append', 'readAggregate', 'readIds', 'readKey', 'readViews', 'findViews', 'viewGenerations', 'readFeed'] as const).map(
+      (name) => [name, noting(name, kept[name])],
+    ),
+  )
+  const received: unknown[] = []
+  const app = createApp({
+    store: { ...own, capabilities: kept.capabilities } as unknown as Store,
+    aggregates: { counter },
+    queries: [(events) => void received.push(...events)],
+  })
+  const result = await app.aggregates.counter.execute('c', count(1), { idempotencyKey: 'k' })
+  expect(result).toMatchObject({ ok: true, state: { total: 1 } })
+  expect(received).toEqual(result.ok && result.events)
+  expect(calls).toEqual(['readKey', 'readAggregate', 'append'])
+})

@@ -1,0 +1,353 @@
+import { createApp, defineAggregate, defineView, type Observation, type Position, typed } from 'cqrs-es'
+import { memoryStore } from 'cqrs-es/memory'
+import { compareBytes } from 'cqrs-es/store'
+import { describe, expect, test } from 'vitest'
+import { collect, failureOf, gate, settled, thrownBy } from '../support/async.ts'
+import { count, countEach, counter } from '../support/counter.ts'
+import { storedBefore } from '../support/stored.ts'
+import { changed, sendingBy } from '../support/stores.ts'
+
+const lamp = defineAggregate({
+  type: 'lamp',
+  events: { Dimmed: typed<{ level: number }>() },
+  commands: { Dim: typed<{ level: number }>() },
+  initialState: () => ({ level: 0 }),
+}).implement({ handle: { Dim: (_, data) => ({ type: 'Dimmed', data }) }, apply: { Dimmed: (_, { level }) => ({ level }) } })
+const dim = (level: number) => ({ type: 'Dim', data: { level } }) as const
+
+const appOn = (store = memoryStore()) => createApp({ store, aggregates: { counter, lamp } })
+
+describe('load', () => {
+  test('never answers from the cache alone', async () => {
+    const store = memoryStore()
+    const [here, there] = [appOn(store), appOn(store)]
+    await here.aggregates.counter.execute('c', count(1))
+    await there.aggregates.counter.execute('c', count(2))
+    expect(await here.aggregates.counter.load('c')).toEqual({ state: { total: 3 }, sequence: 2 })
+  })
+
+  test('reads only the tail of what it knows', async () => {
+    const store = memoryStore()
+    const asked: number[] = []
+    const counted = changed(store, {
+      readAggregate: (request) => {
+        asked.push(request.after)
+        return store.readAggregate(request)
+      },
+    })
+    const { counter: c } = appOn(counted).aggregates
+    await c.execute('c', countEach(1, 1, 1))
+    await c.load('c')
+    expect(asked).toEqual([0, 3])
+  })
+
+  test('gives the state right after any event', async () => {
+    const { counter: c } = appOn().aggregates
+    await c.execute('c', countEach(1, 2, 3))
+    const totals = [0, 1, 3, 6]
+    for (const asOf of [3, 1, 0, 2])
+      expect(await c.load('c', { asOf })).toEqual({ state: { total: totals[asOf] }, sequence: asOf })
+    expect((await c.load('c')).state).toEqual({ total: 6 })
+  })
+
+  test('a look at the past does not make the next command decide on it', async () => {
+    const { counter: c } = createApp({ store: memoryStore(), aggregates: { counter }, retries: 0 }).aggregates
+    await c.execute('c', countEach(1, 2, 3))
+    await c.load('c', { asOf: 1 })
+    expect(await c.execute('c', count(-6))).toMatchObject({ ok: true, state: { total: 0 } })
+  })
+
+  test('of the past, first of all, does not either', async () => {
+    const store = memoryStore()
+    await appOn(store).aggregates.counter.execute('c', countEach(1, 2, 3))
+    const { counter: c } = createApp({ store, aggregates: { counter }, retries: 0 }).aggregates
+    await c.load('c', { asOf: 1 })
+    expect(await c.execute('c', count(1))).toMatchObject({ ok: true, sequence: 4 })
+  })
+
+  test('that is overtaken by a command does not put the next one behind', async () => {
+    const store = memoryStore()
+    const { pass, open, reached } = gate()
+    const slow = changed(store, {
+      readAggregate: async (request) => {
+        const page = await store.readAggregate(request)
+        if (request.after === 1) await pass()
+        return page
+      },
+    })
+    const { counter: c } = createApp({ store: slow, aggregates: { counter }, retries: 0 }).aggregates
+    await c.execute('c', count(1))
+    const loading = c.load('c')
+    await reached
+    await c.execute('c', count(1))
+    await createApp({ store, aggregates: { counter } }).aggregates.counter.load('c')
+    open()
+    await loading
+    expect(await c.execute('c', count(1))).toMatchObject({ ok: true, sequence: 3 })
+  })
+
+  test('refuses a sequence that has not come yet', async () => {
+    const { counter: c } = appOn().aggregates
+    await c.execute('c', count(1))
+    for (const [id, asOf, last] of [
+      ['c', 2, 1],
+      ['nobody', 1, 0],
+    ] as const) {
+      const error = await failureOf(c.load(id, { asOf }))
+      expect(error.code).toBe('VALIDATION')
+      expect(error.message).toContain(`'${id}': asOf is ${asOf}, but its last event has the sequence ${last}`)
+    }
+  })
+
+  test.each([-1, 1.5, Number.NaN, '1'])('refuses asOf %s', async (asOf) => {
+    expect((await failureOf(appOn().aggregates.counter.load('c', { asOf: asOf as number }))).code).toBe('VALIDATION')
+  })
+
+  test('gives a state that nobody can change', async () => {
+    const { counter: c } = appOn().aggregates
+    await c.execute('c', count(1))
+    const { state } = await c.load('c')
+    expect(() => Object.assign(state, { total: 99 })).toThrow(TypeError)
+    expect(await c.execute('c', count(1))).toMatchObject({ state: { total: 2 } })
+  })
+
+  test('refuses to go on over a hole in the events', async () => {
+    const store = memoryStore()
+    const holed = changed(store, {
+      readAggregate: async (request) => {
+        const page = await store.readAggregate(request)
+        return { ...page, events: page.events.filter((event) => event.sequence !== 2) }
+      },
+    })
+    await appOn(store).aggregates.counter.execute('c', countEach(1, 2, 3))
+    const error = await failureOf(appOn(holed).aggregates.counter.load('c'))
+    expect(error.code).toBe('STORE_CORRUPT')
+    expect(error.message).toContain("The events of counter 'c' have a hole: event 3 follows 1")
+  })
+
+  test('reads page after page from a store that gives few events at once', async () => {
+    const store = memoryStore()
+    const pages = changed(store, { readAggregate: (request) => store.readAggregate({ ...request, limit: 7 }) })
+    await appOn(store).aggregates.counter.execute('c', countEach(...Array<number>(100).fill(1)))
+    const { counter: c } = appOn(pages).aggregates
+    expect(await c.load('c')).toEqual({ state: { total: 100 }, sequence: 100 })
+    expect(await c.load('c', { asOf: 50 })).toEqual({ state: { total: 50 }, sequence: 50 })
+    expect(await collect(c.events('c', { after: 50 }))).toHaveLength(50)
+  })
+})
+
+describe('the events of one aggregate', () => {
+  test('are all there in order, or those after a sequence', async () => {
+    const { counter: c } = appOn().aggregates
+    await c.execute('c', countEach(1, 2))
+    await c.execute('c', count(3))
+    expect((await collect(c.events('c'))).map((e) => e.data.by)).toEqual([1, 2, 3])
+    expect((await collect(c.events('c', { after: 2 }))).map((e) => e.data.by)).toEqual([3])
+    expect(await collect(c.events('c', { after: 3 }))).toEqual([])
+    expect(await collect(c.events('c', { after: 99 }))).toEqual([])
+    expect(await collect(c.events('nobody'))).toEqual([])
+  })
+
+  test('can be read twice from one call, and left in the middle', async () => {
+    const { counter: c } = appOn().aggregates
+    await c.execute('c', countEach(1, 2, 3))
+    const events = c.events('c')
+    for await (const event of events) if (event.sequence === 2) break
+    expect(await collect(events)).toHaveLength(3)
+  })
+
+  test.each([-1, 0.5, '1'])('refuse to start after %s', (after) => {
+    expect(thrownBy(() => appOn().aggregates.counter.events('c', { after: after as number })).code).toBe('VALIDATION')
+  })
+
+  test('stop when the caller gives up', async () => {
+    const { counter: c } = appOn().aggregates
+    await c.execute('c', countEach(1, 2, 3))
+    const signal = AbortSignal.abort('enough')
+    expect(await failureOf(collect(c.events('c', { signal })))).toBe('enough')
+    expect(await failureOf(c.load('c', { signal }))).toBe('enough')
+  })
+})
+
+describe('ids', () => {
+  test('come page by page in byte order, and none is there before its first event', async () => {
+    const { counter: c } = appOn().aggregates
+    const ids = ['b', 'a', 'B', 'é', '\uff5e', '😀', '10', '9', '__proto__']
+    for (const id of ids) await c.execute(id, count(1))
+    await c.execute('refused', count(-1))
+    await c.load('looked at')
+    const sorted = [...ids].sort(compareBytes)
+    expect(sorted.slice(-2)).toEqual(['\uff5e', '😀'])
+    const found: string[] = []
+    let after: string | undefined
+    do {
+      const page = await c.ids({ limit: 4, ...(after === undefined ? {} : { after }) })
+      expect(page.items.length).toBeLessThanOrEqual(4)
+      found.push(...page.items)
+      after = page.next
+    } while (after !== undefined)
+    expect(found).toEqual(sorted)
+    expect(await c.ids()).toEqual({ items: sorted })
+  })
+
+  test('are those of one type', async () => {
+    const { aggregates } = appOn()
+    await aggregates.counter.execute('c', count(1))
+    await aggregates.lamp.execute('l', dim(1))
+    expect(await aggregates.counter.ids()).toEqual({ items: ['c'] })
+    expect(await aggregates.lamp.ids()).toEqual({ items: ['l'] })
+  })
+
+  test.each([{ limit: 0 }, { limit: 1_001 }, { limit: 2.5 }, { after: '' }, { afer: 'c' }])('refuse %j', async (options) => {
+    expect((await failureOf(appOn().aggregates.counter.ids(options))).code).toBe('VALIDATION')
+  })
+})
+
+describe('the events of the whole app', () => {
+  test('come in the order they were stored, all types of the app and no other', async () => {
+    const store = memoryStore()
+    const app = appOn(store)
+    await storedBefore(store, 'foreign', 'f', { type: 'Whatever' })
+    await app.aggregates.counter.execute('c', countEach(1, 2))
+    await app.aggregates.lamp.execute('l', dim(5))
+    await storedBefore(store, 'foreign', 'f', { type: 'Whatever' })
+    await app.aggregates.counter.execute('c', count(3))
+    const events = await collect(app.events())
+    expect(events.map((e) => [e.aggregateType, e.sequence, e.position])).toEqual([
+      ['counter', 1, '2'],
+      ['counter', 2, '3'],
+      ['lamp', 1, '4'],
+      ['counter', 3, '6'],
+    ])
+    expect(await collect(app.events({ after: events[1]?.position as Position }))).toStrictEqual(events.slice(2))
+    expect(await collect(app.events({ after: '6' as Position }))).toEqual([])
+    const [first] = await collect(app.aggregates.counter.events('c'))
+    expect(events[0]).toStrictEqual(first)
+  })
+
+  test('are read on over many pages', async () => {
+    const app = appOn()
+    for (let i = 0; i < 5; i++) await app.aggregates.counter.execute(`c${i}`, countEach(...Array<number>(101).fill(i)))
+    const events = await collect(app.events())
+    expect(events.map((e) => Number(e.position))).toEqual(Array.from({ length: 505 }, (_, i) => i + 1))
+  })
+
+  test('are found behind any number of others', async () => {
+    const store = memoryStore()
+    await storedBefore(store, 'foreign', 'f', ...Array<{ type: string }>(25).fill({ type: 'Whatever' }))
+    await appOn(store).aggregates.counter.execute('c', count(1))
+    let pages = 0
+    const patient = changed(store, {
+      readFeed: async ({ after }) => {
+        if (++pages > 10) throw new Error('the pages do not move on')
+        const page = await store.readFeed({ limit: 10, ...(after === undefined ? {} : { after }) })
+        return { ...page, events: page.events.filter((event) => event.aggregateType !== 'foreign') }
+      },
+    })
+    expect((await collect(appOn(patient).events())).map((e) => e.position)).toEqual(['26'])
+  })
+
+  test('of an empty store are none', async () => {
+    expect(await collect(appOn().events())).toEqual([])
+  })
+
+  test.each(['', 'x', '-1', '1.5', 7])('refuse to start after %j', (after) => {
+    expect(thrownBy(() => appOn().events({ after: after as Position })).code).toBe('VALIDATION')
+  })
+
+  test('say so when the log ends before the place to go on from', async () => {
+    expect((await failureOf(collect(appOn().events({ after: '7' as Position })))).code).toBe('STORE_BEHIND')
+  })
+
+  test('are refused where the store has no order', () => {
+    const store = memoryStore()
+    const unordered = changed(store, { capabilities: { ...store.capabilities, globalOrder: false } })
+    expect(thrownBy(() => appOn(unordered).events()).code).toBe('DEFINITION')
+  })
+})
+
+test('the cache keeps as many aggregates as it is told to, those used last', async () => {
+  const from: string[] = []
+  const observe = (what: Observation) => {
+    if (what.kind === 'load') from.push(what.from)
+  }
+  const loadsOf = async (cache: false | { maxAggregates: number }, ids: string[]) => {
+    const { counter: c } = createApp({ store: memoryStore(), aggregates: { counter }, cache, observe }).aggregates
+    for (const id of ids) await c.execute(id, count(1))
+    from.length = 0
+    for (const id of ids) await c.load(id)
+    return from
+  }
+  expect(await loadsOf({ maxAggregates: 3 }, ['a', 'b', 'c'])).toEqual(['cache', 'cache', 'cache'])
+  expect(await loadsOf({ maxAggregates: 2 }, ['a', 'b', 'c'])).toEqual(['start', 'start', 'start'])
+  expect(await loadsOf({ maxAggregates: 2 }, ['a', 'b', 'a'])).toEqual(['cache', 'cache', 'cache'])
+  expect(await loadsOf(false, ['a', 'b', 'c'])).toEqual(['start', 'start', 'start'])
+})
+
+test('an app with a small cache is as right as one with none', async () => {
+  for (const cache of [{ maxAggregates: 1 }, { maxAggregates: 3 }, false] as const) {
+    const { counter: c } = createApp({ store: memoryStore(), aggregates: { counter }, cache }).aggregates
+    for (let i = 0; i < 60; i++) await c.execute(`c${(i * 7) % 5}`, count(1))
+    for (let i = 0; i < 5; i++) expect(await c.load(`c${i}`)).toEqual({ state: { total: 12 }, sequence: 12 })
+  }
+})
+
+describe('close', () => {
+  const totals = defineView({
+    name: 'totals',
+    aggregates: [counter],
+    initialView: () => ({ n: 0 }),
+    update: { Counted: (v) => v },
+  })
+
+  test('lets pending commands finish, their queries too', async () => {
+    const { pass, open, reached } = gate()
+    const done: string[] = []
+    const store = sendingBy(memoryStore(), async (commit, really) => {
+      await pass()
+      return really(commit)
+    })
+    const queries = [
+      async () => {
+        await settled()
+        done.push('query')
+      },
+    ]
+    const app = createApp({ store, aggregates: { counter }, queries })
+    const pending = [1, 2, 3].map((by) => app.aggregates.counter.execute('c', count(by)))
+    await reached
+    const closed = app.close().then(() => done.push('closed'))
+    const again = app.close()
+    await settled()
+    expect(done).toEqual([])
+    open()
+    await closed
+    await again
+    expect(done).toEqual(['query', 'query', 'query', 'closed'])
+    expect(await Promise.all(pending)).toMatchObject([{ sequence: 1 }, { sequence: 2 }, { sequence: 3 }])
+  })
+
+  test('refuses everything afterwards, and leaves the store open', async () => {
+    const store = memoryStore()
+    const app = createApp({ store, aggregates: { counter }, views: { totals } })
+    await app.aggregates.counter.execute('c', count(1))
+    await app.close()
+    const { counter: c } = app.aggregates
+    const asked: (() => Promise<unknown>)[] = [
+      () => c.execute('c', count(1)),
+      () => c.load('c'),
+      () => c.ids(),
+      () => app.views.totals.load('c'),
+      () => app.views.totals.find(),
+      async () => collect(c.events('c')),
+      async () => collect(app.events()),
+    ]
+    for (const ask of asked) {
+      const error = await failureOf(ask())
+      expect(error.code).toBe('CLOSED')
+      expect(error.message).toMatch(/^.*(execute|load|ids|find|events).* was called after app\.close\(\)\.$/)
+    }
+    await app.close()
+    expect(await appOn(store).aggregates.counter.execute('c', count(1))).toMatchObject({ sequence: 2 })
+  })
+})

@@ -1,0 +1,213 @@
+import { createApp, defineAggregate, type SnapshotPolicy, type Store, typed } from 'cqrs-es'
+import { memoryStore } from 'cqrs-es/memory'
+import { describe, expect, test } from 'vitest'
+import { collect, failureOf, thrownBy } from '../support/async.ts'
+import { changed, sendingBy } from '../support/stores.ts'
+
+/** Adds up, so that an event applied twice or not at all shows. */
+const adding = (snapshots: SnapshotPolicy, stateVersion: number | string = 1, step = 1) =>
+  defineAggregate({
+    type: 'sum',
+    events: { Added: typed<{ n: number }>() },
+    commands: { Add: typed<{ n: readonly number[] }>() },
+    initialState: () => ({ sum: 0 }),
+    snapshots,
+    stateVersion,
+  }).implement({
+    handle: { Add: (_, { n }) => n.map((each) => ({ type: 'Added' as const, data: { n: each } })) },
+    apply: { Added: ({ sum }, { n }) => ({ sum: sum + n * step }) },
+  })
+
+const appOn = (store: Store, snapshots: SnapshotPolicy, stateVersion?: number | string, step?: number) =>
+  createApp({ store, aggregates: { sum: adding(snapshots, stateVersion, step) }, cache: false }).aggregates.sum
+const add = (...n: number[]) => ({ type: 'Add', data: { n } }) as const
+const ones = (count: number) => add(...Array(count).fill(1))
+
+/** The snapshot of one state version, as the store has it. */
+const snapshotIn = async (store: Store, stateVersion = '1') =>
+  (await store.readAggregate({ aggregateType: 'sum', aggregateId: 's', after: 0, snapshot: { stateVersion } })).snapshot
+
+/** How many events each `load` read, and what it started from. */
+function watched(store: Store, snapshots: SnapshotPolicy) {
+  const loads: unknown[] = []
+  const { sum } = createApp({
+    store,
+    aggregates: { sum: adding(snapshots) },
+    cache: false,
+    observe: (what) => what.kind === 'load' && loads.push([what.from, what.events]),
+  }).aggregates
+  return { sum, loads }
+}
+
+describe('without snapshots', () => {
+  test('none is written, and all events are read', async () => {
+    const store = memoryStore()
+    const { sum, loads } = watched(store, 'never')
+    await sum.execute('s', ones(30))
+    expect(await sum.load('s')).toEqual({ state: { sum: 30 }, sequence: 30 })
+    expect(loads.at(-1)).toEqual(['start', 30])
+    expect(await snapshotIn(store)).toBeUndefined()
+  })
+
+  test('those of an earlier policy are not looked at', async () => {
+    const store = memoryStore()
+    await appOn(store, 'always').execute('s', ones(3))
+    const { sum, loads } = watched(store, 'never')
+    expect((await sum.load('s')).state).toEqual({ sum: 3 })
+    expect(loads).toEqual([['start', 3]])
+  })
+})
+
+describe('with a snapshot at each commit', () => {
+  test('state and sequence agree, the events are there too, and versions count the saves', async () => {
+    const store = memoryStore()
+    const sum = appOn(store, 'always')
+    for (const [i, size] of [1, 3, 2].entries()) {
+      await sum.execute('s', ones(size))
+      const sequence = [1, 4, 6][i] as number
+      expect(await snapshotIn(store)).toEqual({ sequence, stateVersion: '1', version: i + 1, state: { sum: sequence } })
+    }
+    expect(await collect(sum.events('s'))).toHaveLength(6)
+  })
+
+  test('a load reads the snapshot and no event', async () => {
+    const store = memoryStore()
+    const { sum, loads } = watched(store, 'always')
+    await sum.execute('s', ones(5))
+    expect(await sum.load('s')).toEqual({ state: { sum: 5 }, sequence: 5 })
+    expect(loads.at(-1)).toEqual(['snapshot', 0])
+  })
+
+  test('the first command finds none and starts from the beginning', async () => {
+    const { sum, loads } = watched(memoryStore(), 'always')
+    expect(await sum.load('s')).toEqual({ state: { sum: 0 }, sequence: 0 })
+    expect(loads).toEqual([['start', 0]])
+  })
+})
+
+describe('with a snapshot every three events', () => {
+  /** Commit sizes, and the sequence of the snapshot that stands after each. */
+  test.each([
+    { commits: [1, 1], at: [undefined, undefined] },
+    { commits: [2, 1], at: [undefined, 3] },
+    { commits: [2, 2], at: [undefined, 4] },
+    { commits: [3], at: [3] },
+    { commits: [5], at: [5] },
+    { commits: [1, 1, 3, 1, 1], at: [undefined, undefined, 5, 6, 6] },
+    { commits: [10, 1, 1], at: [10, 10, 12] },
+    { commits: [2, 100], at: [undefined, 102] },
+  ])('commits of $commits events leave one at $at', async ({ commits, at }) => {
+    const store = memoryStore()
+    const sum = appOn(store, { every: 3 })
+    let saved = 0
+    let total = 0
+    for (const [i, size] of commits.entries()) {
+      await sum.execute('s', ones(size))
+      total += size
+      const sequence = at[i]
+      if (sequence !== undefined && sequence !== at[i - 1]) saved++
+      const snapshot = await snapshotIn(store)
+      expect(snapshot?.sequence).toBe(sequence)
+      if (snapshot) expect(snapshot).toEqual({ sequence, stateVersion: '1', version: saved, state: { sum: sequence } })
+      expect(await sum.load('s')).toEqual({ state: { sum: total }, sequence: total })
+    }
+  })
+
+  test('a load reads the snapshot and the events behind it', async () => {
+    const store = memoryStore()
+    const { sum, loads } = watched(store, { every: 3 })
+    for (const command of [ones(4), ones(1)]) await sum.execute('s', command)
+    expect(await sum.load('s')).toEqual({ state: { sum: 5 }, sequence: 5 })
+    expect(loads.at(-1)).toEqual(['snapshot', 1])
+    expect(await collect(sum.events('s'))).toHaveLength(5)
+    expect(await sum.load('s', { asOf: 2 })).toEqual({ state: { sum: 2 }, sequence: 2 })
+  })
+
+  test('one commit writes one snapshot', async () => {
+    const snapshots: unknown[] = []
+    const store = sendingBy(memoryStore(), (commit, really) => {
+      snapshots.push(...commit.appends.map((append) => append.snapshot))
+      return really(commit)
+    })
+    await appOn(store, { every: 3 }).execute('s', ones(50))
+    expect(snapshots).toEqual([{ stateVersion: '1', state: { sum: 50 } }])
+  })
+
+  test('the cost of a command does not grow with the age of its aggregate', async () => {
+    const { sum, loads } = watched(memoryStore(), { every: 10 })
+    for (let i = 0; i < 100; i++) await sum.execute('s', ones(1))
+    expect(Math.max(...loads.map((load) => (load as [string, number])[1]))).toBeLessThan(10)
+  })
+})
+
+describe('a snapshot that does not fit this program', () => {
+  test('of another state version is ignored, and replaced when the next one is due', async () => {
+    const store = memoryStore()
+    await appOn(store, 'always').execute('s', ones(4))
+    const doubling = appOn(store, 'always', 2, 2)
+    expect(await doubling.load('s')).toEqual({ state: { sum: 8 }, sequence: 4 })
+    expect(await doubling.execute('s', ones(1))).toMatchObject({ ok: true, sequence: 5, state: { sum: 10 } })
+    expect(await snapshotIn(store, '2')).toMatchObject({ sequence: 5, state: { sum: 10 } })
+    expect(await snapshotIn(store, '1')).toBeUndefined()
+  })
+
+  test('two programs of different state versions side by side are both right', async () => {
+    const store = memoryStore()
+    const programs = [appOn(store, 'always', 'old', 1), appOn(store, 'always', 'new', 2)]
+    for (const program of [...programs, ...programs]) await program.execute('s', ones(3))
+    const states = await Promise.all(programs.map((program) => program.load('s')))
+    expect(states.map(({ state }) => state.sum)).toEqual([12, 24])
+  })
+
+  test('of a policy that has changed serves on', async () => {
+    const store = memoryStore()
+    await appOn(store, 'always').execute('s', ones(4))
+    const sum = appOn(store, { every: 5 })
+    expect(await sum.execute('s', ones(2))).toMatchObject({ sequence: 6, state: { sum: 6 } })
+    expect(await snapshotIn(store)).toMatchObject({ sequence: 6, version: 2 })
+  })
+
+  test('a failing read of it stops the command', async () => {
+    const failure = new Error('connection reset')
+    const store = memoryStore()
+    const broken = changed(store, {
+      readAggregate: (request) => (request.snapshot ? Promise.reject(failure) : store.readAggregate(request)),
+    })
+    expect(await failureOf(appOn(broken, 'always').execute('s', ones(1)))).toBe(failure)
+    expect(await store.lastPosition()).toBeUndefined()
+  })
+})
+
+test('a state that is not JSON stores neither snapshot nor events', async () => {
+  const infinite = defineAggregate({
+    type: 'infinite',
+    events: { Grown: typed<{ by: number }>() },
+    commands: { Grow: typed<{ by: number }>() },
+    initialState: () => ({ size: { now: 1 } }),
+    snapshots: 'always',
+  }).implement({
+    handle: { Grow: (_, data) => ({ type: 'Grown', data }) },
+    apply: { Grown: ({ size }, { by }) => ({ size: { now: size.now / by } }) },
+  })
+  const store = memoryStore()
+  const error = await failureOf(
+    createApp({ store, aggregates: { infinite } }).aggregates.infinite.execute('i', { type: 'Grow', data: { by: 0 } }),
+  )
+  expect(error).toMatchObject({ code: 'APPLY', aggregateType: 'infinite', aggregateId: 'i', sequence: 1 })
+  expect(error.message).toContain('size.now is Infinity')
+  expect(await store.lastPosition()).toBeUndefined()
+})
+
+test.each([0, -1, 1.5, Number.NaN, Number.POSITIVE_INFINITY, '3' as unknown as number])(
+  'a snapshot every %s events is refused when the aggregate is defined',
+  (every) => {
+    const error = thrownBy(() => adding({ every }))
+    expect(error.code).toBe('DEFINITION')
+    expect(error.message).toContain("Aggregate 'sum'")
+    expect(error.message).toContain('1 or more')
+  },
+)
+
+test.each(['sometimes', {}, { evry: 3 }, null, 3])('the snapshot policy %j is refused', (policy) => {
+  expect(thrownBy(() => adding(policy as SnapshotPolicy)).code).toBe('DEFINITION')
+})
