@@ -10,7 +10,7 @@ interface Link {
 }
 
 /** Written at the same time as this test; delete the list when they are there. */
-const awaited = ['docs/performance.md', 'docs/parity.md', 'examples/bank-account']
+const awaited = ['docs/performance.md', 'examples/bank-account']
 
 describe('the links of all pages', () => {
   test.each(pages())('%s', (page) => {
