@@ -1,0 +1,38 @@
+import type { Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { createAdaptorServer } from '@hono/node-server'
+import { type BankOptions, openBank } from './app.ts'
+import { bankApi } from './http.ts'
+
+export interface ListenOptions extends BankOptions {
+  /** 0 for any free one. */
+  readonly port: number
+}
+
+/** Opens the bank and serves it to this machine. `close()` lets the requests under way finish. */
+export async function listen({ port, ...options }: ListenOptions): Promise<{ readonly url: string; close(): Promise<void> }> {
+  const bank = await openBank(options)
+  const api = bankApi(bank.app)
+  let closing = false
+  const server = createAdaptorServer({
+    async fetch(request) {
+      const response = await api.fetch(request)
+      if (closing) response.headers.set('Connection', 'close')
+      return response
+    },
+  }) as Server
+  try {
+    await new Promise<void>((resolve, reject) => server.once('error', reject).listen(port, '127.0.0.1', resolve))
+  } catch (error) {
+    await bank.close()
+    throw error
+  }
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    async close() {
+      closing = true
+      await new Promise((resolve) => server.close(resolve))
+      await bank.close()
+    },
+  }
+}

@@ -1,0 +1,19 @@
+import { dataFile, shortPath } from './data-file.ts'
+import { listen } from './listen.ts'
+import { tryIt } from './try-it.ts'
+
+try {
+  const server = await listen({ file: dataFile, port: Number(process.env.PORT || 3000) })
+  console.log(`The bank is open at ${server.url} and keeps its events in ${shortPath(dataFile)}.`)
+  console.log('Try it from another terminal. Ctrl-C closes the bank.\n')
+  for (const line of tryIt(server.url)) console.log(line === '' ? '' : `  ${line}`)
+  const close = async () => {
+    await server.close()
+    console.log('\nThe bank is closed.')
+  }
+  process.once('SIGINT', close).once('SIGTERM', close)
+} catch (error) {
+  console.error(`The bank cannot open: ${error instanceof Error ? error.message : error}`)
+  console.error('PORT chooses another port, BANK_FILE another file.')
+  process.exitCode = 1
+}
