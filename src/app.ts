@@ -71,7 +71,7 @@ export interface AggregateHandle<T extends AggregateTypes> {
    */
   load(
     id: string,
-    options?: { readonly asOf?: number; readonly signal?: AbortSignal },
+    options?: { readonly asOf?: number | undefined; readonly signal?: AbortSignal | undefined },
   ): Promise<{ readonly state: T['state']; readonly sequence: number }>
   /**
    * All events of one aggregate, or those after a sequence, in order; read page by page as they are asked for.
@@ -79,7 +79,7 @@ export interface AggregateHandle<T extends AggregateTypes> {
    */
   events(
     id: string,
-    options?: { readonly after?: number; readonly signal?: AbortSignal },
+    options?: { readonly after?: number | undefined; readonly signal?: AbortSignal | undefined },
   ): AsyncIterable<Envelope<T['events'], T['type']>>
   /**
    * Ids of the aggregates that have events, in byte order. `limit`: 1–1,000, default 100; `next` is there when more may follow: pass it as `after`.
@@ -131,7 +131,7 @@ export interface App<A extends Record<string, AnyAggregate>, W extends Record<st
    * @throws ValidationError for what is no position, DefinitionError without a global order, DeserializationError, StoreError (`STORE_BEHIND` for a position
    * past the end of the log), ClosedError
    */
-  events(options?: { readonly after?: Position; readonly signal?: AbortSignal }): AsyncIterable<EnvelopeOf<A[keyof A]>>
+  events(options?: { readonly after?: Position | undefined; readonly signal?: AbortSignal | undefined }): AsyncIterable<EnvelopeOf<A[keyof A]>>
   /**
    * Refuses new calls, and resolves when those under way are done, their queries included. An iteration over events is not waited for. The store's
    * client stays open.

@@ -8,16 +8,16 @@ import { unknownKeys } from '../options.ts'
 /** What a caller may say besides the command. */
 export interface ExecuteOptions {
   /** Stored with each event of the command; JSON. Default `{}`. */
-  readonly metadata?: Metadata
+  readonly metadata?: Metadata | undefined
   /**
    * Makes it safe to send the command again: the same key with the same command on the same aggregate is stored once, and a repeat returns
    * the first outcome with `replayed: true`. 1–255 characters. Costs one more read.
    */
-  readonly idempotencyKey?: string
+  readonly idempotencyKey?: string | undefined
   /** Only when the aggregate's last event has this sequence, else `ConflictError`; 0 = it must not exist yet. */
-  readonly expectedSequence?: number
+  readonly expectedSequence?: number | undefined
   /** Gives up before anything is stored, with the signal's reason. Once the append is under way its outcome is returned. */
-  readonly signal?: AbortSignal
+  readonly signal?: AbortSignal | undefined
 }
 
 /** A call of `execute`, checked. */
@@ -46,7 +46,7 @@ export function checkCall(
   const [surplus] = unknownKeys(command, ['type', 'data'])
   if (surplus !== undefined)
     throw new ValidationError(
-      `${at} '${aggregateId}': a command has a type and data, not '${surplus}'. Metadata goes into the third argument.`,
+      `${at} '${aggregateId}': a command has a type and data, not '${surplus}'.`,
     )
   checkCallOptions(at, options, optionNames)
   const { metadata, idempotencyKey, expectedSequence, signal } = options

@@ -59,5 +59,5 @@ for (const { name, notApplicable, run } of cases) {
     }
   }
 }
-await rm(folder, { recursive: true })
+await rm(folder, { recursive: true, force: true, maxRetries: 5 })
 console.log(JSON.stringify(count))
