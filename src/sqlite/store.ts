@@ -242,6 +242,6 @@ function parseView(name: string, id: string, payload: unknown): unknown {
   try {
     return JSON.parse(payload as string)
   } catch (cause) {
-    throw new StoreError('STORE_CORRUPT', `The row of the view ${name}/${id} is not JSON: rebuild the view.`, cause)
+    throw new StoreError('STORE_CORRUPT', `The row of the view ${name}/${id} is not JSON: restore it from a backup.`, cause)
   }
 }

@@ -7,7 +7,7 @@ export interface StoredEvent extends EnvelopeContext {
   readonly data: unknown
 }
 
-/** What must be stored all together or not at all. It serves commands, view batches of subscriptions and, later, commits over several aggregates. */
+/** What must be stored all together or not at all. It serves commands and, later, consumers of the log and commits over several aggregates. */
 export interface Commit {
   /**
    * Unique to this commit. Sending it again writes nothing. It is answered `repeated` when it has appends, however late; with a checkpoint and no
@@ -53,7 +53,7 @@ export interface ViewWrite {
   readonly indexes?: readonly { readonly index: string; readonly value: string }[]
 }
 
-/** How far a subscription has come. Moves only while `fence` is the fence of the lease of the same name. */
+/** How far a consumer of the log has come. Moves only while `fence` is the fence of the lease of the same name. */
 export interface CheckpointWrite {
   /** Of the checkpoint, and of the lease that guards it. */
   readonly name: string

@@ -1,4 +1,4 @@
-import { rm, writeFile } from 'node:fs/promises'
+import { readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { publint } from 'publint'
 import { formatMessage } from 'publint/utils'
@@ -23,16 +23,21 @@ describe('the tarball', () => {
     expect(packed.files.filter((file) => !expected.test(file))).toEqual([])
   })
 
-  test('has the papers, and the source of every module', () => {
+  test('has the papers, every subpath, and the source of every module', async () => {
     expect(packed.files).toEqual(expect.arrayContaining(['README.md', 'LICENSE', 'CHANGELOG.md']))
-    const modules = packed.files.filter((file) => file.startsWith('dist/') && file.endsWith('.js'))
-    const parts = modules.flatMap((js) => [
-      `${js}.map`,
-      js.replace(/\.js$/, '.d.ts'),
-      js.replace(/\.js$/, '.d.ts.map'),
-      js.replace(/^dist(.+)\.js$/, 'src$1.ts'),
-    ])
-    expect(parts.filter((part) => !packed.files.includes(part))).toEqual([])
+    const subpaths = Object.values(packed.manifest.exports).flatMap((target) =>
+      typeof target === 'object' && target !== null ? (Object.values(target) as string[]) : [],
+    )
+    expect(subpaths.filter((file) => !packed.files.includes(file.slice(2)))).toEqual([])
+    const maps = packed.files.filter((file) => file.endsWith('.map'))
+    expect(maps.length).toBeGreaterThan(subpaths.length)
+    const sources = await Promise.all(
+      maps.map(async (map) => {
+        const { sources } = JSON.parse(await readFile(join(packed.content, map), 'utf8')) as { sources: readonly string[] }
+        return sources.map((source) => join(map, '..', source))
+      }),
+    )
+    expect(sources.flat().filter((source) => !packed.files.includes(source))).toEqual([])
   })
 
   test('depends on nothing and runs nothing on install', () => {
