@@ -1,14 +1,14 @@
 import { DefinitionError } from './errors.ts'
 
-/** The names among `value`'s keys that `known` does not have. */
-export const unknownKeys = (value: object, known: readonly string[]): string[] =>
-  Object.keys(value).filter((key) => !known.includes(key))
+/** The first of `value`'s keys that `known` does not have. */
+export const unknownKey = (value: object, known: readonly string[]): string | undefined =>
+  Object.keys(value).find((key) => !known.includes(key))
 
 /** Refuses what is no object, and misspelt options. @throws DefinitionError */
 export function checkOptions(what: string, value: unknown, known: readonly string[]): void {
   if (typeof value !== 'object' || value === null)
     throw new DefinitionError(`${what} takes an object of options, not ${value === null ? 'null' : typeof value}.`)
-  const [unknown] = unknownKeys(value, known)
+  const unknown = unknownKey(value, known)
   if (unknown !== undefined) throw new DefinitionError(`${what} has no option '${unknown}'. Its options: ${known.join(', ')}.`)
 }
 

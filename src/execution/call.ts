@@ -2,8 +2,9 @@ import { ValidationError } from '../errors.ts'
 import type { Metadata } from '../event-envelope.ts'
 import { issuesText, notJsonIssue } from '../evolution/schema.ts'
 import { deepFreeze, toJson } from '../json.ts'
+import { messageKeys } from '../message.ts'
 import { nameProblem } from '../names.ts'
-import { unknownKeys } from '../options.ts'
+import { unknownKey } from '../options.ts'
 
 /** What a caller may say besides the command. */
 export interface ExecuteOptions {
@@ -43,7 +44,7 @@ export function checkCall(
   checkId(at, aggregateId)
   if (typeof command !== 'object' || command === null || typeof (command as { type?: unknown }).type !== 'string')
     throw new ValidationError(`${at} '${aggregateId}': a command is an object with a type: { type: '…', data: … }.`)
-  const [surplus] = unknownKeys(command, ['type', 'data'])
+  const surplus = unknownKey(command, messageKeys)
   if (surplus !== undefined)
     throw new ValidationError(
       `${at} '${aggregateId}': a command has a type and data, not '${surplus}'. Metadata goes into the third argument.`,
@@ -52,7 +53,7 @@ export function checkCall(
   const { metadata, idempotencyKey, expectedSequence, signal } = options
   const keyProblem = idempotencyKey === undefined ? undefined : nameProblem(idempotencyKey)
   if (keyProblem !== undefined) throw new ValidationError(`${at} '${aggregateId}': idempotencyKey ${keyProblem}.`)
-  checkWholeNumber(`${at} '${aggregateId}': expectedSequence`, expectedSequence, 0)
+  if (expectedSequence !== undefined) checkWholeNumber(`${at} '${aggregateId}': expectedSequence`, expectedSequence, 0)
   return {
     aggregateId,
     command: command as Call['command'],
@@ -75,16 +76,16 @@ export function checkId(at: string, id: unknown): asserts id is string {
 /** @throws ValidationError */
 export function checkCallOptions(at: string, options: unknown, known: readonly string[]): void {
   if (typeof options !== 'object' || options === null) throw new ValidationError(`${at}: options must be an object.`)
-  const [unknown] = unknownKeys(options, known)
+  const unknown = unknownKey(options, known)
   if (unknown !== undefined) throw new ValidationError(`${at}: there is no option '${unknown}'. Options: ${known.join(', ')}.`)
   const { signal } = options as { signal?: unknown }
   if (signal !== undefined && typeof (signal as AbortSignal | null)?.throwIfAborted !== 'function')
     throw new ValidationError(`${at}: signal must be an AbortSignal.`)
 }
 
-/** @throws ValidationError unless `value` is left out or a whole number from `least` on */
+/** @throws ValidationError unless `value` is a whole number from `least` on */
 export function checkWholeNumber(what: string, value: unknown, least: number): void {
-  if (value !== undefined && !(Number.isSafeInteger(value) && (value as number) >= least))
+  if (!(Number.isSafeInteger(value) && (value as number) >= least))
     throw new ValidationError(
       `${what} must be a whole number, ${least} or more, not ${typeof value === 'string' ? `'${value}'` : String(value)}.`,
     )

@@ -35,7 +35,8 @@ export function sceneOf(definition: AggregateDefinition, events: readonly unknow
   const metadata = deepFreeze(toJson(options.metadata ?? {})) as Metadata
   const context = { aggregateId, metadata, commitId: 'given', recordedAt: now.toISOString() }
   const start = { state: definition.initialState(), sequence: 0 }
-  const recorded = recordEvents(definition, context, `given(…) of ${definition.type} '${aggregateId}' has`, start, events)
+  const by = () => `given(…) of ${definition.type} '${aggregateId}' has`
+  const recorded = recordEvents(definition, context, by, start, events)
   return { definition, options, aggregateId, now, metadata, events, given: envelopesOf(recorded) }
 }
 
