@@ -4,7 +4,7 @@ import { StateCache } from './execution/cache.ts'
 import type { Core, Query, WiredAggregate } from './execution/core.ts'
 import { KeyedQueue } from './execution/keyed-queue.ts'
 import type { Observation } from './observation.ts'
-import { checkFunction, checkOptions } from './options.ts'
+import { checkFunction, checkOptions, checkWholeNumber } from './options.ts'
 import { platformRuntime, type Runtime } from './runtime.ts'
 import type { Store } from './store/store.ts'
 import { Generations } from './views/generations.ts'
@@ -69,8 +69,7 @@ function coreOf(options: Wiring): Core {
     checkFunction(`createApp: queries[${i}]`, query)
   })
   checkFunction('createApp: onQueryError', onQueryError)
-  if (!Number.isSafeInteger(retries) || retries < 0)
-    throw new DefinitionError(`createApp: retries must be a whole number, 0 or more, not ${String(retries)}.`)
+  checkWholeNumber('createApp: retries', retries, 0)
   for (const method of ['now', 'randomUUID', 'random', 'sleep'] as const)
     checkFunction(`createApp: runtime.${method}`, runtime[method])
   if (observe !== undefined) checkFunction('createApp: observe', observe)
@@ -101,10 +100,7 @@ function cacheSize(cache: false | { readonly maxAggregates?: number }): number {
   if (cache === false) return 0
   checkOptions('createApp: cache', cache, ['maxAggregates'])
   const { maxAggregates = defaultCache } = cache
-  if (!Number.isSafeInteger(maxAggregates) || maxAggregates < 1)
-    throw new DefinitionError(
-      `createApp: cache: maxAggregates must be a whole number, 1 or more, not ${String(maxAggregates)}. To do without, say cache: false.`,
-    )
+  checkWholeNumber('createApp: cache: maxAggregates (cache: false for none)', maxAggregates, 1)
   return maxAggregates
 }
 

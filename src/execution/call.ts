@@ -3,8 +3,7 @@ import type { Metadata } from '../event-envelope.ts'
 import { issuesText, notJsonIssue } from '../evolution/schema.ts'
 import { deepFreeze, toJson } from '../json.ts'
 import { messageKeys } from '../message.ts'
-import { nameProblem } from '../names.ts'
-import { unknownKey } from '../options.ts'
+import { checkName, checkOptions, checkWholeNumber, unknownKey } from '../options.ts'
 
 /** What a caller may say besides the command. */
 export interface ExecuteOptions {
@@ -51,9 +50,9 @@ export function checkCall(
     )
   checkCallOptions(at, options, optionNames)
   const { metadata, idempotencyKey, expectedSequence, signal } = options
-  const keyProblem = idempotencyKey === undefined ? undefined : nameProblem(idempotencyKey)
-  if (keyProblem !== undefined) throw new ValidationError(`${at} '${aggregateId}': idempotencyKey ${keyProblem}.`)
-  if (expectedSequence !== undefined) checkWholeNumber(`${at} '${aggregateId}': expectedSequence`, expectedSequence, 0)
+  if (idempotencyKey !== undefined) checkName(`${at} '${aggregateId}': idempotencyKey`, idempotencyKey, ValidationError)
+  if (expectedSequence !== undefined)
+    checkWholeNumber(`${at} '${aggregateId}': expectedSequence`, expectedSequence, 0, ValidationError)
   return {
     aggregateId,
     command: command as Call['command'],
@@ -69,26 +68,15 @@ const noMetadata: Metadata = Object.freeze({})
 
 /** @throws ValidationError */
 export function checkId(at: string, id: unknown): asserts id is string {
-  const problem = nameProblem(id)
-  if (problem !== undefined) throw new ValidationError(`${at}: the id ${problem}.`)
+  checkName(`${at}: the id`, id, ValidationError)
 }
 
 /** @throws ValidationError */
 export function checkCallOptions(at: string, options: unknown, known: readonly string[]): void {
-  if (typeof options !== 'object' || options === null) throw new ValidationError(`${at}: options must be an object.`)
-  const unknown = unknownKey(options, known)
-  if (unknown !== undefined) throw new ValidationError(`${at}: there is no option '${unknown}'. Options: ${known.join(', ')}.`)
+  checkOptions(at, options, known, ValidationError)
   const { signal } = options as { signal?: unknown }
   if (signal !== undefined && typeof (signal as AbortSignal | null)?.throwIfAborted !== 'function')
     throw new ValidationError(`${at}: signal must be an AbortSignal.`)
-}
-
-/** @throws ValidationError unless `value` is a whole number from `least` on */
-export function checkWholeNumber(what: string, value: unknown, least: number): void {
-  if (!(Number.isSafeInteger(value) && (value as number) >= least))
-    throw new ValidationError(
-      `${what} must be a whole number, ${least} or more, not ${typeof value === 'string' ? `'${value}'` : String(value)}.`,
-    )
 }
 
 function checkMetadata(at: string, metadata: unknown): Metadata {
@@ -106,7 +94,7 @@ const maxPage = 1_000
 
 /** @throws ValidationError for an unfit size of a page or place to go on from */
 export function checkPage(at: string, limit: unknown, after: unknown): void {
-  checkWholeNumber(`${at}: limit`, limit, 1)
+  checkWholeNumber(`${at}: limit`, limit, 1, ValidationError)
   if ((limit as number) > maxPage) throw new ValidationError(`${at}: limit must be at most ${maxPage}, not ${String(limit)}.`)
   if (after !== undefined) checkId(`${at}: after`, after)
 }

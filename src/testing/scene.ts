@@ -4,7 +4,7 @@ import { decide } from '../execution/decide.ts'
 import { evolve } from '../execution/evolve.ts'
 import { parseCommand } from '../execution/parse-command.ts'
 import { envelopesOf, recordEvents } from '../execution/record.ts'
-import { deepFreeze, NotJson, pathText, toJson } from '../json.ts'
+import { deepFreeze, jsonProblem, toJson } from '../json.ts'
 import { platformRuntime } from '../runtime.ts'
 import { foldView, idsOf, indexValues, storableView } from '../views/fold.ts'
 import type { ViewDefinition } from '../views/view-definition.ts'
@@ -90,8 +90,7 @@ function checkJson(problem: string, value: unknown): void {
   try {
     toJson(value)
   } catch (error) {
-    if (!(error instanceof NotJson)) throw error
-    fail(`${problem}: ${pathText(error.path) || 'it'} is ${error.message}.`)
+    fail(`${problem}: ${jsonProblem(error)}.`)
   }
 }
 

@@ -4,8 +4,7 @@ import type { EventEnvelope } from '../event-envelope.ts'
 import type { Core, SendWithViews } from '../execution/core.ts'
 import { deepFreeze } from '../json.ts'
 import type { Lifecycle } from '../lifecycle.ts'
-import { nameProblem } from '../names.ts'
-import { checkFunction, checkOptions } from '../options.ts'
+import { checkFunction, checkName, checkOptions } from '../options.ts'
 
 /** A view as the machinery sees it: checked, types erased. */
 export interface ViewDefinition {
@@ -43,8 +42,7 @@ interface Options {
 /** @throws DefinitionError */
 export function buildView(options: Options): ViewDefinition {
   const { name, aggregates, initialView, id, update, indexes = [], viewVersion = 1, readSide } = options
-  const problem = nameProblem(name)
-  if (problem !== undefined) throw new DefinitionError(`The name of a view ${problem}.`)
+  checkName('The name of a view', name)
   const at = `View '${name}'`
   if (name.startsWith('~')) throw new DefinitionError(`${at}: names that begin with '~' are reserved.`)
   if (aggregates.length === 0) throw new DefinitionError(`${at} needs at least one aggregate.`)
@@ -54,8 +52,7 @@ export function buildView(options: Options): ViewDefinition {
   const first = initialView()
   checkJson(`${at}: initialView()`, first)
   if (id !== undefined) checkFunction(`${at}: id`, id)
-  if (nameProblem(String(viewVersion)) !== undefined)
-    throw new DefinitionError(`${at}: viewVersion ${nameProblem(String(viewVersion))}.`)
+  checkName(`${at}: viewVersion`, String(viewVersion))
   return {
     name,
     aggregateTypes,
@@ -87,8 +84,7 @@ function updates(at: string, update: unknown, aggregates: Options['aggregates'])
 function checkIndexes(at: string, indexes: unknown, first: unknown): readonly string[] {
   if (!Array.isArray(indexes)) throw new DefinitionError(`${at}: indexes must be a list of the view's fields.`)
   for (const index of indexes) {
-    const problem = nameProblem(index)
-    if (problem !== undefined) throw new DefinitionError(`${at}: an index ${problem}.`)
+    checkName(`${at}: an index`, index)
     if (index === '__proto__')
       throw new DefinitionError(`${at}: an index must not be called '__proto__': the name is reserved by JavaScript.`)
   }
