@@ -18,15 +18,18 @@ export interface ViewDefinition {
   readonly viewVersion: string
   /** Each row belongs to one aggregate, has its id, and so knows which of its events it has seen. */
   readonly followsOne: boolean
-  readonly readSide: ReadSide
+  readonly connect: ConnectViews
 }
 
-/** What runs views. */
+/** What runs the views of one app. */
 export interface ReadSide {
-  sendWithViews(core: Core, definition: AggregateDefinition, views: readonly ViewDefinition[]): SendWithViews
+  /** `undefined` for an aggregate that no view follows. */
+  sendWithViews(definition: AggregateDefinition): SendWithViews | undefined
   /** What `app.views` has. */
-  viewsOf(core: Core, view: ViewDefinition, lifecycle: Lifecycle): object
+  viewsOf(view: ViewDefinition, lifecycle: Lifecycle): object
 }
+
+export type ConnectViews = (core: Core, views: readonly ViewDefinition[], aggregateTypes: readonly string[]) => ReadSide
 
 interface Options {
   readonly name: string
@@ -36,12 +39,12 @@ interface Options {
   readonly update: object
   readonly indexes?: readonly string[] | undefined
   readonly viewVersion?: number | string | undefined
-  readonly readSide: ReadSide
+  readonly connect: ConnectViews
 }
 
 /** @throws DefinitionError */
 export function buildView(options: Options): ViewDefinition {
-  const { name, aggregates, initialView, id, update, indexes = [], viewVersion = 1, readSide } = options
+  const { name, aggregates, initialView, id, update, indexes = [], viewVersion = 1, connect } = options
   checkName('The name of a view', name)
   const at = `View '${name}'`
   if (name.startsWith('~')) throw new DefinitionError(`${at}: names that begin with '~' are reserved.`)
@@ -62,7 +65,7 @@ export function buildView(options: Options): ViewDefinition {
     indexes: checkIndexes(at, indexes, first),
     viewVersion: String(viewVersion),
     followsOne: id === undefined && aggregates.length === 1,
-    readSide,
+    connect,
   }
 }
 
