@@ -2,10 +2,10 @@ import { DefinitionError } from './errors.ts'
 import { type EventCodec, eventCodec } from './evolution/event-codec.ts'
 import { type Parser, parserOf } from './evolution/schema.ts'
 import type { Upcaster } from './evolution/upcaster.ts'
-import { deepFreeze, NotJson, pathText, toJson } from './json.ts'
+import { deepFreeze, jsonProblem, NotJson, toJson } from './json.ts'
 import type { Shape, Shapes } from './message.ts'
-import { nameProblem, typeProblem } from './names.ts'
-import { checkFunction, checkOptions } from './options.ts'
+import { typeProblem } from './names.ts'
+import { checkFunction, checkName, checkOptions, checkWholeNumber } from './options.ts'
 
 export type Handler = (state: unknown, command: unknown, context: object) => unknown
 export type Applier = (state: unknown, data: unknown) => unknown
@@ -54,8 +54,7 @@ export function checkDefinition(options: Options): void {
   checkJson(`${at}: initialState()`, options.initialState())
   checkSnapshots(at, options.snapshots)
   const { stateVersion, upcasters } = options
-  if (stateVersion !== undefined && nameProblem(String(stateVersion)) !== undefined)
-    throw new DefinitionError(`${at}: stateVersion ${nameProblem(String(stateVersion))}.`)
+  if (stateVersion !== undefined) checkName(`${at}: stateVersion`, String(stateVersion))
   if (upcasters !== undefined && !Array.isArray(upcasters)) throw new DefinitionError(`${at}: upcasters must be a list.`)
 }
 
@@ -95,8 +94,7 @@ function checkShapes(what: string, shapes: unknown, { versioned }: { versioned: 
   for (const [type, shape] of Object.entries(shapes as Record<string, Shape>)) {
     if (type === '__proto__')
       throw new DefinitionError(`${what} must not have the type '__proto__': the name is reserved by JavaScript.`)
-    const problem = nameProblem(type)
-    if (problem !== undefined) throw new DefinitionError(`${what}: a type ${problem}.`)
+    checkName(`${what}: a type`, type)
     if (!parserOf(shape) && !(versioned && '~versions' in Object(shape)))
       throw new DefinitionError(
         `${what}: '${type}' needs a schema (any Standard Schema), typed<…>() or noData${versioned ? '' : '; versions(…) are for events'}.`,
@@ -110,8 +108,7 @@ export function checkJson(what: string, value: unknown): void {
     if (value === undefined) throw new NotJson('undefined', [])
     toJson(value)
   } catch (error) {
-    if (!(error instanceof NotJson)) throw error
-    throw new DefinitionError(`${what} must be JSON, but ${pathText(error.path) || 'it'} is ${error.message}.`, error)
+    throw new DefinitionError(`${what} must be JSON, but ${jsonProblem(error)}.`, error)
   }
 }
 
@@ -120,9 +117,7 @@ function checkSnapshots(at: string, policy: unknown): void {
   const wanted = `'never', 'always' or { every: n }`
   if (typeof policy !== 'object' || policy === null) throw new DefinitionError(`${at}: snapshots must be ${wanted}.`)
   checkOptions(`${at}: snapshots`, policy, ['every'])
-  const { every } = policy as { every: unknown }
-  if (!Number.isSafeInteger(every) || (every as number) < 1)
-    throw new DefinitionError(`${at}: snapshots: { every: ${String(every)} } must be a whole number of events, 1 or more.`)
+  checkWholeNumber(`${at}: snapshots: every`, (policy as { every: unknown }).every, 1)
 }
 
 /** Upcasting a new event would make `execute` answer something else than a later read. */

@@ -173,12 +173,12 @@ export function createApp<
   const A extends Record<string, AnyAggregate>,
   const W extends Record<string, View> = Record<never, never>,
 >(options: AppOptions<A, W> & ServicesOption<A>): App<A, W> {
-  const { core, aggregates, views } = wire(options as unknown as Wiring)
+  const { core, aggregates, views, readSide } = wire(options as unknown as Wiring)
   const lifecycle = new Lifecycle()
   const definitions = new Map([...aggregates.values()].map(({ definition }) => [definition.type, definition]))
   const app = {
     aggregates: Object.fromEntries([...aggregates].map(([key, aggregate]) => [key, handleOf(core, aggregate, lifecycle)])),
-    views: Object.fromEntries([...views].map(([key, view]) => [key, view.readSide.viewsOf(core, view, lifecycle)])),
+    views: Object.fromEntries([...views].map(([key, view]) => [key, readSide?.viewsOf(view, lifecycle)])),
     events: (request: { after?: Position; signal?: AbortSignal } = {}) => readLog(core, definitions, lifecycle, request),
     close: () => lifecycle.close(),
   }

@@ -215,6 +215,9 @@ export class StoreError extends CqrsError {
   }
 }
 
+/** What anything thrown says. */
+export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
+
 interface ErrorByCode {
   CONFLICT: ConflictError
   VALIDATION: ValidationError

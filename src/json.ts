@@ -7,6 +7,12 @@ export class NotJson extends Error {
   }
 }
 
+/** `balance is NaN`, `it is a Map`; any other error is thrown on. */
+export function jsonProblem(error: unknown): string {
+  if (!(error instanceof NotJson)) throw error
+  return `${pathText(error.path) || 'it'} is ${error.message}`
+}
+
 /** Text the databases disagree on: NUL and lone surrogates. */
 const unstorable = /[\0\p{Cs}]/u
 const maxDepth = 500

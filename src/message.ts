@@ -1,3 +1,6 @@
+/** What a command and a decided event consist of. */
+export const messageKeys = ['type', 'data']
+
 /** Any schema that follows the Standard Schema specification, version 1 (https://standardschema.dev): zod, valibot, arktype … */
 export interface StandardSchema<I = unknown, O = I> {
   /** What the specification asks of a schema; the rest of it is its library's. */

@@ -3,9 +3,12 @@ import { textProblem } from './json.ts'
 /** The longest id, type, name or key, in UTF-16 units: what every store can hold and index. */
 export const maxNameLength = 255
 
+/** `typeof`, but `null` is `'null'`. */
+export const kindOf = (value: unknown): string => (value === null ? 'null' : typeof value)
+
 /** What is wrong with an id, name or key, `undefined` when nothing is. */
 export function nameProblem(value: unknown): string | undefined {
-  if (typeof value !== 'string') return `must be a text, not ${value === null ? 'null' : typeof value}`
+  if (typeof value !== 'string') return `must be a text, not ${kindOf(value)}`
   if (value.length === 0) return 'must not be empty'
   if (value.length > maxNameLength) return `is ${value.length} characters long; the limit is ${maxNameLength}`
   const problem = textProblem(value)

@@ -1,19 +1,34 @@
-import { DefinitionError } from './errors.ts'
+import { type CqrsError, DefinitionError } from './errors.ts'
+import { kindOf, nameProblem } from './names.ts'
 
-/** The names among `value`'s keys that `known` does not have. */
-export const unknownKeys = (value: object, known: readonly string[]): string[] =>
-  Object.keys(value).filter((key) => !known.includes(key))
+/** What is thrown for something that a caller passed: wrong wiring by default, `ValidationError` in calls. */
+type Failure = new (message: string) => CqrsError
 
-/** Refuses what is no object, and misspelt options. @throws DefinitionError */
-export function checkOptions(what: string, value: unknown, known: readonly string[]): void {
-  if (typeof value !== 'object' || value === null)
-    throw new DefinitionError(`${what} takes an object of options, not ${value === null ? 'null' : typeof value}.`)
-  const [unknown] = unknownKeys(value, known)
-  if (unknown !== undefined) throw new DefinitionError(`${what} has no option '${unknown}'. Its options: ${known.join(', ')}.`)
+/** The first of `value`'s keys that `known` does not have. */
+export const unknownKey = (value: object, known: readonly string[]): string | undefined =>
+  Object.keys(value).find((key) => !known.includes(key))
+
+/** Refuses what is no object, and misspelt options. */
+export function checkOptions(what: string, value: unknown, known: readonly string[], Failure: Failure = DefinitionError): void {
+  if (typeof value !== 'object' || value === null) throw new Failure(`${what} takes an object of options, not ${kindOf(value)}.`)
+  const unknown = unknownKey(value, known)
+  if (unknown !== undefined) throw new Failure(`${what} has no option '${unknown}'. Its options: ${known.join(', ')}.`)
 }
 
-/** @throws DefinitionError when `value` is no function */
+/** Refuses what is no function. */
 export function checkFunction(what: string, value: unknown): void {
-  if (typeof value !== 'function')
-    throw new DefinitionError(`${what} must be a function, not ${value === null ? 'null' : typeof value}.`)
+  if (typeof value !== 'function') throw new DefinitionError(`${what} must be a function, not ${kindOf(value)}.`)
+}
+
+/** Refuses what is no whole number from `least` on. */
+export function checkWholeNumber(what: string, value: unknown, least: number, Failure: Failure = DefinitionError): void {
+  if (Number.isSafeInteger(value) && (value as number) >= least) return
+  const shown = typeof value === 'string' ? `'${value}'` : String(value)
+  throw new Failure(`${what} must be a whole number, ${least} or more, not ${shown}.`)
+}
+
+/** Refuses what cannot be an id, a name or a key. */
+export function checkName(what: string, value: unknown, Failure: Failure = DefinitionError): asserts value is string {
+  const problem = nameProblem(value)
+  if (problem !== undefined) throw new Failure(`${what} ${problem}.`)
 }

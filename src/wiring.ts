@@ -2,13 +2,12 @@ import { type AggregateDefinition, definitionOf } from './aggregate-definition.t
 import { DefinitionError } from './errors.ts'
 import { StateCache } from './execution/cache.ts'
 import type { Core, Query, WiredAggregate } from './execution/core.ts'
-import { Generations } from './execution/generations.ts'
 import { KeyedQueue } from './execution/keyed-queue.ts'
 import type { Observation } from './observation.ts'
-import { checkFunction, checkOptions } from './options.ts'
+import { checkFunction, checkOptions, checkWholeNumber } from './options.ts'
 import { platformRuntime, type Runtime } from './runtime.ts'
 import type { Store } from './store/store.ts'
-import { type ViewDefinition, viewDefinitionOf } from './views/view-definition.ts'
+import { type ReadSide, type ViewDefinition, viewDefinitionOf } from './views/view-definition.ts'
 
 const optionNames = [
   'store',
@@ -44,13 +43,19 @@ export function wire(options: Wiring): {
   core: Core
   aggregates: Map<string, WiredAggregate>
   views: Map<string, ViewDefinition>
+  readSide: ReadSide | undefined
 } {
   checkOptions('createApp', options, optionNames)
   const core = coreOf(options)
   const views = viewsByKey(options.views ?? {})
-  const aggregates = aggregatesByKey(core, options, [...views.values()])
-  checkViewsAreFed(views, [...aggregates.values()])
-  return { core, aggregates, views }
+  const definitions = definitionsByKey(options.aggregates)
+  const [anyView] = views.values()
+  const readSide = anyView?.connect(
+    core,
+    [...views.values()],
+    [...definitions.values()].map(({ type }) => type),
+  )
+  return { core, aggregates: aggregatesByKey(definitions, options.services ?? {}, readSide), views, readSide }
 }
 
 function coreOf(options: Wiring): Core {
@@ -69,8 +74,7 @@ function coreOf(options: Wiring): Core {
     checkFunction(`createApp: queries[${i}]`, query)
   })
   checkFunction('createApp: onQueryError', onQueryError)
-  if (!Number.isSafeInteger(retries) || retries < 0)
-    throw new DefinitionError(`createApp: retries must be a whole number, 0 or more, not ${String(retries)}.`)
+  checkWholeNumber('createApp: retries', retries, 0)
   for (const method of ['now', 'randomUUID', 'random', 'sleep'] as const)
     checkFunction(`createApp: runtime.${method}`, runtime[method])
   if (observe !== undefined) checkFunction('createApp: observe', observe)
@@ -80,8 +84,6 @@ function coreOf(options: Wiring): Core {
     retries,
     cache: new StateCache(cacheSize(cache)),
     aggregateQueue: new KeyedQueue(),
-    rowQueue: new KeyedQueue(),
-    generations: new Generations(store),
     queries,
     onQueryError,
     observe: observe && harmless(observe),
@@ -101,10 +103,7 @@ function cacheSize(cache: false | { readonly maxAggregates?: number }): number {
   if (cache === false) return 0
   checkOptions('createApp: cache', cache, ['maxAggregates'])
   const { maxAggregates = defaultCache } = cache
-  if (!Number.isSafeInteger(maxAggregates) || maxAggregates < 1)
-    throw new DefinitionError(
-      `createApp: cache: maxAggregates must be a whole number, 1 or more, not ${String(maxAggregates)}. To do without, say cache: false.`,
-    )
+  checkWholeNumber('createApp: cache: maxAggregates (cache: false for none)', maxAggregates, 1)
   return maxAggregates
 }
 
@@ -118,31 +117,35 @@ function viewsByKey(given: Readonly<Record<string, unknown>>): Map<string, ViewD
   return views
 }
 
-function aggregatesByKey(
-  core: Core,
-  { aggregates, services = {} }: Wiring,
-  views: readonly ViewDefinition[],
-): Map<string, WiredAggregate> {
+function definitionsByKey(aggregates: Readonly<Record<string, unknown>>): Map<string, AggregateDefinition> {
   checkNamespace('aggregates', aggregates)
-  checkNamespace('services', services)
-  const wired = new Map(
-    Object.entries(aggregates).map(([key, aggregate]) => {
-      const definition = definitionOf(`createApp: aggregates.${key}`, aggregate)
-      const inlineViews = views.filter(({ aggregateTypes }) => aggregateTypes.includes(definition.type))
-      const sendWithViews = inlineViews[0]?.readSide.sendWithViews(core, definition, inlineViews)
-      return [key, { definition, services: servicesOf(key, definition, services), sendWithViews }]
-    }),
+  const definitions = new Map(
+    Object.entries(aggregates).map(([key, aggregate]) => [key, definitionOf(`createApp: aggregates.${key}`, aggregate)]),
   )
   refuseDoubles(
     'aggregate type',
-    [...wired.values()].map(({ definition }) => definition.type),
+    [...definitions.values()].map(({ type }) => type),
   )
+  return definitions
+}
+
+function aggregatesByKey(
+  definitions: ReadonlyMap<string, AggregateDefinition>,
+  services: Readonly<Record<string, unknown>>,
+  readSide: ReadSide | undefined,
+): Map<string, WiredAggregate> {
+  checkNamespace('services', services)
   for (const key of Object.keys(services))
-    if (wired.get(key)?.definition.needsServices !== true)
+    if (definitions.get(key)?.needsServices !== true)
       throw new DefinitionError(
-        `createApp: services.${key} belongs to no aggregate that declares services. Aggregates: ${[...wired.keys()].join(', ')}.`,
+        `createApp: services.${key} belongs to no aggregate that declares services. Aggregates: ${[...definitions.keys()].join(', ')}.`,
       )
-  return wired
+  return new Map(
+    [...definitions].map(([key, definition]) => {
+      const sendWithViews = readSide?.sendWithViews(definition)
+      return [key, { definition, services: servicesOf(key, definition, services), sendWithViews }]
+    }),
+  )
 }
 
 function servicesOf(
@@ -154,16 +157,6 @@ function servicesOf(
   if (needsServices && (given === undefined || given === null))
     throw new DefinitionError(`createApp: the aggregate '${type}' needs services; give them as services: { ${key}: … }.`)
   return given
-}
-
-function checkViewsAreFed(views: ReadonlyMap<string, ViewDefinition>, aggregates: readonly WiredAggregate[]): void {
-  const types = aggregates.map(({ definition }) => definition.type)
-  for (const { name, aggregateTypes } of views.values())
-    for (const type of aggregateTypes)
-      if (!types.includes(type))
-        throw new DefinitionError(
-          `createApp: the view '${name}' follows the aggregate '${type}', which is not among aggregates: it would miss events.`,
-        )
 }
 
 function checkNamespace(what: string, value: unknown): void {

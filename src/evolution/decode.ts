@@ -1,4 +1,4 @@
-import { CqrsError, DeserializationError } from '../errors.ts'
+import { CqrsError, DeserializationError, messageOf } from '../errors.ts'
 import type { EventEnvelope } from '../event-envelope.ts'
 import { deepFreeze } from '../json.ts'
 import type { StoredEvent } from '../store/commit.ts'
@@ -51,4 +51,3 @@ function envelope(decoder: Decoder, stored: StoredEvent, form: StoredForm, id: s
 
 const nameOf = (stored: StoredEvent) =>
   `Event ${stored.sequence} of ${stored.aggregateType} '${stored.aggregateId}' (${stored.type} ${stored.version})`
-const messageOf = (error: unknown) => (error instanceof Error ? error.message : String(error))

@@ -11,7 +11,7 @@ export interface Loaded {
 
 /**
  * The latest known state of the aggregates used last. May be behind the store, never ahead of it: an append on it is checked by the store,
- * and any other answer is confirmed by reading the tail first.
+ * and any other answer is confirmed by reading the tail first. Keys are `cacheKey`s.
  */
 export class StateCache {
   readonly #entries = new Map<string, Loaded>()
@@ -21,8 +21,7 @@ export class StateCache {
     this.#max = maxAggregates
   }
 
-  get(aggregateType: string, aggregateId: string): Loaded | undefined {
-    const key = cacheKey(aggregateType, aggregateId)
+  get(key: string): Loaded | undefined {
     const entry = this.#entries.get(key)
     if (entry !== undefined) {
       this.#entries.delete(key)
@@ -32,9 +31,8 @@ export class StateCache {
   }
 
   /** Keeps the later of what it has and `loaded`. */
-  put(aggregateType: string, aggregateId: string, loaded: Loaded): void {
+  put(key: string, loaded: Loaded): void {
     if (this.#max === 0) return
-    const key = cacheKey(aggregateType, aggregateId)
     const known = this.#entries.get(key)
     if (known !== undefined && known.sequence > loaded.sequence) return
     this.#entries.delete(key)
@@ -42,8 +40,8 @@ export class StateCache {
     if (this.#entries.size > this.#max) this.#entries.delete(this.#entries.keys().next().value as string)
   }
 
-  drop(aggregateType: string, aggregateId: string): void {
-    this.#entries.delete(cacheKey(aggregateType, aggregateId))
+  drop(key: string): void {
+    this.#entries.delete(key)
   }
 }
 

@@ -2,8 +2,8 @@ import { ValidationError } from '../errors.ts'
 import type { Metadata } from '../event-envelope.ts'
 import { issuesText, notJsonIssue } from '../evolution/schema.ts'
 import { deepFreeze, toJson } from '../json.ts'
-import { nameProblem } from '../names.ts'
-import { unknownKeys } from '../options.ts'
+import { messageKeys } from '../message.ts'
+import { checkName, checkOptions, checkWholeNumber, unknownKey } from '../options.ts'
 
 /** What a caller may say besides the command. */
 export interface ExecuteOptions {
@@ -43,13 +43,13 @@ export function checkCall(
   checkId(at, aggregateId)
   if (typeof command !== 'object' || command === null || typeof (command as { type?: unknown }).type !== 'string')
     throw new ValidationError(`${at} '${aggregateId}': a command is an object with a type: { type: '…', data: … }.`)
-  const [surplus] = unknownKeys(command, ['type', 'data'])
+  const surplus = unknownKey(command, messageKeys)
   if (surplus !== undefined) throw new ValidationError(`${at} '${aggregateId}': a command has a type and data, not '${surplus}'.`)
   checkCallOptions(at, options, optionNames)
   const { metadata, idempotencyKey, expectedSequence, signal } = options
-  const keyProblem = idempotencyKey === undefined ? undefined : nameProblem(idempotencyKey)
-  if (keyProblem !== undefined) throw new ValidationError(`${at} '${aggregateId}': idempotencyKey ${keyProblem}.`)
-  checkWholeNumber(`${at} '${aggregateId}': expectedSequence`, expectedSequence, 0)
+  if (idempotencyKey !== undefined) checkName(`${at} '${aggregateId}': idempotencyKey`, idempotencyKey, ValidationError)
+  if (expectedSequence !== undefined)
+    checkWholeNumber(`${at} '${aggregateId}': expectedSequence`, expectedSequence, 0, ValidationError)
   return {
     aggregateId,
     command: command as Call['command'],
@@ -65,26 +65,15 @@ const noMetadata: Metadata = Object.freeze({})
 
 /** @throws ValidationError */
 export function checkId(at: string, id: unknown): asserts id is string {
-  const problem = nameProblem(id)
-  if (problem !== undefined) throw new ValidationError(`${at}: the id ${problem}.`)
+  checkName(`${at}: the id`, id, ValidationError)
 }
 
 /** @throws ValidationError */
 export function checkCallOptions(at: string, options: unknown, known: readonly string[]): void {
-  if (typeof options !== 'object' || options === null) throw new ValidationError(`${at}: options must be an object.`)
-  const [unknown] = unknownKeys(options, known)
-  if (unknown !== undefined) throw new ValidationError(`${at}: there is no option '${unknown}'. Options: ${known.join(', ')}.`)
+  checkOptions(at, options, known, ValidationError)
   const { signal } = options as { signal?: unknown }
   if (signal !== undefined && typeof (signal as AbortSignal | null)?.throwIfAborted !== 'function')
     throw new ValidationError(`${at}: signal must be an AbortSignal.`)
-}
-
-/** @throws ValidationError unless `value` is left out or a whole number from `least` on */
-export function checkWholeNumber(what: string, value: unknown, least: number): void {
-  if (value !== undefined && !(Number.isSafeInteger(value) && (value as number) >= least))
-    throw new ValidationError(
-      `${what} must be a whole number, ${least} or more, not ${typeof value === 'string' ? `'${value}'` : String(value)}.`,
-    )
 }
 
 function checkMetadata(at: string, metadata: unknown): Metadata {
@@ -102,7 +91,7 @@ const maxPage = 1_000
 
 /** @throws ValidationError for an unfit size of a page or place to go on from */
 export function checkPage(at: string, limit: unknown, after: unknown): void {
-  checkWholeNumber(`${at}: limit`, limit, 1)
+  checkWholeNumber(`${at}: limit`, limit, 1, ValidationError)
   if ((limit as number) > maxPage) throw new ValidationError(`${at}: limit must be at most ${maxPage}, not ${String(limit)}.`)
   if (after !== undefined) checkId(`${at}: after`, after)
 }

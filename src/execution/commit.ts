@@ -1,6 +1,6 @@
 import type { AggregateDefinition } from '../aggregate-definition.ts'
 import { ApplyError } from '../errors.ts'
-import { NotJson, pathText, toJson } from '../json.ts'
+import { jsonProblem, toJson } from '../json.ts'
 import type { Append, Commit } from '../store/commit.ts'
 import type { Loaded } from './cache.ts'
 import type { Core, WiredAggregate } from './core.ts'
@@ -42,10 +42,10 @@ function snapshotOf(definition: AggregateDefinition, aggregateId: string, { stat
   try {
     return { stateVersion: definition.stateVersion, state: toJson(state) }
   } catch (error) {
-    if (!(error instanceof NotJson)) throw error
+    const problem = jsonProblem(error)
     const at = { aggregateType: definition.type, aggregateId, sequence }
     throw new ApplyError(
-      `The state of ${definition.type} '${aggregateId}' at ${sequence} cannot be stored as a snapshot: ${pathText(error.path) || 'it'} is ${error.message}. State must be JSON.`,
+      `The state of ${definition.type} '${aggregateId}' at ${sequence} cannot be stored as a snapshot: ${problem}. State must be JSON.`,
       at,
       error,
     )

@@ -5,7 +5,6 @@ import type { Runtime } from '../runtime.ts'
 import type { Commit } from '../store/commit.ts'
 import type { Store } from '../store/store.ts'
 import type { Loaded, StateCache } from './cache.ts'
-import type { Generations } from './generations.ts'
 import type { KeyedQueue } from './keyed-queue.ts'
 import type { Recorded } from './record.ts'
 import type { Committed, Settled } from './result.ts'
@@ -18,9 +17,6 @@ export interface Core {
   readonly cache: StateCache
   /** Commands on one aggregate wait for each other here: they could not win against each other anyway. */
   readonly aggregateQueue: KeyedQueue
-  /** The same for commits that write one view row. */
-  readonly rowQueue: KeyedQueue
-  readonly generations: Generations
   readonly queries: readonly Query[]
   readonly onQueryError: (error: unknown, events: readonly EventEnvelope[]) => void | Promise<void>
   readonly observe: ((what: Observation) => void) | undefined

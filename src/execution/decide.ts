@@ -22,10 +22,10 @@ export async function decide(
   base: Loaded,
 ): Promise<Decision> {
   const { aggregateId, command, metadata } = call
-  const by = `${command.type} on ${definition.type} '${aggregateId}' returned`
+  const by = () => `${command.type} on ${definition.type} '${aggregateId}' returned`
   const now = runtime.now()
-  const recordedAt = now.toISOString()
   const handle = definition.handle.get(command.type) as Handler
+  const recordedAt = now.toISOString()
   const decided = await handle(base.state, data, {
     services,
     aggregateId,

@@ -1,5 +1,5 @@
 import type { AggregateDefinition } from '../aggregate-definition.ts'
-import { ApplyError } from '../errors.ts'
+import { ApplyError, messageOf } from '../errors.ts'
 import type { EventEnvelope } from '../event-envelope.ts'
 import { deepFreeze } from '../json.ts'
 
@@ -17,7 +17,7 @@ export function evolve(definition: AggregateDefinition, state: unknown, event: A
       error instanceof TypeError && /read only|not extensible|object is not writable|delete property/i.test(error.message)
         ? ' (it must return a new state, not change the one it is given)'
         : ''
-    throw failed(definition, event, `it threw: ${error instanceof Error ? error.message : String(error)}${hint}`, error)
+    throw failed(definition, event, `it threw: ${messageOf(error)}${hint}`, error)
   }
   if (next === undefined) throw failed(definition, event, 'it returned nothing; it must return the next state')
   if (typeof (next as PromiseLike<unknown> | null)?.then === 'function')

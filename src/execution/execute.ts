@@ -35,8 +35,8 @@ export async function execute(core: Core, aggregate: WiredAggregate, call: Call)
     })
   try {
     call.signal?.throwIfAborted()
-    const key = cacheKey(aggregate.definition.type, call.aggregateId)
-    const result = await core.aggregateQueue.run(key, () => settle(core, aggregate, call, tally), call.signal)
+    const place = cacheKey(aggregate.definition.type, call.aggregateId)
+    const result = await core.aggregateQueue.run(place, () => settle(core, aggregate, call, place, tally), call.signal)
     observe(!result.ok ? 'rejected' : result.replayed ? 'replayed' : result.events.length === 0 ? 'nothing' : 'stored')
     if (core.queries.length > 0 && result.ok && !result.replayed && result.events.length > 0) await dispatch(core, result.events)
     return result
@@ -46,7 +46,13 @@ export async function execute(core: Core, aggregate: WiredAggregate, call: Call)
   }
 }
 
-async function settle(core: Core, aggregate: WiredAggregate, call: Call, tally: Tally): Promise<Accepted | Rejected> {
+async function settle(
+  core: Core,
+  aggregate: WiredAggregate,
+  call: Call,
+  place: string,
+  tally: Tally,
+): Promise<Accepted | Rejected> {
   const { definition } = aggregate
   const { aggregateId, idempotencyKey, expectedSequence, signal } = call
   const key = idempotencyKey === undefined ? undefined : { idempotencyKey, commandHash: await commandHash(definition.type, call) }
@@ -57,7 +63,7 @@ async function settle(core: Core, aggregate: WiredAggregate, call: Call, tally: 
   const commandId = idempotencyKey ?? core.runtime.randomUUID()
 
   const load = (from?: Loaded) => loadAggregate(core, { definition, aggregateId, from, signal })
-  const cached = core.cache.get(definition.type, aggregateId)
+  const cached = core.cache.get(place)
   let base = cached ?? (await load())
   let fresh = cached === undefined
   /** Reads what came after `base`; true when it had been behind. */
@@ -89,31 +95,25 @@ async function settle(core: Core, aggregate: WiredAggregate, call: Call, tally: 
     }
     signal?.throwIfAborted()
     const stored = await commit(core, aggregate, aggregateId, base, decision, key)
-    if (stored.kind !== 'conflict') return accept(core, aggregate, aggregateId, decision, stored)
+    if (stored.kind !== 'conflict') return accept(core, place, decision, stored)
     if (stored.on === 'key') {
       const first = await replay()
       if (first !== undefined) return first
     }
-    core.cache.drop(definition.type, aggregateId)
+    core.cache.drop(place)
     if (conflicts++ === core.retries) throw conflict(call, aggregate, tally, base.sequence, stored.actualSequence)
     core.observe?.({ kind: 'retry', aggregateType: definition.type, aggregateId, attempt: conflicts, on: 'sequence' })
     await core.runtime.sleep(firstRetryWaitMs * 2 ** conflicts * core.runtime.random(), signal)
-    base = await reload(core, aggregate, aggregateId, base, load)
+    base = await reload(core, place, base, load)
     fresh = true
   }
 }
 
 /** What came after a lost race. When nothing did, the state itself was wrong (an older copy of the database): start from the store alone. */
-async function reload(
-  core: Core,
-  { definition }: WiredAggregate,
-  aggregateId: string,
-  base: Loaded,
-  load: (from?: Loaded) => Promise<Loaded>,
-) {
+async function reload(core: Core, place: string, base: Loaded, load: (from?: Loaded) => Promise<Loaded>) {
   const next = await load(base)
   if (next !== base) return next
-  core.cache.drop(definition.type, aggregateId)
+  core.cache.drop(place)
   return load()
 }
 
@@ -124,13 +124,12 @@ const answer = (decision: Exclude<Decision, { kind: 'events' }>, base: Loaded): 
 
 function accept(
   core: Core,
-  { definition }: WiredAggregate,
-  aggregateId: string,
+  place: string,
   decision: DecidedEvents,
   { positions, rows }: Exclude<Committed, { kind: 'conflict' }>,
 ): Accepted {
   const { state, sequence } = decision
-  core.cache.put(definition.type, aggregateId, { state, sequence, rows })
+  core.cache.put(place, { state, sequence, rows })
   return {
     ok: true,
     state,

@@ -1,7 +1,9 @@
 import { ValidationError } from '../errors.ts'
 import type { EventEnvelope } from '../event-envelope.ts'
 import type { Lifecycle } from '../lifecycle.ts'
-import { checkCall, checkCallOptions, checkId, checkPage, checkWholeNumber, type ExecuteOptions } from './call.ts'
+import { checkWholeNumber } from '../options.ts'
+import { cacheKey } from './cache.ts'
+import { checkCall, checkCallOptions, checkId, checkPage, type ExecuteOptions } from './call.ts'
 import type { Core, WiredAggregate } from './core.ts'
 import { execute } from './execute.ts'
 import { loadAggregate, readEvents } from './load.ts'
@@ -19,8 +21,8 @@ export function handleOf(core: Core, aggregate: WiredAggregate, lifecycle: Lifec
         checkId(at('load'), aggregateId)
         checkCallOptions(at('load'), options, ['asOf', 'signal'])
         const { asOf, signal } = options
-        checkWholeNumber(`${at('load')} '${aggregateId}': asOf`, asOf, 0)
-        const known = core.cache.get(definition.type, aggregateId)
+        if (asOf !== undefined) checkWholeNumber(`${at('load')} '${aggregateId}': asOf`, asOf, 0, ValidationError)
+        const known = core.cache.get(cacheKey(definition.type, aggregateId))
         const from = asOf !== undefined && known !== undefined && known.sequence > asOf ? undefined : known
         const { state, sequence } = await loadAggregate(core, { definition, aggregateId, from, upTo: asOf, signal })
         if (asOf !== undefined && sequence < asOf)
@@ -35,7 +37,7 @@ export function handleOf(core: Core, aggregate: WiredAggregate, lifecycle: Lifec
       checkId(at('events'), aggregateId)
       checkCallOptions(at('events'), options, ['after', 'signal'])
       const { after = 0, signal } = options
-      checkWholeNumber(`${at('events')} '${aggregateId}': after`, after, 0)
+      checkWholeNumber(`${at('events')} '${aggregateId}': after`, after, 0, ValidationError)
       return { [Symbol.asyncIterator]: () => readEvents(core, { definition, aggregateId, signal }, after) }
     },
 

@@ -15,12 +15,6 @@ export class KeyedQueue {
     }
   }
 
-  /** Holds several keys at once. Keys are taken in one order, so that two callers never wait for each other. */
-  async runAll<T>(keys: readonly string[], task: () => Promise<T>): Promise<T> {
-    const [first, ...rest] = [...new Set(keys)].sort()
-    return first === undefined ? task() : this.run(first, () => this.runAll(rest, task))
-  }
-
   #leave(key: string): void {
     const next = this.#waiting.get(key)?.shift()
     if (next === undefined) this.#waiting.delete(key)

@@ -4,7 +4,7 @@ import type { EventEnvelope } from '../event-envelope.ts'
 import { decodePage } from '../evolution/decode.ts'
 import { deepFreeze } from '../json.ts'
 import type { AggregatePage } from '../store/store.ts'
-import type { Loaded } from './cache.ts'
+import { cacheKey, type Loaded } from './cache.ts'
 import type { Core } from './core.ts'
 import { evolve } from './evolve.ts'
 
@@ -40,7 +40,7 @@ export async function loadAggregate(core: Core, request: ReadRequest & { readonl
     core.observe({ kind: 'load', aggregateType: definition.type, aggregateId, from: source, events, sequence, ms })
   }
   const loaded = from?.sequence === sequence ? from : { state, sequence }
-  if (upTo === undefined) core.cache.put(definition.type, aggregateId, loaded)
+  if (upTo === undefined) core.cache.put(cacheKey(definition.type, aggregateId), loaded)
   return loaded
 }
 

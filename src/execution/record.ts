@@ -3,7 +3,8 @@ import { InvalidEventError } from '../errors.ts'
 import type { EnvelopeContext, EventEnvelope, Position } from '../event-envelope.ts'
 import { envelopeOf } from '../evolution/envelope.ts'
 import { issuesText } from '../evolution/schema.ts'
-import { unknownKeys } from '../options.ts'
+import { messageKeys } from '../message.ts'
+import { unknownKey } from '../options.ts'
 import { isRejection } from '../reject.ts'
 import type { StoredEvent } from '../store/commit.ts'
 import { eventId } from '../store/event-id.ts'
@@ -23,11 +24,11 @@ export interface Recorded {
 
 type Context = Pick<EnvelopeContext, 'aggregateId' | 'metadata' | 'commitId' | 'recordedAt'>
 
-/** Checks events, numbers them from `base` on, and folds them in. `by` begins the sentence that blames who made them. @throws InvalidEventError, ApplyError */
+/** Checks events, numbers them from `base` on, and folds them in. `by` gives the beginning of the sentence that blames who made them. @throws InvalidEventError, ApplyError */
 export function recordEvents(
   definition: AggregateDefinition,
   context: Context,
-  by: string,
+  by: () => string,
   base: Loaded,
   events: readonly unknown[],
 ): Recorded {
@@ -52,22 +53,22 @@ export const envelopesOf = ({ stored, data }: Recorded, positions?: readonly Pos
   stored.map((event, i) => envelopeOf(event, data[i], event, positions?.[i]))
 
 /** @throws InvalidEventError */
-export function encodeEvent(definition: AggregateDefinition, by: string, event: unknown) {
+export function encodeEvent(definition: AggregateDefinition, by: () => string, event: unknown) {
   if (typeof event !== 'object' || event === null || typeof (event as { type?: unknown }).type !== 'string')
     throw new InvalidEventError(
-      `${by} ${shown(event)} where an event { type, data }, a list of events, reject(…) or nothing is expected.`,
+      `${by()} ${shown(event)} where an event { type, data }, a list of events, reject(…) or nothing is expected.`,
     )
   const { type, data } = event as { type: string; data?: unknown }
   const codec = definition.events.get(type)
   if (codec === undefined)
     throw new InvalidEventError(
-      `${by} an event of the unknown type '${type}'. Its events: ${[...definition.events.keys()].join(', ')}.`,
+      `${by()} an event of the unknown type '${type}'. Its events: ${[...definition.events.keys()].join(', ')}.`,
     )
-  const [surplus] = unknownKeys(event, ['type', 'data'])
-  if (surplus !== undefined) throw new InvalidEventError(`${by} ${type} with '${surplus}' beside type and data.`)
+  const surplus = unknownKey(event, messageKeys)
+  if (surplus !== undefined) throw new InvalidEventError(`${by()} ${type} with '${surplus}' beside type and data.`)
   const encoded = codec.encode(data)
   if (encoded.issues !== undefined)
-    throw new InvalidEventError(`${by} ${type} with data that cannot be stored: ${issuesText(encoded.issues)}.`, encoded.issues)
+    throw new InvalidEventError(`${by()} ${type} with data that cannot be stored: ${issuesText(encoded.issues)}.`, encoded.issues)
   return { type, version: codec.version, storedData: encoded.stored, data: encoded.data }
 }
 

@@ -1,4 +1,4 @@
-import { CqrsError, OutcomeUnknownError, StoreError } from '../errors.ts'
+import { CqrsError, messageOf, OutcomeUnknownError, StoreError } from '../errors.ts'
 import type { Commit, CommitOutcome } from '../store/commit.ts'
 import type { Core, Send } from './core.ts'
 
@@ -51,6 +51,4 @@ async function append(core: Core, commit: Commit, aggregateType: string, aggrega
 
 /** The framework's own errors as they are, a driver's inside a `StoreError`. */
 export const storeFailure = (cause: unknown, what: string): CqrsError =>
-  cause instanceof CqrsError
-    ? cause
-    : new StoreError('STORE_FAILED', `${what}: ${cause instanceof Error ? cause.message : String(cause)}`, cause)
+  cause instanceof CqrsError ? cause : new StoreError('STORE_FAILED', `${what}: ${messageOf(cause)}`, cause)

@@ -4,7 +4,7 @@ import { decide } from '../execution/decide.ts'
 import { evolve } from '../execution/evolve.ts'
 import { parseCommand } from '../execution/parse-command.ts'
 import { envelopesOf, recordEvents } from '../execution/record.ts'
-import { deepFreeze, NotJson, pathText, toJson } from '../json.ts'
+import { deepFreeze, jsonProblem, toJson } from '../json.ts'
 import { platformRuntime } from '../runtime.ts'
 import { foldView, idsOf, indexValues, storableView } from '../views/fold.ts'
 import type { ViewDefinition } from '../views/view-definition.ts'
@@ -35,7 +35,8 @@ export function sceneOf(definition: AggregateDefinition, events: readonly unknow
   const metadata = deepFreeze(toJson(options.metadata ?? {})) as Metadata
   const context = { aggregateId, metadata, commitId: 'given', recordedAt: now.toISOString() }
   const start = { state: definition.initialState(), sequence: 0 }
-  const recorded = recordEvents(definition, context, `given(…) of ${definition.type} '${aggregateId}' has`, start, events)
+  const by = () => `given(…) of ${definition.type} '${aggregateId}' has`
+  const recorded = recordEvents(definition, context, by, start, events)
   return { definition, options, aggregateId, now, metadata, events, given: envelopesOf(recorded) }
 }
 
@@ -89,8 +90,7 @@ function checkJson(problem: string, value: unknown): void {
   try {
     toJson(value)
   } catch (error) {
-    if (!(error instanceof NotJson)) throw error
-    fail(`${problem}: ${pathText(error.path) || 'it'} is ${error.message}.`)
+    fail(`${problem}: ${jsonProblem(error)}.`)
   }
 }
 

@@ -1,6 +1,6 @@
-import { ApplyError } from '../errors.ts'
+import { ApplyError, messageOf } from '../errors.ts'
 import type { EventEnvelope } from '../event-envelope.ts'
-import { deepFreeze, NotJson, pathText, toJson } from '../json.ts'
+import { deepFreeze, jsonProblem, toJson } from '../json.ts'
 import { maxNameLength, nameProblem } from '../names.ts'
 import type { ViewWrite } from '../store/commit.ts'
 import { encodeIndexValue, type IndexValue } from '../store/index-value.ts'
@@ -35,14 +35,7 @@ export function storableView(view: ViewDefinition, id: string, value: unknown, e
   try {
     return deepFreeze(toJson(value))
   } catch (error) {
-    if (!(error instanceof NotJson)) throw error
-    throw failed(
-      view,
-      `update.${event.type}`,
-      event,
-      `the view '${id}' must be JSON, but ${pathText(error.path) || 'it'} is ${error.message}`,
-      error,
-    )
+    throw failed(view, `update.${event.type}`, event, `the view '${id}' must be JSON, but ${jsonProblem(error)}`, error)
   }
 }
 
@@ -78,7 +71,7 @@ function guard(view: ViewDefinition, part: string, event: EventEnvelope, run: ()
   try {
     return run()
   } catch (error) {
-    throw failed(view, part, event, `it threw: ${error instanceof Error ? error.message : String(error)}`, error)
+    throw failed(view, part, event, `it threw: ${messageOf(error)}`, error)
   }
 }
 

@@ -2,7 +2,7 @@ import type { AggregateDefinition } from '../aggregate-definition.ts'
 import { ConflictError } from '../errors.ts'
 import type { EventEnvelope } from '../event-envelope.ts'
 import type { Loaded } from '../execution/cache.ts'
-import type { Core, SendWithViews } from '../execution/core.ts'
+import type { SendWithViews } from '../execution/core.ts'
 import { readEvents } from '../execution/load.ts'
 import { envelopesOf } from '../execution/record.ts'
 import { committed } from '../execution/result.ts'
@@ -10,6 +10,7 @@ import { deepFreeze } from '../json.ts'
 import type { ViewWrite } from '../store/commit.ts'
 import type { StoredView } from '../store/store.ts'
 import { foldView, idsOf, indexValues, storableView } from './fold.ts'
+import type { ViewCore } from './view-core.ts'
 import type { ViewDefinition } from './view-definition.ts'
 
 /** Other writers of a row may be first this often; each time one of them has come further. */
@@ -17,11 +18,11 @@ const rowAttempts = 200
 const rowWaitMs = 2
 
 /** Sends commits of one aggregate type together with the views they change. When only a row had moved, the views alone are computed again. */
-export function sendWithViews(core: Core, definition: AggregateDefinition, views: readonly ViewDefinition[]): SendWithViews {
+export function sendWithViews(core: ViewCore, definition: AggregateDefinition, views: readonly ViewDefinition[]): SendWithViews {
   return async (send, commit, aggregateId, base, recorded) => {
     const plan = planViews(views, envelopesOf(recorded))
     if (plan.length === 0) return committed(await send(commit), base.rows)
-    return core.rowQueue.runAll(sharedRowKeys(plan), async () => {
+    return holding(core, sharedRowKeys(plan), async () => {
       for (let attempt = 1; ; attempt++) {
         const { writes, rows } = await computeViews(core, definition, aggregateId, base, recorded.sequence, plan, attempt === 1)
         const outcome = await send({ ...commit, views: writes })
@@ -58,6 +59,12 @@ function planViews(views: readonly ViewDefinition[], events: readonly EventEnvel
   })
 }
 
+/** Holds several keys at once. They are taken in one order, so that two callers never wait for each other. */
+async function holding<T>(core: ViewCore, keys: readonly string[], task: () => Promise<T>): Promise<T> {
+  const [first, ...rest] = [...new Set(keys)].sort()
+  return first === undefined ? task() : core.rowQueue.run(first, () => holding(core, rest, task))
+}
+
 /** Keys of the rows that commands on other aggregates may write too. */
 const sharedRowKeys = (plan: readonly PlannedRow[]): readonly string[] =>
   plan.filter(({ view }) => !view.followsOne).map(({ view, id }) => `${view.name}\0${id}`)
@@ -70,7 +77,7 @@ interface Computed {
 
 /** Folds the events of a commit, the last of which has `sequence`, into the rows as they are now. `trustCache` is for the first try: later ones read. */
 async function computeViews(
-  core: Core,
+  core: ViewCore,
   definition: AggregateDefinition,
   aggregateId: string,
   base: Loaded,
@@ -116,7 +123,7 @@ async function computeViews(
 
 /** The events that a row has not seen, because the view was added later or names none of them. */
 async function missedEvents(
-  core: Core,
+  core: ViewCore,
   definition: AggregateDefinition,
   aggregateId: string,
   row: StoredView | undefined,
@@ -130,7 +137,7 @@ async function missedEvents(
 }
 
 function writeOf(
-  core: Core,
+  core: ViewCore,
   { view, id, events }: PlannedRow,
   before: StoredView | undefined,
   folded: unknown,

@@ -4,8 +4,7 @@ import type { EventEnvelope } from '../event-envelope.ts'
 import type { Core, SendWithViews } from '../execution/core.ts'
 import { deepFreeze } from '../json.ts'
 import type { Lifecycle } from '../lifecycle.ts'
-import { nameProblem } from '../names.ts'
-import { checkFunction, checkOptions } from '../options.ts'
+import { checkFunction, checkName, checkOptions } from '../options.ts'
 
 /** A view as the machinery sees it: checked, types erased. */
 export interface ViewDefinition {
@@ -19,15 +18,18 @@ export interface ViewDefinition {
   readonly viewVersion: string
   /** Each row belongs to one aggregate, has its id, and so knows which of its events it has seen. */
   readonly followsOne: boolean
-  readonly readSide: ReadSide
+  readonly connect: ConnectViews
 }
 
-/** What runs views. */
+/** What runs the views of one app. */
 export interface ReadSide {
-  sendWithViews(core: Core, definition: AggregateDefinition, views: readonly ViewDefinition[]): SendWithViews
+  /** `undefined` for an aggregate that no view follows. */
+  sendWithViews(definition: AggregateDefinition): SendWithViews | undefined
   /** What `app.views` has. */
-  viewsOf(core: Core, view: ViewDefinition, lifecycle: Lifecycle): object
+  viewsOf(view: ViewDefinition, lifecycle: Lifecycle): object
 }
+
+export type ConnectViews = (core: Core, views: readonly ViewDefinition[], aggregateTypes: readonly string[]) => ReadSide
 
 interface Options {
   readonly name: string
@@ -37,14 +39,13 @@ interface Options {
   readonly update: object
   readonly indexes?: readonly string[] | undefined
   readonly viewVersion?: number | string | undefined
-  readonly readSide: ReadSide
+  readonly connect: ConnectViews
 }
 
 /** @throws DefinitionError */
 export function buildView(options: Options): ViewDefinition {
-  const { name, aggregates, initialView, id, update, indexes = [], viewVersion = 1, readSide } = options
-  const problem = nameProblem(name)
-  if (problem !== undefined) throw new DefinitionError(`The name of a view ${problem}.`)
+  const { name, aggregates, initialView, id, update, indexes = [], viewVersion = 1, connect } = options
+  checkName('The name of a view', name)
   const at = `View '${name}'`
   if (name.startsWith('~')) throw new DefinitionError(`${at}: names that begin with '~' are reserved.`)
   if (aggregates.length === 0) throw new DefinitionError(`${at} needs at least one aggregate.`)
@@ -54,8 +55,7 @@ export function buildView(options: Options): ViewDefinition {
   const first = initialView()
   checkJson(`${at}: initialView()`, first)
   if (id !== undefined) checkFunction(`${at}: id`, id)
-  if (nameProblem(String(viewVersion)) !== undefined)
-    throw new DefinitionError(`${at}: viewVersion ${nameProblem(String(viewVersion))}.`)
+  checkName(`${at}: viewVersion`, String(viewVersion))
   return {
     name,
     aggregateTypes,
@@ -65,7 +65,7 @@ export function buildView(options: Options): ViewDefinition {
     indexes: checkIndexes(at, indexes, first),
     viewVersion: String(viewVersion),
     followsOne: id === undefined && aggregates.length === 1,
-    readSide,
+    connect,
   }
 }
 
@@ -89,8 +89,7 @@ function checkIndexes(at: string, indexes: unknown, first: unknown): readonly st
   if (indexes.length > 0 && (typeof first !== 'object' || first === null || Array.isArray(first)))
     throw new DefinitionError(`${at}: only a view that is an object can have indexes.`)
   for (const index of indexes) {
-    const problem = nameProblem(index)
-    if (problem !== undefined) throw new DefinitionError(`${at}: an index ${problem}.`)
+    checkName(`${at}: an index`, index)
     if (!Object.hasOwn(first as object, index))
       throw new DefinitionError(
         `${at}: the index '${index}' is no field of initialView(). Its fields: ${Object.keys(first as object).join(', ')}. One that may be absent starts as null.`,

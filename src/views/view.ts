@@ -2,7 +2,7 @@ import type { AnyAggregate, EnvelopeOf } from '../aggregate.ts'
 import { definitionOf } from '../aggregate-definition.ts'
 import { DefinitionError } from '../errors.ts'
 import type { IndexValue } from '../store/index-value.ts'
-import { readSide } from './read-side.ts'
+import { connectViews } from './read-side.ts'
 import { buildView, checkViewOptions, type ViewDefinition } from './view-definition.ts'
 import type { ViewTypes } from './view-types.ts'
 
@@ -90,5 +90,5 @@ export function defineView<
     const { type, events } = definitionOf(`View '${options.name}': aggregates[${i}]`, aggregate)
     return { type, eventTypes: new Set(events.keys()) }
   })
-  return { name: options.name, '~definition': buildView({ ...options, aggregates, readSide }) }
+  return { name: options.name, '~definition': buildView({ ...options, aggregates, connect: connectViews }) }
 }

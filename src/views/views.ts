@@ -1,11 +1,11 @@
 import { ValidationError } from '../errors.ts'
 import { checkCallOptions, checkId, checkPage } from '../execution/call.ts'
-import type { Core } from '../execution/core.ts'
 import { deepFreeze } from '../json.ts'
 import type { Lifecycle } from '../lifecycle.ts'
 import { encodeIndexValue, type IndexValue } from '../store/index-value.ts'
 import type { StoredView } from '../store/store.ts'
 import { indexValueProblem } from './fold.ts'
+import type { ViewCore } from './view-core.ts'
 import type { ViewDefinition } from './view-definition.ts'
 import type { ViewTypes } from './view-types.ts'
 
@@ -42,7 +42,7 @@ export interface FindOptions {
   readonly after?: string
 }
 
-export function viewsOf({ store }: Core, view: ViewDefinition, lifecycle: Lifecycle): Views<ViewTypes> {
+export function viewsOf({ store }: ViewCore, view: ViewDefinition, lifecycle: Lifecycle): Views<ViewTypes> {
   const at = `View '${view.name}'`
   return Object.freeze({
     load: async (id: string) =>

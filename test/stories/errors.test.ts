@@ -18,8 +18,8 @@ describe('a call that does not fit', () => {
     ['no command', undefined, {}, 'a command is an object with a type'],
     ['a command without a type', { data: {} }, {}, 'a command is an object with a type'],
     ['data beside the data', { type: 'Count', by: 1 }, {}, "not 'by'"],
-    ['a misspelt option', count(1), { idempotencykey: 'k' }, "no option 'idempotencykey'. Options: metadata, idempotencyKey"],
-    ['options that are none', count(1), 'k', 'options must be an object'],
+    ['a misspelt option', count(1), { idempotencykey: 'k' }, "no option 'idempotencykey'. Its options: metadata, idempotencyKey"],
+    ['options that are none', count(1), 'k', 'takes an object of options'],
     ['a signal that is none', count(1), { signal: {} }, 'signal must be an AbortSignal'],
     [
       'an expected sequence that is none',
@@ -41,9 +41,9 @@ describe('a call that does not fit', () => {
 
   test('misspelt options of load, events and ids are refused too', async () => {
     const c = appOn()
-    expect((await failureOf(c.load('c', { asof: 1 } as never))).message).toContain("load of counter: there is no option 'asof'")
-    expect(() => c.events('c', { from: 1 } as never)).toThrow("events of counter: there is no option 'from'")
-    expect((await failureOf(c.ids({ size: 1 } as never))).message).toContain("ids of counter: there is no option 'size'")
+    expect((await failureOf(c.load('c', { asof: 1 } as never))).message).toContain("load of counter has no option 'asof'")
+    expect(() => c.events('c', { from: 1 } as never)).toThrow("events of counter has no option 'from'")
+    expect((await failureOf(c.ids({ size: 1 } as never))).message).toContain("ids of counter has no option 'size'")
   })
 })
 

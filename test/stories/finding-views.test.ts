@@ -80,7 +80,7 @@ describe('find', () => {
     [{}, { after: '' }, 'after'],
     [{}, { after: 7 }, 'after'],
     [{}, { lmit: 1 }, "no option 'lmit'"],
-    [{}, null as unknown as object, 'options must be an object'],
+    [{}, null as unknown as object, 'takes an object of options'],
     [null as unknown as object, {}, 'an object of values by index'],
   ])('refuses %j with %j', async (where, options, words) => {
     const error = await failureOf(appOn().views.tags.find(where, options))

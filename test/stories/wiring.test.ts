@@ -41,7 +41,7 @@ describe('createApp refuses', () => {
     [
       'services under another name',
       { ...good, aggregates: { account: bankAccount }, services: { bank: { validateCheck } } },
-      ['needs services'],
+      ['services.bank', 'account'],
     ],
     ['services of an aggregate that has none', { ...good, services: { counter: {} } }, ['services.counter', 'counter']],
     ['a query that is no function', { ...good, queries: [() => {}, 7] }, ['queries[1]']],
