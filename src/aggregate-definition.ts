@@ -2,6 +2,7 @@ import { DefinitionError } from './errors.ts'
 import { type EventCodec, eventCodec } from './evolution/event-codec.ts'
 import { type Parser, parserOf } from './evolution/schema.ts'
 import type { Upcaster } from './evolution/upcaster.ts'
+import { versionsOf } from './evolution/versions.ts'
 import { deepFreeze, jsonProblem, NotJson, toJson } from './json.ts'
 import type { Shape, Shapes } from './message.ts'
 import { typeProblem } from './names.ts'
@@ -95,7 +96,7 @@ function checkShapes(what: string, shapes: unknown, { versioned }: { versioned: 
     if (type === '__proto__')
       throw new DefinitionError(`${what} must not have the type '__proto__': the name is reserved by JavaScript.`)
     checkName(`${what}: a type`, type)
-    if (!parserOf(shape) && !(versioned && '~versions' in Object(shape)))
+    if (parserOf(versioned ? versionsOf(shape).shape : shape) === undefined)
       throw new DefinitionError(
         `${what}: '${type}' needs a schema (any Standard Schema), typed<…>() or noData${versioned ? '' : '; versions(…) are for events'}.`,
       )

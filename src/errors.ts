@@ -55,25 +55,21 @@ export class CqrsError extends Error {
  */
 export class ConflictError extends CqrsError {
   declare readonly code: 'CONFLICT'
-  readonly aggregateType: string
-  readonly aggregateId: string
+  declare readonly aggregateType: string
+  declare readonly aggregateId: string
   /** What the caller or the commit counted on. */
-  readonly expectedSequence?: number
+  declare readonly expectedSequence?: number
   /** What the store has, where it is known. */
-  readonly actualSequence?: number
+  declare readonly actualSequence?: number
   /** How many times the command was decided, or an inline view computed, when it was the view's row that others moved. */
-  readonly attempts: number
+  declare readonly attempts: number
   constructor(
     message: string,
     detail: { aggregateType: string; aggregateId: string; expectedSequence?: number; actualSequence?: number; attempts: number },
     cause?: unknown,
   ) {
     super('CONFLICT', message, cause)
-    this.aggregateType = detail.aggregateType
-    this.aggregateId = detail.aggregateId
-    if (detail.expectedSequence !== undefined) this.expectedSequence = detail.expectedSequence
-    if (detail.actualSequence !== undefined) this.actualSequence = detail.actualSequence
-    this.attempts = detail.attempts
+    Object.assign(this, detail)
   }
 }
 
@@ -130,21 +126,34 @@ export class InvalidEventError extends CqrsError {
   }
 }
 
+interface Place {
+  readonly aggregateType: string
+  readonly aggregateId: string
+  readonly sequence: number
+}
+
+/** Something is wrong at one event. */
+abstract class EventError extends CqrsError implements Place {
+  readonly aggregateType: string
+  readonly aggregateId: string
+  readonly sequence: number
+  constructor(code: CqrsErrorCode, message: string, { aggregateType, aggregateId, sequence }: Place, cause?: unknown) {
+    super(code, message, cause)
+    this.aggregateType = aggregateType
+    this.aggregateId = aggregateId
+    this.sequence = sequence
+  }
+}
+
 /**
  * An `apply`, a view's `update` or a view's `id` threw, mutated its input or returned no state. Nothing was stored.
  *
  * *Handling*: fix that function; it must be pure and take every event ever stored. HTTP 500.
  */
-export class ApplyError extends CqrsError {
+export class ApplyError extends EventError {
   declare readonly code: 'APPLY'
-  readonly aggregateType: string
-  readonly aggregateId: string
-  readonly sequence: number
-  constructor(message: string, at: { aggregateType: string; aggregateId: string; sequence: number }, cause?: unknown) {
-    super('APPLY', message, cause)
-    this.aggregateType = at.aggregateType
-    this.aggregateId = at.aggregateId
-    this.sequence = at.sequence
+  constructor(message: string, at: Place, cause?: unknown) {
+    super('APPLY', message, at, cause)
   }
 }
 
@@ -153,16 +162,10 @@ export class ApplyError extends CqrsError {
  *
  * *Handling*: deploy the code that knows the event, or add an upcaster. Only this aggregate is affected. HTTP 500.
  */
-export class DeserializationError extends CqrsError {
+export class DeserializationError extends EventError {
   declare readonly code: 'DESERIALIZATION'
-  readonly aggregateType: string
-  readonly aggregateId: string
-  readonly sequence: number
-  constructor(message: string, at: { aggregateType: string; aggregateId: string; sequence: number }, cause?: unknown) {
-    super('DESERIALIZATION', message, cause)
-    this.aggregateType = at.aggregateType
-    this.aggregateId = at.aggregateId
-    this.sequence = at.sequence
+  constructor(message: string, at: Place, cause?: unknown) {
+    super('DESERIALIZATION', message, at, cause)
   }
 }
 

@@ -131,13 +131,9 @@ export const holdsDate = (value: unknown): boolean =>
   value instanceof Date || (typeof value === 'object' && value !== null && Object.values(value).some(holdsDate))
 
 /** JSON text that does not depend on the order of keys. A `Date` is its ISO text. @throws NotJson */
-export function canonicalJson(value: unknown): string {
-  return JSON.stringify(sorted(toJson(value, { dates: true })))
-}
-
-function sorted(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(sorted)
-  if (typeof value !== 'object' || value === null || value instanceof Date) return value
-  const entries = Object.entries(value).map(([key, item]): [string, unknown] => [key, sorted(item)])
-  return Object.fromEntries(entries.sort(([a], [b]) => (a < b ? -1 : 1)))
-}
+export const canonicalJson = (value: unknown): string =>
+  JSON.stringify(toJson(value, { dates: true }), (_, item) =>
+    typeof item === 'object' && item !== null && !Array.isArray(item)
+      ? Object.fromEntries(Object.entries(item).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : item,
+  )

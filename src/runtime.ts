@@ -27,16 +27,23 @@ export const platformRuntime: Runtime = {
   randomUUID: () => crypto.randomUUID(),
   random: () => Math.random(),
   sleep: (ms, signal) =>
-    new Promise((resolve, reject) => {
-      if (signal?.aborted) return reject(signal.reason)
-      const abort = () => {
-        clearTimeout(timer)
-        reject(signal?.reason)
-      }
-      const timer = setTimeout(() => {
-        signal?.removeEventListener('abort', abort)
-        resolve()
-      }, ms)
-      signal?.addEventListener('abort', abort, { once: true })
+    abortable(signal, (done) => {
+      const timer = setTimeout(done, ms)
+      return () => clearTimeout(timer)
     }),
 }
+
+/** Waits until `done` is called, or rejects with the signal's reason when it aborts first; `begin` returns how to take back what it began. */
+export const abortable = (signal: AbortSignal | undefined, begin: (done: () => void) => () => void): Promise<void> =>
+  new Promise((resolve, reject) => {
+    signal?.throwIfAborted()
+    const abort = () => {
+      takeBack()
+      reject(signal?.reason)
+    }
+    const takeBack = begin(() => {
+      signal?.removeEventListener('abort', abort)
+      resolve()
+    })
+    signal?.addEventListener('abort', abort, { once: true })
+  })

@@ -1,4 +1,4 @@
-import { DefinitionError, type Issue } from '../errors.ts'
+import type { Issue } from '../errors.ts'
 import { deepFreeze, difference, holdsDate, NotJson, pathText, toJson } from '../json.ts'
 import type { Shape } from '../message.ts'
 import { notJsonIssue, type Parsed, type Parser, parserOf } from './schema.ts'
@@ -23,11 +23,10 @@ export interface EventCodec {
   decode(version: string, data: unknown): Parsed
 }
 
-/** @throws DefinitionError when `declared` declares nothing */
+/** `declared` has been checked to declare a message. */
 export function eventCodec(type: string, declared: Shape): EventCodec {
   const { shape, current, older } = versionsOf(declared)
-  const parser = parserOf(shape)
-  if (parser === undefined) throw new DefinitionError(`Event '${type}' needs a schema, typed<…>() or noData.`)
+  const parser = parserOf(shape) as Parser
   const version = parseVersion(current) as SemanticVersion
   return {
     type,

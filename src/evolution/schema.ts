@@ -1,6 +1,6 @@
 import type { Issue } from '../errors.ts'
 import { NotJson, pathText, toJson } from '../json.ts'
-import type { Shape, StandardSchema } from '../message.ts'
+import type { StandardSchema } from '../message.ts'
 
 export type Parsed = { readonly value: unknown; readonly issues?: undefined } | { readonly issues: readonly Issue[] }
 
@@ -62,5 +62,3 @@ export const issuesText = (issues: readonly Issue[]): string =>
   issues
     .map(({ message, path }) => (path === undefined || path.length === 0 ? message : `${pathText(path)}: ${message}`))
     .join('; ')
-
-export const isShape = (value: unknown): value is Shape => parserOf(value) !== undefined

@@ -55,7 +55,7 @@ export function versions<S extends Shape>(
 
 /** The parts of an event's declaration: what it looks like now, its version, and the older ones. */
 export function versionsOf(shape: Shape): { shape: Shape; current: string; older: ReadonlyMap<string, Migrate> } {
-  const versioned = (shape as unknown as Partial<VersionedShape>)['~versions']
+  const versioned = (shape as unknown as Partial<VersionedShape> | null | undefined)?.['~versions']
   return versioned ?? { shape, current: defaultVersion, older: none }
 }
 

@@ -1,3 +1,5 @@
+import { abortable } from '../runtime.ts'
+
 /** Runs the tasks of one key one after the other, in the order they came; those of different keys at once. */
 export class KeyedQueue {
   /** Who waits, for each key that a task runs for. */
@@ -7,7 +9,11 @@ export class KeyedQueue {
   async run<T>(key: string, task: () => Promise<T>, signal?: AbortSignal): Promise<T> {
     const waiting = this.#waiting.get(key)
     if (waiting === undefined) this.#waiting.set(key, [])
-    else await turn(waiting, signal)
+    else
+      await abortable(signal, (start) => {
+        waiting.push(start)
+        return () => waiting.splice(waiting.indexOf(start), 1)
+      })
     try {
       return await task()
     } finally {
@@ -20,21 +26,4 @@ export class KeyedQueue {
     if (next === undefined) this.#waiting.delete(key)
     else next()
   }
-}
-
-/** @throws the signal's reason when it aborts first */
-function turn(waiting: (() => void)[], signal: AbortSignal | undefined): Promise<void> {
-  return new Promise((resolve, reject) => {
-    signal?.throwIfAborted()
-    const start = () => {
-      signal?.removeEventListener('abort', abort)
-      resolve()
-    }
-    const abort = () => {
-      waiting.splice(waiting.indexOf(start), 1)
-      reject(signal?.reason)
-    }
-    signal?.addEventListener('abort', abort, { once: true })
-    waiting.push(start)
-  })
 }
