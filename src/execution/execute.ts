@@ -10,6 +10,7 @@ import { loadAggregate } from './load.ts'
 import { parseCommand } from './parse-command.ts'
 import { envelopesOf } from './record.ts'
 import type { Accepted, Committed, Rejected } from './result.ts'
+import { stopwatch } from './stopwatch.ts'
 
 const firstRetryWaitMs = 4
 
@@ -21,7 +22,7 @@ interface Tally {
 /** The life of a command: one at a time for each aggregate of this process, then the queries. */
 export async function execute(core: Core, aggregate: WiredAggregate, call: Call): Promise<Accepted | Rejected> {
   const tally: Tally = { attempts: 0 }
-  const began = core.observe === undefined ? 0 : core.runtime.now().getTime()
+  const ms = stopwatch(core)
   const observe = (outcome: 'stored' | 'nothing' | 'rejected' | 'replayed' | 'failed', failure?: { readonly error: unknown }) =>
     core.observe?.({
       kind: 'command',
@@ -30,7 +31,7 @@ export async function execute(core: Core, aggregate: WiredAggregate, call: Call)
       command: call.command.type,
       outcome,
       attempts: tally.attempts,
-      ms: core.runtime.now().getTime() - began,
+      ms: ms(),
       ...failure,
     })
   try {
