@@ -3,7 +3,7 @@ import { type EventCodec, eventCodec } from './evolution/event-codec.ts'
 import { type Parser, parserOf } from './evolution/schema.ts'
 import type { Upcaster } from './evolution/upcaster.ts'
 import { versionsOf } from './evolution/versions.ts'
-import { deepFreeze, jsonProblem, NotJson, toJson } from './json.ts'
+import { deepFreeze, isObject, jsonProblem, NotJson, toJson } from './json.ts'
 import type { Shape, Shapes } from './message.ts'
 import { typeProblem } from './names.ts'
 import { checkFunction, checkName, checkOptions, checkWholeNumber } from './options.ts'
@@ -90,8 +90,7 @@ export function buildDefinition(
 }
 
 function checkShapes(what: string, shapes: unknown, { versioned }: { versioned: boolean }): void {
-  if (typeof shapes !== 'object' || shapes === null)
-    throw new DefinitionError(`${what} must be an object of schemas by their type.`)
+  if (!isObject(shapes)) throw new DefinitionError(`${what} must be an object of schemas by their type.`)
   for (const [type, shape] of Object.entries(shapes as Record<string, Shape>)) {
     if (type === '__proto__')
       throw new DefinitionError(`${what} must not have the type '__proto__': the name is reserved by JavaScript.`)
@@ -116,7 +115,7 @@ export function checkJson(what: string, value: unknown): void {
 function checkSnapshots(at: string, policy: unknown): void {
   if (policy === undefined || policy === 'never' || policy === 'always') return
   const wanted = `'never', 'always' or { every: n }`
-  if (typeof policy !== 'object' || policy === null) throw new DefinitionError(`${at}: snapshots must be ${wanted}.`)
+  if (!isObject(policy)) throw new DefinitionError(`${at}: snapshots must be ${wanted}.`)
   checkOptions(`${at}: snapshots`, policy, ['every'])
   checkWholeNumber(`${at}: snapshots: every`, (policy as { every: unknown }).every, 1)
 }
@@ -142,8 +141,7 @@ function functions<F>(
   given: object,
   declared: object,
 ): ReadonlyMap<string, F> {
-  if (typeof given !== 'object' || given === null)
-    throw new DefinitionError(`${at}: ${part} must be an object of functions by ${kind} type.`)
+  if (!isObject(given)) throw new DefinitionError(`${at}: ${part} must be an object of functions by ${kind} type.`)
   for (const type of Object.keys(given))
     if (!Object.hasOwn(declared, type))
       throw new DefinitionError(

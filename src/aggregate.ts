@@ -35,7 +35,7 @@ export interface HandlerContext<S, D, V> {
   readonly aggregateId: string
   /**
    * The same through all repetitions of this command (its idempotency key when it has one): hand it to services that must not
-   * act twice, since `handle` may run several times for one `execute`.
+   * act twice, since `handle` may run several times for one `execute`. A key belongs to one aggregate, so hand over `aggregateId` with it.
    */
   readonly commandId: string
   /** Sequence of the last event in the state, 0 for a new aggregate. */

@@ -1,3 +1,5 @@
+export const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null
+
 /** What makes a value unfit to be stored as JSON, and where. */
 export class NotJson extends Error {
   readonly path: readonly PropertyKey[]
@@ -98,7 +100,7 @@ export const pathText = (path: readonly PropertyKey[]): string =>
 /** Path of the first place where two values differ, `undefined` when they are deep-equal. An `undefined` property counts as absent. */
 export function difference(a: unknown, b: unknown, path: readonly PropertyKey[] = []): readonly PropertyKey[] | undefined {
   if (Object.is(a, b) || (a === 0 && b === 0)) return undefined
-  if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return path
+  if (!isObject(a) || !isObject(b)) return path
   if (a instanceof Date || b instanceof Date)
     return a instanceof Date && b instanceof Date && a.getTime() === b.getTime() ? undefined : path
   if (Array.isArray(a) !== Array.isArray(b)) return path
@@ -120,7 +122,7 @@ function differenceOfMembers(a: Record<string, unknown>, b: Record<string, unkno
 
 /** Freezes a value and all below it, stopping at what is frozen already. Returns it. */
 export function deepFreeze<T>(value: T): T {
-  if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return value
+  if (!isObject(value) || Object.isFrozen(value)) return value
   Object.freeze(value)
   for (const key in value) deepFreeze(value[key])
   return value
@@ -128,12 +130,10 @@ export function deepFreeze<T>(value: T): T {
 
 /** Whether a `Date` is somewhere in what `toJson` made. */
 export const holdsDate = (value: unknown): boolean =>
-  value instanceof Date || (typeof value === 'object' && value !== null && Object.values(value).some(holdsDate))
+  value instanceof Date || (isObject(value) && Object.values(value).some(holdsDate))
 
 /** JSON text that does not depend on the order of keys. A `Date` is its ISO text. @throws NotJson */
 export const canonicalJson = (value: unknown): string =>
   JSON.stringify(toJson(value, { dates: true }), (_, item) =>
-    typeof item === 'object' && item !== null && !Array.isArray(item)
-      ? Object.fromEntries(Object.entries(item).sort(([a], [b]) => (a < b ? -1 : 1)))
-      : item,
+    isObject(item) && !Array.isArray(item) ? Object.fromEntries(Object.entries(item).sort(([a], [b]) => (a < b ? -1 : 1))) : item,
   )

@@ -34,6 +34,10 @@ export type Observation =
       readonly ms: number
     }
   | {
+      /**
+       * Something is done once more. `sequence`: the command is decided again. `view`, `generation`: only the inline views are computed again.
+       * `unknown-outcome`: the same commit is sent again.
+       */
       readonly kind: 'retry'
       readonly aggregateType: string
       readonly aggregateId: string

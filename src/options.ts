@@ -1,4 +1,5 @@
 import { type CqrsError, DefinitionError } from './errors.ts'
+import { isObject } from './json.ts'
 import { kindOf, nameProblem } from './names.ts'
 
 /** What is thrown for something that a caller passed: wrong wiring by default, `ValidationError` in calls. */
@@ -10,7 +11,7 @@ export const unknownKey = (value: object, known: readonly string[]): string | un
 
 /** Refuses what is no object, and misspelt options. */
 export function checkOptions(what: string, value: unknown, known: readonly string[], Failure: Failure = DefinitionError): void {
-  if (typeof value !== 'object' || value === null) throw new Failure(`${what} takes an object of options, not ${kindOf(value)}.`)
+  if (!isObject(value)) throw new Failure(`${what} takes an object of options, not ${kindOf(value)}.`)
   const unknown = unknownKey(value, known)
   if (unknown !== undefined) throw new Failure(`${what} has no option '${unknown}'. Its options: ${known.join(', ')}.`)
 }

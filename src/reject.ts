@@ -1,3 +1,5 @@
+import { isObject } from './json.ts'
+
 /** The domain said no: what `reject` makes, and what a handler returns instead of events. */
 export interface Rejection<R extends string = string, D = unknown> {
   /** The reason. */
@@ -27,4 +29,4 @@ export function reject(reason: string, details?: unknown): Rejection {
 
 /** By shape, so that it also works when two copies of the package are loaded. */
 export const isRejection = (value: unknown): value is Rejection =>
-  typeof value === 'object' && value !== null && typeof (value as Rejection)['~rejected'] === 'string'
+  isObject(value) && typeof (value as Rejection)['~rejected'] === 'string'

@@ -3,6 +3,7 @@ import { DefinitionError } from './errors.ts'
 import { StateCache } from './execution/cache.ts'
 import type { Core, Query, WiredAggregate } from './execution/core.ts'
 import { KeyedQueue } from './execution/keyed-queue.ts'
+import { isObject } from './json.ts'
 import type { Observation } from './observation.ts'
 import { checkFunction, checkOptions, checkWholeNumber } from './options.ts'
 import { platformRuntime, type Runtime } from './runtime.ts'
@@ -160,7 +161,7 @@ function servicesOf(
 }
 
 function checkNamespace(what: string, value: unknown): void {
-  if (typeof value !== 'object' || value === null || Array.isArray(value))
+  if (!isObject(value) || Array.isArray(value))
     throw new DefinitionError(`createApp: ${what} must be an object by name: { account: … }.`)
 }
 

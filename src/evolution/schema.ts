@@ -1,5 +1,5 @@
 import type { Issue } from '../errors.ts'
-import { NotJson, pathText, toJson } from '../json.ts'
+import { isObject, NotJson, pathText, toJson } from '../json.ts'
 import type { StandardSchema } from '../message.ts'
 
 export type Parsed = { readonly value: unknown; readonly issues?: undefined } | { readonly issues: readonly Issue[] }
@@ -13,7 +13,7 @@ export interface Parser {
 
 /** `undefined` when `shape` is nothing that can declare a message. */
 export function parserOf(shape: unknown): Parser | undefined {
-  if ((typeof shape !== 'object' && typeof shape !== 'function') || shape === null) return undefined
+  if (!isObject(shape) && typeof shape !== 'function') return undefined
   if ('~none' in shape) return { kind: 'none', parse: parseNothing }
   if ('~standard' in shape) return { kind: 'schema', parse: (data) => parseBy(shape as StandardSchema, data) }
   return '~typed' in shape ? { kind: 'typed', parse: parseJson } : undefined
@@ -21,8 +21,7 @@ export function parserOf(shape: unknown): Parser | undefined {
 
 /** `data` of a message without data: left out, or `{}` as it is stored. */
 function parseNothing(data: unknown): Parsed {
-  const nothing =
-    data === undefined || (typeof data === 'object' && data !== null && !Array.isArray(data) && Object.keys(data).length === 0)
+  const nothing = data === undefined || (isObject(data) && !Array.isArray(data) && Object.keys(data).length === 0)
   return nothing ? { value: undefined } : { issues: [{ message: 'takes no data' }] }
 }
 

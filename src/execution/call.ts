@@ -1,7 +1,7 @@
 import { ValidationError } from '../errors.ts'
 import type { Metadata } from '../event-envelope.ts'
 import { issuesText, notJsonIssue } from '../evolution/schema.ts'
-import { deepFreeze, toJson } from '../json.ts'
+import { deepFreeze, isObject, toJson } from '../json.ts'
 import { messageKeys } from '../message.ts'
 import { checkName, checkOptions, checkWholeNumber, unknownKey } from '../options.ts'
 
@@ -41,7 +41,7 @@ export function checkCall(
 ): Call {
   const at = `execute on ${aggregateType}`
   checkId(at, aggregateId)
-  if (typeof command !== 'object' || command === null || typeof (command as { type?: unknown }).type !== 'string')
+  if (!isObject(command) || typeof (command as { type?: unknown }).type !== 'string')
     throw new ValidationError(`${at} '${aggregateId}': a command is an object with a type: { type: '…', data: … }.`)
   const surplus = unknownKey(command, messageKeys)
   if (surplus !== undefined) throw new ValidationError(`${at} '${aggregateId}': a command has a type and data, not '${surplus}'.`)
@@ -77,8 +77,7 @@ export function checkCallOptions(at: string, options: unknown, known: readonly s
 }
 
 function checkMetadata(at: string, metadata: unknown): Metadata {
-  if (typeof metadata !== 'object' || metadata === null || Array.isArray(metadata))
-    throw new ValidationError(`${at}: metadata must be an object.`)
+  if (!isObject(metadata) || Array.isArray(metadata)) throw new ValidationError(`${at}: metadata must be an object.`)
   try {
     return deepFreeze(toJson(metadata)) as Metadata
   } catch (error) {

@@ -1,10 +1,11 @@
 import type { EventEnvelope } from '../event-envelope.ts'
 import type { Core } from './core.ts'
+import { stopwatch } from './stopwatch.ts'
 
 /** Hands the events of a commit to each query in turn. What a query throws goes to `onQueryError` and stops nothing. */
 export async function dispatch(core: Core, events: readonly EventEnvelope[]): Promise<void> {
   for (const [index, query] of core.queries.entries()) {
-    const began = core.runtime.now().getTime()
+    const ms = stopwatch(core)
     let failure: { readonly error: unknown } | undefined
     try {
       await query(events)
@@ -12,7 +13,7 @@ export async function dispatch(core: Core, events: readonly EventEnvelope[]): Pr
       failure = { error }
       await report(core, error, events)
     }
-    core.observe?.({ kind: 'query', query: index, events: events.length, ms: core.runtime.now().getTime() - began, ...failure })
+    core.observe?.({ kind: 'query', query: index, events: events.length, ms: ms(), ...failure })
   }
 }
 

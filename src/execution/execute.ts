@@ -10,6 +10,7 @@ import { loadAggregate } from './load.ts'
 import { parseCommand } from './parse-command.ts'
 import { envelopesOf } from './record.ts'
 import type { Accepted, Committed, Rejected } from './result.ts'
+import { stopwatch } from './stopwatch.ts'
 
 const firstRetryWaitMs = 4
 
@@ -21,7 +22,7 @@ interface Tally {
 /** The life of a command: one at a time for each aggregate of this process, then the queries. */
 export async function execute(core: Core, aggregate: WiredAggregate, call: Call): Promise<Accepted | Rejected> {
   const tally: Tally = { attempts: 0 }
-  const began = core.observe === undefined ? 0 : core.runtime.now().getTime()
+  const ms = stopwatch(core)
   const observe = (outcome: 'stored' | 'nothing' | 'rejected' | 'replayed' | 'failed', failure?: { readonly error: unknown }) =>
     core.observe?.({
       kind: 'command',
@@ -30,7 +31,7 @@ export async function execute(core: Core, aggregate: WiredAggregate, call: Call)
       command: call.command.type,
       outcome,
       attempts: tally.attempts,
-      ms: core.runtime.now().getTime() - began,
+      ms: ms(),
       ...failure,
     })
   try {
@@ -75,6 +76,7 @@ async function settle(
     return base !== before
   }
 
+  // A race lost on a cached state is none: that state was old. It is not counted.
   for (let conflicts = 0; ; ) {
     signal?.throwIfAborted()
     if (expectedSequence !== undefined && base.sequence !== expectedSequence) {
@@ -101,9 +103,9 @@ async function settle(
       if (first !== undefined) return first
     }
     core.cache.drop(place)
-    if (conflicts++ === core.retries) throw conflict(call, aggregate, tally, base.sequence, stored.actualSequence)
-    core.observe?.({ kind: 'retry', aggregateType: definition.type, aggregateId, attempt: conflicts, on: 'sequence' })
-    await core.runtime.sleep(firstRetryWaitMs * 2 ** conflicts * core.runtime.random(), signal)
+    if (fresh && conflicts++ === core.retries) throw conflict(call, aggregate, tally, base.sequence, stored.actualSequence)
+    core.observe?.({ kind: 'retry', aggregateType: definition.type, aggregateId, attempt: tally.attempts, on: 'sequence' })
+    if (fresh) await core.runtime.sleep(firstRetryWaitMs * 2 ** conflicts * core.runtime.random(), signal)
     base = await reload(core, place, base, load)
     fresh = true
   }
@@ -140,15 +142,20 @@ function accept(
 }
 
 function conflict(
-  { aggregateId, command }: Call,
+  call: Call,
   { definition }: WiredAggregate,
   { attempts }: Tally,
   expectedSequence: number,
-  actualSequence?: number,
+  actualSequence: number | undefined,
 ) {
+  const { aggregateId, command } = call
   const found = actualSequence === undefined ? 'another writer was first' : `it is at ${actualSequence}`
+  const problem =
+    call.expectedSequence === undefined
+      ? `was decided ${attempts} times, and each time another writer was first`
+      : `expected sequence ${expectedSequence}, but ${found}`
   return new ConflictError(
-    `${command.type} on ${definition.type} '${aggregateId}' expected sequence ${expectedSequence}, but ${found}. Nothing was stored; load again and decide anew.`,
+    `${command.type} on ${definition.type} '${aggregateId}' ${problem}. Nothing was stored; load again and decide anew.`,
     {
       aggregateType: definition.type,
       aggregateId,

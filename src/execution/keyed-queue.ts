@@ -9,11 +9,7 @@ export class KeyedQueue {
   async run<T>(key: string, task: () => Promise<T>, signal?: AbortSignal): Promise<T> {
     const waiting = this.#waiting.get(key)
     if (waiting === undefined) this.#waiting.set(key, [])
-    else
-      await abortable(signal, (start) => {
-        waiting.push(start)
-        return () => waiting.splice(waiting.indexOf(start), 1)
-      })
+    else await turn(waiting, signal)
     try {
       return await task()
     } finally {
@@ -27,3 +23,9 @@ export class KeyedQueue {
     else next()
   }
 }
+
+const turn = (waiting: (() => void)[], signal: AbortSignal | undefined): Promise<void> =>
+  abortable(signal, (start) => {
+    waiting.push(start)
+    return () => waiting.splice(waiting.indexOf(start), 1)
+  })

@@ -7,6 +7,7 @@ import type { AggregatePage } from '../store/store.ts'
 import { cacheKey, type Loaded } from './cache.ts'
 import type { Core } from './core.ts'
 import { evolve } from './evolve.ts'
+import { stopwatch } from './stopwatch.ts'
 
 interface ReadRequest {
   readonly definition: AggregateDefinition
@@ -19,7 +20,7 @@ interface ReadRequest {
 /** The state as the store has it now (or had it at `upTo`): from what is known already, else from the snapshot, else from the first event. */
 export async function loadAggregate(core: Core, request: ReadRequest & { readonly from?: Loaded | undefined }): Promise<Loaded> {
   const { definition, aggregateId, from, upTo } = request
-  const began = core.observe === undefined ? 0 : core.runtime.now().getTime()
+  const ms = stopwatch(core)
   let state = from === undefined ? definition.initialState() : from.state
   let sequence = from?.sequence ?? 0
   let source: 'start' | 'snapshot' | 'cache' = from === undefined ? 'start' : 'cache'
@@ -35,10 +36,7 @@ export async function loadAggregate(core: Core, request: ReadRequest & { readonl
     sequence = page.events.at(-1)?.sequence ?? sequence
     events += page.events.length
   }
-  if (core.observe !== undefined) {
-    const ms = core.runtime.now().getTime() - began
-    core.observe({ kind: 'load', aggregateType: definition.type, aggregateId, from: source, events, sequence, ms })
-  }
+  core.observe?.({ kind: 'load', aggregateType: definition.type, aggregateId, from: source, events, sequence, ms: ms() })
   const loaded = from?.sequence === sequence ? from : { state, sequence }
   if (upTo === undefined) core.cache.put(cacheKey(definition.type, aggregateId), loaded)
   return loaded

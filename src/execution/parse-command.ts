@@ -1,6 +1,7 @@
 import type { AggregateDefinition } from '../aggregate-definition.ts'
 import { ValidationError } from '../errors.ts'
 import { issuesText } from '../evolution/schema.ts'
+import { deepFreeze, NotJson, toJson } from '../json.ts'
 import type { Call } from './call.ts'
 
 /** The command's data as its schema gives it. @throws ValidationError */
@@ -19,5 +20,16 @@ export async function parseCommand(
       `${command.type} on ${definition.type} '${aggregateId}' does not fit: ${issuesText(parsed.issues)}.`,
       parsed.issues,
     )
-  return parsed.value
+  return frozenCopy(parsed.value)
+}
+
+/** A command may be decided several times, each time on the same data. What is not JSON (an object with a class) is handed over as it is. */
+function frozenCopy(data: unknown): unknown {
+  if (data === undefined) return data
+  try {
+    return deepFreeze(toJson(data, { dates: true }))
+  } catch (error) {
+    if (error instanceof NotJson) return data
+    throw error
+  }
 }

@@ -3,6 +3,7 @@ import { InvalidEventError } from '../errors.ts'
 import type { EnvelopeContext, EventEnvelope, Position } from '../event-envelope.ts'
 import { envelopeOf } from '../evolution/envelope.ts'
 import { issuesText } from '../evolution/schema.ts'
+import { isObject } from '../json.ts'
 import { messageKeys } from '../message.ts'
 import { unknownKey } from '../options.ts'
 import { isRejection } from '../reject.ts'
@@ -54,7 +55,7 @@ export const envelopesOf = ({ stored, data }: Recorded, positions?: readonly Pos
 
 /** @throws InvalidEventError */
 export function encodeEvent(definition: AggregateDefinition, by: () => string, event: unknown) {
-  if (typeof event !== 'object' || event === null || typeof (event as { type?: unknown }).type !== 'string')
+  if (!isObject(event) || typeof (event as { type?: unknown }).type !== 'string')
     throw new InvalidEventError(
       `${by()} ${shown(event)} where an event { type, data }, a list of events, reject(…) or nothing is expected.`,
     )

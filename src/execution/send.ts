@@ -1,6 +1,7 @@
 import { CqrsError, messageOf, OutcomeUnknownError, StoreError } from '../errors.ts'
 import type { Commit, CommitOutcome } from '../store/commit.ts'
 import type { Core, Send } from './core.ts'
+import { stopwatch } from './stopwatch.ts'
 
 const resends = 5
 const firstWaitMs = 50
@@ -32,7 +33,7 @@ export function sender(core: Core, aggregateType: string, aggregateId: string): 
 }
 
 async function append(core: Core, commit: Commit, aggregateType: string, aggregateId: string): Promise<CommitOutcome> {
-  const began = core.observe === undefined ? 0 : core.runtime.now().getTime()
+  const ms = stopwatch(core)
   let outcome: CommitOutcome
   try {
     const [only] = await core.store.append([commit])
@@ -41,11 +42,15 @@ async function append(core: Core, commit: Commit, aggregateType: string, aggrega
   } catch (cause) {
     outcome = { kind: 'failed', certain: false, cause }
   }
-  if (core.observe !== undefined) {
-    const ms = core.runtime.now().getTime() - began
-    const events = commit.appends.reduce((sum, part) => sum + part.events.length, 0)
-    core.observe({ kind: 'append', aggregateType, aggregateId, commitId: commit.id, events, outcome: outcome.kind, ms })
-  }
+  core.observe?.({
+    kind: 'append',
+    aggregateType,
+    aggregateId,
+    commitId: commit.id,
+    events: commit.appends.reduce((sum, { events }) => sum + events.length, 0),
+    outcome: outcome.kind,
+    ms: ms(),
+  })
   return outcome
 }
 

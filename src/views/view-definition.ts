@@ -2,7 +2,7 @@ import { type AggregateDefinition, checkJson } from '../aggregate-definition.ts'
 import { DefinitionError } from '../errors.ts'
 import type { EventEnvelope } from '../event-envelope.ts'
 import type { Core, SendWithViews } from '../execution/core.ts'
-import { deepFreeze } from '../json.ts'
+import { deepFreeze, isObject } from '../json.ts'
 import type { Lifecycle } from '../lifecycle.ts'
 import { checkFunction, checkName, checkOptions } from '../options.ts'
 
@@ -70,8 +70,7 @@ export function buildView(options: Options): ViewDefinition {
 }
 
 function updates(at: string, update: unknown, aggregates: Options['aggregates']): ViewDefinition['update'] {
-  if (typeof update !== 'object' || update === null)
-    throw new DefinitionError(`${at}: update must be an object of functions by event type.`)
+  if (!isObject(update)) throw new DefinitionError(`${at}: update must be an object of functions by event type.`)
   return new Map(
     Object.entries(update).map(([type, fold]) => {
       if (!aggregates.some(({ eventTypes }) => eventTypes.has(type)))
@@ -86,7 +85,7 @@ function updates(at: string, update: unknown, aggregates: Options['aggregates'])
 
 function checkIndexes(at: string, indexes: unknown, first: unknown): readonly string[] {
   if (!Array.isArray(indexes)) throw new DefinitionError(`${at}: indexes must be a list of the view's fields.`)
-  if (indexes.length > 0 && (typeof first !== 'object' || first === null || Array.isArray(first)))
+  if (indexes.length > 0 && (!isObject(first) || Array.isArray(first)))
     throw new DefinitionError(`${at}: only a view that is an object can have indexes.`)
   for (const index of indexes) {
     checkName(`${at}: an index`, index)

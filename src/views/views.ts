@@ -1,6 +1,6 @@
 import { ValidationError } from '../errors.ts'
 import { checkCallOptions, checkId, checkPage } from '../execution/call.ts'
-import { deepFreeze } from '../json.ts'
+import { deepFreeze, isObject } from '../json.ts'
 import type { Lifecycle } from '../lifecycle.ts'
 import { encodeIndexValue, type IndexValue } from '../store/index-value.ts'
 import type { StoredView } from '../store/store.ts'
@@ -67,7 +67,7 @@ export function viewsOf({ store }: ViewCore, view: ViewDefinition, lifecycle: Li
 const rowOf = ({ id, view, version }: StoredView): ViewRow<unknown> => ({ id, view: deepFreeze(view), version })
 
 function conditionsOf(at: string, view: ViewDefinition, where: unknown) {
-  if (typeof where !== 'object' || where === null) throw new ValidationError(`${at}: find takes an object of values by index.`)
+  if (!isObject(where)) throw new ValidationError(`${at}: find takes an object of values by index.`)
   return Object.entries(where).map(([index, value]) => {
     if (!view.indexes.includes(index))
       throw new ValidationError(

@@ -1,6 +1,7 @@
 import { ConflictError, createApp, defineAggregate, noData, type Observation, reject, typed } from 'cqrs-es'
 import { memoryStore } from 'cqrs-es/memory'
 import { describe, expect, test } from 'vitest'
+import { z } from 'zod'
 import { collect, failureOf, gate, settled } from '../support/async.ts'
 import { count, counter } from '../support/counter.ts'
 import { standingStill } from '../support/runtime.ts'
@@ -152,6 +153,16 @@ describe('retries after a lost race', () => {
     expect(error).toMatchObject({ code: 'CONFLICT', attempts: 1, expectedSequence: 0, actualSequence: 1 })
   })
 
+  test('a state that was old when the command came is no lost race', async () => {
+    const store = memoryStore()
+    const { runtime, slept } = standingStill()
+    const mine = createApp({ store, aggregates: { counter }, retries: 0, runtime }).aggregates.counter
+    await mine.execute('c', count(1))
+    await appOn(store).execute('c', count(10))
+    expect(await mine.execute('c', count(100))).toMatchObject({ ok: true, sequence: 3, state: { total: 111 } })
+    expect(slept).toEqual([])
+  })
+
   test('after a conflict the next command on the aggregate is fine', async () => {
     const { contested } = lostRaces(1)
     const c = appOn(contested, 0)
@@ -224,9 +235,25 @@ describe('commands on one aggregate in one process', () => {
   })
 })
 
-test.todo('a handler that changes its command’s data gets it unchanged when the command is decided again')
-
-test.todo('a handler, or a service it asks, that executes a command on its own aggregate is told so instead of waiting for ever')
+test('the data of a command is frozen, so that each decision is made on the same', async () => {
+  const cart = defineAggregate({
+    type: 'cart',
+    events: { Filled: typed<{ items: readonly string[] }>() },
+    commands: { Fill: typed<{ items: string[] }>(), FillChecked: z.object({ items: z.array(z.string()) }) },
+    initialState: (): { items: readonly string[] } => ({ items: [] }),
+  }).implement({
+    handle: {
+      Fill: (_, { items }) => ({ type: 'Filled', data: { items: items.splice(0) } }),
+      FillChecked: (_, { items }) => ({ type: 'Filled', data: { items: items.splice(0) } }),
+    },
+    apply: { Filled: (_, { items }) => ({ items }) },
+  })
+  const app = createApp({ store: memoryStore(), aggregates: { cart } })
+  const data = { items: ['apple'] }
+  expect(await failureOf(app.aggregates.cart.execute('c', { type: 'Fill', data }))).toBeInstanceOf(TypeError)
+  expect(await failureOf(app.aggregates.cart.execute('c', { type: 'FillChecked', data }))).toBeInstanceOf(TypeError)
+  expect(Object.isFrozen(data.items)).toBe(false)
+})
 
 test('a command nobody waits for is carried out all the same', async () => {
   const store = memoryStore()
