@@ -13,6 +13,9 @@ interface Manifest {
   readonly exports: Readonly<Record<string, string | { readonly default: string }>>
 }
 
+/** What a program without views takes from the core: views bring the read side along. */
+const withoutViews = 'createApp, defineAggregate, noData, reject, typed'
+
 interface Weight {
   readonly subpath: string
   readonly minifiedBytes: number
@@ -29,9 +32,15 @@ for (const [subpath, target] of Object.entries(manifest.exports)) {
   if (typeof target === 'string') continue
   weights.push({
     subpath: manifest.name + subpath.slice(1),
-    ...(await bundled(target.default)),
+    ...(await bundled(`export * from '${target.default}'`)),
     ...(await imported(target.default)),
   })
+  if (subpath === '.')
+    weights.push({
+      subpath: `${manifest.name} without views`,
+      ...(await bundled(`export { ${withoutViews} } from '${target.default}'`)),
+      ...(await imported(target.default)),
+    })
 }
 const packed = await packedSize()
 
@@ -54,11 +63,11 @@ await writeFile(
   `${JSON.stringify({ question: 'weight', settings, weights, packed }, null, 2)}\n`,
 )
 
-/** One subpath with all that it imports, as a bundler would ship it. */
-async function bundled(file: string): Promise<Pick<Weight, 'minifiedBytes' | 'gzippedBytes'>> {
+/** A module of this text with all that it imports, as a bundler would ship it. */
+async function bundled(contents: string): Promise<Pick<Weight, 'minifiedBytes' | 'gzippedBytes'>> {
   const { outputFiles } = await build({
     absWorkingDir: root,
-    entryPoints: [file],
+    stdin: { contents, resolveDir: root },
     bundle: true,
     minify: true,
     format: 'esm',
@@ -66,9 +75,10 @@ async function bundled(file: string): Promise<Pick<Weight, 'minifiedBytes' | 'gz
     target: 'es2022',
     external: ['node:*', 'bun:*'],
     write: false,
+    logLevel: 'error',
   })
   const [bundle] = outputFiles
-  if (bundle === undefined) throw new Error(`No bundle for ${file}. Has the package been built?`)
+  if (bundle === undefined) throw new Error(`No bundle for ${contents}.`)
   return { minifiedBytes: bundle.contents.length, gzippedBytes: gzipSync(bundle.contents, { level: 9 }).length }
 }
 
