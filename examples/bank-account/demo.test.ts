@@ -50,7 +50,15 @@ describe('npm run demo', () => {
       const onTerminal = (env: Record<string, string>) =>
         execFileSync('script', ['-qec', `'${process.execPath}' --import tsx examples/bank-account/demo.ts`, '/dev/null'], {
           cwd: root,
-          env: { ...process.env, TERM: 'xterm', NO_COLOR: undefined, BANK_FILE: file, ...env },
+          env: {
+            ...process.env,
+            TERM: 'xterm',
+            CI: undefined,
+            NO_COLOR: undefined,
+            FORCE_COLOR: undefined,
+            BANK_FILE: file,
+            ...env,
+          },
           encoding: 'utf8',
         })
       expect(onTerminal({})).toContain('\u001b[32m✓')
