@@ -60,7 +60,7 @@ function encodePlain(parser: Parser, data: unknown): Encoded {
 function encodeBySchema(parser: Parser, decided: unknown): Encoded {
   try {
     const input = toJson(decided, { dates: true })
-    const parsed = parseUnchanged(parser, input, 'the schema would change it')
+    const parsed = parseUnchanged(parser, input, decided, 'the schema would change it')
     if (parsed.issues !== undefined) return parsed
     if (!holdsDate(input)) return { stored: input, data: deepFreeze(parsed.value) }
     const stored = JSON.parse(JSON.stringify(input))
@@ -78,17 +78,19 @@ function encodeBySchema(parser: Parser, decided: unknown): Encoded {
 
 function parseMigrated(parser: Parser, migrate: Migrate, data: unknown): Parsed {
   try {
-    return parseUnchanged(parser, toJson(migrate(data), { dates: true }), 'the schema would change what versions() made')
+    const migrated = migrate(data)
+    return parseUnchanged(parser, toJson(migrated, { dates: true }), migrated, 'the schema would change what versions() made')
   } catch (error) {
     if (error instanceof NotJson) return { issues: [notJsonIssue(error)] }
     throw error
   }
 }
 
-function parseUnchanged(parser: Parser, input: unknown, problem: string): Parsed {
-  const parsed = parseEvent(parser, input)
+/** Parses a copy of `original`, since a schema may also change what it is given. */
+function parseUnchanged(parser: Parser, copy: unknown, original: unknown, problem: string): Parsed {
+  const parsed = parseEvent(parser, copy)
   if (parsed.issues !== undefined) return parsed
-  const changed = difference(parsed.value, input)
+  const changed = difference(parsed.value, original)
   return changed
     ? { issues: [{ message: `${problem}${changed.length > 0 ? ` at ${pathText(changed)}` : ''}`, path: changed }] }
     : parsed

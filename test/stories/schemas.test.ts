@@ -1,5 +1,5 @@
 import { type } from 'arktype'
-import { createApp, defineAggregate, noData, reject, type Shape, typed } from 'cqrs-es'
+import { createApp, defineAggregate, noData, reject, type Shape, type StandardSchema, typed } from 'cqrs-es'
 import { memoryStore } from 'cqrs-es/memory'
 import * as v from 'valibot'
 import { describe, expect, test } from 'vitest'
@@ -22,6 +22,19 @@ async function through(shape: Shape, data: unknown) {
   const [read] = await collect(createApp({ store, aggregates: { box } }).aggregates.box.events('b'))
   const { events } = await store.readAggregate({ aggregateType: 'box', aggregateId: 'b', after: 0 })
   return { now: result.ok && result.events[0]?.data, later: read?.data, stored: events[0]?.data }
+}
+
+/** As ajv with `useDefaults` or `coerceTypes` does: the value comes back, but it is no longer what it was. */
+const doublesInPlace: StandardSchema<{ cents: number }> = {
+  '~standard': {
+    version: 1,
+    vendor: 'test',
+    validate: (value) => {
+      const money = value as { cents: number }
+      money.cents *= 2
+      return { value: money }
+    },
+  },
 }
 
 describe('schemas of events', () => {
@@ -76,6 +89,7 @@ describe('schemas of events', () => {
     ['adds a default inside a list', z.array(z.object({ b: z.number().default(7) })), [{ b: 1 }, {}], [1, 'b']],
     ['draws a default', z.object({ id: z.number().default(() => ++draws) }), {}, ['id']],
     ['strips a field', z.object({ a: z.number() }), { a: 1, extra: true }, ['extra']],
+    ['changes what it is given', doublesInPlace, { cents: 1 }, ['cents']],
     ['reorders a list', z.array(z.number()).transform((list) => [...list].reverse()), [1, 2], [0]],
     ['parses a morph', type({ n: 'string.numeric.parse' }), { n: '1' }, ['n']],
     ['makes it something else altogether', z.object({}).transform(() => 'text'), {}, []],
