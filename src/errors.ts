@@ -164,8 +164,11 @@ export class ApplyError extends EventError {
  */
 export class DeserializationError extends EventError {
   declare readonly code: 'DESERIALIZATION'
-  constructor(message: string, at: Place, cause?: unknown) {
+  /** What its schema says, where it was the schema that refused it; else empty. */
+  readonly issues: readonly Issue[]
+  constructor(message: string, at: Place, cause?: unknown, issues: readonly Issue[] = []) {
     super('DESERIALIZATION', message, at, cause)
+    this.issues = issues
   }
 }
 

@@ -44,7 +44,12 @@ function envelope(decoder: Decoder, stored: StoredEvent, form: StoredForm, id: s
   }
   const parsed = codec.decode(form.version, form.data)
   if (parsed.issues !== undefined)
-    throw new DeserializationError(`${nameOf(stored)} cannot be read: ${issuesText(parsed.issues)}.`, stored, parsed.issues)
+    throw new DeserializationError(
+      `${nameOf(stored)} cannot be read: ${issuesText(parsed.issues)}.`,
+      stored,
+      undefined,
+      parsed.issues,
+    )
   const current = { id, type: codec.type, version: codec.version, metadata: deepFreeze(form.metadata) }
   return envelopeOf(current, deepFreeze(parsed.value), stored, stored.position)
 }

@@ -9,8 +9,8 @@ import type { Commit, CommitOutcome, StoredEvent } from './commit.ts'
  * case there decides.
  *
  * Rules for all methods: texts are compared and ordered by their UTF-8 bytes, never by a locale. Data handed out is fresh: a caller may
- * change it without harm. A failure is a `StoreError` with a code and the driver's error as `cause`; a row whose JSON is corrupt is a
- * `DeserializationError` that names it. Reads are of the primary, never of a replica.
+ * change it without harm. A failure is a `StoreError` with a code and the driver's error as `cause`; an event whose JSON is corrupt is a
+ * `DeserializationError` that names it, a view's row a `StoreError` `STORE_CORRUPT`. Reads are of the primary, never of a replica.
  */
 export interface Store {
   /** What this store can do and how much it takes; constant. */

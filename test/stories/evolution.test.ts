@@ -271,6 +271,15 @@ describe('a stored event that this program cannot read', () => {
     expect(await b.execute('fine', { type: 'Open' })).toMatchObject({ ok: true, sequence: 2 })
     expect(await b.load('b', { asOf: 1 })).toMatchObject({ sequence: 1 })
   })
+
+  test('says where its schema refused it', async () => {
+    const store = memoryStore()
+    await storedBefore(store, 'book', 'b', { type: 'Written', version: '2.0', data: { cents: 'many' } })
+    expect(await failureOf(books(store, cents).load('b'))).toMatchObject({
+      code: 'DESERIALIZATION',
+      issues: [{ path: ['cents'] }],
+    })
+  })
 })
 
 test('an event whose schema is asynchronous is refused', async () => {
