@@ -47,23 +47,41 @@ test(`${kills} kills at random moments lose no acknowledged command and show no 
   expect(acknowledged.length).toBeGreaterThan(kills)
 })
 
-/** Starts a writer, kills it some time after its first word, and returns what it said was done. */
-async function runAndKill(file: string, run: string): Promise<Acknowledged[]> {
-  const child: ChildProcess = spawn(process.execPath, [writer, file, run], { stdio: ['ignore', 'pipe', 'inherit'] })
-  const ended = new Promise<NodeJS.Signals | null>((resolve) => child.once('exit', (_, signal) => resolve(signal)))
-  const said: Acknowledged[] = []
-  if (child.stdout === null) throw new Error('the writer has no output')
+test('four processes that write the same aggregates lose nothing, and none is told what is not so', {
+  timeout: 300_000,
+}, async () => {
+  const file = join(folder, 'shared.db')
+  const rounds = 40
+  const said = await Promise.all(['w', 'x', 'y', 'z'].map((run) => runWriter(file, [run, String(rounds)])))
+  expect(said.map(({ end }) => end)).toEqual([0, 0, 0, 0])
+  const acknowledged = said.flatMap(({ lines }) => lines)
+  expect(acknowledged).toHaveLength(4 * 3 * rounds)
+  expect(new Set(acknowledged.map(({ id, sequence }) => `${id} ${sequence}`)).size).toBe(acknowledged.length)
+  await checkWhole(file)
+  await checkNothingLost(file, acknowledged)
+})
+
+/** Kills a writer some time after its first word, and returns what it said was done. */
+async function runAndKill(file: string, run: string): Promise<readonly Acknowledged[]> {
+  const { lines, end } = await runWriter(file, [run], (child) => setTimeout(() => child.kill('SIGKILL'), Math.random() * 120))
+  expect(end).toBe('SIGKILL')
+  return lines
+}
+
+/** Runs a writer to its end, and returns how it ended and what it said was done. */
+async function runWriter(file: string, args: readonly string[], whenReady: (child: ChildProcess) => void = () => {}) {
+  const child = spawn(process.execPath, [writer, file, ...args], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const ended = new Promise<number | NodeJS.Signals | null>((resolve) =>
+    child.once('exit', (code, signal) => resolve(code ?? signal)),
+  )
+  const lines: Acknowledged[] = []
   for await (const line of createInterface({ input: child.stdout })) {
-    if (line === 'ready') {
-      setTimeout(() => child.kill('SIGKILL'), Math.random() * 120)
-      continue
-    }
+    if (line === 'ready') whenReady(child)
     const [id, sequence, key, total] = line.split(' ')
     if (id !== undefined && key !== undefined && total !== undefined)
-      said.push({ id, sequence: Number(sequence), key, total: Number(total) })
+      lines.push({ id, sequence: Number(sequence), key, total: Number(total) })
   }
-  expect(await ended).toBe('SIGKILL')
-  return said
+  return { lines, end: await ended }
 }
 
 /** What is in the file is whole: events in pairs, the view and the state as the events make them, a key for each commit. */

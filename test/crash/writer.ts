@@ -1,4 +1,4 @@
-import { createApp, defineAggregate, defineView, typed } from 'cqrs-es'
+import { createApp, defineAggregate, defineView, isCqrsError, typed } from 'cqrs-es'
 import { sqliteStore } from 'cqrs-es/sqlite'
 import Database from 'libsql'
 
@@ -38,22 +38,34 @@ export function openPurses(file: string) {
   return { database, store, app: createApp({ store, aggregates: { purse }, views: { purses } }) }
 }
 
-/** Fills purses until it is killed, and says so of each fill only once it was acknowledged. */
-async function main(file: string, run: string): Promise<void> {
-  const { store, app } = openPurses(file)
+/** Fills purses until it is killed, or `rounds` times each, and says so of each fill only once it was acknowledged. */
+async function main(file: string, run: string, rounds: number): Promise<void> {
+  const { database, store, app } = openPurses(file)
   await store.createSchema()
   process.stdout.write('ready\n')
   await Promise.all(
     ['a', 'b', 'c'].map(async (id) => {
-      for (let i = 1; ; i++) {
+      for (let i = 1; i <= rounds; i++) {
         const idempotencyKey = `${run}-${id}-${i}`
-        const result = await app.aggregates.purse.execute(id, { type: 'Fill', data: { by: i } }, { idempotencyKey })
+        const result = await fill(app, id, i, idempotencyKey)
         if (result.ok) process.stdout.write(`${id} ${result.sequence} ${idempotencyKey} ${result.state.total}\n`)
         await new Promise(setImmediate)
       }
     }),
   )
+  database.close()
 }
 
-const [, , file, run] = process.argv
-if (file !== undefined && run !== undefined) await main(file, run)
+/** Other processes may be first more often than `execute` tries by itself. */
+async function fill({ aggregates }: ReturnType<typeof openPurses>['app'], id: string, by: number, idempotencyKey: string) {
+  for (;;) {
+    try {
+      return await aggregates.purse.execute(id, { type: 'Fill', data: { by } }, { idempotencyKey })
+    } catch (error) {
+      if (!isCqrsError(error, 'CONFLICT')) throw error
+    }
+  }
+}
+
+const [, , file, run, rounds] = process.argv
+if (file !== undefined && run !== undefined) await main(file, run, Number(rounds ?? Number.POSITIVE_INFINITY))
