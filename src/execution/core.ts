@@ -6,7 +6,7 @@ import type { Commit } from '../store/commit.ts'
 import type { Store } from '../store/store.ts'
 import type { Loaded, StateCache } from './cache.ts'
 import type { KeyedQueue } from './keyed-queue.ts'
-import type { Recorded } from './record.ts'
+import type { NewEvents } from './new-events.ts'
 import type { Committed, Settled } from './result.ts'
 
 /** What the parts of one app share. */
@@ -42,5 +42,5 @@ export type SendWithViews = (
   commit: Commit,
   aggregateId: string,
   base: Loaded,
-  recorded: Recorded,
+  added: NewEvents,
 ) => Promise<Committed>

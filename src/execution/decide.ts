@@ -4,11 +4,11 @@ import type { Loaded } from './cache.ts'
 import type { Call } from './call.ts'
 import type { Core, WiredAggregate } from './core.ts'
 import { evolve } from './evolve.ts'
-import { encodeEvent, type Recorded, recordEvents } from './record.ts'
+import { encodeEvent, type NewEvents, newEvents } from './new-events.ts'
 
 /** What a handler decided on one state. */
 export type Decision = { readonly kind: 'rejected'; readonly rejection: Rejection } | { readonly kind: 'nothing' } | DecidedEvents
-export type DecidedEvents = Recorded & { readonly kind: 'events'; readonly commitId: string }
+export type DecidedEvents = NewEvents & { readonly kind: 'events'; readonly commitId: string }
 
 type Scene = Pick<Core, 'runtime' | 'neverAborts'>
 
@@ -48,6 +48,6 @@ export async function decide(
   return {
     kind: 'events',
     commitId,
-    ...recordEvents(definition, { aggregateId, metadata, commitId, recordedAt }, by, base, events),
+    ...newEvents(definition, { aggregateId, metadata, commitId, recordedAt }, by, base, events),
   }
 }

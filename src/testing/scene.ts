@@ -2,8 +2,8 @@ import type { AggregateDefinition } from '../aggregate-definition.ts'
 import type { EventEnvelope, Metadata } from '../event-envelope.ts'
 import { decide } from '../execution/decide.ts'
 import { evolve } from '../execution/evolve.ts'
+import { envelopesOf, newEvents } from '../execution/new-events.ts'
 import { parseCommand } from '../execution/parse-command.ts'
-import { envelopesOf, recordEvents } from '../execution/record.ts'
 import { deepFreeze, jsonProblem, toJson } from '../json.ts'
 import { platformRuntime } from '../runtime.ts'
 import { foldView, idsOf, indexValues, storableView } from '../views/fold.ts'
@@ -36,8 +36,8 @@ export function sceneOf(definition: AggregateDefinition, events: readonly unknow
   const context = { aggregateId, metadata, commitId: 'given', recordedAt: now.toISOString() }
   const start = { state: definition.initialState(), sequence: 0 }
   const by = () => `given(…) of ${definition.type} '${aggregateId}' has`
-  const recorded = recordEvents(definition, context, by, start, events)
-  return { definition, options, aggregateId, now, metadata, events, given: envelopesOf(recorded) }
+  const added = newEvents(definition, context, by, start, events)
+  return { definition, options, aggregateId, now, metadata, events, given: envelopesOf(added) }
 }
 
 /** What a command came to. */

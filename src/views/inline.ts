@@ -4,7 +4,7 @@ import type { EventEnvelope } from '../event-envelope.ts'
 import type { Loaded } from '../execution/cache.ts'
 import type { SendWithViews } from '../execution/core.ts'
 import { readEvents } from '../execution/load.ts'
-import { envelopesOf } from '../execution/record.ts'
+import { envelopesOf } from '../execution/new-events.ts'
 import { committed } from '../execution/result.ts'
 import { deepFreeze } from '../json.ts'
 import type { ViewWrite } from '../store/commit.ts'
@@ -19,12 +19,12 @@ const rowWaitMs = 2
 
 /** Sends commits of one aggregate type together with the views they change. When only a row had moved, the views alone are computed again. */
 export function sendWithViews(core: ViewCore, definition: AggregateDefinition, views: readonly ViewDefinition[]): SendWithViews {
-  return async (send, commit, aggregateId, base, recorded) => {
-    const plan = planViews(views, envelopesOf(recorded))
+  return async (send, commit, aggregateId, base, added) => {
+    const plan = planViews(views, envelopesOf(added))
     if (plan.length === 0) return committed(await send(commit), base.rows)
     return holding(core, sharedRowKeys(plan), async () => {
       for (let attempt = 1; ; attempt++) {
-        const { writes, rows } = await computeViews(core, definition, aggregateId, base, recorded.sequence, plan, attempt === 1)
+        const { writes, rows } = await computeViews(core, definition, aggregateId, base, added.sequence, plan, attempt === 1)
         const outcome = await send({ ...commit, views: writes })
         if (outcome.kind !== 'conflict' || (outcome.on !== 'view' && outcome.on !== 'generation')) return committed(outcome, rows)
         if (attempt === rowAttempts)

@@ -13,7 +13,7 @@ import type { Loaded } from './cache.ts'
 import { evolve } from './evolve.ts'
 
 /** Decided events with all that a commit needs. */
-export interface Recorded {
+export interface NewEvents {
   /** As they will be stored. */
   readonly stored: readonly Omit<StoredEvent, 'position'>[]
   /** The data of each as a later read gives it, frozen. */
@@ -26,13 +26,13 @@ export interface Recorded {
 type Context = Pick<EnvelopeContext, 'aggregateId' | 'metadata' | 'commitId' | 'recordedAt'>
 
 /** Checks events, numbers them from `base` on, and folds them in. `by` gives the beginning of the sentence that blames who made them. @throws InvalidEventError, ApplyError */
-export function recordEvents(
+export function newEvents(
   definition: AggregateDefinition,
   context: Context,
   by: () => string,
   base: Loaded,
   events: readonly unknown[],
-): Recorded {
+): NewEvents {
   const aggregateType = definition.type
   const { aggregateId, metadata, commitId, recordedAt } = context
   const stored: Omit<StoredEvent, 'position'>[] = []
@@ -50,7 +50,7 @@ export function recordEvents(
 }
 
 /** The events as a later read gives them, with their positions where those are known already. */
-export const envelopesOf = ({ stored, data }: Recorded, positions?: readonly Position[]): readonly EventEnvelope[] =>
+export const envelopesOf = ({ stored, data }: NewEvents, positions?: readonly Position[]): readonly EventEnvelope[] =>
   stored.map((event, i) => envelopeOf(event, data[i], event, positions?.[i]))
 
 /** @throws InvalidEventError */
