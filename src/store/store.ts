@@ -95,7 +95,7 @@ export interface Store {
   /** Frees it for the next; nothing happens when `fence` is stale. The fence stays valid for nobody. */
   releaseLease(request: { readonly name: string; readonly fence: number }): Promise<void>
 
-  /** Calls `wake` after commits were stored, by whichever process, where `capabilities.push`. A hint only: it may come late, twice or never. Returns how to stop. */
+  /** Calls `wake` after commits were stored, by whichever process, where `capabilities.push`. A hint only: it may come late, twice or never. `wake` must not throw. Returns how to stop. */
   watch?(wake: () => void): () => void
 }
 
