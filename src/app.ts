@@ -86,8 +86,8 @@ export interface AggregateHandle<T extends AggregateTypes> {
    * @throws ValidationError, StoreError, ClosedError
    */
   ids(options?: {
-    readonly limit?: number
-    readonly after?: string
+    readonly limit?: number | undefined
+    readonly after?: string | undefined
   }): Promise<{ readonly items: readonly string[]; readonly next?: string }>
 }
 

@@ -39,9 +39,6 @@ export type Out<S> = S extends { readonly '~standard': { readonly types?: { read
     ? T
     : never
 
-export type InOf<M extends Shapes> = { [K in keyof M & string]: In<M[K]> }
-export type OutOf<M extends Shapes> = { [K in keyof M & string]: Out<M[K]> }
-
 /** A message of each type with its data, as a union that narrows on `type`. `data` is optional exactly where there is none. */
 export type Message<D> = { [K in keyof D & string]: MessageOf<K, D[K]> }[keyof D & string]
 export type MessageOf<K extends string, D> =

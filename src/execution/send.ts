@@ -55,5 +55,5 @@ async function append(core: Core, commit: Commit, aggregateType: string, aggrega
 }
 
 /** The framework's own errors as they are, a driver's inside a `StoreError`. */
-export const storeFailure = (cause: unknown, what: string): CqrsError =>
+const storeFailure = (cause: unknown, what: string): CqrsError =>
   cause instanceof CqrsError ? cause : new StoreError('STORE_FAILED', `${what}: ${messageOf(cause)}`, cause)

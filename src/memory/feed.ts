@@ -1,22 +1,13 @@
-import { StoreError } from '../errors.ts'
 import type { Position } from '../event-envelope.ts'
 import type { StoredEvent } from '../store/commit.ts'
 import { eventId } from '../store/event-id.ts'
+import { feedStart, feedWindow } from '../store/feed-start.ts'
 import type { FeedPage, FeedRequest } from '../store/store.ts'
 import type { EventRow } from './tables.ts'
 
-/** How many events a call looks at when it filters. */
-const window = 10_000
-
 export function readFeed(log: readonly EventRow[], { after, only, limit }: FeedRequest): FeedPage {
-  const start = after === undefined ? 0 : Number(after)
-  if (!(start <= log.length)) {
-    throw new StoreError(
-      'STORE_BEHIND',
-      `The log ends at position ${log.length}, before position ${after}: it is not the log that position is from.`,
-    )
-  }
-  const end = Math.min(log.length, only === undefined ? start + limit : start + window)
+  const start = feedStart(after, log.length)
+  const end = Math.min(log.length, only === undefined ? start + limit : start + feedWindow)
   const wanted = toFilter(only)
   const events: StoredEvent[] = []
   let at = start

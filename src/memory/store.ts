@@ -1,8 +1,7 @@
-import { DefinitionError } from '../errors.ts'
 import type { Position } from '../event-envelope.ts'
-import { checkOptions } from '../options.ts'
+import { checkFunction, checkOptions } from '../options.ts'
 import type { Commit, CommitOutcome } from '../store/commit.ts'
-import { liveGeneration } from '../store/generations.ts'
+import { addedState, canSwitch, liveGeneration } from '../store/generations.ts'
 import type {
   AggregatePage,
   AggregateRequest,
@@ -54,7 +53,7 @@ export interface MemoryStoreOptions {
 export function memoryStore(options: MemoryStoreOptions = {}): Store {
   checkOptions('memoryStore', options, ['clock'])
   const clock = options.clock ?? Date.now
-  if (typeof clock !== 'function') throw new DefinitionError('memoryStore: the option "clock" must be a function.')
+  checkFunction('memoryStore: the option "clock"', clock)
   return new MemoryStore(clock)
 }
 
@@ -128,16 +127,15 @@ class MemoryStore implements Store {
   async addViewGeneration(added: { name: string; generation: number; viewVersion: string }): Promise<boolean> {
     const { name, generation, viewVersion } = added
     const all = this.#tables.viewGenerations(name)
-    const live = generation === 1
-    if (all.some((g) => g.generation === generation || (live && g.state === 'live'))) return false
-    this.#tables.setViewGenerations(name, [...all, { generation, viewVersion, state: live ? 'live' : 'building' }])
+    const state = addedState(all, generation)
+    if (state === undefined) return false
+    this.#tables.setViewGenerations(name, [...all, { generation, viewVersion, state }])
     return true
   }
 
   async switchViewGeneration({ name, from, to }: { name: string; from: number; to: number }): Promise<boolean> {
     const all = this.#tables.viewGenerations(name)
-    const ready = all.some((g) => g.generation === to && g.state === 'building')
-    if (!ready || liveGeneration(all) !== from) return false
+    if (!canSwitch(all, from, to)) return false
     const stateOf = (g: ViewGeneration) => (g.generation === to ? 'live' : g.generation === from ? 'retired' : g.state)
     this.#tables.setViewGenerations(
       name,

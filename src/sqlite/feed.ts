@@ -1,26 +1,17 @@
-import { StoreError } from '../errors.ts'
 import type { Position } from '../event-envelope.ts'
 import { type EventRow, toStoredEvent } from '../sql/rows.ts'
+import { feedStart, feedWindow } from '../store/feed-start.ts'
 import type { FeedPage, FeedRequest } from '../store/store.ts'
 import type { Connection, Row } from './connection.ts'
 import * as statements from './statements.ts'
 
-/** How many positions a call looks at when it filters: some milliseconds of work. */
-const window = 10_000
-
 /** Positions are drawn and committed under the one write lock, so whatever a reader sees is without holes that could still fill. */
 export function readFeed(connection: Connection, { after, only, limit }: FeedRequest, most: number): FeedPage {
   const last = lastPosition(connection) ?? 0
-  const start = after === undefined ? 0 : Number(after)
-  if (!(start <= last)) {
-    throw new StoreError(
-      'STORE_BEHIND',
-      `The log ends at position ${last}, before position ${after}: it is not the log that position is from.`,
-    )
-  }
+  const start = feedStart(after, last)
   if (start === last) return { events: [], position: after, more: false }
   const wanted = Math.min(limit, most)
-  const end = only === undefined ? last : Math.min(last, start + window)
+  const end = only === undefined ? last : Math.min(last, start + feedWindow)
   const rows = readRows(connection, start, end, only, wanted + 1)
   const events = (rows.slice(0, wanted) as unknown as EventRow[]).map(toStoredEvent)
   if (rows.length > wanted) return { events, position: events.at(-1)?.position, more: true }

@@ -1,4 +1,4 @@
-import { liveGeneration } from '../store/generations.ts'
+import { addedState, canSwitch, liveGeneration } from '../store/generations.ts'
 import type { ViewGeneration, ViewKey } from '../store/store.ts'
 import type { Connection } from './connection.ts'
 import * as statements from './statements.ts'
@@ -14,17 +14,14 @@ export const readGeneration = (connection: Connection, name: string, generation:
   generation === 'live' ? liveGeneration(readGenerations(connection, name)) : generation
 
 export function addGeneration(connection: Connection, name: string, generation: number, viewVersion: string): boolean {
-  const all = readGenerations(connection, name)
-  const live = generation === 1
-  if (all.some((g) => g.generation === generation || (live && g.state === 'live'))) return false
-  connection.run(statements.insertGeneration, name, generation, viewVersion, live ? 'live' : 'building')
+  const state = addedState(readGenerations(connection, name), generation)
+  if (state === undefined) return false
+  connection.run(statements.insertGeneration, name, generation, viewVersion, state)
   return true
 }
 
 export function switchGeneration(connection: Connection, name: string, from: number, to: number): boolean {
-  const all = readGenerations(connection, name)
-  const ready = all.some((g) => g.generation === to && g.state === 'building')
-  if (!ready || liveGeneration(all) !== from) return false
+  if (!canSwitch(readGenerations(connection, name), from, to)) return false
   connection.run(statements.updateGeneration, 'retired', name, from)
   connection.run(statements.updateGeneration, 'live', name, to)
   return true

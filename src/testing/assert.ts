@@ -1,5 +1,5 @@
 import { AssertionError } from 'node:assert'
-import { difference, pathText } from '../json.ts'
+import { difference, isObject, pathText } from '../json.ts'
 
 /** @throws AssertionError whose message shows the first difference; `actual` and `expected` are there for the runner's own diff */
 export function assertEqual(what: string, actual: unknown, expected: unknown): void {
@@ -18,10 +18,7 @@ export function fail(message: string, actual?: unknown, expected?: unknown): nev
 }
 
 const at = (value: unknown, path: readonly PropertyKey[]): unknown =>
-  path.reduce<unknown>(
-    (inner, key) => (typeof inner === 'object' && inner !== null ? (inner as Record<PropertyKey, unknown>)[key] : undefined),
-    value,
-  )
+  path.reduce<unknown>((inner, key) => (isObject(inner) ? (inner as Record<PropertyKey, unknown>)[key] : undefined), value)
 
 const whole = (actual: unknown, expected: unknown): string =>
   actual === undefined && expected === undefined

@@ -53,7 +53,11 @@ function planViews(views: readonly ViewDefinition[], events: readonly EventEnvel
     const byId = new Map<string, EventEnvelope[]>()
     for (const event of events) {
       if (!view.update.has(event.type)) continue
-      for (const id of idsOf(view, event)) byId.set(id, [...(byId.get(id) ?? []), event])
+      for (const id of idsOf(view, event)) {
+        const ofRow = byId.get(id)
+        if (ofRow === undefined) byId.set(id, [event])
+        else ofRow.push(event)
+      }
     }
     return [...byId].map(([id, ofRow]) => ({ view, id, events: ofRow }))
   })
@@ -85,24 +89,17 @@ async function computeViews(
   plan: readonly PlannedRow[],
   trustCache: boolean,
 ): Promise<Computed> {
-  const known = ({ view }: PlannedRow) => {
-    const row = trustCache && view.followsOne ? base.rows?.get(view.name) : undefined
-    return row?.generation === core.generations.assumed(view.name) ? row : undefined
-  }
-  const unknown = plan.filter((row) => known(row) === undefined)
-  const read =
-    unknown.length === 0
-      ? []
-      : await core.store.readViews(
-          unknown.map(({ view, id }) => ({ name: view.name, generation: core.generations.assumed(view.name), id })),
-        )
+  const cached = new Map(plan.map((planned) => [planned, trustCache ? cachedRow(core, base, planned) : undefined]))
+  const read = await readRows(
+    core,
+    plan.filter((planned) => cached.get(planned) === undefined),
+  )
   const rows = new Map(base.rows)
   const writes: ViewWrite[] = []
   for (const planned of plan) {
     const { view, id, events } = planned
-    const cached = known(planned)
-    const before = cached ?? read[unknown.indexOf(planned)]
-    const missed = view.followsOne && cached === undefined ? await missedEvents(core, definition, aggregateId, before, base) : []
+    const before = cached.get(planned) ?? read.get(planned)
+    const missed = view.followsOne && read.has(planned) ? await missedEvents(core, definition, aggregateId, before, base) : []
     const folded = [...missed, ...events].reduce<unknown>(
       (current, event) => foldView(view, current, event),
       deepFreeze(before?.view ?? null),
@@ -119,6 +116,19 @@ async function computeViews(
       })
   }
   return { writes, rows }
+}
+
+/** The row as of `base`, where this process knows it and it is of the right generation. */
+function cachedRow(core: ViewCore, base: Loaded, { view }: PlannedRow): StoredView | undefined {
+  const row = view.followsOne ? base.rows?.get(view.name) : undefined
+  return row?.generation === core.generations.assumed(view.name) ? row : undefined
+}
+
+async function readRows(core: ViewCore, plan: readonly PlannedRow[]): Promise<ReadonlyMap<PlannedRow, StoredView | undefined>> {
+  if (plan.length === 0) return new Map()
+  const keys = plan.map(({ view, id }) => ({ name: view.name, generation: core.generations.assumed(view.name), id }))
+  const rows = await core.store.readViews(keys)
+  return new Map(plan.map((planned, i) => [planned, rows[i]]))
 }
 
 /** The events that a row has not seen, because the view was added later or names none of them. */

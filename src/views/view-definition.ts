@@ -98,7 +98,7 @@ function checkIndexes(at: string, indexes: unknown, first: unknown): readonly st
   return [...indexes]
 }
 
-export const viewOptionNames = ['name', 'aggregates', 'initialView', 'id', 'update', 'indexes', 'consistency', 'viewVersion']
+const viewOptionNames = ['name', 'aggregates', 'initialView', 'id', 'update', 'indexes', 'consistency', 'viewVersion']
 
 /** @throws DefinitionError */
 export const checkViewOptions = (options: unknown): void => checkOptions('defineView', options, viewOptionNames)

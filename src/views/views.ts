@@ -37,9 +37,9 @@ export interface Views<T extends ViewTypes> {
 /** Which page of a `find`. */
 export interface FindOptions {
   /** Rows at the most: 1–1,000. Default 100. */
-  readonly limit?: number
+  readonly limit?: number | undefined
   /** Only rows behind this id, in byte order: the `next` of the page before. */
-  readonly after?: string
+  readonly after?: string | undefined
 }
 
 export function viewsOf({ store }: ViewCore, view: ViewDefinition, lifecycle: Lifecycle): Views<ViewTypes> {

@@ -1,10 +1,10 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type ConformanceHost, conformanceCases } from 'cqrs-es/conformance'
+import type { ConformanceHost } from 'cqrs-es/conformance'
 import { sqliteStore } from 'cqrs-es/sqlite'
 import Database from 'libsql'
-import { test } from 'vitest'
+import { hostConformance } from './host.ts'
 
 const host: ConformanceHost = {
   schema: 'required',
@@ -45,5 +45,4 @@ const host: ConformanceHost = {
   },
 }
 
-for (const { name, notApplicable, run } of await conformanceCases(host))
-  test.skipIf(notApplicable !== undefined)(notApplicable === undefined ? name : `${name} (not applicable: ${notApplicable})`, run)
+await hostConformance(host)
