@@ -1,0 +1,10 @@
+import type { ServerName } from './setup.ts'
+
+/** Address of a server for this test run; the first who asks has it started. @throws Error that says how to get one */
+export async function serverUrl(name: ServerName): Promise<string> {
+  const desk = process.env.TEST_SERVERS
+  if (desk === undefined) throw new Error('Servers are started by the test run: use `npm test`, or `npx vitest run <folder>`.')
+  const answer = (await (await fetch(`${desk}/${name}`)).json()) as { readonly url: string } | { readonly error: string }
+  if ('error' in answer) throw new Error(answer.error)
+  return answer.url
+}

@@ -1,0 +1,88 @@
+import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process'
+import { rmSync } from 'node:fs'
+import { mkdtemp } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+/** A server of the tests. */
+export interface Server {
+  readonly url: string
+  /** Stops it and removes all that it has stored. */
+  stop(): Promise<void>
+}
+
+/** A new folder that is gone with this process, whatever happens to it. */
+export async function privateFolder(name: string): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), `cqrs-es-${name}-`))
+  process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
+  return folder
+}
+
+/** A port of 127.0.0.1 that nobody listens on. */
+export function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer()
+    server.once('error', reject)
+    server.listen(0, '127.0.0.1', () => {
+      const address = server.address()
+      server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0))
+    })
+  })
+}
+
+/** Starts a program that stays, and resolves when `ready` says so. It is killed with this process. */
+export async function startProgram(
+  file: string,
+  args: readonly string[],
+  options: SpawnOptions,
+  ready: (output: string) => boolean | Promise<boolean>,
+): Promise<ChildProcess> {
+  const child = spawn(file, args, { ...options, stdio: ['ignore', 'pipe', 'pipe'] })
+  const kill = () => child.kill('SIGKILL')
+  process.once('exit', kill)
+  child.once('exit', () => process.off('exit', kill))
+  let output = ''
+  let failure: Error | undefined
+  const listen = (chunk: Buffer) => {
+    output = (output + chunk.toString()).slice(-20_000)
+  }
+  child.stdout?.on('data', listen)
+  child.stderr?.on('data', listen)
+  child.once('error', (error) => {
+    failure = error
+  })
+  for (const deadline = Date.now() + 60_000; ; ) {
+    if (failure !== undefined) throw failure
+    if (child.exitCode !== null) throw new Error(`${file} ended with ${child.exitCode}:\n${output}`)
+    if (await ready(output)) return child
+    if (Date.now() > deadline) throw new Error(`${file} did not get ready within a minute:\n${output}`)
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+}
+
+/** Ends a program and waits until it has. */
+export function endProgram(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return Promise.resolve()
+  return new Promise((resolve) => {
+    child.once('exit', () => resolve())
+    child.kill(signal)
+  })
+}
+
+/** Runs a program to its end. @throws Error with what it printed */
+export async function runProgram(file: string, args: readonly string[], options: SpawnOptions = {}): Promise<void> {
+  const child = spawn(file, args, { ...options, stdio: ['ignore', 'pipe', 'pipe'] })
+  let output = ''
+  child.stdout?.on('data', (chunk) => {
+    output += chunk
+  })
+  child.stderr?.on('data', (chunk) => {
+    output += chunk
+  })
+  const code = await new Promise<number | null>((resolve, reject) => {
+    child.once('error', reject)
+    child.once('close', resolve)
+  })
+  if (code !== 0) throw new Error(`${file} ended with ${code}:\n${output}`)
+}

@@ -1,0 +1,50 @@
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import type { Server } from './child.ts'
+import { startDynamoDb } from './dynamodb.ts'
+import { startMariaDb } from './mariadb.ts'
+import { startPostgres } from './postgres.ts'
+import { selected } from './stores.ts'
+
+/** By name: the variable with the address of a server that is there already, and how to start one. */
+const servers = {
+  postgres: { given: 'TEST_POSTGRES_URL', start: () => startPostgres() },
+  mysql: { given: 'TEST_MYSQL_URL', start: () => startMariaDb() },
+  dynamodb: { given: 'TEST_DYNAMODB_ENDPOINT', start: () => startDynamoDb() },
+} as const satisfies Record<string, { given: string; start: () => Promise<Server> }>
+
+export type ServerName = keyof typeof servers
+
+/**
+ * Vitest's global setup: answers the test files, each in a process of its own, who ask for a server (`ask.ts`). One is started when
+ * the first asks for it, and all are stopped at the end, so a run of some tests starts nothing that they do not need.
+ */
+export default async function setup(): Promise<() => Promise<void>> {
+  if (selected.length < 5) console.log(`Only the stores ${selected.join(', ')} are tested, as STORES says.`)
+  const started = new Map<ServerName, Promise<Server>>()
+  const urlOf = async (name: ServerName): Promise<string> => {
+    const given = process.env[servers[name].given]
+    if (given) return given
+    let server = started.get(name)
+    if (server === undefined) {
+      server = servers[name].start()
+      started.set(name, server)
+    }
+    return (await server).url
+  }
+  const desk = createServer((request, response) => {
+    urlOf(request.url?.slice(1) as ServerName).then(
+      (url) => response.end(JSON.stringify({ url })),
+      (error: Error) => response.end(JSON.stringify({ error: error.stack })),
+    )
+  })
+  desk.requestTimeout = 0
+  await new Promise<void>((resolve) => desk.listen(0, '127.0.0.1', resolve))
+  process.env.TEST_SERVERS = `http://127.0.0.1:${(desk.address() as AddressInfo).port}`
+  return async () => {
+    desk.closeAllConnections()
+    desk.close()
+    const all = await Promise.allSettled(started.values())
+    await Promise.all(all.map((server) => (server.status === 'fulfilled' ? server.value.stop() : undefined)))
+  }
+}

@@ -1,0 +1,18 @@
+const all = ['memory', 'sqlite', 'postgres', 'mysql', 'dynamodb'] as const
+
+export type StoreName = (typeof all)[number]
+
+/** The stores to test: all, or those that `STORES=memory,sqlite` names on purpose. */
+export const selected: readonly StoreName[] = parse(process.env.STORES)
+
+function parse(names: string | undefined): readonly StoreName[] {
+  if (names === undefined || names.trim() === '') return all
+  return names.split(',').map((text) => {
+    const name = all.find((store) => store === text.trim())
+    if (name === undefined) throw new Error(`STORES: there is no store '${text.trim()}'; there are ${all.join(', ')}.`)
+    return name
+  })
+}
+
+/** For `describe.skipIf`. */
+export const unselected = (name: StoreName): boolean => !selected.includes(name)
