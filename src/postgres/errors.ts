@@ -1,0 +1,85 @@
+import { type CqrsError, isCqrsError, messageOf, StoreError, type StoreErrorCode } from '../errors.ts'
+import type { Failure } from '../sql/append.ts'
+
+type Answer = readonly [StoreErrorCode, string]
+
+/** By SQLSTATE, whole or its class, https://www.postgresql.org/docs/current/errcodes-appendix.html. `CQ…` are raised by the store's own functions. */
+const answers: Readonly<Record<string, Answer>> = {
+  '08': ['STORE_UNAVAILABLE', 'The connection to Postgres failed.'],
+  '22001': ['STORE_LIMIT', 'A value is too long for its column.'],
+  '25006': ['STORE_READ_ONLY', 'The Postgres server or transaction is read-only: the store needs the primary.'],
+  '28': ['STORE_UNAVAILABLE', 'Postgres refused the credentials.'],
+  '3D000': ['STORE_UNAVAILABLE', 'The Postgres database does not exist.'],
+  '3F000': ['SCHEMA_MISSING', 'The Postgres database lacks the schema of the store: call createSchema().'],
+  '40': ['STORE_BUSY', 'Postgres gave up the transaction for the sake of another.'],
+  '42501': ['STORE_FAILED', 'The Postgres role lacks a privilege that the store needs: see the grants on the page of the store.'],
+  '42703': ['SCHEMA_MISSING', 'A table in Postgres lacks a column of the store: call createSchema().'],
+  '42704': ['SCHEMA_MISSING', 'The Postgres database lacks something of the store: call createSchema().'],
+  '42883': ['SCHEMA_MISSING', 'The Postgres database lacks a function of the store: call createSchema().'],
+  '42P01': ['SCHEMA_MISSING', 'The Postgres database lacks a table of the store: call createSchema().'],
+  '53': ['STORE_UNAVAILABLE', 'Postgres is out of memory or connections.'],
+  '53100': ['STORE_FULL', 'The disk of the Postgres server is full.'],
+  '54': ['STORE_LIMIT', 'A limit of Postgres was exceeded.'],
+  '55P03': ['STORE_BUSY', 'A lock in Postgres was not to be had within lock_timeout.'],
+  '57': ['STORE_UNAVAILABLE', 'The Postgres server ended the connection.'],
+  '57014': ['STORE_BUSY', 'Postgres cancelled the statement, for a timeout or at somebody’s request.'],
+  '58': ['STORE_UNAVAILABLE', 'The Postgres server failed to read or write its files.'],
+  CQ001: [
+    'STORE_FAILED',
+    "The store needs transactions that are READ COMMITTED, Postgres' default: set default_transaction_isolation for its role or connection.",
+  ],
+  CQ002: ['STORE_READ_ONLY', 'The Postgres server is a standby; the store needs the primary.'],
+  CQ003: ['STORE_FAILED', 'Postgres did not store all events.'],
+  XX: ['STORE_CORRUPT', 'Postgres found damaged data: look into its log.'],
+}
+
+/** After these a transaction of ours may have been committed all the same: what was said, or that it was said at all, got lost. */
+const uncertain: ReadonlySet<string> = new Set(['08', '40003', '57P01', '57P02', '57P03', '57P05', '58', 'XX'])
+
+/** Codes of Node for a connection that was never there; the statement was not sent. */
+const neverSent: ReadonlySet<string> = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH'])
+
+/** What a driver threw as an error of ours; one of ours stays as it is. */
+export function toStoreError(error: unknown): CqrsError {
+  if (isCqrsError(error)) return error
+  const message = messageOf(error)
+  const state = sqlState(error)
+  const answer = state === undefined ? undefined : (answers[state] ?? answers[state.slice(0, 2)])
+  if (answer !== undefined) return new StoreError(answer[0], `${answer[1]} (${message})`, error)
+  if (state === undefined) return new StoreError('STORE_UNAVAILABLE', `Postgres cannot be reached. (${message})`, error)
+  return new StoreError('STORE_FAILED', `Postgres refused a statement of the store: ${message}`, error)
+}
+
+/** A failed append: what it means for the commits that were sent. */
+export function understand(error: unknown): Failure {
+  const cause = toStoreError(error)
+  if (cause === error) return { cause, certain: true, again: false, ofOneMember: false }
+  const state = sqlState(error)
+  const certain = state === undefined ? wasNeverSent(error) : !(uncertain.has(state) || uncertain.has(state.slice(0, 2)))
+  return {
+    cause,
+    certain,
+    again: certain && (state === '40001' || state === '40P01'),
+    ofOneMember: certain && state !== undefined && /^(22|23|53|54)/.test(state),
+  }
+}
+
+/** Postgres' five characters; Node's own codes, such as ECONNRESET, are words. */
+function sqlState(error: unknown): string | undefined {
+  const code = codeOf(error)
+  return code !== undefined && /^[0-9A-Z]{5}$/.test(code) && !/^E[A-Z]{4}$/.test(code) ? code : undefined
+}
+
+function wasNeverSent(error: unknown): boolean {
+  const code = codeOf(error)
+  if (code !== undefined && neverSent.has(code)) return true
+  if (error instanceof AggregateError) return error.errors.length > 0 && error.errors.every(wasNeverSent)
+  return waitedInVain.test(messageOf(error))
+}
+
+/** pg-pool has no codes for these: no connection came free in time, or the pool was ended before. */
+const waitedInVain = /^(timeout exceeded when trying to connect|Cannot use a pool after calling end on the pool)/
+
+function codeOf(error: unknown): string | undefined {
+  return typeof error === 'object' && error !== null && 'code' in error && typeof error.code === 'string' ? error.code : undefined
+}

@@ -1,0 +1,50 @@
+import type { Position } from '../event-envelope.ts'
+import { type EventRow, toStoredEvent } from '../sql/rows.ts'
+import { feedStart, feedWindow } from '../store/feed-start.ts'
+import type { FeedPage, FeedRequest } from '../store/store.ts'
+import type { Connection } from './client.ts'
+import type { Statements } from './statements.ts'
+
+/** How far a page may reach without a filter: every position there can be. */
+const everything = '9000000000000000000'
+
+export async function readFeed(
+  connection: Connection,
+  statements: Statements,
+  { after, only, limit }: FeedRequest,
+  most: { readonly events: number; readonly bytes: number },
+): Promise<FeedPage> {
+  const filter = only && filterOf(only)
+  const [head, ...rows] = await connection.all(
+    statements.readFeed,
+    after ?? 0,
+    filter ? JSON.stringify(filter.types) : null,
+    filter ? JSON.stringify(filter.eventTypes) : null,
+    filter ? feedWindow : everything,
+    Math.min(limit, most.events),
+    most.bytes,
+  )
+  const start = feedStart(after, Number(head?.log_end ?? 0))
+  const events = (rows as unknown as EventRow[]).map(toStoredEvent)
+  if (rows.at(-1)?.followed === true) return { events, position: events.at(-1)?.position, more: true }
+  // The horizon may lie behind what a reader has seen, when a slow writer has just taken its lock: nothing is new then.
+  const end = Number(head?.page_end ?? 0)
+  if (end <= start) return { events: [], position: after, more: false }
+  return { events, position: String(end) as Position, more: filter !== undefined && end === start + feedWindow }
+}
+
+export async function lastPosition(connection: Connection, statements: Statements): Promise<Position | undefined> {
+  const horizon = (await connection.first(statements.readLastPosition))?.horizon as Position | undefined
+  return horizon === '0' ? undefined : horizon
+}
+
+/** Aggregate types that are wanted whole, and `aggregate type/event type` of the others. */
+function filterOf(only: NonNullable<FeedRequest['only']>) {
+  const types: string[] = []
+  const eventTypes: string[] = []
+  for (const wanted of only) {
+    if (wanted.eventTypes === undefined) types.push(wanted.aggregateType)
+    else eventTypes.push(...wanted.eventTypes.map((type) => `${wanted.aggregateType}/${type}`))
+  }
+  return { types, eventTypes }
+}

@@ -1,0 +1,53 @@
+import type { ViewFind } from '../store/store.ts'
+import type { PostgresValue, Statement } from './client.ts'
+import type { Names } from './names.ts'
+import { indexKey } from './schema.ts'
+import { liveGeneration } from './statements.ts'
+
+/** Looked up, never pasted: what a caller passes is no part of a statement. */
+const operators = { '=': '=', '<': '<', '<=': '<=', '>': '>', '>=': '>=' } as const
+
+/** The statement for a search, with its values. `i0`, `i1` … are the rows of the indexes it names, first the one it is ordered by. */
+export function findViewsStatement(n: Names, find: ViewFind): { statement: Statement; values: PostgresValue[] } {
+  const { name, generation, orderBy, after, limit } = find
+  const indexes = [...conditionsByIndex(find)]
+  const lines: string[] = []
+  const values: PostgresValue[] = []
+  const bind = (value: PostgresValue) => `$${values.push(value)}`
+  const id = indexes.length > 0 ? 'i0.view_id' : 'view.view_id'
+  const order = orderBy ? `i0.value${orderBy.descending ? ' DESC' : ''}, ${id}` : id
+  const view = bind(name)
+  const asked = generation === 'live' ? liveGeneration(n, view) : `${bind(generation)}::bigint`
+
+  lines.push(`WITH asked AS MATERIALIZED (SELECT ${asked} AS generation)`)
+  lines.push(
+    `SELECT view.view_id, view.generation::text, view.version::text, view.payload::text, view.sequence::text${orderBy ? ', i0.value' : ''}`,
+  )
+  lines.push(`FROM asked, ${n.views} AS view${indexes.map((_, at) => `, ${n.indexes} AS i${at}`).join('')}`)
+  lines.push(`WHERE view.view_name = ${view} AND view.generation = asked.generation AND view.payload::text <> 'null'`)
+  for (const [at, [index, conditions]] of indexes.entries()) {
+    lines.push(
+      `AND i${at}.index_key = ${indexKey(`${view}::text`, `${bind(index)}::text`)} AND i${at}.generation = asked.generation`,
+    )
+    for (const { is, value } of conditions) lines.push(`AND i${at}.value ${operators[is]} ${bind(value)}`)
+    lines.push(`AND i${at}.view_id = ${at === 0 ? 'view.view_id' : 'i0.view_id'}`)
+  }
+  if (after !== undefined && !orderBy) lines.push(`AND ${id} > ${bind(after.id)}`)
+  if (after !== undefined && orderBy) {
+    const value = bind(after.value ?? '')
+    const past = orderBy.descending ? '<' : '>'
+    lines.push(`AND i0.value ${past}= ${value} AND (i0.value ${past} ${value} OR ${id} > ${bind(after.id)})`)
+  }
+  lines.push(`ORDER BY ${order} LIMIT ${bind(limit)}`)
+  return { statement: { text: lines.join('\n') }, values }
+}
+
+function conditionsByIndex({ where, orderBy }: ViewFind): Map<string, ViewFind['where'][number][]> {
+  const byIndex = new Map<string, ViewFind['where'][number][]>(orderBy ? [[orderBy.index, []]] : [])
+  for (const condition of where) {
+    const known = byIndex.get(condition.index)
+    if (known) known.push(condition)
+    else byIndex.set(condition.index, [condition])
+  }
+  return byIndex
+}

@@ -1,0 +1,3 @@
+export type { PostgresClient, PostgresValue } from './client.ts'
+export type { PostgresTables } from './names.ts'
+export { type PostgresStoreOptions, postgresStore } from './store.ts'

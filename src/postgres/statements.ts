@@ -1,0 +1,138 @@
+import type { Statement } from './client.ts'
+import type { Names } from './names.ts'
+import { bytesBefore, schemaStatement } from './schema.ts'
+
+export type Statements = ReturnType<typeof statementsOf>
+
+/**
+ * Every statement of the store, but those of `find-views.ts`, and those that are functions in `schema.ts`. Values are always bound. Numbers and JSON come out as text: then it
+ * does not matter how a driver, or a program that has changed its driver's parsers, reads the types of Postgres.
+ */
+export function statementsOf(n: Names) {
+  const statement = (name: string, text: string): Statement => ({ name: `cqrs-es ${name} ${n.events}`, text })
+  return {
+    createSchema: { text: schemaStatement(n) },
+
+    readEncoding: {
+      text: 'SELECT pg_encoding_to_char(encoding) AS encoding FROM pg_database WHERE datname = current_database()',
+    },
+
+    readSchemaVersion: { text: `SELECT max(version) AS version FROM ${n.version}` },
+
+    append: statement('append', `SELECT ${n.append}($1, $2, $3, $4, $5, $6, $7, $8, $9) AS answer`),
+
+    readEvents: statement('readEvents', `${eventsPage(n, '$3::bigint')} ORDER BY page.sequence`),
+
+    /** The snapshot, where there is one, is the first row. */
+    readSnapshotAndEvents: statement(
+      'readSnapshotAndEvents',
+      `
+WITH snapshot AS MATERIALIZED (
+  SELECT last_sequence, current_snapshot, payload FROM ${n.snapshots}
+  WHERE aggregate_type = $1 AND aggregate_id = $2 AND state_version = $7 AND vouched_sequence = last_sequence
+    AND last_sequence > $3::bigint AND last_sequence <= $4::bigint
+  ORDER BY last_sequence DESC LIMIT 1
+)
+SELECT NULL AS position, NULL AS aggregate_type, NULL AS aggregate_id, last_sequence::text AS sequence, NULL AS event_type, NULL AS event_version,
+  payload::text AS payload, NULL AS metadata, NULL AS recorded_at, NULL AS commit_id, false AS followed, current_snapshot::text AS saved
+FROM snapshot
+UNION ALL
+(${eventsPage(n, 'coalesce((SELECT last_sequence FROM snapshot), $3::bigint)', ', NULL AS saved')} ORDER BY page.sequence)`,
+    ),
+
+    /** From one id to the next through the index, however many events each has. */
+    readIds: statement(
+      'readIds',
+      `
+WITH RECURSIVE ids (id) AS (
+  (SELECT aggregate_id FROM ${n.events} WHERE aggregate_type = $1 AND aggregate_id > $2 ORDER BY aggregate_id LIMIT 1)
+  UNION ALL
+  SELECT (SELECT aggregate_id FROM ${n.events} WHERE aggregate_type = $1 AND aggregate_id > ids.id ORDER BY aggregate_id LIMIT 1)
+  FROM ids WHERE ids.id IS NOT NULL
+)
+SELECT id FROM ids WHERE id IS NOT NULL LIMIT $3`,
+    ),
+
+    readKey: statement(
+      'readKey',
+      `
+SELECT command_hash, commit_id, first_sequence::text, last_sequence::text FROM ${n.keys}
+WHERE aggregate_type = $1 AND aggregate_id = $2 AND idempotency_key = $3`,
+    ),
+
+    /** The keys as a list in JSON; a generation of NULL is the live one. */
+    readViews: statement(
+      'readViews',
+      `
+SELECT wanted.nth::text, view.generation::text, view.version::text, view.payload::text, view.sequence::text
+FROM ROWS FROM (json_to_recordset($1::text::json) AS (n text, g bigint, i text)) WITH ORDINALITY AS wanted(n, g, i, nth)
+JOIN ${n.views} AS view ON view.view_name = wanted.n AND view.view_id = wanted.i
+  AND view.generation = coalesce(wanted.g, ${liveGeneration(n, 'wanted.n')})`,
+    ),
+
+    readGenerations: statement(
+      'readGenerations',
+      `SELECT g.generation::text, view_version, state FROM ${n.generations} AS g WHERE view_name = $1 ORDER BY g.generation`,
+    ),
+
+    addGeneration: statement('addGeneration', `SELECT ${n.addGeneration}($1, $2, $3) AS done`),
+
+    switchGeneration: statement('switchGeneration', `SELECT ${n.switchGeneration}($1, $2, $3) AS done`),
+
+    removeGeneration: statement('removeGeneration', `SELECT ${n.removeGeneration}($1, $2) AS done`),
+
+    readFeed: statement(
+      'readFeed',
+      `
+SELECT log_end::text, page_end::text, position::text, aggregate_type, aggregate_id, sequence::text, event_type, event_version,
+  payload, metadata, recorded_at, commit_id, followed
+FROM ${n.feed}($1, $2, $3, $4, $5, $6)`,
+    ),
+
+    readLastPosition: statement('readLastPosition', `SELECT horizon::text FROM ${n.horizon}()`),
+
+    readCheckpoint: statement('readCheckpoint', `SELECT position, fence::text FROM ${n.checkpoints} WHERE name = $1`),
+
+    /** One row: the lease taken, or who has it. None when somebody else made it a moment ago. */
+    takeLease: statement(
+      'takeLease',
+      `
+WITH taken AS (
+  INSERT INTO ${n.leases} AS lease (name, holder, fence, expires_at)
+  VALUES ($1, $2, 1, clock_timestamp() + $3::float8 * interval '1 millisecond')
+  ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, fence = lease.fence + 1, expires_at = excluded.expires_at
+  WHERE lease.holder IS NULL OR lease.holder = excluded.holder OR lease.expires_at <= clock_timestamp()
+  RETURNING fence
+)
+SELECT fence::text, NULL AS holder, NULL AS remaining_ms FROM taken
+UNION ALL
+SELECT NULL, holder, greatest(0, ceil(extract(epoch FROM expires_at - clock_timestamp()) * 1000))::text FROM ${n.leases}
+WHERE name = $1 AND NOT EXISTS (SELECT FROM taken)`,
+    ),
+
+    renewLease: statement(
+      'renewLease',
+      `
+UPDATE ${n.leases} SET expires_at = clock_timestamp() + $3::float8 * interval '1 millisecond'
+WHERE name = $1 AND fence = $2 AND holder IS NOT NULL
+RETURNING fence::text`,
+    ),
+
+    releaseLease: statement('releaseLease', `UPDATE ${n.leases} SET holder = NULL WHERE name = $1 AND fence = $2`),
+  }
+}
+
+/** A page of one aggregate, of at most $5 rows, that ends early when it would be larger than $6 bytes. */
+const eventsPage = (n: Names, after: string, more = ''): string => `
+SELECT position::text, aggregate_type, aggregate_id, sequence::text, event_type, event_version,
+  payload::text, metadata::text, recorded_at, commit_id, next IS NOT NULL AS followed${more}
+FROM (
+  SELECT *, ${bytesBefore('sequence')}, lead(sequence) OVER (ORDER BY sequence) AS next
+  FROM ${n.events}
+  WHERE aggregate_type = $1 AND aggregate_id = $2 AND sequence > ${after} AND sequence <= $4::bigint
+  ORDER BY sequence LIMIT $5
+) AS page
+WHERE bytes_before < $6::bigint`
+
+export const liveGeneration = (n: Names, view: string): string =>
+  `coalesce((SELECT live.generation FROM ${n.generations} AS live WHERE live.view_name = ${view} AND live.state = 'live'), 1)`

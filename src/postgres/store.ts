@@ -1,0 +1,250 @@
+import { DefinitionError, StoreError } from '../errors.ts'
+import type { Position } from '../event-envelope.ts'
+import { checkOptions } from '../options.ts'
+import { appendBatch, type RoundDatabase } from '../sql/append.ts'
+import { type EventRow, toStoredEvent } from '../sql/rows.ts'
+import type { Commit, CommitOutcome } from '../store/commit.ts'
+import type {
+  AggregatePage,
+  AggregateRequest,
+  Capabilities,
+  Checkpoint,
+  FeedPage,
+  FeedRequest,
+  IdsPage,
+  IdsRequest,
+  KeyRequest,
+  LeaseAnswer,
+  Store,
+  StoredKey,
+  StoredSnapshot,
+  StoredView,
+  ViewFind,
+  ViewGeneration,
+  ViewKey,
+  ViewPage,
+} from '../store/store.ts'
+import { roundDatabase } from './append.ts'
+import { Connection, checkClient, type PostgresClient, type Row } from './client.ts'
+import { createSchema } from './create-schema.ts'
+import { lastPosition, readFeed } from './feed.ts'
+import { findViewsStatement } from './find-views.ts'
+import { type Names, namesOf, type PostgresTables } from './names.ts'
+import { schemaStatement } from './schema.ts'
+import { type Statements, statementsOf } from './statements.ts'
+
+/** Options of `postgresStore`. */
+export interface PostgresStoreOptions {
+  /** The Postgres schema that the tables are in, made by `createSchema()` if need be. Default `'public'`. */
+  readonly schema?: string
+  /** Other names for the tables, for instance those of the Rust crate's tables that are adopted. Up to 40 letters, digits and underscores each. */
+  readonly tables?: PostgresTables
+  /**
+   * Keep the statements prepared on each connection: saves Postgres the planning of reads. Only with `pg`, and only without a pooler between, or with one
+   * that knows of prepared statements. Default `false`.
+   */
+  readonly preparedStatements?: boolean
+}
+
+/**
+ * A store in a Postgres database (13 or newer), on a `Pool` or `Client` of `pg` or whatever else runs a statement (`PostgresClient`). The client stays
+ * yours: the store neither opens nor closes it. Each call is a single statement, an append of a whole batch too, so it works behind transaction poolers and with
+ * drivers over HTTP. Call `createSchema()` once before the first use.
+ *
+ * @throws DefinitionError for an option it does not have, a name it cannot use, or something that is not such a client
+ * @example
+ * ```ts
+ * import pg from 'pg'
+ * import { postgresStore } from 'cqrs-es/postgres'
+ *
+ * const pool = new pg.Pool({ connectionString: process.env.POSTGRES_URL })
+ * const store = postgresStore(pool, { schema: 'bank' })
+ * await store.createSchema()
+ * const page = await store.readAggregate({ aggregateType: 'account', aggregateId: 'acct-1', after: 0 })
+ * console.log(page.events.length) // 0
+ * await pool.end()
+ * ```
+ */
+export function postgresStore(client: PostgresClient, options: PostgresStoreOptions = {}): Store {
+  checkClient(client)
+  checkOptions('postgresStore', options, ['schema', 'tables', 'preparedStatements'])
+  const { schema = 'public', tables = {}, preparedStatements = false } = options
+  if (typeof preparedStatements !== 'boolean')
+    throw new DefinitionError('postgresStore: "preparedStatements" must be true or false.')
+  return new PostgresStore(new Connection(client, preparedStatements), namesOf(schema, tables))
+}
+
+const capabilities: Capabilities = {
+  globalOrder: true,
+  push: false,
+  appendsPerCommit: Number.POSITIVE_INFINITY,
+  itemsPerCommit: Number.POSITIVE_INFINITY,
+  bytesPerCommit: 100_000_000,
+  bytesPerEvent: 50_000_000,
+}
+
+/** Postgres takes a parameter of 1 GB, but needs several times its size in memory while it reads it. */
+const limits = { ...capabilities, bytesPerRound: 16_000_000 }
+
+/** A page of events ends with the one that reaches either, so that a long history is neither read in one go nor kept in memory at once. */
+const most = { events: 1_000, bytes: 4_000_000 }
+
+class PostgresStore implements Store {
+  readonly capabilities = capabilities
+  readonly #connection: Connection
+  readonly #names: Names
+  readonly #statements: Statements
+  readonly #rounds: RoundDatabase
+
+  constructor(connection: Connection, names: Names) {
+    this.#connection = connection
+    this.#names = names
+    this.#statements = statementsOf(names)
+    this.#rounds = roundDatabase(connection, this.#statements.append, limits)
+  }
+
+  createSchema(): Promise<void> {
+    return createSchema(this.#connection, this.#statements)
+  }
+
+  printSchema(): string {
+    return schemaStatement(this.#names)
+  }
+
+  append(commits: readonly Commit[]): Promise<readonly CommitOutcome[]> {
+    return appendBatch(this.#rounds, commits)
+  }
+
+  async readAggregate(request: AggregateRequest): Promise<AggregatePage> {
+    const { aggregateType, aggregateId, after, upTo = Number.MAX_SAFE_INTEGER, snapshot: wanted } = request
+    const limit = Math.min(request.limit ?? most.events, most.events)
+    const values = [aggregateType, aggregateId, after, upTo, limit, most.bytes]
+    const rows = wanted
+      ? await this.#connection.all(this.#statements.readSnapshotAndEvents, ...values, wanted.stateVersion)
+      : await this.#connection.all(this.#statements.readEvents, ...values)
+    const saved = wanted && rows[0]?.saved ? rows.shift() : undefined
+    const snapshot = wanted && saved && toSnapshot(saved, wanted.stateVersion)
+    if (saved !== undefined && snapshot === undefined) {
+      const { snapshot: _, ...withoutSnapshot } = request
+      return this.readAggregate(withoutSnapshot)
+    }
+    const events = (rows as unknown as EventRow[]).map(toStoredEvent)
+    return { ...(snapshot && { snapshot }), events, more: rows.at(-1)?.followed === true }
+  }
+
+  async readIds({ aggregateType, after = '', limit }: IdsRequest): Promise<IdsPage> {
+    const rows = await this.#connection.all(this.#statements.readIds, aggregateType, after, limit + 1)
+    return { items: rows.slice(0, limit).map((row) => row.id as string), more: rows.length > limit }
+  }
+
+  async readKey({ aggregateType, aggregateId, idempotencyKey }: KeyRequest): Promise<StoredKey | undefined> {
+    const row = await this.#connection.first(this.#statements.readKey, aggregateType, aggregateId, idempotencyKey)
+    return (
+      row && {
+        commandHash: row.command_hash as string,
+        commitId: row.commit_id as string,
+        firstSequence: Number(row.first_sequence),
+        lastSequence: Number(row.last_sequence),
+      }
+    )
+  }
+
+  async readViews(keys: readonly ViewKey[]): Promise<readonly (StoredView | undefined)[]> {
+    if (keys.length === 0) return []
+    const wanted = keys.map(({ name: n, generation, id: i }) => ({ n, g: generation === 'live' ? null : generation, i }))
+    const rows = await this.#connection.all(this.#statements.readViews, JSON.stringify(wanted))
+    const byPlace = new Map(rows.map((row) => [Number(row.nth), row]))
+    return keys.map(({ name, id }, at) => {
+      const row = byPlace.get(at + 1)
+      return row && toStoredView(name, id, row)
+    })
+  }
+
+  async findViews(request: ViewFind): Promise<ViewPage> {
+    const { name, orderBy, limit } = request
+    const { statement, values } = findViewsStatement(this.#names, { ...request, limit: limit + 1 })
+    const rows = await this.#connection.all(statement, ...values)
+    const page = rows.slice(0, limit)
+    const items = page.map((row) => toStoredView(name, row.view_id as string, row))
+    const last = page.at(-1)
+    if (last === undefined || rows.length <= limit) return { items }
+    const id = last.view_id as string
+    return { items, next: orderBy ? { id, value: last.value as string } : { id } }
+  }
+
+  async viewGenerations(name: string): Promise<readonly ViewGeneration[]> {
+    const rows = await this.#connection.all(this.#statements.readGenerations, name)
+    return rows.map((row) => ({
+      generation: Number(row.generation),
+      viewVersion: row.view_version as string,
+      state: row.state as ViewGeneration['state'],
+    }))
+  }
+
+  async addViewGeneration(added: { name: string; generation: number; viewVersion: string }): Promise<boolean> {
+    const { name, generation, viewVersion } = added
+    return (await this.#connection.first(this.#statements.addGeneration, name, generation, viewVersion))?.done === true
+  }
+
+  async switchViewGeneration({ name, from, to }: { name: string; from: number; to: number }): Promise<boolean> {
+    return (await this.#connection.first(this.#statements.switchGeneration, name, from, to))?.done === true
+  }
+
+  async removeViewGeneration({ name, generation }: { name: string; generation: number }): Promise<boolean> {
+    return (await this.#connection.first(this.#statements.removeGeneration, name, generation))?.done === true
+  }
+
+  readFeed(request: FeedRequest): Promise<FeedPage> {
+    return readFeed(this.#connection, this.#statements, request, most)
+  }
+
+  lastPosition(): Promise<Position | undefined> {
+    return lastPosition(this.#connection, this.#statements)
+  }
+
+  async readCheckpoint(name: string): Promise<Checkpoint | undefined> {
+    const row = await this.#connection.first(this.#statements.readCheckpoint, name)
+    return row && { position: row.position as string, fence: Number(row.fence) }
+  }
+
+  async acquireLease({ name, holder, ttlMs }: { name: string; holder: string; ttlMs: number }): Promise<LeaseAnswer> {
+    for (;;) {
+      const row = await this.#connection.first(this.#statements.takeLease, name, holder, ttlMs)
+      if (row === undefined) continue
+      if (row.fence !== null) return { acquired: true, fence: Number(row.fence) }
+      if (row.holder !== null) return { acquired: false, holder: row.holder as string, remainingMs: Number(row.remaining_ms) }
+    }
+  }
+
+  async renewLease({ name, fence, ttlMs }: { name: string; fence: number; ttlMs: number }): Promise<boolean> {
+    return (await this.#connection.first(this.#statements.renewLease, name, fence, ttlMs)) !== undefined
+  }
+
+  async releaseLease({ name, fence }: { name: string; fence: number }): Promise<void> {
+    await this.#connection.all(this.#statements.releaseLease, name, fence)
+  }
+}
+
+function toSnapshot(row: Row, stateVersion: string): StoredSnapshot | undefined {
+  try {
+    const state: unknown = JSON.parse(row.payload as string)
+    return { sequence: Number(row.sequence), stateVersion, version: Number(row.saved), state }
+  } catch {
+    return undefined
+  }
+}
+
+/** @throws StoreError `STORE_CORRUPT` when the row's JSON is corrupt */
+function toStoredView(name: string, id: string, row: Row): StoredView {
+  const generation = Number(row.generation)
+  const stored = { name, generation, id, version: Number(row.version), view: parseView(name, id, row.payload) }
+  return row.sequence === null ? stored : { ...stored, sequence: Number(row.sequence) }
+}
+
+function parseView(name: string, id: string, payload: unknown): unknown {
+  try {
+    return JSON.parse(payload as string)
+  } catch (cause) {
+    throw new StoreError('STORE_CORRUPT', `The row of the view ${name}/${id} is not JSON: restore it from a backup.`, cause)
+  }
+}

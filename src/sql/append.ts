@@ -1,0 +1,130 @@
+import { StoreError } from '../errors.ts'
+import type { Position } from '../event-envelope.ts'
+import type { Commit, CommitOutcome } from '../store/commit.ts'
+import { toTexts } from '../store/texts.ts'
+import { decideRound, type Facts } from './decide.ts'
+import { type Prepared, planRound, type Round } from './round.ts'
+
+/** A database that stores rounds. */
+export interface RoundDatabase {
+  readonly limits: {
+    readonly bytesPerEvent: number
+    readonly bytesPerCommit: number
+    /** A round of several commits ends before it would have more. */
+    readonly bytesPerRound: number
+  }
+  /** Stores all of a round, or nothing. */
+  storeRound(round: Round): Promise<RoundAnswer>
+  understand(error: unknown): Failure
+}
+
+/** The position of each event, or what was found instead; `refused` is the constraint that the rows met, where it was one. */
+export type RoundAnswer = { readonly positions: readonly string[] } | { readonly facts: Facts; readonly refused?: string | null }
+
+/** What it means that `storeRound` failed. */
+export interface Failure {
+  readonly cause: unknown
+  /** Surely nothing was stored, and never will be. */
+  readonly certain: boolean
+  /** Another try may do, since the database gave up this transaction for another one's sake. */
+  readonly again: boolean
+  /** One member may be what the database does not like. */
+  readonly ofOneMember: boolean
+}
+
+/** Somebody else gets ahead with each lost race, so even a crowd comes to an end. */
+const racesAtMost = 100
+
+/**
+ * A batch as the port wants it, on a database that stores rounds: the good case is one call. Conflicts are found out from the facts, and what is left is sent again;
+ * a round that fails for one member's sake is sent again member by member, with the same ids.
+ */
+export async function appendBatch(database: RoundDatabase, commits: readonly Commit[]): Promise<readonly CommitOutcome[]> {
+  const outcomes = new Array<CommitOutcome>(commits.length)
+  const prepared: Prepared[] = []
+  commits.forEach((commit, at) => {
+    try {
+      prepared.push(prepare(commit, at, database.limits))
+    } catch (cause) {
+      outcomes[at] = { kind: 'failed', certain: true, cause }
+    }
+  })
+  await store(database, prepared, (one, outcome) => {
+    outcomes[one.at] = outcome
+  })
+  return outcomes
+}
+
+/** @throws StoreError for what is not JSON, and for what is too large */
+function prepare(commit: Commit, at: number, { bytesPerEvent, bytesPerCommit }: RoundDatabase['limits']): Prepared {
+  const texts = toTexts(commit)
+  let bytes = 0
+  for (const [n, events] of texts.events.entries())
+    for (const [i, { data, metadata }] of events.entries()) {
+      const size = byteLength(data) + byteLength(metadata)
+      bytes += size
+      if (size <= bytesPerEvent) continue
+      const { id } = commit.appends[n]?.events[i] ?? {}
+      throw new StoreError(
+        'STORE_LIMIT',
+        `The event ${id} has ${size} bytes of data and metadata; the store takes ${bytesPerEvent}.`,
+      )
+    }
+  for (const text of [...texts.snapshots, ...texts.views]) bytes += text === undefined ? 0 : byteLength(text)
+  if (bytes <= bytesPerCommit) return { at, commit, texts, bytes }
+  throw new StoreError('STORE_LIMIT', `The commit ${commit.id} has ${bytes} bytes; the store takes ${bytesPerCommit} at once.`)
+}
+
+const encoder = new TextEncoder()
+
+/** In UTF-8; small texts are not worth counting, so they get the most they can have. */
+const byteLength = (text: string): number => (text.length < 10_000 ? text.length * 3 : encoder.encode(text).length)
+
+async function store(
+  database: RoundDatabase,
+  batch: readonly Prepared[],
+  settle: (one: Prepared, outcome: CommitOutcome) => void,
+): Promise<void> {
+  let open = batch
+  for (let races = 0; open.length > 0; ) {
+    const { round, rest } = planRound(open, database.limits.bytesPerRound)
+    const { members } = round
+    try {
+      const answer = await database.storeRound(round)
+      if ('positions' in answer) {
+        let from = 0
+        for (const one of members) {
+          const to = from + one.commit.appends.reduce((sum, { events }) => sum + events.length, 0)
+          settle(one, { kind: 'stored', positions: answer.positions.slice(from, to) as Position[] })
+          from = to
+        }
+        open = rest
+        continue
+      }
+      const decided = decideRound(round, answer.facts)
+      for (const [one, outcome] of decided) settle(one, outcome)
+      const left = members.filter((one) => !decided.has(one))
+      races = decided.size > 0 ? 0 : races + 1
+      if (races > racesAtMost)
+        throw new StoreError('STORE_BUSY', `Other writers were first ${races} times in a row: try again later.`)
+      open = inOrder([...left, ...rest])
+    } catch (error) {
+      const failure = database.understand(error)
+      if (failure.again && races++ < racesAtMost) continue
+      if (failure.ofOneMember && members.length > 1) {
+        for (const one of members) await store(database, [one], settle)
+      } else {
+        for (const one of members) settle(one, { kind: 'failed', certain: failure.certain, cause: failure.cause })
+      }
+      open = rest
+    }
+  }
+}
+
+const beaten = (refused: string | null | undefined): StoreError =>
+  new StoreError(
+    'STORE_BUSY',
+    `Other writers were first ${racesAtMost} times in a row: try again later.${refused ? ` (Each time "${refused}" refused the rows.)` : ''}`,
+  )
+
+const inOrder = (batch: readonly Prepared[]): readonly Prepared[] => [...batch].sort((a, b) => a.at - b.at)
