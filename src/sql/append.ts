@@ -1,7 +1,7 @@
 import { StoreError } from '../errors.ts'
 import type { Position } from '../event-envelope.ts'
 import type { Commit, CommitOutcome } from '../store/commit.ts'
-import { toTexts } from '../store/texts.ts'
+import { type CommitTexts, toTexts } from '../store/texts.ts'
 import { decideRound, type Facts } from './decide.ts'
 import { type Prepared, planRound, type Round } from './round.ts'
 
@@ -56,29 +56,41 @@ export async function appendBatch(database: RoundDatabase, commits: readonly Com
 }
 
 /** @throws StoreError for what is not JSON, and for what is too large */
-function prepare(commit: Commit, at: number, { bytesPerEvent, bytesPerCommit }: RoundDatabase['limits']): Prepared {
+function prepare(commit: Commit, at: number, limits: RoundDatabase['limits']): Prepared {
   const texts = toTexts(commit)
-  let bytes = 0
+  const bytes = sum(textsOf(texts), ({ length }) => length)
+  // A UTF-16 unit is at most three bytes in UTF-8, so the exact count is only for what comes near a limit.
+  if (bytes * 3 > Math.min(limits.bytesPerEvent, limits.bytesPerCommit)) checkSize(commit, texts, limits)
+  return { at, commit, texts, bytes }
+}
+
+function checkSize(commit: Commit, texts: CommitTexts, { bytesPerEvent, bytesPerCommit }: RoundDatabase['limits']): void {
+  const encoder = new TextEncoder()
+  const bytesOf = (text: string) => encoder.encode(text).length
   for (const [n, events] of texts.events.entries())
     for (const [i, { data, metadata }] of events.entries()) {
-      const size = byteLength(data) + byteLength(metadata)
-      bytes += size
-      if (size <= bytesPerEvent) continue
+      const bytes = bytesOf(data) + bytesOf(metadata)
+      if (bytes <= bytesPerEvent) continue
       const { id } = commit.appends[n]?.events[i] ?? {}
       throw new StoreError(
         'STORE_LIMIT',
-        `The event ${id} has ${size} bytes of data and metadata; the store takes ${bytesPerEvent}.`,
+        `The event ${id} has ${bytes} bytes of data and metadata; the store takes ${bytesPerEvent}.`,
       )
     }
-  for (const text of [...texts.snapshots, ...texts.views]) bytes += text === undefined ? 0 : byteLength(text)
-  if (bytes <= bytesPerCommit) return { at, commit, texts, bytes }
-  throw new StoreError('STORE_LIMIT', `The commit ${commit.id} has ${bytes} bytes; the store takes ${bytesPerCommit} at once.`)
+  const bytes = sum(textsOf(texts), bytesOf)
+  if (bytes > bytesPerCommit)
+    throw new StoreError('STORE_LIMIT', `The commit ${commit.id} has ${bytes} bytes; the store takes ${bytesPerCommit} at once.`)
 }
 
-const encoder = new TextEncoder()
+const textsOf = ({ events, snapshots, views }: CommitTexts): readonly string[] => [
+  ...events.flatMap((ofAppend) => ofAppend.flatMap(({ data, metadata }) => [data, metadata])),
+  ...snapshots.filter((text) => text !== undefined),
+  ...views,
+]
 
-/** In UTF-8; small texts are not worth counting, so they get the most they can have. */
-const byteLength = (text: string): number => (text.length < 10_000 ? text.length * 3 : encoder.encode(text).length)
+const sum = <T>(items: readonly T[], of: (item: T) => number): number => items.reduce((total, item) => total + of(item), 0)
+
+const eventsIn = ({ appends }: Commit): number => sum(appends, ({ events }) => events.length)
 
 async function store(
   database: RoundDatabase,
@@ -94,7 +106,7 @@ async function store(
       if ('positions' in answer) {
         let from = 0
         for (const one of members) {
-          const to = from + one.commit.appends.reduce((sum, { events }) => sum + events.length, 0)
+          const to = from + eventsIn(one.commit)
           settle(one, { kind: 'stored', positions: answer.positions.slice(from, to) as Position[] })
           from = to
         }
@@ -105,8 +117,7 @@ async function store(
       for (const [one, outcome] of decided) settle(one, outcome)
       const left = members.filter((one) => !decided.has(one))
       races = decided.size > 0 ? 0 : races + 1
-      if (races > racesAtMost)
-        throw new StoreError('STORE_BUSY', `Other writers were first ${races} times in a row: try again later.`)
+      if (races > racesAtMost) throw beaten(answer.refused)
       open = inOrder([...left, ...rest])
     } catch (error) {
       const failure = database.understand(error)
