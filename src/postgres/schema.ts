@@ -321,7 +321,7 @@ CREATE FUNCTION ${n.append}(
   roots text, events text, event_count integer, snapshots text, keys text, generations text, views text, indexes text, checkpoints text
 ) RETURNS text LANGUAGE plpgsql AS $body$
 DECLARE
-  free boolean;
+  free boolean := true;
   positions json := '[]';
   written bigint;
   inserted bigint;
@@ -338,25 +338,40 @@ ${checkIsolation}
     PERFORM FROM ${n.leases} WHERE name IN (SELECT n FROM ${checkpointsOf}) ORDER BY name FOR SHARE;
   END IF;
 
-  free := (roots IS NULL OR NOT EXISTS (
+  -- One look for each list that is there: Postgres prepares all of an expression, also the parts that it skips.
+  IF roots IS NOT NULL THEN
+    free := NOT EXISTS (
       SELECT FROM ${rootsOf}
       WHERE s <> coalesce((SELECT max(sequence) FROM ${n.events} WHERE aggregate_type = t AND aggregate_id = i), 0)
-    )) AND (keys IS NULL OR NOT EXISTS (
+    );
+  END IF;
+  IF free AND keys IS NOT NULL THEN
+    free := NOT EXISTS (
       SELECT FROM ${keysOf}
       WHERE EXISTS (SELECT FROM ${n.keys} WHERE aggregate_type = t AND aggregate_id = i AND idempotency_key = k)
-    )) AND (generations IS NULL OR NOT EXISTS (
+    );
+  END IF;
+  IF free AND generations IS NOT NULL THEN
+    free := NOT EXISTS (
       SELECT FROM json_to_recordset(generations::json) AS generation(n text, g bigint)
       WHERE g <> coalesce((SELECT generation FROM ${n.generations} WHERE view_name = n AND state = 'live'), 1)
         AND NOT EXISTS (SELECT FROM ${n.generations} WHERE view_name = n AND generation = g AND state = 'building')
-    )) AND (views IS NULL OR NOT EXISTS (
+    );
+  END IF;
+  IF free AND views IS NOT NULL THEN
+    free := NOT EXISTS (
       SELECT FROM ${viewsOf}
       WHERE f <> coalesce((SELECT version FROM ${n.views} WHERE view_name = n AND generation = g AND view_id = i), 0)
-    )) AND (checkpoints IS NULL OR NOT EXISTS (
+    );
+  END IF;
+  IF free AND checkpoints IS NOT NULL THEN
+    free := NOT EXISTS (
       SELECT FROM ${checkpointsOf}
       WHERE f IS DISTINCT FROM (SELECT fence FROM ${n.leases} WHERE name = n AND holder IS NOT NULL)
         OR c = (SELECT commit_id FROM ${n.checkpoints} WHERE name = n)
         OR json_array_length(e) > 0 AND e ->> 0 IS DISTINCT FROM (SELECT position FROM ${n.checkpoints} WHERE name = n)
-    ));
+    );
+  END IF;
 
   IF free THEN
   BEGIN

@@ -1,45 +1,46 @@
-import type { ConformanceHost } from 'cqrs-es/conformance'
-import { postgresStore } from 'cqrs-es/postgres'
+import { PGlite } from '@electric-sql/pglite'
 import pg from 'pg'
 import { afterAll, describe } from 'vitest'
 import { serverUrl } from '../servers/ask.ts'
+import { startPgBouncer } from '../servers/pgbouncer.ts'
+import { startPostgres } from '../servers/postgres.ts'
 import { unselected } from '../servers/stores.ts'
 import { hostConformance } from './host.ts'
+import { postgresHost } from './postgres-host.ts'
 
-describe.skipIf(unselected('postgres'))('Postgres', async () => {
-  if (unselected('postgres')) return
-  const connectionString = await serverUrl('postgres')
-  const admin = new pg.Pool({ connectionString, max: 4 })
-  const second = new pg.Pool({ connectionString, max: 4 })
-  afterAll(async () => {
-    await admin.end()
-    await second.end()
-  })
-  let schemas = 0
+const skipped = unselected('postgres')
 
-  const host: ConformanceHost = {
-    schema: 'required',
-    async open({ schema: wanted }) {
-      const schema = `conformance_${process.pid}_${++schemas}`
-      const store = postgresStore(admin, { schema })
-      if (wanted) await store.createSchema()
-      const corrupt = async (table: string, where: string, ...values: readonly unknown[]) => {
-        await admin.query(`ALTER TABLE "${schema}".${table} ALTER COLUMN payload TYPE text`)
-        const { rowCount } = await admin.query(`UPDATE "${schema}".${table} SET payload = '{"a' WHERE ${where}`, [...values])
-        if (rowCount !== 1) throw new Error(`${rowCount} rows were corrupted`)
-      }
-      return {
-        store,
-        connect: async () => postgresStore(second, { schema }),
-        corruptEvent: (type, id, sequence) =>
-          corrupt('events', 'aggregate_type = $1 AND aggregate_id = $2 AND sequence = $3', type, id, sequence),
-        corruptSnapshot: (type, id) => corrupt('snapshots', 'aggregate_type = $1 AND aggregate_id = $2', type, id),
-        close: async () => {
-          await admin.query(`DROP SCHEMA IF EXISTS "${schema}" CASCADE`)
-        },
-      }
-    },
-  }
+function pools(connectionString: string) {
+  const [one, two] = [new pg.Pool({ connectionString, max: 4 }), new pg.Pool({ connectionString, max: 4 })]
+  afterAll(() => Promise.all([one.end(), two.end()]))
+  return [one, two] as const
+}
 
-  await hostConformance(host)
+describe.skipIf(skipped)('Postgres', async () => {
+  if (!skipped) await hostConformance(postgresHost(...pools(await serverUrl('postgres'))))
+})
+
+describe.skipIf(skipped)('Postgres with prepared statements', async () => {
+  if (!skipped) await hostConformance(postgresHost(...pools(await serverUrl('postgres')), { preparedStatements: true }))
+})
+
+describe.skipIf(skipped)('Postgres behind PgBouncer in transaction mode', async () => {
+  if (skipped) return
+  const pooler = await startPgBouncer(await serverUrl('postgres'))
+  afterAll(() => pooler.stop())
+  await hostConformance(postgresHost(...pools(pooler.url)))
+})
+
+describe.skipIf(skipped || process.platform !== 'linux' || process.arch !== 'x64')('Postgres 13', async () => {
+  if (skipped) return
+  const server = await startPostgres({ version: '13' })
+  afterAll(() => server.stop())
+  await hostConformance(postgresHost(...pools(server.url)))
+})
+
+describe.skipIf(skipped)('PGlite', async () => {
+  if (skipped) return
+  const database = new PGlite()
+  afterAll(() => database.close())
+  await hostConformance(postgresHost(database, database))
 })

@@ -1,6 +1,7 @@
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
-import { endProgram, freePort, privateFolder, runProgram, type Server, startProgram } from './child.ts'
+import { endProgram, freePort, privateFolder, type Server, startProgram } from './child.ts'
+import { haveDocker } from './programs.ts'
 
 const require = createRequire(import.meta.url)
 
@@ -19,13 +20,11 @@ export async function startDynamoDb(): Promise<Server> {
     const child = await startProgram(program, ['--port', String(port)], { cwd }, answers)
     return { url, stop: () => endProgram(child, 'SIGTERM') }
   }
-  await runProgram('docker', ['info']).catch((cause) => {
+  if (!(await haveDocker()))
     throw new Error(
       'There is no DynamoDB for the tests: npm has an emulator for Linux on x64, elsewhere Docker is needed. ' +
         'Or set TEST_DYNAMODB_ENDPOINT, or leave it out: STORES=memory,sqlite npm test',
-      { cause },
     )
-  })
   const args = ['run', '--rm', '-p', `127.0.0.1:${port}:8000`, 'amazon/dynamodb-local']
   const child = await startProgram('docker', args, {}, answers)
   return { url, stop: () => endProgram(child, 'SIGTERM') }

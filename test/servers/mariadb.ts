@@ -1,6 +1,7 @@
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { endProgram, freePort, privateFolder, runProgram, type Server, startProgram } from './child.ts'
+import { haveDocker, haveProgram } from './programs.ts'
 
 /** A MariaDB that can also be stopped hard and started again on its data. */
 export interface MariaDbServer extends Server {
@@ -10,8 +11,7 @@ export interface MariaDbServer extends Server {
   start(): Promise<void>
 }
 
-const isRoot = process.getuid?.() === 0
-const asRoot = isRoot ? ['--user=root'] : []
+const asRoot = process.getuid?.() === 0 ? ['--user=root'] : []
 
 /** Starts a private MariaDB in a folder of its own, with the program on the PATH, else in Docker. */
 export async function startMariaDb({
@@ -19,8 +19,9 @@ export async function startMariaDb({
 }: {
   readonly settings?: Readonly<Record<string, string>>
 } = {}): Promise<MariaDbServer> {
-  if (!(await found('mariadbd')) && !(await install()) && (await found('docker'))) return inDocker()
-  if (!(await found('mariadbd')))
+  const installed = await haveProgram('mariadbd', 'mariadb-server')
+  if (!installed && (await haveDocker())) return inDocker()
+  if (!installed)
     throw new Error(
       'There is no MariaDB for the tests: install it (Debian and Ubuntu: `apt-get install mariadb-server`, macOS: `brew install mariadb`), or start Docker. ' +
         'Or set TEST_MYSQL_URL to a server that the tests may fill, or leave it out: STORES=memory,sqlite npm test',
@@ -59,16 +60,6 @@ export async function startMariaDb({
   }
 }
 
-/** With the package manager, where that needs nobody's consent. */
-async function install(): Promise<boolean> {
-  if (!isRoot || !(await found('apt-get'))) return false
-  console.log('Installing mariadb-server with apt-get, for the tests of the MySQL store.')
-  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
-  await runProgram('apt-get', ['update'], { env })
-  await runProgram('apt-get', ['install', '-y', '--no-install-recommends', 'mariadb-server'], { env })
-  return found('mariadbd')
-}
-
 async function inDocker(): Promise<MariaDbServer> {
   const port = await freePort()
   const name = `cqrs-es-mariadb-${port}`
@@ -88,9 +79,3 @@ async function inDocker(): Promise<MariaDbServer> {
     stop: () => docker('rm', '--force'),
   }
 }
-
-const found = (program: string): Promise<boolean> =>
-  runProgram(program, program === 'docker' ? ['info'] : ['--version']).then(
-    () => true,
-    () => false,
-  )

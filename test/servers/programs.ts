@@ -1,0 +1,22 @@
+import { runProgram } from './child.ts'
+
+const isRoot = process.getuid?.() === 0
+
+/** Whether a program is there; on Debian and Ubuntu it is installed, where that needs nobody's consent. */
+export async function haveProgram(program: string, debianPackage: string): Promise<boolean> {
+  if (await answers(program, ['--version'])) return true
+  if (!isRoot || !(await answers('apt-get', ['--version']))) return false
+  console.log(`Installing ${debianPackage} with apt-get, for the tests.`)
+  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
+  await runProgram('apt-get', ['update'], { env })
+  await runProgram('apt-get', ['install', '-y', '--no-install-recommends', debianPackage], { env })
+  return answers(program, ['--version'])
+}
+
+export const haveDocker = (): Promise<boolean> => answers('docker', ['info'])
+
+const answers = (program: string, args: readonly string[]): Promise<boolean> =>
+  runProgram(program, args).then(
+    () => true,
+    () => false,
+  )
