@@ -1,0 +1,154 @@
+import { DefinitionError } from '../errors.ts'
+
+/** What the store binds to a statement's parameters; numbers are sent as text. */
+export type MysqlValue = string | null
+
+/** A statement, and how the driver shall hand out its rows, whatever the pool's own settings are. */
+export interface MysqlStatement {
+  sql: string
+  rowsAsArray: false
+  nestTables: false
+}
+
+/**
+ * What the store asks of a pool: those of `mysql2/promise` and of `mariadb` have it.
+ *
+ * @example
+ * ```ts
+ * import type { MysqlPool } from 'cqrs-es/mysql'
+ * import { createPool } from 'mysql2/promise'
+ *
+ * const pool: MysqlPool = createPool('mysql://root@localhost/bank')
+ * ```
+ */
+export interface MysqlPool {
+  /** Runs one prepared statement on any of its connections. */
+  execute(statement: MysqlStatement, values: MysqlValue[]): Promise<unknown>
+  /** Hands out a connection of its own. */
+  getConnection(): Promise<MysqlConnection>
+}
+
+/** A connection of a `MysqlPool`. */
+export interface MysqlConnection {
+  /** Runs one prepared statement. */
+  execute(statement: MysqlStatement, values: MysqlValue[]): Promise<unknown>
+  /** Runs one statement without values, as text. */
+  query(sql: string): Promise<unknown>
+  /** Gives it back to the pool. */
+  release(): unknown
+  /** Closes it; the pool makes another when it needs one. */
+  destroy(): unknown
+}
+
+/** What a statement answered, of whichever driver. */
+export interface Answer {
+  readonly rows: readonly Row[]
+  readonly affectedRows: number
+}
+
+export type Row = Readonly<Record<string, unknown>>
+
+export type Value = string | number | null
+
+/** Runs a statement with its values. */
+export type Run = (sql: string, ...values: readonly Value[]) => Promise<Answer>
+
+/** @throws DefinitionError that says what is passed instead of a pool */
+export function checkPool(pool: MysqlPool): void {
+  const given: Partial<Record<'execute' | 'getConnection' | 'promise', unknown>> =
+    (typeof pool === 'object' || typeof pool === 'function') && pool !== null ? (pool as object) : {}
+  if (typeof given.promise === 'function') {
+    throw new DefinitionError(
+      'mysqlStore needs a pool that answers with promises: import createPool from mysql2/promise, or pass pool.promise().',
+    )
+  }
+  for (const method of ['execute', 'getConnection'] as const) {
+    if (typeof given[method] === 'function') continue
+    throw new DefinitionError(
+      `mysqlStore needs a pool of mysql2/promise or mariadb (createPool), not a single connection; what it got has no method "${method}".`,
+    )
+  }
+}
+
+/** The user's pool. */
+export class Client {
+  readonly #pool: MysqlPool
+
+  constructor(pool: MysqlPool) {
+    this.#pool = pool
+  }
+
+  /** Runs one statement, in a transaction of its own. */
+  run: Run = async (sql, ...values) => toAnswer(await this.#pool.execute(statement(sql), values.map(toText)))
+
+  /**
+   * Runs `work` on one connection. When it fails, an open transaction of it is rolled back: a handler in the procedure does that too, but MySQL runs no
+   * handler in a statement that was killed, and a transaction left open would keep everybody's lock.
+   */
+  async on<T>(
+    work: (connection: { readonly run: Run; readonly script: (sql: string) => Promise<void> }) => Promise<T>,
+  ): Promise<T> {
+    const connection = await this.#pool.getConnection().catch((cause) => {
+      throw new NotSentError(cause)
+    })
+    const run: Run = async (sql, ...values) => toAnswer(await connection.execute(statement(sql), values.map(toText)))
+    try {
+      const result = await work({
+        run,
+        async script(sql) {
+          await connection.query(sql)
+        },
+      })
+      connection.release()
+      return result
+    } catch (error) {
+      try {
+        await connection.query('ROLLBACK')
+        connection.release()
+      } catch {
+        connection.destroy()
+      }
+      throw error
+    }
+  }
+
+  /** Runs `work` in a transaction; each of its statements sees what others have committed before it. */
+  transaction<T>(work: (run: Run) => Promise<T>): Promise<T> {
+    return this.on(async ({ run, script }) => {
+      await script('SET TRANSACTION ISOLATION LEVEL READ COMMITTED')
+      await script('START TRANSACTION')
+      const result = await work(run)
+      await script('COMMIT')
+      return result
+    })
+  }
+}
+
+/** The pool gave no connection, so nothing has reached the server. */
+export class NotSentError extends Error {
+  constructor(cause: unknown) {
+    super('The pool gave no connection.', { cause })
+  }
+}
+
+const statement = (sql: string): MysqlStatement => ({ sql, rowsAsArray: false, nestTables: false })
+
+/** mysql2 sends a number as a double, which MySQL 8.0.22 and later refuse for `LIMIT ?`: https://github.com/sidorares/node-mysql2/issues/1239 */
+const toText = (value: Value): MysqlValue => (typeof value === 'number' ? String(value) : value)
+
+/**
+ * mysql2 answers `[rows, fields]`, for a call `[[rows, header], fields]` and for a change `[header, undefined]`; mariadb answers `rows`, `[rows, header]`
+ * and `header`.
+ */
+function toAnswer(result: unknown): Answer {
+  if (!Array.isArray(result)) return toChange(result)
+  const ofMysql2 = result.length === 2 && (result[1] === undefined || Array.isArray(result[1]))
+  const data: unknown = ofMysql2 ? result[0] : result
+  if (!Array.isArray(data)) return toChange(data)
+  return { rows: (Array.isArray(data[0]) ? data[0] : data) as Row[], affectedRows: 0 }
+}
+
+const toChange = (header: unknown): Answer => ({
+  rows: [],
+  affectedRows: Number((header as { readonly affectedRows?: unknown } | undefined)?.affectedRows ?? 0),
+})

@@ -1,0 +1,68 @@
+import { StoreError } from '../errors.ts'
+import type { Position } from '../event-envelope.ts'
+import { type EventRow, toStoredEvent } from '../sql/rows.ts'
+import { eventId } from '../store/event-id.ts'
+import { feedStart, feedWindow } from '../store/feed-start.ts'
+import type { FeedPage, FeedRequest } from '../store/store.ts'
+import type { Row, Run, Value } from './client.ts'
+import { collation } from './fragments.ts'
+import type { Statements } from './statements.ts'
+
+/** How far a page may reach without a filter: every position there can be. */
+const everything = '9000000000000000000'
+
+/** Positions are drawn and committed under the one lock of the sequencer, so whatever a reader sees is without holes that could still fill. */
+export async function readFeed(run: Run, statements: Statements, request: FeedRequest, most: number): Promise<FeedPage> {
+  const { after, only, limit } = request
+  const start = after === undefined ? 0 : Number(after)
+  const wanted = Math.min(limit, most)
+  const from = Number.isSafeInteger(start) && start >= 0 ? start : 0
+  const reach = only === undefined ? everything : from + feedWindow
+  const filter = only && filterOf(only)
+  const sql = filter ? statements.readFeedOnly(filter.sql) : statements.readFeed
+  const { rows } = await run(sql, from, reach, ...(filter?.values ?? []), wanted + 1)
+  const head = rows.find(({ log_end }) => log_end !== null)
+  checkSession(head)
+  const last = Number(head?.log_end ?? 0)
+  feedStart(after, last)
+  if (head !== undefined && head.aggregate_id !== null) throw unplaced(head)
+  const placed = rows.filter((row) => row !== head).sort((a, b) => Number(a.position) - Number(b.position))
+  const events = (placed.slice(0, wanted) as unknown as EventRow[]).map(toStoredEvent)
+  if (placed.length > wanted) return { events, position: events.at(-1)?.position, more: true }
+  const end = only === undefined ? last : Math.min(last, from + feedWindow)
+  if (end === from) return { events: [], position: after, more: false }
+  return { events, position: String(end) as Position, more: end < last }
+}
+
+/** Without autocommit a connection reads for ever what it saw at first. */
+function checkSession(head: Row | undefined): void {
+  if (head === undefined || Number(head.autocommit) === 1) return
+  throw new StoreError(
+    'STORE_FAILED',
+    'A connection of the pool has autocommit switched off, so it would show an old state of the log: leave it on.',
+  )
+}
+
+/** An event that another program has inserted. To pass over it would be to lose it. */
+export function unplaced(row: Row): StoreError {
+  const event = eventId(String(row.aggregate_type), String(row.aggregate_id), Number(row.sequence))
+  return new StoreError(
+    'STORE_FAILED',
+    `The event ${event} has no place in the log, since another program has inserted it: call createSchema(), which gives it one, ` +
+      'and where that program goes on to write, use the option `foreignWriters`.',
+  )
+}
+
+/** A condition per aggregate type, with the event types that are wanted of it. */
+function filterOf(only: NonNullable<FeedRequest['only']>): { sql: string; values: Value[] } {
+  const conditions = ['FALSE']
+  const values: Value[] = []
+  const marks = (texts: readonly string[]) => texts.map(() => '?').join(', ')
+  for (const { aggregateType, eventTypes } of only) {
+    if (eventTypes?.length === 0) continue
+    values.push(aggregateType, ...(eventTypes ?? []))
+    const ofTypes = eventTypes ? ` AND event_type COLLATE ${collation} IN (${marks(eventTypes)})` : ''
+    conditions.push(`aggregate_type = ?${ofTypes}`)
+  }
+  return { sql: `AND (${conditions.join(' OR ')})`, values }
+}

@@ -1,0 +1,29 @@
+import type { Names } from './names.ts'
+
+/**
+ * Texts that are compared by their bytes, spaces at the end included. Each server has its own name for that; a comment of this form is
+ * run by MySQL from 8.0.17 on, or by MariaDB, and by nobody else: https://mariadb.com/kb/en/comment-syntax
+ */
+export const collation = '/*!80017 utf8mb4_0900_bin */ /*M! utf8mb4_nopad_bin */'
+
+/** Entries of one index of one view: a digest, since the two names in full would make a key longer than InnoDB takes. The length keeps them apart. */
+export const indexKey = (view: string, index: string): string =>
+  `UNHEX(SHA2(CONCAT(CHAR_LENGTH(${view}), ':', ${view}, ${index}), 256))`
+
+export const liveGeneration = (n: Names, view: string): string =>
+  `COALESCE((SELECT live.generation FROM ${n.generations} AS live WHERE live.view_name = ${view} AND live.state = 'live' LIMIT 1), 1)`
+
+const kinds = {
+  name: 'VARCHAR(256) CHARACTER SET utf8mb4',
+  text: 'LONGTEXT CHARACTER SET utf8mb4',
+  number: 'BIGINT',
+}
+
+/**
+ * A JSON list of objects as rows, numbered from 1 in `nth`. Texts inside are compared with those of tables by an explicit `COLLATE`: what a column of
+ * `JSON_TABLE` has by itself differs between the servers.
+ */
+export function rowsOf(list: string, columns: Readonly<Record<string, keyof typeof kinds>>): string {
+  const all = Object.entries(columns).map(([name, kind]) => `${name} ${kinds[kind]} PATH '$.${name}'`)
+  return `JSON_TABLE(${list}, '$[*]' COLUMNS (nth FOR ORDINALITY, ${all.join(', ')}))`
+}

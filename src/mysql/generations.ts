@@ -1,0 +1,60 @@
+import { addedState, canSwitch, liveGeneration } from '../store/generations.ts'
+import type { ViewGeneration } from '../store/store.ts'
+import type { Client, Run } from './client.ts'
+import type { Statements } from './statements.ts'
+
+export async function readGenerations(run: Run, statements: Statements, name: string): Promise<ViewGeneration[]> {
+  const { rows } = await run(statements.readGenerations, name)
+  return rows.map((row) => ({
+    generation: Number(row.generation),
+    viewVersion: row.view_version as string,
+    state: row.state as ViewGeneration['state'],
+  }))
+}
+
+/** This and the next run in a transaction. It takes the sequencer's row, as all commits do: none of them can come in between. */
+export async function addGeneration(
+  run: Run,
+  statements: Statements,
+  { name, generation, viewVersion }: { readonly name: string; readonly generation: number; readonly viewVersion: string },
+): Promise<boolean> {
+  await run(statements.lockSequencer)
+  const state = addedState(await readGenerations(run, statements, name), generation)
+  if (state === undefined) return false
+  await run(statements.insertGeneration, name, generation, viewVersion, state)
+  return true
+}
+
+export async function switchGeneration(
+  run: Run,
+  statements: Statements,
+  { name, from, to }: { readonly name: string; readonly from: number; readonly to: number },
+): Promise<boolean> {
+  await run(statements.lockSequencer)
+  if (!canSwitch(await readGenerations(run, statements, name), from, to)) return false
+  await run(statements.updateGeneration, 'retired', name, from)
+  await run(statements.updateGeneration, 'live', name, to)
+  return true
+}
+
+/**
+ * Retired first, under the lock, so that no commit writes it any more; its rows are then deleted some at a time, without holding up the writers. Whoever is
+ * interrupted does the rest when called again.
+ */
+export async function removeGeneration(
+  client: Client,
+  statements: Statements,
+  { name, generation }: { readonly name: string; readonly generation: number },
+): Promise<boolean> {
+  const retired = await client.transaction(async (run) => {
+    await run(statements.lockSequencer)
+    if (liveGeneration(await readGenerations(run, statements, name)) === generation) return false
+    await run(statements.updateGeneration, 'retired', name, generation)
+    return true
+  })
+  if (!retired) return false
+  for (const sql of [statements.deleteSomeIndexes, statements.deleteSomeViews])
+    while ((await client.run(sql, name, generation)).affectedRows > 0);
+  await client.run(statements.deleteGeneration, name, generation)
+  return true
+}

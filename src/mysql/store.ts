@@ -1,0 +1,301 @@
+import { DefinitionError, StoreError } from '../errors.ts'
+import type { Position } from '../event-envelope.ts'
+import { checkOptions, checkWholeNumber } from '../options.ts'
+import { appendBatch, type RoundDatabase } from '../sql/append.ts'
+import { type EventRow, toStoredEvent } from '../sql/rows.ts'
+import type { Commit, CommitOutcome } from '../store/commit.ts'
+import type {
+  AggregatePage,
+  AggregateRequest,
+  Capabilities,
+  Checkpoint,
+  FeedPage,
+  FeedRequest,
+  IdsPage,
+  IdsRequest,
+  KeyRequest,
+  LeaseAnswer,
+  Store,
+  StoredKey,
+  StoredSnapshot,
+  StoredView,
+  ViewFind,
+  ViewGeneration,
+  ViewKey,
+  ViewPage,
+} from '../store/store.ts'
+import { roundDatabase } from './append.ts'
+import { Client, checkPool, type MysqlPool, type Row, type Run, type Value } from './client.ts'
+import { createSchema } from './create-schema.ts'
+import { isWorthAnother, toStoreError } from './errors.ts'
+import { readFeed } from './feed.ts'
+import { findViewsStatement } from './find-views.ts'
+import { addGeneration, readGenerations, removeGeneration, switchGeneration } from './generations.ts'
+import { type MysqlTables, type Names, namesOf } from './names.ts'
+import { printSchema } from './schema.ts'
+import { type Statements, statementsOf } from './statements.ts'
+
+/** Options of `mysqlStore`. */
+export interface MysqlStoreOptions {
+  /** The MySQL database that the tables are in, which must exist. Default: the one that the pool's connections have selected. */
+  readonly database?: string
+  /** Other names for the tables, for instance those of the Rust crate's tables that are adopted. Up to 48 letters, digits and underscores each. */
+  readonly tables?: MysqlTables
+  /**
+   * Another program inserts events as well: `createSchema()` and `printSchema()` then add a trigger that gives a position to each row of its. Default `false`: the log cannot be
+   * read when it comes upon such a row.
+   */
+  readonly foreignWriters?: boolean
+  /**
+   * JSON of one commit at the most, and of one event, in bytes. The default, 12,000,000, fits into MariaDB's default `max_allowed_packet` of 16 MB; raise both for more.
+   */
+  readonly bytesPerCommit?: number
+}
+
+/**
+ * A store in a MySQL (8.0.19 or newer) or MariaDB (10.6 or newer) database, on a pool of `mysql2/promise` or `mariadb`. The pool stays yours: the store neither opens
+ * nor closes it. An append, of a whole batch too, is one call of a procedure. Call `createSchema()` once before the first use.
+ *
+ * @throws DefinitionError for an option it does not have, a name it cannot use, or something that is not such a pool
+ * @example
+ * ```ts
+ * import { mysqlStore } from 'cqrs-es/mysql'
+ * import { createPool } from 'mysql2/promise'
+ *
+ * const pool = createPool(process.env.MYSQL_URL ?? 'mysql://root@localhost/bank')
+ * const store = mysqlStore(pool)
+ * await store.createSchema()
+ * const page = await store.readAggregate({ aggregateType: 'account', aggregateId: 'acct-1', after: 0 })
+ * console.log(page.events.length) // 0
+ * await pool.end()
+ * ```
+ */
+export function mysqlStore(pool: MysqlPool, options: MysqlStoreOptions = {}): Store {
+  checkPool(pool)
+  checkOptions('mysqlStore', options, ['database', 'tables', 'foreignWriters', 'bytesPerCommit'])
+  const { database, tables = {}, foreignWriters = false, bytesPerCommit = 12_000_000 } = options
+  if (typeof foreignWriters !== 'boolean') throw new DefinitionError('mysqlStore: "foreignWriters" must be true or false.')
+  checkWholeNumber('mysqlStore: "bytesPerCommit"', bytesPerCommit, 1)
+  return new MysqlStore(new Client(pool), namesOf(database, tables), foreignWriters, bytesPerCommit)
+}
+
+/** A page of events has at most so many, so that a long history is neither read in one go nor kept in memory at once. */
+const pageSize = 1_000
+
+/** A batch is cut into rounds of about this size: writers come one after another, and none should wait long. */
+const bytesPerRound = 4_000_000
+
+class MysqlStore implements Store {
+  readonly capabilities: Capabilities
+  readonly #client: Client
+  readonly #names: Names
+  readonly #statements: Statements
+  readonly #foreignWriters: boolean
+  readonly #rounds: RoundDatabase
+
+  constructor(client: Client, names: Names, foreignWriters: boolean, bytesPerCommit: number) {
+    this.#client = client
+    this.#names = names
+    this.#foreignWriters = foreignWriters
+    this.#statements = statementsOf(names)
+    this.capabilities = {
+      globalOrder: true,
+      push: false,
+      appendsPerCommit: Number.POSITIVE_INFINITY,
+      itemsPerCommit: Number.POSITIVE_INFINITY,
+      bytesPerCommit,
+      bytesPerEvent: bytesPerCommit,
+    }
+    this.#rounds = roundDatabase(client, this.#statements, { ...this.capabilities, bytesPerRound })
+  }
+
+  createSchema(): Promise<void> {
+    const target = {
+      client: this.#client,
+      names: this.#names,
+      statements: this.#statements,
+      foreignWriters: this.#foreignWriters,
+    }
+    return explained(createSchema(target))
+  }
+
+  printSchema(): string {
+    return printSchema(this.#names, this.#foreignWriters)
+  }
+
+  append(commits: readonly Commit[]): Promise<readonly CommitOutcome[]> {
+    return appendBatch(this.#rounds, commits)
+  }
+
+  async readAggregate(request: AggregateRequest): Promise<AggregatePage> {
+    const { aggregateType, aggregateId, after, upTo = Number.MAX_SAFE_INTEGER, snapshot: wanted } = request
+    const limit = Math.min(request.limit ?? pageSize, pageSize)
+    const place = [aggregateType, aggregateId]
+    const trusted = [...place, wanted?.stateVersion ?? '', after, upTo]
+    const rows = wanted
+      ? await this.#all(this.#statements.readSnapshotAndEvents, ...trusted, ...place, ...trusted, after, upTo, limit + 1)
+      : await this.#all(this.#statements.readEvents, ...place, after, upTo, limit + 1)
+    const saved = rows.find((row) => (row.saved ?? null) !== null)
+    const snapshot = wanted && saved && toSnapshot(saved, wanted.stateVersion)
+    if (saved !== undefined && snapshot === undefined) {
+      const { snapshot: _, ...withoutSnapshot } = request
+      return this.readAggregate(withoutSnapshot)
+    }
+    const others = rows.filter((row) => row !== saved).sort((a, b) => Number(a.sequence) - Number(b.sequence))
+    const events = (others.slice(0, limit) as unknown as EventRow[]).map(toStoredEvent)
+    return { ...(snapshot && { snapshot }), events, more: others.length > limit }
+  }
+
+  async readIds({ aggregateType, after = '', limit }: IdsRequest): Promise<IdsPage> {
+    const rows = await this.#all(this.#statements.readIds, aggregateType, after, limit + 1)
+    return { items: rows.slice(0, limit).map((row) => row.id as string), more: rows.length > limit }
+  }
+
+  async readKey({ aggregateType, aggregateId, idempotencyKey }: KeyRequest): Promise<StoredKey | undefined> {
+    const row = await this.#first(this.#statements.readKey, aggregateType, aggregateId, idempotencyKey)
+    return (
+      row && {
+        commandHash: row.command_hash as string,
+        commitId: row.commit_id as string,
+        firstSequence: Number(row.first_sequence),
+        lastSequence: Number(row.last_sequence),
+      }
+    )
+  }
+
+  async readViews(keys: readonly ViewKey[]): Promise<readonly (StoredView | undefined)[]> {
+    const rows = await this.#readViewRows(keys)
+    const byPlace = new Map(rows.map((row) => [Number(row.nth), row]))
+    return keys.map(({ name, id }, at) => {
+      const row = byPlace.get(at + 1)
+      return row && toStoredView(name, id, row)
+    })
+  }
+
+  async findViews(request: ViewFind): Promise<ViewPage> {
+    const { name, orderBy, limit } = request
+    const { sql, values } = findViewsStatement(this.#names, { ...request, limit: limit + 1 })
+    const rows = await this.#all(sql, ...values)
+    const page = rows.slice(0, limit)
+    const items = page.map((row) => toStoredView(name, row.view_id as string, row))
+    const last = page.at(-1)
+    if (last === undefined || rows.length <= limit) return { items }
+    const id = last.view_id as string
+    return { items, next: orderBy ? { id, value: last.value as string } : { id } }
+  }
+
+  viewGenerations(name: string): Promise<readonly ViewGeneration[]> {
+    return explained(readGenerations(this.#client.run, this.#statements, name))
+  }
+
+  addViewGeneration(added: { name: string; generation: number; viewVersion: string }): Promise<boolean> {
+    return this.#change((run) => addGeneration(run, this.#statements, added))
+  }
+
+  switchViewGeneration(change: { name: string; from: number; to: number }): Promise<boolean> {
+    return this.#change((run) => switchGeneration(run, this.#statements, change))
+  }
+
+  removeViewGeneration(removed: { name: string; generation: number }): Promise<boolean> {
+    return explained(removeGeneration(this.#client, this.#statements, removed))
+  }
+
+  readFeed(request: FeedRequest): Promise<FeedPage> {
+    return explained(readFeed(this.#client.run, this.#statements, request, pageSize))
+  }
+
+  async lastPosition(): Promise<Position | undefined> {
+    const last = Number((await this.#first(this.#statements.readLastPosition))?.position ?? 0)
+    return last === 0 ? undefined : (String(last) as Position)
+  }
+
+  async readCheckpoint(name: string): Promise<Checkpoint | undefined> {
+    const row = await this.#first(this.#statements.readCheckpoint, name)
+    return row && { position: row.position as string, fence: Number(row.fence) }
+  }
+
+  acquireLease({ name, holder, ttlMs }: { name: string; holder: string; ttlMs: number }): Promise<LeaseAnswer> {
+    return this.#change(async (run) => {
+      await run(this.#statements.lockLease, name)
+      const taken = await run(this.#statements.takeLease, holder, microseconds(ttlMs), name, holder)
+      const lease = (await run(this.#statements.readLease, name)).rows[0]
+      if (taken.affectedRows > 0) return { acquired: true, fence: Number(lease?.fence) }
+      return { acquired: false, holder: String(lease?.holder), remainingMs: Math.ceil(Number(lease?.remaining) / 1_000) }
+    })
+  }
+
+  async renewLease({ name, fence, ttlMs }: { name: string; fence: number; ttlMs: number }): Promise<boolean> {
+    const { affectedRows } = await explained(this.#client.run(this.#statements.renewLease, microseconds(ttlMs), name, fence))
+    return affectedRows > 0
+  }
+
+  async releaseLease({ name, fence }: { name: string; fence: number }): Promise<void> {
+    await explained(this.#client.run(this.#statements.releaseLease, name, fence))
+  }
+
+  async #readViewRows(keys: readonly ViewKey[]): Promise<readonly Row[]> {
+    const [first] = keys
+    if (first === undefined) return []
+    if (keys.length === 1) {
+      const { name, generation, id } = first
+      if (generation === 'live') return this.#all(this.#statements.readLiveView, name, name, id)
+      return this.#all(this.#statements.readView, name, generation, id)
+    }
+    const wanted = keys.map(({ name: n, generation, id: i }) => ({ n, g: generation === 'live' ? null : generation, i }))
+    return this.#all(this.#statements.readViews, JSON.stringify(wanted))
+  }
+
+  async #all(sql: string, ...values: Value[]): Promise<readonly Row[]> {
+    return (await explained(this.#client.run(sql, ...values))).rows
+  }
+
+  async #first(sql: string, ...values: Value[]): Promise<Row | undefined> {
+    return (await this.#all(sql, ...values))[0]
+  }
+
+  /** A few statements in one transaction; again when MySQL gives it up for the sake of another. */
+  async #change<T>(work: (run: Run) => Promise<T>): Promise<T> {
+    for (let tries = 1; ; tries++) {
+      try {
+        return await this.#client.transaction(work)
+      } catch (error) {
+        if (!isWorthAnother(error) || tries === 10) throw toStoreError(error)
+      }
+    }
+  }
+}
+
+/** @throws StoreError for whatever the driver throws */
+async function explained<T>(work: Promise<T>): Promise<T> {
+  try {
+    return await work
+  } catch (error) {
+    throw toStoreError(error)
+  }
+}
+
+const microseconds = (ms: number): number => Math.round(ms * 1_000)
+
+function toSnapshot(row: Row, stateVersion: string): StoredSnapshot | undefined {
+  try {
+    const state: unknown = JSON.parse(row.payload as string)
+    return { sequence: Number(row.sequence), stateVersion, version: Number(row.saved), state }
+  } catch {
+    return undefined
+  }
+}
+
+/** @throws StoreError `STORE_CORRUPT` when the row's JSON is corrupt */
+function toStoredView(name: string, id: string, row: Row): StoredView {
+  const generation = Number(row.generation)
+  const stored = { name, generation, id, version: Number(row.version), view: parseView(name, id, row.payload) }
+  return row.sequence === null ? stored : { ...stored, sequence: Number(row.sequence) }
+}
+
+function parseView(name: string, id: string, payload: unknown): unknown {
+  try {
+    return JSON.parse(payload as string)
+  } catch (cause) {
+    throw new StoreError('STORE_CORRUPT', `The row of the view ${name}/${id} is not JSON: restore it from a backup.`, cause)
+  }
+}

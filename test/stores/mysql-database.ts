@@ -1,0 +1,55 @@
+import * as mariadb from 'mariadb'
+import mysql from 'mysql2/promise'
+
+/** A database of its own on the server of the tests. */
+export interface TestMysql {
+  readonly name: string
+  readonly url: string
+  /** A pool as a user would make it; closed with the database. */
+  pool(options?: mysql.PoolOptions): mysql.Pool
+  mariadbPool(options?: mariadb.PoolConfig): mariadb.Pool
+  /** Runs SQL as the one who owns the database, and gives the rows. */
+  sql(text: string, ...values: readonly unknown[]): Promise<Record<string, unknown>[]>
+  close(): Promise<void>
+}
+
+let databases = 0
+
+export async function newDatabase(serverUrl: string, rest = ''): Promise<TestMysql> {
+  const name = `cqrs_es_${process.pid}_${Date.now().toString(36)}_${++databases}`
+  const { hostname, port, username, password } = new URL(serverUrl)
+  const to = {
+    host: hostname,
+    port: Number(port || 3306),
+    user: decodeURIComponent(username),
+    password: decodeURIComponent(password),
+  }
+  const owner = await mysql.createConnection({ ...to, multipleStatements: true })
+  await owner.query(`CREATE DATABASE ${name} ${rest}`)
+  await owner.query(`USE ${name}`)
+  const open: { end(): Promise<void> }[] = [owner]
+  const url = new URL(serverUrl)
+  url.pathname = `/${name}`
+  return {
+    name,
+    url: url.href,
+    pool(options = {}) {
+      const pool = mysql.createPool({ ...to, database: name, connectionLimit: 4, ...options })
+      open.push(pool)
+      return pool
+    },
+    mariadbPool(options = {}) {
+      const pool = mariadb.createPool({ ...to, database: name, connectionLimit: 4, allowPublicKeyRetrieval: true, ...options })
+      open.push(pool)
+      return pool
+    },
+    async sql(text, ...values) {
+      const [rows] = await owner.query(text, [...values])
+      return rows as Record<string, unknown>[]
+    },
+    async close() {
+      await owner.query(`DROP DATABASE IF EXISTS ${name}`)
+      await Promise.all(open.map((one) => one.end()))
+    },
+  }
+}
