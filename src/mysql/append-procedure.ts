@@ -156,14 +156,14 @@ const generationRows = rowsOf('generations', { n: 'name', g: 'number' })
 const viewPlaces = rowsOf('views', { n: 'name', g: 'number', i: 'name', f: 'number' })
 const checkpointRows = rowsOf('checkpoints', { n: 'name', p: 'text', f: 'number', c: 'name', x: 'number', e: 'text' })
 
-const sameAggregate = `e.aggregate_type = r.t COLLATE ${collation} AND e.aggregate_id = r.i COLLATE ${collation}`
+const sameAggregate = `e.type_key = r.t COLLATE ${collation} AND e.id_key = r.i COLLATE ${collation}`
 const sameKey = `k.aggregate_type = r.t COLLATE ${collation} AND k.aggregate_id = r.i COLLATE ${collation} AND k.idempotency_key = r.k COLLATE ${collation}`
 const sameGeneration = `g.view_name = r.n COLLATE ${collation} AND g.generation = r.g`
 const sameView = `v.view_name = r.n COLLATE ${collation} AND v.generation = r.g AND v.view_id = r.i COLLATE ${collation}`
 
 /** One row of the index, however many events there are: `max()` would read them all, since the place is not a constant here. */
 const lastSequence = (n: Names): string =>
-  `COALESCE((SELECT e.sequence FROM ${n.events} AS e WHERE ${sameAggregate} ORDER BY e.aggregate_type DESC, e.aggregate_id DESC, e.sequence DESC LIMIT 1), 0)`
+  `COALESCE((SELECT e.sequence FROM ${n.events} AS e WHERE ${sameAggregate} ORDER BY e.type_key DESC, e.id_key DESC, e.sequence DESC LIMIT 1), 0)`
 
 const facts = (n: Names): string => `
     SELECT 'sequence' AS kind, r.nth, ${lastSequence(n)} AS number, NULL AS text, NULL AS other

@@ -4,9 +4,10 @@ import type { Client, Run } from './client.ts'
 import { isThereAlready, isWorthAnother, toStoreError } from './errors.ts'
 import type { Names } from './names.ts'
 import {
-  adoptedColumns,
+  adoptTable,
   placeEvents,
   positionTrigger,
+  readBroken,
   readColumns,
   readTrigger,
   readUnplaced,
@@ -32,8 +33,8 @@ interface Target {
  * that all is there.
  */
 export async function createSchema(target: Target): Promise<void> {
-  if (!(await isUpToDate(target))) await makeSchema(target)
-  if (await hasUnplaced(target)) await place(target)
+  const adopted = !(await isUpToDate(target)) && (await makeSchema(target))
+  if (await hasUnplaced(target)) await place(target, adopted)
 }
 
 async function isUpToDate({ client, names, statements, foreignWriters }: Target): Promise<boolean> {
@@ -57,36 +58,56 @@ async function installedVersion(run: Run, statements: Statements): Promise<numbe
   )
 }
 
-async function makeSchema({ client, names, foreignWriters }: Target): Promise<void> {
-  await client.on(async ({ run, script }) => {
+/** Whether the events are those of another program, adopted now. */
+async function makeSchema({ client, names, foreignWriters }: Target): Promise<boolean> {
+  return client.on(async ({ run, script }) => {
     const mode = String((await run('SELECT @@SESSION.sql_mode AS mode')).rows[0]?.mode)
     const make = (statement: string) => again(() => script(statement))
     await script(`SET SESSION sql_mode = '${schemaMode}'`)
     try {
       for (const statement of tableStatements(names)) await make(statement)
-      await adopt(run, make, names, 'events')
+      const adopted = await adopt(run, make, names, 'events')
       await adopt(run, make, names, 'snapshots')
       await make(setRecordedNow(names))
       await make(appendProcedure(names))
       if (foreignWriters) await make(positionTrigger(names))
       await make(saveVersion(names))
+      return adopted
     } finally {
       await run('SET SESSION sql_mode = ?', mode)
     }
   })
 }
 
-/** Brings a table of the Rust crate up to ours, in one statement and so as a whole or not at all. Ours needs nothing. */
-async function adopt(run: Run, make: (statement: string) => Promise<void>, names: Names, table: 'events' | 'snapshots') {
+async function adopt(
+  run: Run,
+  make: (statement: string) => Promise<void>,
+  names: Names,
+  table: 'events' | 'snapshots',
+): Promise<boolean> {
   const { rows } = await run(readColumns(names, table))
-  const there = new Map(rows.map((row) => [String(row.name).toLowerCase(), row]))
-  const changes: string[] = []
-  for (const [column, definition] of adoptedColumns[table]) {
-    const row = there.get(column)
-    if (row === undefined) changes.push(`ADD COLUMN ${column} ${definition}`)
-    else if (Number(row.suits) === 0) changes.push(`MODIFY COLUMN ${column} ${definition}`)
-  }
-  if (changes.length > 0) await make(`ALTER TABLE ${names[table]} ${changes.join(', ')}`)
+  const columns = new Map(rows.map((row) => [String(row.name).toLowerCase(), Number(row.suits) === 1]))
+  if (columns.has('row_id')) return false
+  if (table === 'events') await refuseBroken(run, names)
+  const shared =
+    table === 'events' ? ['aggregate_type', 'aggregate_id', 'event_type', 'event_version'] : ['aggregate_type', 'aggregate_id']
+  const unfit = shared.filter((column) => columns.get(column) === false)
+  await make(adoptTable(names, table, unfit))
+  return true
+}
+
+/** @throws StoreError that names the aggregates whose events would not be whole */
+async function refuseBroken(run: Run, names: Names): Promise<void> {
+  const { rows } = await run(readBroken(names))
+  if (rows.length === 0) return
+  const all = rows.map(
+    (row) => `${row.aggregate_type}/${row.aggregate_id} (${row.events} events, from ${row.first} to ${row.last})`,
+  )
+  throw new StoreError(
+    'STORE_FAILED',
+    `The table of events cannot be adopted; it is as it was. These aggregates do not have the events 1, 2, 3 … without gaps: ${all.join(', ')}. ` +
+      'Ids that differ only in case, accents or spaces at the end are different aggregates here; where another program took them for one, give their events the same id.',
+  )
 }
 
 /** What another process has just made is there; what it was in the way of is tried again. */
@@ -104,12 +125,12 @@ async function again(work: () => Promise<void>): Promise<void> {
 const hasUnplaced = async ({ client, names }: Target): Promise<boolean> => (await client.run(readUnplaced(names))).rows.length > 0
 
 /** Gives positions to the events of other programs, behind all that have one. */
-async function place({ client, names, statements }: Target): Promise<void> {
+async function place({ client, names, statements }: Target, adopted: boolean): Promise<void> {
   const columns = await client.run(readColumns(names, 'events'))
-  const hasTimestamp = columns.rows.some((row) => String(row.name).toLowerCase() === 'timestamp')
+  const dated = columns.rows.some((row) => String(row.name).toLowerCase() === 'timestamp')
   await client.transaction(async (run) => {
     const last = Number((await run(statements.lockSequencer)).rows[0]?.position)
-    const { affectedRows } = await run(placeEvents(names, hasTimestamp), last)
+    const { affectedRows } = await run(placeEvents(names, adopted ? (dated ? 'timestamp' : '0') : 'row_id'), last)
     await run(statements.moveSequencer, last + affectedRows)
   })
 }

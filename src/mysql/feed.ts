@@ -62,7 +62,7 @@ function filterOf(only: NonNullable<FeedRequest['only']>): { sql: string; values
     if (eventTypes?.length === 0) continue
     values.push(aggregateType, ...(eventTypes ?? []))
     const ofTypes = eventTypes ? ` AND event_type COLLATE ${collation} IN (${marks(eventTypes)})` : ''
-    conditions.push(`aggregate_type = ?${ofTypes}`)
+    conditions.push(`type_key = ?${ofTypes}`)
   }
   return { sql: `AND (${conditions.join(' OR ')})`, values }
 }

@@ -6,6 +6,13 @@ import type { Names } from './names.ts'
  */
 export const collation = '/*!80017 utf8mb4_0900_bin */ /*M! utf8mb4_nopad_bin */'
 
+/**
+ * Of the columns that the Rust crate reads: it refuses texts with a collation by bytes (sqlx 0.8: https://github.com/launchbadge/sqlx/issues/3387). The
+ * next best that the server has, since that is how the crate tells ids apart.
+ */
+export const sharedText =
+  'CHARACTER SET utf8mb4 /*!80017 COLLATE utf8mb4_0900_as_cs */ /*M!101002 COLLATE utf8mb4_uca1400_nopad_as_cs */'
+
 /** Entries of one index of one view: a digest, since the two names in full would make a key longer than InnoDB takes. The length keeps them apart. */
 export const indexKey = (view: string, index: string): string =>
   `UNHEX(SHA2(CONCAT(CHAR_LENGTH(${view}), ':', ${view}, ${index}), 256))`

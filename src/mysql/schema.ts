@@ -1,11 +1,12 @@
 import { appendProcedure } from './append-procedure.ts'
-import { collation } from './fragments.ts'
+import { collation, sharedText } from './fragments.ts'
 import type { Names } from './names.ts'
 
 /** A released version never changes; later ones only add. */
 export const schemaVersion = 1
 
 const name = `VARCHAR(255) CHARACTER SET utf8mb4 COLLATE ${collation}`
+const sharedName = `VARCHAR(255) ${sharedText}`
 const text = 'TEXT CHARACTER SET utf8mb4'
 const json = 'LONGTEXT CHARACTER SET utf8mb4'
 
@@ -14,6 +15,36 @@ export const schemaMode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'
 
 /** What an event of another program gets: the clock of the server. */
 const recordedNow = "DATE_FORMAT(UTC_TIMESTAMP(3), '%Y-%m-%dT%H:%i:%s.%fZ')"
+
+/** The same text, compared by its bytes. Virtual: it is kept in the index alone. */
+const bytesOf = (column: string): string => `${name} GENERATED ALWAYS AS (${column}) VIRTUAL`
+
+/**
+ * What the table of events has beyond the columns of the Rust crate. The identity of an event is in `by_aggregate`: the crate's own primary key would take
+ * ids for the same that are not, by the collation of its columns. `by_name` is for the crate's statements.
+ */
+const ownOfEvents = [
+  'row_id BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY',
+  `type_key ${bytesOf('aggregate_type')}`,
+  `id_key ${bytesOf('aggregate_id')}`,
+  'position BIGINT NULL',
+  "recorded_at VARCHAR(40) CHARACTER SET utf8mb4 NOT NULL DEFAULT '1970-01-01T00:00:00.000Z'",
+  `commit_id ${name} NOT NULL DEFAULT ''`,
+  'UNIQUE KEY by_aggregate (type_key, id_key, sequence)',
+  'UNIQUE KEY by_position (position)',
+  'KEY by_name (aggregate_type, aggregate_id, sequence)',
+] as const
+
+/** A snapshot counts only where `vouched_sequence` says that this store wrote that very row. */
+const ownOfSnapshots = [
+  'row_id BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY',
+  `type_key ${bytesOf('aggregate_type')}`,
+  `id_key ${bytesOf('aggregate_id')}`,
+  `state_version ${name} NOT NULL DEFAULT ''`,
+  'vouched_sequence BIGINT NOT NULL DEFAULT 0',
+  'UNIQUE KEY by_aggregate (type_key, id_key)',
+  'KEY by_name (aggregate_type, aggregate_id)',
+] as const
 
 /** In the order in which they are made; each can be made again. */
 export const tableStatements = (n: Names): readonly string[] => [
@@ -24,29 +55,23 @@ CREATE TABLE IF NOT EXISTS ${n.version} (
 ) ENGINE = InnoDB`,
   `
 CREATE TABLE IF NOT EXISTS ${n.events} (
-  aggregate_type ${name} NOT NULL,
-  aggregate_id ${name} NOT NULL,
+  aggregate_type ${sharedName} NOT NULL,
+  aggregate_id ${sharedName} NOT NULL,
   sequence BIGINT NOT NULL,
   event_type ${text} NOT NULL,
   event_version ${text} NOT NULL,
   payload ${json} NOT NULL,
   metadata ${json} NOT NULL,
-  position BIGINT NULL,
-  recorded_at VARCHAR(40) CHARACTER SET utf8mb4 NOT NULL DEFAULT (${recordedNow}),
-  commit_id ${name} NOT NULL DEFAULT '',
-  PRIMARY KEY (aggregate_type, aggregate_id, sequence),
-  UNIQUE KEY by_position (position)
+  ${ownOfEvents.join(',\n  ')}
 ) ENGINE = InnoDB ROW_FORMAT = DYNAMIC`,
   `
 CREATE TABLE IF NOT EXISTS ${n.snapshots} (
-  aggregate_type ${name} NOT NULL,
-  aggregate_id ${name} NOT NULL,
+  aggregate_type ${sharedName} NOT NULL,
+  aggregate_id ${sharedName} NOT NULL,
   last_sequence BIGINT NOT NULL,
   current_snapshot BIGINT NOT NULL,
   payload ${json} NOT NULL,
-  state_version ${name} NOT NULL DEFAULT '',
-  vouched_sequence BIGINT NOT NULL DEFAULT 0,
-  PRIMARY KEY (aggregate_type, aggregate_id)
+  ${ownOfSnapshots.join(',\n  ')}
 ) ENGINE = InnoDB ROW_FORMAT = DYNAMIC`,
   `
 CREATE TABLE IF NOT EXISTS ${n.keys} (
@@ -114,24 +139,16 @@ CREATE TABLE IF NOT EXISTS ${n.sequencer} (
 INSERT IGNORE INTO ${n.sequencer} (id, position) VALUES (1, 0)`,
 ]
 
-/** The columns that a table made by the Rust crate lacks, or has with another collation. */
-export const adoptedColumns = {
-  events: [
-    ['aggregate_type', `${name} NOT NULL`],
-    ['aggregate_id', `${name} NOT NULL`],
-    ['event_type', `${text} NOT NULL`],
-    ['event_version', `${text} NOT NULL`],
-    ['position', 'BIGINT NULL, ADD UNIQUE KEY by_position (position)'],
-    ['recorded_at', "VARCHAR(40) CHARACTER SET utf8mb4 NOT NULL DEFAULT '1970-01-01T00:00:00.000Z'"],
-    ['commit_id', `${name} NOT NULL DEFAULT ''`],
-  ],
-  snapshots: [
-    ['aggregate_type', `${name} NOT NULL`],
-    ['aggregate_id', `${name} NOT NULL`],
-    ['state_version', `${name} NOT NULL DEFAULT ''`],
-    ['vouched_sequence', 'BIGINT NOT NULL DEFAULT 0'],
-  ],
-} as const satisfies Record<'events' | 'snapshots', readonly (readonly [string, string])[]>
+/**
+ * Brings a table of the Rust crate up to ours, in one statement and so as a whole or not at all. Texts that are not `utf8mb4` are made so, those compared by bytes are no
+ * more: the copies are.
+ */
+export const adoptTable = (n: Names, table: 'events' | 'snapshots', unfit: readonly string[]): string =>
+  [
+    `ALTER TABLE ${n[table]}\n  DROP PRIMARY KEY`,
+    ...unfit.map((column) => `MODIFY COLUMN ${column} ${column.startsWith('aggregate_') ? sharedName : text} NOT NULL`),
+    ...(table === 'events' ? ownOfEvents : ownOfSnapshots).map((part) => `ADD ${part}`),
+  ].join(',\n  ')
 
 /** By itself, since a default that is not the same at all times is refused in `ADD COLUMN` where there is a binary log. */
 export const setRecordedNow = (n: Names): string =>
@@ -150,13 +167,22 @@ END`
 export const saveVersion = (n: Names): string => `
 INSERT IGNORE INTO ${n.version} (version) VALUES (${schemaVersion})`
 
-/** Columns of a table, and whether the text in them is ours: `utf8mb4`, and compared by bytes where it is part of a key. */
+/** Columns of a table, and whether their text suits the crate and us. */
 export const readColumns = (n: Names, table: 'events' | 'snapshots'): string => `
-SELECT column_name AS name,
-  CASE WHEN column_name IN ('event_type', 'event_version') THEN character_set_name = 'utf8mb4'
-    ELSE collation_name IS NULL OR collation_name IN ('utf8mb4_0900_bin', 'utf8mb4_nopad_bin') END AS suits
+SELECT column_name AS name, character_set_name IS NULL OR character_set_name = 'utf8mb4' AND collation_name NOT LIKE '%bin' AS suits
 FROM information_schema.columns
 WHERE table_schema = ${n.databaseText} AND table_name = ${table === 'events' ? n.eventsText : n.snapshotsText}`
+
+/**
+ * Aggregates whose events are not 1, 2, 3 …, in a table that is not adopted yet. The crate makes such: by the collation of its columns it takes `Case` and `case` for one
+ * aggregate, and numbers their events in one row.
+ */
+export const readBroken = (n: Names): string => `
+SELECT MIN(aggregate_type) AS aggregate_type, MIN(aggregate_id) AS aggregate_id, MIN(sequence) AS first, MAX(sequence) AS last, COUNT(*) AS events
+FROM ${n.events}
+GROUP BY CAST(aggregate_type AS BINARY), CAST(aggregate_id AS BINARY)
+HAVING MIN(sequence) <> 1 OR MAX(sequence) <> COUNT(*)
+LIMIT 20`
 
 export const readTrigger = (n: Names): string => `
 SELECT trigger_name FROM information_schema.triggers
@@ -165,20 +191,21 @@ WHERE trigger_schema = ${n.databaseText} AND trigger_name = ${n.triggerText}`
 export const readUnplaced = (n: Names): string => `SELECT 1 AS one FROM ${n.events} WHERE position IS NULL LIMIT 1`
 
 /**
- * Numbers the events that have no position. The rows lie in the order of their keys, not of their coming: they are put in the order of the column `timestamp` where an
- * older version of the crate has made one, then of their sequences. Within an aggregate the order is that of its sequences, whatever the timestamps say.
+ * Numbers the events that have no position, in the order of their coming as far as that is known: `row_id`, but not in a table that was just adopted, whose rows
+ * have been numbered in the order of their keys; the column `timestamp` where an older version of the crate has made one; the sequences.
+ * Within an aggregate the order is that of its sequences, whatever the others say.
  */
-export const placeEvents = (n: Names, hasTimestamp: boolean): string => `
+export const placeEvents = (n: Names, came: 'row_id' | 'timestamp' | '0'): string => `
 UPDATE ${n.events} AS e
 JOIN (
-  SELECT aggregate_type, aggregate_id, sequence, ROW_NUMBER() OVER (ORDER BY came, sequence, aggregate_type, aggregate_id) AS nth
+  SELECT row_id, ROW_NUMBER() OVER (ORDER BY came, sequence, type_key, id_key) AS nth
   FROM (
-    SELECT aggregate_type, aggregate_id, sequence,
-      ${hasTimestamp ? 'MAX(timestamp) OVER (PARTITION BY aggregate_type, aggregate_id ORDER BY sequence)' : '0'} AS came
+    SELECT row_id, type_key, id_key, sequence,
+      MAX(${came}) OVER (PARTITION BY type_key, id_key ORDER BY sequence) AS came
     FROM ${n.events}
     WHERE position IS NULL
   ) AS dated
-) AS numbered USING (aggregate_type, aggregate_id, sequence)
+) AS numbered ON numbered.row_id = e.row_id
 SET e.position = ? + numbered.nth
 WHERE e.position IS NULL`
 
@@ -187,6 +214,7 @@ export const printSchema = (n: Names, foreignWriters: boolean): string =>
   [
     `SET SESSION sql_mode = '${schemaMode}';\n`,
     ...tableStatements(n).map((statement) => `${statement};\n`),
+    `\n${setRecordedNow(n)};\n`,
     '\nDELIMITER //\n',
     `${appendProcedure(n)} //\n`,
     ...(foreignWriters ? [`${positionTrigger(n)} //\n`] : []),

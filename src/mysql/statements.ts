@@ -19,7 +19,7 @@ export function statementsOf(n: Names) {
 
     readEvents: `
 SELECT ${eventColumns} FROM ${n.events}
-WHERE aggregate_type = ? AND aggregate_id = ? AND sequence > ? AND sequence <= ?
+WHERE type_key = ? AND id_key = ? AND sequence > ? AND sequence <= ?
 ORDER BY sequence LIMIT ?`,
 
     /** The snapshot, where there is one, is the first row. One statement, so that both are as of one moment. */
@@ -30,14 +30,14 @@ FROM ${n.snapshots}
 WHERE ${trusted}
 UNION ALL
 (SELECT NULL AS saved, ${eventColumns} FROM ${n.events}
-WHERE aggregate_type = ? AND aggregate_id = ? AND sequence > COALESCE((SELECT last_sequence FROM ${n.snapshots} WHERE ${trusted}), ?) AND sequence <= ?
+WHERE type_key = ? AND id_key = ? AND sequence > COALESCE((SELECT last_sequence FROM ${n.snapshots} WHERE ${trusted}), ?) AND sequence <= ?
 ORDER BY sequence LIMIT ?)`,
 
     /** A loose scan: from one id to the next through the index, however many events each has. */
     readIds: `
-SELECT DISTINCT aggregate_id AS id FROM ${n.events}
-WHERE aggregate_type = ? AND aggregate_id > ?
-ORDER BY aggregate_id LIMIT ?`,
+SELECT DISTINCT id_key AS id FROM ${n.events}
+WHERE type_key = ? AND id_key > ?
+ORDER BY id_key LIMIT ?`,
 
     readKey: `
 SELECT command_hash, commit_id, first_sequence, last_sequence FROM ${n.keys}
@@ -104,7 +104,7 @@ WHERE name = ? AND fence = ? AND holder IS NOT NULL`,
 }
 
 /** A snapshot that this store has written, and nobody since. */
-const trusted = `aggregate_type = ? AND aggregate_id = ? AND state_version = ?
+const trusted = `type_key = ? AND id_key = ? AND state_version = ?
   AND vouched_sequence = last_sequence AND last_sequence > ? AND last_sequence <= ?`
 
 /**
