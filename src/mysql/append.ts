@@ -39,7 +39,9 @@ function parameters(round: Round): Value[] {
   ]
 }
 
-const list = (rows: readonly unknown[]): string | null => (rows.length === 0 ? null : JSON.stringify(rows))
+/** What is `null` is left out: whether `JSON_TABLE` makes a NULL of it is up to the server. */
+const list = (rows: readonly unknown[]): string | null =>
+  rows.length === 0 ? null : JSON.stringify(rows, (_, value: unknown) => value ?? undefined)
 
 function toAnswer(round: Round, rows: readonly Row[]): RoundAnswer {
   const [first] = rows

@@ -103,7 +103,7 @@ export class Client {
       return result
     } catch (error) {
       try {
-        await connection.query('ROLLBACK')
+        if (!isTransactionOpen(error)) await connection.query('ROLLBACK')
         connection.release()
       } catch {
         connection.destroy()
@@ -124,12 +124,19 @@ export class Client {
   }
 }
 
+/** What `SET TRANSACTION` answers inside a transaction: ER_CANT_CHANGE_TX_CHARACTERISTICS. */
+export const transactionOpen = 1568
+
 /** The pool gave no connection, so nothing has reached the server. */
 export class NotSentError extends Error {
   constructor(cause: unknown) {
     super('The pool gave no connection.', { cause })
   }
 }
+
+/** A transaction of the user's: it stays as it is. */
+const isTransactionOpen = (error: unknown): boolean =>
+  typeof error === 'object' && error !== null && 'errno' in error && error.errno === transactionOpen
 
 const statement = (sql: string): MysqlStatement => ({ sql, rowsAsArray: false, nestTables: false })
 

@@ -1,7 +1,7 @@
 import { type CqrsError, isCqrsError, messageOf, StoreError, type StoreErrorCode } from '../errors.ts'
 import type { Failure } from '../sql/append.ts'
 import { raised } from './append-procedure.ts'
-import { NotSentError } from './client.ts'
+import { NotSentError, transactionOpen } from './client.ts'
 
 type Answer = readonly [StoreErrorCode, string]
 
@@ -58,7 +58,7 @@ const answers: Readonly<Record<number, Answer>> = {
     'STORE_FAILED',
     'The MySQL server has a binary log and lets nobody without SUPER create triggers: set log_bin_trust_function_creators, or create the schema as another user.',
   ],
-  1568: [
+  [transactionOpen]: [
     'STORE_FAILED',
     'A transaction of yours is open on a connection of the pool. Nothing was done: end it before you give the connection back.',
   ],

@@ -14,7 +14,7 @@ const json = 'LONGTEXT CHARACTER SET utf8mb4'
 export const schemaMode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'
 
 /** What an event of another program gets: the clock of the server. */
-const recordedNow = "DATE_FORMAT(UTC_TIMESTAMP(3), '%Y-%m-%dT%H:%i:%s.%fZ')"
+const recordedNow = "CONCAT(LEFT(DATE_FORMAT(UTC_TIMESTAMP(3), '%Y-%m-%dT%H:%i:%s.%f'), 23), 'Z')"
 
 /** The same text, compared by its bytes. Virtual: it is kept in the index alone. */
 const bytesOf = (column: string): string => `${name} GENERATED ALWAYS AS (${column}) VIRTUAL`
@@ -206,7 +206,7 @@ JOIN (
     WHERE position IS NULL
   ) AS dated
 ) AS numbered ON numbered.row_id = e.row_id
-SET e.position = ? + numbered.nth
+SET e.position = CAST(? AS SIGNED) + numbered.nth
 WHERE e.position IS NULL`
 
 /** For the command-line clients of MySQL and MariaDB, which know `DELIMITER`. */

@@ -33,7 +33,7 @@ UNION ALL
 WHERE type_key = ? AND id_key = ? AND sequence > COALESCE((SELECT last_sequence FROM ${n.snapshots} WHERE ${trusted}), ?) AND sequence <= ?
 ORDER BY sequence LIMIT ?)`,
 
-    /** A loose scan: from one id to the next through the index, however many events each has. */
+    /** Through the index alone, up to the last id of the page. */
     readIds: `
 SELECT DISTINCT id_key AS id FROM ${n.events}
 WHERE type_key = ? AND id_key > ?
@@ -51,7 +51,7 @@ WHERE view_name = ? AND generation = ? AND view_id = ?`,
 SELECT 1 AS nth, v.generation, v.version, CONVERT(v.payload USING utf8mb4) AS payload, v.sequence FROM ${n.views} AS v
 WHERE v.view_name = ? AND v.generation = ${liveGeneration(n, '?')} AND v.view_id = ?`,
 
-    /** The keys as a list in JSON; a generation of NULL is the live one. */
+    /** The keys as a list in JSON; without a generation it is the live one. */
     readViews: `
 SELECT r.nth, v.generation, v.version, CONVERT(v.payload USING utf8mb4) AS payload, v.sequence
 FROM ${rowsOf('?', { n: 'name', g: 'number', i: 'name' })} AS r

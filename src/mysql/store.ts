@@ -241,7 +241,7 @@ class MysqlStore implements Store {
       if (generation === 'live') return this.#all(this.#statements.readLiveView, name, name, id)
       return this.#all(this.#statements.readView, name, generation, id)
     }
-    const wanted = keys.map(({ name: n, generation, id: i }) => ({ n, g: generation === 'live' ? null : generation, i }))
+    const wanted = keys.map(({ name: n, generation, id: i }) => ({ n, i, ...(generation !== 'live' && { g: generation }) }))
     return this.#all(this.#statements.readViews, JSON.stringify(wanted))
   }
 
