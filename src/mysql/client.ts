@@ -8,6 +8,8 @@ export interface MysqlStatement {
   sql: string
   rowsAsArray: false
   nestTables: false
+  namedPlaceholders: false
+  metaAsArray: false
 }
 
 /**
@@ -138,7 +140,13 @@ export class NotSentError extends Error {
 const isTransactionOpen = (error: unknown): boolean =>
   typeof error === 'object' && error !== null && 'errno' in error && error.errno === transactionOpen
 
-const statement = (sql: string): MysqlStatement => ({ sql, rowsAsArray: false, nestTables: false })
+const statement = (sql: string): MysqlStatement => ({
+  sql,
+  rowsAsArray: false,
+  nestTables: false,
+  namedPlaceholders: false,
+  metaAsArray: false,
+})
 
 /** mysql2 sends a number as a double, which MySQL 8.0.22 and later refuse for `LIMIT ?`: https://github.com/sidorares/node-mysql2/issues/1239 */
 const toText = (value: Value): MysqlValue => (typeof value === 'number' ? String(value) : value)

@@ -44,7 +44,7 @@ export async function newDatabase(serverUrl: string, rest = ''): Promise<TestMys
       return pool
     },
     async sql(text, ...values) {
-      const [rows] = await owner.query(text, [...values])
+      const [rows] = values.length > 0 ? await owner.execute(text, [...values] as string[]) : await owner.query(text)
       return rows as Record<string, unknown>[]
     },
     async close() {

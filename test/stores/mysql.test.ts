@@ -1,0 +1,416 @@
+import { readFileSync } from 'node:fs'
+import { type MysqlPool, mysqlStore } from 'cqrs-es/mysql'
+import type * as mariadb from 'mariadb'
+import callbacks from 'mysql2'
+import mysql from 'mysql2/promise'
+import { afterAll, describe, expect, expectTypeOf, it } from 'vitest'
+import { findViewsStatement } from '../../src/mysql/find-views.ts'
+import { namesOf } from '../../src/mysql/names.ts'
+import { readUnplaced } from '../../src/mysql/schema.ts'
+import { statementsOf } from '../../src/mysql/statements.ts'
+import { serverUrl } from '../servers/ask.ts'
+import { unselected } from '../servers/stores.ts'
+import { appendOne, commit, dataOf, failure } from './commits.ts'
+import { newDatabase, type TestMysql } from './mysql-database.ts'
+import { smokeTests } from './smoke.ts'
+
+const skipped = unselected('mysql')
+const url = skipped ? '' : await serverUrl('mysql')
+const opened: TestMysql[] = []
+afterAll(() => Promise.all(opened.map((database) => database.close())))
+
+async function fresh(rest = ''): Promise<TestMysql> {
+  const database = await newDatabase(url, rest)
+  opened.push(database)
+  return database
+}
+
+async function open(pool: mysql.PoolOptions = {}, options: Parameters<typeof mysqlStore>[1] = {}) {
+  const database = await fresh()
+  const store = mysqlStore(database.pool(pool), options)
+  await store.createSchema()
+  return { database, store }
+}
+
+/** A pool each of whose connections runs a statement first. */
+function poolThatBegins(database: TestMysql, sql: string): mysql.Pool {
+  const pool = database.pool()
+  pool.pool.on('connection', (connection) => connection.query(sql))
+  return pool
+}
+
+describe.skipIf(skipped)('the MySQL store', () => {
+  describe('on mysql2', () => {
+    smokeTests(async () => (await open()).store)
+  })
+
+  describe('on mariadb', () => {
+    smokeTests(async () => {
+      const store = mysqlStore((await fresh()).mariadbPool())
+      await store.createSchema()
+      return store
+    })
+  })
+
+  describe('on mysql2 with settings that change how rows are handed out', () => {
+    smokeTests(
+      async () =>
+        (
+          await open({
+            rowsAsArray: true,
+            nestTables: true,
+            namedPlaceholders: true,
+            supportBigNumbers: true,
+            bigNumberStrings: true,
+            dateStrings: true,
+            decimalNumbers: true,
+            flags: ['-FOUND_ROWS'],
+          })
+        ).store,
+    )
+  })
+
+  describe('on mariadb with settings that change how rows are handed out', () => {
+    smokeTests(async () => {
+      const settings = { rowsAsArray: true, nestTables: '_', namedPlaceholders: true, metaAsArray: true, foundRows: false }
+      const store = mysqlStore((await fresh()).mariadbPool({ ...settings, bigIntAsNumber: true, dateStrings: true }))
+      await store.createSchema()
+      return store
+    })
+  })
+
+  describe.each([
+    'STRICT_ALL_TABLES',
+    '',
+    'ANSI,NO_BACKSLASH_ESCAPES,PIPES_AS_CONCAT,NO_ZERO_DATE,HIGH_NOT_PRECEDENCE,PAD_CHAR_TO_FULL_LENGTH',
+    'TRADITIONAL,ONLY_FULL_GROUP_BY,NO_UNSIGNED_SUBTRACTION',
+  ])("with sql_mode '%s'", (mode) => {
+    smokeTests(async () => {
+      const store = mysqlStore(poolThatBegins(await fresh(), `SET SESSION sql_mode = '${mode}'`))
+      await store.createSchema()
+      return store
+    })
+  })
+
+  describe('in a database of latin1, with other names, from connections that have selected another', () => {
+    smokeTests(async () => {
+      const database = await fresh('CHARACTER SET latin1')
+      const elsewhere = await fresh()
+      const tables = {
+        events: 'Bank_Events',
+        snapshots: 'bank_snapshots',
+        views: 'order',
+        leases: 'select',
+        sequencer: 'bank_log',
+      }
+      const store = mysqlStore(elsewhere.pool(), { database: database.name, tables })
+      await store.createSchema()
+      expect(await elsewhere.sql('SHOW TABLES')).toEqual([])
+      return store
+    })
+  })
+
+  it('takes a pool of either driver, and the types say so', () => {
+    expectTypeOf<mysql.Pool>().toExtend<MysqlPool>()
+    expectTypeOf<mariadb.Pool>().toExtend<MysqlPool>()
+    expectTypeOf<callbacks.Pool>().not.toExtend<MysqlPool>()
+    expectTypeOf<mysql.Connection>().not.toExtend<MysqlPool>()
+    expectTypeOf<mariadb.Connection>().not.toExtend<MysqlPool>()
+  })
+
+  it('refuses what is no pool with promises, with a word on what to pass', async () => {
+    const callbackPool = callbacks.createPool({})
+    const connection = await mysql.createConnection(url)
+    const no = (pool: unknown) => () => mysqlStore(pool as MysqlPool)
+    expect(no(callbackPool)).toThrow(/pool\.promise\(\)/)
+    expect(no(connection)).toThrow(/not a single connection.*"getConnection"/)
+    for (const other of [undefined, null, 'mysql://', {}, 7]) expect(no(other)).toThrow(/createPool/)
+    callbackPool.end()
+    await connection.end()
+  })
+
+  it('refuses options that it does not have, and names that are no names', () => {
+    const pool = mysql.createPool({})
+    const no = (options: object) => () => mysqlStore(pool, options)
+    expect(no({ schema: 'x' })).toThrow(/no option 'schema'/)
+    expect(no({ tables: { event: 'x' } })).toThrow(/no option 'event'/)
+    expect(no({ tables: { events: 'a`b' } })).toThrow(/tables\.events must be a name/)
+    expect(no({ tables: { events: 'x'.repeat(49) } })).toThrow(/up to 48/)
+    expect(no({ tables: { events: 'VIEWS' } })).toThrow(/two tables are called 'views'/)
+    expect(no({ database: '' })).toThrow(/database must be a name/)
+    expect(no({ foreignWriters: 'yes' })).toThrow(/"foreignWriters" must be true or false/)
+    expect(no({ bytesPerCommit: 0 })).toThrow(/"bytesPerCommit" must be a whole number/)
+    pool.end()
+  })
+
+  describe('the schema', () => {
+    const dump = async ({ sql, name }: TestMysql) => ({
+      tables: await Promise.all(
+        (await sql('SHOW TABLES')).map(
+          async (row) => Object.values((await sql(`SHOW CREATE TABLE \`${Object.values(row)[0]}\``))[0] ?? {})[1],
+        ),
+      ),
+      procedures: await sql(
+        'SELECT routine_name, routine_definition, sql_mode, security_type FROM information_schema.routines WHERE routine_schema = ?',
+        name,
+      ),
+      triggers: await sql(
+        'SELECT trigger_name, action_statement, sql_mode FROM information_schema.triggers WHERE trigger_schema = ?',
+        name,
+      ),
+    })
+
+    /** As the command-line clients do it. */
+    async function runScript({ sql }: TestMysql, script: string) {
+      let delimiter = ';'
+      for (const part of script.split(/^(?=DELIMITER )/m)) {
+        const [, given, rest] = /^DELIMITER (\S+)\n([\s\S]*)$/.exec(part) ?? [undefined, delimiter, part]
+        delimiter = given ?? ';'
+        for (const statement of (rest ?? '').split(new RegExp(`${delimiter}$`, 'm')))
+          if (statement.trim() !== '') await sql(statement)
+      }
+    }
+
+    it.each([false, true])('is printed exactly as it is made, with foreign writers: %s', async (foreignWriters) => {
+      const { database, store } = await open({}, { foreignWriters })
+      const other = await fresh()
+      await runScript(other, store.printSchema())
+      expect(await dump(other)).toEqual(await dump(database))
+      expect((await dump(other)).triggers).toHaveLength(foreignWriters ? 1 : 0)
+      const byHand = mysqlStore(other.pool(), { foreignWriters })
+      await byHand.createSchema()
+      expect((await appendOne(byHand, commit('c1', 'a', 0))).kind).toBe('stored')
+    })
+
+    it('stands in the docs as it is printed', async () => {
+      const page = readFileSync(new URL('../../docs/stores/mysql.md', import.meta.url), 'utf8')
+      expect(page).toContain(`\`\`\`sql\n${(await open()).store.printSchema()}\`\`\``)
+    })
+
+    it('is the same whatever the sql_mode of who makes it, which is then as before', async () => {
+      const { database } = await open()
+      const other = await fresh()
+      const pool = poolThatBegins(other, "SET SESSION sql_mode = 'ANSI_QUOTES,NO_BACKSLASH_ESCAPES'")
+      await mysqlStore(pool).createSchema()
+      expect(await dump(other)).toEqual(await dump(database))
+      const connections = await Promise.all([1, 2, 3, 4].map(() => pool.getConnection()))
+      for (const connection of connections) {
+        expect((await connection.query('SELECT @@sql_mode AS mode'))[0]).toEqual([{ mode: 'ANSI_QUOTES,NO_BACKSLASH_ESCAPES' }])
+        connection.release()
+      }
+    })
+
+    it('of a newer version of the package is left alone', async () => {
+      const { database, store } = await open()
+      await database.sql('INSERT INTO cqrs_es_schema (version) VALUES (99)')
+      await expect(store.createSchema()).rejects.toMatchObject({
+        code: 'SCHEMA_TOO_NEW',
+        message: expect.stringContaining('version 99'),
+      })
+    })
+
+    it('that was made in part is completed', async () => {
+      const { database, store } = await open()
+      const whole = await dump(database)
+      await database.sql(
+        'DELETE FROM cqrs_es_schema; DELETE FROM cqrs_es_sequencer; DROP TABLE leases; DROP PROCEDURE events_append_v1',
+      )
+      expect(failure(await appendOne(store, commit('c1', 'a', 0)))).toMatchObject({ code: 'SCHEMA_MISSING', certain: true })
+      await store.createSchema()
+      expect(await dump(database)).toEqual(whole)
+      expect((await appendOne(store, commit('c1', 'a', 0))).kind).toBe('stored')
+    })
+
+    it('needs only rights on rows once it is there', async () => {
+      const { database } = await open()
+      const user = `'u${database.name.slice(-20)}'@'%'`
+      await database.sql(`CREATE USER ${user} IDENTIFIED BY 'Secret-1'`)
+      await database.sql(`GRANT SELECT, INSERT, UPDATE, DELETE, EXECUTE ON ${database.name}.* TO ${user}`)
+      const store = mysqlStore(database.pool({ user: user.split("'")[1] as string, password: 'Secret-1' }))
+      await store.createSchema()
+      expect((await appendOne(store, commit('c1', 'a', 0))).kind).toBe('stored')
+      expect(await dataOf(store, 'a')).toHaveLength(1)
+      await database.sql(`REVOKE EXECUTE ON ${database.name}.* FROM ${user}`)
+      await database.sql(`REVOKE INSERT ON ${database.name}.* FROM ${user}`)
+      const poor = mysqlStore(database.pool({ user: user.split("'")[1] as string, password: 'Secret-1' }))
+      expect(failure(await appendOne(poor, commit('c2', 'a', 1)))).toMatchObject({
+        code: 'STORE_FAILED',
+        certain: true,
+        message: expect.stringContaining('lacks a right'),
+      })
+      await database.sql(`DROP USER ${user}`)
+    })
+  })
+
+  it('keeps what it stores as text, whatever the type of the column', async () => {
+    const { database, store } = await open()
+    const data = { b: 1e21, a: [5e-324, 2 ** 63, 1e308, -0.1], 'z z': '\u{1f600}' }
+    await appendOne(store, commit('c1', 'a', 0, [data]))
+    expect(await database.sql('SELECT payload FROM events')).toEqual([{ payload: JSON.stringify(data) }])
+    await database.sql('ALTER TABLE events MODIFY payload JSON NOT NULL')
+    await appendOne(store, commit('c2', 'a', 1, [data]))
+    expect(await dataOf(store, 'a')).toEqual([data, data])
+    const other = mysqlStore(database.mariadbPool())
+    expect(await dataOf(other, 'a')).toEqual([data, data])
+  })
+
+  it('compares ids by bytes in a collation of its own, beside columns that other programs can read', async () => {
+    const { database, store } = await open()
+    const ids = ['a', 'A', 'a ', 'á', 'a\u0301', 'a\u200b', 'a\u0001']
+    for (const [i, id] of ids.entries())
+      expect(await appendOne(store, commit(`c${i}`, id, 0, [i]))).toMatchObject({ kind: 'stored' })
+    for (const [i, id] of ids.entries()) expect(await dataOf(store, id)).toEqual([i])
+    const columns = await database.sql(
+      "SELECT column_name AS c, collation_name LIKE '%bin' AS bin FROM information_schema.columns WHERE table_schema = ? AND table_name = 'events' AND collation_name IS NOT NULL",
+      database.name,
+    )
+    expect(Object.fromEntries(columns.map(({ c, bin }) => [c, Number(bin)]))).toMatchObject({
+      aggregate_type: 0,
+      aggregate_id: 0,
+      event_type: 0,
+      event_version: 0,
+      type_key: 1,
+      id_key: 1,
+    })
+  })
+
+  describe('what it costs', () => {
+    it('one call for a batch, and for each read', async () => {
+      const { database, store } = await open()
+      const calls: string[] = []
+      const pool = database.pool()
+      const counting: MysqlPool = {
+        execute(statement, values) {
+          calls.push(statement.sql.trim().slice(0, 6))
+          return pool.execute(statement, values)
+        },
+        async getConnection() {
+          const connection = await pool.getConnection()
+          return {
+            execute(statement, values) {
+              calls.push(statement.sql.trim().slice(0, 6))
+              return connection.execute(statement, values)
+            },
+            query(sql) {
+              calls.push(sql)
+              return connection.query(sql)
+            },
+            release: () => connection.release(),
+            destroy: () => connection.destroy(),
+          }
+        },
+      }
+      const counted = mysqlStore(counting)
+      const callsOf = async (work: () => Promise<unknown>) => {
+        calls.length = 0
+        await work()
+        return [...calls]
+      }
+      const view = (id: string, at: number) => ({ name: 'v', generation: 1, id, expectedVersion: at, view: {} })
+      const batch = Array.from({ length: 64 }, (_, i) => ({
+        ...commit(`c${i}`, `a${i % 8}`, Math.floor(i / 8)),
+        views: [view(`r${i % 4}`, Math.floor(i / 4))],
+      }))
+      expect(await callsOf(() => counted.append(batch))).toEqual(['CALL `'])
+      expect((await store.readFeed({ limit: 100 })).events).toHaveLength(64)
+      expect(await callsOf(() => counted.append([commit('no', 'a1', 0)]))).toEqual(['CALL `'])
+      const request = { aggregateType: 'account', aggregateId: 'a1', after: 0 }
+      expect(await callsOf(() => counted.readAggregate({ ...request, snapshot: { stateVersion: '1' } }))).toEqual(['SELECT'])
+      expect(await callsOf(() => counted.readAggregate(request))).toEqual(['SELECT'])
+      expect(
+        await callsOf(() => counted.readFeed({ limit: 5, only: [{ aggregateType: 'account', eventTypes: ['MoneyDeposited'] }] })),
+      ).toEqual(['SELECT'])
+      expect(await callsOf(() => counted.readViews([1, 2].map((n) => ({ name: 'v', generation: 'live', id: `r${n}` }))))).toEqual(
+        ['SELECT'],
+      )
+      expect(await callsOf(() => counted.createSchema())).toEqual(['SELECT', 'SELECT'])
+    })
+
+    it('every statement reads through an index, in a database with rows', async () => {
+      const { database, store } = await open()
+      const names = namesOf(undefined, {})
+      const s = statementsOf(names)
+      for (let round = 0; round < 4; round++) {
+        const batch = Array.from({ length: 500 }, (_, i) => ({
+          ...commit(`c${round}-${i}`, `a${i}`, round * 5, [1, 2, 3, 4, 5]),
+          key: { idempotencyKey: `k${round}`, commandHash: 'h' },
+          views: [
+            {
+              ...{ name: `v${i % 3}`, generation: 1, id: `r${i}`, expectedVersion: round, view: { i } },
+              indexes: ['n', 'm'].map((index) => ({ index, value: `4${i % 50}` })),
+            },
+          ],
+        }))
+        await store.append(batch)
+      }
+      for (let i = 0; i < 50; i++) await store.addViewGeneration({ name: `v${i}`, generation: 2, viewVersion: '2' })
+      await database.sql('ANALYZE TABLE events, views, view_indexes, idempotency_keys, view_generations')
+      const place = ['account', 'a7']
+      const trusted = [...place, '1', '0', '100']
+      const find = (rest: Partial<Parameters<typeof findViewsStatement>[1]>) =>
+        findViewsStatement(names, { name: 'v1', generation: 'live', where: [], limit: 11, ...rest })
+      const finds = [
+        find({}),
+        find({ after: { id: 'r5' } }),
+        find({ where: [{ index: 'n', is: '=', value: '47' }] }),
+        find({
+          where: [
+            { index: 'm', is: '>', value: '42' },
+            { index: 'n', is: '=', value: '47' },
+          ],
+        }),
+        find({ orderBy: { index: 'm', descending: true }, after: { id: 'r5', value: '45' } }),
+      ]
+      const all: Record<string, readonly [string, readonly unknown[]]> = {
+        readEvents: [s.readEvents, [...place, '2', '100', '11']],
+        readSnapshotAndEvents: [s.readSnapshotAndEvents, [...trusted, ...place, ...trusted, '2', '100', '11']],
+        readIds: [s.readIds, ['account', 'a5', '10']],
+        readKey: [s.readKey, [...place, 'k1']],
+        readView: [s.readView, ['v1', '1', 'r1']],
+        readLiveView: [s.readLiveView, ['v1', 'v1', 'r1']],
+        readViews: [
+          s.readViews,
+          [
+            JSON.stringify([
+              { n: 'v1', i: 'r1' },
+              { n: 'v1', g: 1, i: 'r2' },
+            ]),
+          ],
+        ],
+        readGenerations: [s.readGenerations, ['v1']],
+        readFeed: [s.readFeed, ['5000', '9000', '11']],
+        readFeedOnly: [s.readFeedOnly('AND (FALSE OR type_key = ?)'), ['5000', '9000', 'account', '11']],
+        readUnplaced: [readUnplaced(names), []],
+        readCheckpoint: [s.readCheckpoint, ['c']],
+        ...Object.fromEntries(finds.map(({ sql, values }, i) => [`findViews ${i}`, [sql, values.map(String)]])),
+      }
+      for (const [name, [sql, values]] of Object.entries(all)) {
+        const rows = await database.sql(`EXPLAIN ${sql}`, ...values)
+        const whole = rows.filter(
+          ({ type, Extra, table }) =>
+            (type === 'ALL' || type === 'index') && !/json_table/.test(String(Extra)) && !/^</.test(String(table)),
+        )
+        expect([name, whole]).toEqual([name, []])
+        for (const row of rows) expect([name, Number(row.rows ?? 0) < 6_000]).toEqual([name, true])
+      }
+    })
+
+    it('the age of an aggregate is no matter to an append', async () => {
+      const { database, store } = await open()
+      await store.append(Array.from({ length: 20 }, (_, i) => commit(`c${i}`, 'old', i * 500, Array(500).fill(1))))
+      const reads = async () => {
+        const [row] = await database
+          .sql("SELECT SUM(variable_value) AS n FROM information_schema.global_status WHERE variable_name = 'INNODB_ROWS_READ'")
+          .catch(() =>
+            database.sql(
+              "SELECT variable_value AS n FROM performance_schema.global_status WHERE variable_name = 'Innodb_rows_read'",
+            ),
+          )
+        return Number(row?.n)
+      }
+      const before = await reads()
+      for (let i = 0; i < 5; i++) expect((await appendOne(store, commit(`late${i}`, 'old', 10_000 + i))).kind).toBe('stored')
+      expect((await reads()) - before).toBeLessThan(5_000)
+    })
+  })
+})
