@@ -6,7 +6,8 @@ export const raised = { session: 51_001, unplaced: 51_002, notStored: 51_003 } a
 
 /**
  * Stores a round, or nothing: its answer is then what is in the way. All who write take the row of the sequencer first, so they come one after another, positions
- * are in the order of the commits, and what was checked stays so until the end. The lists are JSON texts, NULL for an empty one.
+ * are in the order of the commits, and what was checked stays so until the end. The lists are JSON texts, NULL for an empty one; `sent_in` is
+ * the character set of the caller, which a procedure cannot ask for: inside it is that of who made it.
  *
  * The facts are read when nothing is locked any more, in one statement, so as of one moment. The answer comes after COMMIT: who has it can rely on it.
  */
@@ -20,7 +21,8 @@ CREATE PROCEDURE ${n.append} (
   IN generations LONGTEXT CHARACTER SET utf8mb4,
   IN views LONGTEXT CHARACTER SET utf8mb4,
   IN view_indexes LONGTEXT CHARACTER SET utf8mb4,
-  IN checkpoints LONGTEXT CHARACTER SET utf8mb4
+  IN checkpoints LONGTEXT CHARACTER SET utf8mb4,
+  IN sent_in VARCHAR(64) CHARACTER SET utf8mb4
 )
 MODIFIES SQL DATA
 SQL SECURITY INVOKER
@@ -29,7 +31,7 @@ BEGIN
   DECLARE found_now BIGINT;
   DECLARE in_the_way BIGINT DEFAULT 0;
 
-  IF @@autocommit = 0 OR @@character_set_client <> 'utf8mb4' THEN
+  IF @@autocommit = 0 OR sent_in <> 'utf8mb4' THEN
     SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = ${raised.session}, MESSAGE_TEXT = 'the connection needs autocommit and utf8mb4';
   END IF;
   SET TRANSACTION ISOLATION LEVEL READ COMMITTED;

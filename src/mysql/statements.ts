@@ -11,7 +11,7 @@ const eventColumns = `position, aggregate_type, aggregate_id, sequence, event_ty
 /** Every statement of the store, but those of `find-views.ts` and of the schema. Values are always bound, `?` by `?`. */
 export function statementsOf(n: Names) {
   return {
-    append: `CALL ${n.append}(?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+    append: `CALL ${n.append}(?, ?, ?, ?, ?, ?, ?, ?, ?, @@character_set_client)`,
 
     readSchemaVersion: `SELECT MAX(version) AS version FROM ${n.version}`,
 

@@ -27,7 +27,7 @@ export async function newDatabase(serverUrl: string, rest = ''): Promise<TestMys
   const owner = await mysql.createConnection({ ...to, multipleStatements: true })
   await owner.query(`CREATE DATABASE ${name} ${rest}`)
   await owner.query(`USE ${name}`)
-  const open: { end(): Promise<void> }[] = [owner]
+  const open: { end(): Promise<void> }[] = []
   const url = new URL(serverUrl)
   url.pathname = `/${name}`
   return {
@@ -48,8 +48,9 @@ export async function newDatabase(serverUrl: string, rest = ''): Promise<TestMys
       return rows as Record<string, unknown>[]
     },
     async close() {
+      await Promise.all(open.map((pool) => pool.end()))
       await owner.query(`DROP DATABASE IF EXISTS ${name}`)
-      await Promise.all(open.map((one) => one.end()))
+      await owner.end()
     },
   }
 }
