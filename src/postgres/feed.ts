@@ -1,5 +1,6 @@
 import type { Position } from '../event-envelope.ts'
-import { type EventRow, toStoredEvent } from '../sql/rows.ts'
+import type { EventRow } from '../sql/rows.ts'
+import type { StoredEvent } from '../store/commit.ts'
 import { feedStart, feedWindow } from '../store/feed-start.ts'
 import type { FeedPage, FeedRequest } from '../store/store.ts'
 import type { Connection } from './client.ts'
@@ -13,6 +14,7 @@ export async function readFeed(
   statements: Statements,
   { after, only, limit }: FeedRequest,
   most: { readonly events: number; readonly bytes: number },
+  toStoredEvent: (row: EventRow) => StoredEvent,
 ): Promise<FeedPage> {
   const filter = only && filterOf(only)
   const [head, ...rows] = await connection.all(
