@@ -76,6 +76,11 @@ BEGIN
     END IF;
 
     IF checkpoints IS NOT NULL THEN
+      -- A lease that is checked cannot be taken over until this transaction has ended.
+      SELECT COUNT(*) INTO found_now
+      FROM ${checkpointRows} AS r STRAIGHT_JOIN ${n.leases} AS l ON l.name = r.n COLLATE ${collation}
+      FOR UPDATE;
+
       SELECT COUNT(*) INTO found_now
       FROM ${checkpointRows} AS r
       LEFT JOIN ${n.leases} AS l ON l.name = r.n COLLATE ${collation} AND l.holder IS NOT NULL

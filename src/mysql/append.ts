@@ -8,9 +8,14 @@ import { understand } from './errors.ts'
 import type { Statements } from './statements.ts'
 
 /** Where a batch goes: to one procedure of the database, a round in one call. */
-export function roundDatabase(client: Client, statements: Statements, limits: RoundDatabase['limits']): RoundDatabase {
+export function roundDatabase(
+  client: Client,
+  statements: Statements,
+  { format, limits }: Pick<RoundDatabase, 'format' | 'limits'>,
+): RoundDatabase {
   const packet = packetLimit(client, statements)
   return {
+    format,
     limits,
     understand,
     async storeRound(round) {

@@ -1,6 +1,7 @@
 import { StoreError } from '../errors.ts'
 import type { Position } from '../event-envelope.ts'
-import { type EventRow, toStoredEvent } from '../sql/rows.ts'
+import type { EventRow } from '../sql/rows.ts'
+import type { StoredEvent } from '../store/commit.ts'
 import { eventId } from '../store/event-id.ts'
 import { feedStart, feedWindow } from '../store/feed-start.ts'
 import type { FeedPage, FeedRequest } from '../store/store.ts'
@@ -12,7 +13,13 @@ import type { Statements } from './statements.ts'
 const everything = '9000000000000000000'
 
 /** Positions are drawn and committed under the one lock of the sequencer, so whatever a reader sees is without holes that could still fill. */
-export async function readFeed(run: Run, statements: Statements, request: FeedRequest, most: number): Promise<FeedPage> {
+export async function readFeed(
+  run: Run,
+  statements: Statements,
+  toStoredEvent: (row: EventRow) => StoredEvent,
+  request: FeedRequest,
+  most: number,
+): Promise<FeedPage> {
   const { after, only, limit } = request
   const start = after === undefined ? 0 : Number(after)
   const wanted = Math.min(limit, most)

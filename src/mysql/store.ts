@@ -2,8 +2,9 @@ import { DefinitionError, StoreError } from '../errors.ts'
 import type { Position } from '../event-envelope.ts'
 import { checkOptions, checkWholeNumber } from '../options.ts'
 import { appendBatch, type RoundDatabase } from '../sql/append.ts'
-import { type EventRow, toStoredEvent } from '../sql/rows.ts'
+import { type EventRow, eventReader } from '../sql/rows.ts'
 import type { Commit, CommitOutcome } from '../store/commit.ts'
+import { checkPayloadFormat, type PayloadFormat } from '../store/payload-format.ts'
 import type {
   AggregatePage,
   AggregateRequest,
@@ -41,6 +42,8 @@ export interface MysqlStoreOptions {
   readonly database?: string
   /** Other names for the tables, for instance those of the Rust crate's tables that are adopted. Up to 48 letters, digits and underscores each. */
   readonly tables?: MysqlTables
+  /** How the data of events is kept: as it is, or as the Rust crate keeps an enum. Default `'json'`. */
+  readonly payloadFormat?: PayloadFormat
   /**
    * Another program inserts events as well: `createSchema()` and `printSchema()` then add a trigger that gives a position to each row of its. Default `false`: the log cannot be
    * read when it comes upon such a row.
@@ -72,11 +75,12 @@ export interface MysqlStoreOptions {
  */
 export function mysqlStore(pool: MysqlPool, options: MysqlStoreOptions = {}): Store {
   checkPool(pool)
-  checkOptions('mysqlStore', options, ['database', 'tables', 'foreignWriters', 'bytesPerCommit'])
-  const { database, tables = {}, foreignWriters = false, bytesPerCommit = 12_000_000 } = options
+  checkOptions('mysqlStore', options, ['database', 'tables', 'payloadFormat', 'foreignWriters', 'bytesPerCommit'])
+  const { database, tables = {}, payloadFormat = 'json', foreignWriters = false, bytesPerCommit = 12_000_000 } = options
+  checkPayloadFormat('mysqlStore', payloadFormat)
   if (typeof foreignWriters !== 'boolean') throw new DefinitionError('mysqlStore: "foreignWriters" must be true or false.')
   checkWholeNumber('mysqlStore: "bytesPerCommit"', bytesPerCommit, 1)
-  return new MysqlStore(new Client(pool), namesOf(database, tables), foreignWriters, bytesPerCommit)
+  return new MysqlStore(new Client(pool), namesOf(database, tables), { payloadFormat, foreignWriters, bytesPerCommit })
 }
 
 /** A page of events has at most so many, so that a long history is neither read in one go nor kept in memory at once. */
@@ -92,8 +96,13 @@ class MysqlStore implements Store {
   readonly #statements: Statements
   readonly #foreignWriters: boolean
   readonly #rounds: RoundDatabase
+  readonly #toStoredEvent: ReturnType<typeof eventReader>
 
-  constructor(client: Client, names: Names, foreignWriters: boolean, bytesPerCommit: number) {
+  constructor(
+    client: Client,
+    names: Names,
+    { payloadFormat: format, foreignWriters, bytesPerCommit }: Required<Omit<MysqlStoreOptions, 'database' | 'tables'>>,
+  ) {
     this.#client = client
     this.#names = names
     this.#foreignWriters = foreignWriters
@@ -106,7 +115,8 @@ class MysqlStore implements Store {
       bytesPerCommit,
       bytesPerEvent: bytesPerCommit,
     }
-    this.#rounds = roundDatabase(client, this.#statements, { ...this.capabilities, bytesPerRound })
+    this.#rounds = roundDatabase(client, this.#statements, { format, limits: { ...this.capabilities, bytesPerRound } })
+    this.#toStoredEvent = eventReader(format)
   }
 
   createSchema(): Promise<void> {
@@ -142,7 +152,7 @@ class MysqlStore implements Store {
       return this.readAggregate(withoutSnapshot)
     }
     const others = rows.filter((row) => row !== saved).sort((a, b) => Number(a.sequence) - Number(b.sequence))
-    const events = (others.slice(0, limit) as unknown as EventRow[]).map(toStoredEvent)
+    const events = (others.slice(0, limit) as unknown as EventRow[]).map(this.#toStoredEvent)
     return { ...(snapshot && { snapshot }), events, more: others.length > limit }
   }
 
@@ -201,7 +211,7 @@ class MysqlStore implements Store {
   }
 
   readFeed(request: FeedRequest): Promise<FeedPage> {
-    return explained(readFeed(this.#client.run, this.#statements, request, pageSize))
+    return explained(readFeed(this.#client.run, this.#statements, this.#toStoredEvent, request, pageSize))
   }
 
   async lastPosition(): Promise<Position | undefined> {

@@ -82,6 +82,20 @@ describe.skipIf(skipped)('the MySQL store in trouble', () => {
       expect((await outcome).kind).toBe('stored')
     })
 
+    it('of a lease that is being taken over are waited for, and its fence is then stale', async () => {
+      const { database, store } = await open()
+      const lease = await store.acquireLease({ name: 'm', holder: 'one', ttlMs: 1 })
+      const other = await database.pool().getConnection()
+      await other.query('START TRANSACTION')
+      await other.query("UPDATE leases SET holder = 'two', fence = fence + 1")
+      const checkpoint = { name: 'm', fence: lease.acquired ? lease.fence : 0, position: '1' }
+      const outcome = appendOne(store, { id: 'c1', appends: [], checkpoint })
+      await pause(200)
+      await other.query('COMMIT')
+      other.release()
+      expect(await outcome).toEqual({ kind: 'conflict', on: 'fence' })
+    })
+
     it('of a reader hold up nobody', async () => {
       const { database, store } = await open()
       await appendOne(store, commit('c1', 'a', 0))
