@@ -1,0 +1,341 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { createApp, defineAggregate, noData, typed } from 'cqrs-es'
+import { type MysqlStoreOptions, mysqlStore } from 'cqrs-es/mysql'
+import { comparePositions, type Position, type Store, type StoredEvent } from 'cqrs-es/store'
+import { afterAll, describe, expect, it } from 'vitest'
+import { ddl, mysqlMixedIds, mysqlRows, type SqlRows } from '../fixtures/rust/rows.ts'
+import { mysqlStatements as crate } from '../fixtures/rust/statements.ts'
+import { root } from '../run.ts'
+import { serverUrl } from '../servers/ask.ts'
+import { unselected } from '../servers/stores.ts'
+import { appendOne, commit, dataOf, failure } from './commits.ts'
+import { newDatabase, type TestMysql } from './mysql-database.ts'
+
+const skipped = unselected('mysql')
+const url = skipped ? '' : await serverUrl('mysql')
+const opened: TestMysql[] = []
+afterAll(() => Promise.all(opened.map((database) => database.close())))
+
+const eventColumns = ['aggregate_type', 'aggregate_id', 'sequence', 'event_type', 'event_version', 'payload', 'metadata'] as const
+const snapshotColumns = ['aggregate_type', 'aggregate_id', 'last_sequence', 'current_snapshot', 'payload'] as const
+
+async function fresh(rest = ''): Promise<TestMysql> {
+  const database = await newDatabase(url, rest)
+  opened.push(database)
+  return database
+}
+
+/** A database with the crate's tables and the rows that it wrote. */
+async function crateDatabase({ rest = 'CHARACTER SET utf8mb4', rows = mysqlRows(), alter = '' } = {}): Promise<TestMysql> {
+  const database = await fresh(rest)
+  await database.sql(ddl('mysql') + alter)
+  await insert(database, 'events', eventColumns, rows.events)
+  await insert(database, 'snapshots', snapshotColumns, rows.snapshots)
+  return database
+}
+
+async function insert({ sql }: TestMysql, table: string, columns: readonly string[], rows: readonly object[]) {
+  for (const row of rows)
+    await sql(
+      `INSERT INTO ${table} (${columns}) VALUES (${columns.map(() => '?')})`,
+      ...columns.map((column) => String(Reflect.get(row, column))),
+    )
+}
+
+async function adopt(database: TestMysql, options: MysqlStoreOptions = { payloadFormat: 'serde-enum', foreignWriters: true }) {
+  const store = mysqlStore(database.pool(), options)
+  await store.createSchema()
+  return store
+}
+
+async function log(store: Store, only?: readonly { readonly aggregateType: string }[]): Promise<StoredEvent[]> {
+  const events: StoredEvent[] = []
+  let after: Position | undefined
+  for (let more = true; more; ) {
+    const page = await store.readFeed({ limit: 7, ...(only && { only }), ...(after !== undefined && { after }) })
+    events.push(...page.events)
+    after = page.position
+    more = page.more
+  }
+  return events
+}
+
+/** Positions grow, and each aggregate's events come as 1, 2, 3 … */
+function expectOrder(events: readonly StoredEvent[]) {
+  const next = new Map<string, number>()
+  for (const [i, event] of events.entries()) {
+    const place = `${event.aggregateType}/${event.aggregateId}`
+    expect(event.sequence, place).toBe((next.get(place) ?? 0) + 1)
+    next.set(place, event.sequence)
+    const before = events[i - 1]?.position
+    if (before !== undefined && event.position !== undefined) expect(comparePositions(before, event.position)).toBeLessThan(0)
+  }
+}
+
+const foreign = (aggregateId: string, sequence: number) =>
+  ['counter', aggregateId, String(sequence), 'Counted', '1.0', '{"Counted":9}', '{"by":"rust"}'] as const
+
+const counter = defineAggregate({
+  type: 'counter',
+  events: { Added: typed<{ by: number }>(), Counted: typed<number>(), Reset: noData },
+  commands: { Add: typed<{ by: number }>(), Reset: noData },
+  initialState: () => ({ count: 0, value: 0 }),
+  snapshots: 'always',
+}).implement({
+  handle: {
+    Add: (_, { by }) => ({ type: 'Added', data: { by } }),
+    Reset: () => ({ type: 'Reset' }),
+  },
+  apply: {
+    Added: ({ count, value }, { by }) => ({ count: count + 1, value: value + by }),
+    Counted: ({ count }, value) => ({ count: count + 1, value }),
+    Reset: ({ count }) => ({ count: count + 1, value: 0 }),
+  },
+})
+
+describe.skipIf(skipped)("the Rust crate's tables on MySQL", () => {
+  it.each([
+    'CHARACTER SET utf8mb4',
+    'CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci',
+    'CHARACTER SET utf8mb4 COLLATE utf8mb4_bin',
+  ])('are adopted in a database with %s: every row is read, in order', async (rest) => {
+    const { events } = mysqlRows()
+    const seen = await log(await adopt(await crateDatabase({ rest }), {}))
+    expect(seen.length).toBe(events.length)
+    expectOrder(seen)
+    for (const row of events) {
+      const found = seen.find((event) => event.id === `${row.aggregate_type}/${row.aggregate_id}/${row.sequence}`)
+      expect(found).toMatchObject({ type: row.event_type, version: row.event_version, metadata: JSON.parse(row.metadata) })
+      expect(found?.data).toEqual(JSON.parse(row.payload))
+      expect(found?.recordedAt).toBe('1970-01-01T00:00:00.000Z')
+    }
+  })
+
+  it('are adopted in a database of latin1, whose ids may then hold any text', async () => {
+    const rows = mysqlRows()
+    const idOf = (row: SqlRows['events'][number]) => `${row.aggregate_type}/${row.aggregate_id}`
+    const others = new Set(rows.events.filter((row) => !/^[ -~]*$/.test(JSON.stringify(row))).map(idOf))
+    const plain = { ...rows, events: rows.events.filter((row) => !others.has(idOf(row))), snapshots: [] }
+    const store = await adopt(await crateDatabase({ rest: 'CHARACTER SET latin1', rows: plain }), {})
+    expectOrder(await log(store))
+    expect((await appendOne(store, commit('c1', '漢字\u{1f600}', 0))).kind).toBe('stored')
+    expect(await dataOf(store, '漢字\u{1f600}')).toHaveLength(1)
+  })
+
+  it('are adopted in the order of the column `timestamp`, where an older version of the crate has made one', async () => {
+    const alter = 'ALTER TABLE events ADD COLUMN timestamp timestamp NOT NULL DEFAULT CURRENT_TIMESTAMP;'
+    const database = await crateDatabase({ alter, rows: { events: [], snapshots: [], order_view: [] } })
+    const times = [
+      ['b', 1, 20],
+      ['b', 2, 10],
+      ['a', 1, 30],
+      ['c', 1, 15],
+      ['a', 2, 40],
+    ] as const
+    for (const [id, sequence, second] of times) {
+      await database.sql(crate.insertEvent, ...foreign(id, sequence))
+      await database.sql(
+        `UPDATE events SET timestamp = '2026-01-01 00:00:${second}' WHERE aggregate_id = '${id}' AND sequence = ${sequence}`,
+      )
+    }
+    const seen = await log(await adopt(database))
+    expect(seen.map((event) => event.id)).toEqual(['counter/c/1', 'counter/b/1', 'counter/b/2', 'counter/a/1', 'counter/a/2'])
+  })
+
+  it('with streams under several ids are refused, which are named, and left as they are', async () => {
+    const database = await crateDatabase({ rows: mysqlMixedIds() })
+    const before = await database.sql('SHOW CREATE TABLE events')
+    const adopted = adopt(database)
+    await expect(adopted).rejects.toMatchObject({
+      code: 'STORE_FAILED',
+      message: expect.stringMatching(/counter\/Case \(1 events, from 2 to 2\)/),
+    })
+    expect(await database.sql('SHOW CREATE TABLE events')).toEqual(before)
+  })
+
+  it('are adopted once by several at the same time, also when one begins late', async () => {
+    const database = await crateDatabase()
+    const stores = Array.from({ length: 4 }, () => mysqlStore(database.pool(), { payloadFormat: 'serde-enum' }))
+    await Promise.all(stores.map((store) => store.createSchema()))
+    const [store] = stores as [Store]
+    const seen = await log(mysqlStore(database.pool()))
+    expect(seen.length).toBe(mysqlRows().events.length)
+    expectOrder(seen)
+    await store.createSchema()
+    expect(await log(mysqlStore(database.pool()))).toEqual(seen)
+  })
+
+  it("never give the crate's snapshots, which may be wrong, and count on from them", async () => {
+    const database = await crateDatabase()
+    const store = await adopt(database)
+    const [stored] = mysqlRows().snapshots.filter((row) => row.aggregate_type === 'counter')
+    if (stored === undefined) throw new Error('the fixture has a snapshot of a counter')
+    const aggregate = { aggregateType: 'counter', aggregateId: stored.aggregate_id, after: 0 }
+    for (const stateVersion of ['1', ''])
+      expect((await store.readAggregate({ ...aggregate, snapshot: { stateVersion } })).snapshot).toBeUndefined()
+    const { events } = await store.readAggregate(aggregate)
+    const result = await createApp({ store, aggregates: { counter } }).aggregates.counter.execute(stored.aggregate_id, {
+      type: 'Add',
+      data: { by: 3 },
+    })
+    const rows = await database.sql(crate.selectSnapshot, 'counter', stored.aggregate_id)
+    expect(rows).toMatchObject([{ last_sequence: events.length + 1, current_snapshot: Number(stored.current_snapshot) + 1 }])
+    const { snapshot } = await store.readAggregate({ ...aggregate, snapshot: { stateVersion: '1' } })
+    expect(snapshot).toMatchObject({ sequence: events.length + 1, state: result.state })
+    await database.sql('UPDATE snapshots SET last_sequence = last_sequence + 1 WHERE aggregate_id = ?', stored.aggregate_id)
+    expect((await store.readAggregate({ ...aggregate, snapshot: { stateVersion: '1' } })).snapshot).toBeUndefined()
+  })
+
+  it("go on with the crate's statements and ours in turn", async () => {
+    const database = await crateDatabase()
+    const store = await adopt(database)
+    await database.sql(crate.session)
+    const { execute } = createApp({ store, aggregates: { counter } }).aggregates.counter
+    const before = (await store.readAggregate({ aggregateType: 'counter', aggregateId: 'counter-1', after: 0 })).events.length
+    await execute('counter-1', { type: 'Add', data: { by: 7 } }, { metadata: { user: 'ann' } })
+    await execute('counter-1', { type: 'Reset' })
+    const ours = await database.sql(crate.selectLastEvents(before), 'counter', 'counter-1')
+    // mysql2 has parsed them where it knows that they are JSON.
+    const json = (value: unknown) => (typeof value === 'string' && /^["{]/.test(value) ? JSON.parse(value) : value)
+    expect(ours.map((row) => [row.sequence, row.event_type, json(row.payload), json(row.metadata)])).toEqual([
+      [before + 1, 'Added', { Added: { by: 7 } }, { user: 'ann' }],
+      [before + 2, 'Reset', 'Reset', {}],
+    ])
+    await database.sql(crate.insertEvent, ...foreign('counter-1', before + 3))
+    const added = await execute('counter-1', { type: 'Add', data: { by: 1 } })
+    expect([added.sequence, added.state.value]).toEqual([before + 4, 10])
+    const seen = (await log(store, [{ aggregateType: 'counter' }])).filter((event) => event.aggregateId === 'counter-1').slice(-2)
+    expect(seen.map(({ type, sequence }) => [type, sequence])).toEqual([
+      ['Counted', before + 3],
+      ['Added', before + 4],
+    ])
+    expect(seen[0]).toMatchObject({ data: 9, metadata: { by: 'rust' }, commitId: '' })
+    expect(seen[0]?.recordedAt).toMatch(/^20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/)
+    const late = database.sql(crate.insertEvent, ...foreign('counter-1', before + 4))
+    await expect(late).rejects.toMatchObject({ errno: 1062, sqlState: '23000' })
+  })
+
+  it('are left to the crate: its columns keep a collation that it reads, and its statements an index', async () => {
+    const database = await crateDatabase({ rest: 'CHARACTER SET utf8mb4 COLLATE utf8mb4_bin' })
+    await adopt(database)
+    const columns = await database.sql(
+      "SELECT column_name AS c FROM information_schema.columns WHERE table_schema = ? AND table_name IN ('events', 'snapshots') AND column_name IN ('aggregate_type', 'aggregate_id', 'event_type', 'event_version') AND collation_name LIKE '%bin'",
+      database.name,
+    )
+    expect(columns).toEqual([])
+    const [plan] = await database.sql(`EXPLAIN ${crate.selectEvents}`, 'counter', 'counter-1')
+    expect(plan?.key).toBe('by_name')
+  })
+})
+
+describe.skipIf(skipped)('events that another program inserts on MySQL', () => {
+  it('stop the feed, which names one, until createSchema() has given them a place', async () => {
+    const database = await fresh()
+    const store = await adopt(database, {})
+    await appendOne(store, commit('c1', 'a', 0))
+    await database.sql(crate.insertEvent, ...foreign('x', 1))
+    await database.sql(crate.insertEvent, ...foreign('x', 2))
+    const refusal = { code: 'STORE_FAILED', message: expect.stringMatching(/counter\/x\/1 .*createSchema\(\).*foreignWriters/) }
+    await expect(store.readFeed({ limit: 9 })).rejects.toMatchObject(refusal)
+    await expect(store.readFeed({ limit: 9, only: [{ aggregateType: 'account' }] })).rejects.toMatchObject(refusal)
+    expect((await appendOne(store, commit('c2', 'a', 1))).kind).toBe('stored')
+    await store.createSchema()
+    expect((await log(store)).map((event) => event.id)).toEqual(['account/a/1', 'account/a/2', 'counter/x/1', 'counter/x/2'])
+    expect(await appendOne(store, commit('c3', 'a', 2))).toMatchObject({ positions: ['5'] })
+  })
+
+  it('are not built upon before they have a place, else they would come behind what follows them', async () => {
+    const database = await fresh()
+    const store = await adopt(database, {})
+    await database.sql(crate.insertEvent, 'account', ...foreign('a', 1).slice(1))
+    expect(failure(await appendOne(store, commit('c1', 'a', 1)))).toMatchObject({
+      code: 'STORE_FAILED',
+      certain: true,
+      message: expect.stringContaining('foreignWriters'),
+    })
+    await store.createSchema()
+    expect((await appendOne(store, commit('c1', 'a', 1))).kind).toBe('stored')
+    expectOrder(await log(store))
+  })
+
+  it('get their place by the trigger, and readers miss none and see none out of order', async () => {
+    const database = await fresh()
+    const store = await adopt(database, { foreignWriters: true })
+    let writing = true
+    const crateWriter = async (id: string) => {
+      const connection = await database.pool().getConnection()
+      const send = async (from: number, end: 'COMMIT' | 'ROLLBACK') => {
+        await connection.query('START TRANSACTION')
+        for (const sequence of [from, from + 1]) await connection.execute(crate.insertEvent, [...foreign(id, sequence)])
+        await connection.query(end)
+      }
+      for (let i = 0; i < 30; i++) {
+        if (i % 4 === 0) await send(i * 2 + 1, 'ROLLBACK')
+        await send(i * 2 + 1, 'COMMIT')
+      }
+      connection.release()
+    }
+    const ourWriter = async (id: string) => {
+      for (let i = 0; i < 40; i++) expect((await appendOne(store, commit(`${id}${i}`, id, i * 2, [1, 2]))).kind).toBe('stored')
+    }
+    const done = Promise.all([...['r1', 'r2', 'r3'].map(crateWriter), ...['o1', 'o2'].map(ourWriter)]).finally(() => {
+      writing = false
+    })
+    const seen: StoredEvent[] = []
+    let after: Position | undefined
+    for (let behind = true; behind; ) {
+      behind = writing
+      const page = await store.readFeed({ limit: 5, ...(after !== undefined && { after }) })
+      seen.push(...page.events)
+      after = page.position
+      behind ||= page.more
+    }
+    await done
+    expect(seen.map((event) => event.id)).toEqual((await log(store)).map((event) => event.id))
+    expectOrder(seen)
+    expect(seen.length).toBe(3 * 60 + 2 * 80)
+  })
+
+  it('of which one takes the place of ours are met: the commit is a conflict, not a failure', async () => {
+    const database = await fresh()
+    const store = await adopt(database, { foreignWriters: false })
+    const connection = await database.pool().getConnection()
+    await connection.query('START TRANSACTION')
+    await connection.execute(crate.insertEvent, ['account', ...foreign('a', 1).slice(1)])
+    const outcome = appendOne(store, commit('c1', 'a', 0))
+    await new Promise((resolve) => setTimeout(resolve, 200))
+    await connection.query('COMMIT')
+    connection.release()
+    expect(await outcome).toEqual({ kind: 'conflict', on: 'sequence', actualSequence: 1 })
+  })
+})
+
+describe.skipIf(skipped)('the schema on MySQL', () => {
+  const program = fileURLToPath(new URL('mysql-make-schema.ts', import.meta.url))
+
+  function makeSchema(databaseUrl: string): { child: ChildProcess; ended: Promise<number | null> } {
+    const env = { ...process.env, TSX_TSCONFIG_PATH: `${root}tsconfig.json` }
+    const child = spawn(process.execPath, ['--import', 'tsx', program, databaseUrl], {
+      env,
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
+    return { child, ended: new Promise((resolve) => child.once('exit', resolve)) }
+  }
+
+  it('made by ten processes at once, of which three are killed, is whole; a table of the crate too', async () => {
+    const database = await crateDatabase()
+    const processes = Array.from({ length: 10 }, () => makeSchema(database.url))
+    for (const [i, { child }] of processes.slice(0, 3).entries())
+      child.stdout?.once('data', () => setTimeout(() => child.kill('SIGKILL'), 20 + i * 60))
+    const codes = await Promise.all(processes.map(({ ended }) => ended))
+    expect(codes.slice(3)).toEqual(Array(7).fill(0))
+    const store = mysqlStore(database.pool(), { foreignWriters: true })
+    await store.createSchema()
+    const seen = await log(store)
+    expect(seen.length).toBe(mysqlRows().events.length)
+    expectOrder(seen)
+    expect((await appendOne(store, commit('c1', 'a', 0))).kind).toBe('stored')
+    expect(await database.sql('SELECT version FROM cqrs_es_schema')).toEqual([{ version: 1 }])
+  }, 120_000)
+})
