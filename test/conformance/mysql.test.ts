@@ -6,11 +6,11 @@ import { unselected } from '../servers/stores.ts'
 import { newDatabase } from '../stores/mysql-database.ts'
 import { hostConformance } from './host.ts'
 
-const host: ConformanceHost = {
+const hostOn = (driver: 'mysql2' | 'mariadb'): ConformanceHost => ({
   schema: 'required',
   async open({ schema }) {
     const database = await newDatabase(await serverUrl('mysql'))
-    const connect = async () => mysqlStore(database.pool())
+    const connect = async () => mysqlStore(driver === 'mysql2' ? database.pool() : database.mariadbPool())
     const store = await connect()
     if (schema) await store.createSchema()
     const corrupt = async (sql: string, ...values: readonly unknown[]) => {
@@ -33,8 +33,8 @@ const host: ConformanceHost = {
         corrupt('UPDATE snapshots SET payload = ? WHERE aggregate_type = ? AND aggregate_id = ?', '{"a', type, id),
     }
   },
-}
+})
 
-describe.skipIf(unselected('mysql'))('the store contract on MySQL', async () => {
-  if (!unselected('mysql')) await hostConformance(host)
+describe.skipIf(unselected('mysql')).each(['mysql2', 'mariadb'] as const)('MySQL, on %s', async (driver) => {
+  if (!unselected('mysql')) await hostConformance(hostOn(driver))
 })

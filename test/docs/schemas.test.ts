@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { mysqlStore } from 'cqrs-es/mysql'
 import { postgresStore } from 'cqrs-es/postgres'
 import { sqliteStore } from 'cqrs-es/sqlite'
 import { expect, test } from 'vitest'
@@ -6,6 +7,7 @@ import { root } from '../run.ts'
 
 const printed = {
   sqlite: () => sqliteStore({ exec: () => {}, prepare: () => ({}) as never }).printSchema(),
+  mysql: () => mysqlStore({ execute: async () => [], getConnection: async () => ({}) as never }).printSchema(),
   postgres: () => postgresStore({ query: async () => ({ rows: [] }) }).printSchema(),
 }
 
