@@ -52,6 +52,29 @@ export const feedCases: Cases = ordered({
     }
   },
 
+  'a log of several megabytes is read to the last event': async ({ store }) => {
+    const { bytesPerEvent, bytesPerCommit } = store.capabilities
+    const text = 'x'.repeat(Math.min(100_000, bytesPerEvent / 2, bytesPerCommit / 2))
+    for (const i of range(40))
+      await stores(
+        store,
+        commit({ appends: [{ aggregateId: `a-${i % 3}`, at: Math.floor(i / 3), events: [{ data: { i, text } }] }] }),
+      )
+    const only = [{ aggregateType: 'account', eventTypes: ['MoneyDeposited'] }]
+    for (const [what, rest] of Object.entries({ all: {}, filtered: { only } })) {
+      const log = await readLog(store, rest)
+      equal(
+        what,
+        log.map(({ data }) => (data as { i: number }).i),
+        range(40),
+      )
+      holds(
+        `${what}: each with its data`,
+        log.every(({ data }) => (data as { text: string }).text === text),
+      )
+    }
+  },
+
   'a page goes on behind the position of any event': async ({ store }) => {
     await stores(store, deposit('a', 0, 3), deposit('b', 0, 2), deposit('a', 3))
     const log = await readLog(store)

@@ -125,7 +125,10 @@ export interface AggregateRequest {
   readonly upTo?: number
   /** Also the snapshot, when it has this `stateVersion` and is past `after`; the events then start behind it. One whose JSON is corrupt counts as none. */
   readonly snapshot?: { readonly stateVersion: string }
-  /** At most this many events, at least 1; a store may give fewer (and says `more`). */
+  /**
+   * At most this many events, at least 1; without it as many as the store likes. It may always give fewer, but not none, so that a page of large
+   * events fits into memory: it then says `more`.
+   */
   readonly limit?: number
 }
 
@@ -239,7 +242,7 @@ export interface FeedRequest {
   readonly after?: Position
   /** Only these aggregate types and, where given, only these of their stored event types. All without it. */
   readonly only?: readonly { readonly aggregateType: string; readonly eventTypes?: readonly string[] }[]
-  /** At most this many events, at least 1; a store may give fewer. */
+  /** At most this many events, at least 1; a store may give fewer, so that a page of large events fits into memory. */
   readonly limit: number
 }
 
