@@ -1,4 +1,4 @@
-/** All the store below asks of a database: an ordered map in which a key can be created once, as object storage and many key-value services have it. */
+/** All that the store asks of a database: an ordered map in which a key can be created once, as object storage and many key-value services have it. */
 export interface Kv {
   /** Creates the key. `false`, and nothing changed, when it is there: the one atomic step in all this. */
   create(key: string, value: string): Promise<boolean>
