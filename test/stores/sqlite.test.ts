@@ -367,6 +367,34 @@ describe.each(drivers)('the SQLite store on $name', (driver) => {
       expect(numbers((await page(store, 1)).events)).toEqual([1])
     })
 
+    it.each(['data', 'metadata'] as const)('do not take more large %s out of the database than they hold', async (part) => {
+      const { db, store } = await open()
+      const { id, appends } = commit('c1', 'a', 0, Array(30).fill({}))
+      const large = { [part]: { text: 'x'.repeat(500_000) } }
+      await appendOne(store, {
+        id,
+        appends: appends.map((one) => ({ ...one, events: one.events.map((e) => ({ ...e, ...large })) })),
+      })
+      let taken = 0
+      const prepare: SqliteDatabase['prepare'] = (sql) => {
+        const statement = db.prepare(sql)
+        return {
+          run: (...values) => statement.run(...values),
+          all: (...values) => {
+            const rows = statement.all(...values)
+            taken += JSON.stringify(rows, (_, value) => (typeof value === 'bigint' ? Number(value) : value)).length
+            return rows
+          },
+        }
+      }
+      const measured = sqliteStore({ exec: (sql) => db.exec(sql), prepare }, { durability: 'normal' })
+      for (const read of [() => page(measured), () => measured.readFeed({ limit: 30 })]) {
+        taken = 0
+        expect((await read()).events.length).toBe(3)
+        expect(taken).toBeLessThan(2_100_000)
+      }
+    })
+
     it('of metadata are bounded in the same way', async () => {
       const { store } = await open()
       const { id, appends } = commit('c1', 'a', 0, Array(9).fill({}))
