@@ -30,7 +30,7 @@ FROM ${n.snapshots}
 WHERE ${trusted}
 UNION ALL
 (SELECT NULL AS saved, ${eventColumns} FROM ${n.events}
-WHERE type_key = ? AND id_key = ? AND sequence > COALESCE((SELECT last_sequence FROM ${n.snapshots} WHERE ${trusted}), ?) AND sequence <= ?
+WHERE type_key = ? AND id_key = ? AND sequence > COALESCE((SELECT last_sequence FROM ${n.snapshots} WHERE ${trusted}), CAST(? AS SIGNED)) AND sequence <= ?
 ORDER BY sequence LIMIT ?)`,
 
     /** Through the index alone, up to the last id of the page. */

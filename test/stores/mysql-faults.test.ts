@@ -96,6 +96,19 @@ describe.skipIf(skipped)('the MySQL store in trouble', () => {
       expect(await outcome).toEqual({ kind: 'conflict', on: 'fence' })
     })
 
+    it('are the same for commits of views alone: of eight at once that build on one version, one is stored', async () => {
+      const { database } = await open()
+      const stores = Array.from({ length: 4 }, () => mysqlStore(database.pool({ connectionLimit: 2 })))
+      for (let version = 0; version < 25; version++) {
+        const view = { name: 'v', generation: 1, id: 'r', expectedVersion: version, view: version }
+        const sent = Array.from({ length: 8 }, (_, i) =>
+          stores[i % 4]?.append([{ id: `c${version}-${i}`, appends: [], views: [view] }]),
+        )
+        const outcomes = (await Promise.all(sent)).map((answer) => answer?.[0]?.kind)
+        expect(outcomes.sort()).toEqual([...Array(7).fill('conflict'), 'stored'])
+      }
+    })
+
     it('of a reader hold up nobody', async () => {
       const { database, store } = await open()
       await appendOne(store, commit('c1', 'a', 0))
