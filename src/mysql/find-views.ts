@@ -8,7 +8,8 @@ const operators = { '=': '=', '<': '<', '<=': '<=', '>': '>', '>=': '>=' } as co
 
 /**
  * The statement for a search, with its values. `i0`, `i1` … are the rows of the indexes it names: first the one it is ordered by, else one that must be
- * equal. The joins go in that order, so that the rows come from `i0` and the others are looked up.
+ * equal. The joins go in that order, so that the rows come from `i0` and the others are looked up. The index is named, else MariaDB
+ * walks to a page through all that come before it.
  */
 export function findViewsStatement(n: Names, find: ViewFind): { sql: string; values: Value[] } {
   const { name, generation, orderBy, after, limit } = find
@@ -28,7 +29,8 @@ export function findViewsStatement(n: Names, find: ViewFind): { sql: string; val
   add(
     `SELECT v.view_id, v.generation, v.version, CONVERT(v.payload USING utf8mb4) AS payload, v.sequence${orderBy ? ', i0.value' : ''}`,
   )
-  add(`FROM ${[...indexes.map((_, at) => `${n.indexes} AS i${at}`), `${n.views} AS v`].join(' STRAIGHT_JOIN ')}`)
+  const [first, ...others] = [...indexes.map((_, at) => `${n.indexes} AS i${at}`), `${n.views} AS v`]
+  add(`FROM ${[`${first} FORCE INDEX (PRIMARY)`, ...others].join(' STRAIGHT_JOIN ')}`)
   add(`WHERE v.view_name = ? AND v.generation = ${asked} AND v.payload <> 'null'`, name, askedValue)
   for (const [at, [index, conditions]] of indexes.entries()) {
     const utf8 = 'CONVERT(? USING utf8mb4)'
