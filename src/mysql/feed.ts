@@ -35,7 +35,7 @@ export async function readFeed(
   if (head !== undefined && head.aggregate_id !== null) throw unplaced(head)
   const placed = rows.filter((row) => row !== head).sort((a, b) => Number(a.position) - Number(b.position))
   const events = (placed.slice(0, wanted) as unknown as EventRow[]).map(toStoredEvent)
-  if (placed.length > wanted) return { events, position: events.at(-1)?.position, more: true }
+  if (Number(placed[0]?.found ?? 0) > events.length) return { events, position: events.at(-1)?.position, more: true }
   const end = only === undefined ? last : Math.min(last, from + feedWindow)
   if (end === from) return { events: [], position: after, more: false }
   return { events, position: String(end) as Position, more: end < last }

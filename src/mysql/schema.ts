@@ -21,7 +21,8 @@ const bytesOf = (column: string): string => `${name} GENERATED ALWAYS AS (${colu
 
 /**
  * What the table of events has beyond the columns of the Rust crate. The identity of an event is in `by_aggregate`: the crate's own primary key would take
- * ids for the same that are not, by the collation of its columns. `by_name` is for the crate's statements.
+ * ids for the same that are not, by the collation of its columns. `by_name` is for the crate's statements. `bytes` lets a page end before it gets too large without
+ * looking at the texts.
  */
 const ownOfEvents = [
   'row_id BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY',
@@ -30,6 +31,7 @@ const ownOfEvents = [
   'position BIGINT NULL',
   "recorded_at VARCHAR(40) CHARACTER SET utf8mb4 NOT NULL DEFAULT '1970-01-01T00:00:00.000Z'",
   `commit_id ${name} NOT NULL DEFAULT ''`,
+  'bytes INT GENERATED ALWAYS AS (OCTET_LENGTH(payload) + OCTET_LENGTH(metadata)) STORED',
   'UNIQUE KEY by_aggregate (type_key, id_key, sequence)',
   'UNIQUE KEY by_position (position)',
   'KEY by_name (aggregate_type, aggregate_id, sequence)',

@@ -3,11 +3,6 @@ import type { Names } from './names.ts'
 
 export type Statements = ReturnType<typeof statementsOf>
 
-/** Read as text: a driver, or a `typeCast` of the user's, might make something else of a column of the type JSON. */
-const payload = 'CONVERT(payload USING utf8mb4) AS payload'
-
-const eventColumns = `position, aggregate_type, aggregate_id, sequence, event_type, event_version, ${payload}, CONVERT(metadata USING utf8mb4) AS metadata, recorded_at, commit_id`
-
 /** Every statement of the store, but those of `find-views.ts` and of the schema. Values are always bound, `?` by `?`. */
 export function statementsOf(n: Names) {
   return {
@@ -17,22 +12,16 @@ export function statementsOf(n: Names) {
 
     readPacketLimit: 'SELECT @@max_allowed_packet AS bytes',
 
-    /** MariaDB would look up the aggregate and walk through all of its events to the first that is asked for, unless it is made to use the index for what it is. */
-    readEvents: `
-SELECT ${eventColumns} FROM ${n.events} FORCE INDEX (by_aggregate)
-WHERE type_key = ? AND id_key = ? AND sequence > ? AND sequence <= ?
-ORDER BY sequence LIMIT ?`,
+    readEvents: eventsPage(n, 'sequence', 'type_key = ? AND id_key = ? AND sequence > ? AND sequence <= ?'),
 
     /** The snapshot, where there is one, is the first row. One statement, so that both are as of one moment. */
     readSnapshotAndEvents: `
-SELECT current_snapshot AS saved, NULL AS position, NULL AS aggregate_type, NULL AS aggregate_id, last_sequence AS sequence, NULL AS event_type,
-  NULL AS event_version, ${payload}, NULL AS metadata, NULL AS recorded_at, NULL AS commit_id
+SELECT current_snapshot AS saved, NULL AS found, NULL AS position, NULL AS aggregate_type, NULL AS aggregate_id, last_sequence AS sequence, NULL AS event_type,
+  NULL AS event_version, CONVERT(payload USING utf8mb4) AS payload, NULL AS metadata, NULL AS recorded_at, NULL AS commit_id
 FROM ${n.snapshots}
 WHERE ${trusted}
 UNION ALL
-(SELECT NULL AS saved, ${eventColumns} FROM ${n.events} FORCE INDEX (by_aggregate)
-WHERE type_key = ? AND id_key = ? AND sequence > COALESCE((SELECT last_sequence FROM ${n.snapshots} WHERE ${trusted}), CAST(? AS SIGNED)) AND sequence <= ?
-ORDER BY sequence LIMIT ?)`,
+(${eventsPage(n, 'sequence', `type_key = ? AND id_key = ? AND sequence > COALESCE((SELECT last_sequence FROM ${n.snapshots} WHERE ${trusted}), CAST(? AS SIGNED)) AND sequence <= ?`, 'NULL AS saved, ')})`,
 
     /** Through the index alone, up to the last id of the page. */
     readIds: `
@@ -45,7 +34,7 @@ SELECT command_hash, commit_id, first_sequence, last_sequence FROM ${n.keys}
 WHERE aggregate_type = ? AND aggregate_id = ? AND idempotency_key = ?`,
 
     readView: `
-SELECT 1 AS nth, generation, version, ${payload}, sequence FROM ${n.views}
+SELECT 1 AS nth, generation, version, CONVERT(payload USING utf8mb4) AS payload, sequence FROM ${n.views}
 WHERE view_name = ? AND generation = ? AND view_id = ?`,
 
     readLiveView: `
@@ -77,7 +66,6 @@ STRAIGHT_JOIN ${n.views} AS v ON v.view_name = r.n COLLATE ${collation} AND v.vi
 
     readLastPosition: `SELECT position FROM ${n.sequencer} WHERE id = 1`,
 
-    /** Head of a page of the feed: how far the log goes, and an event that has no position. */
     readFeed: feedPage(n, ''),
 
     readFeedOnly: (filter: string): string => feedPage(n, filter),
@@ -108,17 +96,34 @@ WHERE name = ? AND fence = ? AND holder IS NOT NULL`,
 const trusted = `type_key = ? AND id_key = ? AND state_version = ?
   AND vouched_sequence = last_sequence AND last_sequence > ? AND last_sequence <= ?`
 
+/** Bytes of events in a page: it ends with the one that reaches them, so that large ones are not all in memory at once. */
+const bytesPerPage = 4_000_000
+
 /**
- * One statement, so as of one moment: whatever is at or below the sequencer's position is there. Both halves read an index by position; the second is told so, since by
- * a filter MySQL might take the primary key and sort.
+ * A page of events, and in `found` how many there are for it. JSON is read as text: of a column of the type JSON a driver would make something else.
+ *
+ * The index is named: MariaDB would walk to a page through all events before it when it takes the page for half of the table, and MySQL might take another index for a filter.
  */
+const eventsPage = (n: Names, order: 'sequence' | 'position', condition: string, more = ''): string => `
+SELECT ${more}page.found, e.position, e.aggregate_type, e.aggregate_id, e.sequence, e.event_type, e.event_version,
+  CONVERT(e.payload USING utf8mb4) AS payload, CONVERT(e.metadata USING utf8mb4) AS metadata, e.recorded_at, e.commit_id
+FROM (
+  SELECT row_id, SUM(bytes) OVER (ORDER BY place ROWS UNBOUNDED PRECEDING) - bytes AS ahead, COUNT(*) OVER () AS found
+  FROM (
+    SELECT row_id, bytes, ${order} AS place FROM ${n.events} FORCE INDEX (${order === 'sequence' ? 'by_aggregate' : 'by_position'})
+    WHERE ${condition}
+    ORDER BY ${order} LIMIT ?
+  ) AS wanted
+) AS page
+STRAIGHT_JOIN ${n.events} AS e ON e.row_id = page.row_id
+WHERE page.ahead < ${bytesPerPage}`
+
+/** One statement, so as of one moment: whatever is at or below the sequencer's position is there. The first row says how far the log goes, and names an event without a position. */
 const feedPage = (n: Names, filter: string): string => `
-SELECT s.position AS log_end, @@autocommit AS autocommit, NULL AS position, u.aggregate_type, u.aggregate_id, u.sequence, NULL AS event_type,
+SELECT s.position AS log_end, @@autocommit AS autocommit, NULL AS found, NULL AS position, u.aggregate_type, u.aggregate_id, u.sequence, NULL AS event_type,
   NULL AS event_version, NULL AS payload, NULL AS metadata, NULL AS recorded_at, NULL AS commit_id
 FROM ${n.sequencer} AS s
 LEFT JOIN (SELECT aggregate_type, aggregate_id, sequence FROM ${n.events} WHERE position IS NULL LIMIT 1) AS u ON TRUE
 WHERE s.id = 1
 UNION ALL
-(SELECT NULL AS log_end, NULL AS autocommit, ${eventColumns} FROM ${n.events} FORCE INDEX (by_position)
-WHERE position > ? AND position <= ? ${filter}
-ORDER BY position LIMIT ?)`
+(${eventsPage(n, 'position', `position > ? AND position <= ? ${filter}`, 'NULL AS log_end, NULL AS autocommit, ')})`

@@ -153,7 +153,7 @@ class MysqlStore implements Store {
     }
     const others = rows.filter((row) => row !== saved).sort((a, b) => Number(a.sequence) - Number(b.sequence))
     const events = (others.slice(0, limit) as unknown as EventRow[]).map(this.#toStoredEvent)
-    return { ...(snapshot && { snapshot }), events, more: others.length > limit }
+    return { ...(snapshot && { snapshot }), events, more: Number(others[0]?.found ?? 0) > events.length }
   }
 
   async readIds({ aggregateType, after = '', limit }: IdsRequest): Promise<IdsPage> {

@@ -1,5 +1,5 @@
 import { mysqlStore } from 'cqrs-es/mysql'
-import type { CommitOutcome } from 'cqrs-es/store'
+import type { CommitOutcome, Position } from 'cqrs-es/store'
 import * as mariadb from 'mariadb'
 import mysql from 'mysql2/promise'
 import { afterAll, describe, expect, it } from 'vitest'
@@ -305,6 +305,28 @@ describe.skipIf(skipped)('the MySQL store in trouble', () => {
     expect((await appendOne(store, commit('c2', 'b', 0, Array(1_000).fill({ text: '\u{1f600}"\\\n' })))).kind).toBe('stored')
     expect(await dataOf(store, 'a')).toEqual([quotes.slice(0, 350_000)])
     expect(await dataOf(store, 'b')).toEqual(Array(1_000).fill({ text: '\u{1f600}"\\\n' }))
+  })
+
+  it('large events come in pages that end before they get too large', async () => {
+    const { store } = await open()
+    const text = 'x'.repeat(1_500_000)
+    await store.append(Array.from({ length: 10 }, (_, i) => commit(`c${i}`, 'a', i, [text])))
+    const sequences: number[] = []
+    for (let more = true; more; ) {
+      const page = await store.readAggregate({ aggregateType: 'account', aggregateId: 'a', after: sequences.at(-1) ?? 0 })
+      sequences.push(...page.events.map((event) => event.sequence))
+      expect(page.events.length).toBeLessThanOrEqual(3)
+      more = page.more
+    }
+    const positions: string[] = []
+    for (let more = true; more; ) {
+      const page = await store.readFeed({ limit: 9, ...(positions.length > 0 && { after: positions.at(-1) as Position }) })
+      positions.push(...page.events.map((event) => String(event.position)))
+      expect(page.events.length).toBeLessThanOrEqual(3)
+      more = page.more
+    }
+    expect([sequences, positions]).toEqual([sequences.map((_, i) => i + 1), sequences.map((_, i) => String(i + 1))])
+    expect(sequences).toHaveLength(10)
   })
 
   it('a server that is not there is STORE_UNAVAILABLE and certain; a wrong password and a missing database say what they are', async () => {
