@@ -3,6 +3,7 @@ import type { Position } from '../event-envelope.ts'
 import type { Commit, CommitOutcome } from '../store/commit.ts'
 import type { PayloadFormat } from '../store/payload-format.ts'
 import { type CommitTexts, toTexts } from '../store/texts.ts'
+import { Unstored } from '../store/unstored.ts'
 import { decideRound, type Facts } from './decide.ts'
 import { type Prepared, planRound, type Round } from './round.ts'
 
@@ -43,16 +44,17 @@ const racesAtMost = 100
  */
 export async function appendBatch(database: RoundDatabase, commits: readonly Commit[]): Promise<readonly CommitOutcome[]> {
   const outcomes = new Array<CommitOutcome>(commits.length)
+  const unstored = new Unstored()
   const prepared: Prepared[] = []
   commits.forEach((commit, at) => {
     try {
       prepared.push(prepare(commit, at, database))
     } catch (cause) {
-      outcomes[at] = { kind: 'failed', certain: true, cause }
+      outcomes[at] = unstored.note(commit, { kind: 'failed', certain: true, cause })
     }
   })
-  await store(database, prepared, (one, outcome) => {
-    outcomes[one.at] = outcome
+  await store(database, prepared, unstored, (one, outcome) => {
+    outcomes[one.at] = unstored.note(one.commit, outcome)
   })
   return outcomes
 }
@@ -97,14 +99,16 @@ const eventsIn = ({ appends }: Commit): number => sum(appends, ({ events }) => e
 async function store(
   database: RoundDatabase,
   batch: readonly Prepared[],
+  unstored: Unstored,
   settle: (one: Prepared, outcome: CommitOutcome) => void,
 ): Promise<void> {
   let open = batch
   for (let races = 0; open.length > 0; ) {
     const { round, rest } = planRound(open, database.limits.bytesPerRound)
     const { members } = round
+    const doomed = isDoomed(members, unstored)
     try {
-      const answer = await database.storeRound(round)
+      const answer = await database.storeRound(doomed ? impossible(round) : round)
       if ('positions' in answer) {
         let from = 0
         for (const one of members) {
@@ -115,7 +119,7 @@ async function store(
         open = rest
         continue
       }
-      const decided = decideRound(round, answer.facts)
+      const decided = decideRound(round, answer.facts, unstored)
       for (const [one, outcome] of decided) settle(one, outcome)
       const left = members.filter((one) => !decided.has(one))
       races = decided.size > 0 ? 0 : races + 1
@@ -125,7 +129,7 @@ async function store(
       const failure = database.understand(error)
       if (failure.again && races++ < racesAtMost) continue
       if (failure.ofOneMember && members.length > 1) {
-        for (const one of members) await store(database, [one], settle)
+        for (const one of members) await store(database, [one], unstored, settle)
       } else {
         for (const one of members) settle(one, { kind: 'failed', certain: failure.certain, cause: failure.cause })
       }
@@ -133,6 +137,24 @@ async function store(
     }
   }
 }
+
+/** Whether one of the members builds on what was not stored. Those that do not are taken for stored by those behind them, until the database has answered. */
+function isDoomed(members: readonly Prepared[], unstored: Unstored): boolean {
+  let doomed = false
+  for (const { commit } of members) {
+    const { appends, views = [] } = commit
+    if (appends.some((append) => unstored.isBelow(append)) || views.some((write) => unstored.isBelowView(write))) doomed = true
+    else unstored.note(commit, { kind: 'stored', positions: [] })
+  }
+  return doomed
+}
+
+/** The same rows with expectations that nothing meets: the database answers the facts, also where what is expected is there by chance. */
+const impossible = (round: Round): Round => ({
+  ...round,
+  roots: round.roots.map((root) => ({ ...root, s: -1 })),
+  views: round.views.map((view) => ({ ...view, f: -1 })),
+})
 
 const beaten = (refused: string | null | undefined): StoreError =>
   new StoreError(
