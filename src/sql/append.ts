@@ -18,7 +18,10 @@ export interface RoundDatabase {
   understand(error: unknown): Failure
 }
 
-/** The position of each event, or what was found instead; `refused` is the constraint that the rows met, where it was one. */
+/**
+ * The position of each event, or what was found instead. `refused`: the rows were checked and then refused all the same, by this constraint, or by none that has a
+ * name (`''`).
+ */
 export type RoundAnswer = { readonly positions: readonly string[] } | { readonly facts: Facts; readonly refused?: string | null }
 
 /** What it means that `storeRound` failed. */
@@ -34,6 +37,9 @@ export interface Failure {
 
 /** Somebody else gets ahead with each lost race, so even a crowd comes to an end. */
 const racesAtMost = 100
+
+/** Whoever was quicker is found, unless his rows are gone again by then. Rows that are refused again and again with nobody there are refused for what they are. */
+const refusalsAtMost = 3
 
 /**
  * A batch as the port wants it, on a database that stores rounds: the good case is one call. Conflicts are found out from the facts, and what is left is sent again;
@@ -98,44 +104,62 @@ async function store(
   settle: (one: Prepared, outcome: CommitOutcome) => void,
 ): Promise<void> {
   let open = batch
-  for (let races = 0; open.length > 0; ) {
+  let races = 0
+  let refusals = 0
+  while (open.length > 0) {
     const { round, rest } = planRound(open, database.limits.bytesPerRound)
     const { members } = round
-    try {
-      const answer = await database.storeRound(round)
-      if ('positions' in answer) {
-        let from = 0
-        for (const one of members) {
-          const to = from + eventsIn(one.commit)
-          settle(one, { kind: 'stored', positions: answer.positions.slice(from, to) as Position[] })
-          from = to
-        }
-        open = rest
-        continue
-      }
-      const decided = decideRound(round, answer.facts)
-      for (const [one, outcome] of decided) settle(one, outcome)
-      const left = members.filter((one) => !decided.has(one))
-      races = decided.size > 0 ? 0 : races + 1
-      if (races > racesAtMost) throw beaten(answer.refused)
-      open = inOrder([...left, ...rest])
-    } catch (error) {
-      const failure = database.understand(error)
-      if (failure.again && races++ < racesAtMost) continue
-      if (failure.ofOneMember && members.length > 1) {
-        for (const one of members) await store(database, [one], settle)
-      } else {
-        for (const one of members) settle(one, { kind: 'failed', certain: failure.certain, cause: failure.cause })
-      }
+    const fail = async ({ cause, certain, ofOneMember }: Failure) => {
+      if (ofOneMember && members.length > 1) for (const one of members) await store(database, [one], settle)
+      else for (const one of members) settle(one, { kind: 'failed', certain, cause })
       open = rest
     }
+    let answer: RoundAnswer
+    try {
+      answer = await database.storeRound(round)
+    } catch (error) {
+      const failure = database.understand(error)
+      if (!failure.again || races++ >= racesAtMost) await fail(failure)
+      continue
+    }
+    if ('positions' in answer) {
+      let from = 0
+      for (const one of members) {
+        const to = from + eventsIn(one.commit)
+        settle(one, { kind: 'stored', positions: answer.positions.slice(from, to) as Position[] })
+        from = to
+      }
+      open = rest
+      continue
+    }
+    const decided = decideRound(round, answer.facts)
+    for (const [one, outcome] of decided) settle(one, outcome)
+    if (decided.size > 0) {
+      races = 0
+      refusals = 0
+      open = inOrder([...members.filter((one) => !decided.has(one)), ...rest])
+    } else if (typeof answer.refused === 'string' && ++refusals === refusalsAtMost) await fail(refusalOf(answer.refused))
+    else if (++races > racesAtMost) await fail(beaten())
   }
 }
 
-const beaten = (refused: string | null | undefined): StoreError =>
-  new StoreError(
-    'STORE_BUSY',
-    `Other writers were first ${racesAtMost} times in a row: try again later.${refused ? ` (Each time "${refused}" refused the rows.)` : ''}`,
-  )
+const beaten = (): Failure => ({
+  cause: new StoreError('STORE_BUSY', `Other writers were first ${racesAtMost} times in a row: try again later.`),
+  certain: true,
+  again: false,
+  ofOneMember: false,
+})
+
+const refusalOf = (constraint: string): Failure => ({
+  cause: new StoreError(
+    'STORE_FAILED',
+    constraint === ''
+      ? 'The database left out rows of the store: look for a trigger or a rule on its tables.'
+      : `The database refused rows of the store for "${constraint}": look for a unique constraint that was added to its tables, or, when the name is the store's own, for a sequence that is behind its table.`,
+  ),
+  certain: true,
+  again: false,
+  ofOneMember: true,
+})
 
 const inOrder = (batch: readonly Prepared[]): readonly Prepared[] => [...batch].sort((a, b) => a.at - b.at)
