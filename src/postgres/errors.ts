@@ -17,7 +17,10 @@ const answers: Readonly<Record<string, Answer>> = {
   '42703': ['SCHEMA_MISSING', 'A table in Postgres lacks a column of the store: call createSchema().'],
   '42704': ['SCHEMA_MISSING', 'The Postgres database lacks something of the store: call createSchema().'],
   '42883': ['SCHEMA_MISSING', 'The Postgres database lacks a function of the store: call createSchema().'],
-  '42P01': ['SCHEMA_MISSING', 'The Postgres database lacks a table of the store: call createSchema().'],
+  '42P01': [
+    'SCHEMA_MISSING',
+    'The Postgres database lacks a table of the store: call createSchema(). One that was dropped after that must come back from a backup.',
+  ],
   '53': ['STORE_UNAVAILABLE', 'Postgres is out of memory or connections.'],
   '53100': ['STORE_FULL', 'The disk of the Postgres server is full.'],
   '54': ['STORE_LIMIT', 'A limit of Postgres was exceeded.'],
@@ -51,6 +54,12 @@ export function toStoreError(error: unknown): CqrsError {
   const state = sqlState(error)
   const answer = state === undefined ? undefined : (answers[state] ?? answers[state.slice(0, 2)])
   if (answer !== undefined) return new StoreError(answer[0], `${answer[1]} (${message})`, error)
+  if (poolExhausted.test(message))
+    return new StoreError(
+      'STORE_UNAVAILABLE',
+      `No connection of the pool came free within its connectionTimeoutMillis: is its max large enough, and is everything released that was taken from it? (${message})`,
+      error,
+    )
   if (state === undefined) return new StoreError('STORE_UNAVAILABLE', `Postgres cannot be reached. (${message})`, error)
   return new StoreError('STORE_FAILED', `Postgres refused a statement of the store: ${message}`, error)
 }
@@ -84,6 +93,8 @@ function wasNeverSent(error: unknown): boolean {
   if (error instanceof AggregateError) return error.errors.length > 0 && error.errors.every(wasNeverSent)
   return waitedInVain.test(messageOf(error))
 }
+
+const poolExhausted = /^timeout exceeded when trying to connect$/
 
 /** pg and pg-pool have no codes for these: no connection was there in time, it was known to be broken, or the pool was ended before. */
 const waitedInVain =
