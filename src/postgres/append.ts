@@ -5,7 +5,12 @@ import type { Connection, PostgresValue, Statement } from './client.ts'
 import { understand } from './errors.ts'
 
 /** Where a batch goes: to one function of the database, a round in one call. */
-export const roundDatabase = (connection: Connection, statement: Statement, limits: RoundDatabase['limits']): RoundDatabase => ({
+export const roundDatabase = (
+  connection: Connection,
+  statement: Statement,
+  { format, limits }: Pick<RoundDatabase, 'format' | 'limits'>,
+): RoundDatabase => ({
+  format,
   limits,
   understand,
   async storeRound(round) {

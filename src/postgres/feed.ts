@@ -1,23 +1,25 @@
 import type { Position } from '../event-envelope.ts'
-import { type EventRow, toStoredEvent } from '../sql/rows.ts'
+import type { EventRow } from '../sql/rows.ts'
+import type { StoredEvent } from '../store/commit.ts'
 import { feedStart, feedWindow } from '../store/feed-start.ts'
 import type { FeedPage, FeedRequest } from '../store/store.ts'
 import type { Connection } from './client.ts'
 import type { Statements } from './statements.ts'
 
 /** How far a page may reach without a filter: every position there can be. */
-const everything = '9000000000000000000'
+const everything = '8000000000000000000'
 
 export async function readFeed(
   connection: Connection,
   statements: Statements,
   { after, only, limit }: FeedRequest,
   most: { readonly events: number; readonly bytes: number },
+  toStoredEvent: (row: EventRow) => StoredEvent,
 ): Promise<FeedPage> {
   const filter = only && filterOf(only)
   const [head, ...rows] = await connection.all(
     statements.readFeed,
-    after ?? 0,
+    startOf(after),
     filter ? JSON.stringify(filter.types) : null,
     filter ? JSON.stringify(filter.eventTypes) : null,
     filter ? feedWindow : everything,
@@ -32,6 +34,10 @@ export async function readFeed(
   if (end <= start) return { events: [], position: after, more: false }
   return { events, position: String(end) as Position, more: filter !== undefined && end === start + feedWindow }
 }
+
+/** What is no position of ours is past the end of any log. */
+const startOf = (after: Position | undefined): string =>
+  after === undefined ? '0' : /^\d{1,18}$/.test(after) ? after : '999999999999999999'
 
 export async function lastPosition(connection: Connection, statements: Statements): Promise<Position | undefined> {
   const horizon = (await connection.first(statements.readLastPosition))?.horizon as Position | undefined

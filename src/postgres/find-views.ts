@@ -17,18 +17,15 @@ export function findViewsStatement(n: Names, find: ViewFind): { statement: State
   const id = indexes.length > 0 ? 'i0.view_id' : 'view.view_id'
   const order = orderBy ? `i0.value${orderBy.descending ? ' DESC' : ''}, ${id}` : id
   const view = bind(name)
-  const asked = generation === 'live' ? liveGeneration(n, view) : `${bind(generation)}::bigint`
+  const asked = generation === 'live' ? `(SELECT ${liveGeneration(n, view)})` : `${bind(generation)}::bigint`
 
-  lines.push(`WITH asked AS MATERIALIZED (SELECT ${asked} AS generation)`)
   lines.push(
     `SELECT view.view_id, view.generation::text, view.version::text, view.payload::text, view.sequence::text${orderBy ? ', i0.value' : ''}`,
   )
-  lines.push(`FROM asked, ${n.views} AS view${indexes.map((_, at) => `, ${n.indexes} AS i${at}`).join('')}`)
-  lines.push(`WHERE view.view_name = ${view} AND view.generation = asked.generation AND view.payload::text <> 'null'`)
+  lines.push(`FROM ${n.views} AS view${indexes.map((_, at) => `, ${n.indexes} AS i${at}`).join('')}`)
+  lines.push(`WHERE view.view_name = ${view} AND view.generation = ${asked} AND view.payload::text <> 'null'`)
   for (const [at, [index, conditions]] of indexes.entries()) {
-    lines.push(
-      `AND i${at}.index_key = ${indexKey(`${view}::text`, `${bind(index)}::text`)} AND i${at}.generation = asked.generation`,
-    )
+    lines.push(`AND i${at}.index_key = ${indexKey(`${view}::text`, `${bind(index)}::text`)} AND i${at}.generation = ${asked}`)
     for (const { is, value } of conditions) lines.push(`AND i${at}.value ${operators[is]} ${bind(value)}`)
     lines.push(`AND i${at}.view_id = ${at === 0 ? 'view.view_id' : 'i0.view_id'}`)
   }

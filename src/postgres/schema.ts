@@ -319,7 +319,10 @@ const numbered = (list: string, columns: string, alias: string): string =>
 const appendFunction = (n: Names): string => `
 CREATE FUNCTION ${n.append}(
   roots text, events text, event_count integer, snapshots text, keys text, generations text, views text, indexes text, checkpoints text
-) RETURNS text LANGUAGE plpgsql AS $body$
+) RETURNS text LANGUAGE plpgsql
+-- Postgres takes each list for a hundred rows, and would read all of a table that is not much larger.
+SET enable_seqscan TO off SET enable_hashjoin TO off SET enable_mergejoin TO off
+AS $body$
 DECLARE
   free boolean := true;
   positions json := '[]';
@@ -431,9 +434,8 @@ ${checkIsolation}
       END IF;
 
       DELETE FROM ${n.indexes} AS old USING ${viewsOf}
-      WHERE f > 0 AND old.view_name = n AND old.generation = g AND old.view_id = i AND NOT EXISTS (
-        SELECT FROM ${indexesOf} WHERE old.view_name = n AND old.generation = g AND old.view_id = i AND old.index_name = x AND old.value = v
-      );
+      WHERE f > 0 AND old.view_name = n AND old.generation = g AND old.view_id = i
+        AND (old.view_name, old.generation, old.view_id, old.index_name, old.value) NOT IN (SELECT n, g, i, x, v FROM ${indexesOf});
       INSERT INTO ${n.indexes} (view_name, generation, view_id, index_name, index_key, value)
       SELECT n, g, i, x, key, v FROM (SELECT *, ${indexKey('n', 'x')} AS key FROM ${indexesOf}) AS entry
       WHERE NOT EXISTS (

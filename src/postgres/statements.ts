@@ -14,7 +14,7 @@ export function statementsOf(n: Names) {
     createSchema: { text: schemaStatement(n) },
 
     readEncoding: {
-      text: 'SELECT pg_encoding_to_char(encoding) AS encoding FROM pg_database WHERE datname = current_database()',
+      text: 'SELECT pg_encoding_to_char(encoding)::text AS encoding FROM pg_database WHERE datname = current_database()',
     },
 
     readSchemaVersion: { text: `SELECT max(version) AS version FROM ${n.version}` },
@@ -64,10 +64,13 @@ WHERE aggregate_type = $1 AND aggregate_id = $2 AND idempotency_key = $3`,
     readViews: statement(
       'readViews',
       `
-SELECT wanted.nth::text, view.generation::text, view.version::text, view.payload::text, view.sequence::text
+SELECT wanted.nth::text, row.generation::text, row.version::text, row.payload::text, row.sequence::text
 FROM ROWS FROM (json_to_recordset($1::text::json) AS (n text, g bigint, i text)) WITH ORDINALITY AS wanted(n, g, i, nth)
-JOIN ${n.views} AS view ON view.view_name = wanted.n AND view.view_id = wanted.i
-  AND view.generation = coalesce(wanted.g, ${liveGeneration(n, 'wanted.n')})`,
+CROSS JOIN LATERAL (
+  SELECT generation, version, payload, sequence FROM ${n.views}
+  WHERE view_name = wanted.n AND view_id = wanted.i AND generation = coalesce(wanted.g, ${liveGeneration(n, 'wanted.n')})
+  LIMIT 1
+) AS row`,
     ),
 
     readGenerations: statement(

@@ -2,8 +2,9 @@ import { DefinitionError, StoreError } from '../errors.ts'
 import type { Position } from '../event-envelope.ts'
 import { checkOptions } from '../options.ts'
 import { appendBatch, type RoundDatabase } from '../sql/append.ts'
-import { type EventRow, toStoredEvent } from '../sql/rows.ts'
-import type { Commit, CommitOutcome } from '../store/commit.ts'
+import { type EventRow, eventReader } from '../sql/rows.ts'
+import type { Commit, CommitOutcome, StoredEvent } from '../store/commit.ts'
+import { checkPayloadFormat, type PayloadFormat } from '../store/payload-format.ts'
 import type {
   AggregatePage,
   AggregateRequest,
@@ -39,6 +40,8 @@ export interface PostgresStoreOptions {
   readonly schema?: string
   /** Other names for the tables, for instance those of the Rust crate's tables that are adopted. Up to 40 letters, digits and underscores each. */
   readonly tables?: PostgresTables
+  /** How the data of events is kept: `'json'` (the default), or `'serde-enum'` to share the rows with programs that use the Rust crate. */
+  readonly payloadFormat?: PayloadFormat
   /**
    * Keep the statements prepared on each connection: saves Postgres the planning of reads. Only with `pg`, and only without a pooler between, or with one
    * that knows of prepared statements. Default `false`.
@@ -67,11 +70,12 @@ export interface PostgresStoreOptions {
  */
 export function postgresStore(client: PostgresClient, options: PostgresStoreOptions = {}): Store {
   checkClient(client)
-  checkOptions('postgresStore', options, ['schema', 'tables', 'preparedStatements'])
-  const { schema = 'public', tables = {}, preparedStatements = false } = options
+  checkOptions('postgresStore', options, ['schema', 'tables', 'payloadFormat', 'preparedStatements'])
+  const { schema = 'public', tables = {}, payloadFormat = 'json', preparedStatements = false } = options
+  checkPayloadFormat('postgresStore', payloadFormat)
   if (typeof preparedStatements !== 'boolean')
     throw new DefinitionError('postgresStore: "preparedStatements" must be true or false.')
-  return new PostgresStore(new Connection(client, preparedStatements), namesOf(schema, tables))
+  return new PostgresStore(new Connection(client, preparedStatements), namesOf(schema, tables), payloadFormat)
 }
 
 const capabilities: Capabilities = {
@@ -95,12 +99,14 @@ class PostgresStore implements Store {
   readonly #names: Names
   readonly #statements: Statements
   readonly #rounds: RoundDatabase
+  readonly #toStoredEvent: (row: EventRow) => StoredEvent
 
-  constructor(connection: Connection, names: Names) {
+  constructor(connection: Connection, names: Names, format: PayloadFormat) {
     this.#connection = connection
     this.#names = names
     this.#statements = statementsOf(names)
-    this.#rounds = roundDatabase(connection, this.#statements.append, limits)
+    this.#rounds = roundDatabase(connection, this.#statements.append, { format, limits })
+    this.#toStoredEvent = eventReader(format)
   }
 
   createSchema(): Promise<void> {
@@ -128,7 +134,7 @@ class PostgresStore implements Store {
       const { snapshot: _, ...withoutSnapshot } = request
       return this.readAggregate(withoutSnapshot)
     }
-    const events = (rows as unknown as EventRow[]).map(toStoredEvent)
+    const events = (rows as unknown as EventRow[]).map(this.#toStoredEvent)
     return { ...(snapshot && { snapshot }), events, more: rows.at(-1)?.followed === true }
   }
 
@@ -195,7 +201,7 @@ class PostgresStore implements Store {
   }
 
   readFeed(request: FeedRequest): Promise<FeedPage> {
-    return readFeed(this.#connection, this.#statements, request, most)
+    return readFeed(this.#connection, this.#statements, request, most, this.#toStoredEvent)
   }
 
   lastPosition(): Promise<Position | undefined> {

@@ -1,12 +1,14 @@
 import { StoreError } from '../errors.ts'
 import type { Position } from '../event-envelope.ts'
 import type { Commit, CommitOutcome } from '../store/commit.ts'
+import type { PayloadFormat } from '../store/payload-format.ts'
 import { type CommitTexts, toTexts } from '../store/texts.ts'
 import { decideRound, type Facts } from './decide.ts'
 import { type Prepared, planRound, type Round } from './round.ts'
 
 /** A database that stores rounds. */
 export interface RoundDatabase {
+  readonly format: PayloadFormat
   readonly limits: {
     readonly bytesPerEvent: number
     readonly bytesPerCommit: number
@@ -50,7 +52,7 @@ export async function appendBatch(database: RoundDatabase, commits: readonly Com
   const prepared: Prepared[] = []
   commits.forEach((commit, at) => {
     try {
-      prepared.push(prepare(commit, at, database.limits))
+      prepared.push(prepare(commit, at, database))
     } catch (cause) {
       outcomes[at] = { kind: 'failed', certain: true, cause }
     }
@@ -62,8 +64,8 @@ export async function appendBatch(database: RoundDatabase, commits: readonly Com
 }
 
 /** @throws StoreError for what is not JSON, and for what is too large */
-function prepare(commit: Commit, at: number, limits: RoundDatabase['limits']): Prepared {
-  const texts = toTexts(commit)
+function prepare(commit: Commit, at: number, { format, limits }: RoundDatabase): Prepared {
+  const texts = toTexts(commit, format)
   const bytes = sum(textsOf(texts), ({ length }) => length)
   // A UTF-16 unit is at most three bytes in UTF-8, so the exact count is only for what comes near a limit.
   if (bytes * 3 > Math.min(limits.bytesPerEvent, limits.bytesPerCommit)) checkSize(commit, texts, limits)

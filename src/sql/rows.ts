@@ -1,7 +1,8 @@
-import { DeserializationError } from '../errors.ts'
+import { DeserializationError, messageOf } from '../errors.ts'
 import type { Position } from '../event-envelope.ts'
 import type { StoredEvent } from '../store/commit.ts'
 import { eventId } from '../store/event-id.ts'
+import { decodePayload, type PayloadFormat } from '../store/payload-format.ts'
 
 /** A row of the table `events`, as a driver hands it out: integers may be numbers, bigints or digits. */
 export interface EventRow {
@@ -17,32 +18,37 @@ export interface EventRow {
   readonly commit_id: string
 }
 
-/** @throws DeserializationError when the row's JSON is corrupt */
-export function toStoredEvent(row: EventRow): StoredEvent {
-  const aggregateType = row.aggregate_type
-  const aggregateId = row.aggregate_id
-  const sequence = Number(row.sequence)
-  return {
-    id: eventId(aggregateType, aggregateId, sequence),
-    type: row.event_type,
-    version: row.event_version,
-    data: parse(row, 'payload'),
-    aggregateType,
-    aggregateId,
-    sequence,
-    position: String(row.position) as Position,
-    metadata: parse(row, 'metadata') as StoredEvent['metadata'],
-    commitId: row.commit_id,
-    recordedAt: row.recorded_at,
+/** How the rows of a store are read. What it gives throws a DeserializationError when a row's JSON is corrupt, or not of this format. */
+export const eventReader =
+  (format: PayloadFormat) =>
+  (row: EventRow): StoredEvent => {
+    const aggregateType = row.aggregate_type
+    const aggregateId = row.aggregate_id
+    const sequence = Number(row.sequence)
+    return {
+      id: eventId(aggregateType, aggregateId, sequence),
+      type: row.event_type,
+      version: row.event_version,
+      data: parse(row, 'payload', (payload) => decodePayload(format, payload)),
+      aggregateType,
+      aggregateId,
+      sequence,
+      position: String(row.position) as Position,
+      metadata: parse(row, 'metadata') as StoredEvent['metadata'],
+      commitId: row.commit_id,
+      recordedAt: row.recorded_at,
+    }
   }
-}
 
-function parse(row: EventRow, column: 'payload' | 'metadata'): unknown {
+export const toStoredEvent = eventReader('json')
+
+function parse(row: EventRow, column: 'payload' | 'metadata', decode = (value: unknown): unknown => value): unknown {
   try {
-    return JSON.parse(row[column])
+    return decode(JSON.parse(row[column]))
   } catch (cause) {
     const at = { aggregateType: row.aggregate_type, aggregateId: row.aggregate_id, sequence: Number(row.sequence) }
     const event = eventId(at.aggregateType, at.aggregateId, at.sequence)
-    throw new DeserializationError(`The ${column} of the stored event ${event} is not JSON.`, at, cause)
+    const problem = cause instanceof SyntaxError ? 'is not JSON' : `cannot be read: ${messageOf(cause)}`
+    throw new DeserializationError(`The ${column} of the stored event ${event} ${problem}.`, at, cause)
   }
 }

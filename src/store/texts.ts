@@ -1,5 +1,6 @@
 import { StoreError } from '../errors.ts'
 import type { Commit } from './commit.ts'
+import { checkMetadata, encodePayload, type PayloadFormat } from './payload-format.ts'
 
 /** The JSON texts of a commit, in its own order. */
 export interface CommitTexts {
@@ -8,14 +9,17 @@ export interface CommitTexts {
   readonly views: readonly string[]
 }
 
-/** @throws StoreError when something in the commit is not JSON */
-export function toTexts(commit: Commit): CommitTexts {
+/** @throws StoreError when something in the commit is not JSON, or cannot be kept in this format */
+export function toTexts(commit: Commit, format: PayloadFormat = 'json'): CommitTexts {
   return {
     events: commit.appends.map((append) =>
-      append.events.map((event) => ({
-        data: toJson(event.data, 'event data'),
-        metadata: toJson(event.metadata, 'event metadata'),
-      })),
+      append.events.map((event) => {
+        checkMetadata(format, event.id, event.metadata)
+        return {
+          data: encodePayload(format, event.type, toJson(event.data, 'event data')),
+          metadata: toJson(event.metadata, 'event metadata'),
+        }
+      }),
     ),
     snapshots: commit.appends.map((append) => append.snapshot && toJson(append.snapshot.state, 'snapshot')),
     views: commit.views?.map((write) => toJson(write.view, 'view')) ?? [],

@@ -1,6 +1,8 @@
 import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { compilers, type Outcome, root, run } from '../run.ts'
+import { freshDatabase } from '../servers/fresh.ts'
+import { unselected } from '../servers/stores.ts'
 import type { Snippet } from './snippets.ts'
 
 const timeout = 30_000
@@ -53,17 +55,25 @@ async function compile(folder: string): Promise<readonly string[]> {
     .filter((line) => line !== '')
 }
 
-/** A snippet that shows a test is run by its test runner, any other as a program. */
+/** A snippet that shows a test is run by its test runner, any other as a program. What `STORES` leaves out is only compiled. */
 async function runSnippet(snippet: Snippet, file: string, folder: string): Promise<Verdict> {
-  const outcome = isVitest(snippet) ? await runVitest(file) : await runProgram(file, folder)
+  const servers = serversOf(snippet)
+  if (servers.some(([, server]) => unselected(server))) return ''
+  const env = Object.fromEntries(await Promise.all(servers.map(async ([name, server]) => [name, await freshDatabase(server)])))
+  const outcome = isVitest(snippet) ? await runVitest(file) : await runProgram(file, folder, env)
   return outcome.code === 0 ? '' : `ends with code ${outcome.code}\n${outcome.output}`
 }
 
-function runProgram(file: string, folder: string): Promise<Outcome> {
+/** The variables in which snippets find a server, and whose address each gets. */
+const variables = { POSTGRES_URL: 'postgres', MYSQL_URL: 'mysql', DYNAMODB_ENDPOINT: 'dynamodb' } as const
+
+const serversOf = ({ code }: Snippet) => Object.entries(variables).filter(([name]) => code.includes(`process.env.${name}`))
+
+function runProgram(file: string, folder: string, env: Readonly<Record<string, string>>): Promise<Outcome> {
   return run(process.execPath, ['--import', 'tsx', file], {
     cwd: folder,
     timeout,
-    env: { TSX_TSCONFIG_PATH: join(root, 'tsconfig.json') },
+    env: { ...env, TSX_TSCONFIG_PATH: join(root, 'tsconfig.json') },
   })
 }
 

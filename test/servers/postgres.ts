@@ -10,6 +10,8 @@ export interface PostgresServer extends Server {
   /** The superuser; the server trusts it. */
   readonly user: string
   readonly port: number
+  /** Its data folder. */
+  readonly data: string
   /** As a power cut does, but for the disk. */
   kill(): Promise<void>
   start(): Promise<void>
@@ -51,12 +53,14 @@ export async function startPostgres({
     unix_socket_directories: folder,
   }
   const args = ['-D', data, ...Object.entries(options).flatMap(([name, value]) => ['-c', `${name}=${value}`])]
-  const run = () => startProgram(join(native, 'bin/postgres'), args, as, (output) => /ready to accept connections/.test(output))
+  const run = () =>
+    startProgram(join(native, 'bin/postgres'), args, as, (output) => /ready to accept (read-only )?connections/.test(output))
   let child = await run()
   return {
     url: `postgres://postgres@127.0.0.1:${port}/postgres`,
     user: 'postgres',
     port,
+    data,
     kill: () => endProgram(child, 'SIGQUIT'),
     async start() {
       child = await run()

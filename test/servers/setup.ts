@@ -39,6 +39,7 @@ export default async function setup(): Promise<() => Promise<void>> {
     )
   })
   desk.requestTimeout = 0
+  desk.keepAliveTimeout = 0
   await new Promise<void>((resolve) => desk.listen(0, '127.0.0.1', resolve))
   process.env.TEST_SERVERS = `http://127.0.0.1:${(desk.address() as AddressInfo).port}`
   return async () => {

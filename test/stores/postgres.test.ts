@@ -1,0 +1,518 @@
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { type PGlite, PGlite as PGliteDatabase } from '@electric-sql/pglite'
+import type * as neon from '@neondatabase/serverless'
+import { type PostgresClient, type PostgresStoreOptions, postgresStore } from 'cqrs-es/postgres'
+import { comparePositions, type Position, type Store } from 'cqrs-es/store'
+import pg from 'pg'
+import postgres from 'postgres'
+import { afterAll, describe, expect, expectTypeOf, it } from 'vitest'
+import { freshDatabase } from '../servers/fresh.ts'
+import { startPostgres } from '../servers/postgres.ts'
+import { unselected } from '../servers/stores.ts'
+import { append, appendOne, commit, failure } from './commits.ts'
+import { smokeTests } from './smoke.ts'
+
+const closing: (() => Promise<unknown>)[] = []
+afterAll(() => Promise.all(closing.map((close) => close())))
+
+function poolOf(connectionString: string, options: pg.PoolConfig = {}): pg.Pool {
+  const pool = new pg.Pool({ connectionString, max: 8, ...options })
+  pool.on('error', () => {})
+  closing.push(() => pool.end())
+  return pool
+}
+
+async function open(options: PostgresStoreOptions = {}, poolOptions: pg.PoolConfig = {}) {
+  const url = await freshDatabase('postgres')
+  const pool = poolOf(url, poolOptions)
+  const store = postgresStore(pool, options)
+  await store.createSchema()
+  return { url, pool, store }
+}
+
+/** What the crate, or anybody else, does: an event by plain SQL. */
+const insert = (client: pg.ClientBase | pg.Pool, id: string, sequence: number) =>
+  client.query(
+    "INSERT INTO events (aggregate_type, aggregate_id, sequence, event_type, event_version, payload, metadata) VALUES ('account', $1, $2, 'E', '1.0', '{}', '{}')",
+    [id, sequence],
+  )
+
+const idsFrom = async (store: Store, after?: Position) => {
+  const page = await store.readFeed({ limit: 100, ...(after !== undefined && { after }) })
+  return { ids: page.events.map(({ aggregateId }) => aggregateId), position: page.position, more: page.more }
+}
+
+describe.skipIf(unselected('postgres'))('the Postgres store', () => {
+  describe('as a store', () => {
+    smokeTests(async () => (await open()).store)
+  })
+
+  describe('with a driver that reads types in its own way', () => {
+    const types = { getTypeParser: () => (text: string) => `read by us: ${text}` } as unknown as pg.CustomTypesConfig
+    const parser = (oid: number) => (oid === 25 || oid === 16 ? pg.types.getTypeParser(oid) : types.getTypeParser(oid))
+    smokeTests(async () => (await open({}, { types: { getTypeParser: parser } as pg.CustomTypesConfig })).store)
+  })
+
+  describe('on a single client', () => {
+    smokeTests(async () => {
+      const client = new pg.Client({ connectionString: await freshDatabase('postgres') })
+      await client.connect()
+      closing.push(() => client.end())
+      const store = postgresStore(client)
+      await store.createSchema()
+      return store
+    })
+  })
+
+  describe('on postgres.js, in three lines', () => {
+    smokeTests(async () => {
+      const sql = postgres(await freshDatabase('postgres'), { onnotice: () => {} })
+      closing.push(() => sql.end())
+      const store = postgresStore({ query: async (text, values) => ({ rows: await sql.unsafe(text, values) }) })
+      await store.createSchema()
+      return store
+    })
+  })
+
+  describe('on PGlite', () => {
+    let database: PGlite | undefined
+    let schemas = 0
+    afterAll(() => database?.close())
+    smokeTests(async () => {
+      database ??= new PGliteDatabase()
+      const store = postgresStore(database, { schema: `smoke_${++schemas}` })
+      await store.createSchema()
+      return store
+    })
+  })
+
+  it('takes the clients it says it takes', () => {
+    expectTypeOf<pg.Pool>().toExtend<PostgresClient>()
+    expectTypeOf<pg.Client>().toExtend<PostgresClient>()
+    expectTypeOf<pg.PoolClient>().toExtend<PostgresClient>()
+    expectTypeOf<PGlite>().toExtend<PostgresClient>()
+    expectTypeOf<neon.Pool>().toExtend<PostgresClient>()
+    expectTypeOf<neon.Client>().toExtend<PostgresClient>()
+    expectTypeOf<neon.NeonQueryFunction<false, true>>().toExtend<PostgresClient>()
+  })
+
+  it('refuses what is no client, options it does not have and names it cannot use', async () => {
+    const client: PostgresClient = { query: async () => ({ rows: [] }) }
+    const build = (options: unknown) => () => postgresStore(client, options as PostgresStoreOptions)
+    expect(() => postgresStore(null as never)).toThrow('needs a Pool or Client of pg')
+    expect(() => postgresStore({ execute() {} } as never)).toThrow('has no method "query"')
+    expect(build({ shema: 'bank' })).toThrow('shema')
+    expect(build({ schema: 'bank"; DROP TABLE events; --' })).toThrow('schema must be a name')
+    expect(build({ schema: 'x'.repeat(41) })).toThrow('up to 40 letters')
+    expect(build({ tables: { events: 'my events' } })).toThrow('tables.events must be a name')
+    expect(build({ tables: { event: 'events' } })).toThrow('event')
+    expect(build({ tables: { events: 'log', snapshots: 'log' } })).toThrow("two tables are called 'log'")
+    expect(build({ payloadFormat: 'bson' })).toThrow("'json' or 'serde-enum'")
+    expect(build({ preparedStatements: 'yes' })).toThrow('must be true or false')
+  })
+
+  it('keeps stores with other tables, and in other schemas, apart', async () => {
+    const { pool, store } = await open()
+    const names = ['events', 'snapshots', 'idempotencyKeys', 'views', 'viewIndexes', 'viewGenerations', 'checkpoints', 'leases']
+    const tables = Object.fromEntries([...names, 'schemaVersion'].map((name) => [name, `bank_${name}`]))
+    const other = postgresStore(pool, { tables })
+    const third = postgresStore(pool, { schema: 'bank' })
+    await Promise.all([other.createSchema(), third.createSchema()])
+    await appendOne(store, commit('c1', 'a', 0, [1, 2]))
+    expect(await appendOne(other, commit('c2', 'a', 0))).toEqual({ kind: 'stored', positions: ['1'] })
+    expect((await appendOne(third, commit('c3', 'b', 0))).kind).toBe('stored')
+    expect([(await idsFrom(store)).ids, (await idsFrom(other)).ids, (await idsFrom(third)).ids]).toEqual([
+      ['a', 'a'],
+      ['a'],
+      ['b'],
+    ])
+  })
+
+  describe('asks the database', () => {
+    async function counting(options: PostgresStoreOptions = {}) {
+      const { pool, store } = await open(options)
+      let calls = 0
+      const client: PostgresClient = {
+        query: (...query: Parameters<PostgresClient['query']>) => {
+          calls++
+          return pool.query(...query)
+        },
+      }
+      const counted = postgresStore(client, options)
+      const callsOf = async (work: () => Promise<unknown>) => {
+        calls = 0
+        await work()
+        return calls
+      }
+      return { store, counted, callsOf }
+    }
+
+    it('once for a commit with all its parts, once for a batch, once for a conflict', async () => {
+      const { counted, callsOf } = await counting()
+      const { fence } = (await counted.acquireLease({ name: 'mailer', holder: 'me', ttlMs: 60_000 })) as { fence: number }
+      const [first] = commit('c1', 'a', 0, [1, 2, 3]).appends
+      const whole = {
+        id: 'c1',
+        appends: [{ ...(first as ReturnType<typeof append>), snapshot: { stateVersion: '1', state: {} } }],
+        key: { idempotencyKey: 'k', commandHash: 'h' },
+        views: [{ name: 'v', generation: 1, id: 'a', expectedVersion: 0, view: {}, indexes: [{ index: 'i', value: '0' }] }],
+        checkpoint: { name: 'mailer', fence, position: '1' },
+      }
+      expect(await callsOf(() => counted.append([whole]))).toBe(1)
+      const batch = Array.from({ length: 100 }, (_, i) => commit(`b${i}`, `b${i}`, 0))
+      expect(await callsOf(() => counted.append(batch))).toBe(1)
+      expect(await callsOf(() => counted.append([commit('late', 'a', 1)]))).toBe(1)
+      expect(await callsOf(() => counted.append([whole]))).toBe(1)
+      const chain = [commit('d1', 'a', 3), commit('d2', 'a', 4), commit('d3', 'a', 5)]
+      expect(await callsOf(() => counted.append(chain))).toBe(1)
+      const mixed = [...batch.map((_, i) => commit(`e${i}`, `b${i}`, 1)), commit('stale', 'a', 1)]
+      expect(await callsOf(() => counted.append(mixed))).toBe(2)
+    })
+
+    it('once for any read', async () => {
+      const { counted, callsOf } = await counting()
+      await counted.append([commit('c1', 'a', 0)])
+      const aggregate = { aggregateType: 'account', aggregateId: 'a', after: 0 }
+      expect(await callsOf(() => counted.readAggregate({ ...aggregate, snapshot: { stateVersion: '1' } }))).toBe(1)
+      expect(
+        await callsOf(() => counted.readViews([1, 2, 3].map((i) => ({ name: 'v', generation: 'live' as const, id: String(i) })))),
+      ).toBe(1)
+      expect(await callsOf(() => counted.findViews({ name: 'v', generation: 'live', where: [], limit: 5 }))).toBe(1)
+      expect(await callsOf(() => counted.readFeed({ limit: 5 }))).toBe(1)
+      expect(await callsOf(() => counted.acquireLease({ name: 'l', holder: 'h', ttlMs: 1 }))).toBe(1)
+    })
+  })
+
+  describe('gives the log in commit order', () => {
+    /** A reader who asks for what is behind the last position it has seen. */
+    const naive = async (pool: pg.Pool, after: string) =>
+      (await pool.query('SELECT position::text, aggregate_id FROM events WHERE position > $1 ORDER BY position', [after]))
+        .rows as {
+        position: string
+        aggregate_id: string
+      }[]
+
+    it('when a writer takes a position and stays open while the next one commits', async () => {
+      const { pool, store } = await open()
+      await appendOne(store, commit('c0', 'before', 0))
+      const slow = await pool.connect()
+      await slow.query('BEGIN')
+      await insert(slow, 'slow', 1)
+      await appendOne(store, commit('c1', 'fast', 0))
+
+      const first = await idsFrom(store)
+      expect(first).toEqual({ ids: ['before'], position: '1', more: false })
+      expect(await store.lastPosition()).toBe('1')
+      const naiveFirst = await naive(pool, '0')
+      await slow.query('COMMIT')
+      slow.release()
+      expect((await idsFrom(store, first.position)).ids).toEqual(['slow', 'fast'])
+      const naiveSecond = await naive(pool, naiveFirst.at(-1)?.position ?? '0')
+      expect(
+        [...naiveFirst, ...naiveSecond].map((row) => row.aggregate_id),
+        'what a naive reader misses',
+      ).not.toContain('slow')
+    })
+
+    it('when a transaction that began earlier appends later', async () => {
+      const { pool, store } = await open()
+      const early = await pool.connect()
+      await early.query('BEGIN')
+      await early.query('SELECT * FROM events')
+      await appendOne(store, commit('c1', 'a', 0))
+      const first = await idsFrom(store)
+      await insert(early, 'early', 1)
+      await appendOne(store, commit('c2', 'b', 0))
+      expect(first.ids).toEqual(['a'])
+      expect((await idsFrom(store, first.position)).ids).toEqual([])
+      await early.query('COMMIT')
+      early.release()
+      expect((await idsFrom(store, first.position)).ids).toEqual(['early', 'b'])
+    })
+
+    it('when a writer gives up: its positions stay empty and nobody waits for them', async () => {
+      const { pool, store } = await open()
+      const slow = await pool.connect()
+      await slow.query('BEGIN')
+      await insert(slow, 'slow', 1)
+      await appendOne(store, commit('c1', 'a', 0))
+      await slow.query('ROLLBACK')
+      slow.release()
+      expect(await idsFrom(store)).toEqual({ ids: ['a'], position: '2', more: false })
+    })
+
+    it('across the point where the numbers of its locks start anew', async () => {
+      const { pool, store } = await open()
+      await pool.query("SELECT setval('events_position_seq', 2147483646)")
+      const slow = await pool.connect()
+      await slow.query('BEGIN')
+      await insert(slow, 'slow', 1)
+      for (const id of ['a', 'b', 'c']) await appendOne(store, commit(id, id, 0))
+      expect(await idsFrom(store)).toEqual({ ids: [], position: '2147483646', more: false })
+      await slow.query('COMMIT')
+      slow.release()
+      expect((await idsFrom(store, '2147483646' as Position)).ids).toEqual(['slow', 'a', 'b', 'c'])
+    })
+
+    it('while many write and some give up; a naive reader misses events then', async () => {
+      const { pool, store } = await open({}, { max: 12 })
+      let writing = true
+      const writer = async (name: number) => {
+        for (let i = 0; i < 40; i++) {
+          const client = await pool.connect()
+          await client.query('BEGIN')
+          await insert(client, `${name}-${i}`, 1)
+          await client.query('SELECT pg_sleep(random() * 0.004)')
+          await client.query(i % 5 === 0 ? 'ROLLBACK' : 'COMMIT')
+          client.release()
+          await appendOne(store, commit(`${name}-${i}`, `ours-${name}-${i}`, 0, [1, 2]))
+        }
+      }
+      const read = async (step: (after: string) => Promise<{ ids: readonly string[]; after: string }>) => {
+        const seen: string[] = []
+        for (let after = '0', last = false; !last; ) {
+          last = !writing
+          const page = await step(after)
+          seen.push(...page.ids)
+          after = page.after
+        }
+        return seen
+      }
+      const writers = Promise.all(Array.from({ length: 8 }, (_, i) => writer(i))).finally(() => {
+        writing = false
+      })
+      const [ours, naives] = await Promise.all([
+        read(async (after) => {
+          const page = await store.readFeed({ limit: 1_000, ...(after !== '0' && { after: after as Position }) })
+          return { ids: page.events.map(({ id }) => id), after: page.position ?? '0' }
+        }),
+        read(async (after) => {
+          const rows = await naive(pool, after)
+          return { ids: rows.map((row) => row.aggregate_id), after: rows.at(-1)?.position ?? after }
+        }),
+        writers,
+      ])
+      const { rows } = await pool.query(
+        "SELECT 'account/' || aggregate_id || '/' || sequence AS id FROM events ORDER BY position",
+      )
+      expect(ours).toEqual(rows.map((row) => row.id))
+      expect(ours.length).toBe(8 * 40 * 2 + 8 * 32)
+      expect(naives.length, 'what a naive reader has seen').toBeLessThan(ours.length)
+    })
+
+    it('also in a copy that was restored into another cluster', async () => {
+      const { pool, store } = await open()
+      for (const id of ['a', 'b', 'c']) await appendOne(store, commit(id, id, 0))
+      const { position } = await idsFrom(store)
+      const copy = await open()
+      const { rows } = await pool.query('SELECT row_to_json(event) AS event FROM events AS event ORDER BY aggregate_id DESC')
+      for (const row of rows)
+        await copy.pool.query('INSERT INTO events SELECT * FROM json_populate_record(NULL::events, $1)', [row.event])
+      await copy.pool.query("SELECT setval('events_position_seq', $1, true)", [position])
+      expect(await idsFrom(copy.store)).toEqual({ ids: ['a', 'b', 'c'], position, more: false })
+      expect(await idsFrom(copy.store, position)).toEqual({ ids: [], position, more: false })
+      await appendOne(copy.store, commit('d', 'd', 0))
+      expect((await idsFrom(copy.store, position)).ids).toEqual(['d'])
+      await appendOne(store, commit('d', 'd', 0))
+      await appendOne(store, commit('e', 'e', 0))
+      await expect(copy.store.readFeed({ limit: 1, after: '5' as Position })).rejects.toMatchObject({ code: 'STORE_BEHIND' })
+    })
+
+    it('of a writer whose triggers are off', async () => {
+      const { pool, store } = await open()
+      const slow = await pool.connect()
+      await slow.query("BEGIN; SET LOCAL session_replication_role = 'replica'")
+      await insert(slow, 'slow', 1)
+      await appendOne(store, commit('c1', 'fast', 0))
+      expect((await idsFrom(store)).ids).toEqual([])
+      await slow.query('COMMIT')
+      slow.release()
+      expect((await idsFrom(store)).ids).toEqual(['slow', 'fast'])
+    })
+
+    it('not at all on a standby, and says so', async () => {
+      const server = await startPostgres()
+      closing.push(() => server.stop())
+      const first = poolOf(server.url)
+      await postgresStore(first).createSchema()
+      await server.kill()
+      await writeFile(join(server.data, 'standby.signal'), '')
+      await server.start()
+      const store = postgresStore(poolOf(server.url))
+      await expect(store.readFeed({ limit: 1 })).rejects.toMatchObject({ code: 'STORE_READ_ONLY' })
+      await expect(store.lastPosition()).rejects.toMatchObject({ code: 'STORE_READ_ONLY' })
+      expect(failure(await appendOne(store, commit('c1', 'a', 0)))).toMatchObject({ code: 'STORE_READ_ONLY', certain: true })
+    })
+  })
+
+  it('reads rows in order wherever they lie', async () => {
+    const { pool, store } = await open()
+    for (let i = 0; i < 30; i++) await appendOne(store, commit(`c${i}`, `a${i % 3}`, Math.floor(i / 3)))
+    await pool.query('CREATE TEMP TABLE shuffled AS SELECT * FROM events ORDER BY md5(position::text)')
+    await pool.query('DELETE FROM events')
+    await pool.query('INSERT INTO events SELECT * FROM shuffled')
+    const page = await store.readAggregate({ aggregateType: 'account', aggregateId: 'a1', after: 0 })
+    expect(page.events.map(({ sequence }) => sequence)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10])
+    const feed = (await store.readFeed({ limit: 50 })).events.map(({ position }) => position as Position)
+    expect(feed).toEqual([...feed].sort(comparePositions))
+    expect(feed.length).toBe(30)
+  })
+
+  it('ends a page early when its events are large', async () => {
+    const { store } = await open()
+    const noise = () => Array.from({ length: 40_000 }, () => Math.random().toString(36).slice(2)).join('')
+    for (let i = 0; i < 12; i++) await appendOne(store, commit(`c${i}`, 'a', i, [{ noise: noise() }]))
+    const page = await store.readAggregate({ aggregateType: 'account', aggregateId: 'a', after: 0 })
+    expect(page.more).toBe(true)
+    expect(page.events.length).toBeGreaterThan(3)
+    expect(page.events.length).toBeLessThan(12)
+    const feed = await store.readFeed({ limit: 100 })
+    expect([feed.more, feed.events.length < 12, feed.position]).toEqual([true, true, feed.events.at(-1)?.position])
+  })
+
+  it('works with the grants of its page, and cannot do more', async () => {
+    const { url, pool, store } = await open()
+    const role = `writer_${process.pid}`
+    await pool.query(`CREATE ROLE ${role} LOGIN`)
+    closing.push(async () => {})
+    await pool.query(`REVOKE ALL ON SCHEMA public FROM PUBLIC; ${grants(role)}`)
+    const limited = poolOf(Object.assign(new URL(url), { username: role }).toString())
+    const mine = postgresStore(limited)
+    await mine.createSchema()
+    expect((await appendOne(mine, commit('c1', 'a', 0))).kind).toBe('stored')
+    expect(await mine.acquireLease({ name: 'l', holder: 'h', ttlMs: 1_000 })).toEqual({ acquired: true, fence: 1 })
+    await mine.addViewGeneration({ name: 'v', generation: 2, viewVersion: '2' })
+    await mine.append([{ id: 'v', appends: [], views: [{ name: 'v', generation: 2, id: 'a', expectedVersion: 0, view: {} }] }])
+    await mine.removeViewGeneration({ name: 'v', generation: 2 })
+    expect((await mine.readFeed({ limit: 1 })).events.length).toBe(1)
+    await expect(limited.query('DELETE FROM events')).rejects.toMatchObject({ code: '42501' })
+    await expect(limited.query("UPDATE events SET payload = '{}'")).rejects.toMatchObject({ code: '42501' })
+    await pool.query(`REVOKE INSERT ON events FROM ${role}`)
+    expect(failure(await appendOne(mine, commit('c2', 'a', 1)))).toMatchObject({ code: 'STORE_FAILED', certain: true })
+    expect(failure(await appendOne(mine, commit('c3', 'a', 1))).message).toContain('lacks a privilege')
+    expect((await store.readAggregate({ aggregateType: 'account', aggregateId: 'a', after: 1 })).events).toEqual([])
+    await pool.query(`DROP OWNED BY ${role}; DROP ROLE ${role}`)
+  })
+
+  it('refuses a database of another encoding', async () => {
+    const { pool, url } = await open()
+    const name = `latin_${process.pid}`
+    await pool.query(`CREATE DATABASE ${name} ENCODING 'LATIN1' LOCALE_PROVIDER libc LOCALE 'C' TEMPLATE template0`)
+    const latin = postgresStore(poolOf(Object.assign(new URL(url), { pathname: `/${name}` }).toString()))
+    await expect(latin.createSchema()).rejects.toThrow('has the encoding LATIN1; the store needs one that was made with UTF8')
+  })
+
+  it('prints the schema as one statement that makes it', async () => {
+    const pool = poolOf(await freshDatabase('postgres'))
+    const store = postgresStore(pool, { schema: 'bank' })
+    await pool.query(store.printSchema())
+    await pool.query(store.printSchema())
+    expect((await appendOne(store, commit('c1', 'a', 0))).kind).toBe('stored')
+  })
+
+  describe('plans', () => {
+    /** Runs the whole port on filled tables and gives the plan of every statement, those inside of functions too. */
+    async function plans(prepare: (pool: pg.Pool) => Promise<unknown>) {
+      const { pool, store: filling } = await open({}, { max: 1 })
+      await prepare(pool)
+      const client = await pool.connect()
+      const seen: string[] = []
+      client.on('notice', ({ message }) => seen.push(message ?? ''))
+      await client.query(
+        "LOAD 'auto_explain'; SET auto_explain.log_min_duration = 0; SET auto_explain.log_nested_statements = on; SET client_min_messages = log",
+      )
+      client.release()
+      await wholePort(filling)
+      return seen.filter((message) => message.includes('Query Text:'))
+    }
+
+    const tables = 'events|snapshots|idempotency_keys|views|view_indexes|view_generations|checkpoints|leases'
+    const scan = new RegExp(`Seq Scan on (public\\.)?(${tables})\\b`)
+
+    it.each([
+      ['filled and analysed', fill],
+      ['still empty', async () => {}],
+    ])('use an index for every statement on tables that are %s', { timeout: 120_000 }, async (_, prepare) => {
+      const all = await plans(prepare)
+      expect(all.length).toBeGreaterThan(40)
+      expect(all.filter((plan) => scan.test(plan)).join('\n')).toBe('')
+      for (const table of tables.split('|'))
+        expect(
+          all.some((plan) => new RegExp(`Index.* on (public\\.)?${table}\\b`).test(plan)),
+          table,
+        ).toBe(true)
+    })
+  })
+})
+
+/** As on the page of the store. */
+const grants = (role: string) => `
+GRANT USAGE ON SCHEMA public TO ${role};
+GRANT SELECT, INSERT ON events, idempotency_keys TO ${role};
+GRANT SELECT, INSERT, UPDATE, DELETE ON snapshots, views, view_indexes, view_generations TO ${role};
+GRANT SELECT, INSERT, UPDATE ON checkpoints, leases TO ${role};
+GRANT SELECT ON cqrs_es_schema TO ${role};
+GRANT SELECT, USAGE ON SEQUENCE events_position_seq TO ${role};`
+
+async function fill(pool: pg.Pool): Promise<void> {
+  await pool.query(`
+INSERT INTO events (aggregate_type, aggregate_id, sequence, event_type, event_version, payload, metadata, commit_id)
+SELECT 'account', 'f' || i / 10, i % 10 + 1, 'E', '1.0', '{}', '{}', 'f' FROM generate_series(0, 19999) AS i;
+INSERT INTO snapshots SELECT 'account', 'f' || i, 10, 1, '{}', '1', 10 FROM generate_series(0, 1999) AS i;
+INSERT INTO idempotency_keys SELECT 'account', 'f' || i, 'k', 'h', 'f', 1, 1 FROM generate_series(0, 1999) AS i;
+INSERT INTO views SELECT name, 1, 'f' || i, 1, '{"n":1}', 1 FROM generate_series(0, 4999) AS i, unnest(ARRAY['balances', 'b', 'c', 'd', 'e', 'f', 'g', 'h']) AS name;
+INSERT INTO view_indexes SELECT name, 1, 'f' || i, x, sha256(convert_to(length(name) || ':' || name || x, 'UTF8')), '4' || i % 100
+FROM generate_series(0, 1999) AS i, unnest(ARRAY['n', 'm']) AS x, unnest(ARRAY['balances', 'b', 'c', 'd', 'e', 'f', 'g', 'h']) AS name;
+INSERT INTO view_generations SELECT 'v' || i, 1, '1', 'live' FROM generate_series(0, 999) AS i;
+INSERT INTO checkpoints SELECT 'c' || i, '1', 1, 'f' FROM generate_series(0, 999) AS i;
+INSERT INTO leases SELECT 'c' || i, 'h', 1, now() FROM generate_series(0, 999) AS i;
+ANALYZE;`)
+}
+
+/** Calls everything that the port has, in the ways that make different statements. */
+async function wholePort(store: Store): Promise<void> {
+  const taken = await store.acquireLease({ name: 'mailer', holder: 'h', ttlMs: 60_000 })
+  const fence = taken.acquired ? taken.fence : 0
+  const row = (id: string, at: number, value: string) => ({
+    ...{ name: 'balances', generation: 1, id, expectedVersion: at, view: { at }, indexes: [{ index: 'n', value }] },
+  })
+  const whole = (id: string, at: number, position: string) => ({
+    id,
+    appends: [{ ...append(id, 'account', 'a', at, [1, 2]), snapshot: { stateVersion: '1', state: {} } }],
+    key: { idempotencyKey: id, commandHash: 'h' },
+    views: [row('a', at / 2, '4a'), row(`b${at}`, 0, '4b')],
+    checkpoint: { name: 'mailer', fence, position },
+  })
+  for (const [at, id] of [
+    [0, 'one'],
+    [2, 'two'],
+    [2, 'two'],
+    [2, 'late'],
+  ] as const)
+    await store.append([whole(id, at, id)])
+  const aggregate = { aggregateType: 'account', aggregateId: 'a', after: 0 }
+  await store.readAggregate(aggregate)
+  await store.readAggregate({ ...aggregate, snapshot: { stateVersion: '1' } })
+  await store.readIds({ aggregateType: 'account', limit: 5 })
+  await store.readKey({ ...aggregate, idempotencyKey: 'one' })
+  await store.readViews([{ name: 'balances', generation: 'live', id: 'a' }])
+  const find = { name: 'balances', generation: 'live' as const, limit: 5 }
+  const conditions = [
+    { index: 'n', is: '=' as const, value: '4a' },
+    { index: 'm', is: '>' as const, value: '4' },
+  ]
+  for (const where of [[], conditions.slice(0, 1), conditions])
+    for (const order of [{}, { orderBy: { index: 'n' } }, { orderBy: { index: 'n', descending: true } }])
+      for (const after of [{}, { after: { id: 'a', value: '4a' } }]) await store.findViews({ ...find, where, ...order, ...after })
+  await store.addViewGeneration({ name: 'balances', generation: 2, viewVersion: '2' })
+  await store.switchViewGeneration({ name: 'balances', from: 1, to: 2 })
+  await store.removeViewGeneration({ name: 'balances', generation: 1 })
+  await store.viewGenerations('balances')
+  await store.readFeed({ limit: 5 })
+  await store.readFeed({ limit: 5, only: [{ aggregateType: 'account', eventTypes: ['E'] }] })
+  await store.lastPosition()
+  await store.readCheckpoint('mailer')
+  await store.renewLease({ name: 'mailer', fence, ttlMs: 1_000 })
+  await store.releaseLease({ name: 'mailer', fence })
+}
