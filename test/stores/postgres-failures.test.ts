@@ -1,5 +1,8 @@
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { mkdtempSync, rmdirSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createApp, type Store } from 'cqrs-es'
 import { type PostgresClient, postgresStore } from 'cqrs-es/postgres'
@@ -8,6 +11,7 @@ import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { root } from '../run.ts'
 import { serverUrl } from '../servers/ask.ts'
+import { privateFolder, runProgram } from '../servers/child.ts'
 import { startPostgres } from '../servers/postgres.ts'
 import { unselected } from '../servers/stores.ts'
 import { failureOf } from '../support/async.ts'
@@ -229,6 +233,35 @@ describe.skipIf(unselected('postgres'))('the Postgres store says what is wrong, 
     })
   })
 
+  test.skipIf(!canMount())('a full disk is STORE_FULL, and over when there is space again', async () => {
+    const server = await startPostgres()
+    const folder = await privateFolder('full')
+    const mount = (...args: string[]) => runProgram('mount', ['-t', 'tmpfs', ...args, 'tmpfs', folder])
+    await mount('-o', 'size=12m,uid=65534,gid=65534')
+    const own = poolWith({ connectionString: server.url, options: '-c default_tablespace=tiny' })
+    try {
+      await poolWith({ connectionString: server.url }).query(`CREATE TABLESPACE tiny LOCATION '${folder}'`)
+      const store = postgresStore(own)
+      await store.createSchema()
+      let accepted = 0
+      let outcome = await appendOne(store, commit('c0', 'a', 0))
+      while (outcome.kind === 'stored')
+        outcome = await appendOne(store, commit(`c${++accepted}`, 'a', accepted, [randomText(500_000)]))
+      expect(failure(outcome)).toMatchObject({ code: 'STORE_FULL', certain: true, message: expect.stringContaining('disk') })
+      const large = { metadata: { note: randomText(500_000) } }
+      await expect(appOn(store).aggregates.accounts.execute('b', open, large)).rejects.toMatchObject({ code: 'STORE_FULL' })
+      const stored = async () => Number((await own.query('SELECT count(*) FROM events')).rows[0].count)
+      expect(await stored()).toBe(accepted)
+      await mount('-o', 'remount,size=64m')
+      expect(await appendOne(store, commit('later', 'a', accepted, [randomText(500_000)]))).toMatchObject({ kind: 'stored' })
+      expect(await stored()).toBe(accepted + 1)
+    } finally {
+      await own.end()
+      await server.stop()
+      await runProgram('umount', [folder])
+    }
+  })
+
   describe("when something of the user's is in the tables:", () => {
     const trigger = (table: string, body: string, when = '') => `
       CREATE FUNCTION $.mine() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN ${body}; END';
@@ -402,6 +435,19 @@ describe.skipIf(unselected('postgres'))('the Postgres store says what is wrong, 
     expect(error).toMatchObject({ code: 'SCHEMA_MISSING', cause: { code: '42P01' } })
   })
 })
+
+/** Text that does not compress. */
+const randomText = (length: number): string => randomBytes(length / 2).toString('hex')
+
+/** Whether a small disk can be made for a test. */
+function canMount(): boolean {
+  if (process.platform !== 'linux' || process.getuid?.() !== 0) return false
+  const folder = mkdtempSync(join(tmpdir(), 'cqrs-es-mount-'))
+  const { status } = spawnSync('mount', ['-t', 'tmpfs', 'tmpfs', folder])
+  if (status === 0) spawnSync('umount', [folder])
+  rmdirSync(folder)
+  return status === 0
+}
 
 /** A process that has connected and waits for the word. */
 async function startWriter(file: string, url: string, schema: string) {
