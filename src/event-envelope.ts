@@ -1,6 +1,6 @@
 /**
  * Opaque place of an event in the whole store, growing in commit order; only stores with a global order give one.
- * Safe to keep as JSON. It holds decimal digits; compare two with `comparePositions` from `cqrs-es/store`.
+ * Safe to keep as JSON. It holds decimal digits without leading zeros, of any length; compare two with `comparePositions` from `cqrs-es/store`.
  */
 export type Position = string & { readonly '~position': never }
 

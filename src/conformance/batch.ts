@@ -187,6 +187,51 @@ export const batchCases: Cases = {
     equal('checkpoint', (await store.readCheckpoint('mailer'))?.position, '7')
   },
 
+  'a checkpoint that a commit did not move, since it was not stored, stands where it stood for the next': async ({ store }) => {
+    const fence = await lease(store, 'mailer')
+    const move = (expectedPosition: string | null, position: string) => ({
+      checkpoint: { name: 'mailer', fence, position, expectedPosition },
+    })
+    const outcomes = await store.append([
+      commit({ ...move(null, '5'), views: [view('row', 7, {})] }),
+      commit(move('5', '6')),
+      commit(move(null, '1')),
+      commit(move('1', '2')),
+    ])
+    equal('outcomes', kinds(outcomes), ['conflict', 'conflict', 'stored', 'stored'])
+    conflicts(outcomes[0], 'view')
+    conflicts(outcomes[1], 'fence')
+    equal('checkpoint', await store.readCheckpoint('mailer'), { position: '2', fence })
+  },
+
+  'the outcomes of three hundred commits stand in their order': async ({ store }) => {
+    const next = [0, 0, 0]
+    const plan = range(300).map((i) => {
+      const fits = i % 7 !== 3
+      const at = next[i % 3] as number
+      if (fits) next[i % 3] = at + 1
+      return { fits, at, sent: deposit(`account-${i % 3}`, fits ? at : at + 1_000) }
+    })
+    const outcomes = await store.append(plan.map(({ sent }) => sent))
+    const whats = outcomes.map((outcome) => (outcome.kind === 'conflict' ? outcome.actualSequence : outcome.kind))
+    equal(
+      'outcomes',
+      whats,
+      plan.map(({ fits, at }) => (fits ? 'stored' : at)),
+    )
+    if (!store.capabilities.globalOrder) return
+    for (const account of range(3)) {
+      const given = outcomes
+        .filter((_, i) => i % 3 === account)
+        .flatMap((outcome) => (outcome.kind === 'stored' ? outcome.positions : []))
+      equal(
+        'positions',
+        given,
+        (await readAll(store, `account-${account}`)).events.map(({ position }) => position),
+      )
+    }
+  },
+
   'batches that touch the same rows in opposite order all get through': async (database) => {
     const connections = [database.store, await database.connect()]
     for (const round of range(10)) {

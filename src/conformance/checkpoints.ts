@@ -1,4 +1,5 @@
-import { commit, deposit, saveViews, view } from './build.ts'
+import type { Store } from '../store/store.ts'
+import { commit, deposit, range, saveViews, view } from './build.ts'
 import type { Cases } from './case.ts'
 import { conflicts, equal, kinds, send, stored, stores } from './check.ts'
 import { findIds, lease, readView, sequences } from './read.ts'
@@ -13,7 +14,7 @@ export const checkpointCases: Cases = {
   'a checkpoint is what was written last, with its fence': async (database) => {
     const { store } = database
     const fence = await lease(store, 'mailer')
-    for (const position of ['1', '2', '30', 'account/a/7']) {
+    for (const position of ['1', '2', '30', '9007199254740993', '007', 'account/a/7']) {
       stored(await send(store, commit({ checkpoint: { name: 'mailer', fence, position } })))
       equal('checkpoint', await (await database.connect()).readCheckpoint('mailer'), { position, fence })
     }
@@ -26,10 +27,45 @@ export const checkpointCases: Cases = {
       send(store, commit({ checkpoint: { name: 'mailer', fence, position, expectedPosition } }))
     conflicts(await move('1', '2'), 'fence')
     stored(await move(null, '1'))
-    for (const wrong of [null, '0', '10']) conflicts(await move(wrong, '2'), 'fence')
+    for (const wrong of [null, '0', '10', '01', '1.0', ' 1']) conflicts(await move(wrong, '2'), 'fence')
     equal('checkpoint', await store.readCheckpoint('mailer'), { position: '1', fence })
     stored(await move('1', '2'))
     equal('moved', await store.readCheckpoint('mailer'), { position: '2', fence })
+  },
+
+  'of eight moves of a checkpoint from one place at once one is made': async (database) => {
+    const connections = [database.store, await database.connect()]
+    const fence = await lease(database.store, 'mailer')
+    let stands: string | null = null
+    for (const round of range(10)) {
+      const sent = range(8).map((i) => {
+        const checkpoint = { name: 'mailer', fence, position: `${round}-${i}`, expectedPosition: stands }
+        return deposit(`${round}-${i}`, 0, 1, { checkpoint })
+      })
+      const outcomes = await Promise.all(sent.map((one, i) => send(connections[i % 2] as Store, one)))
+      equal('moved', kinds(outcomes).filter((kind) => kind === 'stored').length, 1)
+      for (const outcome of outcomes) if (outcome.kind !== 'stored') conflicts(outcome, 'fence')
+      stands = `${round}-${kinds(outcomes).indexOf('stored')}`
+      equal('checkpoint', await database.store.readCheckpoint('mailer'), { position: stands, fence })
+    }
+    equal('events', (await database.store.readIds({ aggregateType: 'account', limit: 100 })).items.length, 10)
+  },
+
+  'a commit under the fence before never lands behind one under the new fence': async (database) => {
+    const other = await database.connect()
+    for (const round of range(20)) {
+      const name = `mailer-${round}`
+      const old = await lease(database.store, name)
+      const takeOver = async () => {
+        const fence = await lease(other, name)
+        await stores(other, commit({ checkpoint: { name, fence, position: 'new' } }))
+        return fence
+      }
+      const late = deposit(name, 0, 20, { checkpoint: { name, fence: old, position: 'old' } })
+      const [outcome, fence] = await Promise.all([send(database.store, late), takeOver()])
+      if (outcome.kind !== 'stored') conflicts(outcome, 'fence')
+      equal('checkpoint', await database.store.readCheckpoint(name), { position: 'new', fence })
+    }
   },
 
   'a checkpoint without a lease of its name is a conflict on fence': async ({ store }) => {

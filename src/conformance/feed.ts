@@ -1,7 +1,7 @@
 import type { Position } from '../event-envelope.ts'
 import type { StoredEvent } from '../store/commit.ts'
 import { comparePositions } from '../store/order.ts'
-import type { FeedPage, Store } from '../store/store.ts'
+import type { FeedPage, FeedRequest, Store } from '../store/store.ts'
 import { commit, deposit, range, saveViews, view } from './build.ts'
 import { type Body, type Cases, globalOrder, when } from './case.ts'
 import { conflicts, equal, holds, rejects, send, stores } from './check.ts'
@@ -48,6 +48,29 @@ export const feedCases: Cases = ordered({
       holds(
         `no page above ${limit}`,
         pages.every(({ events }) => events.length <= limit),
+      )
+    }
+  },
+
+  'a log of several megabytes is read to the last event': async ({ store }) => {
+    const { bytesPerEvent, bytesPerCommit } = store.capabilities
+    const text = 'x'.repeat(Math.min(100_000, bytesPerEvent / 2, bytesPerCommit / 2))
+    for (const i of range(40))
+      await stores(
+        store,
+        commit({ appends: [{ aggregateId: `a-${i % 3}`, at: Math.floor(i / 3), events: [{ data: { i, text } }] }] }),
+      )
+    const only = [{ aggregateType: 'account', eventTypes: ['MoneyDeposited'] }]
+    for (const [what, rest] of Object.entries({ all: {}, filtered: { only } })) {
+      const log = await readLog(store, rest)
+      equal(
+        what,
+        log.map(({ data }) => (data as { i: number }).i),
+        range(40),
+      )
+      holds(
+        `${what}: each with its data`,
+        log.every(({ data }) => (data as { text: string }).text === text),
       )
     }
   },
@@ -120,6 +143,11 @@ export const feedCases: Cases = ordered({
       await read([{ aggregateType: 'account' }, { aggregateType: 'order', eventTypes: ['Opened'] }]),
       all.filter((one) => one !== 'order constructor'),
     )
+    equal(
+      'one type twice',
+      await read([{ aggregateType: 'order', eventTypes: ['Opened'] }, { aggregateType: 'order' }]),
+      await read([{ aggregateType: 'order' }]),
+    )
     equal('no event types', await read([{ aggregateType: 'order', eventTypes: [] }]), [])
     equal('nothing at all', await read([]), [])
     equal(
@@ -155,32 +183,31 @@ export const feedCases: Cases = ordered({
 
   'what other connections commit while the feed is read is never missed, doubled or out of order': async (database) => {
     const writers = await Promise.all(range(3).map((i) => (i === 0 ? database.store : database.connect())))
-    const reader = await database.connect()
-    let writing = true
-    const done = Promise.all(writers.map((store, i) => write(store, i, 25))).finally(() => {
-      writing = false
-    })
-    const seen: StoredEvent[] = []
-    let after: Position | undefined
-    for (let behind = true; behind; ) {
-      behind = writing
-      const page: FeedPage = await reader.readFeed({ limit: 7, ...(after !== undefined && { after }) })
-      for (const event of page.events) holds('an event is behind the page before', after === undefined || isAfter(event, after))
-      seen.push(...page.events)
-      after = page.position
-      if (page.more) behind = true
-      else await pause()
+    const writing = Promise.all(writers.map((store, i) => write(store, i, 25)))
+    const seen = await follow(await database.connect(), writing)
+    equal('number of events', seen.length, 3 * 25 * 3)
+  },
+
+  'what other connections commit while the feed is read with a filter is never missed either': async (database) => {
+    const writers = await Promise.all(range(3).map((i) => (i === 0 ? database.store : database.connect())))
+    const writing = Promise.all(writers.map((store, i) => write(store, i, 25)))
+    const seen = await follow(await database.connect(), writing, [{ aggregateType: 'account' }])
+    equal('number of events', seen.length, 3 * 25 * 3)
+  },
+
+  'small commits are not shown before what is below them in a large batch': async (database) => {
+    const other = await database.connect()
+    const large = async () => {
+      for (const round of range(5)) await database.store.append(range(100).map((i) => deposit(`${round}-${i}`, 0, 3)))
     }
-    await done
-    const log = await readLog(reader)
-    equal('what the reader has seen', idsOf(seen), idsOf(log))
-    equal('number of events', log.length, 3 * 25 * 3)
-    holds('positions grow', grow(seen))
-    const next = new Map<string, number>()
-    for (const { aggregateId, sequence } of seen) {
-      equal(`next sequence of '${aggregateId}'`, sequence, (next.get(aggregateId) ?? 0) + 1)
-      next.set(aggregateId, sequence)
+    const small = async () => {
+      for (const i of range(60)) {
+        await stores(other, deposit('small', i))
+        await pause()
+      }
     }
+    const seen = await follow(await database.connect(), Promise.all([large(), small()]))
+    equal('number of events', seen.length, 5 * 100 * 3 + 60)
   },
 
   'a reader with a checkpoint goes on where another stopped': async (database) => {
@@ -199,6 +226,35 @@ export const feedCases: Cases = ordered({
     equal('seen', seen, idsOf(await readLog(database.store)))
   },
 })
+
+/** Reads on until `writing` is over and there is no more; what was seen must be what the log then is. */
+async function follow(reader: Store, writing: Promise<unknown>, only?: FeedRequest['only']): Promise<readonly StoredEvent[]> {
+  let isWriting = true
+  const done = writing.finally(() => {
+    isWriting = false
+  })
+  done.catch(() => {})
+  const seen: StoredEvent[] = []
+  let after: Position | undefined
+  for (let behind = true; behind; ) {
+    behind = isWriting
+    const page: FeedPage = await reader.readFeed({ limit: 7, ...(only && { only }), ...(after !== undefined && { after }) })
+    for (const event of page.events) holds('an event is behind the page before', after === undefined || isAfter(event, after))
+    seen.push(...page.events)
+    after = page.position
+    if (page.more) behind = true
+    else await pause()
+  }
+  await done
+  equal('what the reader has seen', idsOf(seen), idsOf(await readLog(reader)))
+  holds('positions grow', grow(seen))
+  const next = new Map<string, number>()
+  for (const { aggregateId, sequence } of seen) {
+    equal(`next sequence of '${aggregateId}'`, sequence, (next.get(aggregateId) ?? 0) + 1)
+    next.set(aggregateId, sequence)
+  }
+  return seen
+}
 
 const isAfter = ({ position }: StoredEvent, after: Position) => position !== undefined && comparePositions(position, after) > 0
 

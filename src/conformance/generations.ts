@@ -22,6 +22,23 @@ export const generationCases: Cases = {
     equal('view', await readView(store, 'row', { generation: 2 }), undefined)
   },
 
+  'every view of a commit must be of a generation that may be written, wherever it stands': async ({ store }) => {
+    await add(store, 2)
+    await add(store, 3)
+    await change(store, 1, 2)
+    for (const wrong of [1, 4]) {
+      const views = [2, 3, wrong].map((generation) => view('row', 0, {}, { generation }))
+      const turned = range(3).map((i) => [...views.slice(i), ...views.slice(0, i)])
+      for (const order of turned) conflicts(await send(store, deposit('a', 0, 1, { views: order })), 'generation')
+    }
+    equal('sequences', await sequences(store, 'a'), [])
+    equal(
+      'rows',
+      [await readView(store, 'row', { generation: 2 }), await readView(store, 'row', { generation: 3 })],
+      [undefined, undefined],
+    )
+  },
+
   'generation 1 is added as live, any other as building, each once': async ({ store }) => {
     equal('three', await add(store, 3, 'c'), true)
     equal('one', await add(store, 1, 'a'), true)

@@ -31,6 +31,13 @@ export const leaseCases: Cases = {
     stored(await writes(store, third))
   },
 
+  'a lease that its holder takes again is held for the new time': async ({ store }) => {
+    await lease(store, name, 'one', 50)
+    await lease(store, name, 'one', 60_000)
+    await pause(100)
+    equal('free for another', (await store.acquireLease({ name, holder: 'two', ttlMs: 60_000 })).acquired, false)
+  },
+
   'of eight that want a lease at once one gets it': async (database) => {
     const connections = [database.store, await database.connect()]
     for (const round of range(5)) {

@@ -5,17 +5,17 @@ import { readView, sequences } from './read.ts'
 
 export const limitCases: Cases = {
   'data that is not JSON fails for certain and stores nothing': async ({ store }) => {
-    const bad = commit({
-      appends: [{ aggregateId: 'a', at: 0, events: [{}, { data: { amount: 1n } }] }],
-      views: [view('row', 0, {})],
-    })
-    failed(await send(store, bad))
+    for (const data of [{ amount: 1n }, undefined, () => 1]) {
+      const bad = commit({ appends: [{ aggregateId: 'a', at: 0, events: [{}, { data }] }], views: [view('row', 0, {})] })
+      failed(await send(store, bad))
+    }
     equal('sequences', await sequences(store, 'a'), [])
     equal('view', await readView(store, 'row'), undefined)
   },
 
   'a view that is not JSON fails for certain and stores nothing': async ({ store }) => {
-    failed(await send(store, deposit('a', 0, 1, { views: [view('row', 0, { amount: 1n })] })))
+    for (const content of [{ amount: 1n }, undefined, () => 1])
+      failed(await send(store, deposit('a', 0, 1, { views: [view('row', 0, content)] })))
     equal('sequences', await sequences(store, 'a'), [])
     equal('view', await readView(store, 'row'), undefined)
   },

@@ -103,6 +103,14 @@ export const viewCases: Cases = {
     equal('found', await findIds(store), ['row'])
   },
 
+  'a deleted view that is saved again is found by its new values alone': async ({ store }) => {
+    const found = (index: string) => findIds(store, { where: [{ index, is: '>=', value: '0' }] })
+    const indexes = (...names: readonly string[]) => ({ indexes: names.map((index) => ({ index, value: '4x' })) })
+    await stores(store, saveViews(view('row', 0, {}, indexes('a', 'b'))), saveViews(view('row', 1, null)))
+    await stores(store, saveViews(view('row', 2, {}, indexes('b', 'c'))))
+    equal('found', [await found('a'), await found('b'), await found('c')], [[], ['row'], ['row']])
+  },
+
   'a view that was never there can be deleted, which leaves its watermark': async ({ store }) => {
     await stores(store, saveViews(view('row', 0, null, { sequence: 4 })))
     equal('view', await readView(store, 'row'), { ...viewKey('row'), version: 1, view: null, sequence: 4 })

@@ -22,6 +22,19 @@ export async function decodePage(decoder: Decoder, page: readonly StoredEvent[])
   return page.flatMap((stored) => decodeEvent(decoder, stored))
 }
 
+/** The same one after another, as they are asked for: those before an event that cannot be read are given before the error. */
+export async function decodeInTurn(decoder: Decoder, page: readonly StoredEvent[]): Promise<Iterable<EventEnvelope>> {
+  return inTurn(decoder, page)
+}
+
+function* inTurn(decoder: Decoder, page: readonly StoredEvent[]): Generator<EventEnvelope, void, undefined> {
+  for (const stored of page) {
+    const decoded = decodeEvent(decoder, stored)
+    if (Array.isArray(decoded)) yield* decoded
+    else yield decoded
+  }
+}
+
 function decodeEvent(decoder: Decoder, stored: StoredEvent): EventEnvelope | EventEnvelope[] {
   try {
     if (decoder.upcasters.length === 0) return envelope(decoder, stored, stored, stored.id)

@@ -1,12 +1,13 @@
 import type { AggregateDefinition } from '../aggregate-definition.ts'
 import { StoreError } from '../errors.ts'
 import type { EventEnvelope } from '../event-envelope.ts'
-import { decodePage } from '../evolution/decode.ts'
+import { decodeInTurn, decodePage } from '../evolution/decode.ts'
 import { deepFreeze } from '../json.ts'
-import type { AggregatePage } from '../store/store.ts'
+import type { AggregatePage, AggregateRequest } from '../store/store.ts'
 import { cacheKey, type Loaded } from './cache.ts'
 import type { Core } from './core.ts'
 import { evolve } from './evolve.ts'
+import { readPage } from './read-page.ts'
 import { stopwatch } from './stopwatch.ts'
 
 interface ReadRequest {
@@ -26,7 +27,8 @@ export async function loadAggregate(core: Core, request: ReadRequest & { readonl
   let source: 'start' | 'snapshot' | 'cache' = from === undefined ? 'start' : 'cache'
   let events = 0
   const stateVersion = from === undefined && definition.snapshots !== 'never' ? definition.stateVersion : undefined
-  for await (const page of pages(core, request, sequence, stateVersion)) {
+  const read = (wanted: AggregateRequest) => core.store.readAggregate(wanted)
+  for await (const page of pages(read, request, sequence, stateVersion)) {
     if (page.snapshot !== undefined) {
       state = deepFreeze(page.snapshot.state)
       sequence = page.snapshot.sequence
@@ -48,12 +50,13 @@ export async function* readEvents(
   request: ReadRequest,
   after: number,
 ): AsyncGenerator<EventEnvelope, void, undefined> {
-  for await (const page of pages(core, request, after)) yield* await decodePage(request.definition, page.events)
+  const read = (wanted: AggregateRequest) => readPage((limit) => core.store.readAggregate({ ...wanted, limit }))
+  for await (const page of pages(read, request, after)) yield* await decodeInTurn(request.definition, page.events)
 }
 
 /** @throws StoreError when the store leaves a hole: to go on would be to decide on a state that never was */
 async function* pages(
-  core: Core,
+  read: (wanted: AggregateRequest) => Promise<AggregatePage>,
   request: ReadRequest,
   after: number,
   stateVersion?: string,
@@ -63,7 +66,7 @@ async function* pages(
   let wanted = stateVersion
   for (;;) {
     signal?.throwIfAborted()
-    const page = await core.store.readAggregate({
+    const page = await read({
       aggregateType: definition.type,
       aggregateId,
       after: last,

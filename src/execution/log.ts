@@ -1,14 +1,12 @@
 import type { AggregateDefinition } from '../aggregate-definition.ts'
 import { DefinitionError, ValidationError } from '../errors.ts'
 import type { EventEnvelope, Position } from '../event-envelope.ts'
-import { decodePage } from '../evolution/decode.ts'
+import { decodeInTurn } from '../evolution/decode.ts'
 import type { Lifecycle } from '../lifecycle.ts'
 import type { StoredEvent } from '../store/commit.ts'
 import { checkCallOptions } from './call.ts'
 import type { Core } from './core.ts'
-
-/** Events asked for at once: enough to hide the round trips, small enough to hold. */
-const pageSize = 200
+import { readPage } from './read-page.ts'
 
 /** The events of these aggregate types after a position, in commit order, read page by page as they are asked for; ends where the log ends now. */
 export function readLog(
@@ -37,9 +35,10 @@ async function* pages(
   let after = from
   for (;;) {
     signal?.throwIfAborted()
-    const page = await core.store.readFeed({ only, limit: pageSize, ...(after === undefined ? {} : { after }) })
+    const behind = after === undefined ? {} : { after }
+    const page = await readPage((limit) => core.store.readFeed({ only, limit, ...behind }))
     for (const run of runsOfOneType(page.events))
-      yield* await decodePage(definitions.get(run.type) as AggregateDefinition, run.events)
+      yield* await decodeInTurn(definitions.get(run.type) as AggregateDefinition, run.events)
     if (!page.more) return
     after = page.position
   }

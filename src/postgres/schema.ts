@@ -332,13 +332,13 @@ DECLARE
 BEGIN
 ${checkIsolation}
 
-  -- A generation cannot be switched, nor a lease taken over, until this transaction has ended.
+  -- A generation cannot be switched, nor a lease taken over, nor another commit move the same checkpoint, until this transaction has ended.
   IF generations IS NOT NULL THEN
     PERFORM pg_advisory_xact_lock_shared(${generationLock(n, 'n')})
     FROM (SELECT DISTINCT n COLLATE "C" AS n FROM json_to_recordset(generations::json) AS generation(n text) ORDER BY 1) AS names;
   END IF;
   IF checkpoints IS NOT NULL THEN
-    PERFORM FROM ${n.leases} WHERE name IN (SELECT n FROM ${checkpointsOf}) ORDER BY name FOR SHARE;
+    PERFORM FROM ${n.leases} WHERE name IN (SELECT n FROM ${checkpointsOf}) ORDER BY name FOR NO KEY UPDATE;
   END IF;
 
   -- One look for each list that is there: Postgres prepares all of an expression, also the parts that it skips.

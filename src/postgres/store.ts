@@ -2,6 +2,7 @@ import { DefinitionError, StoreError } from '../errors.ts'
 import type { Position } from '../event-envelope.ts'
 import { checkOptions } from '../options.ts'
 import { appendBatch, type RoundDatabase } from '../sql/append.ts'
+import { mostEvents } from '../sql/page.ts'
 import { type EventRow, eventReader } from '../sql/rows.ts'
 import type { Commit, CommitOutcome, StoredEvent } from '../store/commit.ts'
 import { checkPayloadFormat, type PayloadFormat } from '../store/payload-format.ts'
@@ -91,7 +92,7 @@ const capabilities: Capabilities = {
 const limits = { ...capabilities, bytesPerRound: 16_000_000 }
 
 /** A page of events ends with the one that reaches either, so that a long history is neither read in one go nor kept in memory at once. */
-const most = { events: 1_000, bytes: 4_000_000 }
+const most = { events: mostEvents, bytes: 4_000_000 }
 
 class PostgresStore implements Store {
   readonly capabilities = capabilities

@@ -1,20 +1,22 @@
 import type { Position } from '../event-envelope.ts'
-import { type EventRow, toStoredEvent } from '../sql/rows.ts'
+import { toStoredEvent } from '../sql/rows.ts'
 import { feedStart, feedWindow } from '../store/feed-start.ts'
 import type { FeedPage, FeedRequest } from '../store/store.ts'
 import type { Connection, Row } from './connection.ts'
+import { readPage } from './read-page.ts'
 import * as statements from './statements.ts'
 
 /** Positions are drawn and committed under the one write lock, so whatever a reader sees is without holes that could still fill. */
-export function readFeed(connection: Connection, { after, only, limit }: FeedRequest, most: number): FeedPage {
+export function readFeed(connection: Connection, { after, only, limit }: FeedRequest): FeedPage {
   const last = lastPosition(connection) ?? 0
   const start = feedStart(after, last)
   if (start === last) return { events: [], position: after, more: false }
-  const wanted = Math.min(limit, most)
   const end = only === undefined ? last : Math.min(last, start + feedWindow)
-  const rows = readRows(connection, start, end, only, wanted + 1)
-  const events = (rows.slice(0, wanted) as unknown as EventRow[]).map(toStoredEvent)
-  if (rows.length > wanted) return { events, position: events.at(-1)?.position, more: true }
+  const { rows, more } = readPage(connection, limit, (row, most) =>
+    readRows(connection, Number(row?.position ?? start), end, only, most),
+  )
+  const events = rows.map(toStoredEvent)
+  if (more) return { events, position: events.at(-1)?.position, more }
   return { events, position: String(end) as Position, more: end < last }
 }
 

@@ -2,8 +2,13 @@
 
 export const begin = { read: 'BEGIN', write: 'BEGIN IMMEDIATE' } as const
 
-const eventColumns =
-  'position, aggregate_type, aggregate_id, sequence, event_type, event_version, payload, metadata, recorded_at, commit_id'
+/** Without texts that are long: `readTexts` reads those event by event, so that a page need not hold all that it looks at. */
+const eventColumns = `
+  position, aggregate_type, aggregate_id, sequence, event_type, event_version, recorded_at, commit_id,
+  CASE WHEN length(payload) <= 2000 THEN payload END AS payload,
+  CASE WHEN length(metadata) <= 2000 THEN metadata END AS metadata`
+
+export const readTexts = 'SELECT payload, metadata FROM events WHERE position = ?'
 
 /**
  * `BEGIN` alone takes no lock; the first read does. It is this one and not a prepared statement, since libsql leaves a prepared

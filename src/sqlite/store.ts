@@ -1,7 +1,8 @@
 import { DefinitionError, StoreError } from '../errors.ts'
 import type { Position } from '../event-envelope.ts'
 import { checkOptions } from '../options.ts'
-import { type EventRow, toStoredEvent } from '../sql/rows.ts'
+import { mostEvents } from '../sql/page.ts'
+import { toStoredEvent } from '../sql/rows.ts'
 import type { Commit, CommitOutcome } from '../store/commit.ts'
 import type {
   AggregatePage,
@@ -30,6 +31,7 @@ import { checkDatabase, type SqliteDatabase } from './database.ts'
 import { lastPosition, readFeed } from './feed.ts'
 import { findViewsStatement } from './find-views.ts'
 import { addGeneration, readGeneration, readGenerations, removeGeneration, switchGeneration } from './generations.ts'
+import { readPage } from './read-page.ts'
 import { printSchema } from './schema.ts'
 import * as statements from './statements.ts'
 
@@ -83,9 +85,6 @@ const capabilities: Capabilities = {
   bytesPerEvent: 1_000_000_000,
 }
 
-/** Events in one page at the most, so that a long history is neither read in one go nor kept in memory at once. */
-const pageSize = 1_000
-
 class SqliteStore implements Store {
   readonly capabilities = capabilities
   readonly #connection: Connection
@@ -107,14 +106,14 @@ class SqliteStore implements Store {
   }
 
   readAggregate(request: AggregateRequest): Promise<AggregatePage> {
-    const { aggregateType, aggregateId, after, upTo = Number.MAX_SAFE_INTEGER } = request
-    const limit = Math.min(request.limit ?? pageSize, pageSize)
+    const { aggregateType, aggregateId, after, upTo = Number.MAX_SAFE_INTEGER, limit = mostEvents } = request
     return this.#connection.read(() => {
       const snapshot = this.#readSnapshot(request, upTo)
-      const from = snapshot?.sequence ?? after
-      const rows = this.#connection.all(statements.readEvents, aggregateType, aggregateId, from, upTo, limit + 1)
-      const events = (rows.slice(0, limit) as unknown as EventRow[]).map(toStoredEvent)
-      return { ...(snapshot && { snapshot }), events, more: rows.length > limit }
+      const { rows, more } = readPage(this.#connection, limit, (last, most) => {
+        const from = Number(last?.sequence ?? snapshot?.sequence ?? after)
+        return this.#connection.all(statements.readEvents, aggregateType, aggregateId, from, upTo, most)
+      })
+      return { ...(snapshot && { snapshot }), events: rows.map(toStoredEvent), more }
     })
   }
 
@@ -181,7 +180,7 @@ class SqliteStore implements Store {
   }
 
   readFeed(request: FeedRequest): Promise<FeedPage> {
-    return this.#connection.read(() => readFeed(this.#connection, request, pageSize))
+    return this.#connection.read(() => readFeed(this.#connection, request))
   }
 
   lastPosition(): Promise<Position | undefined> {

@@ -1,19 +1,59 @@
 import type { ViewGeneration } from './store.ts'
 
-/** The generation that readers read: the one that is `live`, 1 where none is. */
+/**
+ * The generation that readers read: the one that is `live`, 1 where none is.
+ *
+ * @example
+ * ```ts
+ * import { liveGeneration } from 'cqrs-es/store'
+ *
+ * console.log(liveGeneration([])) // 1
+ * console.log(liveGeneration([{ generation: 2, viewVersion: 'b', state: 'live' }])) // 2
+ * ```
+ */
 export const liveGeneration = (all: readonly ViewGeneration[]): number => all.find((g) => g.state === 'live')?.generation ?? 1
 
-/** Whether commits may write rows of it. */
+/**
+ * Whether commits may write rows of a generation: it is live or building.
+ *
+ * @example
+ * ```ts
+ * import { isWritable } from 'cqrs-es/store'
+ *
+ * const added = [{ generation: 2, viewVersion: 'b', state: 'building' }] as const
+ * console.log(isWritable(added, 1), isWritable(added, 2), isWritable(added, 3)) // true true false
+ * ```
+ */
 export const isWritable = (all: readonly ViewGeneration[], generation: number): boolean =>
   generation === liveGeneration(all) || all.some((g) => g.generation === generation && g.state === 'building')
 
-/** What a generation is added as, `undefined` when it cannot be: its number is there, or it would be a second live one. */
+/**
+ * What `addViewGeneration` adds a generation as; `undefined` when it adds none: its number is there, or it would be a second live one.
+ *
+ * @example
+ * ```ts
+ * import { addedState } from 'cqrs-es/store'
+ *
+ * const added = [{ generation: 2, viewVersion: 'b', state: 'building' }] as const
+ * console.log(addedState(added, 1), addedState(added, 2), addedState(added, 3)) // live undefined building
+ * ```
+ */
 export function addedState(all: readonly ViewGeneration[], generation: number): 'live' | 'building' | undefined {
   const state = generation === 1 ? 'live' : 'building'
   const taken = all.some((g) => g.generation === generation || (state === 'live' && g.state === 'live'))
   return taken ? undefined : state
 }
 
-/** Whether `to` is ready to take the place of `from`. */
+/**
+ * Whether `switchViewGeneration` makes the switch: `from` is live, also where nobody has added it, and `to` is building.
+ *
+ * @example
+ * ```ts
+ * import { canSwitch } from 'cqrs-es/store'
+ *
+ * const added = [{ generation: 2, viewVersion: 'b', state: 'building' }] as const
+ * console.log(canSwitch(added, 1, 2), canSwitch(added, 2, 3)) // true false
+ * ```
+ */
 export const canSwitch = (all: readonly ViewGeneration[], from: number, to: number): boolean =>
   liveGeneration(all) === from && all.some((g) => g.generation === to && g.state === 'building')

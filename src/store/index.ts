@@ -2,8 +2,10 @@ export { DeserializationError, StoreError, type StoreErrorCode } from '../errors
 export type { EnvelopeContext, Metadata, Position } from '../event-envelope.ts'
 export type { Append, CheckpointWrite, Commit, CommitOutcome, StoredEvent, ViewWrite } from './commit.ts'
 export { eventId } from './event-id.ts'
+export { addedState, canSwitch, isWritable, liveGeneration } from './generations.ts'
 export { encodeIndexValue, type IndexValue } from './index-value.ts'
 export { compareBytes, comparePositions } from './order.ts'
+export type { PayloadFormat } from './payload-format.ts'
 export type {
   AggregatePage,
   AggregateRequest,
@@ -24,3 +26,4 @@ export type {
   ViewKey,
   ViewPage,
 } from './store.ts'
+export { type CommitTexts, toTexts } from './texts.ts'

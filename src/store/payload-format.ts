@@ -6,6 +6,13 @@ import type { Metadata } from '../event-envelope.ts'
  * - `'json'`: as it is.
  * - `'serde-enum'`: as the Rust crate `cqrs-es` keeps an enum, tagged with the event's type: `{"AccountOpened":{"owner":"ann"}}`, and the type alone, `"AccountClosed"`, for
  *   an event without data. Rust and TypeScript programs can then read and write the same rows. Metadata must be texts, since the crate reads no other.
+ *
+ * @example
+ * ```ts
+ * import type { PayloadFormat } from 'cqrs-es/store'
+ *
+ * export const formatOf = (sharedWithRust: boolean): PayloadFormat => (sharedWithRust ? 'serde-enum' : 'json')
+ * ```
  */
 export type PayloadFormat = 'json' | 'serde-enum'
 

@@ -8,8 +8,8 @@ import type { Commit, CommitOutcome, StoredEvent } from './commit.ts'
  * batching) is done once, in the core. `cqrs-es/conformance` tests an implementation; where this prose could be read in two ways, a
  * case there decides.
  *
- * Rules for all methods: texts are compared and ordered by their UTF-8 bytes, never by a locale. Data handed out is fresh: a caller may
- * change it without harm. A failure is a `StoreError` with a code and the driver's error as `cause`; an event whose JSON is corrupt is a
+ * Rules for all methods: they may be called while others are under way. Texts are compared and ordered by their UTF-8 bytes, never by a locale. Data
+ * handed out is fresh, and data passed in is not kept: a caller may change either once the call has answered. A failure is a `StoreError` with a code and the driver's error as `cause`; an event whose JSON is corrupt is a
  * `DeserializationError` that names it, a view's row a `StoreError` `STORE_CORRUPT`. Reads are of the primary, never of a replica.
  */
 export interface Store {
@@ -57,14 +57,17 @@ export interface Store {
    */
   viewGenerations(name: string): Promise<readonly ViewGeneration[]>
 
-  /** Adds a generation: 1 as `live`, any other as `building`. `false`, and nothing changed, when that number is there. */
+  /** Adds a generation: 1 as `live`, any other as `building`. `false`, and nothing changed, when that number is there, or for 1 while another is live (`addedState`). */
   addViewGeneration(generation: {
     readonly name: string
     readonly generation: number
     readonly viewVersion: string
   }): Promise<boolean>
 
-  /** Makes `to`, which must be building, live, and retires `from`, which must be live; from then on a commit that names `from` is a conflict on `generation`. `false`, and nothing changed, otherwise. */
+  /**
+   * Makes `to`, which must be building, live, and retires `from`, which must be live (`canSwitch`); from then on a commit that names `from` is a
+   * conflict on `generation`. `false`, and nothing changed, otherwise. A `from` that was live without being added may be kept as `retired` or not at all.
+   */
   switchViewGeneration(change: { readonly name: string; readonly from: number; readonly to: number }): Promise<boolean>
 
   /** Deletes a generation that is not live, with its rows. `false` when it is live; `true` also when there is none. */
@@ -84,8 +87,8 @@ export interface Store {
   readCheckpoint(name: string): Promise<Checkpoint | undefined>
 
   /**
-   * Takes the lease for `ttlMs` by the database's clock when it is free, has run out, or is the same holder's. Each time it is taken its fence grows,
-   * and the fences before it are stale for ever.
+   * Takes the lease for `ttlMs` from now by the database's clock when it is free, has run out, or is the same holder's. Each time it is taken its
+   * fence grows, and the fences before it are stale for ever.
    */
   acquireLease(request: { readonly name: string; readonly holder: string; readonly ttlMs: number }): Promise<LeaseAnswer>
 
@@ -125,15 +128,19 @@ export interface AggregateRequest {
   readonly upTo?: number
   /** Also the snapshot, when it has this `stateVersion` and is past `after`; the events then start behind it. One whose JSON is corrupt counts as none. */
   readonly snapshot?: { readonly stateVersion: string }
-  /** At most this many events, at least 1; a store may give fewer (and says `more`). */
+  /**
+   * At most this many events, at least 1; without it as many as the store likes. It may always give fewer, but not none, so that a page of large
+   * events fits into memory: it then says `more`.
+   */
   readonly limit?: number
 }
 
 /** Some events of one aggregate, in sequence order. */
 export interface AggregatePage {
   readonly snapshot?: StoredSnapshot
+  /** Each with its `position`, where the store has a global order. */
   readonly events: readonly StoredEvent[]
-  /** There is more after the last event; ask again with its sequence as `after`. Never with an empty page. */
+  /** There is more of what was asked for (up to `upTo`) after the last event; ask again with its sequence as `after`. Never with an empty page. */
   readonly more: boolean
 }
 
@@ -237,9 +244,9 @@ export interface ViewGeneration {
 export interface FeedRequest {
   /** Only events behind this position; from the beginning without it. */
   readonly after?: Position
-  /** Only these aggregate types and, where given, only these of their stored event types. All without it. */
+  /** Only these aggregate types and, where given, only these of their stored event types; what is named twice comes once, an empty list is nothing. All without it. */
   readonly only?: readonly { readonly aggregateType: string; readonly eventTypes?: readonly string[] }[]
-  /** At most this many events, at least 1; a store may give fewer. */
+  /** At most this many events, at least 1; a store may give fewer, so that a page of large events fits into memory. */
   readonly limit: number
 }
 

@@ -4,12 +4,27 @@ import { checkMetadata, encodePayload, type PayloadFormat } from './payload-form
 
 /** The JSON texts of a commit, in its own order. */
 export interface CommitTexts {
+  /** By append, then by event. */
   readonly events: readonly (readonly { readonly data: string; readonly metadata: string }[])[]
+  /** By append; `undefined` for one without a snapshot. */
   readonly snapshots: readonly (string | undefined)[]
+  /** By view; `'null'` for one that is deleted. */
   readonly views: readonly string[]
 }
 
-/** @throws StoreError when something in the commit is not JSON, or cannot be kept in this format */
+/**
+ * What a store keeps of a commit, each part as JSON text. A commit for which this throws is `failed`, `certain`, with the error as its `cause`.
+ *
+ * @throws StoreError `STORE_FAILED` when something in the commit is not JSON (`undefined`, a function, a `bigint`, a cycle), or cannot be kept in
+ * this format (`'json'` unless given)
+ * @example
+ * ```ts
+ * import { toTexts } from 'cqrs-es/store'
+ *
+ * const view = { name: 'balances', generation: 1, id: 'acct-1', expectedVersion: 0, view: { balance: 5 } }
+ * console.log(toTexts({ id: 'commit-1', appends: [], views: [view] }).views) // [ '{"balance":5}' ]
+ * ```
+ */
 export function toTexts(commit: Commit, format: PayloadFormat = 'json'): CommitTexts {
   return {
     events: commit.appends.map((append) =>
@@ -26,7 +41,6 @@ export function toTexts(commit: Commit, format: PayloadFormat = 'json'): CommitT
   }
 }
 
-/** The text a store keeps of a value. @throws StoreError when the value has none (`undefined`, a function, a `bigint`, a cycle). */
 function toJson(value: unknown, what: string): string {
   let text: string | undefined
   try {

@@ -1,6 +1,14 @@
 import { type ConformanceHost, conformanceCases } from 'cqrs-es/conformance'
 import { memoryStore } from 'cqrs-es/memory'
-import { type Commit, type CommitOutcome, compareBytes, type Position, type Store } from 'cqrs-es/store'
+import {
+  type Commit,
+  type CommitOutcome,
+  compareBytes,
+  isWritable,
+  type Position,
+  type Store,
+  type ViewWrite,
+} from 'cqrs-es/store'
 import { describe, expect, test } from 'vitest'
 
 /** A way to get it wrong, and the cases that must tell, each with what it must say. */
@@ -102,6 +110,178 @@ const brokenStores: readonly BrokenStore[] = [
     },
   },
   {
+    what: 'proves the fence of a checkpoint, waits, then writes it',
+    break: (store) => {
+      const leases = new Map<string, number>()
+      return {
+        acquireLease: async (request) => {
+          const answer = await store.acquireLease(request)
+          if (answer.acquired) leases.set(request.name, answer.fence)
+          return answer
+        },
+        append: (commits) =>
+          eachByItself(store, commits, async (commit) => {
+            const { checkpoint } = commit
+            if (checkpoint === undefined || leases.get(checkpoint.name) !== checkpoint.fence) return commit
+            await pause(commit.appends.length > 0 ? 5 : 0)
+            return { ...commit, checkpoint: { ...checkpoint, fence: leases.get(checkpoint.name) ?? 0 } }
+          }),
+      }
+    },
+    fails: {
+      'a commit under the fence before never lands behind one under the new fence': /checkpoint: expected .*"new".*got .*"old"/,
+    },
+  },
+  {
+    what: 'reads where a checkpoint stands, waits, then moves it',
+    break: (store) => ({
+      append: (commits) =>
+        eachByItself(store, commits, async (commit) => {
+          const { checkpoint } = commit
+          if (checkpoint?.expectedPosition === undefined) return commit
+          const { expectedPosition, ...moved } = checkpoint
+          if (((await store.readCheckpoint(checkpoint.name))?.position ?? null) !== expectedPosition) return commit
+          await pause()
+          return { ...commit, checkpoint: moved }
+        }),
+    }),
+    fails: { 'of eight moves of a checkpoint from one place at once one is made': /moved: expected 1, got 8/ },
+  },
+  {
+    what: 'compares the positions of a checkpoint as numbers',
+    break: (store) => ({
+      append: (commits) =>
+        eachByItself(store, commits, async (commit) => {
+          const { checkpoint } = commit
+          if (typeof checkpoint?.expectedPosition !== 'string') return commit
+          const stands = (await store.readCheckpoint(checkpoint.name))?.position
+          const same = stands !== undefined && Number(stands) === Number(checkpoint.expectedPosition)
+          return same ? { ...commit, checkpoint: { ...checkpoint, expectedPosition: stands } } : commit
+        }),
+    }),
+    fails: { 'a checkpoint moves on only from where it is expected to stand': /the outcome: expected .*"fence".*got .*"stored"/ },
+  },
+  {
+    what: 'moves the checkpoint of a commit before the rest of it is stored',
+    break: (store) => ({
+      append: (commits) =>
+        eachByItself(store, commits, async ({ checkpoint, ...rest }) => {
+          if (checkpoint === undefined || (rest.appends.length === 0 && !rest.views))
+            return { ...rest, ...(checkpoint && { checkpoint }) }
+          const [moved] = await store.append([{ id: rest.id, appends: [], checkpoint }])
+          return moved?.kind === 'stored' ? rest : { ...rest, checkpoint }
+        }),
+    }),
+    fails: {
+      'views and their checkpoint are written together or not at all': /checkpoint: expected "1", got "2"/,
+      'a conflict stores nothing of its commit': /checkpoint: expected undefined, got .*"7"/,
+      'a conflict on one part leaves the parts that would fit unstored': /checkpoint: expected undefined, got .*"1"/,
+    },
+  },
+  {
+    what: 'builds on a checkpoint that a commit of the batch did not move in the end',
+    break: (store) => ({
+      append: (commits) => {
+        const moved = new Map<string, string>()
+        return eachByItself(
+          store,
+          commits,
+          async (commit) => {
+            const { checkpoint } = commit
+            if (typeof checkpoint?.expectedPosition !== 'string') return commit
+            if (moved.get(checkpoint.name) !== checkpoint.expectedPosition) return commit
+            const { expectedPosition: _, ...rest } = checkpoint
+            return { ...commit, checkpoint: rest }
+          },
+          ({ checkpoint }) => {
+            if (checkpoint) moved.set(checkpoint.name, checkpoint.position)
+          },
+        )
+      },
+    }),
+    fails: {
+      'a checkpoint that a commit did not move, since it was not stored, stands where it stood for the next':
+        /outcomes: expected \["conflict","conflict","stored".*got \["conflict","stored"/,
+    },
+  },
+  {
+    what: 'gives everybody who takes a lease the same fence',
+    break: (store) => {
+      const fences = new Map<string, number>()
+      const real = <R extends { name: string; fence: number }>(request: R): R => ({
+        ...request,
+        fence: request.fence === 1 ? (fences.get(request.name) ?? 1) : request.fence,
+      })
+      return {
+        acquireLease: async (request) => {
+          const answer = await store.acquireLease(request)
+          if (answer.acquired) fences.set(request.name, answer.fence)
+          return answer.acquired ? { ...answer, fence: 1 } : answer
+        },
+        renewLease: (request) => store.renewLease(real(request)),
+        releaseLease: (request) => store.releaseLease(real(request)),
+        append: (commits) =>
+          store.append(
+            commits.map((commit) => (commit.checkpoint ? { ...commit, checkpoint: real(commit.checkpoint) } : commit)),
+          ),
+      }
+    },
+    fails: {
+      'fences grow over any number of holders and releases': /fences grow: 1, 1/,
+      'a lease that has run out is taken over, and the old holder is stale for ever': /fences grow: 1, 1/,
+      'the holder takes its lease again with a greater fence, and the one before is stale': /fences grow: 1,1,1/,
+      'a checkpoint with a stale fence is a conflict, and nothing of its commit is written':
+        /the outcome: expected .*"fence".*got .*"stored"/,
+    },
+  },
+  {
+    what: 'starts the fences anew when a lease is released',
+    break: (store) => {
+      const before = new Map<string, number>()
+      const last = new Map<string, number>()
+      return {
+        acquireLease: async (request) => {
+          const answer = await store.acquireLease(request)
+          if (!answer.acquired) return answer
+          last.set(request.name, answer.fence)
+          return { ...answer, fence: answer.fence - (before.get(request.name) ?? 0) }
+        },
+        releaseLease: async ({ name, fence }) => {
+          await store.releaseLease({ name, fence: fence + (before.get(name) ?? 0) })
+          before.set(name, last.get(name) ?? 0)
+        },
+      }
+    },
+    fails: { 'fences grow over any number of holders and releases': /fences grow: 1, 1/ },
+  },
+  {
+    what: 'lets a released lease run out instead of ending it',
+    break: (store) => ({
+      releaseLease: async ({ name, fence }) => {
+        await store.renewLease({ name, fence, ttlMs: -1 })
+      },
+    }),
+    fails: {
+      'a released lease is free, and its fence is valid for nobody': /the outcome: expected .*"fence".*got .*"stored"/,
+    },
+  },
+  {
+    what: 'leaves the time of a lease as it is when its holder takes it again',
+    break: (store) => {
+      const until = new Map<string, number>()
+      return {
+        acquireLease: async (request) => {
+          const ends = until.get(request.name) ?? 0
+          const ttlMs = ends > Date.now() ? ends - Date.now() : request.ttlMs
+          const answer = await store.acquireLease({ ...request, ttlMs })
+          if (answer.acquired) until.set(request.name, Date.now() + ttlMs)
+          return answer
+        },
+      }
+    },
+    fails: { 'a lease that its holder takes again is held for the new time': /free for another: expected false, got true/ },
+  },
+  {
     what: 'loses the checkpoint of a commit with views',
     break: (store) => ({
       append: (commits) =>
@@ -127,6 +307,18 @@ const brokenStores: readonly BrokenStore[] = [
       'sixty-four commits of as many aggregates on one view row are stored in one batch': /outcomes: expected/,
       'a commit twice in one batch is stored, then repeated': /outcomes: expected/,
     },
+  },
+  {
+    what: 'answers for the parts of a large batch in the order they are done',
+    break: (store) => ({
+      append: async (commits) => {
+        const parts = Array.from({ length: Math.ceil(commits.length / 100) }, (_, i) => commits.slice(i * 100, i * 100 + 100))
+        const answers: (readonly CommitOutcome[])[] = []
+        for (const part of parts) answers.unshift(await store.append(part))
+        return answers.flat()
+      },
+    }),
+    fails: { 'the outcomes of three hundred commits stand in their order': /outcomes: expected/ },
   },
   {
     what: 'fails the whole batch for one member',
@@ -166,6 +358,24 @@ const brokenStores: readonly BrokenStore[] = [
     },
     fails: {
       'what other connections commit while the feed is read is never missed, doubled or out of order':
+        /what the reader has seen: expected/,
+      'what other connections commit while the feed is read with a filter is never missed either':
+        /what the reader has seen: expected/,
+      'small commits are not shown before what is below them in a large batch': /what the reader has seen: expected/,
+    },
+  },
+  {
+    what: 'asks where the log ends after it has read the last page of a filter',
+    break: (store) => ({
+      readFeed: async (request) => {
+        const page = await store.readFeed(request)
+        if (page.more || request.only === undefined) return page
+        await pause(2)
+        return { ...page, position: await store.lastPosition() }
+      },
+    }),
+    fails: {
+      'what other connections commit while the feed is read with a filter is never missed either':
         /what the reader has seen: expected/,
     },
   },
@@ -226,6 +436,38 @@ const brokenStores: readonly BrokenStore[] = [
     },
   },
   {
+    what: 'takes any commit of the same sequences for the one that was sent before',
+    break: (store) => ({
+      append: (commits) =>
+        eachByItself(store, commits, async (commit) => {
+          const [first] = commit.appends
+          if (first === undefined) return commit
+          const { events } = await store.readAggregate({ ...first, after: first.expectedSequence })
+          return events.length >= first.events.length ? { ...commit, id: events[0]?.commitId ?? commit.id } : commit
+        }),
+    }),
+    fails: {
+      'an empty read, a write in between, then the append: a conflict': /the outcome: expected .*"sequence".*got .*"repeated"/,
+      'an append behind or ahead of the last event is a conflict that names the last sequence':
+        /the outcome: expected .*"sequence".*got .*"repeated"/,
+    },
+  },
+  {
+    what: 'takes the key of a commit sent again for one that is taken',
+    break: (store) => ({
+      append: (commits) =>
+        eachByItself(store, commits, async (commit) => {
+          const [first] = commit.appends
+          const taken = first && commit.key && (await store.readKey({ ...first, idempotencyKey: commit.key.idempotencyKey }))
+          return taken ? { ...commit, id: `not ${commit.id}` } : commit
+        }),
+    }),
+    fails: {
+      'a commit with a key sent again is repeated, its key is no conflict':
+        /the outcome of the commit sent again: expected .*"repeated".*got .*"key"/,
+    },
+  },
+  {
     what: 'takes a commit sent again for a conflict',
     break: (store) => ({
       append: async (commits) =>
@@ -282,6 +524,131 @@ const brokenStores: readonly BrokenStore[] = [
     },
   },
   {
+    what: 'counts the versions of a deleted view from the beginning again',
+    break: (store) => ({
+      append: (commits) =>
+        eachByItself(store, commits, async (commit) => {
+          if (!commit.views) return commit
+          const rows = await store.readViews(commit.views)
+          const views = commit.views.map((write, i) => {
+            const row = rows[i]
+            return row?.view === null && write.expectedVersion === 0 ? { ...write, expectedVersion: row.version } : write
+          })
+          return { ...commit, views }
+        }),
+    }),
+    fails: {
+      'a deleted view cannot be created from version 0 again, only from its own':
+        /the outcome: expected .*"view".*got .*"stored"/,
+      'a view that was never there can be deleted, which leaves its watermark': /the outcome: expected .*"view".*got .*"stored"/,
+    },
+  },
+  {
+    what: 'leaves the index values of a deleted view behind',
+    break: (store) => {
+      const left = new Map<string, ViewWrite['indexes']>()
+      const keyOf = ({ name, generation, id }: ViewWrite) => JSON.stringify([name, generation, id])
+      const withLeft = (write: ViewWrite): ViewWrite => {
+        if (write.view === null) return write
+        const own = write.indexes ?? []
+        const old = left.get(keyOf(write))?.filter(({ index }) => !own.some((one) => one.index === index)) ?? []
+        return { ...write, indexes: [...own, ...old] }
+      }
+      return {
+        append: (commits) =>
+          eachByItself(store, commits, async (commit) => {
+            for (const write of commit.views ?? []) {
+              if (write.view !== null) continue
+              const all = (await indexesOf(store, write)) ?? []
+              left.set(keyOf(write), all)
+            }
+            return commit.views ? { ...commit, views: commit.views.map(withLeft) } : commit
+          }),
+      }
+    },
+    fails: { 'a deleted view that is saved again is found by its new values alone': /found: expected \[\[\],.*got \[\["row"\]/ },
+  },
+  {
+    what: 'looks at the generation of the first view of a commit alone',
+    break: (store) => ({ append: (commits) => eachByItself(store, commits, async (commit) => onlyChecking(store, commit, 0)) }),
+    fails: {
+      'every view of a commit must be of a generation that may be written, wherever it stands':
+        /the outcome: expected .*"generation".*got .*"stored"/,
+    },
+  },
+  {
+    what: 'looks at the generation of the last view of a commit alone',
+    break: (store) => ({ append: (commits) => eachByItself(store, commits, async (commit) => onlyChecking(store, commit, -1)) }),
+    fails: {
+      'every view of a commit must be of a generation that may be written, wherever it stands':
+        /the outcome: expected .*"generation".*got .*"stored"/,
+    },
+  },
+  {
+    what: 'reads the events of an aggregate, and its snapshot a moment later',
+    break: (store) => ({
+      readAggregate: async (request) => {
+        const page = await store.readAggregate(request)
+        if (request.snapshot === undefined) return page
+        await pause(2)
+        const { snapshot } = await store.readAggregate(request)
+        return { ...page, ...(snapshot && { snapshot }) }
+      },
+    }),
+    fails: { 'a snapshot and the events behind it are of one moment': /events behind the snapshot: expected/ },
+  },
+  {
+    what: 'says that there is more whenever a page is full',
+    break: (store) => ({
+      readAggregate: async (request) => {
+        const page = await store.readAggregate(request)
+        return { ...page, more: page.more || page.events.length === request.limit }
+      },
+      readIds: async (request) => {
+        const page = await store.readIds(request)
+        return { ...page, more: page.more || page.items.length === request.limit }
+      },
+      findViews: async (request) => {
+        const page = await store.findViews(request)
+        const last = page.items.at(-1)
+        return page.items.length === request.limit && last ? { next: { id: last.id }, ...page } : page
+      },
+    }),
+    fails: {
+      'a page has no more events than its limit, and says whether there is more':
+        /the last page says so: expected false, got true/,
+      'ids of a type are those of its aggregates with events, in byte order': /in one full page: expected .*false.*got .*true/,
+      'pages of any size are complete and without doubles': /a page that ends with the last view has no next one/,
+    },
+  },
+  {
+    what: 'orders texts as JavaScript does',
+    break: (store) => ({
+      readIds: async (request) => {
+        const { items } = await store.readIds({ aggregateType: request.aggregateType, limit: 1_000 })
+        const rest = [...items].sort().filter((id) => request.after === undefined || id > request.after)
+        return { items: rest.slice(0, request.limit), more: rest.length > request.limit }
+      },
+    }),
+    fails: { 'ids of a type are those of its aggregates with events, in byte order': /in one page: expected/ },
+  },
+  {
+    what: 'stores nothing where JSON has nothing',
+    break: (store) => ({
+      append: (commits) =>
+        store.append(
+          commits.map((commit) => ({
+            ...commit,
+            appends: commit.appends.map((append) => ({
+              ...append,
+              events: append.events.map((event) => ({ ...event, data: event.data === undefined ? null : event.data })),
+            })),
+          })),
+        ),
+    }),
+    fails: { 'data that is not JSON fails for certain and stores nothing': /the outcome: expected .*"failed".*got .*"stored"/ },
+  },
+  {
     what: 'pages views by their id alone',
     break: (store) => ({
       findViews: async (request) => {
@@ -334,6 +701,45 @@ function hostOf(change: (store: Store) => Partial<Store>): ConformanceHost {
 }
 
 const pause = (ms = 0) => new Promise((resolve) => setTimeout(resolve, ms))
+
+/** Sends commits one after another, each as `change` makes it; `lost` is told of those that are not stored. */
+async function eachByItself(
+  store: Store,
+  commits: readonly Commit[],
+  change: (commit: Commit) => Promise<Commit>,
+  lost: (commit: Commit) => void = () => {},
+): Promise<readonly CommitOutcome[]> {
+  const outcomes: CommitOutcome[] = []
+  for (const commit of commits) {
+    const [outcome] = await store.append([await change(commit)])
+    if (outcome?.kind === 'conflict') lost(commit)
+    outcomes.push(outcome as CommitOutcome)
+  }
+  return outcomes
+}
+
+/** The commit without the views of generations that must not be written, but for the one at this place. */
+async function onlyChecking(store: Store, commit: Commit, place: number): Promise<Commit> {
+  const { views } = commit
+  if (views === undefined) return commit
+  const checked = views.at(place)
+  const known = await Promise.all(
+    views.map(async (write) => isWritable(await store.viewGenerations(write.name), write.generation)),
+  )
+  return { ...commit, views: views.filter((write, i) => known[i] || write === checked) }
+}
+
+/** What a view is found by, of the indexes that the suite uses. */
+async function indexesOf(store: Store, { name, generation, id }: ViewWrite): Promise<NonNullable<ViewWrite['indexes']>> {
+  const found = await Promise.all(
+    ['a', 'b', 'c'].map(async (index) => {
+      const where = [{ index, is: '=' as const, value: '4x' }]
+      const { items } = await store.findViews({ name, generation, where, limit: 1_000 })
+      return items.some((item) => item.id === id) ? [{ index, value: '4x' }] : []
+    }),
+  )
+  return found.flat()
+}
 
 const lastSequences = (store: Store, { appends }: Commit) =>
   Promise.all(

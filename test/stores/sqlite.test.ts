@@ -2,7 +2,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type SqliteDatabase, sqliteStore } from 'cqrs-es/sqlite'
-import { DeserializationError, type Store } from 'cqrs-es/store'
+import { DeserializationError, type Position, type Store } from 'cqrs-es/store'
 import { afterAll, describe, expect, expectTypeOf, it } from 'vitest'
 import { toStoreError } from '../../src/sqlite/errors.ts'
 import { findViewsStatement } from '../../src/sqlite/find-views.ts'
@@ -321,6 +321,90 @@ describe.each(drivers)('the SQLite store on $name', (driver) => {
       db.exec('PRAGMA journal_mode = DELETE')
       rmSync(file)
       expect(failure(await appendOne(store, commit('c1', 'a', 0)))).toMatchObject({ code: 'STORE_UNAVAILABLE', certain: true })
+    })
+  })
+
+  describe('pages', () => {
+    const page = (store: Store, limit?: number) =>
+      store.readAggregate({ aggregateType: 'account', aggregateId: 'a', after: 0, ...(limit && { limit }) })
+    const numbers = (events: readonly { readonly sequence: number }[]) => events.map(({ sequence }) => sequence)
+
+    it('hold a thousand events at the most', async () => {
+      const { store } = await open()
+      await appendOne(store, commit('c1', 'a', 0, Array(1_500).fill({})))
+      for (const read of [await page(store), await page(store, 1_400), await store.readFeed({ limit: 1_400 })]) {
+        expect([read.events.length, read.events.at(-1)?.sequence, read.more]).toEqual([1_000, 1_000, true])
+      }
+    })
+
+    it('hold two million characters at the most, and one event at the least', async () => {
+      const { store } = await open()
+      const sizes = [900_000, 900_000, 900_000, 10, 5_000_000, 20, 1_999_930, 10, 3_000, 10]
+      const data = sizes.map((size) => 'x'.repeat(size))
+      await appendOne(store, commit('c1', 'a', 0, data))
+      const only = [{ aggregateType: 'account' }]
+      const pages = { aggregate: [] as number[][], feed: [] as number[][], filtered: [] as number[][] }
+      for (let after = 0, more = true; more; ) {
+        const read = await store.readAggregate({ aggregateType: 'account', aggregateId: 'a', after })
+        for (const event of read.events) expect(event.data === data[event.sequence - 1]).toBe(true)
+        pages.aggregate.push(numbers(read.events))
+        after = read.events.at(-1)?.sequence ?? 0
+        more = read.more
+      }
+      for (const [name, rest] of [
+        ['feed', {}],
+        ['filtered', { only }],
+      ] as const) {
+        for (let after: Position | undefined, more = true; more; ) {
+          const read = await store.readFeed({ limit: 100, ...rest, ...(after && { after }) })
+          pages[name].push(numbers(read.events))
+          after = read.position
+          more = read.more
+        }
+      }
+      const expected = [[1, 2], [3, 4], [5], [6, 7], [8, 9, 10]]
+      expect(pages).toEqual({ aggregate: expected, feed: expected, filtered: expected })
+      expect(numbers((await page(store, 1)).events)).toEqual([1])
+    })
+
+    it.each(['data', 'metadata'] as const)('do not take more large %s out of the database than they hold', async (part) => {
+      const { db, store } = await open()
+      const { id, appends } = commit('c1', 'a', 0, Array(30).fill({}))
+      const large = { [part]: { text: 'x'.repeat(500_000) } }
+      await appendOne(store, {
+        id,
+        appends: appends.map((one) => ({ ...one, events: one.events.map((e) => ({ ...e, ...large })) })),
+      })
+      let taken = 0
+      const prepare: SqliteDatabase['prepare'] = (sql) => {
+        const statement = db.prepare(sql)
+        return {
+          run: (...values) => statement.run(...values),
+          all: (...values) => {
+            const rows = statement.all(...values)
+            taken += JSON.stringify(rows, (_, value) => (typeof value === 'bigint' ? Number(value) : value)).length
+            return rows
+          },
+        }
+      }
+      const measured = sqliteStore({ exec: (sql) => db.exec(sql), prepare }, { durability: 'normal' })
+      for (const read of [() => page(measured), () => measured.readFeed({ limit: 30 })]) {
+        taken = 0
+        expect((await read()).events.length).toBe(3)
+        expect(taken).toBeLessThan(2_100_000)
+      }
+    })
+
+    it('of metadata are bounded in the same way', async () => {
+      const { store } = await open()
+      const { id, appends } = commit('c1', 'a', 0, Array(9).fill({}))
+      const metadata = { text: 'x'.repeat(600_000) }
+      await appendOne(store, {
+        id,
+        appends: appends.map((one) => ({ ...one, events: one.events.map((e) => ({ ...e, metadata })) })),
+      })
+      const { events, more } = await page(store)
+      expect([numbers(events), more, events[0]?.metadata]).toEqual([[1, 2, 3], true, metadata])
     })
   })
 

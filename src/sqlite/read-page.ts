@@ -1,0 +1,32 @@
+import { mostEvents, mostText } from '../sql/page.ts'
+import type { EventRow } from '../sql/rows.ts'
+import type { Connection, Row } from './connection.ts'
+import * as statements from './statements.ts'
+
+/**
+ * Rows as `read` finds them behind the last one, until there are enough, in number or in text. It asks for few at first, since SQLite looks
+ * through a whole text to know its length; each step asks for eight times as many, so that many short ones take few statements.
+ */
+export function readPage(connection: Connection, limit: number, read: (last: EventRow | undefined, limit: number) => Row[]) {
+  const most = Math.min(limit, mostEvents)
+  const page: EventRow[] = []
+  let text = 0
+  for (let step = 32; ; step *= 8) {
+    const asked = Math.min(step, most + 1 - page.length)
+    const rows = read(page.at(-1), asked)
+    for (const row of rows) {
+      if (page.length === most) return { rows: page, more: true }
+      const event = whole(connection, row)
+      text += event.payload.length + event.metadata.length
+      if (text > mostText && page.length > 0) return { rows: page, more: true }
+      page.push(event)
+    }
+    if (rows.length < asked) return { rows: page, more: false }
+  }
+}
+
+/** The row with its texts, where they were left out for their length. */
+function whole(connection: Connection, row: Row): EventRow {
+  const complete = row.payload !== null && row.metadata !== null
+  return (complete ? row : { ...row, ...connection.first(statements.readTexts, Number(row.position)) }) as unknown as EventRow
+}
