@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, onTestFailed, test } from 'vitest'
-import { type CuttingProxy, fates, startProxy } from '../servers/proxy.ts'
+import { fates as allFates, type CuttingProxy, startProxy } from '../servers/proxy.ts'
 import { unselected } from '../servers/stores.ts'
 import { randomOf } from '../support/random.ts'
 import { openBank } from './accounts.ts'
-import { Ledger } from './ledger.ts'
+import { Ledger, mark } from './ledger.ts'
 import { type CrashServer, crashStores } from './servers.ts'
 
 /** `CUT_SEED=…` repeats a run, as far as the timing of a network lets it. */
@@ -18,6 +18,7 @@ const wanted = 500
 
 for (const kind of crashStores)
   describe.skipIf(unselected(kind.name))(`${kind.name} behind a network that cuts connections`, () => {
+    const { fates = allFates } = kind
     const random = randomOf(seed)
     const upTo = (most: number) => Math.floor(random() * (most + 1))
     const oneOf = <T>(items: readonly T[]): T => items[upTo(items.length - 1)] as T
@@ -31,7 +32,7 @@ for (const kind of crashStores)
       proxy = await startProxy({
         to: server.port,
         random,
-        isTarget: kind.isAppend,
+        isTarget: (sent) => sent.includes(mark),
         fate: () => (random() < hits ? oneOf(fates) : undefined),
         strays: 0.2,
         holdMs,

@@ -3,6 +3,9 @@ import { expect } from 'vitest'
 import { collect } from '../support/async.ts'
 import { type Bank, sumRowOf } from './accounts.ts'
 
+/** In the metadata of every event, so that whatever the protocol is, a request that has it is one that stores events. */
+export const mark = 'this-is-stored'
+
 /** A command as it was given, and what came of it. */
 export interface Entry {
   /** In the metadata of its events. */
@@ -33,7 +36,7 @@ export class Ledger {
 
   async run(bank: Bank, entry: Entry): Promise<boolean> {
     const { aggregate, id, by, number, idempotencyKey } = entry
-    const options = { metadata: { number }, idempotencyKey }
+    const options = { metadata: { number, mark }, idempotencyKey }
     try {
       const result =
         aggregate === 'counter'

@@ -2,6 +2,7 @@ import type { Store } from 'cqrs-es'
 import { postgresStore } from 'cqrs-es/postgres'
 import pg from 'pg'
 import { startPostgres } from '../servers/postgres.ts'
+import type { Fate } from '../servers/proxy.ts'
 import type { StoreName } from '../servers/stores.ts'
 
 /** A server that the tests of this folder cut connections to, kill and start again. */
@@ -23,8 +24,8 @@ export interface CrashStore {
    * for `patienceMs`.
    */
   connect(port: number, patienceMs?: number): { readonly store: Store; close(): Promise<unknown> }
-  /** Whether what a client sends is, or begins, the request that stores a commit. */
-  isAppend(sent: Buffer): boolean
+  /** What the proxy may do to an append, where not everything: a client without a time limit never gives up when it is `stalled`. */
+  readonly fates?: readonly Fate[]
 }
 
 export const crashStores: readonly CrashStore[] = [
@@ -45,6 +46,5 @@ export const crashStores: readonly CrashStore[] = [
       pool.on('error', () => {})
       return { store: postgresStore(pool), close: () => pool.end() }
     },
-    isAppend: (sent) => sent.includes('events_append_v1'),
   },
 ]
