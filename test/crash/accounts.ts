@@ -1,42 +1,45 @@
 import { createApp, defineAggregate, defineView, platformRuntime, type Store, typed } from 'cqrs-es'
 
+/** In the type of an event of each commit: whatever the protocol is, a request with it is one that stores, since none that reads names the types of events. */
+export const mark = 'Made'
+
 /** Has inline views, one of which all accounts share, and snapshots. */
 export const account = defineAggregate({
   type: 'account',
-  events: { Moved: typed<{ by: number }>(), Counted: typed<{ moves: number }>() },
+  events: { MoveMade: typed<{ by: number }>(), MovesCounted: typed<{ moves: number }>() },
   commands: { Move: typed<{ by: number }>(), MoveEach: typed<{ by: readonly number[] }>() },
   initialState: () => ({ balance: 0, moves: 0 }),
   snapshots: { every: 4 },
 }).implement({
   handle: {
-    Move: (_, { by }) => ({ type: 'Moved', data: { by } }),
+    Move: (_, { by }) => ({ type: 'MoveMade', data: { by } }),
     MoveEach: ({ moves }, { by }) => [
-      ...by.map((each) => ({ type: 'Moved' as const, data: { by: each } })),
-      { type: 'Counted', data: { moves: moves + by.length } },
+      ...by.map((each) => ({ type: 'MoveMade' as const, data: { by: each } })),
+      { type: 'MovesCounted', data: { moves: moves + by.length } },
     ],
   },
   apply: {
-    Moved: ({ balance, moves }, { by }) => ({ balance: balance + by, moves: moves + 1 }),
-    Counted: (state) => state,
+    MoveMade: ({ balance, moves }, { by }) => ({ balance: balance + by, moves: moves + 1 }),
+    MovesCounted: (state) => state,
   },
 })
 
 /** Has neither views nor snapshots. */
 export const counter = defineAggregate({
   type: 'counter',
-  events: { Counted: typed<{ by: number }>() },
+  events: { CountMade: typed<{ by: number }>() },
   commands: { Count: typed<{ by: number }>() },
   initialState: () => ({ total: 0 }),
 }).implement({
-  handle: { Count: (_, { by }) => ({ type: 'Counted', data: { by } }) },
-  apply: { Counted: ({ total }, { by }) => ({ total: total + by }) },
+  handle: { Count: (_, { by }) => ({ type: 'CountMade', data: { by } }) },
+  apply: { CountMade: ({ total }, { by }) => ({ total: total + by }) },
 })
 
 export const balances = defineView({
   name: 'balances',
   aggregates: [account],
   initialView: () => ({ balance: 0 }),
-  update: { Moved: ({ balance }, { data }) => ({ balance: balance + data.by }) },
+  update: { MoveMade: ({ balance }, { data }) => ({ balance: balance + data.by }) },
   indexes: ['balance'],
 })
 
@@ -46,7 +49,7 @@ export const sums = defineView({
   aggregates: [account],
   initialView: () => ({ sum: 0 }),
   id: (event) => sumRowOf(event.aggregateId),
-  update: { Moved: ({ sum }, { data }) => ({ sum: sum + data.by }) },
+  update: { MoveMade: ({ sum }, { data }) => ({ sum: sum + data.by }) },
 })
 
 /** By the last digit of an account's id. */

@@ -2,8 +2,8 @@ import { afterAll, beforeAll, describe, expect, onTestFailed, test } from 'vites
 import { fates as allFates, type CuttingProxy, startProxy } from '../servers/proxy.ts'
 import { unselected } from '../servers/stores.ts'
 import { randomOf } from '../support/random.ts'
-import { openBank } from './accounts.ts'
-import { Ledger, mark } from './ledger.ts'
+import { mark, openBank } from './accounts.ts'
+import { Ledger } from './ledger.ts'
 import { type CrashServer, crashStores } from './servers.ts'
 
 /** `CUT_SEED=…` repeats a run, as far as the timing of a network lets it. */
@@ -17,7 +17,7 @@ const holdMs = 70
 const wanted = 500
 
 for (const kind of crashStores)
-  describe.skipIf(unselected(kind.name))(`${kind.name} behind a network that cuts connections`, () => {
+  describe.skipIf(unselected(kind.store))(`${kind.name} behind a network that cuts connections`, () => {
     const { fates = allFates } = kind
     const random = randomOf(seed)
     const upTo = (most: number) => Math.floor(random() * (most + 1))

@@ -3,9 +3,6 @@ import { expect } from 'vitest'
 import { collect } from '../support/async.ts'
 import { type Bank, sumRowOf } from './accounts.ts'
 
-/** In the metadata of every event, so that whatever the protocol is, a request that has it is one that stores events. */
-export const mark = 'this-is-stored'
-
 /** A command as it was given, and what came of it. */
 export interface Entry {
   /** In the metadata of its events. */
@@ -36,7 +33,7 @@ export class Ledger {
 
   async run(bank: Bank, entry: Entry): Promise<boolean> {
     const { aggregate, id, by, number, idempotencyKey } = entry
-    const options = { metadata: { number, mark }, idempotencyKey }
+    const options = { metadata: { number }, idempotencyKey }
     try {
       const result =
         aggregate === 'counter'
@@ -139,7 +136,7 @@ function checkEntry({ number, aggregate, id, by, outcome }: Entry, events: reado
   const first = events[0]?.sequence ?? 0
   // `MoveEach` adds one event more.
   const counted = aggregate === 'account' && by.length > 1
-  const expected = by.map((each) => ({ type: aggregate === 'account' ? 'Moved' : 'Counted', data: { by: each } }))
+  const expected = by.map((each) => ({ type: aggregate === 'account' ? 'MoveMade' : 'CountMade', data: { by: each } }))
   expect(events.map(({ type, data }) => ({ type, data })).slice(0, by.length), at).toEqual(expected)
   expect(
     events.map(({ sequence }) => sequence),

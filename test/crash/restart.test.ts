@@ -12,7 +12,7 @@ const atEase = 15
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
 
 for (const kind of crashStores)
-  describe.skipIf(unselected(kind.name))(`${kind.name} whose server is killed under load`, () => {
+  describe.skipIf(unselected(kind.store))(`${kind.name} whose server is killed under load`, () => {
     let server: CrashServer
     beforeAll(async () => {
       server = await kind.startServer({ durable: true })

@@ -16,7 +16,9 @@ export interface CrashServer {
 
 /** How to test a store whose server is somewhere else. Another store is another entry of `crashStores`. */
 export interface CrashStore {
-  readonly name: StoreName
+  readonly store: StoreName
+  /** In the names of the tests: the store, and the client where there are several. */
+  readonly name: string
   /** A new server; a durable one keeps what it has acknowledged when it is killed. */
   startServer(options: { readonly durable: boolean }): Promise<CrashServer>
   /**
@@ -30,7 +32,8 @@ export interface CrashStore {
 
 export const crashStores: readonly CrashStore[] = [
   {
-    name: 'postgres',
+    store: 'postgres',
+    name: 'Postgres',
     startServer: ({ durable }) => startPostgres(durable ? { settings: {} } : {}),
     connect(port, patienceMs = 5_000) {
       const pool = new pg.Pool({
