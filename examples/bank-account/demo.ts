@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import type { CommandOf, EnvelopeOf } from 'cqrs-es'
 import type { AccountView, bankAccount } from './bank-account.ts'
-import { dataFile, shortPath } from './data-file.ts'
 import { listen } from './listen.ts'
+import { choosePlace, type Place } from './place.ts'
 import { clock, fields, heading, money, paint, say, table } from './print.ts'
 
 type Command = CommandOf<typeof bankAccount>
@@ -14,14 +14,15 @@ const shown = 8
 let server: Awaited<ReturnType<typeof listen>> | undefined
 
 try {
-  server = await listen({ file: dataFile, port: 0 })
-  await story()
+  const place = await choosePlace()
+  server = await listen({ openStore: place.openStore, port: 0 })
+  await story(place)
   await server.close()
   server = undefined
-  server = await listen({ file: dataFile, port: 0 })
-  say('\nThe server has stopped and started again. What follows comes from the file.')
+  server = await listen({ openStore: place.openStore, port: 0 })
+  say(`\nThe server has stopped and started again. What follows comes from the ${place.kind.toLowerCase()}.`)
   await whatIsStored()
-  whatNext()
+  whatNext(place)
 } catch (error) {
   console.error(`\nThe demo could not go on: ${error instanceof Error ? error.message : error}`)
   process.exitCode = 1
@@ -29,9 +30,9 @@ try {
   await server?.close()
 }
 
-async function story() {
+async function story({ kind, name }: Place) {
   say(paint('bold', 'A bank account: commands in, events out'))
-  say(`\n  Server  ${server?.url}\n  File    ${shortPath(dataFile)}`)
+  say(`\n  Server  ${server?.url}\n  ${kind.padEnd(6)}  ${name}`)
 
   const before = await view()
   if (before !== undefined)
@@ -117,13 +118,12 @@ async function whatIsStored() {
   say(`  ${fields(events.at(-1)?.metadata ?? {})}`)
 }
 
-function whatNext() {
-  const env = process.env.BANK_FILE ? `BANK_FILE=${process.env.BANK_FILE} ` : ''
-  const file = shortPath(dataFile)
-  heading('All of it is in', file)
+function whatNext({ name, env, look }: Place) {
+  heading('All of it is in', name)
+  if (env === undefined) return
   say(`  ${env}npm run demo   goes on from this balance`)
-  say(`  ${env}npm start      serves the same file and prints curl lines to try`)
-  say(`  sqlite3 ${file} 'SELECT aggregate_id, sequence, event_type, payload FROM events'`)
+  say(`  ${env}npm start      serves the same accounts and prints curl lines to try`)
+  if (look !== undefined) say(`  ${look}`)
 }
 
 async function view(): Promise<AccountView | undefined> {

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import Database from 'libsql'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { listen } from './listen.ts'
+import { sqlite } from './stores.ts'
 
 let folder: string
 let file: string
@@ -17,7 +18,7 @@ beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), 'bank-'))
   file = join(folder, 'new', 'bank.db')
   logged = vi.spyOn(console, 'error').mockImplementation(() => {})
-  server = await listen({ file, port: 0, busyTimeoutMs: 50 })
+  server = await listen({ openStore: sqlite(file, { busyTimeoutMs: 50 }), port: 0 })
 })
 
 afterEach(async () => {
@@ -403,7 +404,7 @@ describe('the file', () => {
     await post('acct-1', deposit(200), { 'Idempotency-Key': 'k1' })
     const before = await get('/account/acct-1')
     await server.close()
-    server = await listen({ file, port: 0 })
+    server = await listen({ openStore: sqlite(file), port: 0 })
     expect((await get('/account/acct-1')).body).toEqual(before.body)
     expect((await post('acct-1', deposit(200), { 'Idempotency-Key': 'k1' })).body.replayed).toBe(true)
     expect((await post('acct-1', deposit(1))).body.events[0].data.balance).toBe(201)
@@ -418,12 +419,12 @@ describe('the file', () => {
   it('must be a SQLite file', async () => {
     const text = join(folder, 'letter.txt')
     writeFileSync(text, 'Dear bank, '.repeat(1_000))
-    await expect(listen({ file: text, port: 0 })).rejects.toMatchObject({ code: 'STORE_CORRUPT' })
+    await expect(listen({ openStore: sqlite(text), port: 0 })).rejects.toMatchObject({ code: 'STORE_CORRUPT' })
   })
 
   it('is closed again when the port is taken', async () => {
     const port = Number(new URL(server.url).port)
-    await expect(listen({ file: join(folder, 'other.db'), port })).rejects.toMatchObject({ code: 'EADDRINUSE' })
+    await expect(listen({ openStore: sqlite(join(folder, 'other.db')), port })).rejects.toMatchObject({ code: 'EADDRINUSE' })
   })
 })
 
@@ -448,7 +449,7 @@ it('finishes the request under way before it closes', async () => {
   expect([response.resume().statusCode, response.headers.connection]).toEqual([200, 'close'])
   await closed
   await expect(get('/')).rejects.toThrow('fetch failed')
-  server = await listen({ file, port: 0 })
+  server = await listen({ openStore: sqlite(file), port: 0 })
   expect((await get('/account/acct-1')).body.balance).toBe(200)
 })
 

@@ -1,17 +1,19 @@
 import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { createAdaptorServer } from '@hono/node-server'
-import { type BankOptions, openBank } from './app.ts'
+import { openBank } from './app.ts'
 import { bankApi } from './http.ts'
+import type { OpenStore } from './stores.ts'
 
-export interface ListenOptions extends BankOptions {
+export interface ListenOptions {
+  readonly openStore: OpenStore
   /** 0 for any free one. */
   readonly port: number
 }
 
 /** Opens the bank and serves it to this machine. `close()` lets the requests under way finish. */
-export async function listen({ port, ...options }: ListenOptions): Promise<{ readonly url: string; close(): Promise<void> }> {
-  const bank = await openBank(options)
+export async function listen({ openStore, port }: ListenOptions): Promise<{ readonly url: string; close(): Promise<void> }> {
+  const bank = await openBank(openStore)
   const api = bankApi(bank.app)
   let closing = false
   const server = createAdaptorServer({

@@ -1,7 +1,7 @@
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process'
 import { rmSync } from 'node:fs'
 import { mkdtemp } from 'node:fs/promises'
-import { createServer } from 'node:net'
+import { createServer, Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
@@ -31,14 +31,15 @@ export function freePort(): Promise<number> {
   })
 }
 
-/** Starts a program that stays, and resolves when `ready` says so. It is killed with this process. */
+/** Starts a program that stays, and resolves when `ready` says so. It does not keep this process alive, and is killed with it. */
 export async function startProgram(
   file: string,
   args: readonly string[],
   options: SpawnOptions,
   ready: (output: string) => boolean | Promise<boolean>,
 ): Promise<ChildProcess> {
-  const child = spawn(file, args, { ...options, stdio: ['ignore', 'pipe', 'pipe'] })
+  // In a group of its own: Ctrl-C is for us, and we may still need it while we close.
+  const child = spawn(file, args, { ...options, detached: true, stdio: ['ignore', 'pipe', 'pipe'] })
   const kill = () => child.kill('SIGKILL')
   process.once('exit', kill)
   child.once('exit', () => process.off('exit', kill))
@@ -55,15 +56,22 @@ export async function startProgram(
   for (const deadline = Date.now() + 60_000; ; ) {
     if (failure !== undefined) throw failure
     if (child.exitCode !== null) throw new Error(`${file} ended with ${child.exitCode}:\n${output}`)
-    if (await ready(output)) return child
+    if (await ready(output)) return unref(child)
     if (Date.now() > deadline) throw new Error(`${file} did not get ready within a minute:\n${output}`)
     await new Promise((resolve) => setTimeout(resolve, 20))
   }
 }
 
+function unref(child: ChildProcess): ChildProcess {
+  child.unref()
+  for (const stream of [child.stdout, child.stderr]) if (stream instanceof Socket) stream.unref()
+  return child
+}
+
 /** Ends a program and waits until it has. */
 export function endProgram(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return Promise.resolve()
+  child.ref()
   return new Promise((resolve) => {
     child.once('exit', () => resolve())
     child.kill(signal)

@@ -1,0 +1,57 @@
+import { relative, resolve, sep } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { dynamodb, mysql, type OpenStore, postgres, sqlite } from './stores.ts'
+import { throwAway } from './throw-away.ts'
+
+/** Where the bank keeps its events. */
+export interface Place {
+  readonly openStore: OpenStore
+  /** What stands before it in a list. */
+  readonly kind: string
+  readonly name: string
+  /** What to type before `npm start` to get there again; nothing does when the place is gone with this process. */
+  readonly env: string | undefined
+  /** A command that shows what is stored, where there is a short one. */
+  readonly look?: string
+}
+
+type Make = () => Promise<Place>
+
+/** By the value of `STORE`. */
+const places: Readonly<Record<string, Make>> = {
+  sqlite: async () => {
+    const file = resolve(process.env.BANK_FILE || fileURLToPath(new URL('../../data/bank.db', import.meta.url)))
+    const env = process.env.BANK_FILE ? `BANK_FILE=${process.env.BANK_FILE} ` : ''
+    const look = `sqlite3 ${shortPath(file)} 'SELECT aggregate_id, sequence, event_type, payload FROM events'`
+    return { openStore: sqlite(file), kind: 'File', name: shortPath(file), env, look }
+  },
+  postgres: () => onServer('postgres', 'POSTGRES_URL', postgres),
+  mysql: () => onServer('mysql', 'MYSQL_URL', mysql),
+  dynamodb: () => onServer('dynamodb', 'DYNAMODB_ENDPOINT', (url) => dynamodb(url === 'aws' ? undefined : url)),
+}
+
+/** The place that `STORE` names, a SQLite file when it is not set. @throws Error that says what it may be */
+export async function choosePlace(): Promise<Place> {
+  const name = process.env.STORE || 'sqlite'
+  const make = Object.hasOwn(places, name) ? places[name] : undefined
+  if (make === undefined) throw new Error(`STORE must be one of ${Object.keys(places).join(', ')}, not '${name}'.`)
+  return make()
+}
+
+/** A server at the address that a variable has; without one, a private server that is gone with this process. */
+async function onServer(
+  store: 'postgres' | 'mysql' | 'dynamodb',
+  variable: string,
+  open: (url: string) => OpenStore,
+): Promise<Place> {
+  const given = process.env[variable]
+  const url = given || (await throwAway(store))
+  const name = `${store} at ${url === 'aws' ? 'AWS' : new URL(url).host}${given ? '' : ` (private, gone when this ends; ${variable} names another)`}`
+  return { openStore: open(url), kind: 'Store', name, env: given ? `STORE=${store} ${variable}=${given} ` : undefined }
+}
+
+/** As one would type it from here. */
+function shortPath(file: string): string {
+  const fromHere = relative('', file)
+  return fromHere.startsWith(`..${sep}`) ? file : fromHere
+}
