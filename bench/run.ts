@@ -5,6 +5,7 @@ import { root } from '../test/run.ts'
 const questions: Readonly<Record<string, string>> = {
   commands: 'bench/commands.ts',
   statements: 'bench/statements.ts',
+  'round-trips': 'bench/round-trips.ts',
   age: 'bench/age.ts',
   load: 'bench/load.ts',
   weight: 'scripts/size.ts',
