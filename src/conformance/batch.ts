@@ -119,6 +119,36 @@ export const batchCases: Cases = {
     equal('sequences', await sequences(store, 'a'), [1, 2, 3])
   },
 
+  'what builds on a commit that was not stored is a conflict, also where its sequence fits by chance': async (database) => {
+    const other = await database.connect()
+    await stores(database.store, deposit('a', 0))
+    await stores(other, deposit('a', 1), deposit('b', 0))
+    const outcomes = await database.store.append([
+      deposit('a', 1),
+      deposit('a', 2),
+      commit({ appends: [{ aggregateId: 'b', at: 0, events: [{ data: 1n }] }] }),
+      deposit('b', 1),
+      deposit('b', 2),
+      deposit('c', 0),
+      deposit('a', 2),
+    ])
+    for (const i of [0, 1, 6]) conflicts(outcomes[i], 'sequence', 2)
+    for (const i of [3, 4]) conflicts(outcomes[i], 'sequence', 1)
+    equal('outcomes', kinds(outcomes), ['conflict', 'conflict', 'failed', 'conflict', 'conflict', 'stored', 'conflict'])
+    equal('sequences', [await sequences(other, 'a'), await sequences(other, 'b')], [[1, 2], [1]])
+    await stores(database.store, deposit('a', 2), deposit('b', 1))
+  },
+
+  'a view row that builds on one that was not stored is a conflict, also where its version fits by chance': async (database) => {
+    await stores(await database.connect(), saveViews(view('total', 0, 'of another')))
+    const outcomes = await database.store.append([
+      deposit('a', 0, 1, { views: [view('total', 0, 1)] }),
+      deposit('b', 0, 1, { views: [view('total', 1, 2)] }),
+    ])
+    for (const outcome of outcomes) conflicts(outcome, 'view')
+    equal('view', (await readView(database.store, 'total'))?.view, 'of another')
+  },
+
   'sixty-four commits of as many aggregates on one view row are stored in one batch': async ({ store }) => {
     const outcomes = await store.append(
       range(64).map((i) => deposit(`account-${i}`, 0, 1, { views: [view('total', i, { n: i + 1 })] })),

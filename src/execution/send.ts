@@ -23,7 +23,7 @@ export function sender(core: Core, aggregateType: string, aggregateId: string): 
       if (!unknown) throw storeFailure(outcome.cause, `Storing events of ${aggregateType} '${aggregateId}' failed`)
       if (sent === resends)
         throw new OutcomeUnknownError(
-          `It is not known whether the events of ${aggregateType} '${aggregateId}' (commit ${commit.id}) were stored: the store could not be reached again. Repeat the command with the same idempotencyKey.`,
+          `It is not known whether the events of ${aggregateType} '${aggregateId}' (commit ${commit.id}) were stored: the store could not be reached again. ${advice(commit)}`,
           outcome.cause,
         )
       core.observe?.({ kind: 'retry', aggregateType, aggregateId, attempt: sent + 1, on: 'unknown-outcome' })
@@ -31,6 +31,11 @@ export function sender(core: Core, aggregateType: string, aggregateId: string): 
     }
   }
 }
+
+const advice = ({ key }: Commit): string =>
+  key === undefined
+    ? 'The command had no idempotencyKey: before it is repeated, look for events with this commitId.'
+    : `Repeat the command with the same idempotencyKey ('${key.idempotencyKey}').`
 
 async function append(core: Core, commit: Commit, aggregateType: string, aggregateId: string): Promise<CommitOutcome> {
   const ms = stopwatch(core)

@@ -2,12 +2,19 @@ import type { Position } from '../event-envelope.ts'
 import type { Append, Commit, CommitOutcome } from '../store/commit.ts'
 import { isWritable } from '../store/generations.ts'
 import type { CommitTexts } from '../store/texts.ts'
+import type { Unstored } from '../store/unstored.ts'
 import type { Leases } from './leases.ts'
 import type { AggregateRows, Tables } from './tables.ts'
 
 /** Stores one commit, or says what is in its way. Nothing is written before all is checked, and from then on nothing can fail. */
-export function applyCommit(tables: Tables, leases: Leases, commit: Commit, texts: CommitTexts): CommitOutcome {
-  return repeated(tables, commit) ?? conflict(tables, leases, commit) ?? write(tables, commit, texts)
+export function applyCommit(
+  tables: Tables,
+  leases: Leases,
+  unstored: Unstored,
+  commit: Commit,
+  texts: CommitTexts,
+): CommitOutcome {
+  return repeated(tables, commit) ?? conflict(tables, leases, unstored, commit) ?? write(tables, commit, texts)
 }
 
 function repeated(tables: Tables, commit: Commit): CommitOutcome | undefined {
@@ -26,7 +33,7 @@ function repeated(tables: Tables, commit: Commit): CommitOutcome | undefined {
   return { kind: 'repeated', positions }
 }
 
-function conflict(tables: Tables, leases: Leases, commit: Commit): CommitOutcome | undefined {
+function conflict(tables: Tables, leases: Leases, unstored: Unstored, commit: Commit): CommitOutcome | undefined {
   const { appends, views, key, checkpoint } = commit
   if (checkpoint !== undefined) {
     const { name, fence, expectedPosition } = checkpoint
@@ -42,14 +49,16 @@ function conflict(tables: Tables, leases: Leases, commit: Commit): CommitOutcome
   }
   for (const append of appends) {
     const actualSequence = tables.aggregate(append.aggregateType, append.aggregateId)?.events.length ?? 0
-    if (actualSequence !== append.expectedSequence) return { kind: 'conflict', on: 'sequence', actualSequence }
+    if (actualSequence !== append.expectedSequence || unstored.isBelow(append))
+      return { kind: 'conflict', on: 'sequence', actualSequence }
   }
   if (views === undefined) return undefined
   for (const { name, generation } of views) {
     if (!isWritable(tables.viewGenerations(name), generation)) return { kind: 'conflict', on: 'generation' }
   }
-  for (const { name, generation, id, expectedVersion } of views) {
-    if ((tables.view(name, generation, id)?.version ?? 0) !== expectedVersion) return { kind: 'conflict', on: 'view' }
+  for (const view of views) {
+    const version = tables.view(view.name, view.generation, view.id)?.version ?? 0
+    if (version !== view.expectedVersion || unstored.isBelowView(view)) return { kind: 'conflict', on: 'view' }
   }
   return undefined
 }

@@ -23,6 +23,7 @@ import type {
   ViewPage,
 } from '../store/store.ts'
 import { type CommitTexts, toTexts } from '../store/texts.ts'
+import { Unstored } from '../store/unstored.ts'
 import { applyCommit } from './append.ts'
 import { readFeed, toStoredEvent } from './feed.ts'
 import { findViews } from './find-views.ts'
@@ -83,7 +84,8 @@ class MemoryStore implements Store {
   }
 
   async append(commits: readonly Commit[]): Promise<readonly CommitOutcome[]> {
-    const outcomes = commits.map((commit) => this.#appendOne(commit))
+    const unstored = new Unstored()
+    const outcomes = commits.map((commit) => unstored.note(commit, this.#appendOne(commit, unstored)))
     if (this.#watchers.size > 0 && outcomes.some((outcome) => outcome.kind === 'stored')) this.#wakeAll()
     return outcomes
   }
@@ -188,14 +190,14 @@ class MemoryStore implements Store {
     }
   }
 
-  #appendOne(commit: Commit): CommitOutcome {
+  #appendOne(commit: Commit, unstored: Unstored): CommitOutcome {
     let texts: CommitTexts
     try {
       texts = toTexts(commit)
     } catch (cause) {
       return { kind: 'failed', certain: true, cause }
     }
-    return applyCommit(this.#tables, this.#leases, commit, texts)
+    return applyCommit(this.#tables, this.#leases, unstored, commit, texts)
   }
 
   #wakeAll(): void {

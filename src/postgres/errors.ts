@@ -11,33 +11,41 @@ const answers: Readonly<Record<string, Answer>> = {
   '28': ['STORE_UNAVAILABLE', 'Postgres refused the credentials.'],
   '3D000': ['STORE_UNAVAILABLE', 'The Postgres database does not exist.'],
   '3F000': ['SCHEMA_MISSING', 'The Postgres database lacks the schema of the store: call createSchema().'],
+  '25P04': ['STORE_BUSY', 'Postgres ended the transaction after transaction_timeout.'],
   '40': ['STORE_BUSY', 'Postgres gave up the transaction for the sake of another.'],
   '42501': ['STORE_FAILED', 'The Postgres role lacks a privilege that the store needs: see the grants on the page of the store.'],
   '42703': ['SCHEMA_MISSING', 'A table in Postgres lacks a column of the store: call createSchema().'],
   '42704': ['SCHEMA_MISSING', 'The Postgres database lacks something of the store: call createSchema().'],
   '42883': ['SCHEMA_MISSING', 'The Postgres database lacks a function of the store: call createSchema().'],
-  '42P01': ['SCHEMA_MISSING', 'The Postgres database lacks a table of the store: call createSchema().'],
+  '42P01': [
+    'SCHEMA_MISSING',
+    'The Postgres database lacks a table of the store: call createSchema(). One that was dropped after that must come back from a backup.',
+  ],
   '53': ['STORE_UNAVAILABLE', 'Postgres is out of memory or connections.'],
   '53100': ['STORE_FULL', 'The disk of the Postgres server is full.'],
   '54': ['STORE_LIMIT', 'A limit of Postgres was exceeded.'],
   '55P03': ['STORE_BUSY', 'A lock in Postgres was not to be had within lock_timeout.'],
   '57': ['STORE_UNAVAILABLE', 'The Postgres server ended the connection.'],
   '57014': ['STORE_BUSY', 'Postgres cancelled the statement, for a timeout or at somebody’s request.'],
+  '57P03': ['STORE_UNAVAILABLE', 'The Postgres server is not ready.'],
   '58': ['STORE_UNAVAILABLE', 'The Postgres server failed to read or write its files.'],
   CQ001: [
     'STORE_FAILED',
     "The store needs transactions that are READ COMMITTED, Postgres' default: set default_transaction_isolation for its role or connection.",
   ],
   CQ002: ['STORE_READ_ONLY', 'The Postgres server is a standby; the store needs the primary.'],
-  CQ003: ['STORE_FAILED', 'Postgres did not store all events.'],
+  CQ003: ['STORE_FAILED', 'Postgres did not store all rows: look for a trigger or a rule on the tables of the store.'],
   XX: ['STORE_CORRUPT', 'Postgres found damaged data: look into its log.'],
 }
 
-/** After these a transaction of ours may have been committed all the same: what was said, or that it was said at all, got lost. */
-const uncertain: ReadonlySet<string> = new Set(['08', '40003', '57P01', '57P02', '57P03', '57P05', '58', 'XX'])
+/**
+ * After these a transaction of ours may have been committed all the same: what was said, or that it was said at all, got lost. Not among them is 57P03, with which
+ * a server that is not ready ends a connection before it takes a statement.
+ */
+const uncertain: ReadonlySet<string> = new Set(['08', '40003', '57P01', '57P02', '57P05', '58', 'XX'])
 
-/** Codes of Node for a connection that was never there; the statement was not sent. */
-const neverSent: ReadonlySet<string> = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH'])
+/** Codes of a connection that was never there; the statement was not sent. Other codes, such as EHOSTUNREACH, are also those of one that was. */
+const neverSent: ReadonlySet<string> = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN'])
 
 /** What a driver threw as an error of ours; one of ours stays as it is. */
 export function toStoreError(error: unknown): CqrsError {
@@ -46,6 +54,12 @@ export function toStoreError(error: unknown): CqrsError {
   const state = sqlState(error)
   const answer = state === undefined ? undefined : (answers[state] ?? answers[state.slice(0, 2)])
   if (answer !== undefined) return new StoreError(answer[0], `${answer[1]} (${message})`, error)
+  if (poolExhausted.test(message))
+    return new StoreError(
+      'STORE_UNAVAILABLE',
+      `No connection of the pool came free within its connectionTimeoutMillis: is its max large enough, and is everything released that was taken from it? (${message})`,
+      error,
+    )
   if (state === undefined) return new StoreError('STORE_UNAVAILABLE', `Postgres cannot be reached. (${message})`, error)
   return new StoreError('STORE_FAILED', `Postgres refused a statement of the store: ${message}`, error)
 }
@@ -53,16 +67,18 @@ export function toStoreError(error: unknown): CqrsError {
 /** A failed append: what it means for the commits that were sent. */
 export function understand(error: unknown): Failure {
   const cause = toStoreError(error)
-  if (cause === error) return { cause, certain: true, again: false, ofOneMember: false }
   const state = sqlState(error)
   const certain = state === undefined ? wasNeverSent(error) : !(uncertain.has(state) || uncertain.has(state.slice(0, 2)))
   return {
     cause,
     certain,
     again: certain && (state === '40001' || state === '40P01'),
-    ofOneMember: certain && state !== undefined && /^(22|23|53|54)/.test(state),
+    ofOneMember: certain && state !== undefined && mayBeOfOneMember.test(state),
   }
 }
+
+/** Bad values, constraints, limits, and what triggers of the user raise or leave out. */
+const mayBeOfOneMember = /^(22|23|53|54|P0|CQ003)/
 
 /** Postgres' five characters; Node's own codes, such as ECONNRESET, are words. */
 function sqlState(error: unknown): string | undefined {
@@ -73,12 +89,16 @@ function sqlState(error: unknown): string | undefined {
 function wasNeverSent(error: unknown): boolean {
   const code = codeOf(error)
   if (code !== undefined && neverSent.has(code)) return true
+  if (error instanceof Error && 'syscall' in error && error.syscall === 'connect') return true
   if (error instanceof AggregateError) return error.errors.length > 0 && error.errors.every(wasNeverSent)
   return waitedInVain.test(messageOf(error))
 }
 
-/** pg-pool has no codes for these: no connection came free in time, or the pool was ended before. */
-const waitedInVain = /^(timeout exceeded when trying to connect|Cannot use a pool after calling end on the pool)/
+const poolExhausted = /^timeout exceeded when trying to connect$/
+
+/** pg and pg-pool have no codes for these: no connection was there in time, it was known to be broken, or the pool was ended before. */
+const waitedInVain =
+  /^(timeout exceeded when trying to connect|timeout expired|Connection terminated due to connection timeout|Client (was closed|has encountered a connection error) and is not queryable|Cannot use a pool after calling end on the pool)$/
 
 function codeOf(error: unknown): string | undefined {
   return typeof error === 'object' && error !== null && 'code' in error && typeof error.code === 'string' ? error.code : undefined

@@ -391,7 +391,7 @@ ${checkIsolation}
       )
       SELECT count(*), json_agg(position::text ORDER BY position) INTO written, positions FROM stored;
       IF written <> event_count THEN
-        RAISE EXCEPTION 'a trigger or a rule of the database left out % of % events', event_count - written, event_count USING ERRCODE = 'CQ003';
+        RAISE EXCEPTION '% of % events were left out', event_count - written, event_count USING ERRCODE = 'CQ003';
       END IF;
     END IF;
 
@@ -413,6 +413,10 @@ ${checkIsolation}
     IF keys IS NOT NULL THEN
       INSERT INTO ${n.keys} (aggregate_type, aggregate_id, idempotency_key, command_hash, commit_id, first_sequence, last_sequence)
       SELECT t, i, k, h, c, f, l FROM ${keysOf} ORDER BY t COLLATE "C", i COLLATE "C", k COLLATE "C";
+      GET DIAGNOSTICS written = ROW_COUNT;
+      IF written <> json_array_length(keys::json) THEN
+        RAISE EXCEPTION 'an idempotency key was left out' USING ERRCODE = 'CQ003';
+      END IF;
     END IF;
 
     IF views IS NOT NULL THEN

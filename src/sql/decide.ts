@@ -2,6 +2,7 @@ import type { Position } from '../event-envelope.ts'
 import type { Commit, CommitOutcome } from '../store/commit.ts'
 import { isWritable } from '../store/generations.ts'
 import type { ViewGeneration } from '../store/store.ts'
+import type { Unstored } from '../store/unstored.ts'
 import { joined, keyOf, type Prepared, type Round, viewOf } from './round.ts'
 
 /**
@@ -27,8 +28,8 @@ export interface Facts {
 }
 
 /** What becomes of the members of a round: an outcome, or `undefined` for those that nothing is in the way of. */
-export function decideRound(round: Round, facts: Facts): ReadonlyMap<Prepared, CommitOutcome> {
-  const state = new State(round, facts)
+export function decideRound(round: Round, facts: Facts, unstored: Unstored): ReadonlyMap<Prepared, CommitOutcome> {
+  const state = new State(round, facts, unstored)
   const outcomes = new Map<Prepared, CommitOutcome>()
   let firstEvent = 0
   for (const member of round.members) {
@@ -37,7 +38,7 @@ export function decideRound(round: Round, facts: Facts): ReadonlyMap<Prepared, C
     const outcome = state.repeated(commit, firstEvent, count) ?? state.conflict(commit)
     firstEvent += count
     if (outcome === undefined) state.apply(commit)
-    else outcomes.set(member, outcome)
+    else outcomes.set(member, unstored.note(commit, outcome))
   }
   return outcomes
 }
@@ -51,7 +52,10 @@ class State {
   readonly #generations: ReadonlyMap<string, readonly ViewGeneration[]>
   readonly #checkpoints: ReadonlyMap<string, Facts['checkpoints'][number] | undefined>
 
-  constructor(round: Round, facts: Facts) {
+  readonly #unstored: Unstored
+
+  constructor(round: Round, facts: Facts, unstored: Unstored) {
+    this.#unstored = unstored
     this.#positions = facts.positions
     this.#sequences = new Map(round.roots.map(({ t, i }, at) => [joined(t, i), facts.sequences[at] ?? 0]))
     this.#keys = new Set(round.keys.filter((_, at) => facts.keys[at]).map(({ t, i, k }) => joined(t, i, k)))
@@ -79,14 +83,17 @@ class State {
     const [first] = appends
     if (key !== undefined && first !== undefined && this.#keys.has(keyOf(first, key.idempotencyKey)))
       return { kind: 'conflict', on: 'key' }
-    for (const { aggregateType, aggregateId, expectedSequence } of appends) {
-      const actualSequence = this.#sequences.get(joined(aggregateType, aggregateId)) ?? 0
-      if (actualSequence !== expectedSequence) return { kind: 'conflict', on: 'sequence', actualSequence }
+    for (const append of appends) {
+      const actualSequence = this.#sequences.get(joined(append.aggregateType, append.aggregateId)) ?? 0
+      if (actualSequence !== append.expectedSequence || this.#unstored.isBelow(append))
+        return { kind: 'conflict', on: 'sequence', actualSequence }
     }
     if (views.some(({ name, generation }) => !isWritable(this.#generations.get(name) ?? [], generation)))
       return { kind: 'conflict', on: 'generation' }
-    if (views.some((write) => (this.#views.get(viewOf(write)) ?? 0) !== write.expectedVersion))
-      return { kind: 'conflict', on: 'view' }
+    for (const write of views) {
+      const version = this.#views.get(viewOf(write)) ?? 0
+      if (version !== write.expectedVersion || this.#unstored.isBelowView(write)) return { kind: 'conflict', on: 'view' }
+    }
     return undefined
   }
 

@@ -3,14 +3,16 @@ import type { Position } from '../event-envelope.ts'
 import type { Append, Commit, CommitOutcome, ViewWrite } from '../store/commit.ts'
 import { isWritable } from '../store/generations.ts'
 import { type CommitTexts, toTexts } from '../store/texts.ts'
+import { Unstored } from '../store/unstored.ts'
 import type { Connection } from './connection.ts'
 import { toStoreError } from './errors.ts'
 import { readGenerations } from './generations.ts'
 import * as statements from './statements.ts'
 
+/** A commit with its texts, or with why it has none. */
 interface Prepared {
   readonly commit: Commit
-  readonly texts: CommitTexts
+  readonly texts: CommitTexts | CommitOutcome
 }
 
 /**
@@ -18,40 +20,46 @@ interface Prepared {
  * sent by itself, with the same id: this way the good case needs no savepoints.
  */
 export async function appendBatch(connection: Connection, commits: readonly Commit[]): Promise<readonly CommitOutcome[]> {
-  const prepared = commits.map(prepare)
-  const good = prepared.filter((one): one is Prepared => 'texts' in one)
-  if (good.length === 0) return prepared as CommitOutcome[]
-  const outcomes = (await store(connection, good)).values()
-  return prepared.map((one) => ('texts' in one ? (outcomes.next().value as CommitOutcome) : one))
+  const batch = commits.map(prepare)
+  if (batch.every(({ texts }) => 'kind' in texts)) return batch.map(({ texts }) => texts as CommitOutcome)
+  return store(connection, batch, () => new Unstored())
 }
 
-function prepare(commit: Commit): Prepared | CommitOutcome {
+function prepare(commit: Commit): Prepared {
   try {
     return { commit, texts: toTexts(commit) }
   } catch (cause) {
-    return { kind: 'failed', certain: true, cause }
+    return { commit, texts: { kind: 'failed', certain: true, cause } }
   }
 }
 
-async function store(connection: Connection, batch: readonly Prepared[]): Promise<CommitOutcome[]> {
+/** `before` gives what is known of the commits before the batch; it is asked anew for each try. */
+async function store(connection: Connection, batch: readonly Prepared[], before: () => Unstored): Promise<CommitOutcome[]> {
   let stage: 'begin' | 'rows' | 'commit' = 'begin'
   try {
     return await connection.write(() => {
       stage = 'rows'
-      const outcomes = batch.map(({ commit, texts }) => applyCommit(connection, commit, texts))
+      const unstored = before()
+      const outcomes = batch.map(({ commit, texts }) =>
+        unstored.note(commit, 'kind' in texts ? texts : applyCommit(connection, unstored, commit, texts)),
+      )
       stage = 'commit'
       return outcomes
     })
   } catch (cause) {
     const { code } = toStoreError(cause)
-    if (batch.length > 1 && reached(stage, 'rows') && ofOneMember.has(code)) {
-      const outcomes: CommitOutcome[] = []
-      for (const one of batch) outcomes.push(...(await store(connection, [one])))
-      return outcomes
-    }
+    if (batch.length > 1 && reached(stage, 'rows') && ofOneMember.has(code)) return storeEach(connection, batch)
     const certain = !reached(stage, 'commit') || sureAtCommit.has(code)
-    return batch.map(() => ({ kind: 'failed', certain, cause }))
+    return batch.map(({ texts }) => ('kind' in texts ? texts : { kind: 'failed', certain, cause }))
   }
+}
+
+async function storeEach(connection: Connection, batch: readonly Prepared[]): Promise<CommitOutcome[]> {
+  const unstored = new Unstored()
+  const outcomes: CommitOutcome[] = []
+  for (const one of batch)
+    for (const outcome of await store(connection, [one], () => unstored)) outcomes.push(unstored.note(one.commit, outcome))
+  return outcomes
 }
 
 /** Failures that may be about one commit's rows alone. */
@@ -64,11 +72,13 @@ const sureAtCommit: ReadonlySet<string> = new Set(['STORE_BUSY', 'STORE_FULL', '
 const reached = (stage: string, wanted: string): boolean => stage === wanted
 
 /** Stores one commit inside the transaction that is open, or says what is in its way. All is checked before anything is written. */
-function applyCommit(connection: Connection, commit: Commit, texts: CommitTexts): CommitOutcome {
+function applyCommit(connection: Connection, unstored: Unstored, commit: Commit, texts: CommitTexts): CommitOutcome {
   const actual = commit.appends.map(({ aggregateType, aggregateId }) =>
     Number(connection.first(statements.readLastSequence, aggregateType, aggregateId)?.sequence ?? 0),
   )
-  return repeated(connection, commit, actual) ?? conflict(connection, commit, actual) ?? write(connection, commit, texts)
+  return (
+    repeated(connection, commit, actual) ?? conflict(connection, unstored, commit, actual) ?? write(connection, commit, texts)
+  )
 }
 
 function repeated(connection: Connection, commit: Commit, actual: readonly number[]): CommitOutcome | undefined {
@@ -89,7 +99,12 @@ function repeated(connection: Connection, commit: Commit, actual: readonly numbe
   return { kind: 'repeated', positions }
 }
 
-function conflict(connection: Connection, commit: Commit, actual: readonly number[]): CommitOutcome | undefined {
+function conflict(
+  connection: Connection,
+  unstored: Unstored,
+  commit: Commit,
+  actual: readonly number[],
+): CommitOutcome | undefined {
   const { appends, views, key, checkpoint } = commit
   if (checkpoint !== undefined) {
     const { name, fence, expectedPosition } = checkpoint
@@ -106,17 +121,18 @@ function conflict(connection: Connection, commit: Commit, actual: readonly numbe
       return { kind: 'conflict', on: 'key' }
     }
   }
-  for (const [i, { expectedSequence }] of appends.entries()) {
+  for (const [i, append] of appends.entries()) {
     const actualSequence = actual[i] ?? 0
-    if (actualSequence !== expectedSequence) return { kind: 'conflict', on: 'sequence', actualSequence }
+    if (actualSequence !== append.expectedSequence || unstored.isBelow(append))
+      return { kind: 'conflict', on: 'sequence', actualSequence }
   }
   if (views === undefined) return undefined
   for (const { name, generation } of views) {
     if (!isWritable(readGenerations(connection, name), generation)) return { kind: 'conflict', on: 'generation' }
   }
-  for (const { name, generation, id, expectedVersion } of views) {
-    const version = Number(connection.first(statements.readViewVersion, name, generation, id)?.version ?? 0)
-    if (version !== expectedVersion) return { kind: 'conflict', on: 'view' }
+  for (const view of views) {
+    const row = connection.first(statements.readViewVersion, view.name, view.generation, view.id)
+    if (Number(row?.version ?? 0) !== view.expectedVersion || unstored.isBelowView(view)) return { kind: 'conflict', on: 'view' }
   }
   return undefined
 }

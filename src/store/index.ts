@@ -27,3 +27,4 @@ export type {
   ViewPage,
 } from './store.ts'
 export { type CommitTexts, toTexts } from './texts.ts'
+export { Unstored } from './unstored.ts'

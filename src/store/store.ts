@@ -30,7 +30,8 @@ export interface Store {
    * one never harms another.
    *
    * Commits are applied in list order wherever they touch the same aggregate, view row, idempotency key or checkpoint: a later one's `expectedSequence` and
-   * `expectedVersion` count the earlier ones, and when an earlier one is not stored a later one that builds on it is a conflict.
+   * `expectedVersion` count the earlier ones, and when an earlier one is not stored a later one that builds on it is a conflict, also where what it expects
+   * is there by chance, put there by another writer.
    *
    * Never rejects for what befell a commit: that is its outcome. An empty list is `[]`.
    */

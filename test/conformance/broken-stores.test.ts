@@ -321,6 +321,22 @@ const brokenStores: readonly BrokenStore[] = [
     fails: { 'the outcomes of three hundred commits stand in their order': /outcomes: expected/ },
   },
   {
+    what: 'looks at each commit of a batch by itself, and not at what it builds on',
+    break: (store) => ({
+      append: async (commits) => {
+        const outcomes: CommitOutcome[] = []
+        for (const commit of commits) outcomes.push(...(await store.append([commit])))
+        return outcomes
+      },
+    }),
+    fails: {
+      'what builds on a commit that was not stored is a conflict, also where its sequence fits by chance':
+        /the outcome: expected .*"conflict".*got .*"stored"/,
+      'a view row that builds on one that was not stored is a conflict, also where its version fits by chance':
+        /the outcome: expected .*"conflict".*got .*"stored"/,
+    },
+  },
+  {
     what: 'fails the whole batch for one member',
     break: (store) => ({
       append: async (commits) => {

@@ -1,12 +1,20 @@
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
-import { endProgram, freePort, privateFolder, type Server, startProgram } from './child.ts'
+import { endProgram, freePort, privateFolder, runProgram, type Server, startProgram } from './child.ts'
 import { haveDocker } from './programs.ts'
 
 const require = createRequire(import.meta.url)
 
-/** Starts a private DynamoDB: the emulator that npm has brought, or Amazon's own in Docker. */
-export async function startDynamoDb(): Promise<Server> {
+/** A DynamoDB that can also be stopped hard and started again. */
+export interface DynamoDbServer extends Server {
+  readonly port: number
+  /** As a power cut does, but for the disk. */
+  kill(): Promise<void>
+  start(): Promise<void>
+}
+
+/** Starts a private DynamoDB: the emulator that npm has brought, or Amazon's own in Docker. Only a durable one has its data when it is started again. */
+export async function startDynamoDb({ durable = false }: { readonly durable?: boolean } = {}): Promise<DynamoDbServer> {
   const port = await freePort()
   const url = `http://127.0.0.1:${port}`
   const answers = () =>
@@ -17,17 +25,39 @@ export async function startDynamoDb(): Promise<Server> {
   const program = emulator()
   if (program !== undefined) {
     const cwd = await privateFolder('dynamodb')
-    const child = await startProgram(program, ['--port', String(port)], { cwd }, answers)
-    return { url, stop: () => endProgram(child, 'SIGTERM') }
+    const args = ['--port', String(port), ...(durable ? ['--db-path', join(cwd, 'data.sqlite')] : [])]
+    const run = () => startProgram(program, args, { cwd }, answers)
+    let child = await run()
+    return {
+      url,
+      port,
+      kill: () => endProgram(child, 'SIGKILL'),
+      async start() {
+        child = await run()
+      },
+      stop: () => endProgram(child, 'SIGTERM'),
+    }
   }
   if (!(await haveDocker()))
     throw new Error(
       'There is no DynamoDB for the tests: npm has an emulator for Linux on x64, elsewhere Docker is needed. ' +
         'Or set TEST_DYNAMODB_ENDPOINT, or leave it out: STORES=memory,sqlite npm test',
     )
-  const args = ['run', '--rm', '-p', `127.0.0.1:${port}:8000`, 'amazon/dynamodb-local']
-  const child = await startProgram('docker', args, {}, answers)
-  return { url, stop: () => endProgram(child, 'SIGTERM') }
+  const name = `cqrs-es-dynamodb-${port}`
+  const database = durable ? ['-sharedDb', '-dbPath', '.'] : ['-sharedDb', '-inMemory']
+  const args = ['run', '--name', name, '-p', `127.0.0.1:${port}:8000`, 'amazon/dynamodb-local']
+  await startProgram('docker', [...args, '-jar', 'DynamoDBLocal.jar', ...database], {}, answers)
+  const docker = (...command: readonly string[]) => runProgram('docker', [...command, name])
+  return {
+    url,
+    port,
+    kill: () => docker('kill'),
+    async start() {
+      await docker('start')
+      while (!(await answers())) await new Promise((resolve) => setTimeout(resolve, 50))
+    },
+    stop: () => docker('rm', '--force'),
+  }
 }
 
 function emulator(): string | undefined {

@@ -188,7 +188,7 @@ describe('a store that stays out of reach', () => {
     expect(error).toBeInstanceOf(OutcomeUnknownError)
     expect(error).toMatchObject({ code: 'OUTCOME_UNKNOWN', cause: { code: 'STORE_UNAVAILABLE' } })
     expect(error.message).toContain("counter 'c'")
-    expect(error.message).toContain('idempotencyKey')
+    expect(error.message).toContain("with the same idempotencyKey ('req-42')")
     expect(slept.length).toBeGreaterThan(2)
     expect(slept.every((ms, i) => i === 0 || ms > (slept[i - 1] ?? 0))).toBe(true)
     expect(seen.filter((what) => what.kind === 'retry' && what.on === 'unknown-outcome')).toHaveLength(slept.length)
@@ -201,7 +201,7 @@ describe('a store that stays out of reach', () => {
   test('holds up no later command once it is back, and what was stored counts', async () => {
     const { store, recover } = unreachable(memoryStore(), true)
     const { c } = appOn(store)
-    await failureOf(c.execute('c', count(5)))
+    expect((await failureOf(c.execute('c', count(5)))).message).toContain('had no idempotencyKey: before it is repeated, look')
     recover()
     expect(await c.execute('c', count(1))).toMatchObject({ ok: true, sequence: 2, state: { total: 6 } })
   })

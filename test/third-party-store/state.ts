@@ -14,6 +14,7 @@ import {
   type StoredKey,
   type StoredSnapshot,
   type StoredView,
+  Unstored,
   type ViewGeneration,
   type ViewWrite,
 } from 'cqrs-es/store'
@@ -49,7 +50,10 @@ export type Change =
   | 'renewLease'
   | 'releaseLease'
 
-export type Request<C extends Change> = Parameters<Store[C]>[0]
+/** Where a commit would have stood that has failed before it got here. */
+export type FailedCommit = Commit & { readonly failed: true }
+
+export type Request<C extends Change> = C extends 'append' ? readonly (Commit | FailedCommit)[] : Parameters<Store[C]>[0]
 
 /**
  * What the log of requests adds up to. Each request is decided here, when it is its turn: every client that reads the same log comes to
@@ -67,8 +71,13 @@ export class State {
   readonly #commits = new Map<string, readonly Position[]>()
 
   /** Decided one after another, so a commit sees those before it in the list that were stored, and no other. */
-  append(commits: readonly Commit[]): CommitOutcome[] {
-    return commits.map((commit) => this.#repeated(commit) ?? this.#conflict(commit) ?? this.#write(commit))
+  append(commits: Request<'append'>): CommitOutcome[] {
+    const unstored = new Unstored()
+    return commits.map((commit) =>
+      'failed' in commit
+        ? unstored.note(commit, { kind: 'failed', certain: true, cause: undefined })
+        : unstored.note(commit, this.#repeated(commit) ?? this.#conflict(commit, unstored) ?? this.#write(commit)),
+    )
   }
 
   addViewGeneration({ name, generation, viewVersion }: Request<'addViewGeneration'>): boolean {
@@ -151,7 +160,7 @@ export class State {
   }
 
   /** What is in the way, in the order of the port. */
-  #conflict({ appends, key, views = [], checkpoint }: Commit): CommitOutcome | undefined {
+  #conflict({ appends, key, views = [], checkpoint }: Commit, unstored: Unstored): CommitOutcome | undefined {
     if (checkpoint !== undefined) {
       const { name, fence, expectedPosition } = checkpoint
       const lease = this.#leases.get(name)
@@ -162,14 +171,16 @@ export class State {
     const [first] = appends
     if (first && key && this.aggregate(first.aggregateType, first.aggregateId)?.keys.has(key.idempotencyKey))
       return { kind: 'conflict', on: 'key' }
-    for (const { aggregateType, aggregateId, expectedSequence } of appends) {
-      const actualSequence = this.aggregate(aggregateType, aggregateId)?.events.length ?? 0
-      if (actualSequence !== expectedSequence) return { kind: 'conflict', on: 'sequence', actualSequence }
+    for (const append of appends) {
+      const actualSequence = this.aggregate(append.aggregateType, append.aggregateId)?.events.length ?? 0
+      if (actualSequence !== append.expectedSequence || unstored.isBelow(append))
+        return { kind: 'conflict', on: 'sequence', actualSequence }
     }
     if (!views.every(({ name, generation }) => isWritable(this.generations(name), generation)))
       return { kind: 'conflict', on: 'generation' }
     const versionOf = ({ name, generation, id }: ViewWrite) => this.views(name, generation).get(id)?.stored.version ?? 0
-    if (!views.every((write) => versionOf(write) === write.expectedVersion)) return { kind: 'conflict', on: 'view' }
+    if (views.some((write) => versionOf(write) !== write.expectedVersion || unstored.isBelowView(write)))
+      return { kind: 'conflict', on: 'view' }
     return undefined
   }
 

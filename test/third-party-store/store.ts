@@ -2,6 +2,7 @@ import { type Commit, type CommitOutcome, compareBytes, type FeedRequest, type S
 import { findViews } from './find-views.ts'
 import type { Kv } from './kv.ts'
 import { Log } from './log.ts'
+import type { FailedCommit, Request } from './state.ts'
 
 const pageSize = 500
 
@@ -72,17 +73,27 @@ export function kvStore(kv: Kv): Store {
   }
 }
 
-/** A batch is one entry, without the commits that are not JSON: those have failed by themselves. */
+/** A batch is one entry. Of the commits that are not JSON, which have failed by themselves, only the places are in it: others may build on them. */
 async function append(log: Log, commits: readonly Commit[]): Promise<readonly CommitOutcome[]> {
   const failures = commits.map(notJson)
-  const sent = commits.filter((_, i) => failures[i] === undefined)
-  const outcomes = sent.length === 0 ? [] : await send(log, sent)
-  let next = 0
-  return failures.map((failure) => failure ?? (outcomes[next++] as CommitOutcome))
+  if (failures.every((failure) => failure !== undefined)) return failures
+  const sent = commits.map((commit, i) => (failures[i] ? placesOf(commit) : commit))
+  const outcomes = await send(log, sent)
+  return failures.map((failure, i) => failure ?? (outcomes[i] as CommitOutcome))
 }
 
+const placesOf = ({ id, appends, views = [] }: Commit): FailedCommit => ({
+  id,
+  appends: appends.map((append) => ({
+    ...append,
+    events: append.events.map((event) => ({ ...event, data: null, metadata: {} })),
+  })),
+  views: views.map((write) => ({ ...write, view: null })),
+  failed: true,
+})
+
 /** Whether a request that failed has reached the log is not known, and it may still get there: sending it again with the same ids will tell. */
-async function send(log: Log, commits: readonly Commit[]): Promise<readonly CommitOutcome[]> {
+async function send(log: Log, commits: Request<'append'>): Promise<readonly CommitOutcome[]> {
   try {
     return await log.change('append', commits)
   } catch (cause) {

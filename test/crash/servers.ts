@@ -1,0 +1,53 @@
+import type { Store } from 'cqrs-es'
+import { postgresStore } from 'cqrs-es/postgres'
+import pg from 'pg'
+import { startPostgres } from '../servers/postgres.ts'
+import type { Fate } from '../servers/proxy.ts'
+import type { StoreName } from '../servers/stores.ts'
+
+/** A server that the tests of this folder cut connections to, kill and start again. */
+export interface CrashServer {
+  readonly port: number
+  /** As a power cut does, but for the disk. */
+  kill(): Promise<void>
+  start(): Promise<void>
+  stop(): Promise<void>
+}
+
+/** How to test a store whose server is somewhere else. Another store is another entry of `crashStores`. */
+export interface CrashStore {
+  readonly store: StoreName
+  /** In the names of the tests: the store, and the client where there are several. */
+  readonly name: string
+  /** A new server; a durable one keeps what it has acknowledged when it is killed. */
+  startServer(options: { readonly durable: boolean }): Promise<CrashServer>
+  /**
+   * A store, its schema apart, on a client that was set up as a careful user does: few connections, and a time limit to everything. It waits for an answer
+   * for `patienceMs`.
+   */
+  connect(port: number, patienceMs?: number): { readonly store: Store; close(): Promise<unknown> }
+  /** What the proxy may do to an append, where not everything: a client without a time limit never gives up when it is `stalled`. */
+  readonly fates?: readonly Fate[]
+}
+
+export const crashStores: readonly CrashStore[] = [
+  {
+    store: 'postgres',
+    name: 'Postgres',
+    startServer: ({ durable }) => startPostgres(durable ? { settings: {} } : {}),
+    connect(port, patienceMs = 5_000) {
+      const pool = new pg.Pool({
+        host: '127.0.0.1',
+        port,
+        user: 'postgres',
+        database: 'postgres',
+        max: 4,
+        connectionTimeoutMillis: 2_000,
+        query_timeout: patienceMs,
+      })
+      // An idle connection that ends is told here; without a listener it would end the program.
+      pool.on('error', () => {})
+      return { store: postgresStore(pool), close: () => pool.end() }
+    },
+  },
+]
