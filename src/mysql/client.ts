@@ -101,12 +101,12 @@ export class Client {
           await connection.query(sql)
         },
       })
-      connection.release()
+      giveBack(connection)
       return result
     } catch (error) {
       try {
         if (!isTransactionOpen(error)) await connection.query('ROLLBACK')
-        connection.release()
+        giveBack(connection)
       } catch {
         connection.destroy()
       }
@@ -134,6 +134,11 @@ export class NotSentError extends Error {
   constructor(cause: unknown) {
     super('The pool gave no connection.', { cause })
   }
+}
+
+/** Nobody waits for it, and what becomes of the connection then is the pool's concern: mariadb answers with a promise, mysql2 at once. */
+function giveBack(connection: MysqlConnection): void {
+  Promise.resolve(connection.release()).catch(() => {})
 }
 
 /** A transaction of the user's: it stays as it is. */

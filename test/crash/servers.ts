@@ -1,6 +1,10 @@
 import type { Store } from 'cqrs-es'
+import { mysqlStore } from 'cqrs-es/mysql'
 import { postgresStore } from 'cqrs-es/postgres'
+import * as mariadb from 'mariadb'
+import mysql from 'mysql2/promise'
 import pg from 'pg'
+import { startMariaDb } from '../servers/mariadb.ts'
 import { startPostgres } from '../servers/postgres.ts'
 import type { Fate } from '../servers/proxy.ts'
 import type { StoreName } from '../servers/stores.ts'
@@ -50,4 +54,48 @@ export const crashStores: readonly CrashStore[] = [
       return { store: postgresStore(pool), close: () => pool.end() }
     },
   },
+  {
+    store: 'mysql',
+    name: 'MySQL with mysql2',
+    startServer: startMysql,
+    connect(port) {
+      const pool = mysql.createPool({
+        host: '127.0.0.1',
+        port,
+        user: 'root',
+        database: 'bank',
+        connectionLimit: 4,
+        connectTimeout: 2_000,
+      })
+      return { store: mysqlStore(pool), close: () => pool.end() }
+    },
+    // mysql2 has a time limit for a query that its caller sets, none for all.
+    fates: ['request', 'sent', 'answer', 'held'],
+  },
+  {
+    store: 'mysql',
+    name: 'MySQL with mariadb',
+    startServer: startMysql,
+    connect(port, patienceMs = 5_000) {
+      const pool = mariadb.createPool({
+        host: '127.0.0.1',
+        port,
+        user: 'root',
+        database: 'bank',
+        connectionLimit: 4,
+        connectTimeout: 2_000,
+        acquireTimeout: 2_000,
+        socketTimeout: patienceMs,
+      })
+      return { store: mysqlStore(pool), close: () => pool.end() }
+    },
+  },
 ]
+
+async function startMysql({ durable }: { readonly durable: boolean }): Promise<CrashServer> {
+  const server = await startMariaDb(durable ? { settings: { innodb_flush_log_at_trx_commit: '1' } } : {})
+  const connection = await mysql.createConnection(server.url)
+  await connection.query('CREATE DATABASE bank')
+  await connection.end()
+  return server
+}
