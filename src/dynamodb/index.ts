@@ -1,0 +1,9 @@
+export type {
+  AttributeValue,
+  DynamoDbClient,
+  Item,
+  ReadAttribute,
+  ReadItem,
+} from './client.ts'
+export { type DynamoDbTables, type TableDefinition, type TableOptions, tableDefinitions } from './schema.ts'
+export { type DynamoDbStore, type DynamoDbStoreOptions, dynamoDbStore } from './store.ts'
