@@ -91,6 +91,8 @@ function saveSnapshots({ tables }: Connection, { appends }: Commit, { snapshots 
     const state = snapshots[i]
     if (snapshot === undefined || state === undefined) return []
     const values = {
+      ':type': { S: aggregateType },
+      ':id': { S: aggregateId },
       ':sequence': { N: String(expectedSequence + events.length) },
       ':state': { B: bytesOf(state) },
       ':version': { S: snapshot.stateVersion },
@@ -98,7 +100,7 @@ function saveSnapshots({ tables }: Connection, { appends }: Commit, { snapshots 
       ':one': { N: '1' },
     }
     const set =
-      'SET #CurrentSequence = :sequence, #VouchedSequence = :sequence, #Payload = :state, #StateVersion = :version, ' +
+      'SET #AggregateType = :type, #AggregateId = :id, #CurrentSequence = :sequence, #VouchedSequence = :sequence, #Payload = :state, #StateVersion = :version, ' +
       '#CurrentSnapshot = if_not_exists(#CurrentSnapshot, :none) + :one'
     const key = snapshotKey(aggregateType, aggregateId)
     return [{ what: 'snapshot', action: { Update: { TableName: tables.snapshots, Key: key, ...update(set, values) } } }]

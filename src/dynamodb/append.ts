@@ -3,11 +3,11 @@ import type { Commit, CommitOutcome } from '../store/commit.ts'
 import { type CommitTexts, toTexts } from '../store/texts.ts'
 import { actionsOf, type OldIndexes, rowOf } from './actions.ts'
 import type { ReadItem } from './client.ts'
-import { findConflict } from './conflicts.ts'
+import { checkOwner, findConflict } from './conflicts.ts'
 import type { Connection } from './connection.ts'
 import { toStoreError } from './errors.ts'
 import { indexesOf, number, readIndexes, text } from './items.ts'
-import { aggregateKey, eventKey } from './keys.ts'
+import { aggregateKey, aggregateOf, eventKey } from './keys.ts'
 import { checkActions, checkEvents } from './limits.ts'
 import { readRows } from './views.ts'
 
@@ -81,11 +81,13 @@ function eventsIn(refused: ReadonlyMap<number, ReadItem>): ReadonlyMap<string, R
  * even do that.
  */
 async function hasNoGap(connection: Connection, { appends }: Commit): Promise<boolean> {
-  for (const { aggregateType, aggregateId, expectedSequence } of appends) {
-    const known = connection.knownSequences.get(aggregateKey(aggregateType, aggregateId)) ?? 0
+  for (const append of appends) {
+    const { aggregateType, aggregateId, expectedSequence } = append
+    const known = connection.knownSequences.get(aggregateOf(aggregateType, aggregateId)) ?? 0
     if (expectedSequence <= known) continue
     const item = await connection.get(connection.tables.events, eventKey(aggregateType, aggregateId, expectedSequence))
     if (item === undefined) return false
+    checkOwner(item, append)
   }
   return true
 }
@@ -110,7 +112,7 @@ async function readOldIndexes(connection: Connection, { views = [] }: Commit): P
 
 function remember(connection: Connection, { appends, views = [] }: Commit): void {
   for (const { aggregateType, aggregateId, expectedSequence, events } of appends)
-    connection.knownSequences.set(aggregateKey(aggregateType, aggregateId), expectedSequence + events.length)
+    connection.knownSequences.set(aggregateOf(aggregateType, aggregateId), expectedSequence + events.length)
   for (const write of views)
     connection.knownIndexes.set(rowOf(write), { version: write.expectedVersion + 1, indexes: indexesOf(write) })
 }

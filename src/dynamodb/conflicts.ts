@@ -85,7 +85,7 @@ async function lastSequence(connection: Connection, append: Append): Promise<num
 }
 
 /** @throws StoreError when another aggregate has the place */
-function checkOwner(item: ReadItem, { aggregateType, aggregateId }: Append): void {
+export function checkOwner(item: ReadItem, { aggregateType, aggregateId }: Append): void {
   if (isOf(item, aggregateType, aggregateId)) return
   throw new StoreError(
     'STORE_FAILED',

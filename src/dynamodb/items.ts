@@ -103,9 +103,15 @@ export function viewItem(write: ViewWrite, payload: string, indexes: ReturnType<
 export const indexesOf = (write: ViewWrite): readonly (readonly [string, string])[] =>
   write.view === null ? [] : (write.indexes ?? []).map(({ index, value }) => [index, value])
 
-/** What a stored row is found by. */
-export const readIndexes = (row: ReadItem): readonly (readonly [string, string])[] =>
-  JSON.parse(text(row.Indexes) ?? '[]') as [string, string][]
+/** What a stored row is found by. @throws StoreError `STORE_CORRUPT` */
+export function readIndexes(row: ReadItem): readonly (readonly [string, string])[] {
+  try {
+    return JSON.parse(text(row.Indexes) ?? '[]') as [string, string][]
+  } catch (cause) {
+    const message = `The index values of the view row ${text(row.Pk)}/${text(row.ViewId)} are not JSON: restore it from a backup.`
+    throw new StoreError('STORE_CORRUPT', message, cause)
+  }
+}
 
 export const isDeleted = (row: ReadItem): boolean => text(row.Payload) === 'null'
 

@@ -8,6 +8,9 @@ export const bytesOf = (text: string): Uint8Array<ArrayBuffer> => encoder.encode
 /** Partition of an aggregate's events and of its snapshot, as the Rust crate has it. */
 export const aggregateKey = (aggregateType: string, aggregateId: string): string => `${aggregateType}:${aggregateId}`
 
+/** Names an aggregate in memory, where two that share a partition are still two. */
+export const aggregateOf = (aggregateType: string, aggregateId: string): string => JSON.stringify([aggregateType, aggregateId])
+
 export const eventKey = (aggregateType: string, aggregateId: string, sequence: number): Item => ({
   AggregateTypeAndId: { S: aggregateKey(aggregateType, aggregateId) },
   AggregateIdSequence: { N: String(sequence) },

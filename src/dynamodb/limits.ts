@@ -28,6 +28,7 @@ export const capabilities = {
 export function checkEvents({ appends }: Commit, { events }: CommitTexts): void {
   for (const [i, { aggregateType, aggregateId, expectedSequence }] of appends.entries()) {
     for (const [j, { data, metadata }] of (events[i] ?? []).entries()) {
+      if (3 * (data.length + metadata.length) <= eventBytes) continue
       const size = utf8Length(data) + utf8Length(metadata)
       if (size <= eventBytes) continue
       const event = `${aggregateType}/${aggregateId}/${expectedSequence + 1 + j}`

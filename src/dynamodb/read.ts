@@ -5,11 +5,14 @@ import type { Item, ReadItem } from './client.ts'
 import type { Connection } from './connection.ts'
 import { isValidationError } from './errors.ts'
 import { isOf, number, snapshotKey, text, toStoredEvent, toStoredKey, toStoredSnapshot } from './items.ts'
-import { aggregateKey } from './keys.ts'
+import { aggregateKey, aggregateOf } from './keys.ts'
 import { firstEventsIndex } from './schema.ts'
 
-/** Events in one page at the most. DynamoDB ends a page at 1 MB. */
+/** Events in one page at the most. */
 const pageSize = 1_000
+
+/** DynamoDB ends its own pages at 1 MB, which may be two events. */
+const requestsPerPage = 4
 
 /** The snapshot first, then what is behind it: whatever was appended in between, the two fit together. */
 export async function readAggregate(connection: Connection, request: AggregateRequest): Promise<AggregatePage> {
@@ -26,7 +29,7 @@ export async function readAggregate(connection: Connection, request: AggregateRe
 }
 
 function learn({ knownSequences }: Connection, { aggregateType, aggregateId }: AggregateRequest, sequence: number): void {
-  const key = aggregateKey(aggregateType, aggregateId)
+  const key = aggregateOf(aggregateType, aggregateId)
   if (sequence > (knownSequences.get(key) ?? 0)) knownSequences.set(key, sequence)
 }
 
@@ -38,11 +41,11 @@ async function readSnapshot(connection: Connection, request: AggregateRequest, u
   return snapshot !== undefined && snapshot.sequence > after && snapshot.sequence <= upTo ? snapshot : undefined
 }
 
-/** One request. An event more than is given out, the one asked for on top or the last that fits in, says that there is more. */
+/** An event more than is given out, the one asked for on top or the last that was read, says that there is more. */
 async function readEvents(connection: Connection, key: string, after: number, upTo: number, limit: number) {
   if (after >= upTo) return { items: [], more: false }
   const items: ReadItem[] = []
-  for (let from = after; ; ) {
+  for (let from = after, requests = 1; ; requests++) {
     const page = await connection.query({
       TableName: connection.tables.events,
       KeyConditionExpression: '#Key = :key AND #Sequence BETWEEN :from AND :to',
@@ -53,7 +56,7 @@ async function readEvents(connection: Connection, key: string, after: number, up
     items.push(...page.items)
     if (items.length > limit) return { items: items.slice(0, limit), more: true }
     if (page.next === undefined) return { items, more: false }
-    if (items.length > 1) return { items: items.slice(0, -1), more: true }
+    if (requests >= requestsPerPage && items.length > 1) return { items: items.slice(0, -1), more: true }
     from = number(page.next.AggregateIdSequence)
   }
 }
