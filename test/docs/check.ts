@@ -1,6 +1,8 @@
 import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { compilers, type Outcome, root, run } from '../run.ts'
+import { serverUrl } from '../servers/ask.ts'
+import { unselected } from '../servers/stores.ts'
 import type { Snippet } from './snippets.ts'
 
 const timeout = 30_000
@@ -23,7 +25,7 @@ export async function checkSnippets(snippets: readonly Snippet[], folder: string
   }
   const elsewhere = compiled.filter((line) => !/^\S+\.L\d+(\.vitest)?\.ts\(/.test(line))
   if (elsewhere.length > 0) throw new Error(`The snippets do not compile\n${elsewhere.join('\n')}`)
-  const waiting = [...files].filter(([snippet]) => snippet.run && verdicts.get(snippet) === '')
+  const waiting = [...files].filter(([snippet]) => snippet.run && verdicts.get(snippet) === '' && !lacksServer(snippet))
   const runWaiting = async () => {
     for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
       const [snippet, file] = next
@@ -55,17 +57,25 @@ async function compile(folder: string): Promise<readonly string[]> {
 
 /** A snippet that shows a test is run by its test runner, any other as a program. */
 async function runSnippet(snippet: Snippet, file: string, folder: string): Promise<Verdict> {
-  const outcome = isVitest(snippet) ? await runVitest(file) : await runProgram(file, folder)
+  const outcome = isVitest(snippet) ? await runVitest(file) : await runProgram(snippet, file, folder)
   return outcome.code === 0 ? '' : `ends with code ${outcome.code}\n${outcome.output}`
 }
 
-function runProgram(file: string, folder: string): Promise<Outcome> {
-  return run(process.execPath, ['--import', 'tsx', file], {
-    cwd: folder,
-    timeout,
-    env: { TSX_TSCONFIG_PATH: join(root, 'tsconfig.json') },
-  })
+async function runProgram(snippet: Snippet, file: string, folder: string): Promise<Outcome> {
+  const env = { TSX_TSCONFIG_PATH: join(root, 'tsconfig.json'), ...(needsDynamoDb(snippet) && (await dynamoDb())) }
+  return run(process.execPath, ['--import', 'tsx', file], { cwd: folder, timeout, env })
 }
+
+const needsDynamoDb = ({ code }: Snippet): boolean => /from '@aws-sdk\/client-dynamodb'/.test(code)
+const lacksServer = (snippet: Snippet): boolean => needsDynamoDb(snippet) && unselected('dynamodb')
+
+/** What the AWS SDK itself looks for. */
+const dynamoDb = async () => ({
+  AWS_ENDPOINT_URL_DYNAMODB: await serverUrl('dynamodb'),
+  AWS_REGION: 'local',
+  AWS_ACCESS_KEY_ID: 'test',
+  AWS_SECRET_ACCESS_KEY: 'test',
+})
 
 function runVitest(file: string): Promise<Outcome> {
   const vitest = join(root, 'node_modules/vitest/vitest.mjs')
