@@ -1,7 +1,7 @@
 import { StoreError } from '../errors.ts'
 import type { DynamoDbClient, TableDescription } from './client.ts'
 import type { Connection } from './connection.ts'
-import { isInUse, isValidationError } from './errors.ts'
+import { isBegun, isInUse, toStoreError } from './errors.ts'
 import { condition } from './expressions.ts'
 import { number } from './items.ts'
 import { schemaKey } from './keys.ts'
@@ -19,32 +19,53 @@ export async function createSchema(connection: Connection, streams: boolean): Pr
 
 async function makeTable(connection: Connection, table: TableDefinition): Promise<void> {
   const { StreamSpecification: stream, TimeToLiveSpecification: expiry, ...shape } = table
+  const { TableName, AttributeDefinitions } = table
   const streamed = stream && { StreamSpecification: { StreamEnabled: true, ...stream } }
-  const there = await describe(connection, table.TableName)
-  if (there === undefined) await unlessDone(connection, (client) => client.createTable({ ...shape, ...streamed }))
+  const there = await describe(connection, TableName)
+  if (there === undefined) await unless(isInUse, connection, (client) => client.createTable({ ...shape, ...streamed }))
   else checkKeys(table, there)
-  const made = await untilActive(connection, table.TableName)
+  const made = await untilActive(connection, TableName)
   for (const index of table.GlobalSecondaryIndexes ?? []) {
-    if (made.GlobalSecondaryIndexes?.some(({ IndexName }) => IndexName === index.IndexName)) continue
-    const { TableName, AttributeDefinitions } = table
-    const create = { TableName, AttributeDefinitions, GlobalSecondaryIndexUpdates: [{ Create: index }] }
-    await unlessDone(connection, (client) => client.updateTable(create))
-    await untilActive(connection, TableName)
+    const has = ({ GlobalSecondaryIndexes = [] }: TableDescription) =>
+      GlobalSecondaryIndexes.some(({ IndexName }) => IndexName === index.IndexName)
+    const added = { TableName, AttributeDefinitions, GlobalSecondaryIndexUpdates: [{ Create: index }] }
+    await change(connection, TableName, made, has, (client) => client.updateTable(added))
   }
-  if (streamed && !made.StreamSpecification?.StreamEnabled) {
-    await unlessDone(connection, (client) => client.updateTable({ TableName: table.TableName, ...streamed }))
-    await untilActive(connection, table.TableName)
+  if (streamed !== undefined) {
+    const has = ({ StreamSpecification }: TableDescription) => StreamSpecification?.StreamEnabled === true
+    await change(connection, TableName, made, has, (client) => client.updateTable({ TableName, ...streamed }))
   }
-  if (expiry !== undefined) await expire(connection, table.TableName, expiry)
+  if (expiry !== undefined) await expire(connection, TableName, expiry)
 }
 
-/** One of the processes that do the same at once is the first; for the others it is in use, or there. */
-async function unlessDone(connection: Connection, work: (client: DynamoDbClient) => Promise<unknown>): Promise<void> {
-  await connection.read(async (client) => {
+/** Does to a table what it lacks, unless another process does so at the same time. @throws StoreError when it lacks it afterwards too */
+async function change(
+  connection: Connection,
+  name: string,
+  table: TableDescription,
+  isDone: (table: TableDescription) => boolean,
+  work: (client: DynamoDbClient) => Promise<unknown>,
+): Promise<void> {
+  if (isDone(table)) return
+  const problem = await unless(isBegun, connection, work)
+  if (!isDone(await untilActive(connection, name))) {
+    throw toStoreError(problem ?? new StoreError('STORE_BUSY', `The table ${name} is being changed by others: try again.`))
+  }
+}
+
+/** What DynamoDB says when it is done or being done already is given back. */
+async function unless(
+  isDone: (error: unknown) => boolean,
+  connection: Connection,
+  work: (client: DynamoDbClient) => Promise<unknown>,
+): Promise<unknown> {
+  return connection.read(async (client) => {
     try {
       await work(client)
+      return undefined
     } catch (cause) {
-      if (!isInUse(cause) && !isValidationError(cause)) throw cause
+      if (isDone(cause)) return cause
+      throw cause
     }
   })
 }
@@ -85,7 +106,7 @@ async function expire(connection: Connection, name: string, expiry: { AttributeN
   const described = await connection.read((client) => client.describeTimeToLive({ TableName: name }))
   const status = described.TimeToLiveDescription?.TimeToLiveStatus
   if (status === 'ENABLED' || status === 'ENABLING') return
-  await unlessDone(connection, (client) => client.updateTimeToLive({ TableName: name, TimeToLiveSpecification: expiry }))
+  await unless(isBegun, connection, (client) => client.updateTimeToLive({ TableName: name, TimeToLiveSpecification: expiry }))
 }
 
 /** @throws StoreError `SCHEMA_TOO_NEW` */

@@ -103,8 +103,12 @@ export function failedConditions(error: unknown): ReadonlyMap<number, ReadItem> 
 /** A query names an index that is not there or not yet filled: DynamoDB has no code of its own for that. */
 export const isValidationError = (error: unknown): boolean => asSdkError(error).name === 'ValidationException'
 
-/** What is there already, or is being made by another. */
+/** A table that is there already, or being made by another. */
 export const isInUse = (error: unknown): boolean => asSdkError(error).name === 'ResourceInUseException'
+
+/** A change of a table that is there already, or being made by another. */
+export const isBegun = (error: unknown): boolean => begun.has(asSdkError(error).name)
+const begun: ReadonlySet<unknown> = new Set(['ResourceInUseException', 'LimitExceededException', 'ValidationException'])
 
 function answerOf({ name, code, $metadata, CancellationReasons }: SdkError): Answer | undefined {
   if (name === 'TransactionCanceledException') {

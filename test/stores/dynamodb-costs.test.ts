@@ -68,6 +68,10 @@ describe.skipIf(unselected('dynamodb'))('what a command costs on DynamoDB', () =
     return [await execute(count), await execute(count)]
   }
 
+  /** Servers other than the emulator count units in their own ways; the requests are ours. */
+  const counted = (line: string) =>
+    process.env.TEST_DYNAMODB_ENDPOINT === undefined ? line : line.split('|').filter((_, i) => [1, 2, 5].includes(i))
+
   it('stands in the docs as it is measured', async () => {
     const commands = [
       ['one event', {}],
@@ -82,6 +86,7 @@ describe.skipIf(unselected('dynamodb'))('what a command costs on DynamoDB', () =
       lines.push(`| ${what} | ${cold} | ${warm} |`)
     }
     const page = readFileSync(`${root}docs/stores/dynamodb.md`, 'utf8')
-    expect(page.split('\n').filter((line) => /^\| (one|three) event/.test(line))).toEqual(lines)
+    const written = page.split('\n').filter((line) => /^\| (one|three) event/.test(line))
+    expect(written.map(counted)).toEqual(lines.map(counted))
   })
 })
