@@ -20,6 +20,7 @@ type Call = (input: never) => Promise<Readonly<Record<string, unknown>>>
 /** The client with its calls counted, its consumption summed up, and single calls answered by the test. */
 export function watched(client: DynamoDB) {
   const calls: string[] = []
+  const inputs: object[] = []
   const units = { read: 0, write: 0 }
   const answers = new Map<string, ((send: () => Promise<unknown>, input: never) => Promise<unknown>)[]>()
   const proxy = new Proxy(client, {
@@ -28,6 +29,7 @@ export function watched(client: DynamoDB) {
       if (typeof method !== 'function' || typeof name !== 'string') return method
       return async (input: object) => {
         calls.push(name)
+        inputs.push(input)
         const send = async () => {
           const counted = name === 'describeTable' ? input : { ...input, ReturnConsumedCapacity: 'TOTAL' }
           const output = await (method as Call).call(target, counted as never)
@@ -43,6 +45,7 @@ export function watched(client: DynamoDB) {
   return {
     client: proxy,
     calls,
+    inputs,
     units,
     /** The next calls of this operation end so, each once. */
     next(operation: Operation, ...all: ((send: () => Promise<unknown>, input: never) => Promise<unknown>)[]) {
@@ -51,6 +54,7 @@ export function watched(client: DynamoDB) {
     /** Forgets what was counted. */
     reset() {
       calls.length = 0
+      inputs.length = 0
       units.read = 0
       units.write = 0
     },

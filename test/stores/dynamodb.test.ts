@@ -9,6 +9,7 @@ import {
   TransactionCanceledException,
   TransactionConflictException,
 } from '@aws-sdk/client-dynamodb'
+import { createApp, defineAggregate, defineView, typed } from 'cqrs-es'
 import {
   type DynamoDbClient,
   type DynamoDbStore,
@@ -138,6 +139,29 @@ describe.skipIf(unselected('dynamodb'))('the DynamoDB store', () => {
       expect(calls).toEqual(['transactWriteItems', 'transactWriteItems', 'transactWriteItems'])
     })
 
+    it('events and a snapshot in one transaction, and neither where one is refused', async () => {
+      const { store, calls } = await open()
+      const withSnapshot = (id: string): Commit => ({
+        id,
+        appends: commit(id, 'a', 0, [1, 2]).appends.map((one) => ({
+          ...one,
+          snapshot: { stateVersion: '1', state: { by: id } },
+        })),
+      })
+      const read = () =>
+        store.readAggregate({ aggregateType: 'account', aggregateId: 'a', after: 0, snapshot: { stateVersion: '1' } })
+      await appendOne(store, withSnapshot('c1'))
+      expect(calls).toEqual(['transactWriteItems'])
+      expect(await appendOne(store, withSnapshot('c2'))).toEqual({ kind: 'conflict', on: 'sequence', actualSequence: 2 })
+      expect((await read()).snapshot).toEqual({ sequence: 2, stateVersion: '1', version: 1, state: { by: 'c1' } })
+    })
+
+    it('nothing for a commit that holds nothing', async () => {
+      const { store, calls } = await open()
+      expect(await appendOne(store, { id: 'c1', appends: [] })).toEqual({ kind: 'stored', positions: [] })
+      expect(calls).toEqual([])
+    })
+
     it('a row with its index values without reading it again after it was read or written', async () => {
       const { store, calls } = await open()
       const owners = (version: number, ...values: string[]) =>
@@ -157,6 +181,59 @@ describe.skipIf(unselected('dynamodb'))('the DynamoDB store', () => {
       await store.readViews([{ name: 'balances', generation: 'live', id: 'row' }])
       expect(calls).toEqual(['batchGetItem'])
     })
+  })
+
+  it('reads consistently whatever is decided on', async () => {
+    const { store, inputs, reset } = await open()
+    const row = saved('row', 0, { indexes: [{ index: 'n', value: '4x' }] })
+    await store.append([commit('c1', 'a', 0), row])
+    reset()
+    const where = [{ index: 'n', is: '=' as const, value: '4x' }]
+    await store.readAggregate({ aggregateType: 'account', aggregateId: 'a', after: 0, snapshot: { stateVersion: '1' } })
+    await store.readKey({ aggregateType: 'account', aggregateId: 'a', idempotencyKey: 'k' })
+    await store.readViews([{ name: 'balances', generation: 'live', id: 'row' }])
+    await store.findViews({ name: 'balances', generation: 'live', where: [], limit: 1 })
+    await store.findViews({ name: 'balances', generation: 1, where, limit: 1 })
+    await store.viewGenerations('balances')
+    await store.readCheckpoint('mailer')
+    await appendOne(store, commit('c2', 'a', 0))
+    const reads = inputs.filter((input) => !('Item' in input)).map((input) => JSON.stringify(input))
+    expect(reads.length).toBeGreaterThan(9)
+    expect(reads.filter((input) => !input.includes('"ConsistentRead":true'))).toEqual([])
+  })
+
+  it.each(['never', 'always'] as const)('carries an app, with snapshots and without', async (snapshots) => {
+    const { store, tables } = await open()
+    const counter = defineAggregate({
+      type: 'counter',
+      events: { Counted: typed<{ by: number }>() },
+      commands: { Count: typed<{ by: number }>() },
+      initialState: () => ({ sum: 0 }),
+      snapshots,
+      stateVersion: '1',
+    }).implement({
+      handle: { Count: (_, { by }) => ({ type: 'Counted', data: { by } }) },
+      apply: { Counted: ({ sum }, { by }) => ({ sum: sum + by }) },
+    })
+    const sums = defineView({
+      name: 'sums',
+      aggregates: [counter],
+      initialView: () => ({ sum: 0 }),
+      update: { Counted: ({ sum }, { data }) => ({ sum: sum + data.by }) },
+      indexes: ['sum'],
+    })
+    const stores = [store, (await open({ as: tables, schema: false })).store]
+    const apps = stores.map((one) => createApp({ store: one, aggregates: { counter }, views: { sums }, retries: 50 }))
+    const count = (app: (typeof apps)[number], n: number) =>
+      app.aggregates.counter.execute('a', { type: 'Count', data: { by: n } }, { idempotencyKey: `k${n}` })
+    const results = await Promise.all(apps.flatMap((app) => Array.from({ length: 10 }, (_, n) => count(app, n))))
+    expect(results.map(({ ok }) => ok)).toEqual(Array(20).fill(true))
+    for (const app of apps) {
+      const { sequence, state } = await app.aggregates.counter.load('a')
+      expect([sequence, state]).toEqual([10, { sum: 45 }])
+      expect((await app.views.sums.load('a'))?.view).toEqual({ sum: 45 })
+      expect((await app.views.sums.find({ sum: 45 })).items.map(({ id }) => id)).toEqual(['a'])
+    }
   })
 
   describe('throttling', () => {
@@ -322,7 +399,7 @@ describe.skipIf(unselected('dynamodb'))('the DynamoDB store', () => {
 
     it('for what a transaction holds is no conflict', async () => {
       const { store, next } = await open()
-      next('transactWriteItems', fails(canceled('ValidationError', 'None')))
+      next('transactWriteItems', fails(canceled('ValidationError', 'TransactionConflict')))
       expect(failure(await appendOne(store, commit('c1', 'a', 0, [1, 2])))).toMatchObject({ code: 'STORE_FAILED', certain: true })
     })
 
@@ -609,6 +686,13 @@ describe.skipIf(unselected('dynamodb'))('the DynamoDB store', () => {
       expect(await snapshotOf(store)).toBeUndefined()
       await appendOne(store, withSnapshot('c1', 0))
       expect(await snapshotOf(store)).toMatchObject({ sequence: 1, version: 5, state: { at: 0 } })
+      await raw.updateItem({
+        TableName: tables.snapshots,
+        Key: { AggregateTypeAndId: { S: 'account:a' } },
+        UpdateExpression: 'SET CurrentSequence = :further',
+        ExpressionAttributeValues: { ':further': { N: '2' } },
+      })
+      expect(await snapshotOf(store)).toBeUndefined()
       await raw.putItem({ TableName: tables.snapshots, Item: crate })
       expect(await snapshotOf(store)).toBeUndefined()
     })
