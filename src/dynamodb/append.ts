@@ -85,7 +85,8 @@ async function hasNoGap(connection: Connection, { appends }: Commit): Promise<bo
     const { aggregateType, aggregateId, expectedSequence } = append
     const known = connection.knownSequences.get(aggregateOf(aggregateType, aggregateId)) ?? 0
     if (expectedSequence <= known) continue
-    const item = await connection.get(connection.tables.events, eventKey(aggregateType, aggregateId, expectedSequence))
+    const key = eventKey(aggregateType, aggregateId, expectedSequence)
+    const item = await connection.get(connection.tables.events, key, '#AggregateIdSequence, #AggregateType, #AggregateId')
     if (item === undefined) return false
     checkOwner(item, append)
   }

@@ -1,6 +1,7 @@
 import { type CqrsError, isCqrsError, StoreError } from '../errors.ts'
 import type { DynamoDbClient, Item, Put, Query, ReadItem, TransactionAction, Update } from './client.ts'
 import { failedConditions, surelyRefused, toStoreError } from './errors.ts'
+import { namesIn } from './expressions.ts'
 import { Recent } from './recent.ts'
 import type { TableNames } from './schema.ts'
 import { Slots, Waiting } from './waiting.ts'
@@ -89,8 +90,10 @@ export class Connection {
     return written.kind === 'done'
   }
 
-  async get(table: string, key: Item): Promise<ReadItem | undefined> {
-    return (await this.read((client) => client.getItem({ TableName: table, Key: key, ConsistentRead: true }))).Item
+  /** All of an item, or only what `projection` names. */
+  async get(table: string, key: Item, projection?: string): Promise<ReadItem | undefined> {
+    const only = projection && { ProjectionExpression: projection, ExpressionAttributeNames: namesIn(projection) }
+    return (await this.read((client) => client.getItem({ TableName: table, Key: key, ConsistentRead: true, ...only }))).Item
   }
 
   /** One page, strongly consistent. */

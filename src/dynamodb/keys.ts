@@ -68,11 +68,8 @@ export const keyOfKey = (aggregateType: string, aggregateId: string, idempotency
 /** One item for the lease and the checkpoint of a name, so that moving the checkpoint checks the fence in the same action. */
 export const consumerKey = (name: string): Item => ({ Pk: { S: `consumer/${name}` }, Sk: { S: '-' } })
 
-/** One of the copies of a view's generations. */
-export const generationsKey = (name: string, copy: number): Item => ({
-  Pk: { S: `generations/${name}` },
-  Sk: { S: String(copy).padStart(2, '0') },
-})
+/** One of the copies of a view's generations; each is a partition of its own, with write units of its own. */
+export const generationsKey = (name: string, copy: number): Item => ({ Pk: { S: `generations/${copy}/${name}` }, Sk: { S: '-' } })
 
 export const schemaKey: Item = { Pk: { S: 'schema' }, Sk: { S: '-' } }
 

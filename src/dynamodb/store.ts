@@ -91,10 +91,10 @@ export function dynamoDbStore(client: DynamoDbClient, options: DynamoDbStoreOpti
     checkWholeNumber('dynamoDbStore: "idempotencyTtl" (seconds)', idempotencyTtl, 1)
   checkWholeNumber('dynamoDbStore: "busyTimeoutMs"', busyTimeoutMs, 0)
   const tables = tableNames(options.tables)
-  return new Tables(new Connection(client, { tables, busyTimeoutMs, keyTtlSeconds: idempotencyTtl }), streams)
+  return new StoreOnDynamoDb(new Connection(client, { tables, busyTimeoutMs, keyTtlSeconds: idempotencyTtl }), streams)
 }
 
-class Tables implements DynamoDbStore {
+class StoreOnDynamoDb implements DynamoDbStore {
   readonly capabilities = capabilities
   readonly #connection: Connection
   readonly #leases: Leases
