@@ -3,7 +3,7 @@ import type { Commit, CommitOutcome } from '../store/commit.ts'
 import { type CommitTexts, toTexts } from '../store/texts.ts'
 import { actionsOf, type OldIndexes, rowOf } from './actions.ts'
 import type { ReadItem } from './client.ts'
-import { checkOwner, findConflict } from './conflicts.ts'
+import { findConflict, ownerProblem } from './conflicts.ts'
 import type { Connection } from './connection.ts'
 import { toStoreError } from './errors.ts'
 import { indexesOf, number, readIndexes, text } from './items.ts'
@@ -31,7 +31,7 @@ const touchedBy = ({ appends, views = [], checkpoint }: Commit): string[] => [
   ...(checkpoint === undefined ? [] : [`checkpoint ${checkpoint.name}`]),
 ]
 
-/** Never rejects. */
+/** Never rejects. Nothing was sent where one of these throws. */
 async function appendOne(connection: Connection, commit: Commit): Promise<CommitOutcome> {
   try {
     const texts = toTexts(commit)
@@ -43,7 +43,7 @@ async function appendOne(connection: Connection, commit: Commit): Promise<Commit
 }
 
 /**
- * All that is thrown in here, by reads before the write or after a refused one, leaves nothing stored. The SDK gives every transaction a token
+ * Sends it until it is stored, or something in its way is found. The SDK gives every transaction a token
  * of its own, which makes the SDK's own retries safe; the commit's id is no token, since DynamoDB would answer `stored` for ten minutes whatever the
  * second one holds.
  */
@@ -62,10 +62,25 @@ async function send(connection: Connection, commit: Commit, texts: CommitTexts):
       }
       refused = written.items
     }
-    const outcome = await findConflict(connection, commit, eventsIn(refused))
+    const outcome = await whyRefused(connection, commit, refused)
     if (outcome !== undefined) return outcome
-    if (!(await waiting.pause()))
-      throw new StoreError('STORE_BUSY', 'DynamoDB refused the commit again and again, though nothing was in its way.')
+    if (!(await waiting.pause())) {
+      const cause = new StoreError('STORE_BUSY', 'DynamoDB refused the commit again and again, though nothing was in its way.')
+      return { kind: 'failed', certain: true, cause }
+    }
+  }
+}
+
+/** As long as it is not known why, it may be because the commit is stored already. */
+async function whyRefused(
+  connection: Connection,
+  commit: Commit,
+  refused: ReadonlyMap<number, ReadItem>,
+): Promise<CommitOutcome | undefined> {
+  try {
+    return await findConflict(connection, commit, eventsIn(refused))
+  } catch (cause) {
+    return { kind: 'failed', certain: false, cause }
   }
 }
 
@@ -88,7 +103,8 @@ async function hasNoGap(connection: Connection, { appends }: Commit): Promise<bo
     const key = eventKey(aggregateType, aggregateId, expectedSequence)
     const item = await connection.get(connection.tables.events, key, '#AggregateIdSequence, #AggregateType, #AggregateId')
     if (item === undefined) return false
-    checkOwner(item, append)
+    const problem = ownerProblem(item, append)
+    if (problem !== undefined) throw problem
   }
   return true
 }

@@ -20,11 +20,17 @@ export async function findConflict(
   commit: Commit,
   refused: ReadonlyMap<string, ReadItem>,
 ): Promise<CommitOutcome | undefined> {
-  if (await isStored(connection, commit, refused)) return { kind: 'repeated', positions: [] }
+  const { appends } = commit
+  const first = appends[0] && (await firstEvent(connection, appends[0], refused))
+  if (appends[0] === undefined ? await hasMoved(connection, commit) : text(first?.CommitId) === commit.id)
+    return { kind: 'repeated', positions: [] }
   const on = (await fence(connection, commit)) ?? (await key(connection, commit))
   if (on !== undefined) return { kind: 'conflict', on }
-  for (const append of commit.appends) {
-    const actualSequence = await lastSequence(connection, append)
+  for (const append of appends) {
+    const last = await lastEvent(connection, append)
+    const problem = ownerProblem(last, append)
+    if (problem !== undefined) return { kind: 'failed', certain: true, cause: problem }
+    const actualSequence = last === undefined ? 0 : number(last.AggregateIdSequence)
     if (actualSequence !== append.expectedSequence) return { kind: 'conflict', on: 'sequence', actualSequence }
   }
   const behind = (await generation(connection, commit)) ?? (await view(connection, commit))
@@ -35,19 +41,16 @@ export async function findConflict(
 export const eventOf = (aggregateType: string, aggregateId: string, sequence: number): string =>
   `${aggregateKey(aggregateType, aggregateId)}:${sequence}`
 
-/** Whether the first event, or for a commit without any the checkpoint, is there and ours: then all of it is. */
-async function isStored(connection: Connection, commit: Commit, refused: ReadonlyMap<string, ReadItem>): Promise<boolean> {
-  const [first] = commit.appends
-  const { meta, events } = connection.tables
-  if (first === undefined) {
-    if (commit.checkpoint === undefined) return false
-    return text((await connection.get(meta, consumerKey(commit.checkpoint.name)))?.MovedBy) === commit.id
-  }
-  const { aggregateType, aggregateId, expectedSequence } = first
-  const at = [aggregateType, aggregateId, expectedSequence + 1] as const
-  const item = refused.get(eventOf(...at)) ?? (await connection.get(events, eventKey(...at)))
-  if (item !== undefined) checkOwner(item, first)
-  return text(item?.CommitId) === commit.id
+/** What stands where the append's first event would: when it is ours, all of the commit is stored. */
+async function firstEvent(connection: Connection, append: Append, refused: ReadonlyMap<string, ReadItem>) {
+  const at = [append.aggregateType, append.aggregateId, append.expectedSequence + 1] as const
+  return refused.get(eventOf(...at)) ?? (await connection.get(connection.tables.events, eventKey(...at)))
+}
+
+/** Whether the last move of the checkpoint was this commit's. */
+async function hasMoved(connection: Connection, { id, checkpoint }: Commit): Promise<boolean> {
+  if (checkpoint === undefined) return false
+  return text((await connection.get(connection.tables.meta, consumerKey(checkpoint.name)))?.MovedBy) === id
 }
 
 async function fence(connection: Connection, { checkpoint }: Commit): Promise<'fence' | undefined> {
@@ -65,8 +68,7 @@ async function key(connection: Connection, { key, appends: [first] }: Commit): P
   return taken === undefined ? undefined : 'key'
 }
 
-async function lastSequence(connection: Connection, append: Append): Promise<number> {
-  const { aggregateType, aggregateId } = append
+async function lastEvent(connection: Connection, { aggregateType, aggregateId }: Append): Promise<ReadItem | undefined> {
   const keyCondition = '#AggregateTypeAndId = :key'
   const projection = '#AggregateIdSequence, #AggregateType, #AggregateId'
   const { items } = await connection.query({
@@ -78,16 +80,13 @@ async function lastSequence(connection: Connection, append: Append): Promise<num
     ScanIndexForward: false,
     Limit: 1,
   })
-  const [item] = items
-  if (item === undefined) return 0
-  checkOwner(item, append)
-  return number(item.AggregateIdSequence)
+  return items[0]
 }
 
-/** @throws StoreError when another aggregate has the place */
-export function checkOwner(item: ReadItem, { aggregateType, aggregateId }: Append): void {
-  if (isOf(item, aggregateType, aggregateId)) return
-  throw new StoreError(
+/** When another aggregate has the place of this one. */
+export function ownerProblem(item: ReadItem | undefined, { aggregateType, aggregateId }: Append): StoreError | undefined {
+  if (item === undefined || isOf(item, aggregateType, aggregateId)) return undefined
+  return new StoreError(
     'STORE_FAILED',
     `The events of ${aggregateType} '${aggregateId}' cannot be stored: their key in DynamoDB, '${aggregateKey(aggregateType, aggregateId)}', is that of ${text(item.AggregateType)} '${text(item.AggregateId)}', written by another program whose types hold a colon.`,
   )

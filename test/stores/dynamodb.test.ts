@@ -390,6 +390,15 @@ describe.skipIf(unselected('dynamodb'))('the DynamoDB store', () => {
       expect(await appendOne(store, { ...commit('c1', 'a', 0), key })).toEqual({ kind: 'repeated', positions: [] })
     })
 
+    it('whose reason cannot be read is not known to be no repeat', async () => {
+      const { store, next } = await open({ busyTimeoutMs: 0 })
+      await appendOne(store, commit('c1', 'a', 0, [1, 2]))
+      next('transactWriteItems', fails(canceled('None', 'ConditionalCheckFailed')))
+      next('getItem', fails(throttled()))
+      expect(failure(await appendOne(store, commit('c1', 'a', 0, [1, 2])))).toMatchObject({ code: 'STORE_BUSY', certain: false })
+      expect((await appendOne(store, commit('c1', 'a', 0, [1, 2]))).kind).toBe('repeated')
+    })
+
     it('for which nothing is in the way any more is sent again', async () => {
       const { store, next, calls } = await open()
       next('putItem', fails(new ConditionalCheckFailedException({ message: '', ...refused })))
