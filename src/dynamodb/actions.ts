@@ -134,20 +134,19 @@ function saveView(
     what: 'view',
     action: { Put: { TableName: tables.views, Item: viewItem(write, payload, indexes), ...withoutTheRow } },
   }
-  const has = (list: typeof old, [index, value]: readonly [string, string]) => list.some(([i, v]) => i === index && v === value)
-  const gone = old.filter((entry) => !has(indexes, entry))
-  const added = indexes.filter((entry) => !has(old, entry))
+  const keyOf = ([index, value]: readonly [string, string]) => entryKey(name, generation, index, value, id)
+  const kept = new Set(indexes.map((entry) => nameOf(keyOf(entry))))
+  const gone = old.filter((entry) => !kept.has(nameOf(keyOf(entry))))
+  const added = indexes.filter(([index, value]) => !old.some(([i, v]) => i === index && v === value))
   return [
     row,
-    ...gone.map(
-      ([index, value]): Action => ({
-        what: 'index value',
-        action: { Delete: { TableName: tables.views, Key: entryKey(name, generation, index, value, id) } },
-      }),
-    ),
-    ...added.map(([index, value]): Action => {
-      const item = { ...entryKey(name, generation, index, value, id), ViewId: { S: id }, Value: { S: value } }
+    ...gone.map((entry): Action => ({ what: 'index value', action: { Delete: { TableName: tables.views, Key: keyOf(entry) } } })),
+    ...added.map((entry): Action => {
+      const item = { ...keyOf(entry), ViewId: { S: id }, Value: { S: entry[1] } }
       return { what: 'index value', action: { Put: { TableName: tables.views, Item: item } } }
     }),
   ]
 }
+
+/** Long values may share a key; then the new entry takes the place of the old one, and one transaction must not name an item twice. */
+const nameOf = ({ Pk, Sk }: ReturnType<typeof entryKey>): string => JSON.stringify([Pk, Array.from((Sk as { B: Uint8Array }).B)])

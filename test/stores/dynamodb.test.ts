@@ -843,6 +843,17 @@ describe.skipIf(unselected('dynamodb'))('the DynamoDB store', () => {
       expect(rest.items.map(({ id }) => id)).toEqual(['row-4'])
     })
 
+    it('by a value that replaced one with the same key', async () => {
+      const { store } = await open()
+      const [before, after] = ['a', 'b'].map((end) => `4${'x'.repeat(300)}${end}`) as [string, string]
+      await appendOne(store, indexed('row', before))
+      expect((await appendOne(store, saved('row', 1, { indexes: [{ index: 'owner', value: after }] }))).kind).toBe('stored')
+      const find = async (value: string) =>
+        (await store.findViews({ name: 'balances', generation: 1, where: [{ index: 'owner', is: '=', value }], limit: 9 })).items
+          .length
+      expect([await find(before), await find(after)]).toEqual([0, 1])
+    })
+
     it('descending, when a value has more rows than a page', async () => {
       const { store } = await open()
       const rows = Array.from({ length: 60 }, (_, i) => ({
