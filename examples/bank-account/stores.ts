@@ -45,8 +45,8 @@ export const dynamodb =
   (endpoint?: string): OpenStore =>
   async () => {
     const [{ dynamoDbStore }, { DynamoDB }] = await Promise.all([import('cqrs-es/dynamodb'), import('@aws-sdk/client-dynamodb')])
-    const local = { endpoint, region: 'local', credentials: { accessKeyId: 'local', secretAccessKey: 'local' } }
-    const client = new DynamoDB(endpoint === undefined ? {} : local)
+    const credentials = { accessKeyId: 'local', secretAccessKey: 'local' }
+    const client = new DynamoDB(endpoint === undefined ? {} : { endpoint, region: 'local', credentials })
     return withSchema(dynamoDbStore(client), async () => client.destroy())
   }
 

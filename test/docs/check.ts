@@ -58,16 +58,32 @@ async function compile(folder: string): Promise<readonly string[]> {
 /** A snippet that shows a test is run by its test runner, any other as a program. What `STORES` leaves out is only compiled. */
 async function runSnippet(snippet: Snippet, file: string, folder: string): Promise<Verdict> {
   const servers = serversOf(snippet)
-  if (servers.some(([, server]) => unselected(server))) return ''
-  const env = Object.fromEntries(await Promise.all(servers.map(async ([name, server]) => [name, await freshDatabase(server)])))
+  if (servers.some(unselected)) return ''
+  const env = Object.assign({}, ...(await Promise.all(servers.map((server) => variables[server]()))))
   const outcome = isVitest(snippet) ? await runVitest(file) : await runProgram(file, folder, env)
   return outcome.code === 0 ? '' : `ends with code ${outcome.code}\n${outcome.output}`
 }
 
-/** The variables in which snippets find a server, and whose address each gets. */
-const variables = { POSTGRES_URL: 'postgres', MYSQL_URL: 'mysql', DYNAMODB_ENDPOINT: 'dynamodb' } as const
+/** How a snippet finds each server: in a variable that it names, or where the AWS SDK looks by itself. */
+const variables = {
+  postgres: async () => ({ POSTGRES_URL: await freshDatabase('postgres') }),
+  mysql: async () => ({ MYSQL_URL: await freshDatabase('mysql') }),
+  dynamodb: async () => ({
+    AWS_ENDPOINT_URL_DYNAMODB: await freshDatabase('dynamodb'),
+    AWS_REGION: 'local',
+    AWS_ACCESS_KEY_ID: 'test',
+    AWS_SECRET_ACCESS_KEY: 'test',
+  }),
+} as const
 
-const serversOf = ({ code }: Snippet) => Object.entries(variables).filter(([name]) => code.includes(`process.env.${name}`))
+const signs = {
+  postgres: 'process.env.POSTGRES_URL',
+  mysql: 'process.env.MYSQL_URL',
+  dynamodb: "from '@aws-sdk/client-dynamodb'",
+}
+
+const serversOf = ({ code }: Snippet) =>
+  (Object.keys(variables) as (keyof typeof variables)[]).filter((server) => code.includes(signs[server]))
 
 function runProgram(file: string, folder: string, env: Readonly<Record<string, string>>): Promise<Outcome> {
   return run(process.execPath, ['--import', 'tsx', file], {

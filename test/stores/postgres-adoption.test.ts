@@ -1,4 +1,4 @@
-import { createApp, defineAggregate, noData, typed } from 'cqrs-es'
+import { createApp } from 'cqrs-es'
 import { type PostgresStoreOptions, postgresStore } from 'cqrs-es/postgres'
 import { comparePositions, type Position, type Store, type StoredEvent } from 'cqrs-es/store'
 import pg from 'pg'
@@ -7,6 +7,7 @@ import { ddl, postgresRows, type SqlRows } from '../fixtures/rust/rows.ts'
 import { postgresStatements as crate } from '../fixtures/rust/statements.ts'
 import { freshDatabase } from '../servers/fresh.ts'
 import { unselected } from '../servers/stores.ts'
+import { counter } from './crate-counter.ts'
 
 const pools: pg.Pool[] = []
 afterAll(() => Promise.all(pools.map((pool) => pool.end())))
@@ -46,25 +47,6 @@ async function log(store: Store, only?: readonly { readonly aggregateType: strin
   }
   return events
 }
-
-/** The crate's own domain, as a TypeScript program writes it. */
-const counter = defineAggregate({
-  type: 'counter',
-  events: { Added: typed<{ by: number }>(), Counted: typed<number>(), Reset: noData },
-  commands: { Add: typed<{ by: number }>(), Reset: noData },
-  initialState: () => ({ count: 0, value: 0 }),
-  snapshots: 'always',
-}).implement({
-  handle: {
-    Add: (_, { by }) => ({ type: 'Added', data: { by } }),
-    Reset: () => ({ type: 'Reset' }),
-  },
-  apply: {
-    Added: ({ count, value }, { by }) => ({ count: count + 1, value: value + by }),
-    Counted: ({ count }, value) => ({ count: count + 1, value }),
-    Reset: ({ count }) => ({ count: count + 1, value: 0 }),
-  },
-})
 
 describe.skipIf(unselected('postgres'))("the Rust crate's tables on Postgres", () => {
   it('are adopted: every row is read, each aggregate in order, and positions follow that order', async () => {

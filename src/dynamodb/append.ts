@@ -1,0 +1,154 @@
+import { StoreError } from '../errors.ts'
+import type { Commit, CommitOutcome } from '../store/commit.ts'
+import { type CommitTexts, toTexts } from '../store/texts.ts'
+import { Unstored } from '../store/unstored.ts'
+import { actionsOf, type OldIndexes, rowOf } from './actions.ts'
+import type { ReadItem } from './client.ts'
+import { findConflict, ownerProblem } from './conflicts.ts'
+import type { Connection } from './connection.ts'
+import { toStoreError } from './errors.ts'
+import { indexesOf, number, readIndexes, text } from './items.ts'
+import { aggregateKey, aggregateOf, eventKey } from './keys.ts'
+import { checkActions, checkEvents } from './limits.ts'
+import { readRows } from './views.ts'
+
+/** Commits that touch the same aggregate, view row or checkpoint go one after another in list order, all others at the same time. */
+export function appendBatch(connection: Connection, commits: readonly Commit[]): Promise<readonly CommitOutcome[]> {
+  const unstored = new Unstored()
+  const tails = new Map<string, Promise<unknown>>()
+  const outcomes = commits.map((commit) => {
+    const touched = touchedBy(commit)
+    const before = Promise.all(touched.map((name) => tails.get(name)))
+    const outcome = before.then(async () => {
+      const one = await connection.slots.run(() => appendOne(connection, commit, unstored))
+      return unstored.note(commit, one)
+    })
+    for (const name of touched) tails.set(name, outcome)
+    return outcome
+  })
+  return Promise.all(outcomes)
+}
+
+/** Keys belong to an aggregate, so they need no place of their own. */
+const touchedBy = ({ appends, views = [], checkpoint }: Commit): string[] => [
+  ...appends.map(({ aggregateType, aggregateId }) => `aggregate ${aggregateKey(aggregateType, aggregateId)}`),
+  ...views.map((write) => `row ${rowOf(write)}`),
+  ...(checkpoint === undefined ? [] : [`checkpoint ${checkpoint.name}`]),
+]
+
+/** Never rejects. Nothing was sent where one of these throws. */
+async function appendOne(connection: Connection, commit: Commit, unstored: Unstored): Promise<CommitOutcome> {
+  try {
+    const texts = toTexts(commit, connection.payloadFormat)
+    checkEvents(commit, texts)
+    if (buildsOnUnstored(commit, unstored)) return await conflictOf(connection, commit, unstored)
+    return await send(connection, commit, texts)
+  } catch (cause) {
+    return { kind: 'failed', certain: true, cause: toStoreError(cause) }
+  }
+}
+
+const buildsOnUnstored = ({ appends, views = [] }: Commit, unstored: Unstored): boolean =>
+  appends.some((append) => unstored.isBelow(append)) || views.some((write) => unstored.isBelowView(write))
+
+/** What is in the way of a commit whose base was not stored, or would be if another writer had not filled its place by chance. */
+async function conflictOf(connection: Connection, commit: Commit, unstored: Unstored): Promise<CommitOutcome> {
+  const found = await findConflict(connection, commit, new Map())
+  if (found !== undefined) return found
+  const below = commit.appends.find((append) => unstored.isBelow(append))
+  return below === undefined
+    ? { kind: 'conflict', on: 'view' }
+    : { kind: 'conflict', on: 'sequence', actualSequence: below.expectedSequence }
+}
+
+/**
+ * Sends it until it is stored, or something in its way is found. The SDK gives every transaction a token
+ * of its own, which makes the SDK's own retries safe; the commit's id is no token, since DynamoDB would answer `stored` for ten minutes whatever the
+ * second one holds.
+ */
+async function send(connection: Connection, commit: Commit, texts: CommitTexts): Promise<CommitOutcome> {
+  for (const waiting = connection.waiting(); ; ) {
+    const actions = actionsOf(connection, commit, texts, await readOldIndexes(connection, commit))
+    checkActions(actions)
+    if (actions.length === 0) return { kind: 'stored', positions: [] }
+    let refused: ReadonlyMap<number, ReadItem> = new Map()
+    if (await hasNoGap(connection, commit)) {
+      const written = await connection.write(actions.map(({ action }) => action))
+      if (written.kind === 'failed') return { kind: 'failed', certain: written.certain, cause: written.error }
+      if (written.kind === 'done') {
+        remember(connection, commit)
+        return { kind: 'stored', positions: [] }
+      }
+      refused = written.items
+    }
+    const outcome = await whyRefused(connection, commit, refused)
+    if (outcome !== undefined) return outcome
+    if (!(await waiting.pause())) {
+      const cause = new StoreError('STORE_BUSY', 'DynamoDB refused the commit again and again, though nothing was in its way.')
+      return { kind: 'failed', certain: true, cause }
+    }
+  }
+}
+
+/** As long as it is not known why, it may be because the commit is stored already. */
+async function whyRefused(
+  connection: Connection,
+  commit: Commit,
+  refused: ReadonlyMap<number, ReadItem>,
+): Promise<CommitOutcome | undefined> {
+  try {
+    return await findConflict(connection, commit, eventsIn(refused))
+  } catch (cause) {
+    return { kind: 'failed', certain: false, cause }
+  }
+}
+
+/** The events that came back with a refusal, by name. */
+function eventsIn(refused: ReadonlyMap<number, ReadItem>): ReadonlyMap<string, ReadItem> {
+  const events = [...refused.values()].filter((item) => item.AggregateIdSequence !== undefined)
+  return new Map(events.map((item) => [`${text(item.AggregateTypeAndId)}:${number(item.AggregateIdSequence)}`, item]))
+}
+
+/**
+ * Whether the event before each append's first is there. A condition can only look at the item it writes, and a check of another item would make a
+ * transaction of a lone event. Events are never deleted, so one read before is as good, and who has read or written the aggregate need not
+ * even do that.
+ */
+async function hasNoGap(connection: Connection, { appends }: Commit): Promise<boolean> {
+  for (const append of appends) {
+    const { aggregateType, aggregateId, expectedSequence } = append
+    const known = connection.knownSequences.get(aggregateOf(aggregateType, aggregateId)) ?? 0
+    if (expectedSequence <= known) continue
+    const key = eventKey(aggregateType, aggregateId, expectedSequence)
+    const item = await connection.get(connection.tables.events, key, '#AggregateIdSequence, #AggregateType, #AggregateId')
+    if (item === undefined) return false
+    const problem = ownerProblem(item, append)
+    if (problem !== undefined) throw problem
+  }
+  return true
+}
+
+/** What the rows to be replaced are found by; a row of another version than expected is a conflict anyway. */
+async function readOldIndexes(connection: Connection, { views = [] }: Commit): Promise<OldIndexes> {
+  const old = new Map<string, readonly (readonly [string, string])[]>()
+  const unknown = views.filter((write) => {
+    if (write.expectedVersion === 0) return false
+    const known = connection.knownIndexes.get(rowOf(write))
+    if (known?.version !== write.expectedVersion) return true
+    old.set(rowOf(write), known.indexes)
+    return false
+  })
+  const rows = await readRows(connection, unknown)
+  unknown.forEach((write, i) => {
+    const row = rows[i]
+    if (row !== undefined) old.set(rowOf(write), readIndexes(row))
+  })
+  return old
+}
+
+function remember(connection: Connection, { appends, views = [] }: Commit): void {
+  for (const { aggregateType, aggregateId, expectedSequence, events } of appends)
+    connection.knownSequences.set(aggregateOf(aggregateType, aggregateId), expectedSequence + events.length)
+  for (const write of views)
+    connection.knownIndexes.set(rowOf(write), { version: write.expectedVersion + 1, indexes: indexesOf(write) })
+}

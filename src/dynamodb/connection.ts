@@ -1,0 +1,161 @@
+import { type CqrsError, isCqrsError, StoreError } from '../errors.ts'
+import type { PayloadFormat } from '../store/payload-format.ts'
+import type { DynamoDbClient, Item, Put, Query, ReadItem, TransactionAction, Update } from './client.ts'
+import { failedConditions, surelyRefused, toStoreError } from './errors.ts'
+import { namesIn } from './expressions.ts'
+import { Recent } from './recent.ts'
+import type { TableNames } from './schema.ts'
+import { Slots, Waiting } from './waiting.ts'
+
+/**
+ * What became of a write. `refused`: certainly not done, since the conditions of these actions (by number) do not hold; with the items that
+ * are there. `certain`: not done, and never will be.
+ */
+export type Written =
+  | { readonly kind: 'done' }
+  | { readonly kind: 'refused'; readonly items: ReadonlyMap<number, ReadItem> }
+  | { readonly kind: 'failed'; readonly certain: boolean; readonly error: CqrsError }
+
+/** A row's index values as of one of its versions. */
+export interface KnownIndexes {
+  readonly version: number
+  readonly indexes: readonly (readonly [string, string])[]
+}
+
+/** Commits that are sent at the same time; the SDK opens up to 50 connections by default. */
+const atOnce = 32
+const remembered = 10_000
+/** Tries of a read that meets a dead connection or an internal error, on top of the SDK's own. */
+const readTries = 3
+
+/** The user's client with our patience: throttling and conflicts of transactions are waited for, all else is an error of ours. */
+export class Connection {
+  readonly client: DynamoDbClient
+  readonly tables: TableNames
+  readonly keyTtlSeconds: number
+  readonly payloadFormat: PayloadFormat
+  readonly slots = new Slots(atOnce)
+  /** How many events an aggregate has at least. Events are never deleted, so this can only be behind. */
+  readonly knownSequences = new Recent<number>(remembered)
+  /** What the rows that were read or written last are found by, so that a save need not read them first. */
+  readonly knownIndexes = new Recent<KnownIndexes>(remembered)
+  /** The live generation of a view as it was last seen. */
+  readonly knownLive = new Recent<number>(remembered)
+  readonly #busyTimeoutMs: number
+
+  constructor(
+    client: DynamoDbClient,
+    options: { tables: TableNames; busyTimeoutMs: number; keyTtlSeconds: number; payloadFormat: PayloadFormat },
+  ) {
+    this.client = client
+    this.tables = options.tables
+    this.keyTtlSeconds = options.keyTtlSeconds
+    this.payloadFormat = options.payloadFormat
+    this.#busyTimeoutMs = options.busyTimeoutMs
+  }
+
+  waiting(): Waiting {
+    return new Waiting(this.#busyTimeoutMs)
+  }
+
+  /** @throws StoreError */
+  async read<T>(work: (client: DynamoDbClient) => Promise<T>): Promise<T> {
+    const waiting = this.waiting()
+    for (let tries = 1; ; tries++) {
+      try {
+        return await work(this.client)
+      } catch (cause) {
+        const error = toStoreError(cause)
+        const again = isCqrsError(error, 'STORE_BUSY') || (isCqrsError(error, 'STORE_UNAVAILABLE') && tries < readTries)
+        if (!again || !(await waiting.pause())) throw error
+      }
+    }
+  }
+
+  /** One action goes by itself, at half the price of a transaction. */
+  async write(actions: readonly TransactionAction[]): Promise<Written> {
+    const waiting = this.waiting()
+    for (let certain = true; ; ) {
+      try {
+        await send(this.client, actions)
+        return { kind: 'done' }
+      } catch (cause) {
+        const items = failedConditions(cause)
+        if (items !== undefined) return { kind: 'refused', items }
+        const error = toStoreError(cause)
+        certain &&= surelyRefused(cause)
+        if (!isCqrsError(error, 'STORE_BUSY') || !(await waiting.pause())) return { kind: 'failed', certain, error }
+      }
+    }
+  }
+
+  /** Whether it was done; `false` when a condition did not hold. @throws StoreError */
+  async change(actions: readonly TransactionAction[]): Promise<boolean> {
+    const written = await this.write(actions)
+    if (written.kind === 'failed') throw written.error
+    return written.kind === 'done'
+  }
+
+  /** All of an item, or only what `projection` names. */
+  async get(table: string, key: Item, projection?: string): Promise<ReadItem | undefined> {
+    const only = projection && { ProjectionExpression: projection, ExpressionAttributeNames: namesIn(projection) }
+    return (await this.read((client) => client.getItem({ TableName: table, Key: key, ConsistentRead: true, ...only }))).Item
+  }
+
+  /** One page, strongly consistent. */
+  async query(query: Omit<Query, 'ConsistentRead'>): Promise<{ items: readonly ReadItem[]; next: ReadItem | undefined }> {
+    const page = await this.read((client) => client.query({ ...query, ConsistentRead: true }))
+    return { items: page.Items ?? [], next: page.LastEvaluatedKey }
+  }
+
+  /** All items of these keys that are there, by table, in no order. Each key at most once. */
+  async batchGet(
+    keys: readonly { readonly table: string; readonly key: Item }[],
+  ): Promise<ReadonlyMap<string, readonly ReadItem[]>> {
+    const found = new Map<string, ReadItem[]>()
+    const waiting = this.waiting()
+    for (let open = [...keys]; open.length > 0; ) {
+      const now = open.slice(0, 100)
+      const requests: Record<string, { Keys: Item[]; ConsistentRead: boolean }> = {}
+      for (const { table, key } of now) {
+        requests[table] ??= { Keys: [], ConsistentRead: true }
+        requests[table].Keys.push(key)
+      }
+      const answer = await this.read((client) => client.batchGetItem({ RequestItems: requests }))
+      for (const [table, items] of Object.entries(answer.Responses ?? {}))
+        found.set(table, [...(found.get(table) ?? []), ...items])
+      const unprocessed = Object.entries(answer.UnprocessedKeys ?? {}).flatMap(([table, { Keys = [] }]) =>
+        (Keys as Item[]).map((key) => ({ table, key })),
+      )
+      open = [...unprocessed, ...open.slice(100)]
+      if (unprocessed.length === now.length && !(await waiting.pause())) throw busy('read')
+    }
+    return found
+  }
+
+  /** Deletes these items of one table, each by itself. */
+  async batchDelete(table: string, keys: readonly Item[]): Promise<void> {
+    const waiting = this.waiting()
+    for (let open = [...keys]; open.length > 0; ) {
+      const now = open.slice(0, 25)
+      const requests = { [table]: now.map((key) => ({ DeleteRequest: { Key: key } })) }
+      const answer = await this.read((client) => client.batchWriteItem({ RequestItems: requests }))
+      const unprocessed = Object.values(answer.UnprocessedItems ?? {}).flat() as { DeleteRequest: { Key: Item } }[]
+      open = [...unprocessed.map(({ DeleteRequest }) => DeleteRequest.Key), ...open.slice(25)]
+      if (unprocessed.length === now.length && !(await waiting.pause())) throw busy('deleted')
+    }
+  }
+}
+
+async function send(client: DynamoDbClient, actions: readonly TransactionAction[]): Promise<void> {
+  const [only] = actions
+  if (actions.length === 1 && only?.Put !== undefined) await client.putItem(only.Put satisfies Put)
+  else if (actions.length === 1 && only?.Update !== undefined) await client.updateItem(only.Update satisfies Update)
+  else await client.transactWriteItems({ TransactItems: [...actions] })
+}
+
+const busy = (what: string) =>
+  new StoreError(
+    'STORE_BUSY',
+    `DynamoDB left items of a batch unprocessed until the time was over: not all of them were ${what}.`,
+  )

@@ -1,0 +1,82 @@
+import { StoreError } from '../errors.ts'
+import type { Checkpoint, LeaseAnswer } from '../store/store.ts'
+import type { AttributeValue, ReadItem } from './client.ts'
+import type { Connection } from './connection.ts'
+import { condition, update } from './expressions.ts'
+import { number, text } from './items.ts'
+import { consumerKey } from './keys.ts'
+import { Recent } from './recent.ts'
+
+/**
+ * DynamoDB has no clock that a condition could ask, and those of the machines may differ. So no time is compared across machines: every acquisition and
+ * renewal leaves a new mark, and a lease has run out for who has seen the same mark for its whole time, by their own clock, which only
+ * counts. Whatever a clock does, the fence decides what may be written.
+ */
+export class Leases {
+  readonly #connection: Connection
+  readonly #seen = new Recent<{ readonly mark: string; readonly since: number }>(10_000)
+
+  constructor(connection: Connection) {
+    this.#connection = connection
+  }
+
+  async acquire({ name, holder, ttlMs }: { name: string; holder: string; ttlMs: number }): Promise<LeaseAnswer> {
+    for (const waiting = this.#connection.waiting(); ; ) {
+      const item = await this.#read(name)
+      const owner = text(item?.Holder)
+      if (item !== undefined && owner !== undefined && owner !== holder) {
+        const remainingMs = this.#remaining(name, item)
+        if (remainingMs > 0) return { acquired: false, holder: owner, remainingMs }
+      }
+      const fence = (item === undefined ? 0 : number(item.Fence)) + 1
+      const isAsSeen = item === undefined ? condition('attribute_not_exists(#Pk)') : sameMark(item)
+      const values = { ':fence': { N: String(fence) }, ':holder': { S: holder }, ...marked(ttlMs) }
+      const set = 'SET #Fence = :fence, #Holder = :holder, #TtlMs = :ttl, #Mark = :mark'
+      if (await this.#update(name, set, values, isAsSeen)) return { acquired: true, fence }
+      if (!(await waiting.pause())) throw new StoreError('STORE_BUSY', `Others keep taking and renewing the lease ${name}.`)
+    }
+  }
+
+  renew({ name, fence, ttlMs }: { name: string; fence: number; ttlMs: number }): Promise<boolean> {
+    return this.#update(name, 'SET #TtlMs = :ttl, #Mark = :mark', marked(ttlMs), isHeld(fence))
+  }
+
+  async release({ name, fence }: { name: string; fence: number }): Promise<void> {
+    await this.#update(name, 'SET #Mark = :mark REMOVE #Holder', { ':mark': newMark() }, isHeld(fence))
+  }
+
+  async readCheckpoint(name: string): Promise<Checkpoint | undefined> {
+    const item = await this.#read(name)
+    const position = text(item?.Position)
+    return position === undefined ? undefined : { position, fence: number(item?.PositionFence) }
+  }
+
+  #read(name: string): Promise<ReadItem | undefined> {
+    return this.#connection.get(this.#connection.tables.meta, consumerKey(name))
+  }
+
+  #remaining(name: string, item: ReadItem): number {
+    const mark = text(item.Mark) ?? ''
+    const now = performance.now()
+    const seen = this.#seen.get(name)
+    const since = seen?.mark === mark ? seen.since : now
+    this.#seen.set(name, { mark, since })
+    return Math.max(0, number(item.TtlMs) - (now - since))
+  }
+
+  #update(
+    name: string,
+    set: string,
+    values: Record<string, AttributeValue>,
+    only: ReturnType<typeof condition>,
+  ): Promise<boolean> {
+    const all = { ...values, ...only.ExpressionAttributeValues }
+    const change = update(set, all, only.ConditionExpression)
+    return this.#connection.change([{ Update: { TableName: this.#connection.tables.meta, Key: consumerKey(name), ...change } }])
+  }
+}
+
+const newMark = () => ({ S: crypto.randomUUID() })
+const marked = (ttlMs: number) => ({ ':ttl': { N: String(ttlMs) }, ':mark': newMark() })
+const isHeld = (fence: number) => condition('#Fence = :held AND attribute_exists(#Holder)', { ':held': { N: String(fence) } })
+const sameMark = (item: ReadItem) => condition('#Mark = :seen', { ':seen': { S: text(item.Mark) ?? '' } })

@@ -1,0 +1,101 @@
+import { StoreError } from '../errors.ts'
+import type { AggregatePage, AggregateRequest, IdsPage, IdsRequest, StoredKey } from '../store/store.ts'
+import { secondsNow } from './actions.ts'
+import type { Item, ReadItem } from './client.ts'
+import type { Connection } from './connection.ts'
+import { isValidationError } from './errors.ts'
+import { isOf, number, snapshotKey, text, toStoredEvent, toStoredKey, toStoredSnapshot } from './items.ts'
+import { aggregateKey, aggregateOf } from './keys.ts'
+import { firstEventsIndex } from './schema.ts'
+
+/** Events in one page at the most. */
+const pageSize = 1_000
+
+/** DynamoDB ends its own pages at 1 MB, which may be two events. */
+const requestsPerPage = 4
+
+/** The snapshot first, then what is behind it: whatever was appended in between, the two fit together. */
+export async function readAggregate(connection: Connection, request: AggregateRequest): Promise<AggregatePage> {
+  const { aggregateType, aggregateId, after, upTo = Number.MAX_SAFE_INTEGER } = request
+  const snapshot = await readSnapshot(connection, request, upTo)
+  const from = snapshot?.sequence ?? after
+  const limit = Math.min(request.limit ?? pageSize, pageSize)
+  const { items, more } = await readEvents(connection, aggregateKey(aggregateType, aggregateId), from, upTo, limit)
+  const own = items.filter((item) => isOf(item, aggregateType, aggregateId))
+  const last = own.at(-1)
+  learn(connection, request, Math.max(last === undefined ? 0 : number(last.AggregateIdSequence), snapshot?.sequence ?? 0))
+  const events = own.map((item) => toStoredEvent(item, aggregateType, aggregateId, connection.payloadFormat))
+  return { ...(snapshot && { snapshot }), events, more: more && own.length > 0 }
+}
+
+function learn({ knownSequences }: Connection, { aggregateType, aggregateId }: AggregateRequest, sequence: number): void {
+  const key = aggregateOf(aggregateType, aggregateId)
+  if (sequence > (knownSequences.get(key) ?? 0)) knownSequences.set(key, sequence)
+}
+
+async function readSnapshot(connection: Connection, request: AggregateRequest, upTo: number) {
+  const { aggregateType, aggregateId, after } = request
+  if (request.snapshot === undefined) return undefined
+  const item = await connection.get(connection.tables.snapshots, snapshotKey(aggregateType, aggregateId))
+  const snapshot = item && toStoredSnapshot(item, request.snapshot.stateVersion)
+  return snapshot !== undefined && snapshot.sequence > after && snapshot.sequence <= upTo ? snapshot : undefined
+}
+
+/** An event more than is given out, the one asked for on top or the last that was read, says that there is more. */
+async function readEvents(connection: Connection, key: string, after: number, upTo: number, limit: number) {
+  if (after >= upTo) return { items: [], more: false }
+  const items: ReadItem[] = []
+  for (let from = after, requests = 1; ; requests++) {
+    const page = await connection.query({
+      TableName: connection.tables.events,
+      KeyConditionExpression: '#Key = :key AND #Sequence BETWEEN :from AND :to',
+      ExpressionAttributeNames: { '#Key': 'AggregateTypeAndId', '#Sequence': 'AggregateIdSequence' },
+      ExpressionAttributeValues: { ':key': { S: key }, ':from': { N: String(from + 1) }, ':to': { N: String(upTo) } },
+      Limit: limit + 1 - items.length,
+    })
+    items.push(...page.items)
+    if (items.length > limit) return { items: items.slice(0, limit), more: true }
+    if (page.next === undefined) return { items, more: false }
+    if (requests >= requestsPerPage && items.length > 1) return { items: items.slice(0, -1), more: true }
+    from = number(page.next.AggregateIdSequence)
+  }
+}
+
+/** From the index of first events, which follows the table within moments: DynamoDB's indexes cannot be read consistently. */
+export async function readIds(connection: Connection, { aggregateType, after, limit }: IdsRequest): Promise<IdsPage> {
+  const ids: string[] = []
+  for (let from = after; ; ) {
+    const page = await queryIds(connection, aggregateType, from, limit + 1 - ids.length)
+    ids.push(...(page.Items ?? []).map((item) => text(item.AggregateId) ?? ''))
+    if (ids.length > limit) return { items: ids.slice(0, limit), more: true }
+    if (page.LastEvaluatedKey === undefined) return { items: ids, more: false }
+    from = text(page.LastEvaluatedKey.AggregateId)
+  }
+}
+
+function queryIds(connection: Connection, aggregateType: string, after: string | undefined, limit: number) {
+  return connection.read(async (client) => {
+    try {
+      return await client.query({
+        TableName: connection.tables.events,
+        IndexName: firstEventsIndex,
+        KeyConditionExpression: after === undefined ? '#Type = :type' : '#Type = :type AND #Id > :after',
+        ExpressionAttributeNames: { '#Type': 'FirstOfType', ...(after !== undefined && { '#Id': 'AggregateId' }) },
+        ExpressionAttributeValues: { ':type': { S: aggregateType }, ...(after !== undefined && { ':after': { S: after } }) },
+        Limit: limit,
+      })
+    } catch (cause) {
+      if (!isValidationError(cause)) throw cause
+      const table = connection.tables.events
+      const message = `The table ${table} has no index ${firstEventsIndex}, or it is not filled yet: call createSchema(), or wait.`
+      throw new StoreError('SCHEMA_MISSING', message, cause)
+    }
+  })
+}
+
+/** What is remembered under the key of this item, unless its time is over. */
+export async function readKey(connection: Connection, key: Item): Promise<StoredKey | undefined> {
+  const item = await connection.get(connection.tables.meta, key)
+  if (item === undefined || number(item.ExpiresAt) <= secondsNow()) return undefined
+  return toStoredKey(item)
+}

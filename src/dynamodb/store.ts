@@ -1,0 +1,192 @@
+import { DefinitionError, StoreError } from '../errors.ts'
+import { checkOptions, checkWholeNumber } from '../options.ts'
+import type { Commit, CommitOutcome } from '../store/commit.ts'
+import { checkPayloadFormat, type PayloadFormat } from '../store/payload-format.ts'
+import type {
+  AggregatePage,
+  AggregateRequest,
+  Capabilities,
+  Checkpoint,
+  IdsPage,
+  IdsRequest,
+  KeyRequest,
+  LeaseAnswer,
+  Store,
+  StoredKey,
+  StoredView,
+  ViewFind,
+  ViewGeneration,
+  ViewKey,
+  ViewPage,
+} from '../store/store.ts'
+import { appendBatch } from './append.ts'
+import { checkClient, type DynamoDbClient } from './client.ts'
+import { Connection } from './connection.ts'
+import { createSchema } from './create-schema.ts'
+import { findViews } from './find-views.ts'
+import { addGeneration, readGenerations, removeGeneration, switchGeneration } from './generations.ts'
+import { keyOfKey } from './keys.ts'
+import { Leases } from './leases.ts'
+import { capabilities } from './limits.ts'
+import { readAggregate, readIds, readKey } from './read.ts'
+import { printSchema, type TableOptions, tableNames } from './schema.ts'
+import { readViews } from './views.ts'
+
+/** Options of `dynamoDbStore`. */
+export interface DynamoDbStoreOptions extends TableOptions {
+  /**
+   * How long an idempotency key is remembered, in seconds; `Infinity` for ever. Default 2,592,000: 30 days, longer than a message can wait in a queue
+   * of AWS. DynamoDB deletes what is over by itself.
+   */
+  readonly idempotencyTtl?: number
+  /**
+   * How long to go on, with growing pauses, when DynamoDB throttles or another transaction has the same items, before `STORE_BUSY`, in
+   * milliseconds. Default 5000. The retries of the SDK come on top.
+   */
+  readonly busyTimeoutMs?: number
+  /** How the data of events is kept: `'json'` (the default), or `'serde-enum'` to share the tables with programs that use the Rust crate. */
+  readonly payloadFormat?: PayloadFormat
+}
+
+/**
+ * The store in DynamoDB: a `Store` without a global order, which its type says. There are no positions, and what needs a log of all aggregates rejects.
+ *
+ * @example
+ * ```ts
+ * import { DynamoDB } from '@aws-sdk/client-dynamodb'
+ * import { type DynamoDbStore, dynamoDbStore } from 'cqrs-es/dynamodb'
+ *
+ * const store: DynamoDbStore = dynamoDbStore(new DynamoDB({ region: 'eu-central-1' }))
+ * const noFeed: false = store.capabilities.globalOrder
+ * ```
+ */
+export interface DynamoDbStore extends Store {
+  readonly capabilities: Capabilities & { readonly globalOrder: false; readonly push: false }
+  /** @throws StoreError always: there is no log of all aggregates in DynamoDB */
+  readFeed(): Promise<never>
+  /** @throws StoreError always: there is no log of all aggregates in DynamoDB */
+  lastPosition(): Promise<never>
+}
+
+/**
+ * A store in four tables of DynamoDB, on the `DynamoDB` class of the AWS SDK for JavaScript, version 3. The client stays yours: its region, credentials,
+ * timeouts and retries are what you have set, and the store never closes it. The tables must be there: `createSchema()` makes them, or
+ * your own tools do with `tableDefinitions()`.
+ *
+ * @throws DefinitionError for an option it does not have, a table name that DynamoDB does not take, or another kind of client
+ * @example
+ * ```ts
+ * import { DynamoDB } from '@aws-sdk/client-dynamodb'
+ * import { dynamoDbStore } from 'cqrs-es/dynamodb'
+ *
+ * const store = dynamoDbStore(new DynamoDB(), { tables: { events: 'bank-events' } })
+ * await store.createSchema()
+ * const page = await store.readAggregate({ aggregateType: 'account', aggregateId: 'acct-1', after: 0 })
+ * console.log(page.events.length) // 0
+ * ```
+ */
+export function dynamoDbStore(client: DynamoDbClient, options: DynamoDbStoreOptions = {}): DynamoDbStore {
+  checkClient(client)
+  checkOptions('dynamoDbStore', options, ['tables', 'streams', 'idempotencyTtl', 'busyTimeoutMs', 'payloadFormat'])
+  const { streams = false, idempotencyTtl = 2_592_000, busyTimeoutMs = 5_000, payloadFormat = 'json' } = options
+  checkPayloadFormat('dynamoDbStore', payloadFormat)
+  if (typeof streams !== 'boolean') throw new DefinitionError('dynamoDbStore: "streams" must be true or false.')
+  if (idempotencyTtl !== Number.POSITIVE_INFINITY)
+    checkWholeNumber('dynamoDbStore: "idempotencyTtl" (seconds)', idempotencyTtl, 1)
+  checkWholeNumber('dynamoDbStore: "busyTimeoutMs"', busyTimeoutMs, 0)
+  const tables = tableNames(options.tables)
+  const connection = new Connection(client, { tables, busyTimeoutMs, keyTtlSeconds: idempotencyTtl, payloadFormat })
+  return new StoreOnDynamoDb(connection, streams)
+}
+
+class StoreOnDynamoDb implements DynamoDbStore {
+  readonly capabilities = capabilities
+  readonly #connection: Connection
+  readonly #leases: Leases
+  readonly #streams: boolean
+
+  constructor(connection: Connection, streams: boolean) {
+    this.#connection = connection
+    this.#leases = new Leases(connection)
+    this.#streams = streams
+  }
+
+  createSchema(): Promise<void> {
+    return createSchema(this.#connection, this.#streams)
+  }
+
+  printSchema(): string {
+    return printSchema(this.#connection.tables, this.#streams)
+  }
+
+  append(commits: readonly Commit[]): Promise<readonly CommitOutcome[]> {
+    return appendBatch(this.#connection, commits)
+  }
+
+  readAggregate(request: AggregateRequest): Promise<AggregatePage> {
+    return readAggregate(this.#connection, request)
+  }
+
+  readIds(request: IdsRequest): Promise<IdsPage> {
+    return readIds(this.#connection, request)
+  }
+
+  readKey({ aggregateType, aggregateId, idempotencyKey }: KeyRequest): Promise<StoredKey | undefined> {
+    return readKey(this.#connection, keyOfKey(aggregateType, aggregateId, idempotencyKey))
+  }
+
+  readViews(keys: readonly ViewKey[]): Promise<readonly (StoredView | undefined)[]> {
+    return readViews(this.#connection, keys)
+  }
+
+  findViews(request: ViewFind): Promise<ViewPage> {
+    return findViews(this.#connection, request)
+  }
+
+  viewGenerations(name: string): Promise<readonly ViewGeneration[]> {
+    return readGenerations(this.#connection, name)
+  }
+
+  addViewGeneration(added: { name: string; generation: number; viewVersion: string }): Promise<boolean> {
+    return addGeneration(this.#connection, added.name, added.generation, added.viewVersion)
+  }
+
+  switchViewGeneration({ name, from, to }: { name: string; from: number; to: number }): Promise<boolean> {
+    return switchGeneration(this.#connection, name, from, to)
+  }
+
+  removeViewGeneration({ name, generation }: { name: string; generation: number }): Promise<boolean> {
+    return removeGeneration(this.#connection, name, generation)
+  }
+
+  readFeed(): Promise<never> {
+    return noFeed()
+  }
+
+  lastPosition(): Promise<never> {
+    return noFeed()
+  }
+
+  readCheckpoint(name: string): Promise<Checkpoint | undefined> {
+    return this.#leases.readCheckpoint(name)
+  }
+
+  acquireLease(request: { name: string; holder: string; ttlMs: number }): Promise<LeaseAnswer> {
+    return this.#leases.acquire(request)
+  }
+
+  renewLease(request: { name: string; fence: number; ttlMs: number }): Promise<boolean> {
+    return this.#leases.renew(request)
+  }
+
+  releaseLease(request: { name: string; fence: number }): Promise<void> {
+    return this.#leases.release(request)
+  }
+}
+
+const noFeed = async (): Promise<never> => {
+  throw new StoreError(
+    'STORE_FAILED',
+    'There is no log of all aggregates in DynamoDB, and no positions: its capabilities say globalOrder: false. Read the stream of the table of events instead.',
+  )
+}

@@ -1,0 +1,45 @@
+const firstPauseMs = 20
+const longestPauseMs = 1_000
+
+/** Growing pauses with full jitter, until the time is over. */
+export class Waiting {
+  readonly #until: number
+  #longest = firstPauseMs
+
+  constructor(forMs: number) {
+    this.#until = performance.now() + forMs
+  }
+
+  /** Waits for the next try; `false` at once when there is no time for another. */
+  async pause(): Promise<boolean> {
+    const left = this.#until - performance.now()
+    if (left <= 0) return false
+    await sleep(Math.min(Math.random() * this.#longest, left))
+    this.#longest = Math.min(this.#longest * 2, longestPauseMs)
+    return true
+  }
+}
+
+export const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
+
+/** Lets so many work at a time; the others wait for their turn. */
+export class Slots {
+  #free: number
+  readonly #queue: (() => void)[] = []
+
+  constructor(count: number) {
+    this.#free = count
+  }
+
+  async run<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#free > 0) this.#free--
+    else await new Promise<void>((resolve) => this.#queue.push(resolve))
+    try {
+      return await work()
+    } finally {
+      const next = this.#queue.shift()
+      if (next === undefined) this.#free++
+      else next()
+    }
+  }
+}
