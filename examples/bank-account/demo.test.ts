@@ -6,6 +6,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { freshDatabase } from '../../test/servers/fresh.ts'
+import { unselected } from '../../test/servers/stores.ts'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
 
@@ -70,6 +72,44 @@ describe('npm run demo', () => {
     const { out } = await run('demo.ts', { TERM: 'xterm' })
     expect(out).toContain('A bank account')
     expect(out).not.toContain('\u001b')
+  })
+
+  it.skipIf(unselected('postgres'))(
+    'runs on a Postgres of its own where STORE says so, and nothing stays behind',
+    { timeout: 60_000 },
+    async () => {
+      const { code, out, err } = await run('demo.ts', { STORE: 'postgres', POSTGRES_URL: '' })
+      expect({ code, err }).toEqual({ code: 0, err: '' })
+      expect(out).toMatch(
+        /^ {2}Store {3}postgres at 127\.0\.0\.1:\d+ \(private, gone when this ends; POSTGRES_URL names another\)$/m,
+      )
+      expect(out).toMatch(/^ {2}balance {3}225$/m)
+      const [, port] = /127\.0\.0\.1:(\d+) \(private/.exec(out) ?? []
+      await expect(fetch(`http://127.0.0.1:${port}`)).rejects.toThrow('fetch failed')
+    },
+  )
+
+  it.each([
+    ['postgres', 'POSTGRES_URL'],
+    ['mysql', 'MYSQL_URL'],
+    ['dynamodb', 'DYNAMODB_ENDPOINT'],
+  ] as const)('goes on from the balance of the first run on %s too', { timeout: 60_000 }, async (store, variable) => {
+    if (unselected(store)) return
+    const env = { STORE: store, [variable]: await freshDatabase(store) }
+    const first = await run('demo.ts', env)
+    expect(first).toMatchObject({ code: 0, err: '' })
+    expect(first.out).toMatch(/^ {2}balance {3}225$/m)
+    const second = await run('demo.ts', env)
+    expect(second).toMatchObject({ code: 0, err: '' })
+    expect(second.out).toContain("An earlier run left ann's account with a balance of 225 after 5 events.")
+    expect(second.out).toMatch(/^ {2}balance {3}450$/m)
+    expect(second.out).toContain(`STORE=${store} ${variable}=${env[variable]} npm start`)
+  })
+
+  it('says what STORE may be', async () => {
+    const { code, err } = await run('demo.ts', { STORE: 'oracle' })
+    expect(code).toBe(1)
+    expect(err).toContain("STORE must be one of sqlite, postgres, mysql, dynamodb, not 'oracle'.")
   })
 
   it('prints SQL that works', async () => {
