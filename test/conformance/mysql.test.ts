@@ -1,40 +1,8 @@
-import type { ConformanceHost } from 'cqrs-es/conformance'
-import { mysqlStore } from 'cqrs-es/mysql'
 import { describe } from 'vitest'
-import { serverUrl } from '../servers/ask.ts'
 import { unselected } from '../servers/stores.ts'
-import { newDatabase } from '../stores/mysql-database.ts'
 import { hostConformance } from './host.ts'
-
-const hostOn = (driver: 'mysql2' | 'mariadb'): ConformanceHost => ({
-  schema: 'required',
-  async open({ schema }) {
-    const database = await newDatabase(await serverUrl('mysql'))
-    const connect = async () => mysqlStore(driver === 'mysql2' ? database.pool() : database.mariadbPool())
-    const store = await connect()
-    if (schema) await store.createSchema()
-    const corrupt = async (sql: string, ...values: readonly unknown[]) => {
-      const { affectedRows } = (await database.sql(sql, ...values)) as unknown as { readonly affectedRows: number }
-      if (affectedRows !== 1) throw new Error(`${affectedRows} rows were corrupted`)
-    }
-    return {
-      store,
-      connect,
-      close: () => database.close(),
-      corruptEvent: (type, id, sequence) =>
-        corrupt(
-          'UPDATE events SET payload = ? WHERE aggregate_type = ? AND aggregate_id = ? AND sequence = ?',
-          '{"a',
-          type,
-          id,
-          sequence,
-        ),
-      corruptSnapshot: (type, id) =>
-        corrupt('UPDATE snapshots SET payload = ? WHERE aggregate_type = ? AND aggregate_id = ?', '{"a', type, id),
-    }
-  },
-})
+import { mysqlHost } from './mysql-host.ts'
 
 describe.skipIf(unselected('mysql')).each(['mysql2', 'mariadb'] as const)('MySQL, on %s', async (driver) => {
-  if (!unselected('mysql')) await hostConformance(hostOn(driver))
+  if (!unselected('mysql')) await hostConformance(mysqlHost(driver))
 })

@@ -1,48 +1,9 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import type { ConformanceHost } from 'cqrs-es/conformance'
-import { sqliteStore } from 'cqrs-es/sqlite'
-import Database from 'libsql'
+import { describe } from 'vitest'
+import { unselected } from '../servers/stores.ts'
+import { drivers } from '../stores/sqlite-drivers.ts'
 import { hostConformance } from './host.ts'
+import { sqliteHost } from './sqlite-host.ts'
 
-const host: ConformanceHost = {
-  schema: 'required',
-  async open({ schema }) {
-    const folder = await mkdtemp(join(tmpdir(), 'conformance-'))
-    const file = join(folder, 'store.db')
-    const databases: Database.Database[] = []
-    const connect = async () => {
-      const database = new Database(file)
-      databases.push(database)
-      return sqliteStore(database, { durability: 'normal' })
-    }
-    const store = await connect()
-    if (schema) await store.createSchema()
-    const close = async () => {
-      for (const database of databases) database.close()
-      await rm(folder, { recursive: true })
-    }
-    const corrupt = async (sql: string, ...values: readonly unknown[]) => {
-      const { changes } = databases[0]?.prepare(sql).run(...values) ?? { changes: 0 }
-      if (changes !== 1) throw new Error(`${changes} rows were corrupted`)
-    }
-    return {
-      store,
-      connect,
-      close,
-      corruptEvent: (type, id, sequence) =>
-        corrupt(
-          'UPDATE events SET payload = ? WHERE aggregate_type = ? AND aggregate_id = ? AND sequence = ?',
-          '{"a',
-          type,
-          id,
-          sequence,
-        ),
-      corruptSnapshot: (type, id) =>
-        corrupt('UPDATE snapshots SET payload = ? WHERE aggregate_type = ? AND aggregate_id = ?', '{"a', type, id),
-    }
-  },
-}
-
-await hostConformance(host)
+describe.skipIf(unselected('sqlite')).each(drivers)('SQLite, on $name', async (driver) => {
+  if (!unselected('sqlite')) await hostConformance(sqliteHost(driver))
+})

@@ -1,9 +1,12 @@
+import { DynamoDB } from '@aws-sdk/client-dynamodb'
 import type { Store } from 'cqrs-es'
+import { dynamoDbStore } from 'cqrs-es/dynamodb'
 import { mysqlStore } from 'cqrs-es/mysql'
 import { postgresStore } from 'cqrs-es/postgres'
 import * as mariadb from 'mariadb'
 import mysql from 'mysql2/promise'
 import pg from 'pg'
+import { startDynamoDb } from '../servers/dynamodb.ts'
 import { startMariaDb } from '../servers/mariadb.ts'
 import { startPostgres } from '../servers/postgres.ts'
 import type { Fate } from '../servers/proxy.ts'
@@ -88,6 +91,25 @@ export const crashStores: readonly CrashStore[] = [
         socketTimeout: patienceMs,
       })
       return { store: mysqlStore(pool), close: () => pool.end() }
+    },
+  },
+  {
+    store: 'dynamodb',
+    name: 'DynamoDB',
+    startServer: startDynamoDb,
+    connect(port, patienceMs = 5_000) {
+      const client = new DynamoDB({
+        endpoint: `http://127.0.0.1:${port}`,
+        region: 'local',
+        credentials: { accessKeyId: 'test', secretAccessKey: 'test' },
+        requestHandler: {
+          connectionTimeout: 1_000,
+          requestTimeout: patienceMs,
+          throwOnRequestTimeout: true,
+          httpAgent: { maxSockets: 8 },
+        },
+      })
+      return { store: dynamoDbStore(client), close: async () => client.destroy() }
     },
   },
 ]

@@ -1,0 +1,44 @@
+import type { DynamoDB } from '@aws-sdk/client-dynamodb'
+import type { ConformanceHost } from 'cqrs-es/conformance'
+import { dynamoDbStore } from 'cqrs-es/dynamodb'
+import { serverUrl } from '../servers/ask.ts'
+import { dynamoDb, newTables, removeTables } from '../stores/dynamodb-tables.ts'
+
+/** New tables for each case. */
+export const dynamoDbHost: ConformanceHost = {
+  schema: 'required',
+  async open({ schema }) {
+    const url = await serverUrl('dynamodb')
+    const tables = newTables()
+    const clients: DynamoDB[] = []
+    const connect = async () => {
+      const client = dynamoDb(url)
+      clients.push(client)
+      return dynamoDbStore(client, { tables })
+    }
+    const store = await connect()
+    const client = clients[0] as DynamoDB
+    if (schema) await store.createSchema()
+    const close = async () => {
+      await removeTables(client, tables)
+      for (const one of clients) one.destroy()
+    }
+    const corrupt = async (TableName: string, Key: Record<string, { S: string } | { N: string }>) => {
+      await client.updateItem({
+        TableName,
+        Key,
+        UpdateExpression: 'SET Payload = :json',
+        ConditionExpression: 'attribute_exists(AggregateTypeAndId)',
+        ExpressionAttributeValues: { ':json': { B: new TextEncoder().encode('{"a') } },
+      })
+    }
+    return {
+      store,
+      connect,
+      close,
+      corruptEvent: (type, id, sequence) =>
+        corrupt(tables.events, { AggregateTypeAndId: { S: `${type}:${id}` }, AggregateIdSequence: { N: String(sequence) } }),
+      corruptSnapshot: (type, id) => corrupt(tables.snapshots, { AggregateTypeAndId: { S: `${type}:${id}` } }),
+    }
+  },
+}
