@@ -58,7 +58,8 @@ async function onPostgres(): Promise<Server> {
 async function onMysql(): Promise<Server> {
   const server = await startMariaDb({ settings: {} })
   const pool = createPool(server.url)
-  const { counted, calls } = counting(pool, /^(query|execute)$/)
+  // An append takes a connection for its one call.
+  const { counted, calls } = counting(pool, /^(query|execute|getConnection)$/)
   await pool.query(
     'CREATE TABLE plain (type varchar(255), id varchar(255), sequence bigint, payload longtext, PRIMARY KEY (type, id, sequence))',
   )

@@ -22,28 +22,30 @@ async function open(pool: mysql.PoolOptions = {}, options: Parameters<typeof mys
   return { database, store }
 }
 
-/** Holds the lock that all writers take, until it is called. */
-async function holdSequencer(database: TestMysql): Promise<() => Promise<void>> {
+/** Holds the lock that all writers take, until `free` is called. */
+async function holdSequencer(database: TestMysql) {
   const holder = await database.pool().getConnection()
   await holder.query('START TRANSACTION')
   await holder.query('SELECT * FROM cqrs_es_sequencer FOR UPDATE')
-  return async () => {
-    await holder.query('COMMIT')
-    holder.release()
+  return {
+    free: async () => {
+      await holder.query('COMMIT')
+      holder.release()
+    },
+    /** The connection whose call waits for that lock. */
+    async waitingCall(): Promise<unknown> {
+      for (let tries = 0; tries < 500; tries++) {
+        const [row] = await database.sql(
+          "SELECT id FROM information_schema.processlist WHERE db = ? AND id NOT IN (CONNECTION_ID(), ?) AND command <> 'Sleep' AND info IS NOT NULL",
+          database.name,
+          holder.threadId,
+        )
+        if (row !== undefined) return row.id
+        await pause(10)
+      }
+      throw new Error('no call waits')
+    },
   }
-}
-
-/** The connection whose call waits for that lock. */
-async function waitingCall({ sql, name }: TestMysql): Promise<unknown> {
-  for (let tries = 0; tries < 500; tries++) {
-    const [row] = await sql(
-      "SELECT id FROM information_schema.processlist WHERE db = ? AND id <> CONNECTION_ID() AND command <> 'Sleep' AND info IS NOT NULL",
-      name,
-    )
-    if (row !== undefined) return row.id
-    await pause(10)
-  }
-  throw new Error('no call waits')
 }
 
 const openTransactions = ({ sql, name }: TestMysql) =>
@@ -62,7 +64,7 @@ describe.skipIf(skipped)('the MySQL store in trouble', () => {
       const { database, store } = await open()
       const pool = database.pool()
       pool.pool.on('connection', (connection) => connection.query('SET SESSION innodb_lock_wait_timeout = 1'))
-      const free = await holdSequencer(database)
+      const { free } = await holdSequencer(database)
       const busy = { code: 'STORE_BUSY', message: expect.stringContaining('innodb_lock_wait_timeout') }
       expect(failure(await appendOne(mysqlStore(pool), commit('c1', 'a', 0)))).toMatchObject({ ...busy, certain: true })
       await expect(mysqlStore(pool).addViewGeneration({ name: 'v', generation: 2, viewVersion: '2' })).rejects.toMatchObject(busy)
@@ -73,9 +75,9 @@ describe.skipIf(skipped)('the MySQL store in trouble', () => {
 
     it('are waited for', async () => {
       const { database, store } = await open()
-      const free = await holdSequencer(database)
+      const { free, waitingCall } = await holdSequencer(database)
       const outcome = appendOne(store, commit('c1', 'a', 0))
-      await waitingCall(database)
+      await waitingCall()
       await free()
       expect((await outcome).kind).toBe('stored')
     })
@@ -224,9 +226,9 @@ describe.skipIf(skipped)('the MySQL store in trouble', () => {
     it('by the end of its connection is not certain, leaves nothing open, and may be sent again', async () => {
       const { database } = await open()
       const store = storeOf(database)
-      const free = await holdSequencer(database)
+      const { free, waitingCall } = await holdSequencer(database)
       const outcome = appendOne(store, commit('c1', 'a', 0))
-      await database.sql(`KILL CONNECTION ${await waitingCall(database)}`)
+      await database.sql(`KILL CONNECTION ${await waitingCall()}`)
       expect(failure(await outcome)).toMatchObject({ code: 'STORE_UNAVAILABLE', certain: false })
       await free()
       expect(await openTransactions(database)).toEqual([])
@@ -238,9 +240,9 @@ describe.skipIf(skipped)('the MySQL store in trouble', () => {
     it('by KILL QUERY is not certain, leaves nothing open, and may be sent again', async () => {
       const { database } = await open()
       const store = storeOf(database)
-      const free = await holdSequencer(database)
+      const { free, waitingCall } = await holdSequencer(database)
       const outcome = appendOne(store, commit('c1', 'a', 0))
-      await database.sql(`KILL QUERY ${await waitingCall(database)}`)
+      await database.sql(`KILL QUERY ${await waitingCall()}`)
       expect(failure(await outcome)).toMatchObject({ code: 'STORE_BUSY', certain: false })
       await free()
       expect(await openTransactions(database)).toEqual([])
