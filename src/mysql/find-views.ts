@@ -1,10 +1,8 @@
+import { conditionsByIndex, operators } from '../sql/conditions.ts'
 import type { ViewFind } from '../store/store.ts'
 import type { Value } from './client.ts'
 import { indexKey, liveGeneration } from './fragments.ts'
 import type { Names } from './names.ts'
-
-/** Looked up, never pasted: what a caller passes is no part of a statement. */
-const operators = { '=': '=', '<': '<', '<=': '<=', '>': '>', '>=': '>=' } as const
 
 /**
  * The statement for a search, with its values. `i0`, `i1` … are the rows of the indexes it names: first the one it is ordered by, else one that must be
@@ -47,15 +45,4 @@ export function findViewsStatement(n: Names, find: ViewFind): { sql: string; val
   }
   add(`ORDER BY ${order} LIMIT ?`, limit)
   return { sql: lines.join('\n'), values }
-}
-
-function conditionsByIndex({ where, orderBy }: ViewFind): Map<string, ViewFind['where'][number][]> {
-  const byIndex = new Map<string, ViewFind['where'][number][]>(orderBy ? [[orderBy.index, []]] : [])
-  const equalFirst = [...where].sort((a, b) => Number(b.is === '=') - Number(a.is === '='))
-  for (const condition of equalFirst) {
-    const known = byIndex.get(condition.index)
-    if (known) known.push(condition)
-    else byIndex.set(condition.index, [condition])
-  }
-  return byIndex
 }

@@ -1,19 +1,6 @@
-import { DefinitionError } from '../errors.ts'
-import { checkOptions } from '../options.ts'
+import { checkName, commonTables, tableNames } from '../sql/names.ts'
 
-/** The store's tables and what each is called unless told otherwise. */
-const defaults = {
-  events: 'events',
-  snapshots: 'snapshots',
-  idempotencyKeys: 'idempotency_keys',
-  views: 'views',
-  viewIndexes: 'view_indexes',
-  viewGenerations: 'view_generations',
-  checkpoints: 'checkpoints',
-  leases: 'leases',
-  sequencer: 'cqrs_es_sequencer',
-  schemaVersion: 'cqrs_es_schema',
-}
+const defaults = { ...commonTables, sequencer: 'cqrs_es_sequencer' }
 
 /**
  * Names of the store's tables, each optional.
@@ -35,14 +22,8 @@ const longest = 48
 
 /** @throws DefinitionError for a name that is no plain identifier */
 export function namesOf(database: string | undefined, tables: MysqlTables) {
-  checkOptions('mysqlStore: tables', tables, Object.keys(defaults))
-  const of = { ...defaults, ...tables }
-  if (database !== undefined) checkName('database', database)
-  for (const [table, name] of Object.entries(of)) checkName(`tables.${table}`, name)
-  // Names of tables are compared without case on some systems: lower_case_table_names.
-  const all = Object.values(of).map((name) => name.toLowerCase())
-  const twice = all.find((name, at) => all.indexOf(name) !== at)
-  if (twice !== undefined) throw new DefinitionError(`mysqlStore: two tables are called '${twice}'.`)
+  const of = tableNames('mysqlStore', defaults, tables, longest)
+  if (database !== undefined) checkName('mysqlStore', 'database', database, longest)
   const full = (name: string) => (database === undefined ? `\`${name}\`` : `\`${database}\`.\`${name}\``)
   return {
     /** For look-ups in `information_schema`. */
@@ -63,11 +44,4 @@ export function namesOf(database: string | undefined, tables: MysqlTables) {
     append: full(`${of.events}_append_v1`),
     trigger: full(`${of.events}_position`),
   }
-}
-
-function checkName(what: string, name: unknown): void {
-  if (typeof name === 'string' && name.length <= longest && /^[A-Za-z_][A-Za-z0-9_]*$/.test(name)) return
-  throw new DefinitionError(
-    `mysqlStore: ${what} must be a name of up to ${longest} letters, digits and underscores, not ${JSON.stringify(name)}.`,
-  )
 }

@@ -1,8 +1,8 @@
-import { DefinitionError, StoreError } from '../errors.ts'
+import { DefinitionError } from '../errors.ts'
 import type { Position } from '../event-envelope.ts'
 import { checkOptions, checkWholeNumber } from '../options.ts'
 import { appendBatch, type RoundDatabase } from '../sql/append.ts'
-import { type EventRow, eventReader } from '../sql/rows.ts'
+import { type EventRow, eventReader, toStoredSnapshot, toStoredView } from '../sql/rows.ts'
 import type { Commit, CommitOutcome } from '../store/commit.ts'
 import { checkPayloadFormat, type PayloadFormat } from '../store/payload-format.ts'
 import type {
@@ -18,7 +18,6 @@ import type {
   LeaseAnswer,
   Store,
   StoredKey,
-  StoredSnapshot,
   StoredView,
   ViewFind,
   ViewGeneration,
@@ -146,7 +145,10 @@ class MysqlStore implements Store {
       ? await this.#all(this.#statements.readSnapshotAndEvents, ...trusted, ...place, ...trusted, after, upTo, limit + 1)
       : await this.#all(this.#statements.readEvents, ...place, after, upTo, limit + 1)
     const saved = rows.find((row) => (row.saved ?? null) !== null)
-    const snapshot = wanted && saved && toSnapshot(saved, wanted.stateVersion)
+    const snapshot =
+      wanted &&
+      saved &&
+      toStoredSnapshot(wanted.stateVersion, { sequence: saved.sequence, version: saved.saved, payload: saved.payload })
     if (saved !== undefined && snapshot === undefined) {
       const { snapshot: _, ...withoutSnapshot } = request
       return this.readAggregate(withoutSnapshot)
@@ -178,7 +180,7 @@ class MysqlStore implements Store {
     const byPlace = new Map(rows.map((row) => [Number(row.nth), row]))
     return keys.map(({ name, id }, at) => {
       const row = byPlace.get(at + 1)
-      return row && toStoredView(name, id, row)
+      return row && toStoredView({ name, generation: row.generation, id }, row)
     })
   }
 
@@ -187,7 +189,7 @@ class MysqlStore implements Store {
     const { sql, values } = findViewsStatement(this.#names, { ...request, limit: limit + 1 })
     const rows = await this.#all(sql, ...values)
     const page = rows.slice(0, limit)
-    const items = page.map((row) => toStoredView(name, row.view_id as string, row))
+    const items = page.map((row) => toStoredView({ name, generation: row.generation, id: row.view_id as string }, row))
     const last = page.at(-1)
     if (last === undefined || rows.length <= limit) return { items }
     const id = last.view_id as string
@@ -285,27 +287,3 @@ async function explained<T>(work: Promise<T>): Promise<T> {
 }
 
 const microseconds = (ms: number): number => Math.round(ms * 1_000)
-
-function toSnapshot(row: Row, stateVersion: string): StoredSnapshot | undefined {
-  try {
-    const state: unknown = JSON.parse(row.payload as string)
-    return { sequence: Number(row.sequence), stateVersion, version: Number(row.saved), state }
-  } catch {
-    return undefined
-  }
-}
-
-/** @throws StoreError `STORE_CORRUPT` when the row's JSON is corrupt */
-function toStoredView(name: string, id: string, row: Row): StoredView {
-  const generation = Number(row.generation)
-  const stored = { name, generation, id, version: Number(row.version), view: parseView(name, id, row.payload) }
-  return row.sequence === null ? stored : { ...stored, sequence: Number(row.sequence) }
-}
-
-function parseView(name: string, id: string, payload: unknown): unknown {
-  try {
-    return JSON.parse(payload as string)
-  } catch (cause) {
-    throw new StoreError('STORE_CORRUPT', `The row of the view ${name}/${id} is not JSON: restore it from a backup.`, cause)
-  }
-}

@@ -1,11 +1,9 @@
+import { conditionsByIndex, operators } from '../sql/conditions.ts'
 import type { ViewFind } from '../store/store.ts'
 import type { PostgresValue, Statement } from './client.ts'
+import { indexKey } from './fragments.ts'
 import type { Names } from './names.ts'
-import { indexKey } from './schema.ts'
 import { liveGeneration } from './statements.ts'
-
-/** Looked up, never pasted: what a caller passes is no part of a statement. */
-const operators = { '=': '=', '<': '<', '<=': '<=', '>': '>', '>=': '>=' } as const
 
 /** The statement for a search, with its values. `i0`, `i1` … are the rows of the indexes it names, first the one it is ordered by. */
 export function findViewsStatement(n: Names, find: ViewFind): { statement: Statement; values: PostgresValue[] } {
@@ -37,14 +35,4 @@ export function findViewsStatement(n: Names, find: ViewFind): { statement: State
   }
   lines.push(`ORDER BY ${order} LIMIT ${bind(limit)}`)
   return { statement: { text: lines.join('\n') }, values }
-}
-
-function conditionsByIndex({ where, orderBy }: ViewFind): Map<string, ViewFind['where'][number][]> {
-  const byIndex = new Map<string, ViewFind['where'][number][]>(orderBy ? [[orderBy.index, []]] : [])
-  for (const condition of where) {
-    const known = byIndex.get(condition.index)
-    if (known) known.push(condition)
-    else byIndex.set(condition.index, [condition])
-  }
-  return byIndex
 }

@@ -1,18 +1,4 @@
-import { DefinitionError } from '../errors.ts'
-import { checkOptions } from '../options.ts'
-
-/** The store's tables and what each is called unless told otherwise. */
-const defaults = {
-  events: 'events',
-  snapshots: 'snapshots',
-  idempotencyKeys: 'idempotency_keys',
-  views: 'views',
-  viewIndexes: 'view_indexes',
-  viewGenerations: 'view_generations',
-  checkpoints: 'checkpoints',
-  leases: 'leases',
-  schemaVersion: 'cqrs_es_schema',
-}
+import { checkName, commonTables, tableNames } from '../sql/names.ts'
 
 /**
  * Names of the store's tables, each optional.
@@ -24,7 +10,7 @@ const defaults = {
  * export const tables: PostgresTables = { events: 'bank_events', snapshots: 'bank_snapshots' }
  * ```
  */
-export type PostgresTables = { readonly [K in keyof typeof defaults]?: string }
+export type PostgresTables = { readonly [K in keyof typeof commonTables]?: string }
 
 /** Everything the store has in the database, quoted and with its schema, ready to stand in a statement. */
 export type Names = ReturnType<typeof namesOf>
@@ -34,13 +20,8 @@ const longest = 40
 
 /** @throws DefinitionError for a name that is no plain identifier */
 export function namesOf(schema: string, tables: PostgresTables) {
-  checkOptions('postgresStore: tables', tables, Object.keys(defaults))
-  const of = { ...defaults, ...tables }
-  checkName('schema', schema)
-  for (const [table, name] of Object.entries(of)) checkName(`tables.${table}`, name)
-  const all = Object.values(of)
-  const twice = all.find((name, at) => all.indexOf(name) !== at)
-  if (twice !== undefined) throw new DefinitionError(`postgresStore: two tables are called '${twice}'.`)
+  const of = tableNames('postgresStore', commonTables, tables, longest)
+  checkName('postgresStore', 'schema', schema, longest)
   const full = (name: string) => `"${schema}"."${name}"`
   return {
     schema: `"${schema}"`,
@@ -70,11 +51,4 @@ export function namesOf(schema: string, tables: PostgresTables) {
     /** Advisory locks of view generations start with this text. */
     generationLock: `'${schema}.${of.viewGenerations}.'`,
   }
-}
-
-function checkName(what: string, name: unknown): void {
-  if (typeof name === 'string' && name.length <= longest && /^[A-Za-z_][A-Za-z0-9_]*$/.test(name)) return
-  throw new DefinitionError(
-    `postgresStore: ${what} must be a name of up to ${longest} letters, digits and underscores, not ${JSON.stringify(name)}.`,
-  )
 }

@@ -1,6 +1,7 @@
 import type { Statement } from './client.ts'
+import { bytesBefore } from './fragments.ts'
 import type { Names } from './names.ts'
-import { bytesBefore, schemaStatement } from './schema.ts'
+import { schemaStatement } from './schema.ts'
 
 export type Statements = ReturnType<typeof statementsOf>
 

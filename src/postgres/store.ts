@@ -1,9 +1,9 @@
-import { DefinitionError, StoreError } from '../errors.ts'
+import { DefinitionError } from '../errors.ts'
 import type { Position } from '../event-envelope.ts'
 import { checkOptions } from '../options.ts'
 import { appendBatch, type RoundDatabase } from '../sql/append.ts'
 import { mostEvents } from '../sql/page.ts'
-import { type EventRow, eventReader } from '../sql/rows.ts'
+import { type EventRow, eventReader, toStoredSnapshot, toStoredView } from '../sql/rows.ts'
 import type { Commit, CommitOutcome, StoredEvent } from '../store/commit.ts'
 import { checkPayloadFormat, type PayloadFormat } from '../store/payload-format.ts'
 import type {
@@ -19,7 +19,6 @@ import type {
   LeaseAnswer,
   Store,
   StoredKey,
-  StoredSnapshot,
   StoredView,
   ViewFind,
   ViewGeneration,
@@ -27,7 +26,7 @@ import type {
   ViewPage,
 } from '../store/store.ts'
 import { roundDatabase } from './append.ts'
-import { Connection, checkClient, type PostgresClient, type Row } from './client.ts'
+import { Connection, checkClient, type PostgresClient } from './client.ts'
 import { createSchema } from './create-schema.ts'
 import { lastPosition, readFeed } from './feed.ts'
 import { findViewsStatement } from './find-views.ts'
@@ -130,7 +129,10 @@ class PostgresStore implements Store {
       ? await this.#connection.all(this.#statements.readSnapshotAndEvents, ...values, wanted.stateVersion)
       : await this.#connection.all(this.#statements.readEvents, ...values)
     const saved = wanted && rows[0]?.saved ? rows.shift() : undefined
-    const snapshot = wanted && saved && toSnapshot(saved, wanted.stateVersion)
+    const snapshot =
+      wanted &&
+      saved &&
+      toStoredSnapshot(wanted.stateVersion, { sequence: saved.sequence, version: saved.saved, payload: saved.payload })
     if (saved !== undefined && snapshot === undefined) {
       const { snapshot: _, ...withoutSnapshot } = request
       return this.readAggregate(withoutSnapshot)
@@ -163,7 +165,7 @@ class PostgresStore implements Store {
     const byPlace = new Map(rows.map((row) => [Number(row.nth), row]))
     return keys.map(({ name, id }, at) => {
       const row = byPlace.get(at + 1)
-      return row && toStoredView(name, id, row)
+      return row && toStoredView({ name, generation: row.generation, id }, row)
     })
   }
 
@@ -172,7 +174,7 @@ class PostgresStore implements Store {
     const { statement, values } = findViewsStatement(this.#names, { ...request, limit: limit + 1 })
     const rows = await this.#connection.all(statement, ...values)
     const page = rows.slice(0, limit)
-    const items = page.map((row) => toStoredView(name, row.view_id as string, row))
+    const items = page.map((row) => toStoredView({ name, generation: row.generation, id: row.view_id as string }, row))
     const last = page.at(-1)
     if (last === undefined || rows.length <= limit) return { items }
     const id = last.view_id as string
@@ -229,29 +231,5 @@ class PostgresStore implements Store {
 
   async releaseLease({ name, fence }: { name: string; fence: number }): Promise<void> {
     await this.#connection.all(this.#statements.releaseLease, name, fence)
-  }
-}
-
-function toSnapshot(row: Row, stateVersion: string): StoredSnapshot | undefined {
-  try {
-    const state: unknown = JSON.parse(row.payload as string)
-    return { sequence: Number(row.sequence), stateVersion, version: Number(row.saved), state }
-  } catch {
-    return undefined
-  }
-}
-
-/** @throws StoreError `STORE_CORRUPT` when the row's JSON is corrupt */
-function toStoredView(name: string, id: string, row: Row): StoredView {
-  const generation = Number(row.generation)
-  const stored = { name, generation, id, version: Number(row.version), view: parseView(name, id, row.payload) }
-  return row.sequence === null ? stored : { ...stored, sequence: Number(row.sequence) }
-}
-
-function parseView(name: string, id: string, payload: unknown): unknown {
-  try {
-    return JSON.parse(payload as string)
-  } catch (cause) {
-    throw new StoreError('STORE_CORRUPT', `The row of the view ${name}/${id} is not JSON: restore it from a backup.`, cause)
   }
 }

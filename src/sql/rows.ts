@@ -1,8 +1,9 @@
-import { DeserializationError, messageOf } from '../errors.ts'
+import { DeserializationError, messageOf, StoreError } from '../errors.ts'
 import type { Position } from '../event-envelope.ts'
 import type { StoredEvent } from '../store/commit.ts'
 import { eventId } from '../store/event-id.ts'
 import { decodePayload, type PayloadFormat } from '../store/payload-format.ts'
+import type { StoredSnapshot, StoredView } from '../store/store.ts'
 
 /** A row of the table `events`, as a driver hands it out: integers may be numbers, bigints or digits. */
 export interface EventRow {
@@ -50,5 +51,36 @@ function parse(row: EventRow, column: 'payload' | 'metadata', decode = (value: u
     const event = eventId(at.aggregateType, at.aggregateId, at.sequence)
     const problem = cause instanceof SyntaxError ? 'is not JSON' : `cannot be read: ${messageOf(cause)}`
     throw new DeserializationError(`The ${column} of the stored event ${event} ${problem}.`, at, cause)
+  }
+}
+
+/** `undefined` when its JSON is corrupt: it then counts as none. */
+export function toStoredSnapshot(
+  stateVersion: string,
+  { sequence, version, payload }: { readonly sequence: unknown; readonly version: unknown; readonly payload: unknown },
+): StoredSnapshot | undefined {
+  try {
+    const state: unknown = JSON.parse(payload as string)
+    return { sequence: Number(sequence), stateVersion, version: Number(version), state }
+  } catch {
+    return undefined
+  }
+}
+
+/** @throws StoreError `STORE_CORRUPT` when the row's JSON is corrupt */
+export function toStoredView(
+  { name, generation, id }: { readonly name: string; readonly generation: unknown; readonly id: string },
+  row: Readonly<Record<string, unknown>>,
+): StoredView {
+  const view = parseView(name, id, row.payload)
+  const stored = { name, generation: Number(generation), id, version: Number(row.version), view }
+  return row.sequence === null || row.sequence === undefined ? stored : { ...stored, sequence: Number(row.sequence) }
+}
+
+function parseView(name: string, id: string, payload: unknown): unknown {
+  try {
+    return JSON.parse(payload as string)
+  } catch (cause) {
+    throw new StoreError('STORE_CORRUPT', `The row of the view ${name}/${id} is not JSON: restore it from a backup.`, cause)
   }
 }

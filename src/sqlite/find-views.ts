@@ -1,8 +1,6 @@
+import { conditionsByIndex, operators } from '../sql/conditions.ts'
 import type { ViewFind } from '../store/store.ts'
 import type { SqliteValue } from './database.ts'
-
-/** Looked up, never pasted: what a caller passes is no part of a statement. */
-const operators = { '=': '=', '<': '<', '<=': '<=', '>': '>', '>=': '>=' } as const
 
 /**
  * The statement for a search, with its values. One text per shape of search, so that each is prepared once. `i0`, `i1` … are the
@@ -38,14 +36,4 @@ export function findViewsStatement(find: ViewFind, generation: number): { sql: s
   }
   add(`ORDER BY ${order} LIMIT ?`, limit)
   return { sql: lines.join('\n'), values }
-}
-
-function conditionsByIndex({ where, orderBy }: ViewFind): Map<string, ViewFind['where'][number][]> {
-  const byIndex = new Map<string, ViewFind['where'][number][]>(orderBy ? [[orderBy.index, []]] : [])
-  for (const condition of where) {
-    const known = byIndex.get(condition.index)
-    if (known) known.push(condition)
-    else byIndex.set(condition.index, [condition])
-  }
-  return byIndex
 }

@@ -1,8 +1,8 @@
-import { DefinitionError, StoreError } from '../errors.ts'
+import { DefinitionError } from '../errors.ts'
 import type { Position } from '../event-envelope.ts'
 import { checkOptions } from '../options.ts'
 import { mostEvents } from '../sql/page.ts'
-import { toStoredEvent } from '../sql/rows.ts'
+import { toStoredEvent, toStoredSnapshot, toStoredView } from '../sql/rows.ts'
 import type { Commit, CommitOutcome } from '../store/commit.ts'
 import type {
   AggregatePage,
@@ -25,7 +25,7 @@ import type {
   ViewPage,
 } from '../store/store.ts'
 import { appendBatch } from './append.ts'
-import { Connection, type Row } from './connection.ts'
+import { Connection } from './connection.ts'
 import { createSchema } from './create-schema.ts'
 import { checkDatabase, type SqliteDatabase } from './database.ts'
 import { lastPosition, readFeed } from './feed.ts'
@@ -143,7 +143,7 @@ class SqliteStore implements Store {
       keys.map(({ name, generation: wanted, id }) => {
         const generation = readGeneration(this.#connection, name, wanted)
         const row = this.#connection.first(statements.readView, name, generation, id)
-        return row && toStoredView(name, generation, row)
+        return row && toStoredView({ name, generation, id: row.view_id as string }, row)
       }),
     )
   }
@@ -155,7 +155,7 @@ class SqliteStore implements Store {
       const { sql, values } = findViewsStatement({ ...request, limit: limit + 1 }, generation)
       const rows = this.#connection.all(sql, ...values)
       const page = rows.slice(0, limit)
-      const items = page.map((row) => toStoredView(name, generation, row))
+      const items = page.map((row) => toStoredView({ name, generation, id: row.view_id as string }, row))
       const last = page.at(-1)
       if (last === undefined || rows.length <= limit) return { items }
       const id = last.view_id as string
@@ -220,27 +220,8 @@ class SqliteStore implements Store {
     if (snapshot === undefined) return undefined
     const { stateVersion } = snapshot
     const row = this.#connection.first(statements.readSnapshot, aggregateType, aggregateId, stateVersion, after, upTo)
-    if (row === undefined) return undefined
-    try {
-      const state: unknown = JSON.parse(row.payload as string)
-      return { sequence: Number(row.last_sequence), stateVersion, version: Number(row.current_snapshot), state }
-    } catch {
-      return undefined
-    }
-  }
-}
-
-/** @throws StoreError `STORE_CORRUPT` when the row's JSON is corrupt */
-function toStoredView(name: string, generation: number, row: Row): StoredView {
-  const id = row.view_id as string
-  const stored = { name, generation, id, version: Number(row.version), view: parseView(name, id, row.payload) }
-  return row.sequence === null || row.sequence === undefined ? stored : { ...stored, sequence: Number(row.sequence) }
-}
-
-function parseView(name: string, id: string, payload: unknown): unknown {
-  try {
-    return JSON.parse(payload as string)
-  } catch (cause) {
-    throw new StoreError('STORE_CORRUPT', `The row of the view ${name}/${id} is not JSON: restore it from a backup.`, cause)
+    return (
+      row && toStoredSnapshot(stateVersion, { sequence: row.last_sequence, version: row.current_snapshot, payload: row.payload })
+    )
   }
 }

@@ -1,4 +1,4 @@
-import type { Append, Commit, CommitOutcome, Store } from 'cqrs-es/store'
+import type { Append, Commit, CommitOutcome, Position, Store, StoredEvent } from 'cqrs-es/store'
 
 /** A commit of one aggregate, as the core would send it. */
 export function commit(
@@ -46,4 +46,17 @@ export function failure(outcome: CommitOutcome): { code: unknown; message: strin
   if (outcome.kind !== 'failed') throw new Error(`expected a failed commit, got ${JSON.stringify(outcome)}`)
   const cause = outcome.cause as Error & { code?: unknown }
   return { code: cause.code, message: cause.message, certain: outcome.certain }
+}
+
+/** All of the log, in small pages. */
+export async function readLog(store: Store, only?: readonly { readonly aggregateType: string }[]): Promise<StoredEvent[]> {
+  const events: StoredEvent[] = []
+  let after: Position | undefined
+  for (let more = true; more; ) {
+    const page = await store.readFeed({ limit: 7, ...(only && { only }), ...(after !== undefined && { after }) })
+    events.push(...page.events)
+    after = page.position
+    more = page.more
+  }
+  return events
 }

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
-import { createApp, defineAggregate, noData, typed } from 'cqrs-es'
+import { createApp } from 'cqrs-es'
 import { type MysqlStoreOptions, mysqlStore } from 'cqrs-es/mysql'
 import { comparePositions, type Position, type Store, type StoredEvent } from 'cqrs-es/store'
 import { afterAll, describe, expect, it } from 'vitest'
@@ -9,7 +9,8 @@ import { mysqlStatements as crate } from '../fixtures/rust/statements.ts'
 import { root } from '../run.ts'
 import { serverUrl } from '../servers/ask.ts'
 import { unselected } from '../servers/stores.ts'
-import { appendOne, commit, dataOf, failure } from './commits.ts'
+import { appendOne, commit, dataOf, failure, readLog } from './commits.ts'
+import { counter } from './crate-counter.ts'
 import { newDatabase, type TestMysql } from './mysql-database.ts'
 
 const skipped = unselected('mysql')
@@ -49,18 +50,6 @@ async function adopt(database: TestMysql, options: MysqlStoreOptions = { payload
   return store
 }
 
-async function log(store: Store, only?: readonly { readonly aggregateType: string }[]): Promise<StoredEvent[]> {
-  const events: StoredEvent[] = []
-  let after: Position | undefined
-  for (let more = true; more; ) {
-    const page = await store.readFeed({ limit: 7, ...(only && { only }), ...(after !== undefined && { after }) })
-    events.push(...page.events)
-    after = page.position
-    more = page.more
-  }
-  return events
-}
-
 /** Positions grow, and each aggregate's events come as 1, 2, 3 … */
 function expectOrder(events: readonly StoredEvent[]) {
   const next = new Map<string, number>()
@@ -76,24 +65,6 @@ function expectOrder(events: readonly StoredEvent[]) {
 const foreign = (aggregateId: string, sequence: number) =>
   ['counter', aggregateId, String(sequence), 'Counted', '1.0', '{"Counted":9}', '{"by":"rust"}'] as const
 
-const counter = defineAggregate({
-  type: 'counter',
-  events: { Added: typed<{ by: number }>(), Counted: typed<number>(), Reset: noData },
-  commands: { Add: typed<{ by: number }>(), Reset: noData },
-  initialState: () => ({ count: 0, value: 0 }),
-  snapshots: 'always',
-}).implement({
-  handle: {
-    Add: (_, { by }) => ({ type: 'Added', data: { by } }),
-    Reset: () => ({ type: 'Reset' }),
-  },
-  apply: {
-    Added: ({ count, value }, { by }) => ({ count: count + 1, value: value + by }),
-    Counted: ({ count }, value) => ({ count: count + 1, value }),
-    Reset: ({ count }) => ({ count: count + 1, value: 0 }),
-  },
-})
-
 describe.skipIf(skipped)("the Rust crate's tables on MySQL", () => {
   it.each([
     'CHARACTER SET utf8mb4',
@@ -101,7 +72,7 @@ describe.skipIf(skipped)("the Rust crate's tables on MySQL", () => {
     'CHARACTER SET utf8mb4 COLLATE utf8mb4_bin',
   ])('are adopted in a database with %s: every row is read, in order', async (rest) => {
     const { events } = mysqlRows()
-    const seen = await log(await adopt(await crateDatabase({ rest }), {}))
+    const seen = await readLog(await adopt(await crateDatabase({ rest }), {}))
     expect(seen.length).toBe(events.length)
     expectOrder(seen)
     for (const row of events) {
@@ -118,7 +89,7 @@ describe.skipIf(skipped)("the Rust crate's tables on MySQL", () => {
     const others = new Set(rows.events.filter((row) => !/^[ -~]*$/.test(JSON.stringify(row))).map(idOf))
     const plain = { ...rows, events: rows.events.filter((row) => !others.has(idOf(row))), snapshots: [] }
     const store = await adopt(await crateDatabase({ rest: 'CHARACTER SET latin1', rows: plain }), {})
-    expectOrder(await log(store))
+    expectOrder(await readLog(store))
     expect((await appendOne(store, commit('c1', '漢字\u{1f600}', 0))).kind).toBe('stored')
     expect(await dataOf(store, '漢字\u{1f600}')).toHaveLength(1)
   })
@@ -139,7 +110,7 @@ describe.skipIf(skipped)("the Rust crate's tables on MySQL", () => {
         `UPDATE events SET timestamp = '2026-01-01 00:00:${second}' WHERE aggregate_id = '${id}' AND sequence = ${sequence}`,
       )
     }
-    const seen = await log(await adopt(database))
+    const seen = await readLog(await adopt(database))
     expect(seen.map((event) => event.id)).toEqual(['counter/c/1', 'counter/b/1', 'counter/b/2', 'counter/a/1', 'counter/a/2'])
   })
 
@@ -159,11 +130,11 @@ describe.skipIf(skipped)("the Rust crate's tables on MySQL", () => {
     const stores = Array.from({ length: 4 }, () => mysqlStore(database.pool(), { payloadFormat: 'serde-enum' }))
     await Promise.all(stores.map((store) => store.createSchema()))
     const [store] = stores as [Store]
-    const seen = await log(mysqlStore(database.pool()))
+    const seen = await readLog(mysqlStore(database.pool()))
     expect(seen.length).toBe(mysqlRows().events.length)
     expectOrder(seen)
     await store.createSchema()
-    expect(await log(mysqlStore(database.pool()))).toEqual(seen)
+    expect(await readLog(mysqlStore(database.pool()))).toEqual(seen)
   })
 
   it("never give the crate's snapshots, which may be wrong, and count on from them", async () => {
@@ -205,7 +176,9 @@ describe.skipIf(skipped)("the Rust crate's tables on MySQL", () => {
     await database.sql(crate.insertEvent, ...foreign('counter-1', before + 3))
     const added = await execute('counter-1', { type: 'Add', data: { by: 1 } })
     expect([added.sequence, added.state.value]).toEqual([before + 4, 10])
-    const seen = (await log(store, [{ aggregateType: 'counter' }])).filter((event) => event.aggregateId === 'counter-1').slice(-2)
+    const seen = (await readLog(store, [{ aggregateType: 'counter' }]))
+      .filter((event) => event.aggregateId === 'counter-1')
+      .slice(-2)
     expect(seen.map(({ type, sequence }) => [type, sequence])).toEqual([
       ['Counted', before + 3],
       ['Added', before + 4],
@@ -241,7 +214,7 @@ describe.skipIf(skipped)('events that another program inserts on MySQL', () => {
     await expect(store.readFeed({ limit: 9, only: [{ aggregateType: 'account' }] })).rejects.toMatchObject(refusal)
     expect((await appendOne(store, commit('c2', 'a', 1))).kind).toBe('stored')
     await store.createSchema()
-    expect((await log(store)).map((event) => event.id)).toEqual(['account/a/1', 'account/a/2', 'counter/x/1', 'counter/x/2'])
+    expect((await readLog(store)).map((event) => event.id)).toEqual(['account/a/1', 'account/a/2', 'counter/x/1', 'counter/x/2'])
     expect(await appendOne(store, commit('c3', 'a', 2))).toMatchObject({ positions: ['5'] })
   })
 
@@ -256,7 +229,7 @@ describe.skipIf(skipped)('events that another program inserts on MySQL', () => {
     })
     await store.createSchema()
     expect((await appendOne(store, commit('c1', 'a', 1))).kind).toBe('stored')
-    expectOrder(await log(store))
+    expectOrder(await readLog(store))
   })
 
   it('get their place by the trigger, and readers miss none and see none out of order', async () => {
@@ -292,7 +265,7 @@ describe.skipIf(skipped)('events that another program inserts on MySQL', () => {
       behind ||= page.more
     }
     await done
-    expect(seen.map((event) => event.id)).toEqual((await log(store)).map((event) => event.id))
+    expect(seen.map((event) => event.id)).toEqual((await readLog(store)).map((event) => event.id))
     expectOrder(seen)
     expect(seen.length).toBe(3 * 60 + 2 * 80)
   })
@@ -332,7 +305,7 @@ describe.skipIf(skipped)('the schema on MySQL', () => {
     expect(codes.slice(3)).toEqual(Array(7).fill(0))
     const store = mysqlStore(database.pool(), { foreignWriters: true })
     await store.createSchema()
-    const seen = await log(store)
+    const seen = await readLog(store)
     expect(seen.length).toBe(mysqlRows().events.length)
     expectOrder(seen)
     expect((await appendOne(store, commit('c1', 'a', 0))).kind).toBe('stored')

@@ -1,12 +1,13 @@
 import { createApp } from 'cqrs-es'
 import { type PostgresStoreOptions, postgresStore } from 'cqrs-es/postgres'
-import { comparePositions, type Position, type Store, type StoredEvent } from 'cqrs-es/store'
+import { comparePositions, type Store } from 'cqrs-es/store'
 import pg from 'pg'
 import { afterAll, describe, expect, it } from 'vitest'
 import { ddl, postgresRows, type SqlRows } from '../fixtures/rust/rows.ts'
 import { postgresStatements as crate } from '../fixtures/rust/statements.ts'
 import { freshDatabase } from '../servers/fresh.ts'
 import { unselected } from '../servers/stores.ts'
+import { readLog } from './commits.ts'
 import { counter } from './crate-counter.ts'
 
 const pools: pg.Pool[] = []
@@ -36,23 +37,11 @@ async function adopt(pool: pg.Pool, options: PostgresStoreOptions = { payloadFor
   return store
 }
 
-async function log(store: Store, only?: readonly { readonly aggregateType: string }[]): Promise<StoredEvent[]> {
-  const events: StoredEvent[] = []
-  let after: Position | undefined
-  for (let more = true; more; ) {
-    const page = await store.readFeed({ limit: 7, ...(only && { only }), ...(after !== undefined && { after }) })
-    events.push(...page.events)
-    after = page.position
-    more = page.more
-  }
-  return events
-}
-
 describe.skipIf(unselected('postgres'))("the Rust crate's tables on Postgres", () => {
   it('are adopted: every row is read, each aggregate in order, and positions follow that order', async () => {
     const { events } = postgresRows()
     const store = await adopt(await crateDatabase(), { payloadFormat: 'json' })
-    const seen = await log(store)
+    const seen = await readLog(store)
     expect(seen.length).toBe(events.length)
     const next = new Map<string, number>()
     for (const [i, event] of seen.entries()) {
@@ -71,7 +60,7 @@ describe.skipIf(unselected('postgres'))("the Rust crate's tables on Postgres", (
   it('are adopted in the order of their sequences also where the rows lie in another', async () => {
     const shuffled = [...postgresRows().events].sort((a, b) => ((a.sequence * 7919) % 101) - ((b.sequence * 7919) % 101))
     const next = new Map<string, number>()
-    for (const event of await log(await adopt(await crateDatabase(shuffled), { payloadFormat: 'json' }))) {
+    for (const event of await readLog(await adopt(await crateDatabase(shuffled), { payloadFormat: 'json' }))) {
       const place = `${event.aggregateType}/${event.aggregateId}`
       expect(event.sequence, place).toBe((next.get(place) ?? 0) + 1)
       next.set(place, event.sequence)
@@ -137,7 +126,7 @@ describe.skipIf(unselected('postgres'))("the Rust crate's tables on Postgres", (
 
     const added = await execute('counter-1', { type: 'Add', data: { by: 1 } })
     expect([added.sequence, added.state]).toEqual([8, { count: 8, value: 10 }])
-    const theirs = (await log(store, [{ aggregateType: 'counter' }]))
+    const theirs = (await readLog(store, [{ aggregateType: 'counter' }]))
       .filter((event) => event.aggregateId === 'counter-1')
       .slice(-2)
     expect(theirs.map(({ type, sequence }) => [type, sequence])).toEqual([

@@ -1,0 +1,186 @@
+import { checkIsolation, generationLock, indexKey } from './fragments.ts'
+import type { Names } from './names.ts'
+
+const rootsOf = `json_to_recordset(roots::json) AS root(t text, i text, s bigint)`
+const keysOf = `json_to_recordset(keys::json) AS key(t text, i text, k text, h text, c text, f bigint, l bigint)`
+const viewsOf = `json_to_recordset(views::json) AS view(n text, g bigint, i text, f bigint, v bigint, d json, s bigint)`
+const indexesOf = `json_to_recordset(indexes::json) AS entry(n text, g bigint, i text, x text, v text)`
+const checkpointsOf = `json_to_recordset(checkpoints::json) AS moved(n text, p text, f bigint, c text, e json)`
+const snapshotsOf = `json_to_recordset(snapshots::json) AS state(t text, i text, s bigint, v text, d json, n bigint)`
+
+/** The rows of a list with their places in it. */
+const numbered = (list: string, columns: string, alias: string): string =>
+  `ROWS FROM (json_to_recordset(${list}::json) AS (${columns})) WITH ORDINALITY AS ${alias}`
+
+/**
+ * Stores a round (src/sql/round.ts) or answers the facts (src/sql/decide.ts). Parameters are lists of rows as JSON, NULL for an empty one. All is checked first; then
+ * rows are written table by table in the order of their keys, so that two rounds never wait for each other in a circle. What changes between check and
+ * write is caught by the keys and by the count of rows.
+ */
+export const appendFunction = (n: Names): string => `
+CREATE FUNCTION ${n.append}(
+  roots text, events text, event_count integer, snapshots text, keys text, generations text, views text, indexes text, checkpoints text
+) RETURNS text LANGUAGE plpgsql
+-- Postgres takes each list for a hundred rows, and would read all of a table that is not much larger.
+SET enable_seqscan TO off SET enable_hashjoin TO off SET enable_mergejoin TO off
+AS $body$
+DECLARE
+  free boolean := true;
+  positions json := '[]';
+  written bigint;
+  inserted bigint;
+  refused text;
+BEGIN
+${checkIsolation}
+
+  -- A generation cannot be switched, nor a lease taken over, nor another commit move the same checkpoint, until this transaction has ended.
+  IF generations IS NOT NULL THEN
+    PERFORM pg_advisory_xact_lock_shared(${generationLock(n, 'n')})
+    FROM (SELECT DISTINCT n COLLATE "C" AS n FROM json_to_recordset(generations::json) AS generation(n text) ORDER BY 1) AS names;
+  END IF;
+  IF checkpoints IS NOT NULL THEN
+    PERFORM FROM ${n.leases} WHERE name IN (SELECT n FROM ${checkpointsOf}) ORDER BY name FOR NO KEY UPDATE;
+  END IF;
+
+  -- One look for each list that is there: Postgres prepares all of an expression, also the parts that it skips.
+  IF roots IS NOT NULL THEN
+    free := NOT EXISTS (
+      SELECT FROM ${rootsOf}
+      WHERE s <> coalesce((SELECT max(sequence) FROM ${n.events} WHERE aggregate_type = t AND aggregate_id = i), 0)
+    );
+  END IF;
+  IF free AND keys IS NOT NULL THEN
+    free := NOT EXISTS (
+      SELECT FROM ${keysOf}
+      WHERE EXISTS (SELECT FROM ${n.keys} WHERE aggregate_type = t AND aggregate_id = i AND idempotency_key = k)
+    );
+  END IF;
+  IF free AND generations IS NOT NULL THEN
+    free := NOT EXISTS (
+      SELECT FROM json_to_recordset(generations::json) AS generation(n text, g bigint)
+      WHERE g <> coalesce((SELECT generation FROM ${n.generations} WHERE view_name = n AND state = 'live'), 1)
+        AND NOT EXISTS (SELECT FROM ${n.generations} WHERE view_name = n AND generation = g AND state = 'building')
+    );
+  END IF;
+  IF free AND views IS NOT NULL THEN
+    free := NOT EXISTS (
+      SELECT FROM ${viewsOf}
+      WHERE f <> coalesce((SELECT version FROM ${n.views} WHERE view_name = n AND generation = g AND view_id = i), 0)
+    );
+  END IF;
+  IF free AND checkpoints IS NOT NULL THEN
+    free := NOT EXISTS (
+      SELECT FROM ${checkpointsOf}
+      WHERE f IS DISTINCT FROM (SELECT fence FROM ${n.leases} WHERE name = n AND holder IS NOT NULL)
+        OR c = (SELECT commit_id FROM ${n.checkpoints} WHERE name = n)
+        OR json_array_length(e) > 0 AND e ->> 0 IS DISTINCT FROM (SELECT position FROM ${n.checkpoints} WHERE name = n)
+    );
+  END IF;
+
+  IF free THEN
+  BEGIN
+    IF events IS NOT NULL THEN
+      -- Positions are drawn in list order, and not before the trigger has its lock: the list is read by the INSERT alone.
+      WITH drawn AS MATERIALIZED (
+        SELECT nextval('${n.positions}') AS position, event.*
+        FROM json_to_recordset(events::json) AS event(t text, i text, s bigint, e text, v text, d json, m json, r text, c text)
+      ), stored AS (
+        INSERT INTO ${n.events}
+          (position, aggregate_type, aggregate_id, sequence, event_type, event_version, payload, metadata, recorded_at, commit_id)
+        SELECT position, t, i, s, e, v, coalesce(d, 'null'), m, r, c FROM drawn ORDER BY t COLLATE "C", i COLLATE "C", s
+        RETURNING position
+      )
+      SELECT count(*), json_agg(position::text ORDER BY position) INTO written, positions FROM stored;
+      IF written <> event_count THEN
+        RAISE EXCEPTION '% of % events were left out', event_count - written, event_count USING ERRCODE = 'CQ003';
+      END IF;
+    END IF;
+
+    IF snapshots IS NOT NULL THEN
+      -- The Rust crate may have left several rows of one aggregate.
+      DELETE FROM ${n.snapshots} AS old USING ${snapshotsOf}
+      WHERE old.aggregate_type = t AND old.aggregate_id = i AND old.ctid <> (
+        SELECT ctid FROM ${n.snapshots} WHERE aggregate_type = t AND aggregate_id = i ORDER BY current_snapshot DESC, ctid LIMIT 1
+      );
+      UPDATE ${n.snapshots} AS old
+      SET last_sequence = s, vouched_sequence = s, state_version = v, payload = coalesce(d, 'null'), current_snapshot = old.current_snapshot + n
+      FROM ${snapshotsOf}
+      WHERE old.aggregate_type = t AND old.aggregate_id = i;
+      INSERT INTO ${n.snapshots} (aggregate_type, aggregate_id, last_sequence, current_snapshot, payload, state_version, vouched_sequence)
+      SELECT t, i, s, n, coalesce(d, 'null'), v, s FROM ${snapshotsOf}
+      WHERE NOT EXISTS (SELECT FROM ${n.snapshots} WHERE aggregate_type = t AND aggregate_id = i);
+    END IF;
+
+    IF keys IS NOT NULL THEN
+      INSERT INTO ${n.keys} (aggregate_type, aggregate_id, idempotency_key, command_hash, commit_id, first_sequence, last_sequence)
+      SELECT t, i, k, h, c, f, l FROM ${keysOf} ORDER BY t COLLATE "C", i COLLATE "C", k COLLATE "C";
+      GET DIAGNOSTICS written = ROW_COUNT;
+      IF written <> json_array_length(keys::json) THEN
+        RAISE EXCEPTION 'an idempotency key was left out' USING ERRCODE = 'CQ003';
+      END IF;
+    END IF;
+
+    IF views IS NOT NULL THEN
+      PERFORM FROM ${n.views} AS old, ${viewsOf}
+      WHERE old.view_name = n AND old.generation = g AND old.view_id = i
+      ORDER BY old.view_name, old.generation, old.view_id FOR UPDATE OF old;
+      UPDATE ${n.views} AS old SET version = v, payload = coalesce(d, 'null'), sequence = s FROM ${viewsOf}
+      WHERE old.view_name = n AND old.generation = g AND old.view_id = i AND old.version = f AND f > 0;
+      GET DIAGNOSTICS written = ROW_COUNT;
+      INSERT INTO ${n.views} (view_name, generation, view_id, version, payload, sequence)
+      SELECT n, g, i, v, coalesce(d, 'null'), s FROM ${viewsOf} WHERE f = 0 ORDER BY n COLLATE "C", g, i COLLATE "C";
+      GET DIAGNOSTICS inserted = ROW_COUNT;
+      IF written + inserted <> json_array_length(views::json) THEN
+        RAISE EXCEPTION 'a view row has moved' USING ERRCODE = 'CQ004';
+      END IF;
+
+      DELETE FROM ${n.indexes} AS old USING ${viewsOf}
+      WHERE f > 0 AND old.view_name = n AND old.generation = g AND old.view_id = i
+        AND (old.view_name, old.generation, old.view_id, old.index_name, old.value) NOT IN (SELECT n, g, i, x, v FROM ${indexesOf});
+      INSERT INTO ${n.indexes} (view_name, generation, view_id, index_name, index_key, value)
+      SELECT n, g, i, x, key, v FROM (SELECT *, ${indexKey('n', 'x')} AS key FROM ${indexesOf}) AS entry
+      WHERE NOT EXISTS (
+        SELECT FROM ${n.indexes} AS old WHERE old.index_key = key AND old.generation = g AND old.value = v AND old.view_id = i
+      );
+    END IF;
+
+    IF checkpoints IS NOT NULL THEN
+      INSERT INTO ${n.checkpoints} (name, position, fence, commit_id)
+      SELECT n, p, f, c FROM ${checkpointsOf} ORDER BY n COLLATE "C"
+      ON CONFLICT (name) DO UPDATE SET position = excluded.position, fence = excluded.fence, commit_id = excluded.commit_id;
+    END IF;
+
+    RETURN json_build_object('positions', positions);
+  EXCEPTION WHEN unique_violation OR SQLSTATE 'CQ004' THEN
+    GET STACKED DIAGNOSTICS refused = CONSTRAINT_NAME;
+  END;
+  END IF;
+
+  RETURN (SELECT json_build_object('refused', refused, 'facts', json_build_object(
+    'sequences', coalesce((
+      SELECT json_agg(coalesce((SELECT max(sequence) FROM ${n.events} WHERE aggregate_type = t AND aggregate_id = i), 0) ORDER BY nth)
+      FROM ${numbered('roots', 't text, i text, s bigint', 'root(t, i, s, nth)')}), '[]'),
+    'positions', coalesce((
+      SELECT json_agg((SELECT position::text FROM ${n.events} WHERE aggregate_type = t AND aggregate_id = i AND sequence = s AND commit_id = c) ORDER BY nth)
+      FROM ${numbered('events', 't text, i text, s bigint, c text', 'event(t, i, s, c, nth)')}), '[]'),
+    'keys', coalesce((
+      SELECT json_agg(EXISTS (SELECT FROM ${n.keys} WHERE aggregate_type = t AND aggregate_id = i AND idempotency_key = k) ORDER BY nth)
+      FROM ${numbered('keys', 't text, i text, k text', 'key(t, i, k, nth)')}), '[]'),
+    'generations', coalesce((
+      SELECT json_agg((
+        SELECT coalesce(json_agg(json_build_object('generation', generation, 'viewVersion', view_version, 'state', state)), '[]')
+        FROM ${n.generations} WHERE view_name = n) ORDER BY nth)
+      FROM ${numbered('generations', 'n text', 'generation(n, nth)')}), '[]'),
+    'views', coalesce((
+      SELECT json_agg(coalesce((SELECT version FROM ${n.views} WHERE view_name = n AND generation = g AND view_id = i), 0) ORDER BY nth)
+      FROM ${numbered('views', 'n text, g bigint, i text', 'view(n, g, i, nth)')}), '[]'),
+    'checkpoints', coalesce((
+      SELECT json_agg(json_build_object(
+        'fence', (SELECT fence FROM ${n.leases} WHERE name = n AND holder IS NOT NULL),
+        'position', (SELECT position FROM ${n.checkpoints} WHERE name = n),
+        'commitId', (SELECT commit_id FROM ${n.checkpoints} WHERE name = n)) ORDER BY nth)
+      FROM ${numbered('checkpoints', 'n text', 'moved(n, nth)')}), '[]')
+  )));
+END
+$body$;
+`

@@ -1,0 +1,80 @@
+import { bytesBefore, checkIsolation } from './fragments.ts'
+import type { Names } from './names.ts'
+
+/**
+ * Positions are drawn before their transaction commits, so a higher one can be visible while a lower one is under way. Therefore each writer holds, to the end of its
+ * transaction, a shared advisory lock that says: all I draw is above this. A reader goes no further than the lowest of those. Nobody waits for anybody.
+ *
+ * The reader's three looks must come in this order and each with a fresh snapshot: the last position drawn, the locks, the rows. Who held no lock at the second
+ * look either had drawn nothing at the first, or has ended and is seen by the third. In one statement, or in a transaction that keeps its snapshot, events are missed.
+ */
+export const horizonFunctions = (n: Names): string => `
+CREATE FUNCTION ${n.lockHorizon}() RETURNS trigger LANGUAGE plpgsql AS $body$
+DECLARE
+  last bigint;
+BEGIN
+  SELECT CASE WHEN is_called THEN last_value ELSE 0 END INTO last FROM ${n.positions};
+  PERFORM pg_advisory_xact_lock_shared(${lockClass(n)}, (last % 2147483648)::integer);
+  RETURN NULL;
+END
+$body$;
+
+CREATE TRIGGER ${n.trigger} BEFORE INSERT ON ${n.events}
+FOR EACH STATEMENT EXECUTE FUNCTION ${n.lockHorizon}();
+
+-- Also on a subscriber of logical replication, and for a session that has switched triggers off.
+ALTER TABLE ${n.events} ENABLE ALWAYS TRIGGER ${n.trigger};
+
+CREATE FUNCTION ${n.horizon}(OUT last bigint, OUT horizon bigint) LANGUAGE plpgsql AS $body$
+DECLARE
+  behind bigint;
+BEGIN
+${checkIsolation}
+  IF pg_is_in_recovery() THEN
+    RAISE EXCEPTION 'the log cannot be read in order on a standby server' USING ERRCODE = 'CQ002';
+  END IF;
+  SELECT CASE WHEN is_called THEN last_value ELSE 0 END INTO last FROM ${n.positions};
+  -- Locks are kept modulo 2^31; one that seems to be further behind than half of that was taken after the last position was read.
+  SELECT max(distance) INTO behind
+  FROM (
+    SELECT (last - objid::bigint + 2147483648) % 2147483648 AS distance
+    FROM pg_locks
+    WHERE locktype = 'advisory' AND objsubid = 2
+      AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+      AND classid = '${n.positions}'::regclass::oid
+  ) AS held
+  WHERE distance < 1073741824;
+  horizon := last - coalesce(behind, 0);
+END
+$body$;
+
+CREATE FUNCTION ${n.feed}(after bigint, types text, event_types text, reach bigint, most integer, most_bytes bigint)
+RETURNS TABLE (
+  log_end bigint, page_end bigint, "position" bigint, aggregate_type text, aggregate_id text, sequence bigint,
+  event_type text, event_version text, payload text, metadata text, recorded_at text, commit_id text, followed boolean
+) LANGUAGE plpgsql AS $body$
+#variable_conflict use_column
+BEGIN
+  SELECT last, least(horizon, after + reach) INTO log_end, page_end FROM ${n.horizon}();
+  RETURN NEXT;
+  RETURN QUERY
+  SELECT NULL::bigint, NULL::bigint, page.position, page.aggregate_type, page.aggregate_id, page.sequence,
+    page.event_type, page.event_version, page.payload::text, page.metadata::text, page.recorded_at, page.commit_id, page.next IS NOT NULL
+  FROM (
+    SELECT *, ${bytesBefore('position')}, lead(position) OVER (ORDER BY position) AS next
+    FROM ${n.events}
+    WHERE position > after AND position <= page_end
+      AND (types IS NULL
+        OR aggregate_type IN (SELECT json_array_elements_text(types::json))
+        OR aggregate_type || '/' || event_type IN (SELECT json_array_elements_text(event_types::json)))
+    ORDER BY position LIMIT most
+  ) AS page
+  WHERE bytes_before < most_bytes
+  ORDER BY page.position;
+END
+$body$;
+`
+
+/** The sequence's own id, so that the locks of two stores, or of a restored copy, are never mixed up. As a signed number, since that is what the lock takes. */
+const lockClass = (n: Names): string =>
+  `(SELECT (id - CASE WHEN id >= 2147483648 THEN 4294967296 ELSE 0 END)::integer FROM (SELECT '${n.positions}'::regclass::oid::bigint AS id) AS positions)`
