@@ -16,7 +16,10 @@ DECLARE
 BEGIN
 PERFORM pg_advisory_xact_lock(hashtextextended('cqrs-es ' || ${n.schemaText} || ${n.eventsText}, 0));
 
-CREATE SCHEMA IF NOT EXISTS ${n.schema};
+-- Not IF NOT EXISTS: that asks a cache, which may be from before the lock was ours.
+IF NOT EXISTS (SELECT FROM pg_namespace WHERE nspname = ${n.schemaText}) THEN
+  CREATE SCHEMA ${n.schema};
+END IF;
 
 CREATE TABLE IF NOT EXISTS ${n.version} (
   version integer NOT NULL PRIMARY KEY
