@@ -1,93 +1,162 @@
 /**
- * How many commands per second, and how long one takes: `DepositMoney` on 1,000 accounts by 1 to 512 callers at once. Every round is a process
- * of its own with an empty store, and the configurations take turns. The number of commands is fixed, so that accounts are as old in each round.
+ * How many commands per second, and how long one takes: `DepositMoney` on 1,000 accounts by 1 to 512 callers at once, for this package, its peers, and the same
+ * work by hand. Every round of a system is a process of its own on an empty store, and the systems of a store take turns. Missing peers are named.
  */
-import { root, run } from '../test/run.ts'
-import { binary } from '../test/runtimes/binaries.ts'
-import type { Round, RoundResult } from './commands-round.ts'
-import { figure, shown, writeResults } from './report.ts'
-import type { Durability, SqliteDriver } from './stores.ts'
+import { selected } from '../test/servers/stores.ts'
+import type { Program } from './commands/peers.ts'
+import { type Played, play, type Run } from './commands/play.ts'
+import { benches } from './commands/servers.ts'
+import { type StoreName, type System, systems } from './commands/systems.ts'
+import { figure, short, shown, writeResults } from './report.ts'
 
 const rounds = 3
+const seconds = 1
 const accounts = 1_000
-const callers = [1, 8, 64, 512]
+const hand = 'by hand: our append'
 
-interface Configuration {
-  readonly runtime: 'Node' | 'Node 24' | 'Bun'
-  readonly round: Round
+type Entry = ReturnType<typeof entriesOf>[number]
+
+const results: (Entry | ReturnType<typeof missing>)[] = []
+const settings: Record<string, string> = {}
+for (const store of Object.keys(systems) as StoreName[]) {
+  if (!selected.includes(store)) continue
+  const bench = await benches[store]()
+  if (bench.server !== undefined) settings[store] = bench.server
+  const programs = new Map<System, Program>()
+  for (const system of systems[store]) programs.set(system, await system.program())
+  const played = new Map<System, Played[]>()
+  const failed = new Map<System, string>()
+  for (let round = 0; round < rounds; round++)
+    for (const [system, program] of round % 2 === 0 ? programs : [...programs].reverse()) {
+      if ('missing' in program || failed.has(system)) continue
+      try {
+        const url = await bench.fresh()
+        played.set(system, [
+          ...(played.get(system) ?? []),
+          await play(program, { url, callers: system.callers, seconds, accounts }),
+        ])
+      } catch (error) {
+        failed.set(system, `It failed: ${(error as Error).message}`)
+      }
+    }
+  await bench.stop()
+  for (const [system, program] of programs) {
+    const why = 'missing' in program ? program.missing : failed.get(system)
+    if (why !== undefined) results.push(missing(store, system, why))
+    else results.push(...entriesOf(store, system, played.get(system) ?? []))
+  }
 }
 
-const shared = { accounts, callers }
-const onSqlite = (driver: SqliteDriver, durability: Durability, cache: boolean): Round => ({
-  ...shared,
-  commandsEach: 2_000,
-  store: driver,
-  durability,
-  cache,
+const entries = results.filter((one): one is Entry => 'samples' in one)
+const compared = entries.flatMap((other) => {
+  const ours = entries.find((one) => one.system === 'cqrs-es' && one.store === other.store && one.callers === other.callers)
+  return ours === undefined || ours === other ? [] : [{ ours, other, key: `${other.store}/${other.callers}/${other.system}` }]
 })
-
-const configurations: readonly Configuration[] = [
-  { runtime: 'Node', round: { ...shared, commandsEach: 20_000, store: 'memory', cache: true } },
-  { runtime: 'Node', round: { ...shared, commandsEach: 2_000, store: 'memory', cache: false } },
-  ...(['full', 'normal'] as const).flatMap((durability): Configuration[] => [
-    { runtime: 'Node', round: onSqlite('libsql', durability, true) },
-    { runtime: 'Node', round: onSqlite('libsql', durability, false) },
-    { runtime: 'Node 24', round: onSqlite('node:sqlite', durability, true) },
-    { runtime: 'Bun', round: onSqlite('bun:sqlite', durability, true) },
-  ]),
-]
-
-const answers = new Map<Configuration, RoundResult[]>(configurations.map((configuration) => [configuration, []]))
-for (let round = 0; round < rounds; round++)
-  for (const [configuration, results] of answers) results.push(await play(configuration))
-
-const results = [...answers].flatMap(([{ runtime, round }, played]) =>
-  callers.map((count) => {
-    const runs = played.map((result) => result.runs.find((one) => one.callers === count)).filter((one) => one !== undefined)
-    return {
-      system: 'cqrs-es',
-      store: round.store === 'memory' ? 'memory' : 'sqlite',
-      ...(round.store === 'memory' ? {} : { driver: round.store, durability: round.durability }),
-      runtime: runtime === 'Node' ? `Node ${process.versions.node}` : runtime,
-      cache: round.cache,
-      callers: count,
-      commands: round.commandsEach,
-      commandsPerSecond: figure(runs.map((one) => one.commandsPerSecond)),
-      p50Ms: figure(runs.map((one) => one.p50Ms)),
-      p99Ms: figure(runs.map((one) => one.p99Ms)),
-      faults: played.flatMap((result) => result.faults),
-    }
+const quotients = (of: (one: Entry) => readonly number[], median: (one: Entry) => number) =>
+  compared.map(({ ours, other, key }) => ({
+    key,
+    ratio: median(ours) / median(other),
+    // Round by round: they ran one after the other, so what slowed down one slowed down the other.
+    each: of(ours).map((value, round) => value / (of(other)[round] as number)),
+  }))
+const speed = quotients(
+  (one) => one.samples.map((run) => run.commandsPerSecond),
+  (one) => one.commandsPerSecond,
+)
+const p99 = quotients(
+  (one) => one.samples.map((run) => run.p99Ms),
+  (one) => one.p99Ms,
+)
+/** Time that the framework adds to the statements that it sends, as a part of their own. */
+const overhead = Object.fromEntries(
+  [
+    { key: 'postgres/1', by: `postgres/1/${hand}` },
+    { key: 'postgres/64', by: `postgres/64/${hand}, gathered` },
+  ].flatMap(({ key, by }) => {
+    const ratio = speed.find((one) => one.key === by)?.ratio
+    return ratio === undefined ? [] : [[key, 1 / ratio - 1]]
   }),
 )
 
 console.table(
-  results.map(({ store, driver, durability, cache, callers, commandsPerSecond, p50Ms, p99Ms, faults }) => ({
-    store: driver ?? store,
-    durability: durability ?? '',
-    cache: cache ? 'warm' : 'cold',
-    callers,
-    'commands/s': shown(commandsPerSecond),
-    'p50 ms': shown(p50Ms),
-    'p99 ms': shown(p99Ms),
-    afterwards: faults.length === 0 ? 'correct' : faults.join(' '),
+  results.map((result) =>
+    'missing' in result
+      ? { store: result.store, system: result.system, afterwards: `MISSING: ${result.missing}` }
+      : {
+          store: result.store,
+          system: result.system,
+          callers: result.callers,
+          'commands/s': shown(result.spread.commandsPerSecond),
+          'p50 ms': shown(result.spread.p50Ms),
+          'p99 ms': shown(result.spread.p99Ms),
+          'calls/command': result.callsPerCommand === undefined ? '' : short(result.callsPerCommand),
+          'CPU µs, client': result.cpuMicroseconds === undefined ? '' : Math.round(result.cpuMicroseconds.client),
+          'CPU µs, server': result.cpuMicroseconds === undefined ? '' : Math.round(result.cpuMicroseconds.server),
+          afterwards: result.faults.length === 0 ? 'correct' : result.faults.join(' '),
+        },
+  ),
+)
+console.log('This package against the others, in commands per second (more is better) and in p99 (less is better):')
+console.table(
+  speed.map(({ key, ratio, each }, i) => ({
+    against: key,
+    'commands/s': `${shown({ ...figure(each), median: ratio })} x`,
+    p99: `${short(p99[i]?.ratio ?? Number.NaN)} x`,
   })),
 )
+for (const [key, part] of Object.entries(overhead))
+  console.log(`What the framework adds to its own statements sent by hand, ${key}: ${Math.round(part * 100)} %.`)
+
 await writeResults(
   'commands',
-  { rounds, accounts },
-  results.map((result) => ({
-    ...result,
-    commandsPerSecond: result.commandsPerSecond.median,
-    p50Ms: result.p50Ms.median,
-    p99Ms: result.p99Ms.median,
-    spread: { commandsPerSecond: result.commandsPerSecond, p50Ms: result.p50Ms, p99Ms: result.p99Ms },
-  })),
+  { rounds, seconds, accounts, servers: settings, durability: "each server's default" },
+  results.map((result) => {
+    if ('missing' in result) return result
+    const { samples: _, ...rest } = result
+    return rest
+  }),
+  {
+    ratios: Object.fromEntries(speed.map(({ key, ratio }) => [key, ratio])),
+    ratiosOfP99: Object.fromEntries(p99.map(({ key, ratio }) => [key, ratio])),
+    spreadOfRatios: Object.fromEntries(speed.map(({ key, each }) => [key, figure(each)])),
+    overhead,
+  },
 )
+process.exit()
 
-async function play({ runtime, round }: Configuration): Promise<RoundResult> {
-  const program = runtime === 'Node' ? process.execPath : binary(runtime)
-  const loader = runtime === 'Bun' ? [] : ['--no-warnings', '--import', 'tsx']
-  const { code, output } = await run(program, [...loader, `${root}bench/commands-round.ts`, JSON.stringify(round)])
-  if (code !== 0) throw new Error(output)
-  return JSON.parse(output) as RoundResult
+function missing(store: StoreName, { name }: System, why: string) {
+  return { system: name, store, missing: why }
+}
+
+function entriesOf(store: StoreName, { name, callers, facts }: System, played: readonly Played[]) {
+  return callers.map((count) => {
+    const samples = played.flatMap(({ runs }) => runs.filter((one) => one.callers === count))
+    const median = (of: (run: Run) => number | undefined) => {
+      const values = samples.map(of).filter((value) => value !== undefined)
+      return values.length === 0 ? undefined : figure(values).median
+    }
+    const spread = {
+      commandsPerSecond: figure(samples.map((run) => run.commandsPerSecond)),
+      p50Ms: figure(samples.map((run) => run.p50Ms)),
+      p99Ms: figure(samples.map((run) => run.p99Ms)),
+    }
+    const [callsPerCommand, conflicts] = [median((run) => run.callsPerCommand), median((run) => run.conflicts)]
+    const client = median((run) => run.cpu && (run.cpu.client / run.commands) * 1e6)
+    const server = median((run) => run.cpu && (run.cpu.server / run.commands) * 1e6)
+    return {
+      system: name,
+      store,
+      ...facts,
+      callers: count,
+      commandsPerSecond: spread.commandsPerSecond.median,
+      p50Ms: spread.p50Ms.median,
+      p99Ms: spread.p99Ms.median,
+      ...(conflicts === undefined ? {} : { conflicts }),
+      ...(callsPerCommand === undefined ? {} : { callsPerCommand }),
+      ...(client === undefined || server === undefined ? {} : { cpuMicroseconds: { client, server } }),
+      spread,
+      faults: played.flatMap(({ faults }) => faults),
+      samples,
+    }
+  })
 }

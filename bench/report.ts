@@ -27,11 +27,16 @@ export const shown = ({ median, min, max }: Figure): string => `${digits(median)
 
 const digits = (value: number) => short(value).toLocaleString('en-US', { maximumSignificantDigits: 3 })
 
-/** Writes `bench/results/<question>.json`. */
-export async function writeResults(question: string, settings: object, results: readonly object[]): Promise<void> {
+/** Writes `bench/results/<question>.json`; `more` stands beside the results. */
+export async function writeResults(
+  question: string,
+  settings: object,
+  results: readonly object[],
+  more: object = {},
+): Promise<void> {
   const { version } = JSON.parse(await readFile(`${root}package.json`, 'utf8')) as { version: string }
   const machine = { node: process.version, platform: process.platform, cpu: cpus()[0]?.model, cores: availableParallelism() }
   await mkdir(`${root}bench/results`, { recursive: true })
-  const text = JSON.stringify({ question, settings: { version, ...machine, ...settings }, results }, null, 2)
+  const text = JSON.stringify({ question, settings: { version, ...machine, ...settings }, results, ...more }, null, 2)
   await writeFile(`${root}bench/results/${question}.json`, `${text}\n`)
 }

@@ -1,4 +1,7 @@
-/** `npm run bench` answers all questions, `npm run bench -- commands` one. Each is a program of its own, so that none warms up another. */
+/**
+ * `npm run bench` answers all questions, `npm run bench -- commands` one. Each is a program of its own, so that none warms up another.
+ * `npm run bench -- regression [commit]` compares with another commit; it is no part of all questions.
+ */
 import { spawn } from 'node:child_process'
 import { root } from '../test/run.ts'
 
@@ -12,8 +15,10 @@ const questions: Readonly<Record<string, string>> = {
 }
 
 const asked = process.argv.slice(2)
+if (asked[0] === 'regression') process.exit(await program('bench/regression.ts', asked.slice(1)))
 const unknown = asked.find((question) => !Object.hasOwn(questions, question))
-if (unknown !== undefined) throw new Error(`There is no question '${unknown}'. Questions: ${Object.keys(questions).join(', ')}.`)
+if (unknown !== undefined)
+  throw new Error(`There is no question '${unknown}'. Questions: ${Object.keys(questions).join(', ')}, and regression [commit].`)
 
 for (const question of asked.length > 0 ? asked : Object.keys(questions)) {
   console.log(`\n## ${question}\n`)
@@ -22,8 +27,8 @@ for (const question of asked.length > 0 ? asked : Object.keys(questions)) {
 }
 
 /** The tsconfig of this folder leaves `cqrs-es` to Node, which finds the built package. */
-function program(file: string): Promise<number> {
+function program(file: string, args: readonly string[] = []): Promise<number> {
   const env = { ...process.env, TSX_TSCONFIG_PATH: `${root}bench/tsconfig.json` }
-  const child = spawn(process.execPath, ['--import', 'tsx', file], { cwd: root, env, stdio: 'inherit' })
+  const child = spawn(process.execPath, ['--import', 'tsx', file, ...args], { cwd: root, env, stdio: 'inherit' })
   return new Promise((resolve) => child.on('close', (code) => resolve(code ?? 1)))
 }

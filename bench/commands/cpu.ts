@@ -1,0 +1,51 @@
+import { readdirSync, readFileSync } from 'node:fs'
+
+/** Seconds of CPU used so far. */
+export interface Cpu {
+  readonly client: number
+  readonly server: number
+}
+
+const serverPrograms = /^(postgres|mariadbd|dynoxide)$/
+const ticksPerSecond = 100
+
+interface Process {
+  readonly parent: number
+  readonly program: string
+  readonly own: number
+  /** Of its children that have ended. */
+  readonly gone: number
+}
+
+/** Of a program that this process has started, and of the database servers below this process. Only Linux tells. */
+export function cpuOf(client: number | undefined): Cpu | undefined {
+  if (process.platform !== 'linux' || client === undefined) return undefined
+  const all = processes()
+  const isBelow = (pid: number, ancestor: number): boolean => {
+    for (let at = pid; at > 1; at = all.get(at)?.parent ?? 0) if (at === ancestor) return true
+    return false
+  }
+  let [ofClient, ofServer] = [0, 0]
+  for (const [pid, { program, own, gone }] of all) {
+    if (isBelow(pid, client)) ofClient += own
+    else if (serverPrograms.test(program) && isBelow(pid, process.pid)) ofServer += own + gone
+  }
+  return { client: ofClient / ticksPerSecond, server: ofServer / ticksPerSecond }
+}
+
+function processes(): Map<number, Process> {
+  const all = new Map<number, Process>()
+  for (const name of readdirSync('/proc')) {
+    if (!/^\d+$/.test(name)) continue
+    try {
+      const stat = readFileSync(`/proc/${name}/stat`, 'utf8')
+      const program = stat.slice(stat.indexOf('(') + 1, stat.lastIndexOf(')'))
+      const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+      const ticks = (...at: number[]) => at.reduce((sum, index) => sum + Number(fields[index]), 0)
+      all.set(Number(name), { parent: Number(fields[1]), program, own: ticks(11, 12), gone: ticks(13, 14) })
+    } catch {
+      // It has ended meanwhile.
+    }
+  }
+  return all
+}

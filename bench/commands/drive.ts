@@ -1,0 +1,135 @@
+/**
+ * What every system of the question `commands` does, ours and each peer, in a process of its own: opens accounts, lets callers deposit for some
+ * seconds, reads everything back. `--url … --callers 1,64 --seconds 1 --accounts 1000`; one JSON line at the start and one at the end of each measurement, one for
+ * the verdict. `bench/peers/rust` says the same in Rust.
+ */
+import { parseArgs } from 'node:util'
+import { percentile } from '../report.ts'
+
+/** The bank account on one system. */
+export interface Bank {
+  open(id: string): Promise<unknown>
+  /** Deposits 1; a lost race is decided again. */
+  deposit(id: string): Promise<unknown>
+  /** The events of an account as they were stored: each one's number in it, and the balance after it. */
+  history(id: string): Promise<readonly { readonly sequence: number; readonly balance: number }[]>
+  /** Races lost so far. */
+  conflicts?(): number
+  /** Calls of the driver so far. */
+  calls?(): number
+  close?(): Promise<unknown>
+}
+
+/** What the callers of one measurement came to. */
+export interface Measured {
+  readonly callers: number
+  readonly commands: number
+  readonly commandsPerSecond: number
+  readonly p50Ms: number
+  readonly p99Ms: number
+  readonly conflicts?: number
+  /** Calls of the driver for one command. */
+  readonly callsPerCommand?: number
+}
+
+export type Line = { readonly begin: number } | Measured | { readonly faults: readonly string[] }
+
+export interface Options {
+  /** Of an empty database, where there is one. */
+  readonly url: string
+  readonly callers: readonly number[]
+  readonly seconds: number
+  readonly accounts: number
+  /** Which of the systems that a program has. */
+  readonly system: string
+}
+
+/** Of the command line. */
+export function options(): Options {
+  const text = { type: 'string', default: '' } as const
+  const { values } = parseArgs({ options: { url: text, callers: text, seconds: text, accounts: text, system: text } })
+  return {
+    url: values.url,
+    callers: values.callers.split(',').map(Number),
+    seconds: Number(values.seconds),
+    accounts: Number(values.accounts),
+    system: values.system,
+  }
+}
+
+export async function drive(bank: Bank, { callers, seconds, accounts }: Options): Promise<void> {
+  const say = (line: Line) => process.stdout.write(`${JSON.stringify(line)}\n`)
+  const named = (name: string) => Array.from({ length: accounts }, (_, i) => `${name}-${i}`)
+  const all: string[] = []
+  /** New accounts for each measurement, so that all are as young. */
+  const opened = async (name: string) => {
+    const ids = named(name)
+    await eachOf(ids, (id) => bank.open(id))
+    all.push(...ids)
+    return ids
+  }
+
+  let deposits = (await load(bank, await opened('warm'), 64, seconds / 3)).commands
+  for (const count of callers) {
+    const ids = await opened(`account${count}`)
+    say({ begin: count })
+    const measured = await load(bank, ids, count, seconds)
+    say(measured)
+    deposits += measured.commands
+  }
+  say({ faults: await faultsOf(bank, all, deposits) })
+  await bank.close?.()
+  process.exit()
+}
+
+/** Each caller sends one command after the other, to account after account. */
+async function load(bank: Bank, ids: readonly string[], callers: number, seconds: number): Promise<Measured> {
+  const latencies: number[] = []
+  const [conflicts, calls] = [bank.conflicts?.(), bank.calls?.()]
+  let next = 0
+  const began = performance.now()
+  const end = began + seconds * 1_000
+  const caller = async () => {
+    for (let start = performance.now(); start < end; ) {
+      await bank.deposit(ids[next++ % ids.length] as string)
+      const now = performance.now()
+      latencies.push(now - start)
+      start = now
+    }
+  }
+  await Promise.all(Array.from({ length: callers }, caller))
+  const taken = (performance.now() - began) / 1_000
+  const sorted = Float64Array.from(latencies).sort()
+  return {
+    callers,
+    commands: latencies.length,
+    commandsPerSecond: latencies.length / taken,
+    p50Ms: percentile(sorted, 50),
+    p99Ms: percentile(sorted, 99),
+    ...(conflicts === undefined ? {} : { conflicts: (bank.conflicts?.() ?? 0) - conflicts }),
+    ...(calls === undefined ? {} : { callsPerCommand: ((bank.calls?.() ?? 0) - calls) / latencies.length }),
+  }
+}
+
+/** The events of each account must follow without a gap, and no deposit may be lost or doubled. */
+async function faultsOf(bank: Bank, ids: readonly string[], deposits: number): Promise<string[]> {
+  const faults: string[] = []
+  let sum = 0
+  await eachOf(ids, async (id) => {
+    const events = await bank.history(id)
+    events.forEach(({ sequence }, at) => {
+      if (sequence !== at + 1) faults.push(`Event ${sequence} of ${id} is number ${at + 1}.`)
+    })
+    sum += events.at(-1)?.balance ?? Number.NaN
+  })
+  if (sum !== deposits) faults.push(`The balances add up to ${sum} after deposits of ${deposits}.`)
+  return faults.slice(0, 10)
+}
+
+async function eachOf(ids: readonly string[], does: (id: string) => Promise<unknown>): Promise<void> {
+  let next = 0
+  const worker = async () => {
+    for (let id = ids[next++]; id !== undefined; id = ids[next++]) await does(id)
+  }
+  await Promise.all(Array.from({ length: 64 }, worker))
+}

@@ -1,0 +1,70 @@
+/** This package on one store, set up as a program would: see `drive.ts` for the command line; `--system` is the store, and the cache. */
+import { createApp } from 'cqrs-es'
+import type pg from 'pg'
+import { account, deposit, open } from '../bank.ts'
+import { type Durability, type OpenStore, openStore, type StoreName } from '../stores.ts'
+import { drive, options } from './drive.ts'
+
+const asked = options()
+const [name = '', durability, cache] = asked.system.split(',')
+const { store, close, calls } = await openAny()
+const app = createApp({ store, aggregates: { account }, ...(cache === 'cold' ? { cache: false as const } : {}) })
+const bank = app.aggregates.account
+
+await drive(
+  {
+    open: (id) => bank.execute(id, open),
+    async deposit(id) {
+      const { ok } = await bank.execute(id, deposit(1))
+      if (!ok) throw new Error(`A deposit to ${id} was refused.`)
+    },
+    async history(id) {
+      const events = []
+      for await (const { type, data, sequence } of bank.events(id))
+        events.push({ sequence, balance: type === 'MoneyDeposited' ? data.balance : 0 })
+      return events
+    },
+    ...(calls && { calls }),
+    close: () => app.close().then(close),
+  },
+  asked,
+)
+
+/** A driver is loaded where it is used: `regression` runs this file also against older commits, which may not have all stores. */
+async function openAny(): Promise<OpenStore & { calls?(): number }> {
+  if (name === 'postgres') {
+    const [{ default: pg }, { postgresStore }] = await Promise.all([import('pg'), import('cqrs-es/postgres')])
+    const pool = new pg.Pool({ connectionString: asked.url })
+    const store = postgresStore(pool)
+    await store.createSchema()
+    return { store, calls: counted(pool, 'query'), close: () => pool.end() }
+  }
+  if (name === 'mysql') {
+    const [{ createPool }, { mysqlStore }] = await Promise.all([import('mysql2/promise'), import('cqrs-es/mysql')])
+    const pool = createPool(asked.url)
+    const store = mysqlStore(pool)
+    await store.createSchema()
+    return { store, close: () => pool.end() }
+  }
+  if (name === 'dynamodb') {
+    const [{ DynamoDB }, { dynamoDbStore }] = await Promise.all([import('@aws-sdk/client-dynamodb'), import('cqrs-es/dynamodb')])
+    const credentials = { accessKeyId: 'local', secretAccessKey: 'local' }
+    const store = dynamoDbStore(new DynamoDB({ endpoint: asked.url, region: 'local', credentials }))
+    await store.createSchema()
+    return { store, close: async () => {} }
+  }
+  return openStore(name as StoreName, durability as Durability)
+}
+
+/** How often a method of the object has been called. */
+function counted(object: pg.Pool, method: 'query'): () => number {
+  const original = object[method].bind(object) as (...values: unknown[]) => unknown
+  let calls = 0
+  Object.defineProperty(object, method, {
+    value: (...values: unknown[]) => {
+      calls++
+      return original(...values)
+    },
+  })
+  return () => calls
+}

@@ -1,0 +1,52 @@
+import { existsSync, statSync } from 'node:fs'
+import { root, run } from '../../test/run.ts'
+
+/** A program to start, or why there is none. */
+export type Program =
+  | { readonly file: string; readonly args: readonly string[]; readonly env?: Readonly<Record<string, string>> }
+  | { readonly missing: string }
+
+const folder = `${root}bench/peers`
+const minutes = 60_000
+
+/** Each is installed or built once, when first asked for. */
+const made = new Map<string, Promise<string | undefined>>()
+function once(what: string, make: () => Promise<string | undefined>): Promise<string | undefined> {
+  const done = made.get(what) ?? make()
+  made.set(what, done)
+  return done
+}
+
+/** A peer from npm. The peers have a package of their own, so that the repository's `npm ci` stays light. */
+export async function npmPeer(name: string): Promise<Program> {
+  const missing = await once('npm', installPackages)
+  return missing === undefined ? { file: process.execPath, args: ['--import', 'tsx', `${folder}/${name}.ts`] } : { missing }
+}
+
+async function installPackages(): Promise<string | undefined> {
+  const installed = `${folder}/node_modules/.package-lock.json`
+  const lock = `${folder}/package-lock.json`
+  if (existsSync(installed) && statSync(installed).mtimeMs >= statSync(lock).mtimeMs) return undefined
+  console.log('Installing the peers from npm into bench/peers.')
+  const { code, output } = await run('npm', ['ci', '--no-audit', '--no-fund', '--ignore-scripts'], {
+    cwd: folder,
+    timeout: 5 * minutes,
+  })
+  return code === 0 ? undefined : `npm could not install it: ${lastLine(output)}`
+}
+
+/** The peer in Rust, built in release mode. */
+export async function rustPeer(): Promise<Program> {
+  const missing = await once('rust', buildRust)
+  return missing === undefined ? { file: `${folder}/rust/target/release/peer`, args: [] } : { missing }
+}
+
+async function buildRust(): Promise<string | undefined> {
+  if ((await run('cargo', ['--version'])).code !== 0) return 'cargo is not installed'
+  if (!existsSync(`${folder}/rust/target/release/peer`)) console.log('Building the peer in Rust, a few minutes the first time.')
+  const args = ['build', '--release', '--manifest-path', `${folder}/rust/Cargo.toml`]
+  const { code, output } = await run('cargo', args, { timeout: 15 * minutes })
+  return code === 0 ? undefined : `cargo could not build it: ${lastLine(output)}`
+}
+
+export const lastLine = (output: string): string => output.trim().split('\n').at(-1) ?? ''

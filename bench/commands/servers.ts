@@ -1,0 +1,80 @@
+import { createConnection } from 'mysql2/promise'
+import pg from 'pg'
+import { startDynamoDb } from '../../test/servers/dynamodb.ts'
+import { startMariaDb } from '../../test/servers/mariadb.ts'
+import { startPostgres } from '../../test/servers/postgres.ts'
+import type { StoreName } from './systems.ts'
+
+/** Where the systems of a group store. */
+export interface Bench {
+  /** What kind of server it is. */
+  readonly server?: string
+  /** The address of an empty database, the server at rest. */
+  fresh(): Promise<string>
+  stop(): Promise<void>
+}
+
+/** Every server with its own default durability: each commit is on the disk before it is answered. */
+export const benches: Readonly<Record<StoreName, () => Promise<Bench>>> = {
+  postgres: onPostgres,
+  mysql: onMariaDb,
+  dynamodb: onDynamoDb,
+  sqlite: async () => inProcess,
+  memory: async () => inProcess,
+}
+
+const inProcess: Bench = { fresh: async () => '', stop: async () => {} }
+
+async function onPostgres(): Promise<Bench> {
+  const server = await startPostgres({ settings: {} })
+  const admin = new pg.Client(server.url)
+  await admin.connect()
+  const { rows } = await admin.query('SHOW server_version')
+  let count = 0
+  return {
+    server: `Postgres ${rows[0].server_version}`,
+    async fresh() {
+      if (count > 0) await admin.query(`DROP DATABASE bench${count} WITH (FORCE)`)
+      await admin.query(`CREATE DATABASE bench${++count}`)
+      // What the one before has left to write is not for the next to pay.
+      await admin.query('CHECKPOINT')
+      return server.url.replace(/[^/]*$/, `bench${count}`)
+    },
+    async stop() {
+      await admin.end()
+      await server.stop()
+    },
+  }
+}
+
+async function onMariaDb(): Promise<Bench> {
+  const server = await startMariaDb({ settings: {} })
+  const admin = await createConnection(server.url)
+  const [rows] = await admin.query('SELECT version() AS version')
+  let count = 0
+  return {
+    server: `MariaDB ${(rows as { version: string }[])[0]?.version}`,
+    async fresh() {
+      if (count > 0) await admin.query(`DROP DATABASE bench${count}`)
+      await admin.query(`CREATE DATABASE bench${++count}`)
+      return server.url.replace(/[^/]*$/, `bench${count}`)
+    },
+    async stop() {
+      await admin.end()
+      await server.stop()
+    },
+  }
+}
+
+async function onDynamoDb(): Promise<Bench> {
+  let server: { readonly url: string; stop(): Promise<void> } | undefined
+  return {
+    server: 'DynamoDB emulator',
+    async fresh() {
+      await server?.stop()
+      server = await startDynamoDb()
+      return server.url
+    },
+    stop: async () => server?.stop(),
+  }
+}

@@ -1,0 +1,79 @@
+import { root } from '../../test/run.ts'
+import { binary, type Runtime } from '../../test/runtimes/binaries.ts'
+import { npmPeer, type Program, rustPeer } from './peers.ts'
+
+/** Where everything of a group is stored; a group has one server, and its systems take turns on it. */
+export type StoreName = 'postgres' | 'mysql' | 'sqlite' | 'memory' | 'dynamodb'
+
+export interface System {
+  readonly name: string
+  readonly callers: readonly number[]
+  program(): Promise<Program>
+  /** What is to be known about it, beside the name. */
+  readonly facts?: object
+}
+
+const crowd = [1, 8, 64, 512]
+const few = [1, 64]
+
+const onNode = (file: string, system: string): Program => ({
+  file: process.execPath,
+  args: ['--import', 'tsx', `${root}bench/commands/${file}.ts`, '--system', system],
+})
+const ours = (system: string) => async () => onNode('ours', system)
+const byHand = (system: string) => async () => onNode('by-hand', system)
+
+/** For the drivers that come with another runtime. */
+const oursOn = (runtime: Runtime, system: string) => async (): Promise<Program> => {
+  try {
+    const loader = runtime === 'Bun' ? [] : ['--no-warnings', '--import', 'tsx']
+    return { file: binary(runtime), args: [...loader, `${root}bench/commands/ours.ts`, '--system', system] }
+  } catch (error) {
+    return { missing: (error as Error).message }
+  }
+}
+
+const from =
+  (peer: () => Promise<Program>, ...args: string[]) =>
+  async (): Promise<Program> => {
+    const program = await peer()
+    return 'missing' in program ? program : { ...program, args: [...program.args, ...args] }
+  }
+
+/** The first of each group is this package as its documentation sets it up; all others are compared with it. */
+export const systems: Readonly<Record<StoreName, readonly System[]>> = {
+  postgres: [
+    { name: 'cqrs-es', callers: crowd, program: ours('postgres,,warm') },
+    { name: 'cqrs-es, no cache', callers: [64], program: ours('postgres,,cold'), facts: { cache: false } },
+    { name: 'cqrs-es (Rust)', callers: crowd, program: rustPeer },
+    { name: 'emmett', callers: crowd, program: from(() => npmPeer('emmett'), '--system', 'postgres') },
+    { name: 'castore', callers: crowd, program: from(() => npmPeer('castore'), '--system', 'postgres') },
+    { name: 'by hand: our append', callers: few, program: byHand('postgres,single') },
+    { name: 'by hand: our append, gathered', callers: few, program: byHand('postgres,gathered') },
+  ],
+  mysql: [
+    { name: 'cqrs-es', callers: crowd, program: ours('mysql,,warm') },
+    { name: 'by hand: a transaction', callers: few, program: byHand('mysql,transaction') },
+  ],
+  sqlite: [
+    { name: 'cqrs-es', callers: few, program: ours('libsql,full,warm'), facts: { driver: 'libsql', durability: 'full' } },
+    ...(['node:sqlite', 'bun:sqlite'] as const).map((driver) => ({
+      name: `cqrs-es, ${driver}`,
+      callers: few,
+      program: oursOn(driver === 'bun:sqlite' ? 'Bun' : 'Node 24', `${driver},full,warm`),
+      facts: { driver, durability: 'full' },
+    })),
+    {
+      name: "cqrs-es, durability 'normal'",
+      callers: few,
+      program: ours('libsql,normal,warm'),
+      facts: { driver: 'libsql', durability: 'normal' },
+    },
+  ],
+  memory: [
+    { name: 'cqrs-es', callers: few, program: ours('memory,,warm') },
+    { name: 'cqrs-es, no cache', callers: few, program: ours('memory,,cold'), facts: { cache: false } },
+    { name: 'emmett', callers: few, program: from(() => npmPeer('emmett'), '--system', 'memory') },
+  ],
+  dynamodb: [{ name: 'cqrs-es', callers: few, program: ours('dynamodb,,warm'), facts: { server: 'emulator' } }],
+}
