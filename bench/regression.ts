@@ -45,7 +45,7 @@ async function measure(commit: string, folder: string): Promise<void> {
     const played = { base: [] as Played[], tree: [] as Played[], again: [] as Played[] }
     const names = ['base', 'tree', 'again'] as const
     for (let round = 0; round < rounds; round++)
-      for (const name of round % 2 === 0 ? names : names.toReversed()) {
+      for (const name of round % 2 === 0 ? names : [...names].reverse()) {
         const args = ['--import', 'tsx', join(trees[name], 'bench/commands/ours.ts'), '--system', stores[store]]
         const env = { TSX_TSCONFIG_PATH: join(trees[name], 'bench/tsconfig.json') }
         played[name].push(await play({ file: process.execPath, args, env }, { ...load, url: await bench.fresh() }))
