@@ -214,10 +214,11 @@ async fn main() {
 
     let warm_up = ids("warm-up", accounts);
     open_all(&bank, &warm_up).await;
-    let mut deposits = load(&bank, &warm_up, 64, Duration::from_secs_f64(seconds / 3.0)).await.latencies.len();
+    let mut deposits = 0;
     for count in callers {
         let ids = ids(&format!("account-{count}"), accounts);
         open_all(&bank, &ids).await;
+        deposits += load(&bank, &warm_up, count, Duration::from_secs_f64(seconds / 3.0)).await.latencies.len();
         println!("{}", json!({ "begin": count }));
         let Load { latencies, conflicts, seconds } = load(&bank, &ids, count, Duration::from_secs_f64(seconds)).await;
         deposits += latencies.len();
