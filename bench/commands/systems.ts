@@ -59,20 +59,20 @@ export const systems: Readonly<Record<StoreName, readonly System[]>> = {
     { name: 'cqrs-es', callers: few, program: ours('libsql,full,warm'), facts: { driver: 'libsql', durability: 'full' } },
     ...(['node:sqlite', 'bun:sqlite'] as const).map((driver) => ({
       name: `cqrs-es, ${driver}`,
-      callers: few,
+      callers: [64],
       program: oursOn(driver === 'bun:sqlite' ? 'Bun' : 'Node 24', `${driver},full,warm`),
       facts: { driver, durability: 'full' },
     })),
     {
       name: "cqrs-es, durability 'normal'",
-      callers: few,
+      callers: [64],
       program: ours('libsql,normal,warm'),
       facts: { driver: 'libsql', durability: 'normal' },
     },
   ],
   memory: [
     { name: 'cqrs-es', callers: few, program: ours('memory,,warm') },
-    { name: 'cqrs-es, no cache', callers: few, program: ours('memory,,cold'), facts: { cache: false } },
+    { name: 'cqrs-es, no cache', callers: [64], program: ours('memory,,cold'), facts: { cache: false } },
     { name: 'emmett', callers: few, program: from(() => npmPeer('emmett'), '--system', 'memory') },
   ],
   dynamodb: [{ name: 'cqrs-es', callers: few, program: ours('dynamodb,,warm'), facts: { server: 'emulator' } }],
