@@ -132,34 +132,36 @@ function missing(store: StoreName, { name }: System, why: string) {
 }
 
 function entriesOf(store: StoreName, { name, callers, facts }: System, played: readonly Played[]) {
-  return callers.map((count) => {
-    const samples = played.flatMap(({ runs }) => runs.filter((one) => one.callers === count))
-    const median = (of: (run: Run) => number | undefined) => {
-      const values = samples.map(of).filter((value) => value !== undefined)
-      return values.length === 0 ? undefined : figure(values).median
-    }
-    const spread = {
-      commandsPerSecond: figure(samples.map((run) => run.commandsPerSecond)),
-      p50Ms: figure(samples.map((run) => run.p50Ms)),
-      p99Ms: figure(samples.map((run) => run.p99Ms)),
-    }
-    const [callsPerCommand, conflicts] = [median((run) => run.callsPerCommand), median((run) => run.conflicts)]
-    const client = median((run) => run.cpu && (run.cpu.client / run.commands) * 1e6)
-    const server = median((run) => run.cpu && (run.cpu.server / run.commands) * 1e6)
-    return {
-      system: name,
-      store,
-      ...facts,
-      callers: count,
-      commandsPerSecond: spread.commandsPerSecond.median,
-      p50Ms: spread.p50Ms.median,
-      p99Ms: spread.p99Ms.median,
-      ...(conflicts === undefined ? {} : { conflicts }),
-      ...(callsPerCommand === undefined ? {} : { callsPerCommand }),
-      ...(client === undefined || server === undefined ? {} : { cpuMicroseconds: { client, server } }),
-      spread,
-      faults: played.flatMap(({ faults }) => faults),
-      samples,
-    }
-  })
+  return [...callers]
+    .sort((one, other) => one - other)
+    .map((count) => {
+      const samples = played.flatMap(({ runs }) => runs.filter((one) => one.callers === count))
+      const median = (of: (run: Run) => number | undefined) => {
+        const values = samples.map(of).filter((value) => value !== undefined)
+        return values.length === 0 ? undefined : figure(values).median
+      }
+      const spread = {
+        commandsPerSecond: figure(samples.map((run) => run.commandsPerSecond)),
+        p50Ms: figure(samples.map((run) => run.p50Ms)),
+        p99Ms: figure(samples.map((run) => run.p99Ms)),
+      }
+      const [callsPerCommand, conflicts] = [median((run) => run.callsPerCommand), median((run) => run.conflicts)]
+      const client = median((run) => run.cpu && (run.cpu.client / run.commands) * 1e6)
+      const server = median((run) => run.cpu && (run.cpu.server / run.commands) * 1e6)
+      return {
+        system: name,
+        store,
+        ...facts,
+        callers: count,
+        commandsPerSecond: spread.commandsPerSecond.median,
+        p50Ms: spread.p50Ms.median,
+        p99Ms: spread.p99Ms.median,
+        ...(conflicts === undefined ? {} : { conflicts }),
+        ...(callsPerCommand === undefined ? {} : { callsPerCommand }),
+        ...(client === undefined || server === undefined ? {} : { cpuMicroseconds: { client, server } }),
+        spread,
+        faults: played.flatMap(({ faults }) => faults),
+        samples,
+      }
+    })
 }

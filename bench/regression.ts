@@ -13,7 +13,7 @@ import { figure, shown, writeResults } from './report.ts'
 import { makeFolder } from './stores.ts'
 
 const rounds = 5
-const load = { callers: [1, 64], seconds: 1, accounts: 1_000 }
+const load = { callers: [64, 1], seconds: 1, accounts: 1_000 }
 const stores = { memory: 'memory,,warm', sqlite: 'libsql,full,warm', postgres: 'postgres,,warm' } as const
 
 try {

@@ -74,7 +74,7 @@ export async function drive(bank: Bank, { callers, seconds, accounts }: Options)
   for (const count of callers) {
     const ids = await opened(`account${count}`)
     // One caller and many take different ways through most systems; neither shall pay for the first steps.
-    deposits += (await load(bank, warm, count, seconds / 3)).commands
+    deposits += (await load(bank, warm, count, seconds / 2)).commands
     say({ begin: count })
     const measured = await load(bank, ids, count, seconds)
     say(measured)

@@ -218,7 +218,7 @@ async fn main() {
     for count in callers {
         let ids = ids(&format!("account-{count}"), accounts);
         open_all(&bank, &ids).await;
-        deposits += load(&bank, &warm_up, count, Duration::from_secs_f64(seconds / 3.0)).await.latencies.len();
+        deposits += load(&bank, &warm_up, count, Duration::from_secs_f64(seconds / 2.0)).await.latencies.len();
         println!("{}", json!({ "begin": count }));
         let Load { latencies, conflicts, seconds } = load(&bank, &ids, count, Duration::from_secs_f64(seconds)).await;
         deposits += latencies.len();
