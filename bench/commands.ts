@@ -71,15 +71,13 @@ const p99 = quotients(
   (one) => one.p99Ms,
 )
 /** Time that the framework adds to the statements that it sends, as a part of their own. */
-const overhead = Object.fromEntries(
-  [
-    { key: 'postgres/1', by: `postgres/1/${hand}` },
-    { key: 'postgres/64', by: `postgres/64/${hand}, gathered` },
-  ].flatMap(({ key, by }) => {
-    const ratio = speed.find((one) => one.key === by)?.ratio
-    return ratio === undefined ? [] : [[key, 1 / ratio - 1]]
-  }),
-)
+const overheads = [
+  { key: 'postgres/1', by: `postgres/1/${hand}` },
+  { key: 'postgres/64', by: `postgres/64/${hand}, gathered` },
+].flatMap(({ key, by }) => {
+  const found = speed.find((one) => one.key === by)
+  return found === undefined ? [] : [{ key, added: figure(found.each.map((ratio) => 1 / ratio - 1)) }]
+})
 
 console.table(
   results.map((result) =>
@@ -107,8 +105,11 @@ console.table(
     p99: `${short(p99[i]?.ratio ?? Number.NaN)} x`,
   })),
 )
-for (const [key, part] of Object.entries(overhead))
-  console.log(`What the framework adds to its own statements sent by hand, ${key}: ${Math.round(part * 100)} %.`)
+const percent = (part: number) => `${Math.round(part * 100)} %`
+for (const { key, added } of overheads)
+  console.log(
+    `What the framework adds to its own statements sent by hand, ${key}: ${percent(added.median)} (${percent(added.min)} to ${percent(added.max)}, round by round).`,
+  )
 
 await writeResults(
   'commands',
@@ -122,7 +123,8 @@ await writeResults(
     ratios: Object.fromEntries(speed.map(({ key, ratio }) => [key, ratio])),
     ratiosOfP99: Object.fromEntries(p99.map(({ key, ratio }) => [key, ratio])),
     spreadOfRatios: Object.fromEntries(speed.map(({ key, each }) => [key, figure(each)])),
-    overhead,
+    overhead: Object.fromEntries(overheads.map(({ key, added }) => [key, added.median])),
+    spreadOfOverhead: Object.fromEntries(overheads.map(({ key, added }) => [key, added])),
   },
 )
 process.exit()
