@@ -1,23 +1,36 @@
 import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitest/config'
 
-const source = (path: string) => fileURLToPath(new URL(`./src/${path}`, import.meta.url))
+const file = (path: string) => fileURLToPath(new URL(path, import.meta.url))
+
+/** `cqrs-es` is the source; `core` is what stands for its main entry. */
+export const aliasTo = (core: string) => [
+  { find: /^cqrs-es\/(.+)$/, replacement: file('src/$1/index.ts') },
+  { find: /^cqrs-es$/, replacement: file(core) },
+]
 
 /** Where `.ci/run` reads how many tests passed and failed. */
 const report = process.env.VITEST_REPORT
 
+const time = { testTimeout: 60_000, hookTimeout: 60_000 }
+
+/** The stories once more with other defaults: what they promise must not depend on them. */
+const storiesWith = (name: string, core: string) => ({
+  resolve: { alias: aliasTo(core) },
+  test: { ...time, name, include: ['test/stories/**/*.test.ts'] },
+})
+
 export default defineConfig({
-  resolve: {
-    alias: [
-      { find: /^cqrs-es\/(.+)$/, replacement: source('$1/index.ts') },
-      { find: /^cqrs-es$/, replacement: source('index.ts') },
-    ],
-  },
   test: {
     globalSetup: ['test/servers/setup.ts'],
-    include: ['test/**/*.test.ts', 'examples/**/*.test.ts'],
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
     reporters: report === undefined ? ['default'] : ['default', ['json', { outputFile: report }]],
+    projects: [
+      {
+        resolve: { alias: aliasTo('src/index.ts') },
+        test: { ...time, name: 'all', include: ['test/**/*.test.ts', 'examples/**/*.test.ts'] },
+      },
+      storiesWith('without batching', 'test/defaults/without-batching.ts'),
+      storiesWith('without cache', 'test/defaults/without-cache.ts'),
+    ],
   },
 })

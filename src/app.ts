@@ -33,6 +33,12 @@ export interface AppOptions<A extends Record<string, AnyAggregate>, W extends Re
   readonly retries?: number
   /** How many states are kept, the least recently used dropped first. Default `{ maxAggregates: 10_000 }`. */
   readonly cache?: false | { readonly maxAggregates?: number }
+  /**
+   * How the commits of commands that run at the same time are gathered into one call of the store: up to `maxCommits` (default 256) of about `maxBytes` characters of
+   * data (default 4,000,000). A lone command waits for nobody. With more than `maxQueued` commands under way (default 10,000) the next is turned away with an
+   * `OverloadedError`. `false`: each commit is a call of its own, and nothing is turned away.
+   */
+  readonly batching?: false | { readonly maxCommits?: number; readonly maxBytes?: number; readonly maxQueued?: number }
   /** Default: the platform's clock, Web Crypto and timers. */
   readonly runtime?: Runtime
   /** Told about every command, load, append, retry and query (for tracing, metrics, logs); must not throw. */

@@ -185,7 +185,7 @@ export class ClosedError extends CqrsError {
 }
 
 /**
- * Too many commands wait already. Nothing was stored. Kept for a limit that is planned: this version does not throw it.
+ * More commands are under way in this app than `batching.maxQueued` allows (default 10,000). Nothing was stored.
  *
  * *Handling*: try again later. HTTP 503 with `Retry-After`.
  */

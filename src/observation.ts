@@ -31,6 +31,8 @@ export type Observation =
       readonly commitId: string
       readonly events: number
       readonly outcome: 'stored' | 'repeated' | 'conflict' | 'failed'
+      /** How many commits were sent together with this one, itself included. */
+      readonly batch: number
       readonly ms: number
     }
   | {

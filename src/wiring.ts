@@ -1,13 +1,16 @@
 import { type AggregateDefinition, definitionOf } from './aggregate-definition.ts'
 import { DefinitionError } from './errors.ts'
 import { StateCache } from './execution/cache.ts'
+import { CommitQueue } from './execution/commit-queue.ts'
 import type { Core, Query, WiredAggregate } from './execution/core.ts'
+import { Gate } from './execution/gate.ts'
 import { KeyedQueue } from './execution/keyed-queue.ts'
+import { UnderWay } from './execution/under-way.ts'
 import { isObject } from './json.ts'
 import type { Observation } from './observation.ts'
 import { checkFunction, checkOptions, checkWholeNumber } from './options.ts'
 import { platformRuntime, type Runtime } from './runtime.ts'
-import type { Store } from './store/store.ts'
+import type { Capabilities, Store } from './store/store.ts'
 import { type ReadSide, type ViewDefinition, viewDefinitionOf } from './views/view-definition.ts'
 
 const optionNames = [
@@ -19,11 +22,18 @@ const optionNames = [
   'onQueryError',
   'retries',
   'cache',
+  'batching',
   'runtime',
   'observe',
 ]
 const defaultCache = 10_000
 const defaultRetries = 3
+const defaultBatching = { maxCommits: 256, maxBytes: 4_000_000, maxQueued: 10_000 }
+/**
+ * Appends under way at once. With two, the database works on one while the commands of the other are decided. Where there is no order of all events commits share nothing, and waiting
+ * for each other would only cost time.
+ */
+const lanesOf = ({ globalOrder }: Capabilities): number => (globalOrder ? 2 : 64)
 
 /** The options of `createApp`, types erased. */
 export interface Wiring {
@@ -35,6 +45,7 @@ export interface Wiring {
   readonly onQueryError?: Core['onQueryError']
   readonly retries?: number
   readonly cache?: false | { readonly maxAggregates?: number }
+  readonly batching?: false | { readonly maxCommits?: number; readonly maxBytes?: number; readonly maxQueued?: number }
   readonly runtime?: Runtime
   readonly observe?: (what: Observation) => void
 }
@@ -66,6 +77,7 @@ function coreOf(options: Wiring): Core {
     onQueryError = reportQueryError,
     retries = defaultRetries,
     cache = {},
+    batching = {},
     runtime = platformRuntime,
     observe,
   } = options
@@ -79,15 +91,20 @@ function coreOf(options: Wiring): Core {
   for (const method of ['now', 'randomUUID', 'random', 'sleep'] as const)
     checkFunction(`createApp: runtime.${method}`, runtime[method])
   if (observe !== undefined) checkFunction('createApp: observe', observe)
+  const { maxQueued, ...limits } = batchingOf(batching, store.capabilities)
+  const observing = observe && harmless(observe)
   return {
     store,
     runtime,
     retries,
     cache: new StateCache(cacheSize(cache)),
     aggregateQueue: new KeyedQueue(),
+    commitQueue: new CommitQueue({ store, runtime, observe: observing }, limits),
+    underWay: new UnderWay(),
+    gate: new Gate(maxQueued),
     queries,
     onQueryError,
-    observe: observe && harmless(observe),
+    observe: observing,
     neverAborts: new AbortController().signal,
   }
 }
@@ -98,6 +115,16 @@ function checkStore(store: unknown): void {
     throw new DefinitionError(
       'createApp: store must be a store such as memoryStore() or sqliteStore(db), not the database client itself.',
     )
+}
+
+function batchingOf(batching: NonNullable<Wiring['batching']>, capabilities: Capabilities) {
+  if (batching === false)
+    return { lanes: Number.POSITIVE_INFINITY, maxCommits: 1, maxBytes: 0, maxQueued: Number.POSITIVE_INFINITY }
+  checkOptions('createApp: batching', batching, Object.keys(defaultBatching))
+  const chosen = { ...defaultBatching, ...batching }
+  for (const name of ['maxCommits', 'maxBytes', 'maxQueued'] as const)
+    checkWholeNumber(`createApp: batching: ${name}`, chosen[name], 1)
+  return { lanes: lanesOf(capabilities), ...chosen }
 }
 
 function cacheSize(cache: false | { readonly maxAggregates?: number }): number {

@@ -3,26 +3,93 @@ import { ApplyError } from '../errors.ts'
 import { jsonProblem, toJson } from '../json.ts'
 import type { Append, Commit } from '../store/commit.ts'
 import type { Loaded } from './cache.ts'
-import type { Core, WiredAggregate } from './core.ts'
+import type { Sent } from './commit-queue.ts'
+import type { Core, Send, WiredAggregate } from './core.ts'
 import type { DecidedEvents } from './decide.ts'
-import { type Committed, committed } from './result.ts'
-import { sender } from './send.ts'
+import type { Settled } from './result.ts'
+import type { Tip } from './under-way.ts'
+
+/** Where a commit comes from. */
+export interface Origin {
+  /** Names its aggregate. */
+  readonly place: string
+  /** What it builds on that is still under way. */
+  readonly below: Tip | undefined
+  /** Lets the next command on the aggregate be decided. */
+  readonly leave: () => void
+}
 
 /** Stores what was decided, with the snapshot that is due, the inline views and the idempotency key: all or nothing. */
 export async function commit(
   core: Core,
+  aggregate: WiredAggregate,
+  aggregateId: string,
+  base: Loaded,
+  decision: DecidedEvents,
+  key: Commit['key'],
+  { place, below, leave }: Origin,
+): Promise<Settled> {
+  let settle: (stored: boolean) => void = () => {}
+  const stored = new Promise<boolean>((resolve) => {
+    settle = resolve
+  })
+  const chain = below?.chain ?? {}
+  const end = (wasStored: boolean) => {
+    core.underWay.leave(place, { chain, stored }, wasStored)
+    settle(wasStored)
+  }
+  let tip: Tip | undefined
+  const send = (on: Loaded, after: Tip | undefined) => {
+    const sender = senderOf(core, decision, place, after, (state, sent) => {
+      const next = { state, sent, chain, stored }
+      core.underWay.put(place, tip, next)
+      tip = next
+      leave()
+    })
+    return sendWith(sender, aggregate, aggregateId, on, decision, key)
+  }
+  try {
+    let outcome = await send(base, below)
+    // What it was decided on was stored after all, with its views computed again: so what was decided stands, and needs no handler.
+    if (outcome.kind === 'conflict' && below !== undefined && (await below.stored))
+      outcome = await send({ ...base, rows: core.cache.get(place)?.rows }, undefined)
+    end(outcome.kind !== 'conflict')
+    return outcome
+  } catch (error) {
+    end(false)
+    throw error
+  }
+}
+
+function sendWith(
+  send: Send,
   { definition, sendWithViews }: WiredAggregate,
   aggregateId: string,
   base: Loaded,
   decision: DecidedEvents,
   key: Commit['key'],
-): Promise<Committed> {
+): Promise<Settled> {
   const unkeyed: Commit = { id: decision.commitId, appends: [appendOf(definition, aggregateId, base, decision)] }
   const bare = key === undefined ? unkeyed : { ...unkeyed, key }
-  const send = sender(core, definition.type, aggregateId)
-  return sendWithViews === undefined
-    ? committed(await send(bare), undefined)
-    : sendWithViews(send, bare, aggregateId, base, decision)
+  return sendWithViews === undefined ? send(bare, undefined, true) : sendWithViews(send, bare, aggregateId, base, decision)
+}
+
+/** What is stored goes into the cache before anybody can miss it among what is under way. */
+function senderOf(
+  core: Core,
+  { state, sequence }: DecidedEvents,
+  place: string,
+  below: Tip | undefined,
+  onSent: (state: Loaded, sent: Sent) => void,
+): Send {
+  return async (commit, rows, mayBeBuiltOn) => {
+    const after = { state, sequence, rows }
+    const sent = core.commitQueue.send(commit, place, below?.sent)
+    if (mayBeBuiltOn) onSent(after, sent)
+    const outcome = await sent.outcome
+    if (outcome.kind !== 'conflict') core.cache.put(place, after)
+    return outcome
+  }
 }
 
 function appendOf(definition: AggregateDefinition, aggregateId: string, base: Loaded, decision: DecidedEvents): Append {

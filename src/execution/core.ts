@@ -5,9 +5,12 @@ import type { Runtime } from '../runtime.ts'
 import type { Commit } from '../store/commit.ts'
 import type { Store } from '../store/store.ts'
 import type { Loaded, StateCache } from './cache.ts'
+import type { CommitQueue } from './commit-queue.ts'
+import type { Gate } from './gate.ts'
 import type { KeyedQueue } from './keyed-queue.ts'
 import type { NewEvents } from './new-events.ts'
-import type { Committed, Settled } from './result.ts'
+import type { Settled } from './result.ts'
+import type { UnderWay } from './under-way.ts'
 
 /** What the parts of one app share. */
 export interface Core {
@@ -15,8 +18,11 @@ export interface Core {
   readonly runtime: Runtime
   readonly retries: number
   readonly cache: StateCache
-  /** Commands on one aggregate wait for each other here: they could not win against each other anyway. */
+  /** Commands on one aggregate are decided one after another: they could not win against each other anyway. */
   readonly aggregateQueue: KeyedQueue
+  readonly commitQueue: CommitQueue
+  readonly underWay: UnderWay
+  readonly gate: Gate
   readonly queries: readonly Query[]
   readonly onQueryError: (error: unknown, events: readonly EventEnvelope[]) => void | Promise<void>
   readonly observe: ((what: Observation) => void) | undefined
@@ -35,12 +41,9 @@ export interface WiredAggregate {
   readonly sendWithViews: SendWithViews | undefined
 }
 
-/** Sends one commit until its fate is known. */
-export type Send = (commit: Commit) => Promise<Settled>
-export type SendWithViews = (
-  send: Send,
-  commit: Commit,
-  aggregateId: string,
-  base: Loaded,
-  added: NewEvents,
-) => Promise<Committed>
+/**
+ * Sends one commit until its fate is known. `rows`: the view rows of this aggregate alone, as they will be then. `mayBeBuiltOn`: the next command on the aggregate
+ * need not wait for it.
+ */
+export type Send = (commit: Commit, rows: Loaded['rows'], mayBeBuiltOn: boolean) => Promise<Settled>
+export type SendWithViews = (send: Send, commit: Commit, aggregateId: string, base: Loaded, added: NewEvents) => Promise<Settled>

@@ -1,4 +1,6 @@
 import { ConflictError } from '../errors.ts'
+import type { Position } from '../event-envelope.ts'
+import type { Commit } from '../store/commit.ts'
 import { cacheKey, type Loaded } from './cache.ts'
 import type { Call } from './call.ts'
 import { commit } from './commit.ts'
@@ -9,7 +11,7 @@ import { commandHash, findReplay } from './idempotency.ts'
 import { loadAggregate } from './load.ts'
 import { envelopesOf } from './new-events.ts'
 import { parseCommand } from './parse-command.ts'
-import type { Accepted, Committed, Rejected } from './result.ts'
+import type { Accepted, Rejected } from './result.ts'
 import { stopwatch } from './stopwatch.ts'
 
 const firstRetryWaitMs = 4
@@ -19,7 +21,7 @@ interface Tally {
   attempts: number
 }
 
-/** The life of a command: one at a time for each aggregate of this process, then the queries. */
+/** The life of a command. Commands on one aggregate are decided one after another in this process; then the queries. */
 export async function execute(core: Core, aggregate: WiredAggregate, call: Call): Promise<Accepted | Rejected> {
   const tally: Tally = { attempts: 0 }
   const ms = stopwatch(core)
@@ -37,7 +39,7 @@ export async function execute(core: Core, aggregate: WiredAggregate, call: Call)
   try {
     call.signal?.throwIfAborted()
     const place = cacheKey(aggregate.definition.type, call.aggregateId)
-    const result = await core.aggregateQueue.run(place, () => settle(core, aggregate, call, place, tally), call.signal)
+    const result = await core.gate.run(call, () => settle(core, aggregate, call, place, tally))
     observe(!result.ok ? 'rejected' : result.replayed ? 'replayed' : result.events.length === 0 ? 'nothing' : 'stored')
     if (core.queries.length > 0 && result.ok && !result.replayed && result.events.length > 0) await dispatch(core, result.events)
     return result
@@ -45,6 +47,21 @@ export async function execute(core: Core, aggregate: WiredAggregate, call: Call)
     observe('failed', { error })
     throw error
   }
+}
+
+/** What the attempts of one command share. */
+interface Attempts {
+  readonly place: string
+  readonly tally: Tally
+  readonly key: Commit['key']
+  /** What an execution under the same key has come to by now. */
+  readonly replay: () => Promise<Accepted | undefined>
+  readonly commandId: string
+  readonly data: unknown
+  /** Races lost on a state that was fresh. */
+  conflicts: number
+  /** A race was lost, on this state where it was one from the store. */
+  lost: { readonly on: Loaded | undefined } | undefined
 }
 
 async function settle(
@@ -55,68 +72,103 @@ async function settle(
   tally: Tally,
 ): Promise<Accepted | Rejected> {
   const { definition } = aggregate
-  const { aggregateId, idempotencyKey, expectedSequence, signal } = call
+  const { idempotencyKey, signal } = call
   const key = idempotencyKey === undefined ? undefined : { idempotencyKey, commandHash: await commandHash(definition.type, call) }
   const replay = async () => key && (await findReplay(core, aggregate, call, key.idempotencyKey, key.commandHash))
   const earlier = await replay()
   if (earlier !== undefined) return earlier
   const data = await parseCommand(definition, call)
   const commandId = idempotencyKey ?? core.runtime.randomUUID()
+  const attempts: Attempts = { place, tally, key, replay, commandId, data, conflicts: 0, lost: undefined }
+  for (;;) {
+    const once = (leave: () => void) => attempt(core, aggregate, call, attempts, leave)
+    const result = await core.aggregateQueue.run(place, once, signal, { again: attempts.lost !== undefined })
+    if (result !== undefined) return result
+  }
+}
 
+/**
+ * Decides the command once, and sends what was decided; from then on the next command on the aggregate may be decided, on the state that this one leads to. `undefined`
+ * when the race was lost.
+ */
+async function attempt(
+  core: Core,
+  aggregate: WiredAggregate,
+  call: Call,
+  attempts: Attempts,
+  leave: () => void,
+): Promise<Accepted | Rejected | undefined> {
+  const { definition } = aggregate
+  const { aggregateId, expectedSequence, signal } = call
+  const { place, tally, key, replay } = attempts
   const load = (from?: Loaded) => loadAggregate(core, { definition, aggregateId, from, signal })
-  const cached = core.cache.get(place)
-  let base = cached ?? (await load())
-  let fresh = cached === undefined
-  /** Reads what came after `base`; true when it had been behind. */
+  let below = core.underWay.get(place)
+  const known = below === undefined && attempts.lost === undefined ? core.cache.get(place) : undefined
+  let base = below?.state ?? known ?? (await read(core, place, attempts.lost, load))
+  let fresh = below === undefined && known === undefined
+  /** Reads what came after `base`, once that is stored; true when it had been behind, or never was. */
   const wasBehind = async () => {
     if (fresh) return false
     const before = base
-    base = await load(before)
+    base = below === undefined || (await below.stored) ? await load(before) : await load(core.cache.get(place))
+    below = undefined
     fresh = true
     return base !== before
   }
 
-  // A race lost on a cached state is none: that state was old. It is not counted.
-  for (let conflicts = 0; ; ) {
+  for (;;) {
     signal?.throwIfAborted()
     if (expectedSequence !== undefined && base.sequence !== expectedSequence) {
       if (await wasBehind()) continue
-      throw conflict(call, aggregate, tally, expectedSequence, base.sequence)
+      return (await replay()) ?? raise(conflict(call, aggregate, tally, expectedSequence, base.sequence))
     }
     tally.attempts++
     let decision: Decision
     try {
-      decision = await decide(core, aggregate, call, data, commandId, base)
+      decision = await decide(core, aggregate, call, attempts.data, attempts.commandId, base)
     } catch (error) {
       if (await wasBehind()) continue
-      throw error
+      return (await replay()) ?? raise(error)
     }
     if (decision.kind !== 'events') {
       if (await wasBehind()) continue
-      return answer(decision, base)
+      // The command itself may have led to this state, sent twice at the same time: then the first one's outcome is the answer.
+      return (await replay()) ?? answer(decision, base)
     }
     signal?.throwIfAborted()
-    const stored = await commit(core, aggregate, aggregateId, base, decision, key)
-    if (stored.kind !== 'conflict') return accept(core, place, decision, stored)
+    const stored = await commit(core, aggregate, aggregateId, base, decision, key, { place, below, leave })
+    if (stored.kind !== 'conflict') return accepted(decision, stored.positions)
     if (stored.on === 'key') {
       const first = await replay()
       if (first !== undefined) return first
     }
-    core.cache.drop(place)
-    if (fresh && conflicts++ === core.retries) throw conflict(call, aggregate, tally, base.sequence, stored.actualSequence)
+    // A race lost on a cached state, or on one that was never stored, is none: that state was old. It is not counted.
+    if (below === undefined) core.cache.drop(place)
+    if (fresh && attempts.conflicts++ === core.retries)
+      throw conflict(call, aggregate, tally, base.sequence, stored.actualSequence)
     core.observe?.({ kind: 'retry', aggregateType: definition.type, aggregateId, attempt: tally.attempts, on: 'sequence' })
-    if (fresh) await core.runtime.sleep(firstRetryWaitMs * 2 ** conflicts * core.runtime.random(), signal)
-    base = await reload(core, place, base, load)
-    fresh = true
+    attempts.lost = { on: below === undefined ? base : undefined }
+    if (fresh) await core.runtime.sleep(firstRetryWaitMs * 2 ** attempts.conflicts * core.runtime.random(), signal)
+    return undefined
   }
 }
 
-/** What came after a lost race. When nothing did, the state itself was wrong (an older copy of the database): start from the store alone. */
-async function reload(core: Core, place: string, base: Loaded, load: (from?: Loaded) => Promise<Loaded>) {
-  const next = await load(base)
-  if (next !== base) return next
+/** The state as it is now. When nothing came after what a race was lost on, that state itself was wrong (an older copy of the database): then it starts from the store alone. */
+async function read(
+  core: Core,
+  place: string,
+  lost: Attempts['lost'],
+  load: (from?: Loaded) => Promise<Loaded>,
+): Promise<Loaded> {
+  if (lost?.on === undefined) return load(core.cache.get(place))
+  const next = await load(lost.on)
+  if (next !== lost.on) return next
   core.cache.drop(place)
   return load()
+}
+
+function raise(error: unknown): never {
+  throw error
 }
 
 const answer = (decision: Exclude<Decision, { kind: 'events' }>, base: Loaded): Accepted | Rejected =>
@@ -124,21 +176,9 @@ const answer = (decision: Exclude<Decision, { kind: 'events' }>, base: Loaded): 
     ? { ok: false, reason: decision.rejection['~rejected'], details: decision.rejection.details }
     : { ok: true, state: base.state, sequence: base.sequence, events: [], replayed: false }
 
-function accept(
-  core: Core,
-  place: string,
-  decision: DecidedEvents,
-  { positions, rows }: Exclude<Committed, { kind: 'conflict' }>,
-): Accepted {
+function accepted(decision: DecidedEvents, positions: readonly Position[]): Accepted {
   const { state, sequence } = decision
-  core.cache.put(place, { state, sequence, rows })
-  return {
-    ok: true,
-    state,
-    sequence,
-    events: envelopesOf(decision, positions),
-    replayed: false,
-  }
+  return { ok: true, state, sequence, events: envelopesOf(decision, positions), replayed: false }
 }
 
 function conflict(

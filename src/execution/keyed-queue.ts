@@ -1,24 +1,44 @@
 import { abortable } from '../runtime.ts'
 
+interface Waiting {
+  /** Those whose turn came once and who have to try again. */
+  readonly again: (() => void)[]
+  readonly first: (() => void)[]
+}
+
 /** Runs the tasks of one key one after the other, in the order they came; those of different keys at once. */
 export class KeyedQueue {
   /** Who waits, for each key that a task runs for. */
-  readonly #waiting = new Map<string, (() => void)[]>()
+  readonly #waiting = new Map<string, Waiting>()
 
-  /** Waits for its turn; `signal` gives the place up with the signal's reason, but does not stop a task that runs. */
-  async run<T>(key: string, task: () => Promise<T>, signal?: AbortSignal): Promise<T> {
+  /**
+   * Waits for its turn; `signal` gives the place up with the signal's reason, but does not stop a task that runs. A task may `leave` before it ends, which lets the
+   * next one begin. With `again` it goes before those who have not had a turn yet.
+   */
+  async run<T>(
+    key: string,
+    task: (leave: () => void) => Promise<T>,
+    signal?: AbortSignal,
+    { again = false }: { readonly again?: boolean } = {},
+  ): Promise<T> {
     const waiting = this.#waiting.get(key)
-    if (waiting === undefined) this.#waiting.set(key, [])
-    else await turn(waiting, signal)
+    if (waiting === undefined) this.#waiting.set(key, { again: [], first: [] })
+    else await turn(again ? waiting.again : waiting.first, signal)
+    let left = false
+    const leave = () => {
+      if (!left) this.#next(key)
+      left = true
+    }
     try {
-      return await task()
+      return await task(leave)
     } finally {
-      this.#leave(key)
+      leave()
     }
   }
 
-  #leave(key: string): void {
-    const next = this.#waiting.get(key)?.shift()
+  #next(key: string): void {
+    const waiting = this.#waiting.get(key)
+    const next = waiting?.again.shift() ?? waiting?.first.shift()
     if (next === undefined) this.#waiting.delete(key)
     else next()
   }

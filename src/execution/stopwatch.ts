@@ -1,8 +1,14 @@
+import type { Observation } from '../observation.ts'
 import type { Runtime } from '../runtime.ts'
-import type { Core } from './core.ts'
 
 /** Milliseconds from now on; without an observer nobody asks, and the clock is left alone. */
-export const stopwatch = ({ observe, runtime }: Core): (() => number) => (observe === undefined ? stopped : started(runtime))
+export const stopwatch = ({
+  observe,
+  runtime,
+}: {
+  readonly observe: ((what: Observation) => void) | undefined
+  readonly runtime: Runtime
+}): (() => number) => (observe === undefined ? stopped : started(runtime))
 
 const stopped = () => 0
 

@@ -5,7 +5,6 @@ import type { Loaded } from '../execution/cache.ts'
 import type { SendWithViews } from '../execution/core.ts'
 import { readEvents } from '../execution/load.ts'
 import { envelopesOf } from '../execution/new-events.ts'
-import { committed } from '../execution/result.ts'
 import { deepFreeze } from '../json.ts'
 import type { ViewWrite } from '../store/commit.ts'
 import type { StoredView } from '../store/store.ts'
@@ -21,12 +20,14 @@ const rowWaitMs = 2
 export function sendWithViews(core: ViewCore, definition: AggregateDefinition, views: readonly ViewDefinition[]): SendWithViews {
   return async (send, commit, aggregateId, base, added) => {
     const plan = planViews(views, envelopesOf(added))
-    if (plan.length === 0) return committed(await send(commit), base.rows)
-    return holding(core, sharedRowKeys(plan), async () => {
+    if (plan.length === 0) return send(commit, base.rows, true)
+    const shared = sharedRowKeys(plan)
+    return holding(core, shared, async () => {
       for (let attempt = 1; ; attempt++) {
         const { writes, rows } = await computeViews(core, definition, aggregateId, base, added.sequence, plan, attempt === 1)
-        const outcome = await send({ ...commit, views: writes })
-        if (outcome.kind !== 'conflict' || (outcome.on !== 'view' && outcome.on !== 'generation')) return committed(outcome, rows)
+        // A row that others write too may move, and then only the view is computed again: nothing may be built on the commit before.
+        const outcome = await send({ ...commit, views: writes }, rows, shared.length === 0)
+        if (outcome.kind !== 'conflict' || (outcome.on !== 'view' && outcome.on !== 'generation')) return outcome
         if (attempt === rowAttempts)
           throw new ConflictError(
             `The inline views of ${definition.type} '${aggregateId}' were moved by other writers ${attempt} times in a row.`,

@@ -1,8 +1,8 @@
 import { defineConfig } from 'vitest/config'
-import config from '../../vitest.config.ts'
+import { aliasTo } from '../../vitest.config.ts'
 
 /** For snippets that show a test with Vitest. */
 export default defineConfig({
-  ...config,
-  test: { ...config.test, include: ['test/docs/.*/*.vitest.ts'], reporters: ['default'] },
+  resolve: { alias: aliasTo('src/index.ts') },
+  test: { include: ['test/docs/.*/*.vitest.ts'] },
 })

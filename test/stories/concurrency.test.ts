@@ -111,7 +111,7 @@ describe('a cached state that another process has left behind', () => {
     const observe = (what: Observation) => {
       if (what.kind === 'command') attempts.push(what.attempts)
     }
-    const here = createApp({ store, aggregates: { counter }, observe }).aggregates.counter
+    const here = createApp({ store, aggregates: { counter }, observe, cache: {} }).aggregates.counter
     await here.execute('c', count(1))
     await appOn(store).execute('c', count(9))
     expect(await here.execute('c', count(1))).toMatchObject({ ok: true, sequence: 3, state: { total: 11 } })

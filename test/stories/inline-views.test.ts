@@ -55,7 +55,8 @@ const colours = defineView({
   update: { Marked: ({ parcels }, { aggregateId }) => ({ parcels: [...parcels, aggregateId] }), Lost: () => null },
 })
 
-const appOn = (store: Store = memoryStore()) => createApp({ store, aggregates: { parcel }, views: { journeys, colours } })
+const appOn = (store: Store = memoryStore()) =>
+  createApp({ store, cache: {}, aggregates: { parcel }, views: { journeys, colours } })
 const send = (to: string, weight = 1) => ({ type: 'Send', data: { to, weight } }) as const
 const move = (...to: string[]) => ({ type: 'Move', data: { to } }) as const
 const mark = (...marked: string[]) => ({ type: 'Mark', data: { colours: marked } }) as const

@@ -22,6 +22,7 @@ function watched(store: Store = memoryStore(), queries: (() => void)[] = []) {
     aggregates: { counter },
     views: { totals },
     queries,
+    cache: {},
     runtime,
     onQueryError: () => {},
     observe: (what) => void seen.push(what),
@@ -46,7 +47,7 @@ describe('an observer is told', () => {
     const commitId = result.ok && result.events[0]?.commitId
     expect(seen).toEqual([
       { kind: 'load', ...place, from: 'start', events: 0, sequence: 0, ms: 0 },
-      { kind: 'append', ...place, commitId, events: 2, outcome: 'stored', ms: 0 },
+      { kind: 'append', ...place, commitId, events: 2, outcome: 'stored', batch: 1, ms: 0 },
       { kind: 'command', ...place, command: 'CountEach', outcome: 'stored', attempts: 1, ms: 0 },
       { kind: 'query', query: 0, events: 2, ms: 0 },
       { kind: 'query', query: 1, events: 2, ms: 0, error: failure },

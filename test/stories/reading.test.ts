@@ -5,7 +5,7 @@ import { collect, failureOf, gate, thrownBy } from '../support/async.ts'
 import { count, countEach, counter } from '../support/counter.ts'
 import { changed } from '../support/stores.ts'
 
-const appOn = (store = memoryStore()) => createApp({ store, aggregates: { counter } })
+const appOn = (store = memoryStore()) => createApp({ store, aggregates: { counter }, cache: {} })
 
 describe('load', () => {
   test('never answers from the cache alone', async () => {
@@ -65,7 +65,7 @@ describe('load', () => {
         return page
       },
     })
-    const { counter: c } = createApp({ store: slow, aggregates: { counter }, retries: 0 }).aggregates
+    const { counter: c } = createApp({ store: slow, aggregates: { counter }, retries: 0, cache: {} }).aggregates
     await c.execute('c', count(1))
     const loading = c.load('c')
     await reached

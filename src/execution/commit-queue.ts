@@ -1,0 +1,268 @@
+import { CqrsError, messageOf, OutcomeUnknownError, StoreError } from '../errors.ts'
+import type { Observation } from '../observation.ts'
+import type { Runtime } from '../runtime.ts'
+import type { Commit, CommitOutcome } from '../store/commit.ts'
+import type { Store } from '../store/store.ts'
+import type { Settled } from './result.ts'
+import { stopwatch } from './stopwatch.ts'
+
+const resends = 5
+const firstWaitMs = 50
+
+/** Steps that a gathering waits for more: who was answered by one append comes back with the next command within this many, without a timer. */
+const patience = 60
+
+/** How commits are gathered. */
+export interface Batching {
+  /** Appends under way at the same time. */
+  readonly lanes: number
+  readonly maxCommits: number
+  /** Characters of data in a batch, about. */
+  readonly maxBytes: number
+}
+
+interface Scene {
+  readonly store: Store
+  readonly runtime: Runtime
+  readonly observe: ((what: Observation) => void) | undefined
+}
+
+/** A commit that was handed over. */
+export class Sent {
+  readonly outcome: Promise<Settled>
+  /** Surely not stored, or not known to be. */
+  failed = false
+  /** The commit of the same aggregate that this one was decided on, as long as it is not known to be stored. */
+  after: Sent | undefined
+  readonly commit: Commit
+  readonly place: string
+  readonly bytes: number
+  sends = 0
+  settle!: (outcome: Settled) => void
+  refuse!: (error: unknown) => void
+
+  constructor(commit: Commit, place: string, after: Sent | undefined) {
+    this.commit = commit
+    this.place = place
+    this.after = after
+    this.bytes = sizeOf(commit)
+    this.outcome = new Promise((resolve, reject) => {
+      this.settle = resolve
+      this.refuse = reject
+    })
+  }
+}
+
+/**
+ * Gathers the commits of commands that run at the same time into one append: those that come while one is under way, or in the same breath. A lone one goes at once. The first
+ * to come goes first; commits of one aggregate never overtake each other, and never are in two appends at the same time.
+ *
+ * It also settles each commit's fate: after an unknown outcome only the same commit, sent again, can tell. Reading back "not there" proves
+ * nothing, since the first may still land. So from then on a certain failure is no answer either, and nothing that builds on it is sent.
+ */
+export class CommitQueue {
+  readonly #scene: Scene
+  readonly #batching: Batching
+  #waiting: Sent[] = []
+  readonly #busy = new Set<string>()
+  #flying = 0
+  #gathering = false
+
+  constructor(scene: Scene, batching: Batching) {
+    this.#scene = scene
+    this.#batching = batching
+  }
+
+  /** `place`: the aggregate it is for. Its outcome rejects with a StoreError when it was surely not stored, or an OutcomeUnknownError. */
+  send(commit: Commit, place: string, after: Sent | undefined): Sent {
+    const sent = new Sent(commit, place, after?.failed === false ? after : undefined)
+    if (after?.failed) drop(sent)
+    else {
+      this.#waiting.push(sent)
+      this.#start()
+    }
+    return sent
+  }
+
+  #start(): void {
+    if (this.#gathering || this.#waiting.length === 0 || this.#flying >= this.#batching.lanes) return
+    this.#gathering = true
+    void this.#gather().then(() => {
+      this.#gathering = false
+      const batch = this.#take()
+      if (batch.length > 0) void this.#fly(batch)
+    })
+  }
+
+  async #gather(): Promise<void> {
+    const { maxCommits } = this.#batching
+    for (let step = 0, seen = 0; step < patience && this.#waiting.length < maxCommits; step++) {
+      if (this.#waiting.length > seen) step = 0
+      seen = this.#waiting.length
+      await undefined
+    }
+  }
+
+  /** Those that wait for an append under way stay, and so do all behind them of the same aggregate. */
+  #take(): Sent[] {
+    const { maxCommits, maxBytes } = this.#batching
+    const batch: Sent[] = []
+    const left: Sent[] = []
+    const held = new Set<string>()
+    let bytes = 0
+    for (const sent of this.#waiting) {
+      if (sent.after?.failed) drop(sent)
+      else if (
+        batch.length >= maxCommits ||
+        (batch.length > 0 && bytes + sent.bytes > maxBytes) ||
+        this.#busy.has(sent.place) ||
+        held.has(sent.place)
+      ) {
+        held.add(sent.place)
+        left.push(sent)
+      } else {
+        batch.push(sent)
+        bytes += sent.bytes
+      }
+    }
+    this.#waiting = left
+    return batch
+  }
+
+  async #fly(batch: readonly Sent[]): Promise<void> {
+    const places = new Set(batch.map(({ place }) => place))
+    for (const place of places) this.#busy.add(place)
+    this.#flying++
+    this.#start()
+    await this.#append(batch).then((open) => Promise.all(byPlace(open).map((one) => this.#sendAgain(one))))
+    this.#flying--
+    for (const place of places) this.#busy.delete(place)
+    this.#start()
+  }
+
+  /** One aggregate at a time, so that a commit which the server cannot stand takes no other down with it. */
+  async #sendAgain(batch: readonly Sent[]): Promise<void> {
+    for (let open = batch; open.length > 0; ) open = await this.#append(open)
+  }
+
+  /** Those whose outcome is still unknown, after a while. */
+  async #append(batch: readonly Sent[]): Promise<readonly Sent[]> {
+    const { store, runtime, observe } = this.#scene
+    const ms = stopwatch(this.#scene)
+    const outcomes = await appendSafely(store, batch)
+    if (observe !== undefined) report(observe, batch, outcomes, ms())
+    const unknown = batch.filter((sent, i) => !settled(sent, outcomes[i] as CommitOutcome))
+    const [first] = unknown
+    if (first === undefined) return []
+    for (const { commit, sends } of unknown) {
+      const [{ aggregateType = '', aggregateId = '' } = {}] = commit.appends
+      observe?.({ kind: 'retry', aggregateType, aggregateId, attempt: sends, on: 'unknown-outcome' })
+    }
+    await runtime.sleep(firstWaitMs * 2 ** (first.sends - 1) * (0.5 + runtime.random()))
+    return unknown
+  }
+}
+
+function byPlace(batch: readonly Sent[]): readonly (readonly Sent[])[] {
+  const places = new Map<string, Sent[]>()
+  for (const sent of batch) {
+    const same = places.get(sent.place)
+    if (same === undefined) places.set(sent.place, [sent])
+    else same.push(sent)
+  }
+  return [...places.values()]
+}
+
+/** A store that breaks its own rules has said nothing about what became of the commits. */
+async function appendSafely(store: Store, batch: readonly Sent[]): Promise<readonly CommitOutcome[]> {
+  const all = (cause: unknown): CommitOutcome[] => batch.map(() => ({ kind: 'failed', certain: false, cause }))
+  try {
+    const outcomes = await store.append(batch.map(({ commit }) => commit))
+    return outcomes.length === batch.length ? outcomes : all(new StoreError('STORE_FAILED', 'The store gave no outcome.'))
+  } catch (cause) {
+    return all(cause)
+  }
+}
+
+/** False as long as it is not known. */
+function settled(sent: Sent, outcome: CommitOutcome): boolean {
+  sent.sends++
+  if (outcome.kind !== 'failed') {
+    sent.failed = outcome.kind === 'conflict'
+    sent.after = undefined
+    sent.settle(outcome)
+    return true
+  }
+  const wasUnknown = sent.sends > 1
+  if (outcome.certain && !wasUnknown) return refuse(sent, storeFailure(sent, outcome.cause))
+  return sent.sends <= resends ? false : refuse(sent, outcomeUnknown(sent, outcome.cause))
+}
+
+function refuse(sent: Sent, error: CqrsError): true {
+  sent.failed = true
+  sent.after = undefined
+  sent.refuse(error)
+  return true
+}
+
+/** What it was decided on was not stored, so neither is this: it was never sent. */
+function drop(sent: Sent): void {
+  sent.failed = true
+  sent.after = undefined
+  sent.settle({ kind: 'conflict', on: 'sequence' })
+}
+
+const nameOf = ({ commit }: Sent): string => {
+  const [first] = commit.appends
+  return first === undefined ? `the commit ${commit.id}` : `${first.aggregateType} '${first.aggregateId}'`
+}
+
+/** The framework's own errors as they are, a driver's inside a `StoreError`. */
+const storeFailure = (sent: Sent, cause: unknown): CqrsError =>
+  cause instanceof CqrsError
+    ? cause
+    : new StoreError('STORE_FAILED', `Storing events of ${nameOf(sent)} failed: ${messageOf(cause)}`, cause)
+
+const outcomeUnknown = (sent: Sent, cause: unknown): CqrsError =>
+  new OutcomeUnknownError(
+    `It is not known whether the events of ${nameOf(sent)} (commit ${sent.commit.id}) were stored: the store could not be reached again. ${advice(sent.commit)}`,
+    cause,
+  )
+
+const advice = ({ key }: Commit): string =>
+  key === undefined
+    ? 'The command had no idempotencyKey: before it is repeated, look for events with this commitId.'
+    : `Repeat the command with the same idempotencyKey ('${key.idempotencyKey}').`
+
+function report(
+  observe: (what: Observation) => void,
+  batch: readonly Sent[],
+  outcomes: readonly CommitOutcome[],
+  ms: number,
+): void {
+  for (const [i, { commit }] of batch.entries()) {
+    const [{ aggregateType = '', aggregateId = '' } = {}] = commit.appends
+    const events = commit.appends.reduce((sum, append) => sum + append.events.length, 0)
+    const outcome = (outcomes[i] as CommitOutcome).kind
+    observe({ kind: 'append', aggregateType, aggregateId, commitId: commit.id, events, outcome, batch: batch.length, ms })
+  }
+}
+
+/** Characters of JSON in a commit, about: to count exactly would be to write it twice. */
+function sizeOf({ appends, views = [] }: Commit): number {
+  let size = 100
+  for (const { events, snapshot } of appends) {
+    size += weigh(snapshot?.state)
+    for (const { data, metadata } of events) size += 200 + weigh(data) + weigh(metadata)
+  }
+  for (const { view } of views) size += weigh(view)
+  return size
+}
+
+function weigh(value: unknown): number {
+  if (typeof value === 'string') return value.length + 2
+  if (typeof value !== 'object' || value === null) return 8
+  let size = 2
+  for (const key in value) size += key.length + 3 + weigh((value as Record<string, unknown>)[key])
+  return size
+}
