@@ -93,15 +93,16 @@ function coreOf(options: Wiring): Core {
   if (observe !== undefined) checkFunction('createApp: observe', observe)
   const { maxQueued, ...limits } = batchingOf(batching, store.capabilities)
   const observing = observe && harmless(observe)
+  const gate = new Gate(maxQueued)
   return {
     store,
     runtime,
     retries,
     cache: new StateCache(cacheSize(cache)),
     aggregateQueue: new KeyedQueue(),
-    commitQueue: new CommitQueue({ store, runtime, observe: observing }, limits),
+    commitQueue: new CommitQueue({ store, runtime, observe: observing }, limits, gate),
     underWay: new UnderWay(),
-    gate: new Gate(maxQueued),
+    gate,
     queries,
     onQueryError,
     observe: observing,

@@ -63,14 +63,17 @@ export class Sent {
 export class CommitQueue {
   readonly #scene: Scene
   readonly #batching: Batching
+  readonly #commands: { readonly inside: number }
   #waiting: Sent[] = []
   readonly #busy = new Set<string>()
   #flying = 0
   #gathering = false
 
-  constructor(scene: Scene, batching: Batching) {
+  /** `commands`: how many are under way, and so may have a commit to send. */
+  constructor(scene: Scene, batching: Batching, commands: { readonly inside: number }) {
     this.#scene = scene
     this.#batching = batching
+    this.#commands = commands
   }
 
   /** `place`: the aggregate it is for. Its outcome rejects with a StoreError when it was surely not stored, or an OutcomeUnknownError. */
@@ -96,7 +99,8 @@ export class CommitQueue {
 
   async #gather(): Promise<void> {
     const { maxCommits } = this.#batching
-    for (let step = 0, seen = 0; step < patience && this.#waiting.length < maxCommits; step++) {
+    const mayCome = () => Math.min(maxCommits, this.#commands.inside)
+    for (let step = 0, seen = 0; step < patience && this.#waiting.length < mayCome(); step++) {
       if (this.#waiting.length > seen) step = 0
       seen = this.#waiting.length
       await undefined

@@ -9,6 +9,11 @@ export class Gate {
     this.#max = max
   }
 
+  /** How many are in now. */
+  get inside(): number {
+    return this.#inside
+  }
+
   /** @throws OverloadedError */
   async run<T>(
     { aggregateId, command }: { readonly aggregateId: string; readonly command: { readonly type: string } },
