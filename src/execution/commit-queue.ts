@@ -158,10 +158,8 @@ export class CommitQueue {
     const unknown = batch.filter((sent, i) => !settled(sent, outcomes[i] as CommitOutcome))
     const [first] = unknown
     if (first === undefined) return []
-    for (const { commit, sends } of unknown) {
-      const [{ aggregateType = '', aggregateId = '' } = {}] = commit.appends
-      observe?.({ kind: 'retry', aggregateType, aggregateId, attempt: sends, on: 'unknown-outcome' })
-    }
+    for (const { commit, sends } of unknown)
+      observe?.({ kind: 'retry', ...aggregateOf(commit), attempt: sends, on: 'unknown-outcome' })
     await runtime.sleep(firstWaitMs * 2 ** (first.sends - 1) * (0.5 + runtime.random()))
     return unknown
   }
@@ -192,14 +190,18 @@ async function appendSafely(store: Store, batch: readonly Sent[]): Promise<reado
 function settled(sent: Sent, outcome: CommitOutcome): boolean {
   sent.sends++
   if (outcome.kind !== 'failed') {
-    sent.failed = outcome.kind === 'conflict'
-    sent.after = undefined
-    sent.settle(outcome)
+    settle(sent, outcome)
     return true
   }
   const wasUnknown = sent.sends > 1
   if (outcome.certain && !wasUnknown) return refuse(sent, storeFailure(sent, outcome.cause))
   return sent.sends <= resends ? false : refuse(sent, outcomeUnknown(sent, outcome.cause))
+}
+
+function settle(sent: Sent, outcome: Settled): void {
+  sent.failed = outcome.kind === 'conflict'
+  sent.after = undefined
+  sent.settle(outcome)
 }
 
 function refuse(sent: Sent, error: CqrsError): true {
@@ -210,11 +212,7 @@ function refuse(sent: Sent, error: CqrsError): true {
 }
 
 /** What it was decided on was not stored, so neither is this: it was never sent. */
-function drop(sent: Sent): void {
-  sent.failed = true
-  sent.after = undefined
-  sent.settle({ kind: 'conflict', on: 'sequence' })
-}
+const drop = (sent: Sent): void => settle(sent, { kind: 'conflict', on: 'sequence' })
 
 const nameOf = ({ commit }: Sent): string => {
   const [first] = commit.appends
@@ -245,11 +243,15 @@ function report(
   ms: number,
 ): void {
   for (const [i, { commit }] of batch.entries()) {
-    const [{ aggregateType = '', aggregateId = '' } = {}] = commit.appends
     const events = commit.appends.reduce((sum, append) => sum + append.events.length, 0)
     const outcome = (outcomes[i] as CommitOutcome).kind
-    observe({ kind: 'append', aggregateType, aggregateId, commitId: commit.id, events, outcome, batch: batch.length, ms })
+    observe({ kind: 'append', ...aggregateOf(commit), commitId: commit.id, events, outcome, batch: batch.length, ms })
   }
+}
+
+/** For whoever observes. */
+function aggregateOf({ appends: [first] }: Commit): { readonly aggregateType: string; readonly aggregateId: string } {
+  return { aggregateType: first?.aggregateType ?? '', aggregateId: first?.aggregateId ?? '' }
 }
 
 /** Characters of JSON in a commit, about: to count exactly would be to write it twice. */
