@@ -1,3 +1,4 @@
+import { toViewGeneration } from '../sql/rows.ts'
 import { addedState, canSwitch, liveGeneration } from '../store/generations.ts'
 import type { ViewGeneration } from '../store/store.ts'
 import type { Client, Run } from './client.ts'
@@ -5,11 +6,7 @@ import type { Statements } from './statements.ts'
 
 export async function readGenerations(run: Run, statements: Statements, name: string): Promise<ViewGeneration[]> {
   const { rows } = await run(statements.readGenerations, name)
-  return rows.map((row) => ({
-    generation: Number(row.generation),
-    viewVersion: row.view_version as string,
-    state: row.state as ViewGeneration['state'],
-  }))
+  return rows.map(toViewGeneration)
 }
 
 /** This and the next run in a transaction. It takes the sequencer's row, as all commits do: none of them can come in between. */

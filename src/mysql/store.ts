@@ -2,7 +2,7 @@ import { DefinitionError } from '../errors.ts'
 import type { Position } from '../event-envelope.ts'
 import { checkOptions, checkWholeNumber } from '../options.ts'
 import { appendBatch, type RoundDatabase } from '../sql/append.ts'
-import { type EventRow, eventReader, toStoredSnapshot, toStoredView } from '../sql/rows.ts'
+import { type EventRow, eventReader, toIdsPage, toStoredKey, toStoredSnapshot, toStoredView, toViewPage } from '../sql/rows.ts'
 import type { Commit, CommitOutcome } from '../store/commit.ts'
 import { checkPayloadFormat, type PayloadFormat } from '../store/payload-format.ts'
 import type {
@@ -160,19 +160,12 @@ class MysqlStore implements Store {
 
   async readIds({ aggregateType, after = '', limit }: IdsRequest): Promise<IdsPage> {
     const rows = await this.#all(this.#statements.readIds, aggregateType, after, limit + 1)
-    return { items: rows.slice(0, limit).map((row) => row.id as string), more: rows.length > limit }
+    return toIdsPage(limit, rows)
   }
 
   async readKey({ aggregateType, aggregateId, idempotencyKey }: KeyRequest): Promise<StoredKey | undefined> {
     const row = await this.#first(this.#statements.readKey, aggregateType, aggregateId, idempotencyKey)
-    return (
-      row && {
-        commandHash: row.command_hash as string,
-        commitId: row.commit_id as string,
-        firstSequence: Number(row.first_sequence),
-        lastSequence: Number(row.last_sequence),
-      }
-    )
+    return row && toStoredKey(row)
   }
 
   async readViews(keys: readonly ViewKey[]): Promise<readonly (StoredView | undefined)[]> {
@@ -185,15 +178,8 @@ class MysqlStore implements Store {
   }
 
   async findViews(request: ViewFind): Promise<ViewPage> {
-    const { name, orderBy, limit } = request
-    const { sql, values } = findViewsStatement(this.#names, { ...request, limit: limit + 1 })
-    const rows = await this.#all(sql, ...values)
-    const page = rows.slice(0, limit)
-    const items = page.map((row) => toStoredView({ name, generation: row.generation, id: row.view_id as string }, row))
-    const last = page.at(-1)
-    if (last === undefined || rows.length <= limit) return { items }
-    const id = last.view_id as string
-    return { items, next: orderBy ? { id, value: last.value as string } : { id } }
+    const { sql, values } = findViewsStatement(this.#names, { ...request, limit: request.limit + 1 })
+    return toViewPage(request, await this.#all(sql, ...values))
   }
 
   viewGenerations(name: string): Promise<readonly ViewGeneration[]> {

@@ -3,7 +3,16 @@ import type { Position } from '../event-envelope.ts'
 import { checkOptions } from '../options.ts'
 import { appendBatch, type RoundDatabase } from '../sql/append.ts'
 import { mostEvents } from '../sql/page.ts'
-import { type EventRow, eventReader, toStoredSnapshot, toStoredView } from '../sql/rows.ts'
+import {
+  type EventRow,
+  eventReader,
+  toIdsPage,
+  toStoredKey,
+  toStoredSnapshot,
+  toStoredView,
+  toViewGeneration,
+  toViewPage,
+} from '../sql/rows.ts'
 import type { Commit, CommitOutcome, StoredEvent } from '../store/commit.ts'
 import { checkPayloadFormat, type PayloadFormat } from '../store/payload-format.ts'
 import type {
@@ -143,19 +152,12 @@ class PostgresStore implements Store {
 
   async readIds({ aggregateType, after = '', limit }: IdsRequest): Promise<IdsPage> {
     const rows = await this.#connection.all(this.#statements.readIds, aggregateType, after, limit + 1)
-    return { items: rows.slice(0, limit).map((row) => row.id as string), more: rows.length > limit }
+    return toIdsPage(limit, rows)
   }
 
   async readKey({ aggregateType, aggregateId, idempotencyKey }: KeyRequest): Promise<StoredKey | undefined> {
     const row = await this.#connection.first(this.#statements.readKey, aggregateType, aggregateId, idempotencyKey)
-    return (
-      row && {
-        commandHash: row.command_hash as string,
-        commitId: row.commit_id as string,
-        firstSequence: Number(row.first_sequence),
-        lastSequence: Number(row.last_sequence),
-      }
-    )
+    return row && toStoredKey(row)
   }
 
   async readViews(keys: readonly ViewKey[]): Promise<readonly (StoredView | undefined)[]> {
@@ -170,24 +172,13 @@ class PostgresStore implements Store {
   }
 
   async findViews(request: ViewFind): Promise<ViewPage> {
-    const { name, orderBy, limit } = request
-    const { statement, values } = findViewsStatement(this.#names, { ...request, limit: limit + 1 })
-    const rows = await this.#connection.all(statement, ...values)
-    const page = rows.slice(0, limit)
-    const items = page.map((row) => toStoredView({ name, generation: row.generation, id: row.view_id as string }, row))
-    const last = page.at(-1)
-    if (last === undefined || rows.length <= limit) return { items }
-    const id = last.view_id as string
-    return { items, next: orderBy ? { id, value: last.value as string } : { id } }
+    const { statement, values } = findViewsStatement(this.#names, { ...request, limit: request.limit + 1 })
+    return toViewPage(request, await this.#connection.all(statement, ...values))
   }
 
   async viewGenerations(name: string): Promise<readonly ViewGeneration[]> {
     const rows = await this.#connection.all(this.#statements.readGenerations, name)
-    return rows.map((row) => ({
-      generation: Number(row.generation),
-      viewVersion: row.view_version as string,
-      state: row.state as ViewGeneration['state'],
-    }))
+    return rows.map(toViewGeneration)
   }
 
   async addViewGeneration(added: { name: string; generation: number; viewVersion: string }): Promise<boolean> {

@@ -3,7 +3,7 @@ import type { Position } from '../event-envelope.ts'
 import type { StoredEvent } from '../store/commit.ts'
 import { eventId } from '../store/event-id.ts'
 import { decodePayload, type PayloadFormat } from '../store/payload-format.ts'
-import type { StoredSnapshot, StoredView } from '../store/store.ts'
+import type { IdsPage, StoredKey, StoredSnapshot, StoredView, ViewFind, ViewGeneration, ViewPage } from '../store/store.ts'
 
 /** A row of the table `events`, as a driver hands it out: integers may be numbers, bigints or digits. */
 export interface EventRow {
@@ -67,10 +67,41 @@ export function toStoredSnapshot(
   }
 }
 
+type Row = Readonly<Record<string, unknown>>
+
+export const toStoredKey = (row: Row): StoredKey => ({
+  commandHash: row.command_hash as string,
+  commitId: row.commit_id as string,
+  firstSequence: Number(row.first_sequence),
+  lastSequence: Number(row.last_sequence),
+})
+
+export const toViewGeneration = (row: Row): ViewGeneration => ({
+  generation: Number(row.generation),
+  viewVersion: row.view_version as string,
+  state: row.state as ViewGeneration['state'],
+})
+
+/** `rows`: one more than `limit`, where there is one. */
+export const toIdsPage = (limit: number, rows: readonly Row[]): IdsPage => ({
+  items: rows.slice(0, limit).map((row) => row.id as string),
+  more: rows.length > limit,
+})
+
+/** `rows`: one more than `limit`, where there is one. @throws StoreError `STORE_CORRUPT` when the JSON of a row is corrupt */
+export function toViewPage({ name, orderBy, limit }: ViewFind, rows: readonly Row[]): ViewPage {
+  const page = rows.slice(0, limit)
+  const items = page.map((row) => toStoredView({ name, generation: row.generation, id: row.view_id as string }, row))
+  const last = page.at(-1)
+  if (last === undefined || rows.length <= limit) return { items }
+  const id = last.view_id as string
+  return { items, next: orderBy ? { id, value: last.value as string } : { id } }
+}
+
 /** @throws StoreError `STORE_CORRUPT` when the row's JSON is corrupt */
 export function toStoredView(
   { name, generation, id }: { readonly name: string; readonly generation: unknown; readonly id: string },
-  row: Readonly<Record<string, unknown>>,
+  row: Row,
 ): StoredView {
   const view = parseView(name, id, row.payload)
   const stored = { name, generation: Number(generation), id, version: Number(row.version), view }

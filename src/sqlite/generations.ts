@@ -1,14 +1,11 @@
+import { toViewGeneration } from '../sql/rows.ts'
 import { addedState, canSwitch, liveGeneration } from '../store/generations.ts'
 import type { ViewGeneration, ViewKey } from '../store/store.ts'
 import type { Connection } from './connection.ts'
 import * as statements from './statements.ts'
 
 export const readGenerations = (connection: Connection, name: string): ViewGeneration[] =>
-  connection.all(statements.readGenerations, name).map((row) => ({
-    generation: Number(row.generation),
-    viewVersion: row.view_version as string,
-    state: row.state as ViewGeneration['state'],
-  }))
+  connection.all(statements.readGenerations, name).map(toViewGeneration)
 
 export const readGeneration = (connection: Connection, name: string, generation: ViewKey['generation']): number =>
   generation === 'live' ? liveGeneration(readGenerations(connection, name)) : generation

@@ -2,7 +2,7 @@ import { DefinitionError } from '../errors.ts'
 import type { Position } from '../event-envelope.ts'
 import { checkOptions } from '../options.ts'
 import { mostEvents } from '../sql/page.ts'
-import { toStoredEvent, toStoredSnapshot, toStoredView } from '../sql/rows.ts'
+import { toIdsPage, toStoredEvent, toStoredKey, toStoredSnapshot, toStoredView, toViewPage } from '../sql/rows.ts'
 import type { Commit, CommitOutcome } from '../store/commit.ts'
 import type {
   AggregatePage,
@@ -120,21 +120,14 @@ class SqliteStore implements Store {
   readIds({ aggregateType, after = '', limit }: IdsRequest): Promise<IdsPage> {
     return this.#connection.read(() => {
       const rows = this.#connection.all(statements.readIds, aggregateType, after, aggregateType, limit + 1)
-      return { items: rows.slice(0, limit).map((row) => row.id as string), more: rows.length > limit }
+      return toIdsPage(limit, rows)
     })
   }
 
   readKey({ aggregateType, aggregateId, idempotencyKey }: KeyRequest): Promise<StoredKey | undefined> {
     return this.#connection.read(() => {
       const row = this.#connection.first(statements.readKey, aggregateType, aggregateId, idempotencyKey)
-      return (
-        row && {
-          commandHash: row.command_hash as string,
-          commitId: row.commit_id as string,
-          firstSequence: Number(row.first_sequence),
-          lastSequence: Number(row.last_sequence),
-        }
-      )
+      return row && toStoredKey(row)
     })
   }
 
@@ -149,17 +142,10 @@ class SqliteStore implements Store {
   }
 
   findViews(request: ViewFind): Promise<ViewPage> {
-    const { name, orderBy, limit } = request
     return this.#connection.read(() => {
-      const generation = readGeneration(this.#connection, name, request.generation)
-      const { sql, values } = findViewsStatement({ ...request, limit: limit + 1 }, generation)
-      const rows = this.#connection.all(sql, ...values)
-      const page = rows.slice(0, limit)
-      const items = page.map((row) => toStoredView({ name, generation, id: row.view_id as string }, row))
-      const last = page.at(-1)
-      if (last === undefined || rows.length <= limit) return { items }
-      const id = last.view_id as string
-      return { items, next: orderBy ? { id, value: last.value as string } : { id } }
+      const generation = readGeneration(this.#connection, request.name, request.generation)
+      const { sql, values } = findViewsStatement({ ...request, limit: request.limit + 1 }, generation)
+      return toViewPage(request, this.#connection.all(sql, ...values))
     })
   }
 
