@@ -103,6 +103,16 @@ export const feedCases: Cases = ordered({
     equal('behind it, later', idsOf(await readLog(store, { after: last })), ['account/a/4'])
   },
 
+  'the end of the log is not before any stored event, and the feed comes to it': async ({ store }) => {
+    equal('end of an empty log', await store.endPosition(), undefined)
+    const positions = await stores(store, deposit('a', 0, 3), deposit('b', 0))
+    const end = await store.endPosition()
+    if (end === undefined) throw new Error('a log with events has an end')
+    holds('it is not before the last event', comparePositions(end, positions.at(-1) as Position) >= 0)
+    const { position } = await store.readFeed({ limit: 100 })
+    holds('the feed comes to it', position !== undefined && comparePositions(position, end) >= 0)
+  },
+
   'a position past the end of the log is refused': async ({ store }) => {
     const past = (position: Position | undefined) => String(BigInt(position ?? 0) + 1_000_000n) as Position
     await rejects('a read of an empty log', 'STORE_BEHIND', () => store.readFeed({ after: past(undefined), limit: 10 }))

@@ -66,6 +66,8 @@ export interface DynamoDbStore extends Store {
   readFeed(): Promise<never>
   /** @throws StoreError always: there is no log of all aggregates in DynamoDB */
   lastPosition(): Promise<never>
+  /** @throws StoreError always: there is no log of all aggregates in DynamoDB */
+  endPosition(): Promise<never>
 }
 
 /**
@@ -164,6 +166,10 @@ class StoreOnDynamoDb implements DynamoDbStore {
   }
 
   lastPosition(): Promise<never> {
+    return noFeed()
+  }
+
+  endPosition(): Promise<never> {
     return noFeed()
   }
 

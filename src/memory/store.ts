@@ -165,6 +165,10 @@ class MemoryStore implements Store {
     return this.#tables.log.at(-1)?.position
   }
 
+  endPosition(): Promise<Position | undefined> {
+    return this.lastPosition()
+  }
+
   async readCheckpoint(name: string): Promise<Checkpoint | undefined> {
     const kept = this.#tables.checkpoints.get(name)
     return kept && { position: kept.position, fence: kept.fence }

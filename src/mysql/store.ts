@@ -207,6 +207,10 @@ class MysqlStore implements Store {
     return last === 0 ? undefined : (String(last) as Position)
   }
 
+  endPosition(): Promise<Position | undefined> {
+    return this.lastPosition()
+  }
+
   async readCheckpoint(name: string): Promise<Checkpoint | undefined> {
     const row = await this.#first(this.#statements.readCheckpoint, name)
     return row && { position: row.position as string, fence: Number(row.fence) }

@@ -39,9 +39,14 @@ export async function readFeed(
 const startOf = (after: Position | undefined): string =>
   after === undefined ? '0' : /^\d{1,18}$/.test(after) ? after : '999999999999999999'
 
-export async function lastPosition(connection: Connection, statements: Statements): Promise<Position | undefined> {
-  const horizon = (await connection.first(statements.readLastPosition))?.horizon as Position | undefined
-  return horizon === '0' ? undefined : horizon
+export const lastPosition = (connection: Connection, statements: Statements) => position(connection, statements, 'horizon')
+
+/** The last one drawn, also where its event is not committed yet. */
+export const endPosition = (connection: Connection, statements: Statements) => position(connection, statements, 'last')
+
+async function position(connection: Connection, { readPositions }: Statements, which: 'horizon' | 'last') {
+  const found = (await connection.first(readPositions))?.[which] as Position | undefined
+  return found === '0' ? undefined : found
 }
 
 /** Aggregate types that are wanted whole, and `aggregate type/event type` of the others. */

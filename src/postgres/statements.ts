@@ -93,7 +93,7 @@ SELECT log_end::text, page_end::text, position::text, aggregate_type, aggregate_
 FROM ${n.feed}($1, $2, $3, $4, $5, $6)`,
     ),
 
-    readLastPosition: statement('readLastPosition', `SELECT horizon::text FROM ${n.horizon}()`),
+    readPositions: statement('readPositions', `SELECT last::text, horizon::text FROM ${n.horizon}()`),
 
     readCheckpoint: statement('readCheckpoint', `SELECT position, fence::text FROM ${n.checkpoints} WHERE name = $1`),
 

@@ -37,7 +37,7 @@ import type {
 import { roundDatabase } from './append.ts'
 import { Connection, checkClient, type PostgresClient } from './client.ts'
 import { createSchema } from './create-schema.ts'
-import { lastPosition, readFeed } from './feed.ts'
+import { endPosition, lastPosition, readFeed } from './feed.ts'
 import { findViewsStatement } from './find-views.ts'
 import { type Names, namesOf, type PostgresTables } from './names.ts'
 import { schemaStatement } from './schema.ts'
@@ -200,6 +200,10 @@ class PostgresStore implements Store {
 
   lastPosition(): Promise<Position | undefined> {
     return lastPosition(this.#connection, this.#statements)
+  }
+
+  endPosition(): Promise<Position | undefined> {
+    return endPosition(this.#connection, this.#statements)
   }
 
   async readCheckpoint(name: string): Promise<Checkpoint | undefined> {

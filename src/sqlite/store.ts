@@ -176,6 +176,10 @@ class SqliteStore implements Store {
     })
   }
 
+  endPosition(): Promise<Position | undefined> {
+    return this.lastPosition()
+  }
+
   readCheckpoint(name: string): Promise<Checkpoint | undefined> {
     return this.#connection.read(() => {
       const row = this.#connection.first(statements.readCheckpoint, name)

@@ -10,6 +10,8 @@ export type {
   AggregatePage,
   AggregateRequest,
   Capabilities,
+  ChangesPage,
+  ChangesRequest,
   Checkpoint,
   FeedPage,
   FeedRequest,

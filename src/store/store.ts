@@ -1,5 +1,5 @@
 import type { Position } from '../event-envelope.ts'
-import type { Commit, CommitOutcome, StoredEvent } from './commit.ts'
+import type { CheckpointWrite, Commit, CommitOutcome, StoredEvent } from './commit.ts'
 
 /**
  * The port that a database implements, for store authors; programs pass one to `createApp` and need no more of it.
@@ -83,6 +83,29 @@ export interface Store {
 
   /** The position up to which `readFeed` can read now, `undefined` for an empty log. Only with `capabilities.globalOrder`. */
   lastPosition(): Promise<Position | undefined>
+
+  /**
+   * A position that no event stored before this call is behind; the feed may reach it only when what is under way has ended. `undefined` when nothing was ever
+   * stored. Only with `capabilities.globalOrder`.
+   */
+  endPosition(): Promise<Position | undefined>
+
+  /**
+   * Which aggregates have new events since a cursor: each at least once, in any order, as soon as the store tells. For stores without a global order that can be
+   * followed; the events themselves are read by `readAggregate`.
+   * @throws StoreError `STORE_BEHIND` when the store has forgotten what came after the cursor
+   */
+  readChanges?(request: ChangesRequest): Promise<ChangesPage>
+
+  /**
+   * Runs `work` in one transaction with the moving of a checkpoint, for views that are tables of the user's own. `client` is what the database's driver offers inside a
+   * transaction. The outcome is that of a commit of the checkpoint alone; on a conflict `work` was not run or all it did is undone. Rejects with what `work` rejects with, all undone. A
+   * failure whose outcome is unknown is `failed`, not `certain`: sent again with the same id it is `repeated` where it was stored, and `work` does not run.
+   */
+  transact?(
+    commit: { readonly id: string; readonly checkpoint: CheckpointWrite },
+    work: (client: unknown) => void | Promise<void>,
+  ): Promise<CommitOutcome>
 
   /** The checkpoint a commit wrote last under this name. */
   readCheckpoint(name: string): Promise<Checkpoint | undefined>
@@ -258,6 +281,24 @@ export interface FeedPage {
   /** All up to here was looked at, also what `only` left out: where to go on. The `after` of the request when nothing was new; `undefined` for an empty log. */
   readonly position: Position | undefined
   /** There may be more to read at once, also behind an empty page. */
+  readonly more: boolean
+}
+
+/** Which part of the news of a store without a global order to read. */
+export interface ChangesRequest {
+  /** Where an earlier page ended; without it the page is empty and its cursor stands at the end as it is now. */
+  readonly cursor?: string
+  /** About this many changes at most, at least 1. */
+  readonly limit: number
+}
+
+/** Some of the news. */
+export interface ChangesPage {
+  /** Each aggregate with the highest sequence that was seen of it. */
+  readonly changes: readonly { readonly aggregateType: string; readonly aggregateId: string; readonly sequence: number }[]
+  /** Where to go on. */
+  readonly cursor: string
+  /** There may be more to read at once. */
   readonly more: boolean
 }
 

@@ -98,7 +98,7 @@ describe.skipIf(unselected('dynamodb'))('the DynamoDB store', () => {
     const { store } = await open()
     expectTypeOf(store.capabilities.globalOrder).toEqualTypeOf<false>()
     expectTypeOf<DynamoDbStore>().toExtend<Store>()
-    for (const read of [store.readFeed(), store.lastPosition()])
+    for (const read of [store.readFeed(), store.lastPosition(), store.endPosition()])
       await expect(read).rejects.toMatchObject({
         code: 'STORE_FAILED',
         message: expect.stringContaining('no log of all aggregates'),

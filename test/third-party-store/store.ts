@@ -65,6 +65,7 @@ export function kvStore(kv: Kv): Store {
         return { events: page.filter(isWanted(only)), position: page.at(-1)?.position ?? after, more }
       }),
     lastPosition: () => log.read(({ feed }) => feed.at(-1)?.position),
+    endPosition: () => log.read(({ feed }) => feed.at(-1)?.position),
 
     readCheckpoint: (name) => log.read((state) => state.checkpoint(name)),
     acquireLease: (request) => log.change('acquireLease', request),
