@@ -1,27 +1,45 @@
-import type { AggregateTypes, AnyAggregate, Envelope, EnvelopeOf, TypesOf } from './aggregate.ts'
+import type { AnyAggregate, EnvelopeOf, TypesOf } from './aggregate.ts'
+import { definitionOf } from './aggregate-definition.ts'
+import type { AggregateHandle } from './aggregate-handle.ts'
+import { DefinitionError, ValidationError } from './errors.ts'
 import type { EventEnvelope, Position } from './event-envelope.ts'
-import type { ExecuteOptions } from './execution/call.ts'
+import { checkCallOptions } from './execution/call.ts'
 import { handleOf } from './execution/handle.ts'
 import { readLog } from './execution/log.ts'
+import { waitingFor } from './execution/waiting.ts'
 import { Lifecycle } from './lifecycle.ts'
-import type { DataOf } from './message.ts'
 import type { Observation } from './observation.ts'
-import type { Rejection } from './reject.ts'
+import { checkWholeNumber } from './options.ts'
 import type { Runtime } from './runtime.ts'
 import type { Store } from './store/store.ts'
+import type { DrainRequest } from './subscriptions/definitions.ts'
+import type { FollowerHandle } from './subscriptions/handle.ts'
+import type { ListParked } from './subscriptions/parked.ts'
+import type { Subscription, SubscriptionApp } from './subscriptions/subscription.ts'
 import type { View } from './views/view.ts'
 import type { ViewTypes } from './views/view-types.ts'
 import type { Views } from './views/views.ts'
 import { type Wiring, wire } from './wiring.ts'
 
 /** What `createApp` takes, but for `services`. */
-export interface AppOptions<A extends Record<string, AnyAggregate>, W extends Record<string, View>> {
+export interface AppOptions<
+  A extends Record<string, AnyAggregate>,
+  W extends Record<string, View>,
+  U extends Record<string, Subscription> = Record<never, never>,
+> {
   /** `memoryStore()`, `sqliteStore(db)` … Its schema must be there: call `store.createSchema()` once, or run what `store.printSchema()` prints. */
   readonly store: Store
   /** Under the names that `app.aggregates` will have. */
   readonly aggregates: A
   /** Under the names that `app.views` will have. */
   readonly views?: W
+  /** Under the names that `app.subscriptions` will have. They run from `app.start()` on, or during `app.drain()`. */
+  readonly subscriptions?: U
+  /**
+   * How subscriptions and views behind the events are run. `leaseMs` (default 5,000): how long another process waits for one that has died. `pollMs` (default 1,000): how often the log is
+   * looked at where nothing tells of commits of other processes.
+   */
+  readonly following?: { readonly leaseMs?: number; readonly pollMs?: number }
   /**
    * Receive all events of one command, after the commit, in this order, at most once: what must not be missed does not belong here. Not called for a
    * repeat. `execute` waits for them.
@@ -53,84 +71,35 @@ export type ServicesOption<A extends Record<string, AnyAggregate>> = keyof Servi
   ? { readonly services?: undefined }
   : { readonly services: ServicesOf<A> }
 
-/** The commands and the history of one aggregate type. */
-export interface AggregateHandle<T extends AggregateTypes> {
-  /**
-   * Decides a command and stores its events, with the inline views, the snapshot that is due and the idempotency key: all or nothing.
-   *
-   * Returns what the domain decided: `{ ok: true, events, sequence, state }` (no events when it decided nothing) or `{ ok: false, reason, details }`.
-   * Throws for what failed; nothing was stored then, but for `OutcomeUnknownError`. A handler's own exception passes through.
-   *
-   * Commands on one aggregate wait for each other, so a handler must not wait for one on its own aggregate.
-   *
-   * @throws ValidationError, ConflictError, IdempotencyError, InvalidEventError, ApplyError, DeserializationError, StoreError, OutcomeUnknownError,
-   * ClosedError, and the signal's reason
-   */
-  execute<K extends keyof T['commands'] & string>(
-    id: string,
-    command: { readonly type: K } & DataOf<T['commands'][K]>,
-    options?: ExecuteOptions,
-  ): Promise<Accepted<T['state'], T['events'], T['type']> | RejectedBy<T, K>>
-  /**
-   * The state as the store has it now, or had it right after the sequence `asOf`. An unknown id is the initial state at sequence 0.
-   * @throws ValidationError when `asOf` is past the last event, DeserializationError, ApplyError, StoreError, ClosedError, and the signal's reason
-   */
-  load(
-    id: string,
-    options?: { readonly asOf?: number | undefined; readonly signal?: AbortSignal | undefined },
-  ): Promise<{ readonly state: T['state']; readonly sequence: number }>
-  /**
-   * All events of one aggregate, or those after a sequence, in order; read page by page as they are asked for.
-   * @throws ValidationError, DeserializationError, StoreError, ClosedError, and the signal's reason
-   */
-  events(
-    id: string,
-    options?: { readonly after?: number | undefined; readonly signal?: AbortSignal | undefined },
-  ): AsyncIterable<Envelope<T['events'], T['type']>>
-  /**
-   * Ids of the aggregates that have events, in byte order. `limit`: 1–1,000, default 100; `next` is there when more may follow: pass it as `after`.
-   * @throws ValidationError, StoreError, ClosedError
-   */
-  ids(options?: {
-    readonly limit?: number | undefined
-    readonly after?: string | undefined
-  }): Promise<{ readonly items: readonly string[]; readonly next?: string }>
-}
-
-/** The command was accepted by an aggregate of the type `N` with the state `S` and the events `D` (event type → data). */
-export interface Accepted<S, D, N extends string = string> {
-  /** Narrows the result. */
-  readonly ok: true
-  /** After these events; frozen. */
-  readonly state: S
-  /** Of the last event, 0 for an aggregate without any. */
-  readonly sequence: number
-  /** What was stored, as a later read gives it; empty when the handler decided nothing. */
-  readonly events: readonly Envelope<D, N>[]
-  /** The idempotency key had been used: this is what the first execution came to. */
-  readonly replayed: boolean
-}
-
-/** The domain said no. */
-export interface Rejected<R extends string = string, D = undefined> {
-  /** Narrows the result. */
-  readonly ok: false
-  /** As the handler gave it to `reject`. */
-  readonly reason: R
-  /** As the handler gave them to `reject`, neither copied nor frozen. */
-  readonly details: D
-}
-
-/** What the command `K` can be refused with. */
-export type RejectedBy<T extends AggregateTypes, K> = K extends keyof T['rejections'] ? ToResult<T['rejections'][K]> : never
-type ToResult<R> = R extends Rejection<infer Q, infer D> ? Rejected<Q, D> : never
-
 /** What `createApp` makes. User-named things live in namespaces, so that nothing is reserved. Nothing runs by itself. */
-export interface App<A extends Record<string, AnyAggregate>, W extends Record<string, View>> {
+export interface App<
+  A extends Record<string, AnyAggregate>,
+  W extends Record<string, View>,
+  U extends Record<string, Subscription> = Record<never, never>,
+> extends SubscriptionApp {
   /** Under the names that `createApp` was given. */
   readonly aggregates: { readonly [K in keyof A]: AggregateHandle<TypesOf<A[K]>> }
   /** Under the names that `createApp` was given. */
   readonly views: { readonly [K in keyof W]: Views<ViewTypesOf<W[K]>> }
+  /** Under the names that `createApp` was given. */
+  readonly subscriptions: { readonly [K in keyof U]: SubscriptionHandle }
+  /**
+   * Resolves when a view has folded all up to a position; runs it when no other process does. At once for an inline view.
+   * @throws NotYetError after `timeoutMs` (default: never), StoppedError when the view has stopped, ValidationError, StoreError, ClosedError
+   */
+  waitFor(view: keyof W & string, position: Position, options?: { readonly timeoutMs?: number | undefined }): Promise<void>
+  /** Keeps subscriptions and views running in this process, until `close`. What fails is tried again, and told to `observe`, else to the console. @throws ClosedError */
+  start(): Promise<void>
+  /**
+   * Runs subscriptions and views until they have caught up, also with what they themselves have led to, or until time or the number of events is up: for functions, cron and tests.
+   * `caughtUp` is false when something is left, has stopped, waits after a failure or runs in another process.
+   * @throws StoreError, ValidationError, ClosedError
+   */
+  drain(options?: {
+    readonly budgetMs?: number | undefined
+    readonly maxEvents?: number | undefined
+    readonly signal?: AbortSignal | undefined
+  }): Promise<{ readonly caughtUp: boolean; readonly events: number }>
   /**
    * The events of all aggregate types of this app behind a position, in commit order; read page by page, to the end of the log as it is then. Only on stores
    * with a global order.
@@ -142,10 +111,16 @@ export interface App<A extends Record<string, AnyAggregate>, W extends Record<st
     readonly signal?: AbortSignal | undefined
   }): AsyncIterable<EnvelopeOf<A[keyof A]>>
   /**
-   * Refuses new calls, and resolves when those under way are done, their queries included. An iteration over events is not waited for. The store's
+   * Lets what runs come to its end, refuses new calls, and resolves when those under way are done, their queries included. An iteration over events is not waited for. The store's
    * client stays open.
    */
   close(): Promise<void>
+}
+
+/** A subscription of an app. */
+export interface SubscriptionHandle extends FollowerHandle {
+  /** What is parked, in pages of `limit` (1–1,000, default 100), in no order. @throws ValidationError, StoreError, ClosedError */
+  readonly parked: ListParked
 }
 
 type ViewTypesOf<V> = V extends View<infer T> ? T : ViewTypes
@@ -178,15 +153,45 @@ type ViewTypesOf<V> = V extends View<infer T> ? T : ViewTypes
 export function createApp<
   const A extends Record<string, AnyAggregate>,
   const W extends Record<string, View> = Record<never, never>,
->(options: AppOptions<A, W> & ServicesOption<A>): App<A, W> {
-  const { core, aggregates, views, readSide } = wire(options as unknown as Wiring)
+  const U extends Record<string, Subscription> = Record<never, never>,
+>(options: AppOptions<A, W, U> & ServicesOption<A>): App<A, W, U> {
+  const { core, aggregates, views, subscriptions, readSide } = wire(options as unknown as Wiring)
   const lifecycle = new Lifecycle()
   const definitions = new Map([...aggregates.values()].map(({ definition }) => [definition.type, definition]))
-  const app = {
-    aggregates: Object.fromEntries([...aggregates].map(([key, aggregate]) => [key, handleOf(core, aggregate, lifecycle)])),
+  const waiting = waitingFor(core, readSide, views, lifecycle)
+  const handles = new Map(
+    [...aggregates].map(([key, aggregate]) => [key, handleOf(core, aggregate, lifecycle, waiting.afterwards)]),
+  )
+  const app: Record<string, unknown> = {
+    aggregates: Object.fromEntries(handles),
+    aggregate: (aggregate: unknown) => {
+      const { type } = definitionOf('app.aggregate: what is asked for', aggregate)
+      const found = [...aggregates].find(([, { definition }]) => definition.type === type)
+      if (found === undefined) throw new DefinitionError(`app.aggregate: this app has no aggregate of the type '${type}'.`)
+      return handles.get(found[0])
+    },
     views: Object.fromEntries([...views].map(([key, view]) => [key, readSide?.viewsOf(view, lifecycle)])),
+    waitFor: waiting.waitFor,
+    start: () => lifecycle.run('app.start', async () => readSide?.start()),
+    drain: (request: DrainRequest = {}) =>
+      lifecycle.run('app.drain', async () => {
+        checkDrain(request)
+        return readSide === undefined ? { caughtUp: true, events: 0 } : readSide.drain(request)
+      }),
     events: (request: { after?: Position; signal?: AbortSignal } = {}) => readLog(core, definitions, lifecycle, request),
-    close: () => lifecycle.close(),
+    close: async () => {
+      await readSide?.stop()
+      await lifecycle.close()
+    },
   }
-  return Object.freeze(app) as unknown as App<A, W>
+  app.subscriptions = Object.fromEntries(
+    [...subscriptions].map(([key, subscription]) => [key, readSide?.subscriptionOf(subscription, lifecycle, app)]),
+  )
+  return Object.freeze(app) as unknown as App<A, W, U>
+}
+
+function checkDrain(request: DrainRequest): void {
+  checkCallOptions('app.drain', request, ['budgetMs', 'maxEvents', 'signal'])
+  if (request.budgetMs !== undefined) checkWholeNumber('app.drain: budgetMs', request.budgetMs, 0, ValidationError)
+  if (request.maxEvents !== undefined) checkWholeNumber('app.drain: maxEvents', request.maxEvents, 1, ValidationError)
 }

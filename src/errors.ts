@@ -10,6 +10,9 @@ export type CqrsErrorCode =
   | 'CLOSED'
   | 'OVERLOADED'
   | 'OUTCOME_UNKNOWN'
+  | 'STOPPED'
+  | 'NOT_YET'
+  | 'VIEW_OUTDATED'
   | StoreErrorCode
 
 /** What a store can fail with. */
@@ -209,6 +212,48 @@ export class OutcomeUnknownError extends CqrsError {
 }
 
 /**
+ * A subscription or a view has stopped at an event that it could not take, so nothing behind that event can be waited for. The log and all other subscriptions go on.
+ *
+ * *Handling*: `cause` is what its handler threw, in the process where it happened; the message says it everywhere. Remove the cause, then call `resume()`. HTTP 503.
+ */
+export class StoppedError extends CqrsError {
+  declare readonly code: 'STOPPED'
+  /** Of the event that could not be taken. */
+  readonly eventId: string
+  constructor(message: string, { eventId }: { readonly eventId: string }, cause?: unknown) {
+    super('STOPPED', message, cause)
+    this.eventId = eventId
+  }
+}
+
+/**
+ * What was waited for was not there in time: a view or a subscription is still behind. A command that waited is stored all the same; `result` is what it came to.
+ *
+ * *Handling*: show the result and look at the view later; do not send the command again. HTTP 202.
+ */
+export class NotYetError extends CqrsError {
+  declare readonly code: 'NOT_YET'
+  /** What `execute` would have returned; `undefined` where no command was waited for. */
+  readonly result: unknown
+  constructor(message: string, result?: unknown, cause?: unknown) {
+    super('NOT_YET', message, cause)
+    this.result = result
+  }
+}
+
+/**
+ * The rows of a view are of another `viewVersion` than this program's, and it can neither read nor write them. Nothing was stored.
+ *
+ * *Handling*: rebuild the view (newer program), or deploy the newer program (older one). HTTP 503.
+ */
+export class ViewOutdatedError extends CqrsError {
+  declare readonly code: 'VIEW_OUTDATED'
+  constructor(message: string, cause?: unknown) {
+    super('VIEW_OUTDATED', message, cause)
+  }
+}
+
+/**
  * The database refused or failed; `code` says how, `cause` is the driver's error. Nothing was stored.
  *
  * *Handling*: by `code`. `STORE_BUSY`, `STORE_UNAVAILABLE`: try again later (HTTP 503). `STORE_FULL`, `STORE_READ_ONLY`, `STORE_CORRUPT`,
@@ -235,6 +280,9 @@ interface ErrorByCode {
   CLOSED: ClosedError
   OVERLOADED: OverloadedError
   OUTCOME_UNKNOWN: OutcomeUnknownError
+  STOPPED: StoppedError
+  NOT_YET: NotYetError
+  VIEW_OUTDATED: ViewOutdatedError
 }
 
 const codes: Readonly<Record<CqrsErrorCode, true>> = {
@@ -248,6 +296,9 @@ const codes: Readonly<Record<CqrsErrorCode, true>> = {
   CLOSED: true,
   OVERLOADED: true,
   OUTCOME_UNKNOWN: true,
+  STOPPED: true,
+  NOT_YET: true,
+  VIEW_OUTDATED: true,
   STORE_FAILED: true,
   STORE_BUSY: true,
   STORE_FULL: true,

@@ -16,15 +16,13 @@ export {
   type StateOf,
 } from './aggregate.ts'
 // App
+export type { Accepted, AggregateHandle, Rejected, RejectedBy } from './aggregate-handle.ts'
 export {
-  type Accepted,
-  type AggregateHandle,
   type App,
   type AppOptions,
   createApp,
-  type Rejected,
-  type RejectedBy,
   type ServicesOption,
+  type SubscriptionHandle,
 } from './app.ts'
 // Errors
 export {
@@ -39,11 +37,14 @@ export {
   InvalidEventError,
   type Issue,
   isCqrsError,
+  NotYetError,
   OutcomeUnknownError,
   OverloadedError,
+  StoppedError,
   StoreError,
   type StoreErrorCode,
   ValidationError,
+  ViewOutdatedError,
 } from './errors.ts'
 // Events and messages
 export type { EnvelopeContext, EventEnvelope, Metadata, Position } from './event-envelope.ts'
@@ -67,7 +68,18 @@ export { type Rejection, reject } from './reject.ts'
 export { platformRuntime, type Runtime } from './runtime.ts'
 // Stores
 export type { Store } from './store/store.ts'
+// Subscriptions
+export type { FollowerHandle, SubscriptionStatus } from './subscriptions/handle.ts'
+export type { ListParked, ParkedEvent } from './subscriptions/parked.ts'
+export {
+  defineSubscription,
+  type Subscription,
+  type SubscriptionApp,
+  type SubscriptionContext,
+  type SubscriptionOptions,
+} from './subscriptions/subscription.ts'
 // Views
+export type { RebuildOptions, RebuildProgress } from './views/rebuild.ts'
 export { defineView, type View, type ViewOptions } from './views/view.ts'
 export type { ViewTypes } from './views/view-types.ts'
-export type { FindOptions, ViewRow, Views } from './views/views.ts'
+export type { Condition, FindOptions, ViewRow, Views } from './views/views.ts'

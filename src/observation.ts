@@ -46,4 +46,25 @@ export type Observation =
       readonly attempt: number
       readonly on: 'sequence' | 'view' | 'generation' | 'unknown-outcome'
     }
+  | {
+      /** The handler of a subscription failed, or an event could not be read. */
+      readonly kind: 'delivery'
+      readonly subscription: string
+      readonly eventId: string
+      readonly attempt: number
+      readonly error: unknown
+    }
+  | {
+      /** An event was set aside, and its aggregate with it. */
+      readonly kind: 'parked'
+      readonly subscription: string
+      readonly eventId: string
+      readonly error: unknown
+    }
+  | {
+      /** A subscription or a view stopped, or will try again later. `name`: as in messages. */
+      readonly kind: 'following'
+      readonly name: string
+      readonly error: unknown
+    }
   | { readonly kind: 'query'; readonly query: number; readonly events: number; readonly ms: number; readonly error?: unknown }

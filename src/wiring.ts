@@ -11,23 +11,28 @@ import type { Observation } from './observation.ts'
 import { checkFunction, checkOptions, checkWholeNumber } from './options.ts'
 import { platformRuntime, type Runtime } from './runtime.ts'
 import type { Capabilities, Store } from './store/store.ts'
-import { type ReadSide, type ViewDefinition, viewDefinitionOf } from './views/view-definition.ts'
+import type { ReadSide, SubscriptionDefinition, ViewDefinition } from './subscriptions/definitions.ts'
+import { subscriptionDefinitionOf } from './subscriptions/subscription-definition.ts'
+import { viewDefinitionOf } from './views/view-definition.ts'
 
 const optionNames = [
   'store',
   'aggregates',
   'services',
   'views',
+  'subscriptions',
   'queries',
   'onQueryError',
   'retries',
   'cache',
   'batching',
+  'following',
   'runtime',
   'observe',
 ]
 const defaultCache = 10_000
 const defaultRetries = 3
+const defaultFollowing = { leaseMs: 5_000, pollMs: 1_000 }
 const defaultBatching = { maxCommits: 256, maxBytes: 4_000_000, maxQueued: 10_000 }
 /**
  * Appends under way at once. With two, the database works on one while the commands of the other are decided. Where there is no order of all events commits share nothing, and waiting
@@ -41,6 +46,8 @@ export interface Wiring {
   readonly aggregates: Readonly<Record<string, unknown>>
   readonly services?: Readonly<Record<string, unknown>> | undefined
   readonly views?: Readonly<Record<string, unknown>> | undefined
+  readonly subscriptions?: Readonly<Record<string, unknown>> | undefined
+  readonly following?: { readonly leaseMs?: number; readonly pollMs?: number }
   readonly queries?: readonly Query[]
   readonly onQueryError?: Core['onQueryError']
   readonly retries?: number
@@ -55,19 +62,38 @@ export function wire(options: Wiring): {
   core: Core
   aggregates: Map<string, WiredAggregate>
   views: Map<string, ViewDefinition>
+  subscriptions: Map<string, SubscriptionDefinition>
   readSide: ReadSide | undefined
 } {
   checkOptions('createApp', options, optionNames)
   const core = coreOf(options)
-  const views = viewsByKey(options.views ?? {})
+  const views = namedByKey('view', 'views', options.views ?? {}, viewDefinitionOf)
+  const subscriptions = namedByKey('subscription', 'subscriptions', options.subscriptions ?? {}, subscriptionDefinitionOf)
   const definitions = definitionsByKey(options.aggregates)
-  const [anyView] = views.values()
-  const readSide = anyView?.connect(
-    core,
-    [...views.values()],
-    [...definitions.values()].map(({ type }) => type),
-  )
-  return { core, aggregates: aggregatesByKey(definitions, options.services ?? {}, readSide), views, readSide }
+  const following = followingOf(options.following ?? {})
+  const [anyOne] = [...views.values(), ...subscriptions.values()]
+  if (subscriptions.size > 0 || [...views.values()].some(({ consistency }) => consistency === 'async')) checkCanFollow(core.store)
+  const readSide = anyOne?.connect(core, {
+    views: [...views.values()],
+    subscriptions: [...subscriptions.values()],
+    definitions: new Map([...definitions.values()].map((definition) => [definition.type, definition])),
+    ...following,
+  })
+  return { core, aggregates: aggregatesByKey(definitions, options.services ?? {}, readSide), views, subscriptions, readSide }
+}
+
+function followingOf(following: NonNullable<Wiring['following']>) {
+  checkOptions('createApp: following', following, Object.keys(defaultFollowing))
+  const chosen = { ...defaultFollowing, ...following }
+  for (const name of ['leaseMs', 'pollMs'] as const) checkWholeNumber(`createApp: following: ${name}`, chosen[name], 1)
+  return chosen
+}
+
+function checkCanFollow({ capabilities, readChanges }: Store): void {
+  if (!capabilities.globalOrder && readChanges === undefined)
+    throw new DefinitionError(
+      'createApp: subscriptions and asynchronous views need a store that can be followed: one with a global order, or with a stream of changes (see the page of the store).',
+    )
 }
 
 function coreOf(options: Wiring): Core {
@@ -106,6 +132,7 @@ function coreOf(options: Wiring): Core {
     queries,
     onQueryError,
     observe: observing,
+    onStored: new Set(),
     neverAborts: new AbortController().signal,
   }
 }
@@ -136,14 +163,19 @@ function cacheSize(cache: false | { readonly maxAggregates?: number }): number {
   return maxAggregates
 }
 
-function viewsByKey(given: Readonly<Record<string, unknown>>): Map<string, ViewDefinition> {
-  checkNamespace('views', given)
-  const views = new Map(Object.entries(given).map(([key, view]) => [key, viewDefinitionOf(`createApp: views.${key}`, view)]))
+function namedByKey<T extends { readonly name: string }>(
+  kind: string,
+  option: string,
+  given: Readonly<Record<string, unknown>>,
+  definitionOfOne: (what: string, value: unknown) => T,
+): Map<string, T> {
+  checkNamespace(option, given)
+  const found = new Map(Object.entries(given).map(([key, one]) => [key, definitionOfOne(`createApp: ${option}.${key}`, one)]))
   refuseDoubles(
-    'view',
-    [...views.values()].map(({ name }) => name),
+    kind,
+    [...found.values()].map(({ name }) => name),
   )
-  return views
+  return found
 }
 
 function definitionsByKey(aggregates: Readonly<Record<string, unknown>>): Map<string, AggregateDefinition> {

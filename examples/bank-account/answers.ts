@@ -7,6 +7,9 @@ import type { ContentfulStatusCode } from 'hono/utils/http-status'
 const statuses: Readonly<Record<CqrsErrorCode, ContentfulStatusCode>> = {
   VALIDATION: 400,
   CONFLICT: 409,
+  NOT_YET: 202,
+  STOPPED: 503,
+  VIEW_OUTDATED: 503,
   STORE_LIMIT: 413,
   IDEMPOTENCY: 422,
   STORE_BUSY: 503,

@@ -27,6 +27,28 @@ export async function decodeInTurn(decoder: Decoder, page: readonly StoredEvent[
   return inTurn(decoder, page)
 }
 
+/** A stored event with what it is now: one envelope, several after a split, none after a drop, or why it cannot be read. */
+export interface Decoded {
+  readonly stored: StoredEvent
+  readonly events: readonly EventEnvelope[]
+  readonly failure?: { readonly error: unknown }
+}
+
+/** Each event of a page by itself, also behind one that cannot be read. `decoderOf` must know every aggregate type of the page. */
+export async function decodeApart(
+  decoderOf: (aggregateType: string) => Decoder,
+  page: readonly StoredEvent[],
+): Promise<readonly Decoded[]> {
+  return page.map((stored) => {
+    try {
+      const decoded = decodeEvent(decoderOf(stored.aggregateType), stored)
+      return { stored, events: Array.isArray(decoded) ? decoded : [decoded] }
+    } catch (error) {
+      return { stored, events: [], failure: { error } }
+    }
+  })
+}
+
 function* inTurn(decoder: Decoder, page: readonly StoredEvent[]): Generator<EventEnvelope, void, undefined> {
   for (const stored of page) {
     const decoded = decodeEvent(decoder, stored)

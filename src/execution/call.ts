@@ -18,6 +18,10 @@ export interface ExecuteOptions {
   readonly expectedSequence?: number | undefined
   /** Gives up before anything is stored, with the signal's reason. Once the append is under way its outcome is returned. */
   readonly signal?: AbortSignal | undefined
+  /** Returns when these views (by their names in the app) show what was stored, so that the caller reads what it wrote. Inline views always do. */
+  readonly waitFor?: readonly string[] | undefined
+  /** For how long `waitFor` waits before `NotYetError`. Default 10,000. */
+  readonly timeoutMs?: number | undefined
 }
 
 /** A call of `execute`, checked. */
@@ -28,9 +32,12 @@ export interface Call {
   readonly idempotencyKey: string | undefined
   readonly expectedSequence: number | undefined
   readonly signal: AbortSignal | undefined
+  readonly waitFor: readonly string[] | undefined
+  readonly timeoutMs: number
 }
 
-const optionNames = ['metadata', 'idempotencyKey', 'expectedSequence', 'signal']
+const optionNames = ['metadata', 'idempotencyKey', 'expectedSequence', 'signal', 'waitFor', 'timeoutMs']
+const defaultTimeoutMs = 10_000
 
 /** @throws ValidationError */
 export function checkCall(
@@ -46,10 +53,13 @@ export function checkCall(
   const surplus = unknownKey(command, messageKeys)
   if (surplus !== undefined) throw new ValidationError(`${at} '${aggregateId}': a command has a type and data, not '${surplus}'.`)
   checkCallOptions(at, options, optionNames)
-  const { metadata, idempotencyKey, expectedSequence, signal } = options
+  const { metadata, idempotencyKey, expectedSequence, signal, waitFor, timeoutMs = defaultTimeoutMs } = options
   if (idempotencyKey !== undefined) checkName(`${at} '${aggregateId}': idempotencyKey`, idempotencyKey, ValidationError)
   if (expectedSequence !== undefined)
     checkWholeNumber(`${at} '${aggregateId}': expectedSequence`, expectedSequence, 0, ValidationError)
+  if (waitFor !== undefined && !Array.isArray(waitFor))
+    throw new ValidationError(`${at} '${aggregateId}': waitFor must be a list of names of views.`)
+  checkWholeNumber(`${at} '${aggregateId}': timeoutMs`, timeoutMs, 0, ValidationError)
   return {
     aggregateId,
     command: command as Call['command'],
@@ -57,6 +67,8 @@ export function checkCall(
     idempotencyKey,
     expectedSequence,
     signal,
+    waitFor,
+    timeoutMs,
   }
 }
 

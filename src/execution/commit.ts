@@ -87,7 +87,10 @@ function senderOf(
     const sent = core.commitQueue.send(commit, place, below?.sent)
     if (mayBeBuiltOn) onSent(after, sent)
     const outcome = await sent.outcome
-    if (outcome.kind !== 'conflict') core.cache.put(place, after)
+    if (outcome.kind !== 'conflict') {
+      core.cache.put(place, after)
+      for (const tell of core.onStored) tell()
+    }
     return outcome
   }
 }

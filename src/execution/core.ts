@@ -26,6 +26,8 @@ export interface Core {
   readonly queries: readonly Query[]
   readonly onQueryError: (error: unknown, events: readonly EventEnvelope[]) => void | Promise<void>
   readonly observe: ((what: Observation) => void) | undefined
+  /** Called when something was stored. */
+  readonly onStored: Set<() => void>
   /** For callers that give none. */
   readonly neverAborts: AbortSignal
 }

@@ -1,3 +1,4 @@
+import { sha256 } from '../digest.ts'
 import { IdempotencyError, ValidationError } from '../errors.ts'
 import { issuesText, notJsonIssue } from '../evolution/schema.ts'
 import { canonicalJson } from '../json.ts'
@@ -9,10 +10,7 @@ import type { Accepted } from './result.ts'
 /** SHA-256 of the command's type and data as canonical JSON, in hexadecimal digits. @throws ValidationError when it is not JSON */
 export async function commandHash(aggregateType: string, call: Call): Promise<string> {
   const { type, data } = call.command
-  const bytes = new TextEncoder().encode(canonical(aggregateType, call, { type, data: data ?? null }))
-  // biome-ignore lint/style/noRestrictedGlobals: a hash is the same at every run
-  const digest = await crypto.subtle.digest('SHA-256', bytes)
-  return [...new Uint8Array(digest)].map((byte) => byte.toString(16).padStart(2, '0')).join('')
+  return sha256(canonical(aggregateType, call, { type, data: data ?? null }))
 }
 
 function canonical(aggregateType: string, call: Call, command: unknown): string {

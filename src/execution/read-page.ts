@@ -7,8 +7,8 @@ const pageSize = 200
  * A page of events, read by `read`. Where the JSON of one of them is corrupt a store gives none of its page, so a shorter one is read: those before it
  * are given before its error.
  */
-export async function readPage<P>(read: (limit: number) => Promise<P>): Promise<P> {
-  for (let limit = pageSize; ; limit = Math.ceil(limit / 2)) {
+export async function readPage<P>(read: (limit: number) => Promise<P>, size = pageSize): Promise<P> {
+  for (let limit = size; ; limit = Math.ceil(limit / 2)) {
     try {
       return await read(limit)
     } catch (error) {

@@ -6,8 +6,8 @@ import { envelopesOf, newEvents } from '../execution/new-events.ts'
 import { parseCommand } from '../execution/parse-command.ts'
 import { deepFreeze, jsonProblem, toJson } from '../json.ts'
 import { platformRuntime } from '../runtime.ts'
+import type { ViewDefinition } from '../subscriptions/definitions.ts'
 import { foldView, idsOf, indexValues, storableView } from '../views/fold.ts'
-import type { ViewDefinition } from '../views/view-definition.ts'
 import { fail } from './assert.ts'
 
 interface SceneOptions {

@@ -4,7 +4,7 @@ import { deepFreeze, jsonProblem, toJson } from '../json.ts'
 import { maxNameLength, nameProblem } from '../names.ts'
 import type { ViewWrite } from '../store/commit.ts'
 import { encodeIndexValue, type IndexValue } from '../store/index-value.ts'
-import type { ViewDefinition } from './view-definition.ts'
+import type { ViewDefinition } from '../subscriptions/definitions.ts'
 
 /** The ids of the views that an event touches, each once. @throws ApplyError */
 export function idsOf(view: ViewDefinition, event: EventEnvelope): readonly string[] {

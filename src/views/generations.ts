@@ -1,22 +1,76 @@
+import type { Core } from '../execution/core.ts'
+import type { ViewWrite } from '../store/commit.ts'
 import { liveGeneration } from '../store/generations.ts'
-import type { Store } from '../store/store.ts'
+import type { ViewDefinition } from '../subscriptions/definitions.ts'
 
-/** Which generation of each view to write, as far as this process knows. A commit that names a wrong one is refused by the store, so being late does no harm. */
+/** Which rows of a view are in use. */
+export interface Target {
+  readonly generation: number
+  /** They were made by this program's version of the view. */
+  readonly isOwn: boolean
+}
+
+/** What is said of a generation that went live before it had all that the one before it had. */
+const unsettledRows = '~unsettled'
+
+/** Which generation of each view is live, as far as this process knows. A commit that names a wrong one is refused by the store, so being late does no harm. */
 export class Generations {
-  readonly #store: Store
-  readonly #live = new Map<string, number>()
+  readonly #store: Core['store']
+  readonly #settle: (view: ViewDefinition, generation: number) => Promise<void>
+  readonly #known = new Map<string, Target>()
 
-  constructor(store: Store) {
+  /** `settle` completes the rows of a generation that has just gone live. */
+  constructor(store: Core['store'], settle: (view: ViewDefinition, generation: number) => Promise<void>) {
     this.#store = store
+    this.#settle = settle
   }
 
-  /** Without a read, until the store has said that it is wrong. */
-  assumed(name: string): number {
-    return this.#live.get(name) ?? 1
+  /** What was found last. A view that nobody has raised the version of is taken to be at its first generation, without a read. */
+  known({ name, viewVersion }: ViewDefinition): Target | undefined {
+    return this.#known.get(name) ?? (viewVersion === '1' ? { generation: 1, isOwn: true } : undefined)
   }
 
-  /** For who was told to be wrong. */
-  async refresh(names: readonly string[]): Promise<void> {
-    for (const name of names) this.#live.set(name, liveGeneration(await this.#store.viewGenerations(name)))
+  async target(view: ViewDefinition): Promise<Target> {
+    return this.known(view) ?? this.refresh(view)
+  }
+
+  /** Looks again, and waits until what is live has all that it should have. */
+  async refresh(view: ViewDefinition): Promise<Target> {
+    const { name, viewVersion } = view
+    const before = this.#known.get(name)
+    const all = await this.#store.viewGenerations(name)
+    const generation = liveGeneration(all)
+    const liveVersion = all.find((one) => one.generation === generation)?.viewVersion
+    const isOwn = liveVersion === undefined ? await this.#claim(view, all.length === 0) : liveVersion === viewVersion
+    const target = { generation, isOwn }
+    if (isOwn && generation > 1 && before?.generation !== generation && (await this.isUnsettled(name, generation)))
+      await this.#settle(view, generation)
+    this.#known.set(name, target)
+    return target
+  }
+
+  /** The first generation belongs to version 1, unless it has no rows yet. */
+  async #claim({ name, viewVersion }: ViewDefinition, isFree: boolean): Promise<boolean> {
+    if (viewVersion === '1') return true
+    if (!isFree) return false
+    const { items } = await this.#store.findViews({ name, generation: 1, where: [], limit: 1 })
+    return items.length === 0 && (await this.#store.addViewGeneration({ name, generation: 1, viewVersion }))
+  }
+
+  async isUnsettled(name: string, generation: number): Promise<boolean> {
+    return (await this.#readUnsettled(name)).generation === generation
+  }
+
+  /** The write that says so, or (with `undefined`) no longer. */
+  async unsettledWrite(name: string, generation: number | undefined): Promise<ViewWrite> {
+    const { version } = await this.#readUnsettled(name)
+    const view = generation === undefined ? null : { generation }
+    return { name: unsettledRows, generation: 1, id: name, expectedVersion: version, view }
+  }
+
+  async #readUnsettled(name: string): Promise<{ readonly version: number; readonly generation: number | undefined }> {
+    const [row] = await this.#store.readViews([{ name: unsettledRows, generation: 1, id: name }])
+    const value = row?.view as { generation: number } | null | undefined
+    return { version: row?.version ?? 0, generation: value?.generation }
   }
 }

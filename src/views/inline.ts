@@ -8,9 +8,11 @@ import { envelopesOf } from '../execution/new-events.ts'
 import { deepFreeze } from '../json.ts'
 import type { ViewWrite } from '../store/commit.ts'
 import type { StoredView } from '../store/store.ts'
+import type { ViewDefinition } from '../subscriptions/definitions.ts'
+import { behindWrites, outdated } from './behind.ts'
 import { foldView, idsOf, indexValues, storableView } from './fold.ts'
+import type { Target } from './generations.ts'
 import type { ViewCore } from './view-core.ts'
-import type { ViewDefinition } from './view-definition.ts'
 
 /** Other writers of a row may be first this often; each time one of them has come further. */
 const rowAttempts = 200
@@ -24,7 +26,15 @@ export function sendWithViews(core: ViewCore, definition: AggregateDefinition, v
     const shared = sharedRowKeys(plan)
     return holding(core, shared, async () => {
       for (let attempt = 1; ; attempt++) {
-        const { writes, rows } = await computeViews(core, definition, aggregateId, base, added.sequence, plan, attempt === 1)
+        const { writes, rows } = await computeViews(
+          core,
+          definition,
+          aggregateId,
+          base,
+          added.sequence,
+          await targeted(core, plan),
+          attempt === 1,
+        )
         // A row that others write too may move, and then only the view is computed again: nothing may be built on the commit before.
         const outcome = await send({ ...commit, views: writes }, rows, shared.length === 0)
         if (outcome.kind !== 'conflict' || (outcome.on !== 'view' && outcome.on !== 'generation')) return outcome
@@ -33,7 +43,7 @@ export function sendWithViews(core: ViewCore, definition: AggregateDefinition, v
             `The inline views of ${definition.type} '${aggregateId}' were moved by other writers ${attempt} times in a row.`,
             { aggregateType: definition.type, aggregateId, attempts: attempt },
           )
-        if (outcome.on === 'generation') await core.generations.refresh(views.map(({ name }) => name))
+        if (outcome.on === 'generation') for (const view of views) await core.generations.refresh(view)
         core.observe?.({ kind: 'retry', aggregateType: definition.type, aggregateId, attempt, on: outcome.on })
         if (attempt > 1) await core.runtime.sleep(rowWaitMs * core.runtime.random() * Math.min(attempt, 10))
       }
@@ -64,6 +74,22 @@ function planViews(views: readonly ViewDefinition[], events: readonly EventEnvel
   })
 }
 
+/** A planned row and the generation it is of. */
+interface TargetedRow extends PlannedRow {
+  readonly target: Target
+}
+
+/** @throws ViewOutdatedError where rows are of another version of the view that cannot be made from one aggregate's events alone */
+async function targeted(core: ViewCore, plan: readonly PlannedRow[]): Promise<readonly TargetedRow[]> {
+  const rows: TargetedRow[] = []
+  for (const row of plan) {
+    const target = core.generations.known(row.view) ?? (await core.generations.target(row.view))
+    if (!target.isOwn && !row.view.followsOne) throw outdated(row.view)
+    rows.push({ ...row, target })
+  }
+  return rows
+}
+
 /** Holds several keys at once. They are taken in one order, so that two callers never wait for each other. */
 async function holding<T>(core: ViewCore, keys: readonly string[], task: () => Promise<T>): Promise<T> {
   const [first, ...rest] = [...new Set(keys)].sort()
@@ -87,10 +113,10 @@ async function computeViews(
   aggregateId: string,
   base: Loaded,
   sequence: number,
-  plan: readonly PlannedRow[],
+  plan: readonly TargetedRow[],
   trustCache: boolean,
 ): Promise<Computed> {
-  const cached = new Map(plan.map((planned) => [planned, trustCache ? cachedRow(core, base, planned) : undefined]))
+  const cached = new Map(plan.map((planned) => [planned, trustCache ? cachedRow(base, planned) : undefined]))
   const read = await readRows(
     core,
     plan.filter((planned) => cached.get(planned) === undefined),
@@ -98,14 +124,18 @@ async function computeViews(
   const rows = new Map(base.rows)
   const writes: ViewWrite[] = []
   for (const planned of plan) {
-    const { view, id, events } = planned
+    const { view, id, events, target } = planned
     const before = cached.get(planned) ?? read.get(planned)
+    if (!target.isOwn) {
+      writes.push(...(await behindWrites(core, planned, before)))
+      continue
+    }
     const missed = view.followsOne && read.has(planned) ? await missedEvents(core, definition, aggregateId, before, base) : []
     const folded = [...missed, ...events].reduce<unknown>(
       (current, event) => foldView(view, current, event),
       deepFreeze(before?.view ?? null),
     )
-    const write = writeOf(core, planned, before, folded, sequence)
+    const write = writeOf(planned, before, folded, sequence)
     writes.push(write)
     if (view.followsOne)
       rows.set(view.name, {
@@ -120,19 +150,19 @@ async function computeViews(
 }
 
 /** The row as of `base`, where this process knows it and it is of the right generation. */
-function cachedRow(core: ViewCore, base: Loaded, { view }: PlannedRow): StoredView | undefined {
-  const row = view.followsOne ? base.rows?.get(view.name) : undefined
-  return row?.generation === core.generations.assumed(view.name) ? row : undefined
+function cachedRow(base: Loaded, { view, target }: TargetedRow): StoredView | undefined {
+  const row = view.followsOne && target.isOwn ? base.rows?.get(view.name) : undefined
+  return row?.generation === target.generation ? row : undefined
 }
 
-async function readRows(core: ViewCore, plan: readonly PlannedRow[]): Promise<ReadonlyMap<PlannedRow, StoredView | undefined>> {
+async function readRows(core: ViewCore, plan: readonly TargetedRow[]): Promise<ReadonlyMap<TargetedRow, StoredView | undefined>> {
   if (plan.length === 0) return new Map()
-  const keys = plan.map(({ view, id }) => ({ name: view.name, generation: core.generations.assumed(view.name), id }))
+  const keys = plan.map(({ view, id, target }) => ({ name: view.name, generation: target.generation, id }))
   const rows = await core.store.readViews(keys)
   return new Map(plan.map((planned, i) => [planned, rows[i]]))
 }
 
-/** The events that a row has not seen, because the view was added later or names none of them. */
+/** The events that a row has not seen, because the view was added or rebuilt later or names none of them. */
 async function missedEvents(
   core: ViewCore,
   definition: AggregateDefinition,
@@ -148,8 +178,7 @@ async function missedEvents(
 }
 
 function writeOf(
-  core: ViewCore,
-  { view, id, events }: PlannedRow,
+  { view, id, events, target }: TargetedRow,
   before: StoredView | undefined,
   folded: unknown,
   sequence: number,
@@ -158,7 +187,7 @@ function writeOf(
   const stored = storableView(view, id, folded, last)
   return {
     name: view.name,
-    generation: core.generations.assumed(view.name),
+    generation: target.generation,
     id,
     expectedVersion: before?.version ?? 0,
     view: stored,

@@ -1,35 +1,9 @@
-import { type AggregateDefinition, checkJson } from '../aggregate-definition.ts'
+import { checkJson } from '../aggregate-definition.ts'
 import { DefinitionError } from '../errors.ts'
-import type { EventEnvelope } from '../event-envelope.ts'
-import type { Core, SendWithViews } from '../execution/core.ts'
 import { deepFreeze, isObject } from '../json.ts'
-import type { Lifecycle } from '../lifecycle.ts'
 import { checkFunction, checkName, checkOptions } from '../options.ts'
-
-/** A view as the machinery sees it: checked, types erased. */
-export interface ViewDefinition {
-  readonly name: string
-  readonly aggregateTypes: readonly string[]
-  readonly initialView: () => unknown
-  /** The ids an event touches; `undefined`: the aggregate's own. */
-  readonly id: ((event: EventEnvelope) => unknown) | undefined
-  readonly update: ReadonlyMap<string, (view: unknown, event: EventEnvelope) => unknown>
-  readonly indexes: readonly string[]
-  readonly viewVersion: string
-  /** Each row belongs to one aggregate, has its id, and so knows which of its events it has seen. */
-  readonly followsOne: boolean
-  readonly connect: ConnectViews
-}
-
-/** What runs the views of one app. */
-export interface ReadSide {
-  /** `undefined` for an aggregate that no view follows. */
-  sendWithViews(definition: AggregateDefinition): SendWithViews | undefined
-  /** What `app.views` has. */
-  viewsOf(view: ViewDefinition, lifecycle: Lifecycle): object
-}
-
-export type ConnectViews = (core: Core, views: readonly ViewDefinition[], aggregateTypes: readonly string[]) => ReadSide
+import type { ConnectReadSide, ViewDefinition } from '../subscriptions/definitions.ts'
+import { checkConsumerName } from '../subscriptions/subscription-definition.ts'
 
 interface Options {
   readonly name: string
@@ -38,15 +12,19 @@ interface Options {
   readonly id?: unknown
   readonly update: object
   readonly indexes?: readonly string[] | undefined
+  readonly consistency?: unknown
   readonly viewVersion?: number | string | undefined
-  readonly connect: ConnectViews
+  readonly connect: ConnectReadSide
 }
 
 /** @throws DefinitionError */
 export function buildView(options: Options): ViewDefinition {
-  const { name, aggregates, initialView, id, update, indexes = [], viewVersion = 1, connect } = options
+  const { name, aggregates, initialView, id, update, indexes = [], consistency = 'inline', viewVersion = 1, connect } = options
   checkName('The name of a view', name)
   const at = `View '${name}'`
+  checkConsumerName(at, name)
+  if (consistency !== 'inline' && consistency !== 'async')
+    throw new DefinitionError(`${at}: consistency must be 'inline' or 'async'.`)
   if (name.startsWith('~')) throw new DefinitionError(`${at}: names that begin with '~' are reserved.`)
   if (aggregates.length === 0) throw new DefinitionError(`${at} needs at least one aggregate.`)
   const aggregateTypes = aggregates.map(({ type }) => type)
@@ -64,6 +42,7 @@ export function buildView(options: Options): ViewDefinition {
     update: updates(at, update, aggregates),
     indexes: checkIndexes(at, indexes, first),
     viewVersion: String(viewVersion),
+    consistency,
     followsOne: id === undefined && aggregates.length === 1,
     connect,
   }

@@ -2,8 +2,9 @@ import type { AnyAggregate, EnvelopeOf } from '../aggregate.ts'
 import { definitionOf } from '../aggregate-definition.ts'
 import { DefinitionError } from '../errors.ts'
 import type { IndexValue } from '../store/index-value.ts'
-import { connectViews } from './read-side.ts'
-import { buildView, checkViewOptions, type ViewDefinition } from './view-definition.ts'
+import type { ViewDefinition } from '../subscriptions/definitions.ts'
+import { connectReadSide } from './read-side.ts'
+import { buildView, checkViewOptions } from './view-definition.ts'
 import type { ViewTypes } from './view-types.ts'
 
 /** A view, ready for `createApp` and for the test kit. Made by `defineView`. */
@@ -18,7 +19,7 @@ export interface View<T extends ViewTypes = ViewTypes> {
 
 /** What `defineView` takes. */
 export interface ViewOptions<N extends string, A extends readonly AnyAggregate[], W, I extends string> {
-  /** Name of the view in the store, 1–255 characters. */
+  /** Name of the view in the store, 1–200 characters. */
   readonly name: N
   /** The aggregates whose events it follows. Each app that writes them must be given the view, or its rows miss events. */
   readonly aggregates: A
@@ -34,9 +35,12 @@ export interface ViewOptions<N extends string, A extends readonly AnyAggregate[]
   readonly update: ViewUpdate<NoInfer<W>, EnvelopeOf<A[number]>>
   /** Fields of the view (`initialView()` has them all) to find it by: texts up to 255 characters, numbers, booleans or null. A row is found by a new index from its next save on. */
   readonly indexes?: readonly I[]
-  /** Written in the same transaction as the events. */
-  readonly consistency?: 'inline'
-  /** For rebuilding views, which is planned: checked, and without effect in this version. Default 1. */
+  /**
+   * `'inline'`: written in the same transaction as the events. `'async'`: behind them, by `app.start()` or `app.drain()`, each event once, and commands pay nothing for it. Must not
+   * change without a new `viewVersion`. Default `'inline'`.
+   */
+  readonly consistency?: 'inline' | 'async'
+  /** Raise it when the shape or the rules change: `app.start()` and `app.drain()` then rebuild the rows. Default 1. */
   readonly viewVersion?: number | string
 }
 
@@ -83,12 +87,10 @@ export function defineView<
   const I extends IndexableKey<W> = never,
 >(options: ViewOptions<N, A, W, I>): View<{ name: N; view: W; indexes: I }> {
   checkViewOptions(options)
-  if (options.consistency !== undefined && options.consistency !== 'inline')
-    throw new DefinitionError(`View '${options.name}': consistency can be 'inline'.`)
   if (!Array.isArray(options.aggregates)) throw new DefinitionError(`View '${options.name}': aggregates must be a list.`)
   const aggregates = options.aggregates.map((aggregate: unknown, i) => {
     const { type, events } = definitionOf(`View '${options.name}': aggregates[${i}]`, aggregate)
     return { type, eventTypes: new Set(events.keys()) }
   })
-  return { name: options.name, '~definition': buildView({ ...options, aggregates, connect: connectViews }) }
+  return { name: options.name, '~definition': buildView({ ...options, aggregates, connect: connectReadSide }) }
 }

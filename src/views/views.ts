@@ -2,11 +2,17 @@ import { ValidationError } from '../errors.ts'
 import { checkCallOptions, checkId, checkPage } from '../execution/call.ts'
 import { deepFreeze, isObject } from '../json.ts'
 import type { Lifecycle } from '../lifecycle.ts'
+import { unknownKey } from '../options.ts'
 import { encodeIndexValue, type IndexValue } from '../store/index-value.ts'
-import type { StoredView } from '../store/store.ts'
+import type { StoredView, ViewFind } from '../store/store.ts'
+import type { ViewDefinition } from '../subscriptions/definitions.ts'
+import { type FollowerHandle, followerHandle } from '../subscriptions/handle.ts'
+import { catchUpRows, fromHistory, isBehind, outdated } from './behind.ts'
 import { indexValueProblem } from './fold.ts'
+import type { Target } from './generations.ts'
+import type { RebuildOptions } from './rebuild.ts'
 import type { ViewCore } from './view-core.ts'
-import type { ViewDefinition } from './view-definition.ts'
+import type { ViewFollower } from './view-follower.ts'
 import type { ViewTypes } from './view-types.ts'
 
 /** One view as it is stored. */
@@ -20,64 +26,195 @@ export interface ViewRow<W> {
 }
 
 /** The rows of one view. */
-export interface Views<T extends ViewTypes> {
-  /** The row of this id, `undefined` when there is none. @throws ValidationError for an unfit id, StoreError, ClosedError */
-  load(id: string): Promise<ViewRow<T['view']> | undefined>
+export interface Views<T extends ViewTypes> extends FollowerHandle {
   /**
-   * The views whose indexed fields equal all of `where`, in byte order of their ids; all views when it is empty. `limit`: 1–1,000, default 100.
-   * `next` is there when more may follow: pass it as `after`.
-   * @throws ValidationError for a field that is no index, a value that cannot be one, an unfit option, StoreError, ClosedError
+   * The row of this id, `undefined` when there is none. `fresh`: with all that is stored by now, also where the view follows behind; for views of one aggregate without
+   * an `id` of their own.
+   * @throws ValidationError for an unfit id or option, ViewOutdatedError, StoreError, ClosedError
+   */
+  load(id: string, options?: { readonly fresh?: boolean | undefined }): Promise<ViewRow<T['view']> | undefined>
+  /**
+   * The views whose indexed fields meet all of `where` (a value, or a range of values), in byte order of their ids or by `orderBy`; all views when it is empty. `limit`: 1–1,000,
+   * default 100. `next` is there when more may follow: pass it as `after`.
+   * @throws ValidationError for a field that is no index, a value that cannot be one, an unfit option, ViewOutdatedError, StoreError, ClosedError
    */
   find(
-    where?: { readonly [K in T['indexes']]?: K extends keyof T['view'] ? T['view'][K] : never },
-    options?: FindOptions,
+    where?: { readonly [K in T['indexes']]?: K extends keyof T['view'] ? Condition<T['view'][K]> : never },
+    options?: FindOptions<T['indexes']>,
   ): Promise<{ readonly items: readonly ViewRow<T['view']>[]; readonly next?: string }>
+  /**
+   * Makes all rows anew from the events, beside the ones that are read, which are then switched over; commands and readers go on meanwhile. One that was broken off is gone on with.
+   * @throws StoppedError at an event that cannot be folded, StoreError, ClosedError, and the signal's reason
+   */
+  rebuild(options?: RebuildOptions): Promise<void>
 }
+
+/** What an index must be: a value, or between values. Values are ordered: `null`, `false`, `true`, numbers, texts by their bytes. */
+export type Condition<V> =
+  | V
+  | { readonly gt?: V | undefined; readonly gte?: V | undefined; readonly lt?: V | undefined; readonly lte?: V | undefined }
 
 /** Which page of a `find`. */
-export interface FindOptions {
+export interface FindOptions<I extends string = string> {
   /** Rows at the most: 1–1,000. Default 100. */
   readonly limit?: number | undefined
-  /** Only rows behind this id, in byte order: the `next` of the page before. */
+  /** The `next` of the page before, of a `find` with the same order. */
   readonly after?: string | undefined
+  /** An index that the rows are ordered by, then by id; rows without a value for it are left out. Default: by id. */
+  readonly orderBy?: I | undefined
+  /** The greatest value first. Default `false`. */
+  readonly descending?: boolean | undefined
 }
 
-export function viewsOf({ store }: ViewCore, view: ViewDefinition, lifecycle: Lifecycle): Views<ViewTypes> {
+export function viewsOf(core: ViewCore, view: ViewDefinition, follower: ViewFollower, lifecycle: Lifecycle): Views<ViewTypes> {
   const at = `View '${view.name}'`
+  const run = <T>(method: string, task: () => Promise<T>) => lifecycle.run(`${at}: ${method}`, task)
   return Object.freeze({
-    load: async (id: string) =>
-      lifecycle.run(`${at}: load`, async () => {
+    load: (id: string, options: { fresh?: boolean } = {}) =>
+      run('load', async () => {
         checkId(`${at}: load`, id)
-        const [row] = await store.readViews([{ name: view.name, generation: 'live', id }])
+        checkCallOptions(`${at}: load`, options, ['fresh'])
+        if (options.fresh !== undefined && typeof options.fresh !== 'boolean')
+          throw new ValidationError(`${at}: load: fresh must be true or false.`)
+        if (options.fresh && !view.followsOne)
+          throw new ValidationError(
+            `${at}: load: a fresh row can be had of a view of one aggregate without an id of its own; of this one use waitFor.`,
+          )
+        const row = await loadRow(core, view, id, options.fresh === true)
         return row === undefined || row.view === null ? undefined : rowOf(row)
       }),
-    find: async (where: object = {}, options: FindOptions = {}) =>
-      lifecycle.run(`${at}: find`, async () => {
-        checkCallOptions(`${at}: find`, options, ['limit', 'after'])
-        const { limit = 100, after } = options
-        checkPage(`${at}: find`, limit, after)
-        const conditions = conditionsOf(at, view, where)
-        const from = after === undefined ? {} : { after: { id: after } }
-        const page = await store.findViews({ name: view.name, generation: 'live', where: conditions, limit, ...from })
-        return { items: page.items.map(rowOf), ...(page.next === undefined ? {} : { next: page.next.id }) }
+    find: (where: object = {}, options: FindOptions = {}) =>
+      run('find', async () => {
+        checkCallOptions(`${at}: find`, options, ['limit', 'after', 'orderBy', 'descending'])
+        const { limit = 100, after, orderBy, descending = false } = options
+        checkPage(`${at}: find`, limit, undefined)
+        if (typeof descending !== 'boolean') throw new ValidationError(`${at}: find: descending must be true or false.`)
+        if (orderBy !== undefined) checkIndex(at, view, orderBy)
+        else if (descending) throw new ValidationError(`${at}: find: descending needs orderBy.`)
+        const order = orderBy === undefined ? {} : { orderBy: { index: orderBy, descending } }
+        const from = after === undefined ? {} : { after: cursorOf(`${at}: find`, after, orderBy !== undefined) }
+        const page = await findRows(core, view, { where: conditionsOf(at, view, where), limit, ...order, ...from })
+        return { items: page.items.map(rowOf), ...(page.next === undefined ? {} : { next: toCursor(page.next) }) }
       }),
+    rebuild: (options: RebuildOptions = {}) =>
+      run('rebuild', async () => {
+        checkCallOptions(`${at}: rebuild`, options, ['onProgress', 'signal'])
+        if (options.onProgress !== undefined && typeof options.onProgress !== 'function')
+          throw new ValidationError(`${at}: rebuild: onProgress must be a function.`)
+        await follower.rebuild(options)
+      }),
+    ...followerHandle(core, follower, lifecycle),
   })
+}
+
+/** The row, which is right also while its view is switched over to other rows. */
+async function loadRow(core: ViewCore, view: ViewDefinition, id: string, fresh: boolean): Promise<StoredView | undefined> {
+  for (;;) {
+    const target = await core.generations.target(view)
+    if (!target.isOwn) return outdatedRow(core, view, id)
+    const [row] = await core.store.readViews([{ name: view.name, generation: 'live', id }])
+    if (!(await isCurrent(core, view, target, row?.generation))) continue
+    if (isBehind(row)) {
+      await catchUpRows(core, view, target, id)
+      continue
+    }
+    return fresh && view.consistency === 'async' ? freshRow(core, view, id, target, row) : row
+  }
+}
+
+/** A row of one aggregate can be made of its events whatever is stored. */
+async function outdatedRow(core: ViewCore, view: ViewDefinition, id: string): Promise<StoredView | undefined> {
+  if (!view.followsOne) throw outdated(view)
+  const { folded, last } = await fromHistory(core, view, id)
+  return last && { name: view.name, generation: 0, id, version: last.sequence, view: folded, sequence: last.sequence }
+}
+
+async function freshRow(
+  core: ViewCore,
+  view: ViewDefinition,
+  id: string,
+  { generation }: Target,
+  row: StoredView | undefined,
+): Promise<StoredView | undefined> {
+  const from = { view: deepFreeze(row?.view ?? null), sequence: row?.sequence ?? 0 }
+  const { folded, last } = await fromHistory(core, view, id, from)
+  if (last === undefined) return row
+  return { name: view.name, generation, id, version: row?.version ?? 0, view: folded, sequence: last.sequence }
+}
+
+async function findRows(core: ViewCore, view: ViewDefinition, request: Omit<ViewFind, 'name' | 'generation'>) {
+  for (;;) {
+    const target = await core.generations.target(view)
+    if (!target.isOwn) throw outdated(view)
+    const mayBeBehind = view.consistency === 'inline' && view.followsOne
+    const [page, wasBehind] = await Promise.all([
+      core.store.findViews({ name: view.name, generation: 'live', ...request }),
+      mayBeBehind && catchUpRows(core, view, target),
+    ])
+    if (!wasBehind && (await isCurrent(core, view, target, page.items[0]?.generation))) return page
+  }
+}
+
+/** Whether what was read is of the generation that was taken to be live. Nothing found may be a sign that another one is. */
+async function isCurrent(core: ViewCore, view: ViewDefinition, target: Target, found: number | undefined): Promise<boolean> {
+  if (found === target.generation) return true
+  const now = await core.generations.refresh(view)
+  return found === undefined && now.generation === target.generation && now.isOwn === target.isOwn
 }
 
 const rowOf = ({ id, view, version }: StoredView): ViewRow<unknown> => ({ id, view: deepFreeze(view), version })
 
-function conditionsOf(at: string, view: ViewDefinition, where: unknown) {
+const ranges = { gt: '>', gte: '>=', lt: '<', lte: '<=' } as const
+
+function conditionsOf(at: string, view: ViewDefinition, where: unknown): ViewFind['where'] {
   if (!isObject(where)) throw new ValidationError(`${at}: find takes an object of values by index.`)
-  return Object.entries(where).map(([index, value]) => {
-    if (!view.indexes.includes(index))
+  return Object.entries(where).flatMap(([index, condition]): ViewFind['where'] => {
+    checkIndex(at, view, index)
+    if (!isObject(condition)) return [{ index, is: '=' as const, value: encoded(at, index, condition) }]
+    const surplus = unknownKey(condition, Object.keys(ranges))
+    if (surplus !== undefined || Object.keys(condition).length === 0)
       throw new ValidationError(
-        `${at} has no index '${index}'. Its indexes: ${view.indexes.join(', ') || 'none'}. Declare it in defineView({ indexes }).`,
+        `${at}: find: the value of '${index}' must be a text, a finite number, a boolean or null, or a range of them: { gt, gte, lt, lte }.`,
       )
-    const problem = indexValueProblem(value)
-    if (problem !== undefined)
-      throw new ValidationError(
-        `${at}: find: the value of '${index}' ${problem}, not ${value === undefined ? 'undefined' : typeof value}.`,
-      )
-    return { index, is: '=' as const, value: encodeIndexValue(value as IndexValue) }
+    return Object.entries(condition).map(([is, value]) => ({
+      index,
+      is: ranges[is as keyof typeof ranges],
+      value: encoded(at, index, value),
+    }))
   })
+}
+
+function checkIndex(at: string, view: ViewDefinition, index: unknown): void {
+  if (view.indexes.includes(index as string)) return
+  throw new ValidationError(
+    `${at} has no index '${String(index)}'. Its indexes: ${view.indexes.join(', ') || 'none'}. Declare it in defineView({ indexes }).`,
+  )
+}
+
+function encoded(at: string, index: string, value: unknown): string {
+  const problem = indexValueProblem(value)
+  if (problem !== undefined)
+    throw new ValidationError(
+      `${at}: find: the value of '${index}' ${problem}, not ${value === undefined ? 'undefined' : typeof value}.`,
+    )
+  return encodeIndexValue(value as IndexValue)
+}
+
+/** An id; behind it, where there is an order, the value that it is ordered by. */
+const toCursor = ({ id, value }: NonNullable<ViewFind['after']>): string =>
+  value === undefined ? id : JSON.stringify([id, value])
+
+function cursorOf(at: string, after: unknown, isOrdered: boolean): NonNullable<ViewFind['after']> {
+  if (!isOrdered) {
+    checkId(`${at}: after`, after)
+    return { id: after }
+  }
+  try {
+    const [id, value] = JSON.parse(String(after)) as unknown[]
+    if (typeof value !== 'string') throw new TypeError('no value')
+    checkId(`${at}: after`, id)
+    return { id, value }
+  } catch (error) {
+    throw new ValidationError(`${at}: after must be the next of a page with the same order.`, undefined, error)
+  }
 }

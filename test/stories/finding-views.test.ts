@@ -101,7 +101,7 @@ describe('a view that is built anew beside the old one', () => {
     await aggregates.tag.execute('t', set('red', 1))
     expect((await views.tags.load('t'))?.view.sets).toBe(1)
     await store.addViewGeneration({ name: 'tags', generation: 1, viewVersion: '1' })
-    expect(await store.addViewGeneration({ name: 'tags', generation: 2, viewVersion: '2' })).toBe(true)
+    expect(await store.addViewGeneration({ name: 'tags', generation: 2, viewVersion: '1' })).toBe(true)
     await aggregates.tag.execute('t', set('red', 2))
     expect(await store.switchViewGeneration({ name: 'tags', from: 1, to: 2 })).toBe(true)
     expect(await aggregates.tag.execute('t', set('blue', 3))).toMatchObject({ ok: true, sequence: 3 })
@@ -125,7 +125,7 @@ describe('a view that is built anew beside the old one', () => {
       observe: (what) => what.kind === 'command' && seen.push(what.attempts),
     })
     await aggregates.tag.execute('t', set('red'))
-    await store.addViewGeneration({ name: 'tags', generation: 2, viewVersion: '2' })
+    await store.addViewGeneration({ name: 'tags', generation: 2, viewVersion: '1' })
     await store.switchViewGeneration({ name: 'tags', from: 1, to: 2 })
     await Promise.all([1, 2, 3].map((size) => aggregates.tag.execute('t', set('red', size))))
     expect(seen).toEqual([1, 1, 1, 1])
@@ -136,7 +136,7 @@ describe('a view that is built anew beside the old one', () => {
     const { aggregates, views } = appOn(store)
     await aggregates.tag.execute('t1', set('red'))
     await aggregates.tag.execute('t2', set('red'))
-    await store.addViewGeneration({ name: 'tags', generation: 2, viewVersion: '2' })
+    await store.addViewGeneration({ name: 'tags', generation: 2, viewVersion: '1' })
     const rebuilt = { name: 'tags', generation: 2, expectedVersion: 0, view: { colour: 'red', size: 1, sets: 41 }, sequence: 1 }
     const rows = ['t1', 't2'].map((id) => ({ ...rebuilt, id, indexes: [] }))
     expect(await store.append([{ id: 'rebuilt', appends: [], views: rows }])).toMatchObject([{ kind: 'stored' }])
@@ -153,7 +153,7 @@ describe('a view that is built anew beside the old one', () => {
     const reader = appOn(store).views.tags
     await aggregates.tag.execute('t', set('red', 1))
     expect((await reader.load('t'))?.view.sets).toBe(1)
-    await store.addViewGeneration({ name: 'tags', generation: 2, viewVersion: '2' })
+    await store.addViewGeneration({ name: 'tags', generation: 2, viewVersion: '1' })
     const rebuilt = { name: 'tags', generation: 2, id: 't', expectedVersion: 0, view: { colour: 'blue', size: 1, sets: 9 } }
     await store.append([{ id: 'rebuilt', appends: [], views: [{ ...rebuilt, indexes: [] }] }])
     await store.switchViewGeneration({ name: 'tags', from: 1, to: 2 })

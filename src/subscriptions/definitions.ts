@@ -1,0 +1,68 @@
+import type { AggregateDefinition } from '../aggregate-definition.ts'
+import type { EventEnvelope, Position } from '../event-envelope.ts'
+import type { Core, SendWithViews } from '../execution/core.ts'
+import type { Lifecycle } from '../lifecycle.ts'
+
+/** A view as the machinery sees it: checked, types erased. */
+export interface ViewDefinition {
+  readonly name: string
+  readonly aggregateTypes: readonly string[]
+  readonly initialView: () => unknown
+  /** The ids an event touches; `undefined`: the aggregate's own. */
+  readonly id: ((event: EventEnvelope) => unknown) | undefined
+  readonly update: ReadonlyMap<string, (view: unknown, event: EventEnvelope) => unknown>
+  readonly indexes: readonly string[]
+  readonly viewVersion: string
+  readonly consistency: 'inline' | 'async'
+  /** Each row belongs to one aggregate, has its id, and so knows which of its events it has seen. */
+  readonly followsOne: boolean
+  readonly connect: ConnectReadSide
+}
+
+/** What runs the views and subscriptions of one app. */
+export interface ReadSide {
+  /** `undefined` for an aggregate that no inline view follows. */
+  sendWithViews(definition: AggregateDefinition): SendWithViews | undefined
+  /** What `app.views` has. */
+  viewsOf(view: ViewDefinition, lifecycle: Lifecycle): object
+  /** What `app.subscriptions` has. */
+  subscriptionOf(subscription: SubscriptionDefinition, lifecycle: Lifecycle, app: object): object
+  start(): void
+  drain(request: DrainRequest): Promise<{ readonly caughtUp: boolean; readonly events: number }>
+  stop(): Promise<void>
+  /** Waits until a view has come to a position. */
+  reach(view: ViewDefinition, position: Position, timeoutMs: number | undefined): Promise<void>
+}
+
+export interface ReadSideOptions {
+  readonly views: readonly ViewDefinition[]
+  readonly subscriptions: readonly SubscriptionDefinition[]
+  readonly definitions: ReadonlyMap<string, AggregateDefinition>
+  readonly leaseMs: number
+  readonly pollMs: number
+}
+
+export type ConnectReadSide = (core: Core, options: ReadSideOptions) => ReadSide
+
+/** A subscription as the machinery sees it: checked, types erased. */
+export interface SubscriptionDefinition {
+  readonly name: string
+  readonly aggregateTypes: readonly string[]
+  /** `undefined`: all of them. */
+  readonly eventTypes: ReadonlySet<string> | undefined
+  readonly from: 'beginning' | 'now' | Position
+  readonly onFailure: 'stop' | 'retry' | 'park'
+  readonly attempts: number
+  readonly timeoutMs: number
+  readonly slots: boolean
+  readonly batchSize: number
+  readonly handle: (events: readonly EventEnvelope[], context: object) => unknown
+  readonly connect: ConnectReadSide
+}
+
+/** What a drain is asked for. */
+export interface DrainRequest {
+  readonly budgetMs?: number | undefined
+  readonly maxEvents?: number | undefined
+  readonly signal?: AbortSignal | undefined
+}

@@ -1,0 +1,213 @@
+import { sha256 } from '../digest.ts'
+import type { EventEnvelope, Position } from '../event-envelope.ts'
+import type { Decoded } from '../evolution/decode.ts'
+import { decodeApart } from '../evolution/decode.ts'
+import type { StoredEvent } from '../store/commit.ts'
+import { comparePositions } from '../store/order.ts'
+import { attempt, type Interrupted } from './attempt.ts'
+import type { ConsumerCore, Consumption, Processed, Turn } from './consumer.ts'
+import type { SubscriptionDefinition } from './definitions.ts'
+import { beginning, LeaseLost } from './lane.ts'
+import { slotOf } from './slots.ts'
+import { type Parked, parkedWrite, readAllParked, readParkedOf, toParked, type Versioned } from './troubles.ts'
+
+/** A checkpoint follows the handler at the latest after this long. */
+const checkpointMs = 1_000
+
+/** Events go to the handler one after another, or batch by batch; the checkpoint follows. */
+export class Delivery implements Consumption {
+  readonly name: string
+  readonly title: string
+  readonly aggregateTypes: readonly string[]
+  readonly from: 'beginning' | 'now' | Position
+  readonly slotted: boolean
+  readonly batchSize = 1_000
+  readonly #core: ConsumerCore
+  readonly #definition: SubscriptionDefinition
+  readonly #app: object
+  /** Aggregates that have an event which was parked: what follows it waits behind it. */
+  #parked = new Map<string, Versioned<Parked>>()
+  /** The event that failed last, and how often. */
+  #failing: { readonly id: string; attempts: number } | undefined
+
+  constructor(core: ConsumerCore, definition: SubscriptionDefinition, app: object) {
+    this.#core = core
+    this.#definition = definition
+    this.#app = app
+    this.name = subscriptionConsumer(definition.name)
+    this.title = `The subscription '${definition.name}'`
+    this.aggregateTypes = definition.aggregateTypes
+    this.from = definition.from
+    this.slotted = definition.slots
+  }
+
+  async begin(turns: readonly Turn[]): Promise<boolean> {
+    if (this.#definition.onFailure !== 'park') return true
+    const rows = await readAllParked(this.#core, this.name)
+    this.#parked = new Map(rows.flatMap((row) => (row.value === undefined ? [] : [[keyOf(row.value), row]])))
+    for (const row of rows) {
+      const { value } = row
+      if (value === undefined || !value.again) continue
+      const slot = this.slotted ? slotOf(value.aggregateType, value.aggregateId) : undefined
+      const turn = turns.find(({ lane }) => lane.slot === slot)
+      if (turn !== undefined && !turn.isOver()) await this.#deliverParked(row, value, turn)
+    }
+    return true
+  }
+
+  async process(batch: readonly Decoded[], turn: Turn): Promise<Processed> {
+    const { runtime } = this.#core
+    const began = runtime.now().getTime()
+    let done = 0
+    while (done < batch.length && !turn.isOver() && runtime.now().getTime() - began < checkpointMs) {
+      const next = batch[done] as Decoded
+      if (this.#parked.has(keyOf(next.stored))) {
+        done++
+        continue
+      }
+      const run = next.failure === undefined ? this.#together(batch, done) : 1
+      const outcome = await this.#deliver(batch.slice(done, done + run), turn)
+      done += outcome.done
+      if (outcome.kind === 'interrupted') return { done }
+      if (outcome.kind !== 'failed') continue
+      const { error, at } = outcome
+      if (this.#definition.onFailure !== 'park')
+        return { done, failure: { error, at, next: this.#definition.onFailure === 'stop' ? 'stop' : 'wait' } }
+      await this.#park(at, error, done === 0 ? turn.lane.position : (batch[done - 1]?.stored.position as Position), turn)
+    }
+    return { done }
+  }
+
+  /** How many events go to the handler at once, from this one on. */
+  #together(batch: readonly Decoded[], start: number): number {
+    const { batchSize } = this.#definition
+    let run = 1
+    while (run < batchSize) {
+      const next = batch[start + run]
+      if (next === undefined || next.failure !== undefined || this.#parked.has(keyOf(next.stored))) break
+      run++
+    }
+    return run
+  }
+
+  /** A batch that fails is delivered event by event, to find which of them it is. */
+  async #deliver(run: readonly Decoded[], turn: Turn): Promise<Delivered> {
+    const last = run.at(-1) as Decoded
+    const events = run.flatMap((one) => this.#wanted(one))
+    const alone = run.length === 1
+    const failure = alone ? last.failure : undefined
+    const tried =
+      failure !== undefined
+        ? { error: failure.error }
+        : events.length === 0
+          ? 'done'
+          : await this.#try(events, turn, alone ? last.stored : undefined)
+    if (tried === 'done') return { kind: 'done', done: run.length }
+    if (tried === 'interrupted') return { kind: 'interrupted', done: 0 }
+    if (alone) return { kind: 'failed', done: 0, error: tried.error, at: last.stored }
+    let done = 0
+    for (const one of run) {
+      const outcome = await this.#deliver([one], turn)
+      done += outcome.done
+      if (outcome.kind !== 'done') return { ...outcome, done }
+    }
+    return { kind: 'done', done }
+  }
+
+  #wanted({ events }: Decoded): readonly EventEnvelope[] {
+    const { eventTypes } = this.#definition
+    return eventTypes === undefined ? events : events.filter(({ type }) => eventTypes.has(type))
+  }
+
+  /** Calls the handler as often as `attempts` says. `alone`: the event that is to blame. */
+  async #try(
+    events: readonly EventEnvelope[],
+    turn: Turn,
+    alone: StoredEvent | undefined,
+  ): Promise<'done' | Interrupted | { readonly error: unknown }> {
+    const { handle, timeoutMs, attempts } = this.#definition
+    for (let tries = 1; ; tries++) {
+      await turn.lane.prove()
+      const nth = alone === undefined ? 1 : this.#count(alone)
+      const context = { app: this.#app, attempt: nth, reaction: await this.#reaction(events[0] as EventEnvelope) }
+      const outcome = await attempt(this.#core, turn.signal, timeoutMs, (signal) => handle(events, { ...context, signal }))
+      if (turn.signal.reason instanceof LeaseLost) throw turn.signal.reason
+      if (outcome === 'done') this.#failing = undefined
+      if (outcome === 'done' || outcome === 'interrupted') return outcome
+      this.#core.observe?.({
+        kind: 'delivery',
+        subscription: this.#definition.name,
+        eventId: (events[0] as EventEnvelope).id,
+        attempt: nth,
+        error: outcome.error,
+      })
+      if (alone === undefined || tries >= attempts) return outcome
+      await this.#core.runtime.sleep(Math.min(1_000, 50 * 2 ** tries)).catch(() => {})
+      if (turn.isOver()) return 'interrupted'
+    }
+  }
+
+  #count({ id }: StoredEvent): number {
+    if (this.#failing?.id !== id) this.#failing = { id, attempts: 0 }
+    return ++this.#failing.attempts
+  }
+
+  /** How a handler gives commands that follow from the event, so that a second delivery changes nothing. */
+  async #reaction(event: EventEnvelope) {
+    const base = `${this.#definition.name}/${event.id}`
+    const key = base.length > 180 ? await sha256(base) : base
+    const { correlationId } = event.metadata
+    const metadata = { causationId: event.id, correlationId: correlationId ?? event.id }
+    return (name?: string) => ({ idempotencyKey: name === undefined ? key : `${key}/${name}`, metadata })
+  }
+
+  async #park(event: StoredEvent, error: unknown, position: Position, { lane }: Turn): Promise<void> {
+    const now = this.#core.runtime.now()
+    const parked = toParked(this.name, event, error, this.#failing?.attempts ?? 1, now)
+    for (;;) {
+      const row = await readParkedOf(this.#core, this.name, event)
+      if ((await lane.save(position, { views: [parkedWrite(row, parked)] })) !== 'saved') continue
+      this.#parked.set(keyOf(parked), { id: row.id, version: row.version + 1, value: parked })
+      this.#core.observe?.({ kind: 'parked', subscription: this.#definition.name, eventId: event.id, error })
+      return
+    }
+  }
+
+  /** Tries an event that was parked again, and what waits behind it, up to where the subscription is. */
+  async #deliverParked(row: Versioned<Parked>, parked: Parked, turn: Turn): Promise<void> {
+    const { aggregateType, aggregateId } = parked
+    const { lane } = turn
+    const settle = async (left: Parked | null) => {
+      if ((await lane.save(lane.position, { views: [parkedWrite(row, left)] })) !== 'saved') return
+      if (left === null) this.#parked.delete(keyOf(parked))
+      else this.#parked.set(keyOf(parked), { id: row.id, version: row.version + 1, value: left })
+    }
+    for (let after = parked.sequence - 1; ; ) {
+      const page = await this.#core.store.readAggregate({ aggregateType, aggregateId, after })
+      const passed = page.events.filter(({ position = beginning }) => comparePositions(position, lane.position) <= 0)
+      const definition = this.#core.definitions.get(aggregateType)
+      if (definition === undefined) return
+      for (const one of await decodeApart(() => definition, passed)) {
+        const outcome = await this.#deliver([one], turn)
+        if (outcome.kind === 'interrupted') return
+        if (outcome.kind === 'failed') {
+          const { attempts, parkedAt } = parked
+          const failed = toParked(this.name, one.stored, outcome.error, attempts + 1, this.#core.runtime.now())
+          return settle({ ...failed, parkedAt })
+        }
+        after = one.stored.sequence
+      }
+      if (!page.more || passed.length < page.events.length) return settle(null)
+    }
+  }
+}
+
+type Delivered =
+  | { readonly kind: 'done' | 'interrupted'; readonly done: number }
+  | { readonly kind: 'failed'; readonly done: number; readonly error: unknown; readonly at: StoredEvent }
+
+/** Name of a subscription's lease and checkpoint. */
+export const subscriptionConsumer = (name: string): string => `subscription/${name}`
+
+const keyOf = ({ aggregateType, aggregateId }: { readonly aggregateType: string; readonly aggregateId: string }): string =>
+  `${aggregateType}/${aggregateId}`

@@ -1,0 +1,22 @@
+import type { Position } from '../event-envelope.ts'
+import type { RunRequest, RunResult } from './consumer.ts'
+
+/** What an app keeps running: a subscription, or a view behind the events. */
+export interface Follower {
+  /** What people call it, at the beginning of a sentence. */
+  readonly title: string
+  /** Goes on from where it stands. @throws StoreError */
+  run(request?: RunRequest): Promise<RunResult>
+  /** Gives up the lease that earlier runs have kept. */
+  release(): Promise<void>
+  /** All up to here is done, by whichever process. */
+  position(): Promise<Position>
+  /** Why it stands still, `undefined` when it does not. */
+  trouble(): Promise<unknown>
+  /** Makes the next run look for what has stopped it. */
+  lookAgain(): void
+  /** Lets it go on behind what has stopped it. */
+  resume(): Promise<void>
+  /** Aggregates that wait since an event of theirs was parked. */
+  parked(): Promise<number>
+}

@@ -1,0 +1,115 @@
+import type { Position } from '../event-envelope.ts'
+import { CommitQueue } from '../execution/commit-queue.ts'
+import type { Core } from '../execution/core.ts'
+import type { CommitOutcome, ViewWrite } from '../store/commit.ts'
+import { comparePositions } from '../store/order.ts'
+import { Sequences } from './sequences.ts'
+
+/** Before the first event of any log. */
+export const beginning = '0' as Position
+
+/** The lease is another's now: what was under way must have no effect any more. */
+export class LeaseLost extends Error {}
+
+/** Sends what consumers commit, apart from the commands, which must not wait for a large batch of rows. */
+export const consumerQueue = ({ store, runtime, observe }: Core): CommitQueue =>
+  new CommitQueue({ store, runtime, observe }, { lanes: 16, maxCommits: 64, maxBytes: 4_000_000 }, { inside: 0 })
+
+/** What goes into the database together with a checkpoint: rows of views, or whatever `store` does. */
+export interface Effects {
+  readonly views?: readonly ViewWrite[] | undefined
+  readonly store?: ((commit: { id: string; checkpoint: Checkpoint }) => Promise<CommitOutcome>) | undefined
+}
+
+type Checkpoint = { name: string; fence: number; position: string; expectedPosition: string | null }
+
+/** A held lease, with the place in the log that its consumer has come to. */
+export class Lane {
+  readonly name: string
+  /** The 64th part of a subscription that is shared, `undefined` for all of it. */
+  readonly slot: number | undefined
+  readonly fence: number
+  /** All up to here is done. */
+  position: Position
+  /** What is known of the aggregates whose events came by. */
+  readonly sequences: Sequences
+  readonly #core: Core
+  readonly #queue: CommitQueue
+  readonly #ttlMs: number
+  #saved: string | null
+  #provedAt: number
+
+  constructor(core: Core, queue: CommitQueue, { name, slot, fence, saved, start, ttlMs }: LaneStart) {
+    this.#core = core
+    this.#queue = queue
+    this.name = name
+    this.slot = slot
+    this.fence = fence
+    this.#saved = saved
+    this.position = start
+    this.#ttlMs = ttlMs
+    this.sequences = new Sequences(core.store)
+    this.#provedAt = core.runtime.now().getTime()
+  }
+
+  get isSaved(): boolean {
+    return this.#saved === this.position
+  }
+
+  /** How many positions the stored checkpoint is behind. */
+  get unsaved(): number {
+    return Number(this.position) - Number(this.#saved ?? beginning)
+  }
+
+  /**
+   * Moves the checkpoint, never back, with the effects of what lies before it. `view`, `generation`: others had moved a row or the view, and nothing was written.
+   * @throws LeaseLost
+   */
+  async save(reached: Position, effects: Effects = {}): Promise<'saved' | 'view' | 'generation'> {
+    const position = comparePositions(reached, this.position) < 0 ? this.position : reached
+    const checkpoint = { name: this.name, fence: this.fence, position, expectedPosition: this.#saved }
+    const outcome = await this.#send(checkpoint, effects)
+    if (outcome.kind === 'conflict' && outcome.on === 'fence') throw new LeaseLost()
+    if (outcome.kind === 'conflict') return outcome.on === 'generation' ? 'generation' : 'view'
+    this.#saved = position
+    this.position = position
+    return 'saved'
+  }
+
+  async #send(checkpoint: Checkpoint, { views, store }: Effects) {
+    const id = this.#core.runtime.randomUUID()
+    if (store === undefined)
+      return this.#queue.send({ id, appends: [], ...(views && { views }), checkpoint }, this.name, undefined).outcome
+    for (let attempt = 1; ; attempt++) {
+      const outcome = await store({ id, checkpoint })
+      if (outcome.kind !== 'failed') return outcome
+      if (outcome.certain || attempt > 5) throw outcome.cause
+      await this.#core.runtime.sleep(50 * 2 ** attempt * this.#core.runtime.random())
+    }
+  }
+
+  /** Makes sure that the lease is still ours. @throws LeaseLost */
+  async prove({ freshly = false }: { readonly freshly?: boolean } = {}): Promise<void> {
+    const age = this.#core.runtime.now().getTime() - this.#provedAt
+    // A clock that went back proves nothing either.
+    if (!freshly && age >= 0 && age < this.#ttlMs / 2) return
+    const at = this.#core.runtime.now().getTime()
+    const held = await this.#core.store.renewLease({ name: this.name, fence: this.fence, ttlMs: this.#ttlMs })
+    if (!held) throw new LeaseLost()
+    this.#provedAt = at
+  }
+
+  async release(): Promise<void> {
+    await this.#core.store.releaseLease({ name: this.name, fence: this.fence })
+  }
+}
+
+interface LaneStart {
+  readonly name: string
+  readonly slot: number | undefined
+  readonly fence: number
+  /** The stored checkpoint. */
+  readonly saved: string | null
+  readonly start: Position
+  readonly ttlMs: number
+}

@@ -1,0 +1,167 @@
+import { isCqrsError } from '../errors.ts'
+import type { Core } from '../execution/core.ts'
+import { abortable } from '../runtime.ts'
+import type { Pulse, RunResult } from './consumer.ts'
+import type { DrainRequest } from './definitions.ts'
+import type { Follower } from './follower.ts'
+
+/** A lease is given up when nothing has come for so long, and a run ends to let others in. */
+const lingerMs = 500
+const sliceMs = 2_000
+const firstBackOffMs = 100
+const longestBackOffMs = 30_000
+/** With push the log is still looked at from time to time: a wake-up may be lost. */
+const pollsWithPush = 10
+
+interface Scene extends Pick<Core, 'store' | 'runtime' | 'observe'> {
+  readonly pollMs: number
+}
+
+/** Runs followers: over and over in a server, or once until all have caught up. */
+export class Loops implements Pulse {
+  readonly results = new Map<string, RunResult>()
+  readonly #scene: Scene
+  readonly #waiting = new Set<() => void>()
+  #wakes = 0
+  #ending = new AbortController()
+  #running: Promise<unknown>[] = []
+  #unwatch: (() => void) | undefined
+
+  constructor(scene: Scene) {
+    this.#scene = scene
+  }
+
+  get isFollowing(): boolean {
+    return this.#running.length > 0
+  }
+
+  /** Something may be new. */
+  wake(): void {
+    this.#wakes++
+    for (const wake of this.#waiting) wake()
+  }
+
+  start(followers: readonly Follower[]): void {
+    if (this.isFollowing || followers.length === 0) return
+    const { store } = this.#scene
+    this.#unwatch = store.capabilities.push ? store.watch?.(() => this.wake()) : undefined
+    this.#running = [this.#poll(), ...followers.map((follower) => this.#follow(follower))]
+  }
+
+  /** Lets what is under way come to its end. */
+  async stop(): Promise<void> {
+    this.#ending.abort()
+    this.#unwatch?.()
+    this.wake()
+    await Promise.all(this.#running)
+    this.#running = []
+  }
+
+  /** One look at the end of the log for all of them. */
+  async #poll(): Promise<void> {
+    const { store, runtime, pollMs } = this.#scene
+    const every = this.#unwatch === undefined ? pollMs : pollMs * pollsWithPush
+    for (let last: string | undefined; ; ) {
+      try {
+        await runtime.sleep(every * (0.75 + runtime.random() / 2), this.#ending.signal)
+      } catch {
+        return
+      }
+      // A log that cannot be looked at now is looked at again; those who read it say so.
+      const end = store.capabilities.globalOrder ? await store.lastPosition().catch(() => undefined) : undefined
+      if (!store.capabilities.globalOrder || (end !== undefined && end !== last)) this.wake()
+      last = end ?? last
+    }
+  }
+
+  async #follow(follower: Follower): Promise<void> {
+    const { signal } = this.#ending
+    for (let failures = 0; !signal.aborted; ) {
+      const seen = this.#wakes
+      const result = await this.#runOnce(follower, { budgetMs: sliceMs, keep: true, signal })
+      if (signal.aborted) break
+      failures = result.state === 'waiting' ? failures + 1 : 0
+      await this.#pause(follower, result, failures, seen)
+    }
+    await follower.release().catch((error: unknown) => this.#report(follower, error))
+  }
+
+  async #pause(follower: Follower, { state, remainingMs = 0 }: RunResult, failures: number, seen: number): Promise<void> {
+    const { pollMs, runtime } = this.#scene
+    if (state === 'more') return this.#sleep(0)
+    if (state === 'waiting') {
+      await follower.release().catch(() => {})
+      return this.#sleep(Math.min(longestBackOffMs, firstBackOffMs * 2 ** (failures - 1)) * (0.5 + runtime.random()))
+    }
+    if (state === 'elsewhere') return this.#sleep(Math.max(20, Math.min(remainingMs, pollMs)) * (0.5 + runtime.random()))
+    if (state === 'stopped') return this.#sleep(pollMs, seen)
+    if (await this.#woken(lingerMs, seen)) return
+    await follower.release().catch((error: unknown) => this.#report(follower, error))
+    while (!this.#ending.signal.aborted && !(await this.#woken(undefined, seen)));
+  }
+
+  /** Waits, but not for what `resume` has woken. */
+  async #sleep(ms: number, seen?: number): Promise<void> {
+    if (seen !== undefined) await this.#woken(ms, seen)
+    else await this.#scene.runtime.sleep(ms, this.#ending.signal).catch(() => {})
+  }
+
+  /** Whether something was said to be new since `seen`; waits for it, for so long at the most. */
+  async #woken(ms: number | undefined, seen: number): Promise<boolean> {
+    if (this.#wakes !== seen) return true
+    const done = new AbortController()
+    const woken = abortable(this.#ending.signal, (wake) => {
+      this.#waiting.add(wake)
+      return () => this.#waiting.delete(wake)
+    }).catch(() => {})
+    const slept = ms === undefined ? new Promise<void>(() => {}) : this.#scene.runtime.sleep(ms, done.signal).catch(() => {})
+    await Promise.race([woken, slept])
+    done.abort()
+    return this.#wakes !== seen
+  }
+
+  /** All of them until nothing is left or time is up, again when what they did has led to more. */
+  async drain(
+    followers: readonly Follower[],
+    { budgetMs, maxEvents, signal }: DrainRequest,
+  ): Promise<{ readonly caughtUp: boolean; readonly events: number }> {
+    const { runtime } = this.#scene
+    const began = runtime.now().getTime()
+    const leftOf = () => (budgetMs === undefined ? undefined : Math.max(0, budgetMs - (runtime.now().getTime() - began)))
+    let events = 0
+    for (;;) {
+      const left = maxEvents === undefined ? undefined : maxEvents - events
+      const keep = this.isFollowing
+      const runs = followers.map((follower) => follower.run({ budgetMs: leftOf(), maxEvents: left, signal, keep }))
+      const results = await Promise.all(runs.map((run, i) => run.then((result) => this.#note(followers[i] as Follower, result))))
+      const done = results.reduce((sum, result) => sum + result.events, 0)
+      events += done
+      const caughtUp = results.every(({ state }) => state === 'caught-up')
+      const isOver = leftOf() === 0 || (maxEvents !== undefined && events >= maxEvents) || signal?.aborted
+      const isStuck = done === 0 && !results.some(({ state }) => state === 'more')
+      if ((caughtUp && done === 0) || isOver || isStuck) return { caughtUp: caughtUp && done === 0, events }
+    }
+  }
+
+  async #runOnce(follower: Follower, request: Parameters<Follower['run']>[0]): Promise<RunResult> {
+    try {
+      return this.#note(follower, await follower.run(request))
+    } catch (error) {
+      if (this.#ending.signal.aborted) return { state: 'more', events: 0 }
+      return this.#note(follower, { state: 'waiting', events: 0, error })
+    }
+  }
+
+  #note(follower: Follower, result: RunResult): RunResult {
+    const before = this.results.get(follower.title)
+    this.results.set(follower.title, result)
+    if (result.error !== undefined && before?.state !== result.state) this.#report(follower, result.error)
+    return result
+  }
+
+  #report({ title }: Follower, error: unknown): void {
+    const { observe } = this.#scene
+    if (observe !== undefined) observe({ kind: 'following', name: title, error })
+    else console.error(isCqrsError(error, 'STOPPED') ? error.message : `${title} will try again:`, error)
+  }
+}

@@ -1,0 +1,105 @@
+import { DefinitionError } from '../errors.ts'
+import type { EventEnvelope } from '../event-envelope.ts'
+import { checkFunction, checkName, checkOptions, checkWholeNumber } from '../options.ts'
+import type { ConnectReadSide, SubscriptionDefinition } from './definitions.ts'
+
+interface Options {
+  readonly name: string
+  readonly aggregates: readonly { readonly type: string; readonly eventTypes: ReadonlySet<string> }[]
+  readonly eventTypes?: readonly string[] | undefined
+  readonly from?: unknown
+  readonly onFailure?: unknown
+  readonly attempts?: unknown
+  readonly timeoutMs?: unknown
+  readonly slots?: unknown
+  readonly batchSize?: unknown
+  readonly handle?: unknown
+  readonly handleBatch?: unknown
+  readonly connect: ConnectReadSide
+}
+
+const optionNames = [
+  'name',
+  'aggregates',
+  'eventTypes',
+  'from',
+  'onFailure',
+  'attempts',
+  'timeoutMs',
+  'slots',
+  'batchSize',
+  'handle',
+  'handleBatch',
+]
+
+/** @throws DefinitionError */
+export const checkSubscriptionOptions = (options: unknown): void => checkOptions('defineSubscription', options, optionNames)
+
+/** Longest name of what has a lease of its own: its lease's name says more than that. */
+const maxConsumerName = 200
+
+/** @throws DefinitionError */
+export function checkConsumerName(what: string, name: string): void {
+  if (name.length > maxConsumerName)
+    throw new DefinitionError(`${what}: its name is ${name.length} characters long; the limit is ${maxConsumerName}.`)
+}
+
+/** @throws DefinitionError */
+export function buildSubscription(options: Options): SubscriptionDefinition {
+  const { name, aggregates, eventTypes, from = 'beginning', onFailure = 'stop', attempts = 1, timeoutMs = 60_000 } = options
+  const { slots = false, batchSize = 100, handle, handleBatch, connect } = options
+  checkName('The name of a subscription', name)
+  const at = `Subscription '${name}'`
+  checkConsumerName(at, name)
+  if (aggregates.length === 0) throw new DefinitionError(`${at} needs at least one aggregate.`)
+  const aggregateTypes = aggregates.map(({ type }) => type)
+  if (new Set(aggregateTypes).size < aggregateTypes.length) throw new DefinitionError(`${at} names an aggregate twice.`)
+  checkEventTypes(at, eventTypes, aggregates)
+  if (from !== 'beginning' && from !== 'now' && !(typeof from === 'string' && /^\d{1,32}$/.test(from)))
+    throw new DefinitionError(`${at}: from must be 'beginning', 'now' or the position of an event.`)
+  if (onFailure !== 'stop' && onFailure !== 'retry' && onFailure !== 'park')
+    throw new DefinitionError(`${at}: onFailure must be 'stop', 'retry' or 'park'.`)
+  checkWholeNumber(`${at}: attempts`, attempts, 1)
+  checkWholeNumber(`${at}: timeoutMs`, timeoutMs, 1)
+  checkWholeNumber(`${at}: batchSize`, batchSize, 1)
+  if (typeof slots !== 'boolean') throw new DefinitionError(`${at}: slots must be true or false.`)
+  if ((handle === undefined) === (handleBatch === undefined))
+    throw new DefinitionError(`${at} needs either handle or handleBatch.`)
+  checkFunction(`${at}: ${handle === undefined ? 'handleBatch' : 'handle'}`, handle ?? handleBatch)
+  if (handle !== undefined && options.batchSize !== undefined) throw new DefinitionError(`${at}: batchSize is for handleBatch.`)
+  const one = handle as (event: EventEnvelope, context: object) => unknown
+  return {
+    name,
+    aggregateTypes,
+    eventTypes: eventTypes && new Set(eventTypes),
+    from: from as SubscriptionDefinition['from'],
+    onFailure,
+    attempts: attempts as number,
+    timeoutMs: timeoutMs as number,
+    slots,
+    batchSize: handle === undefined ? (batchSize as number) : 1,
+    handle:
+      handle === undefined
+        ? (handleBatch as SubscriptionDefinition['handle'])
+        : ([event], context) => one(event as EventEnvelope, context),
+    connect,
+  }
+}
+
+function checkEventTypes(at: string, eventTypes: unknown, aggregates: Options['aggregates']): void {
+  if (eventTypes === undefined) return
+  if (!Array.isArray(eventTypes)) throw new DefinitionError(`${at}: eventTypes must be a list.`)
+  for (const type of eventTypes)
+    if (!aggregates.some((aggregate) => aggregate.eventTypes.has(type)))
+      throw new DefinitionError(
+        `${at}: eventTypes has '${String(type)}', but no aggregate of the subscription has such an event. Its events: ${aggregates.flatMap((aggregate) => [...aggregate.eventTypes]).join(', ')}.`,
+      )
+}
+
+/** @throws DefinitionError when `value` is no subscription */
+export function subscriptionDefinitionOf(what: string, value: unknown): SubscriptionDefinition {
+  const definition = (value as { '~definition'?: SubscriptionDefinition } | null | undefined)?.['~definition']
+  if (definition?.onFailure === undefined)
+    throw new DefinitionError(`${what} must be a subscription made by defineSubscription(…).`)
+  return definition
+}

@@ -1,0 +1,52 @@
+import type { Position } from '../event-envelope.ts'
+import { Consumer, type ConsumerCore, type RunRequest, type RunResult } from './consumer.ts'
+import type { SubscriptionDefinition } from './definitions.ts'
+import { Delivery } from './delivery.ts'
+import type { Follower } from './follower.ts'
+import { clearStopped, readAllParked, retryParked } from './troubles.ts'
+
+/** Keeps a subscription running. */
+export class SubscriptionFollower implements Follower {
+  readonly title: string
+  readonly consumer: Consumer
+  readonly #core: ConsumerCore
+  readonly #name: string
+
+  constructor(core: ConsumerCore, definition: SubscriptionDefinition, app: object) {
+    const delivery = new Delivery(core, definition, app)
+    this.#core = core
+    this.#name = delivery.name
+    this.title = delivery.title
+    this.consumer = new Consumer(core, delivery)
+  }
+
+  run(request?: RunRequest): Promise<RunResult> {
+    return this.consumer.run(request)
+  }
+
+  release(): Promise<void> {
+    return this.consumer.release()
+  }
+
+  position(): Promise<Position> {
+    return this.consumer.position()
+  }
+
+  trouble(): Promise<unknown> {
+    return this.consumer.trouble()
+  }
+
+  lookAgain(): void {
+    this.consumer.lookAgain()
+  }
+
+  async resume(): Promise<void> {
+    await retryParked(this.#core, this.#name)
+    await clearStopped(this.#core, this.#name)
+    this.lookAgain()
+  }
+
+  async parked(): Promise<number> {
+    return (await readAllParked(this.#core, this.#name)).length
+  }
+}

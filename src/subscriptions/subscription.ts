@@ -1,0 +1,119 @@
+import type { AnyAggregate, EnvelopeOf, TypesOf } from '../aggregate.ts'
+import { definitionOf } from '../aggregate-definition.ts'
+import type { AggregateHandle } from '../aggregate-handle.ts'
+import { DefinitionError } from '../errors.ts'
+import type { Metadata, Position } from '../event-envelope.ts'
+import { connectReadSide } from '../views/read-side.ts'
+import type { SubscriptionDefinition } from './definitions.ts'
+import { buildSubscription, checkSubscriptionOptions } from './subscription-definition.ts'
+
+/** A subscription, ready for `createApp`. Made by `defineSubscription`. */
+export interface Subscription<N extends string = string> {
+  /** Its name in the store. */
+  readonly name: N
+  /** @internal */
+  readonly '~definition': SubscriptionDefinition
+}
+
+/** What the handler of a subscription knows besides the event. */
+export interface SubscriptionContext {
+  /** The app that runs the subscription, to send commands to. */
+  readonly app: SubscriptionApp
+  /** Aborts when the handler shall end: its time is up, the app closes, or another process has taken over. */
+  readonly signal: AbortSignal
+  /** 1 for the first delivery of this event in this process, 2 when it is tried again … */
+  readonly attempt: number
+  /**
+   * Options for the commands that follow from the event: an idempotency key made of the subscription and the (first) event, so that a second delivery changes nothing, and
+   * `causationId` and `correlationId`. A handler that sends several commands to one aggregate names each.
+   */
+  readonly reaction: (name?: string) => { readonly idempotencyKey: string; readonly metadata: Metadata }
+}
+
+/** What a subscription may use of its app. */
+export interface SubscriptionApp {
+  /** The handle of an aggregate of the app, as `app.aggregates` has it. @throws DefinitionError when the app does not have it */
+  aggregate<A extends AnyAggregate>(aggregate: A): AggregateHandle<TypesOf<A>>
+}
+
+type Handled<A extends readonly AnyAggregate[], T> = Extract<EnvelopeOf<A[number]>, { readonly type: T }>
+
+/** What `defineSubscription` takes. */
+export interface SubscriptionOptions<N extends string, A extends readonly AnyAggregate[], T extends string> {
+  /** Name in the store, 1–200 characters: two subscriptions of one name share a checkpoint. */
+  readonly name: N
+  /** The aggregates whose events it gets. */
+  readonly aggregates: A
+  /** Only these types of events. Default: all. */
+  readonly eventTypes?: readonly T[]
+  /** Where it begins when it has no checkpoint yet: at the first event, behind the last, or behind a position. Default `'beginning'`. */
+  readonly from?: 'beginning' | 'now' | Position
+  /**
+   * What happens when the handler fails: `'stop'` until `resume()`; `'retry'` again and again, after waits of up to 30 s; `'park'` the event, and with it what its aggregate does
+   * after it, while other aggregates go on. Default `'stop'`.
+   */
+  readonly onFailure?: 'stop' | 'retry' | 'park'
+  /** How often an event is tried before it stops the subscription or is parked, with short waits between. Default 1. */
+  readonly attempts?: number
+  /** Milliseconds after which a handler that has not ended counts as failed. Default 60,000. */
+  readonly timeoutMs?: number
+  /**
+   * Divides it into 64 parts by aggregate, each with its own lease and checkpoint: several processes share the work, and each aggregate's events stay in order. Must not change
+   * once it has run. Default `false`: one process at a time does it all.
+   */
+  readonly slots?: boolean
+  /** Gets one event after another. What it does may happen again after a crash: make it safe to repeat, by `event.id`. */
+  readonly handle?: (event: Handled<A, T>, context: SubscriptionContext) => void | Promise<void>
+  /** Gets several at once, in order, in place of `handle`. When it fails, the events are given one by one, to find which of them it is. */
+  readonly handleBatch?: (events: readonly Handled<A, T>[], context: SubscriptionContext) => void | Promise<void>
+  /** Events in a batch at the most. Default 100. */
+  readonly batchSize?: number
+}
+
+/**
+ * Declares a subscription: a function that gets the events of some aggregates in the order they were stored, each at least once, from a durable checkpoint on, in one process at a
+ * time. Give it to `createApp({ subscriptions })`; it runs from `app.start()` on, or during `app.drain()`.
+ *
+ * @throws DefinitionError for a misspelt option, an event the aggregates do not have, or neither or both of `handle` and `handleBatch`
+ *
+ * @example
+ * ```ts
+ * import { createApp, defineAggregate, defineSubscription, typed } from 'cqrs-es'
+ * import { memoryStore } from 'cqrs-es/memory'
+ *
+ * const task = defineAggregate({
+ *   type: 'task',
+ *   events: { Assigned: typed<{ to: string }>() },
+ *   commands: { Assign: typed<{ to: string }>() },
+ *   initialState: () => ({ to: '' }),
+ * }).implement({
+ *   handle: { Assign: (_, { to }) => ({ type: 'Assigned', data: { to } }) },
+ *   apply: { Assigned: (_, { to }) => ({ to }) },
+ * })
+ *
+ * const mailer = defineSubscription({
+ *   name: 'mailer',
+ *   aggregates: [task],
+ *   eventTypes: ['Assigned'],
+ *   handle: (event) => console.log(`Dear ${event.data.to}: ${event.aggregateId} is yours.`),
+ * })
+ *
+ * const app = createApp({ store: memoryStore(), aggregates: { task }, subscriptions: { mailer } })
+ * await app.aggregates.task.execute('t-1', { type: 'Assign', data: { to: 'ann' } })
+ * await app.drain() // Dear ann: t-1 is yours.
+ * await app.close()
+ * ```
+ */
+export function defineSubscription<
+  const N extends string,
+  const A extends readonly AnyAggregate[],
+  const T extends EnvelopeOf<A[number]>['type'] = EnvelopeOf<A[number]>['type'],
+>(options: SubscriptionOptions<N, A, T>): Subscription<N> {
+  checkSubscriptionOptions(options)
+  if (!Array.isArray(options.aggregates)) throw new DefinitionError(`Subscription '${options.name}': aggregates must be a list.`)
+  const aggregates = options.aggregates.map((aggregate: unknown, i) => {
+    const { type, events } = definitionOf(`Subscription '${options.name}': aggregates[${i}]`, aggregate)
+    return { type, eventTypes: new Set(events.keys()) }
+  })
+  return { name: options.name, '~definition': buildSubscription({ ...options, aggregates, connect: connectReadSide }) }
+}

@@ -1,0 +1,152 @@
+import { sha256 } from '../digest.ts'
+import { type CqrsErrorCode, isCqrsError, messageOf, StoppedError } from '../errors.ts'
+import type { CommitQueue } from '../execution/commit-queue.ts'
+import type { Core } from '../execution/core.ts'
+import type { StoredEvent, ViewWrite } from '../store/commit.ts'
+import { eventId } from '../store/event-id.ts'
+import { encodeIndexValue } from '../store/index-value.ts'
+import type { StoredView } from '../store/store.ts'
+
+/** What consumers keep in the store beside their checkpoints are rows of views whose names no user's view can have. */
+const stoppedRows = '~stopped'
+const parkedRows = '~parked'
+
+/** Why a consumer stands still. */
+export interface Stopped {
+  readonly message: string
+  readonly code?: CqrsErrorCode
+  readonly eventId: string
+  readonly stoppedAt: string
+}
+
+/** An aggregate whose events wait since one of them failed. */
+export interface Parked {
+  readonly consumer: string
+  readonly aggregateType: string
+  readonly aggregateId: string
+  /** Of the event that failed. */
+  readonly sequence: number
+  readonly message: string
+  readonly attempts: number
+  readonly parkedAt: string
+  /** Somebody wants it tried again. */
+  readonly again: boolean
+}
+
+/** A row with the version it has. */
+export interface Versioned<T> {
+  readonly id: string
+  readonly version: number
+  readonly value: T | undefined
+}
+
+const toVersioned = <T>(id: string, row: StoredView | undefined): Versioned<T> => ({
+  id,
+  version: row?.version ?? 0,
+  value: (row?.view ?? undefined) as T | undefined,
+})
+
+export const stoppedError = (title: string, { message, eventId }: Stopped, cause?: unknown): StoppedError =>
+  new StoppedError(
+    `${title} has stopped at event ${eventId}: ${message} Nothing behind it was delivered. When the cause is gone, call resume().`,
+    { eventId },
+    cause,
+  )
+
+export const toStopped = (error: unknown, event: StoredEvent, now: Date): Stopped => ({
+  message: endedSentence(messageOf(error)),
+  ...(isCqrsError(error) ? { code: error.code } : {}),
+  eventId: event.id,
+  stoppedAt: now.toISOString(),
+})
+
+const endedSentence = (text: string): string => storable(/[.!?]$/.test(text) ? text : `${text}.`)
+
+/** Messages of errors may hold anything; what the store keeps may not. */
+const storable = (text: string): string => text.slice(0, 10_000).replace(/[\0\p{Cs}]/gu, '\ufffd')
+
+export async function readStopped({ store }: Core, consumer: string): Promise<Versioned<Stopped>> {
+  const [row] = await store.readViews([{ name: stoppedRows, generation: 1, id: consumer }])
+  return toVersioned(consumer, row)
+}
+
+export const stoppedWrite = (row: Versioned<Stopped>, stopped: Stopped | null): ViewWrite => ({
+  name: stoppedRows,
+  generation: 1,
+  id: row.id,
+  expectedVersion: row.version,
+  view: stopped,
+})
+
+/** All aggregates of a consumer that are parked. */
+export async function readAllParked(core: Core, consumer: string): Promise<readonly Versioned<Parked>[]> {
+  const all: Versioned<Parked>[] = []
+  for (let after: string | undefined; ; ) {
+    const page = await readParked(core, consumer, 1_000, after)
+    all.push(...page.items)
+    if (page.next === undefined) return all
+    after = page.next
+  }
+}
+
+export async function readParked({ store }: Core, consumer: string, limit: number, after?: string) {
+  const page = await store.findViews({
+    name: parkedRows,
+    generation: 1,
+    where: [{ index: 'consumer', is: '=', value: encodeIndexValue(consumer) }],
+    limit,
+    ...(after === undefined ? {} : { after: { id: after } }),
+  })
+  return { items: page.items.map((row) => toVersioned<Parked>(row.id, row)), next: page.next?.id }
+}
+
+/** The row of an aggregate's trouble, also where there is none yet. */
+export async function readParkedOf(core: Core, consumer: string, event: StoredEvent): Promise<Versioned<Parked>> {
+  // Ids of rows are shorter than a type and an id may be together.
+  const id = await sha256(`${consumer}\n${event.aggregateType}/${event.aggregateId}`)
+  const [row] = await core.store.readViews([{ name: parkedRows, generation: 1, id }])
+  return toVersioned(id, row)
+}
+
+export const parkedWrite = (row: Versioned<Parked>, parked: Parked | null): ViewWrite => ({
+  name: parkedRows,
+  generation: 1,
+  id: row.id,
+  expectedVersion: row.version,
+  view: parked,
+  indexes: parked === null ? [] : [{ index: 'consumer', value: encodeIndexValue(parked.consumer) }],
+})
+
+export const toParked = (consumer: string, event: StoredEvent, error: unknown, attempts: number, now: Date): Parked => ({
+  consumer,
+  aggregateType: event.aggregateType,
+  aggregateId: event.aggregateId,
+  sequence: event.sequence,
+  message: storable(messageOf(error)),
+  attempts,
+  parkedAt: now.toISOString(),
+  again: false,
+})
+
+export const parkedEventId = ({ aggregateType, aggregateId, sequence }: Parked): string =>
+  eventId(aggregateType, aggregateId, sequence)
+
+/** Lets a consumer go on. */
+export async function clearStopped(core: Core & { readonly consumerQueue: CommitQueue }, consumer: string): Promise<void> {
+  for (;;) {
+    const row = await readStopped(core, consumer)
+    if (row.value === undefined || (await save(core, [stoppedWrite(row, null)]))) return
+  }
+}
+
+/** Asks for all that is parked to be tried again. */
+export async function retryParked(core: Core & { readonly consumerQueue: CommitQueue }, consumer: string): Promise<void> {
+  for (const row of await readAllParked(core, consumer))
+    if (row.value !== undefined && !row.value.again) await save(core, [parkedWrite(row, { ...row.value, again: true })])
+}
+
+/** False when others were first. */
+async function save(core: Core & { readonly consumerQueue: CommitQueue }, views: readonly ViewWrite[]): Promise<boolean> {
+  const id = core.runtime.randomUUID()
+  return (await core.consumerQueue.send({ id, appends: [], views }, id, undefined).outcome).kind !== 'conflict'
+}

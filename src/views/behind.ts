@@ -1,0 +1,112 @@
+import type { AggregateDefinition } from '../aggregate-definition.ts'
+import { sha256 } from '../digest.ts'
+import { ViewOutdatedError } from '../errors.ts'
+import type { EventEnvelope } from '../event-envelope.ts'
+import { readEvents } from '../execution/load.ts'
+import type { ViewWrite } from '../store/commit.ts'
+import { encodeIndexValue } from '../store/index-value.ts'
+import type { StoredView } from '../store/store.ts'
+import type { ViewDefinition } from '../subscriptions/definitions.ts'
+import { foldView, indexValues, storableView } from './fold.ts'
+import type { Target } from './generations.ts'
+import type { ViewCore } from './view-core.ts'
+
+/** Rows that a program with another version of the view could not write: whoever has the right one makes them anew from their aggregate. */
+const behindRows = '~behind'
+
+/** A row that says it knows nothing: `null` at sequence 0, which no other row is. */
+export const isBehind = (row: StoredView | undefined): boolean => row !== undefined && row.view === null && row.sequence === 0
+
+export const outdated = ({ name, viewVersion }: ViewDefinition): ViewOutdatedError =>
+  new ViewOutdatedError(
+    `The rows of the view '${name}' are not of version '${viewVersion}', which this program has. A newer program rebuilds them first (app.start(), app.drain() or rebuild()); an older one must be replaced.`,
+  )
+
+/** Says, together with the events, that the row is behind them. */
+export async function behindWrites(
+  core: ViewCore,
+  { view, id, target }: { readonly view: ViewDefinition; readonly id: string; readonly target: Target },
+  row: StoredView | undefined,
+): Promise<readonly ViewWrite[]> {
+  const mark = await readMark(core, view, id, target.generation)
+  return [
+    {
+      name: view.name,
+      generation: target.generation,
+      id,
+      expectedVersion: row?.version ?? 0,
+      view: null,
+      sequence: 0,
+      indexes: [],
+    },
+    {
+      name: behindRows,
+      generation: 1,
+      id: mark.id,
+      expectedVersion: mark.version,
+      view: { id },
+      indexes: [{ index: 'view', value: markValue(view, target.generation) }],
+    },
+  ]
+}
+
+/** Makes rows anew that other programs have left behind; all of the view's, or one. False when there were none. */
+export async function catchUpRows(core: ViewCore, view: ViewDefinition, target: Target, id?: string): Promise<boolean> {
+  const ids = id === undefined ? await markedIds(core, view, target.generation) : [id]
+  for (const one of ids) await catchUpRow(core, view, target.generation, one)
+  return ids.length > 0
+}
+
+async function markedIds({ store }: ViewCore, view: ViewDefinition, generation: number): Promise<readonly string[]> {
+  const where = [{ index: 'view', is: '=' as const, value: markValue(view, generation) }]
+  const { items } = await store.findViews({ name: behindRows, generation: 1, where, limit: 1_000 })
+  return items.map((item) => (item.view as { id: string }).id)
+}
+
+async function catchUpRow(core: ViewCore, view: ViewDefinition, generation: number, id: string): Promise<void> {
+  const [row] = await core.store.readViews([{ name: view.name, generation, id }])
+  const mark = await readMark(core, view, id, generation)
+  const views: ViewWrite[] = []
+  if (mark.isSet) views.push({ name: behindRows, generation: 1, id: mark.id, expectedVersion: mark.version, view: null })
+  if (isBehind(row)) {
+    const { folded, last } = await fromHistory(core, view, id)
+    if (last !== undefined)
+      views.push({
+        name: view.name,
+        generation,
+        id,
+        expectedVersion: row?.version ?? 0,
+        view: storableView(view, id, folded, last),
+        sequence: last.sequence,
+        indexes: indexValues(view, id, folded, last),
+      })
+  }
+  // A conflict means that somebody else was at it: whoever asked looks again.
+  if (views.length > 0)
+    await core.consumerQueue.send({ id: core.runtime.randomUUID(), appends: [], views }, mark.id, undefined).outcome
+}
+
+/** The row as all events of its aggregate make it. */
+export async function fromHistory(
+  core: ViewCore,
+  view: ViewDefinition,
+  aggregateId: string,
+  from: { readonly view: unknown; readonly sequence: number } = { view: null, sequence: 0 },
+): Promise<{ readonly folded: unknown; readonly last: EventEnvelope | undefined }> {
+  const definition = core.definitions.get(view.aggregateTypes[0] as string) as AggregateDefinition
+  let folded = from.view
+  let last: EventEnvelope | undefined
+  for await (const event of readEvents(core, { definition, aggregateId }, from.sequence)) {
+    folded = foldView(view, folded, event)
+    last = event
+  }
+  return { folded, last }
+}
+
+async function readMark({ store }: ViewCore, view: ViewDefinition, rowId: string, generation: number) {
+  const id = await sha256(`${view.name}\n${generation}\n${rowId}`)
+  const [row] = await store.readViews([{ name: behindRows, generation: 1, id }])
+  return { id, version: row?.version ?? 0, isSet: row !== undefined && row.view !== null }
+}
+
+const markValue = ({ name }: ViewDefinition, generation: number): string => encodeIndexValue(`${generation}/${name}`)

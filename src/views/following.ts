@@ -1,0 +1,187 @@
+import type { EventEnvelope } from '../event-envelope.ts'
+import type { Decoded } from '../evolution/decode.ts'
+import { readEvents } from '../execution/load.ts'
+import { deepFreeze } from '../json.ts'
+import type { StoredEvent, ViewWrite } from '../store/commit.ts'
+import type { StoredView } from '../store/store.ts'
+import type { Consumption, Processed, Turn } from '../subscriptions/consumer.ts'
+import type { ViewDefinition } from '../subscriptions/definitions.ts'
+import { foldView, idsOf, indexValues, storableView } from './fold.ts'
+import type { ViewCore } from './view-core.ts'
+
+/** Rows that are remembered at the most, so that a row which changes often is not read each time. */
+const mostRows = 50_000
+
+/** A row with what its next save needs. */
+interface Row {
+  readonly version: number
+  readonly view: unknown
+  readonly sequence: number | undefined
+}
+
+/** Other writers moved the whole view to another generation. */
+export class GenerationGone extends Error {}
+
+/** Name of the lease and the checkpoint of one generation of a view. */
+export const viewConsumer = (name: string, generation: number): string => `view/${generation}/${name}`
+
+/** Folds the log into the rows of one generation of a view; rows and checkpoint move together. */
+export class Following implements Consumption {
+  readonly name: string
+  readonly title: string
+  readonly aggregateTypes: readonly string[]
+  readonly from = 'beginning'
+  readonly slotted = false
+  readonly batchSize = 5_000
+  readonly #core: ViewCore
+  readonly #view: ViewDefinition
+  readonly #generation: number
+  readonly #rows = new Map<string, Row>()
+
+  constructor(core: ViewCore, view: ViewDefinition, generation: number) {
+    this.#core = core
+    this.#view = view
+    this.#generation = generation
+    this.name = viewConsumer(view.name, generation)
+    this.title = `The view '${view.name}'`
+    this.aggregateTypes = view.aggregateTypes
+  }
+
+  /** The rows of an inline view are written by its commands, once it is live and has all that came before. */
+  async begin(_turns: readonly Turn[]): Promise<boolean> {
+    this.#rows.clear()
+    if (this.#view.consistency !== 'inline') return true
+    const { store, generations } = this.#core
+    const own = (await store.viewGenerations(this.#view.name)).find(({ generation }) => generation === this.#generation)
+    if (own?.state === 'building') return true
+    return own?.state === 'live' && (await generations.isUnsettled(this.#view.name, this.#generation))
+  }
+
+  async process(batch: readonly Decoded[]): Promise<Processed> {
+    const plan = this.#plan(batch)
+    await this.#read([...plan.byId.keys()])
+    let { failure } = plan
+    let done = plan.done
+    for (;;) {
+      const folded = await this.#fold(plan.byId, done)
+      if (folded.failedAt === undefined) return this.#processed(folded.writes, done, failure)
+      // What came before the failing event is stored, so that all is folded again up to there.
+      done = folded.failedAt
+      failure = { error: folded.error, at: (batch[done] as Decoded).stored, next: 'stop' }
+    }
+  }
+
+  /** The events of each row, in order, up to the first that cannot be read or placed. */
+  #plan(batch: readonly Decoded[]) {
+    const byId = new Map<string, Step[]>()
+    for (const [nth, { events, failure, stored }] of batch.entries()) {
+      if (failure !== undefined) return { byId, done: nth, failure: stopAt(stored, failure.error) }
+      for (const event of events) {
+        if (!this.#view.update.has(event.type)) continue
+        try {
+          for (const id of idsOf(this.#view, event)) {
+            const steps = byId.get(id)
+            if (steps === undefined) byId.set(id, [{ nth, event }])
+            else steps.push({ nth, event })
+          }
+        } catch (error) {
+          return { byId, done: nth, failure: stopAt(stored, error) }
+        }
+      }
+    }
+    return { byId, done: batch.length, failure: undefined }
+  }
+
+  async #read(ids: readonly string[]): Promise<void> {
+    const unknown = ids.filter((id) => !this.#rows.has(id))
+    if (unknown.length === 0) return
+    const keys = unknown.map((id) => ({ name: this.#view.name, generation: this.#generation, id }))
+    const found = await this.#core.store.readViews(keys)
+    unknown.forEach((id, i) => {
+      this.#rows.set(id, rowOf(found[i]))
+    })
+  }
+
+  async #fold(
+    byId: ReadonlyMap<string, readonly Step[]>,
+    end: number,
+  ): Promise<{ readonly writes: readonly ViewWrite[]; readonly failedAt?: number; readonly error?: unknown }> {
+    const writes: ViewWrite[] = []
+    for (const [id, steps] of byId) {
+      const row = this.#rows.get(id) as Row
+      let view = row.view
+      let last: EventEnvelope | undefined
+      for (const { nth, event } of steps) {
+        if (nth >= end) break
+        // A command may have folded it into the row already, or told that the row must be made anew.
+        if (this.#view.followsOne && row.sequence !== undefined && event.sequence <= row.sequence) continue
+        try {
+          if (last === undefined && this.#view.followsOne) view = await this.#caughtUp(row, event)
+          view = foldView(this.#view, view, event)
+          last = event
+        } catch (error) {
+          return { writes: [], failedAt: nth, error }
+        }
+      }
+      if (last === undefined) continue
+      try {
+        const stored = storableView(this.#view, id, view, last)
+        writes.push({
+          name: this.#view.name,
+          generation: this.#generation,
+          id,
+          expectedVersion: row.version,
+          view: stored,
+          ...(this.#view.followsOne ? { sequence: last.sequence } : {}),
+          indexes: indexValues(this.#view, id, stored, last),
+        })
+      } catch (error) {
+        const at = steps.filter(({ nth }) => nth < end).at(-1) as Step
+        return { writes: [], failedAt: at.nth, error }
+      }
+    }
+    return { writes }
+  }
+
+  /** A row that is to be made anew, with all before the event; any other as it is. */
+  async #caughtUp(row: Row, event: EventEnvelope): Promise<unknown> {
+    if (row.sequence !== 0) return row.view
+    const { aggregateType, aggregateId, sequence } = event
+    const definition = this.#core.definitions.get(aggregateType)
+    let view: unknown = null
+    if (definition !== undefined)
+      for await (const earlier of readEvents(this.#core, { definition, aggregateId, upTo: sequence - 1 }, 0))
+        view = foldView(this.#view, view, earlier)
+    return view
+  }
+
+  #processed(writes: readonly ViewWrite[], done: number, failure: Processed['failure']): Processed {
+    // Taken as stored from now on; what was refused is forgotten.
+    for (const { id, expectedVersion, view, sequence } of writes)
+      this.#rows.set(id, { version: expectedVersion + 1, view: deepFreeze(view), sequence })
+    if (this.#rows.size > mostRows) for (const id of this.#rows.keys()) if (this.#rows.size > mostRows / 2) this.#rows.delete(id)
+    return {
+      done,
+      failure,
+      ...(writes.length === 0 ? {} : { views: writes }),
+      moved: (on) => {
+        this.#rows.clear()
+        if (on === 'generation') throw new GenerationGone()
+      },
+    }
+  }
+}
+
+/** One event of a row, and its place in the batch. */
+interface Step {
+  readonly nth: number
+  readonly event: EventEnvelope
+}
+
+const stopAt = (at: StoredEvent, error: unknown) => ({ error, at, next: 'stop' as const })
+
+const rowOf = (row: StoredView | undefined): Row => ({
+  version: row?.version ?? 0,
+  view: deepFreeze(row?.view ?? null),
+  sequence: row?.sequence,
+})

@@ -1,0 +1,145 @@
+import { StoppedError, StoreError } from '../errors.ts'
+import type { Position } from '../event-envelope.ts'
+import { liveGeneration } from '../store/generations.ts'
+import type { ViewGeneration } from '../store/store.ts'
+import type { Consumer, RunRequest, RunResult } from '../subscriptions/consumer.ts'
+import type { ViewDefinition } from '../subscriptions/definitions.ts'
+import { beginning, type Lane } from '../subscriptions/lane.ts'
+import type { ViewCore } from './view-core.ts'
+
+/** How far a rebuild has come. */
+export interface RebuildProgress {
+  /** Places of the log that are behind it. */
+  readonly events: number
+  /** Places of the log in all, as of the beginning. */
+  readonly total: number
+  /** Since this call began. */
+  readonly eventsPerSecond: number
+  /** About how long it will still take, as far as can be told. */
+  readonly remainingMs: number | undefined
+  /** The rebuilt rows are the ones that are read now. */
+  readonly done: boolean
+}
+
+/** What `rebuild` takes. */
+export interface RebuildOptions {
+  /** Called from time to time, and at the end. */
+  readonly onProgress?: ((progress: RebuildProgress) => void) | undefined
+  /** Ends it, with the signal's reason; the next rebuild goes on from there. */
+  readonly signal?: AbortSignal | undefined
+}
+
+export type ConsumerOf = (view: ViewDefinition, generation: number) => Consumer
+
+const sliceMs = 500
+const waitMs = 20
+
+/** A generation beside the live one that is to be filled by this version of the view: the one that was begun, else a new one. */
+export async function nextGeneration({ store }: ViewCore, { name, viewVersion }: ViewDefinition): Promise<number> {
+  for (;;) {
+    const all = await store.viewGenerations(name)
+    const begun = all.find((one) => one.state === 'building' && one.viewVersion === viewVersion)
+    if (begun !== undefined) return begun.generation
+    const generation = Math.max(liveGeneration(all), ...all.map((one) => one.generation)) + 1
+    if (await store.addViewGeneration({ name, generation, viewVersion })) return generation
+  }
+}
+
+/** A later version of the view is live: this program is the older one, and must not turn the view back. */
+export const isOutdated = (all: readonly ViewGeneration[], { viewVersion }: ViewDefinition): boolean => {
+  const live = liveGeneration(all)
+  return live > 1 && (viewVersion === '1' || all.some((one) => one.viewVersion === viewVersion && one.generation < live))
+}
+
+/** Some of the way to rows of this version, and the switch to them at the end. */
+export async function rebuildStep(
+  core: ViewCore,
+  view: ViewDefinition,
+  consumerOf: ConsumerOf,
+  request: RunRequest,
+): Promise<RunResult> {
+  const generation = await nextGeneration(core, view)
+  const { until: _, ...rest } = request
+  const result = await consumerOf(view, generation).run(rest)
+  if (result.state === 'caught-up') await switchOver(core, view, generation)
+  return result
+}
+
+/** Rebuilds the rows beside the live ones, then switches. @throws StoppedError at an event that cannot be folded, and the signal's reason */
+export async function rebuild(
+  core: ViewCore,
+  view: ViewDefinition,
+  consumerOf: ConsumerOf,
+  { onProgress, signal }: RebuildOptions,
+): Promise<void> {
+  const { store, runtime } = core
+  const generation = await nextGeneration(core, view)
+  const consumer = consumerOf(view, generation)
+  const total = Number((await store.endPosition()) ?? beginning)
+  const began = runtime.now().getTime()
+  const first = Number(await consumer.position())
+  const report = async (done: boolean) => {
+    if (onProgress === undefined) return
+    const events = done ? Math.max(total, Number(await consumer.position())) : Number(await consumer.position())
+    const seconds = Math.max(0.001, (runtime.now().getTime() - began) / 1_000)
+    const eventsPerSecond = Math.round((events - first) / seconds)
+    const remainingMs = done
+      ? 0
+      : eventsPerSecond > 0
+        ? Math.max(0, Math.round(((total - events) / eventsPerSecond) * 1_000))
+        : undefined
+    onProgress({ events, total, eventsPerSecond, remainingMs, done })
+  }
+  consumer.lookAgain()
+  for (;;) {
+    signal?.throwIfAborted()
+    const own = (await store.viewGenerations(view.name)).find((one) => one.generation === generation)
+    if (own === undefined || own.state !== 'building') break
+    const { state, error, events } = await consumer.run({ budgetMs: sliceMs, signal })
+    if (state === 'stopped') throw error
+    if (state === 'caught-up') {
+      signal?.throwIfAborted()
+      await switchOver(core, view, generation)
+      break
+    }
+    await report(false)
+    if (events === 0) await runtime.sleep(waitMs, signal)
+  }
+  await report(true)
+}
+
+/** Readers and commands wait from the switch on until the new rows have what was stored before it. */
+async function switchOver(core: ViewCore, view: ViewDefinition, to: number): Promise<void> {
+  const { store, generations } = core
+  const { name } = view
+  await setUnsettled(core, name, to)
+  const from = liveGeneration(await store.viewGenerations(name))
+  await store.switchViewGeneration({ name, from, to })
+  await generations.refresh(view)
+  for (const { generation } of await store.viewGenerations(name))
+    if (generation < from) await store.removeViewGeneration({ name, generation })
+}
+
+async function setUnsettled(core: ViewCore, name: string, generation: number): Promise<void> {
+  for (;;) {
+    const write = await core.generations.unsettledWrite(name, generation)
+    const commit = { id: core.runtime.randomUUID(), appends: [], views: [write] }
+    const outcome = await core.consumerQueue.send(commit, write.name, undefined).outcome
+    if (outcome.kind !== 'conflict') return
+  }
+}
+
+/** Brings a generation that has just gone live up to the end of the log, and says that it is. */
+export async function settle(core: ViewCore, view: ViewDefinition, consumer: Consumer, generation: number): Promise<void> {
+  const { generations, runtime, store } = core
+  const until = ((await store.endPosition()) ?? beginning) as Position
+  const finish = async (lane: Lane) => {
+    await lane.save(lane.position, { views: [await generations.unsettledWrite(view.name, undefined)] })
+  }
+  consumer.lookAgain()
+  while (await generations.isUnsettled(view.name, generation)) {
+    const { state, error } = await consumer.run({ until, finish })
+    if (state === 'stopped') throw error instanceof StoppedError ? error : new StoreError('STORE_FAILED', String(error))
+    if (state !== 'caught-up') await runtime.sleep(waitMs * runtime.random())
+  }
+}

@@ -1,0 +1,91 @@
+import type { Position } from '../event-envelope.ts'
+import { Consumer, type RunRequest, type RunResult } from '../subscriptions/consumer.ts'
+import type { ViewDefinition } from '../subscriptions/definitions.ts'
+import type { Follower } from '../subscriptions/follower.ts'
+import { clearStopped } from '../subscriptions/troubles.ts'
+import { Following, GenerationGone } from './following.ts'
+import { isOutdated, type RebuildOptions, rebuild, rebuildStep, settle } from './rebuild.ts'
+import type { ViewCore } from './view-core.ts'
+
+/** Keeps the rows of a view: of one that is written behind the events, and of any while it is rebuilt. */
+export class ViewFollower implements Follower {
+  readonly title: string
+  readonly #core: ViewCore
+  readonly #view: ViewDefinition
+  readonly #consumers = new Map<number, Consumer>()
+
+  constructor(core: ViewCore, view: ViewDefinition) {
+    this.#core = core
+    this.#view = view
+    this.title = `The view '${view.name}'`
+  }
+
+  async run(request: RunRequest = {}): Promise<RunResult> {
+    for (;;) {
+      const { generation, isOwn } = await this.#core.generations.target(this.#view)
+      if (!isOwn) return this.#catchUpWithVersion(request)
+      if (this.#view.consistency === 'inline') return { state: 'caught-up', events: 0 }
+      try {
+        return await this.#consumer(generation).run(request)
+      } catch (error) {
+        if (!(error instanceof GenerationGone)) throw error
+        await this.#core.generations.refresh(this.#view)
+      }
+    }
+  }
+
+  async #catchUpWithVersion(request: RunRequest): Promise<RunResult> {
+    const all = await this.#core.store.viewGenerations(this.#view.name)
+    if (isOutdated(all, this.#view)) return { state: 'elsewhere', events: 0, remainingMs: this.#core.leaseMs }
+    return rebuildStep(this.#core, this.#view, (_, generation) => this.#consumer(generation), request)
+  }
+
+  async release(): Promise<void> {
+    await Promise.all([...this.#consumers.values()].map((consumer) => consumer.release()))
+  }
+
+  async position(): Promise<Position> {
+    return (await this.#live()).position()
+  }
+
+  async trouble(): Promise<unknown> {
+    return (await this.#live()).trouble()
+  }
+
+  lookAgain(): void {
+    for (const consumer of this.#consumers.values()) consumer.lookAgain()
+  }
+
+  async resume(): Promise<void> {
+    for (const { generation } of [
+      await this.#core.generations.refresh(this.#view),
+      ...(await this.#core.store.viewGenerations(this.#view.name)),
+    ])
+      await clearStopped(this.#core, this.#consumer(generation).consumption.name)
+    this.lookAgain()
+  }
+
+  async parked(): Promise<number> {
+    return 0
+  }
+
+  rebuild(options: RebuildOptions): Promise<void> {
+    return rebuild(this.#core, this.#view, (_, generation) => this.#consumer(generation), options)
+  }
+
+  settle(generation: number): Promise<void> {
+    return settle(this.#core, this.#view, this.#consumer(generation), generation)
+  }
+
+  async #live(): Promise<Consumer> {
+    return this.#consumer((await this.#core.generations.target(this.#view)).generation)
+  }
+
+  #consumer(generation: number): Consumer {
+    const known = this.#consumers.get(generation)
+    if (known !== undefined) return known
+    const consumer = new Consumer(this.#core, new Following(this.#core, this.#view, generation))
+    this.#consumers.set(generation, consumer)
+    return consumer
+  }
+}
