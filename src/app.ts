@@ -4,18 +4,23 @@ import type { AggregateHandle } from './aggregate-handle.ts'
 import { DefinitionError, ValidationError } from './errors.ts'
 import type { EventEnvelope, Position } from './event-envelope.ts'
 import { checkCallOptions } from './execution/call.ts'
+import type { Query } from './execution/core.ts'
 import { handleOf } from './execution/handle.ts'
 import { readLog } from './execution/log.ts'
+import { checkReplay, replay } from './execution/replay.ts'
 import { waitingFor } from './execution/waiting.ts'
+import { isObject } from './json.ts'
 import { Lifecycle } from './lifecycle.ts'
 import type { Observation } from './observation.ts'
-import { checkWholeNumber } from './options.ts'
+import { checkName, checkWholeNumber } from './options.ts'
 import type { Runtime } from './runtime.ts'
 import type { Store } from './store/store.ts'
-import type { DrainRequest } from './subscriptions/definitions.ts'
+import type { Change, DrainRequest } from './subscriptions/definitions.ts'
 import type { FollowerHandle } from './subscriptions/handle.ts'
 import type { ListParked } from './subscriptions/parked.ts'
 import type { Subscription, SubscriptionApp } from './subscriptions/subscription.ts'
+import type { RebuildOptions } from './views/rebuild.ts'
+import type { SqlView } from './views/sql-view.ts'
 import type { View } from './views/view.ts'
 import type { ViewTypes } from './views/view-types.ts'
 import type { Views } from './views/views.ts'
@@ -24,7 +29,7 @@ import { type Wiring, wire } from './wiring.ts'
 /** What `createApp` takes, but for `services`. */
 export interface AppOptions<
   A extends Record<string, AnyAggregate>,
-  W extends Record<string, View>,
+  W extends Record<string, View | SqlView>,
   U extends Record<string, Subscription> = Record<never, never>,
 > {
   /** `memoryStore()`, `sqliteStore(db)` … Its schema must be there: call `store.createSchema()` once, or run what `store.printSchema()` prints. */
@@ -74,13 +79,13 @@ export type ServicesOption<A extends Record<string, AnyAggregate>> = keyof Servi
 /** What `createApp` makes. User-named things live in namespaces, so that nothing is reserved. Nothing runs by itself. */
 export interface App<
   A extends Record<string, AnyAggregate>,
-  W extends Record<string, View>,
+  W extends Record<string, View | SqlView>,
   U extends Record<string, Subscription> = Record<never, never>,
 > extends SubscriptionApp {
   /** Under the names that `createApp` was given. */
   readonly aggregates: { readonly [K in keyof A]: AggregateHandle<TypesOf<A[K]>> }
   /** Under the names that `createApp` was given. */
-  readonly views: { readonly [K in keyof W]: Views<ViewTypesOf<W[K]>> }
+  readonly views: { readonly [K in keyof W]: W[K] extends SqlView ? SqlViewHandle : Views<ViewTypesOf<W[K]>> }
   /** Under the names that `createApp` was given. */
   readonly subscriptions: { readonly [K in keyof U]: SubscriptionHandle }
   /**
@@ -98,8 +103,33 @@ export interface App<
   drain(options?: {
     readonly budgetMs?: number | undefined
     readonly maxEvents?: number | undefined
+    /** On a store without a global order, also look at every aggregate: what its stream told may have been lost. Default `false`. */
+    readonly reconcile?: boolean | undefined
     readonly signal?: AbortSignal | undefined
   }): Promise<{ readonly caughtUp: boolean; readonly events: number }>
+  /**
+   * Hands stored events to a query once more, those of one commit together: of the whole app in the order they were stored (without a global order, aggregate by aggregate), of one aggregate
+   * type, or of one aggregate. Without `onError` it ends at the first error; with it, an event that cannot be read is left out and what the query throws is passed over. Answers how many events there were.
+   * @throws DeserializationError, what the query throws, ValidationError, StoreError, ClosedError, and the signal's reason
+   */
+  replay<B extends A[keyof A] = A[keyof A]>(
+    query: (events: readonly EnvelopeOf<B>[]) => void | Promise<void>,
+    options?: {
+      readonly aggregate?: B | undefined
+      readonly id?: string | undefined
+      readonly onError?: ((error: unknown, eventId: string) => void) | undefined
+      readonly signal?: AbortSignal | undefined
+    },
+  ): Promise<{ readonly events: number }>
+  /**
+   * Brings subscriptions and views up to date with these aggregates, on a store without a global order: for records of a stream that something else hands over, in any order and as
+   * often as it likes. Answers one outcome per change, in order: `undefined`, or what failed.
+   * @throws ValidationError, ClosedError
+   */
+  catchUp(
+    changes: readonly Change[],
+    options?: { readonly signal?: AbortSignal | undefined },
+  ): Promise<readonly ({ readonly error: unknown } | undefined)[]>
   /**
    * The events of all aggregate types of this app behind a position, in commit order; read page by page, to the end of the log as it is then. Only on stores
    * with a global order.
@@ -115,6 +145,15 @@ export interface App<
    * client stays open.
    */
   close(): Promise<void>
+}
+
+/** A view of an app that is tables of your own. */
+export interface SqlViewHandle extends FollowerHandle {
+  /**
+   * Empties the tables and fills them again; who reads them meanwhile sees how far it has come.
+   * @throws StoppedError at an event that `update` refuses, StoreError, ClosedError, and the signal's reason
+   */
+  rebuild(options?: Omit<RebuildOptions, 'id'>): Promise<void>
 }
 
 /** A subscription of an app. */
@@ -152,7 +191,7 @@ type ViewTypesOf<V> = V extends View<infer T> ? T : ViewTypes
  */
 export function createApp<
   const A extends Record<string, AnyAggregate>,
-  const W extends Record<string, View> = Record<never, never>,
+  const W extends Record<string, View | SqlView> = Record<never, never>,
   const U extends Record<string, Subscription> = Record<never, never>,
 >(options: AppOptions<A, W, U> & ServicesOption<A>): App<A, W, U> {
   const { core, aggregates, views, subscriptions, readSide } = wire(options as unknown as Wiring)
@@ -170,13 +209,29 @@ export function createApp<
       if (found === undefined) throw new DefinitionError(`app.aggregate: this app has no aggregate of the type '${type}'.`)
       return handles.get(found[0])
     },
-    views: Object.fromEntries([...views].map(([key, view]) => [key, readSide?.viewsOf(view, lifecycle)])),
+    views: Object.fromEntries(
+      [...views].map(([key, view]) => [
+        key,
+        'update' in view ? readSide?.viewsOf(view, lifecycle) : readSide?.sqlViewOf(view, lifecycle),
+      ]),
+    ),
     waitFor: waiting.waitFor,
     start: () => lifecycle.run('app.start', async () => readSide?.start()),
     drain: (request: DrainRequest = {}) =>
       lifecycle.run('app.drain', async () => {
         checkDrain(request)
         return readSide === undefined ? { caughtUp: true, events: 0 } : readSide.drain(request)
+      }),
+    replay: (query: Query, request: object = {}) =>
+      lifecycle.run('app.replay', async () => {
+        const typeOf = (aggregate: unknown) => definitionOf('app.replay: aggregate', aggregate).type
+        return { events: await replay(core, definitions, query, checkReplay(definitions, typeOf, query, request)) }
+      }),
+    catchUp: (changes: readonly Change[], request: { signal?: AbortSignal } = {}) =>
+      lifecycle.run('app.catchUp', async () => {
+        checkCallOptions('app.catchUp', request, ['signal'])
+        for (const change of Array.isArray(changes) ? changes : [undefined]) checkChange(change)
+        return readSide === undefined ? changes.map(() => undefined) : readSide.catchUp(changes, request.signal)
       }),
     events: (request: { after?: Position; signal?: AbortSignal } = {}) => readLog(core, definitions, lifecycle, request),
     close: async () => {
@@ -191,7 +246,19 @@ export function createApp<
 }
 
 function checkDrain(request: DrainRequest): void {
-  checkCallOptions('app.drain', request, ['budgetMs', 'maxEvents', 'signal'])
+  checkCallOptions('app.drain', request, ['budgetMs', 'maxEvents', 'signal', 'reconcile'])
+  if (request.reconcile !== undefined && typeof request.reconcile !== 'boolean')
+    throw new ValidationError('app.drain: reconcile must be true or false.')
   if (request.budgetMs !== undefined) checkWholeNumber('app.drain: budgetMs', request.budgetMs, 0, ValidationError)
   if (request.maxEvents !== undefined) checkWholeNumber('app.drain: maxEvents', request.maxEvents, 1, ValidationError)
+}
+
+function checkChange(change: unknown): void {
+  const at = 'app.catchUp: a change'
+  if (!isObject(change)) throw new ValidationError(`${at} is an object: { aggregateType, aggregateId, sequence }.`)
+  const { aggregateType, aggregateId, sequence, first } = change as Partial<Change>
+  checkName(`${at}: aggregateType`, aggregateType, ValidationError)
+  checkName(`${at}: aggregateId`, aggregateId, ValidationError)
+  checkWholeNumber(`${at}: sequence`, sequence, 1, ValidationError)
+  if (first !== undefined) checkWholeNumber(`${at}: first`, first, 1, ValidationError)
 }

@@ -22,6 +22,7 @@ export {
   type AppOptions,
   createApp,
   type ServicesOption,
+  type SqlViewHandle,
   type SubscriptionHandle,
 } from './app.ts'
 // Errors
@@ -69,6 +70,7 @@ export { platformRuntime, type Runtime } from './runtime.ts'
 // Stores
 export type { Store } from './store/store.ts'
 // Subscriptions
+export type { Change } from './subscriptions/definitions.ts'
 export type { FollowerHandle, SubscriptionStatus } from './subscriptions/handle.ts'
 export type { ListParked, ParkedEvent } from './subscriptions/parked.ts'
 export {
@@ -80,6 +82,7 @@ export {
 } from './subscriptions/subscription.ts'
 // Views
 export type { RebuildOptions, RebuildProgress } from './views/rebuild.ts'
+export { type SqlView, type SqlViewOptions, sqlView } from './views/sql-view.ts'
 export { defineView, type View, type ViewOptions } from './views/view.ts'
 export type { ViewTypes } from './views/view-types.ts'
 export type { Condition, FindOptions, ViewRow, Views } from './views/views.ts'

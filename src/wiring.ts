@@ -11,9 +11,9 @@ import type { Observation } from './observation.ts'
 import { checkFunction, checkOptions, checkWholeNumber } from './options.ts'
 import { platformRuntime, type Runtime } from './runtime.ts'
 import type { Capabilities, Store } from './store/store.ts'
-import type { ReadSide, SubscriptionDefinition, ViewDefinition } from './subscriptions/definitions.ts'
+import type { ReadSide, SqlViewDefinition, SubscriptionDefinition, ViewDefinition } from './subscriptions/definitions.ts'
 import { subscriptionDefinitionOf } from './subscriptions/subscription-definition.ts'
-import { viewDefinitionOf } from './views/view-definition.ts'
+import { anyViewDefinitionOf } from './views/view-definition.ts'
 
 const optionNames = [
   'store',
@@ -61,18 +61,17 @@ export interface Wiring {
 export function wire(options: Wiring): {
   core: Core
   aggregates: Map<string, WiredAggregate>
-  views: Map<string, ViewDefinition>
+  views: Map<string, ViewDefinition | SqlViewDefinition>
   subscriptions: Map<string, SubscriptionDefinition>
   readSide: ReadSide | undefined
 } {
   checkOptions('createApp', options, optionNames)
   const core = coreOf(options)
-  const views = namedByKey('view', 'views', options.views ?? {}, viewDefinitionOf)
+  const views = namedByKey('view', 'views', options.views ?? {}, anyViewDefinitionOf)
   const subscriptions = namedByKey('subscription', 'subscriptions', options.subscriptions ?? {}, subscriptionDefinitionOf)
   const definitions = definitionsByKey(options.aggregates)
   const following = followingOf(options.following ?? {})
   const [anyOne] = [...views.values(), ...subscriptions.values()]
-  if (subscriptions.size > 0 || [...views.values()].some(({ consistency }) => consistency === 'async')) checkCanFollow(core.store)
   const readSide = anyOne?.connect(core, {
     views: [...views.values()],
     subscriptions: [...subscriptions.values()],
@@ -87,13 +86,6 @@ function followingOf(following: NonNullable<Wiring['following']>) {
   const chosen = { ...defaultFollowing, ...following }
   for (const name of ['leaseMs', 'pollMs'] as const) checkWholeNumber(`createApp: following: ${name}`, chosen[name], 1)
   return chosen
-}
-
-function checkCanFollow({ capabilities, readChanges }: Store): void {
-  if (!capabilities.globalOrder && readChanges === undefined)
-    throw new DefinitionError(
-      'createApp: subscriptions and asynchronous views need a store that can be followed: one with a global order, or with a stream of changes (see the page of the store).',
-    )
 }
 
 function coreOf(options: Wiring): Core {

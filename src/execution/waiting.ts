@@ -2,10 +2,12 @@ import { isCqrsError, NotYetError, ValidationError } from '../errors.ts'
 import type { Position } from '../event-envelope.ts'
 import type { Lifecycle } from '../lifecycle.ts'
 import { checkWholeNumber } from '../options.ts'
-import type { ReadSide, ViewDefinition } from '../subscriptions/definitions.ts'
+import type { ReadSide, SqlViewDefinition, ViewDefinition } from '../subscriptions/definitions.ts'
 import { type Call, checkCallOptions } from './call.ts'
 import type { Core } from './core.ts'
 import type { Accepted, Rejected } from './result.ts'
+
+type AnyViewDefinition = ViewDefinition | SqlViewDefinition
 
 /** What is done with a result before it is returned. */
 export type Afterwards = (aggregateType: string, call: Call, result: Accepted | Rejected) => Promise<void>
@@ -14,10 +16,10 @@ export type Afterwards = (aggregateType: string, call: Call, result: Accepted | 
 export function waitingFor(
   core: Core,
   readSide: ReadSide | undefined,
-  views: ReadonlyMap<string, ViewDefinition>,
+  views: ReadonlyMap<string, AnyViewDefinition>,
   lifecycle: Lifecycle,
 ): { readonly waitFor: (view: unknown, position: unknown, options?: object) => Promise<void>; readonly afterwards: Afterwards } {
-  const viewOf = (at: string, key: unknown): ViewDefinition => {
+  const viewOf = (at: string, key: unknown): AnyViewDefinition => {
     const view = views.get(key as string)
     if (view !== undefined) return view
     throw new ValidationError(
@@ -38,13 +40,14 @@ export function waitingFor(
     afterwards: async (aggregateType, { waitFor, timeoutMs }, result) => {
       if (waitFor === undefined) return
       const wanted = waitFor.map((key) => viewOf(`execute on ${aggregateType}: waitFor`, key))
-      const position = result.ok ? result.events.at(-1)?.position : undefined
-      if (position === undefined) return
+      const last = result.ok ? result.events.at(-1) : undefined
+      if (last === undefined || readSide === undefined) return
       const began = core.runtime.now().getTime()
       for (const view of wanted.filter(({ aggregateTypes }) => aggregateTypes.includes(aggregateType))) {
         const left = Math.max(0, timeoutMs - (core.runtime.now().getTime() - began))
         try {
-          await readSide?.reach(view, position, left)
+          if (last.position === undefined) await readSide.catchUpView(view, last)
+          else await readSide.reach(view, last.position, left)
         } catch (error) {
           throw new NotYetError(
             `The command on ${aggregateType} was stored, but the view '${view.name}' does not show it yet: ${isCqrsError(error) ? error.message : String(error)}`,

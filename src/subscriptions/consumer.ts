@@ -8,8 +8,8 @@ import { readPage } from '../execution/read-page.ts'
 import type { StoredEvent } from '../store/commit.ts'
 import { comparePositions } from '../store/order.ts'
 import type { FeedPage } from '../store/store.ts'
-import { beginning, type Effects, Lane, LeaseLost } from './lane.ts'
-import { slotNames, slotOf } from './slots.ts'
+import { beginning, type Effects, endOf, Lane, LeaseLost, type Place, placeOf } from './lane.ts'
+import { slotNames } from './slots.ts'
 import { readStopped, type Stopped, stoppedError, stoppedWrite, toStopped, type Versioned } from './troubles.ts'
 
 /** What all consumers of an app share. */
@@ -51,7 +51,7 @@ export interface Consumption {
 
 /** The circumstances of some processing. */
 export interface Turn {
-  readonly lane: Lane
+  readonly lane: Place
   /** Aborts when the lease is lost or the app closes. */
   readonly signal: AbortSignal
   /** No more shall be begun: time is up, or the app closes. */
@@ -77,6 +77,8 @@ export interface RunRequest {
   readonly until?: Position | undefined
   /** Keep the lease for the next run, which comes soon. */
   readonly keep?: boolean
+  /** Also look at every aggregate, where there is no order of all events: the news of it may have been lost. */
+  readonly reconcile?: boolean | undefined
   /** Called under the lease when `until` is reached. */
   readonly finish?: ((lane: Lane) => Promise<void>) | undefined
   readonly signal?: AbortSignal | undefined
@@ -240,7 +242,7 @@ export class Consumer {
   async #start(): Promise<Position> {
     const { from } = this.consumption
     if (from === 'beginning') return beginning
-    return from === 'now' ? ((await this.#core.store.endPosition()) ?? beginning) : from
+    return from === 'now' ? await endOf(this.#core) : from
   }
 
   /** Holds the leases as long as the work takes, and tells it when one is lost. */
@@ -280,7 +282,7 @@ export class Consumer {
       if (isOver() || events >= maxEvents) return this.#end(request, { state: 'more', events })
       const gathered = await gather(pages, Math.min(this.consumption.batchSize, maxEvents - events))
       more = gathered.more
-      const results = await Promise.all(lanes.map((lane) => this.#advance(turnOf(lane), gathered)))
+      const results = await Promise.all(lanes.map((lane) => this.#advance(lane, turnOf(lane), gathered)))
       events += results.reduce((sum, { events }) => sum + events, 0)
       const failed = results.find(({ failure }) => failure !== undefined)?.failure
       if (failed?.next === 'stop') return { ...(await this.#stop(failed)), events }
@@ -308,8 +310,7 @@ export class Consumer {
   }
 
   /** Takes one lane to the end of what was gathered. */
-  async #advance(turn: Turn, { events, position }: Gathered) {
-    const { lane } = turn
+  async #advance(lane: Lane, turn: Turn, { events, position }: Gathered) {
     const own = events.filter((event) => isFor(lane, event))
     const ordered = await lane.sequences.inOrder(own)
     let left = await decodeApart((type) => this.#core.definitions.get(type) as AggregateDefinition, ordered)
@@ -319,7 +320,7 @@ export class Consumer {
       const processed = await this.consumption.process(left, turn)
       const { done, failure } = processed
       const whole = done === left.length && failure === undefined
-      const reached = whole ? (position as Position) : done === 0 ? undefined : (left[done - 1]?.stored.position as Position)
+      const reached = whole ? (position as Position) : done === 0 ? undefined : placeOf((left[done - 1] as Decoded).stored)
       const saved = reached === undefined ? 'saved' : await lane.save(reached, processed)
       if (saved !== 'saved') {
         await processed.moved?.(saved)
@@ -368,9 +369,8 @@ async function gather(pages: AsyncGenerator<FeedPage, never, undefined>, most: n
   }
 }
 
-const isFor = ({ slot, position }: Lane, event: StoredEvent): boolean =>
-  (slot === undefined || slotOf(event.aggregateType, event.aggregateId) === slot) &&
-  comparePositions(event.position as Position, position) > 0
+const isFor = (lane: Lane, event: StoredEvent): boolean =>
+  lane.covers(event.aggregateType, event.aggregateId) && comparePositions(event.position as Position, lane.position) > 0
 
 const lowest = (positions: readonly Position[]): Position =>
   positions.reduce((low, position) => (comparePositions(position, low) < 0 ? position : low))

@@ -3,6 +3,18 @@ import type { EventEnvelope, Position } from '../event-envelope.ts'
 import type { Core, SendWithViews } from '../execution/core.ts'
 import type { Lifecycle } from '../lifecycle.ts'
 
+/** One aggregate that has news. */
+export interface Change {
+  /** Type of the aggregate. */
+  readonly aggregateType: string
+  /** Id of the aggregate. */
+  readonly aggregateId: string
+  /** Of the last of its events that is known of. */
+  readonly sequence: number
+  /** Of the first of those that are new; `sequence` where it is left out. */
+  readonly first?: number | undefined
+}
+
 /** A view as the machinery sees it: checked, types erased. */
 export interface ViewDefinition {
   readonly name: string
@@ -19,23 +31,38 @@ export interface ViewDefinition {
   readonly connect: ConnectReadSide
 }
 
+/** A view that is tables of the user's own, types erased. */
+export interface SqlViewDefinition {
+  readonly name: string
+  readonly aggregateTypes: readonly string[]
+  readonly apply: (client: unknown, event: EventEnvelope) => void | Promise<void>
+  readonly reset: (client: unknown) => void | Promise<void>
+  readonly connect: ConnectReadSide
+}
+
 /** What runs the views and subscriptions of one app. */
 export interface ReadSide {
   /** `undefined` for an aggregate that no inline view follows. */
   sendWithViews(definition: AggregateDefinition): SendWithViews | undefined
   /** What `app.views` has. */
   viewsOf(view: ViewDefinition, lifecycle: Lifecycle): object
+  /** What `app.views` has of a view that is tables of the user's own. */
+  sqlViewOf(view: SqlViewDefinition, lifecycle: Lifecycle): object
   /** What `app.subscriptions` has. */
   subscriptionOf(subscription: SubscriptionDefinition, lifecycle: Lifecycle, app: object): object
   start(): void
   drain(request: DrainRequest): Promise<{ readonly caughtUp: boolean; readonly events: number }>
   stop(): Promise<void>
+  /** Brings all up to date with these aggregates, where the store has no order of all events; what failed, by change. */
+  catchUp(changes: readonly Change[], signal?: AbortSignal): Promise<readonly ({ readonly error: unknown } | undefined)[]>
+  /** The same for one view, which rejects. */
+  catchUpView(view: ViewDefinition | SqlViewDefinition, change: Change): Promise<void>
   /** Waits until a view has come to a position. */
-  reach(view: ViewDefinition, position: Position, timeoutMs: number | undefined): Promise<void>
+  reach(view: ViewDefinition | SqlViewDefinition, position: Position, timeoutMs: number | undefined): Promise<void>
 }
 
 export interface ReadSideOptions {
-  readonly views: readonly ViewDefinition[]
+  readonly views: readonly (ViewDefinition | SqlViewDefinition)[]
   readonly subscriptions: readonly SubscriptionDefinition[]
   readonly definitions: ReadonlyMap<string, AggregateDefinition>
   readonly leaseMs: number
@@ -64,5 +91,6 @@ export interface SubscriptionDefinition {
 export interface DrainRequest {
   readonly budgetMs?: number | undefined
   readonly maxEvents?: number | undefined
+  readonly reconcile?: boolean | undefined
   readonly signal?: AbortSignal | undefined
 }

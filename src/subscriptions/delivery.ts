@@ -7,8 +7,7 @@ import { comparePositions } from '../store/order.ts'
 import { attempt, type Interrupted } from './attempt.ts'
 import type { ConsumerCore, Consumption, Processed, Turn } from './consumer.ts'
 import type { SubscriptionDefinition } from './definitions.ts'
-import { beginning, LeaseLost } from './lane.ts'
-import { slotOf } from './slots.ts'
+import { LeaseLost, placeOf } from './lane.ts'
 import { type Parked, parkedWrite, readAllParked, readParkedOf, toParked, type Versioned } from './troubles.ts'
 
 /** A checkpoint follows the handler at the latest after this long. */
@@ -48,8 +47,7 @@ export class Delivery implements Consumption {
     for (const row of rows) {
       const { value } = row
       if (value === undefined || !value.again) continue
-      const slot = this.slotted ? slotOf(value.aggregateType, value.aggregateId) : undefined
-      const turn = turns.find(({ lane }) => lane.slot === slot)
+      const turn = turns.find(({ lane }) => lane.covers(value.aggregateType, value.aggregateId))
       if (turn !== undefined && !turn.isOver()) await this.#deliverParked(row, value, turn)
     }
     return true
@@ -73,7 +71,7 @@ export class Delivery implements Consumption {
       const { error, at } = outcome
       if (this.#definition.onFailure !== 'park')
         return { done, failure: { error, at, next: this.#definition.onFailure === 'stop' ? 'stop' : 'wait' } }
-      await this.#park(at, error, done === 0 ? turn.lane.position : (batch[done - 1]?.stored.position as Position), turn)
+      await this.#park(at, error, done === 0 ? turn.lane.position : placeOf((batch[done - 1] as Decoded).stored), turn)
     }
     return { done }
   }
@@ -184,7 +182,7 @@ export class Delivery implements Consumption {
     }
     for (let after = parked.sequence - 1; ; ) {
       const page = await this.#core.store.readAggregate({ aggregateType, aggregateId, after })
-      const passed = page.events.filter(({ position = beginning }) => comparePositions(position, lane.position) <= 0)
+      const passed = page.events.filter((event) => comparePositions(placeOf(event), lane.position) <= 0)
       const definition = this.#core.definitions.get(aggregateType)
       if (definition === undefined) return
       for (const one of await decodeApart(() => definition, passed)) {

@@ -6,7 +6,7 @@ import { checkWholeNumber } from '../options.ts'
 import { comparePositions } from '../store/order.ts'
 import type { ConsumerCore } from './consumer.ts'
 import type { Follower } from './follower.ts'
-import { beginning } from './lane.ts'
+import { beginning, endOf } from './lane.ts'
 
 /** How a subscription, or a view behind the events, is doing. */
 export interface SubscriptionStatus {
@@ -44,8 +44,7 @@ export function followerHandle(core: ConsumerCore, follower: Follower, lifecycle
     caughtUp: (options = {}) =>
       lifecycle.run(`caughtUp of ${title.toLowerCase()}`, async () => {
         checkCallOptions('caughtUp', options, ['timeoutMs'])
-        const end = await core.store.endPosition()
-        await reach(core, follower, end ?? beginning, options.timeoutMs)
+        await reach(core, follower, await endOf(core), options.timeoutMs)
       }),
     status: () => ({ [Symbol.asyncIterator]: () => statuses(core, follower) }),
     resume: () =>
@@ -64,8 +63,15 @@ export async function reach(core: ConsumerCore, follower: Follower, position: Po
   const keep = core.pulse.isFollowing
   for (let wait = firstWaitMs; ; wait = Math.min(longestWaitMs, wait * 2)) {
     const left = timeoutMs === undefined ? undefined : timeoutMs - (runtime.now().getTime() - began)
-    const { state, error } = await follower.run({ until: position, budgetMs: left, keep })
-    if (comparePositions(await follower.position(), position) >= 0) return
+    const { state, error } = await follower.run({
+      ...(core.store.capabilities.globalOrder && { until: position }),
+      budgetMs: left,
+      keep,
+    })
+    const isThere = core.store.capabilities.globalOrder
+      ? comparePositions(await follower.position(), position) >= 0
+      : state === 'caught-up'
+    if (isThere) return
     if (state === 'stopped') throw error
     if (left !== undefined && left <= wait)
       throw new NotYetError(
@@ -90,7 +96,7 @@ async function* statuses(core: ConsumerCore, follower: Follower): AsyncGenerator
 async function statusOf(core: ConsumerCore, follower: Follower): Promise<SubscriptionStatus> {
   const [position, end, trouble, parked] = await Promise.all([
     follower.position(),
-    core.store.endPosition(),
+    endOf(core),
     follower.trouble(),
     follower.parked(),
   ])
@@ -99,7 +105,7 @@ async function statusOf(core: ConsumerCore, follower: Follower): Promise<Subscri
   return {
     state: trouble !== undefined ? 'stopped' : last?.state === 'elsewhere' || last?.state === 'waiting' ? last.state : 'running',
     ...(position === beginning ? {} : { position }),
-    lag: Math.max(0, Number(end ?? 0) - Number(position)),
+    lag: Math.max(0, Number(end) - Number(position)),
     parked,
     ...(error === undefined ? {} : { error }),
   }

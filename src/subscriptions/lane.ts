@@ -1,9 +1,10 @@
 import type { Position } from '../event-envelope.ts'
 import { CommitQueue } from '../execution/commit-queue.ts'
 import type { Core } from '../execution/core.ts'
-import type { CommitOutcome, ViewWrite } from '../store/commit.ts'
+import type { CommitOutcome, StoredEvent, ViewWrite } from '../store/commit.ts'
 import { comparePositions } from '../store/order.ts'
 import { Sequences } from './sequences.ts'
+import { slotOf } from './slots.ts'
 
 /** Before the first event of any log. */
 export const beginning = '0' as Position
@@ -23,8 +24,23 @@ export interface Effects {
 
 type Checkpoint = { name: string; fence: number; position: string; expectedPosition: string | null }
 
+/** What a consumer goes along: the log under its lease, or the events of one aggregate. */
+export interface Place {
+  /** All up to here is done. */
+  readonly position: Position
+  /** Whether the events of an aggregate come along here. */
+  covers(aggregateType: string, aggregateId: string): boolean
+  /** Makes sure that the lease is still ours. @throws LeaseLost */
+  prove(): Promise<void>
+  /**
+   * Moves the checkpoint, never back, with the effects of what lies before it. `view`, `generation`: others had moved a row or the view, and nothing was written.
+   * @throws LeaseLost
+   */
+  save(reached: Position, effects?: Effects): Promise<'saved' | 'view' | 'generation'>
+}
+
 /** A held lease, with the place in the log that its consumer has come to. */
-export class Lane {
+export class Lane implements Place {
   readonly name: string
   /** The 64th part of a subscription that is shared, `undefined` for all of it. */
   readonly slot: number | undefined
@@ -32,7 +48,7 @@ export class Lane {
   /** All up to here is done. */
   position: Position
   /** What is known of the aggregates whose events came by. */
-  readonly sequences: Sequences
+  sequences: Sequences
   readonly #core: Core
   readonly #queue: CommitQueue
   readonly #ttlMs: number
@@ -61,12 +77,13 @@ export class Lane {
     return Number(this.position) - Number(this.#saved ?? beginning)
   }
 
-  /**
-   * Moves the checkpoint, never back, with the effects of what lies before it. `view`, `generation`: others had moved a row or the view, and nothing was written.
-   * @throws LeaseLost
-   */
+  covers(aggregateType: string, aggregateId: string): boolean {
+    return this.slot === undefined || slotOf(aggregateType, aggregateId) === this.slot
+  }
+
   async save(reached: Position, effects: Effects = {}): Promise<'saved' | 'view' | 'generation'> {
-    const position = comparePositions(reached, this.position) < 0 ? this.position : reached
+    const isBack = this.#core.store.capabilities.globalOrder && comparePositions(reached, this.position) < 0
+    const position = isBack ? this.position : reached
     const checkpoint = { name: this.name, fence: this.fence, position, expectedPosition: this.#saved }
     const outcome = await this.#send(checkpoint, effects)
     if (outcome.kind === 'conflict' && outcome.on === 'fence') throw new LeaseLost()
@@ -74,6 +91,18 @@ export class Lane {
     this.#saved = position
     this.position = position
     return 'saved'
+  }
+
+  /** Back to the beginning. @throws LeaseLost */
+  async rewind(effects: Effects): Promise<void> {
+    const outcome = await this.#send(
+      { name: this.name, fence: this.fence, position: beginning, expectedPosition: this.#saved },
+      effects,
+    )
+    if (outcome.kind === 'conflict') throw new LeaseLost()
+    this.#saved = beginning
+    this.position = beginning
+    this.sequences = new Sequences(this.#core.store)
   }
 
   async #send(checkpoint: Checkpoint, { views, store }: Effects) {
@@ -88,7 +117,6 @@ export class Lane {
     }
   }
 
-  /** Makes sure that the lease is still ours. @throws LeaseLost */
   async prove({ freshly = false }: { readonly freshly?: boolean } = {}): Promise<void> {
     const age = this.#core.runtime.now().getTime() - this.#provedAt
     // A clock that went back proves nothing either.
@@ -113,3 +141,10 @@ interface LaneStart {
   readonly start: Position
   readonly ttlMs: number
 }
+
+/** Where an event stands: in the log, or where there is no order of all, in its aggregate. */
+export const placeOf = ({ position, sequence }: StoredEvent): Position => position ?? (String(sequence) as Position)
+
+/** What is stored by now is not behind this; where there is no order of all events, nothing is. */
+export const endOf = async ({ store }: Core): Promise<Position> =>
+  (store.capabilities.globalOrder ? await store.endPosition() : undefined) ?? beginning

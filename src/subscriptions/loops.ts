@@ -1,4 +1,4 @@
-import { isCqrsError } from '../errors.ts'
+import { DefinitionError, isCqrsError } from '../errors.ts'
 import type { Core } from '../execution/core.ts'
 import { abortable } from '../runtime.ts'
 import type { Pulse, RunResult } from './consumer.ts'
@@ -44,6 +44,10 @@ export class Loops implements Pulse {
   start(followers: readonly Follower[]): void {
     if (this.isFollowing || followers.length === 0) return
     const { store } = this.#scene
+    if (!store.capabilities.globalOrder && store.readChanges === undefined)
+      throw new DefinitionError(
+        'app.start: this store has no order of all events, and was not given what tells of changes (see the page of the store). Without it, call app.catchUp or app.drain.',
+      )
     this.#unwatch = store.capabilities.push ? store.watch?.(() => this.wake()) : undefined
     this.#running = [this.#poll(), ...followers.map((follower) => this.#follow(follower))]
   }
@@ -123,7 +127,7 @@ export class Loops implements Pulse {
   /** All of them until nothing is left or time is up, again when what they did has led to more. */
   async drain(
     followers: readonly Follower[],
-    { budgetMs, maxEvents, signal }: DrainRequest,
+    { budgetMs, maxEvents, signal, reconcile }: DrainRequest,
   ): Promise<{ readonly caughtUp: boolean; readonly events: number }> {
     const { runtime } = this.#scene
     const began = runtime.now().getTime()
@@ -132,7 +136,10 @@ export class Loops implements Pulse {
     for (;;) {
       const left = maxEvents === undefined ? undefined : maxEvents - events
       const keep = this.isFollowing
-      const runs = followers.map((follower) => follower.run({ budgetMs: leftOf(), maxEvents: left, signal, keep }))
+      const first = events === 0 && reconcile
+      const runs = followers.map((follower) =>
+        follower.run({ budgetMs: leftOf(), maxEvents: left, signal, keep, reconcile: first }),
+      )
       const results = await Promise.all(runs.map((run, i) => run.then((result) => this.#note(followers[i] as Follower, result))))
       const done = results.reduce((sum, result) => sum + result.events, 0)
       events += done

@@ -1,14 +1,16 @@
 import type { Position } from '../event-envelope.ts'
-import { Consumer, type ConsumerCore, type RunRequest, type RunResult } from './consumer.ts'
-import type { SubscriptionDefinition } from './definitions.ts'
+import { ByAggregate } from './by-aggregate.ts'
+import type { ConsumerCore, RunRequest, RunResult } from './consumer.ts'
+import type { Change, SubscriptionDefinition } from './definitions.ts'
 import { Delivery } from './delivery.ts'
 import type { Follower } from './follower.ts'
+import { type Runs, runsOf } from './runs.ts'
 import { clearStopped, readAllParked, retryParked } from './troubles.ts'
 
 /** Keeps a subscription running. */
 export class SubscriptionFollower implements Follower {
   readonly title: string
-  readonly consumer: Consumer
+  readonly consumer: Runs
   readonly #core: ConsumerCore
   readonly #name: string
 
@@ -17,11 +19,15 @@ export class SubscriptionFollower implements Follower {
     this.#core = core
     this.#name = delivery.name
     this.title = delivery.title
-    this.consumer = new Consumer(core, delivery)
+    this.consumer = runsOf(core, delivery)
   }
 
   run(request?: RunRequest): Promise<RunResult> {
     return this.consumer.run(request)
+  }
+
+  async catchUp(change: Change, signal?: AbortSignal): Promise<void> {
+    if (this.consumer instanceof ByAggregate) await this.consumer.catchUp(change, signal)
   }
 
   release(): Promise<void> {

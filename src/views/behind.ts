@@ -1,6 +1,6 @@
 import type { AggregateDefinition } from '../aggregate-definition.ts'
 import { sha256 } from '../digest.ts'
-import { ViewOutdatedError } from '../errors.ts'
+import { ValidationError, ViewOutdatedError } from '../errors.ts'
 import type { EventEnvelope } from '../event-envelope.ts'
 import { readEvents } from '../execution/load.ts'
 import type { ViewWrite } from '../store/commit.ts'
@@ -70,20 +70,59 @@ async function catchUpRow(core: ViewCore, view: ViewDefinition, generation: numb
   if (mark.isSet) views.push({ name: behindRows, generation: 1, id: mark.id, expectedVersion: mark.version, view: null })
   if (isBehind(row)) {
     const { folded, last } = await fromHistory(core, view, id)
-    if (last !== undefined)
-      views.push({
-        name: view.name,
-        generation,
-        id,
-        expectedVersion: row?.version ?? 0,
-        view: storableView(view, id, folded, last),
-        sequence: last.sequence,
-        indexes: indexValues(view, id, folded, last),
-      })
+    if (last !== undefined) views.push(rowWrite(view, generation, id, row, folded, last))
   }
   // A conflict means that somebody else was at it: whoever asked looks again.
   if (views.length > 0)
     await core.consumerQueue.send({ id: core.runtime.randomUUID(), appends: [], views }, mark.id, undefined).outcome
+}
+
+/** Makes one row anew in its place. @throws ValidationError where the row is not of one aggregate alone, ViewOutdatedError */
+export async function rebuildRow(core: ViewCore, view: ViewDefinition, id: string): Promise<void> {
+  if (!view.followsOne)
+    throw new ValidationError(
+      `View '${view.name}': a single row can be rebuilt of a view of one aggregate without an id of its own; rebuild this one as a whole.`,
+    )
+  for (;;) {
+    const target = await core.generations.refresh(view)
+    if (!target.isOwn) throw outdated(view)
+    const [row] = await core.store.readViews([{ name: view.name, generation: target.generation, id }])
+    const { folded, last } = await fromHistory(core, view, id)
+    if (last === undefined && row === undefined) return
+    const write =
+      last === undefined ? emptyWrite(view, target.generation, id, row) : rowWrite(view, target.generation, id, row, folded, last)
+    const commit = { id: core.runtime.randomUUID(), appends: [], views: [write] }
+    if ((await core.consumerQueue.send(commit, `${view.name}/${id}`, undefined).outcome).kind !== 'conflict') return
+  }
+}
+
+const emptyWrite = ({ name }: ViewDefinition, generation: number, id: string, row: StoredView | undefined): ViewWrite => ({
+  name,
+  generation,
+  id,
+  expectedVersion: row?.version ?? 0,
+  view: null,
+  indexes: [],
+})
+
+const rowWrite = (
+  view: ViewDefinition,
+  generation: number,
+  id: string,
+  row: StoredView | undefined,
+  folded: unknown,
+  last: EventEnvelope,
+): ViewWrite => {
+  const stored = storableView(view, id, folded, last)
+  return {
+    name: view.name,
+    generation,
+    id,
+    expectedVersion: row?.version ?? 0,
+    view: stored,
+    sequence: last.sequence,
+    indexes: indexValues(view, id, stored, last),
+  }
 }
 
 /** The row as all events of its aggregate make it. */

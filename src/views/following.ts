@@ -32,7 +32,7 @@ export class Following implements Consumption {
   readonly aggregateTypes: readonly string[]
   readonly from = 'beginning'
   readonly slotted = false
-  readonly batchSize = 5_000
+  readonly batchSize: number
   readonly #core: ViewCore
   readonly #view: ViewDefinition
   readonly #generation: number
@@ -45,6 +45,7 @@ export class Following implements Consumption {
     this.name = viewConsumer(view.name, generation)
     this.title = `The view '${view.name}'`
     this.aggregateTypes = view.aggregateTypes
+    this.batchSize = core.store.capabilities.itemsPerCommit < 1_000 ? 10 : 5_000
   }
 
   /** The rows of an inline view are written by its commands, once it is live and has all that came before. */
@@ -59,11 +60,11 @@ export class Following implements Consumption {
 
   async process(batch: readonly Decoded[]): Promise<Processed> {
     const plan = this.#plan(batch)
-    await this.#read([...plan.byId.keys()])
+    const rows = await this.#read([...plan.byId.keys()])
     let { failure } = plan
     let done = plan.done
     for (;;) {
-      const folded = await this.#fold(plan.byId, done)
+      const folded = await this.#fold(plan.byId, rows, done)
       if (folded.failedAt === undefined) return this.#processed(folded.writes, done, failure)
       // What came before the failing event is stored, so that all is folded again up to there.
       done = folded.failedAt
@@ -92,23 +93,25 @@ export class Following implements Consumption {
     return { byId, done: batch.length, failure: undefined }
   }
 
-  async #read(ids: readonly string[]): Promise<void> {
-    const unknown = ids.filter((id) => !this.#rows.has(id))
-    if (unknown.length === 0) return
+  async #read(ids: readonly string[]): Promise<ReadonlyMap<string, Row>> {
+    const rows = new Map(ids.map((id) => [id, this.#rows.get(id)]))
+    const unknown = ids.filter((id) => rows.get(id) === undefined)
     const keys = unknown.map((id) => ({ name: this.#view.name, generation: this.#generation, id }))
-    const found = await this.#core.store.readViews(keys)
+    const found = unknown.length === 0 ? [] : await this.#core.store.readViews(keys)
     unknown.forEach((id, i) => {
-      this.#rows.set(id, rowOf(found[i]))
+      rows.set(id, rowOf(found[i]))
     })
+    return rows as ReadonlyMap<string, Row>
   }
 
   async #fold(
     byId: ReadonlyMap<string, readonly Step[]>,
+    rows: ReadonlyMap<string, Row>,
     end: number,
   ): Promise<{ readonly writes: readonly ViewWrite[]; readonly failedAt?: number; readonly error?: unknown }> {
     const writes: ViewWrite[] = []
     for (const [id, steps] of byId) {
-      const row = this.#rows.get(id) as Row
+      const row = rows.get(id) as Row
       let view = row.view
       let last: EventEnvelope | undefined
       for (const { nth, event } of steps) {

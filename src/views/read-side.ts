@@ -1,7 +1,13 @@
 import { DefinitionError } from '../errors.ts'
 import type { Core } from '../execution/core.ts'
 import { KeyedQueue } from '../execution/keyed-queue.ts'
-import type { ReadSide, ReadSideOptions, SubscriptionDefinition, ViewDefinition } from '../subscriptions/definitions.ts'
+import type {
+  ReadSide,
+  ReadSideOptions,
+  SqlViewDefinition,
+  SubscriptionDefinition,
+  ViewDefinition,
+} from '../subscriptions/definitions.ts'
 import type { Follower } from '../subscriptions/follower.ts'
 import { followerHandle, reach } from '../subscriptions/handle.ts'
 import { consumerQueue } from '../subscriptions/lane.ts'
@@ -10,14 +16,21 @@ import { parkedOf } from '../subscriptions/parked.ts'
 import { SubscriptionFollower } from '../subscriptions/subscription-follower.ts'
 import { Generations } from './generations.ts'
 import { sendWithViews } from './inline.ts'
+import { SqlViewFollower } from './sql-view-follower.ts'
 import type { ViewCore } from './view-core.ts'
 import { ViewFollower } from './view-follower.ts'
-import { viewsOf } from './views.ts'
+import { rebuildOf, viewsOf } from './views.ts'
 
 /** Connects the views and subscriptions of an app; comes with each of them, so that a program without any does not load it. @throws DefinitionError */
 export function connectReadSide(core: Core, options: ReadSideOptions): ReadSide {
-  const { views, subscriptions, definitions } = options
-  for (const one of [...views, ...subscriptions]) checkIsFed(one, [...definitions.keys()])
+  const { subscriptions, definitions } = options
+  for (const one of [...options.views, ...subscriptions]) checkIsFed(one, [...definitions.keys()])
+  const views = options.views.filter(isRowView)
+  const sqlViews = options.views.filter((view) => !isRowView(view)) as readonly SqlViewDefinition[]
+  if (sqlViews.length > 0 && core.store.transact === undefined)
+    throw new DefinitionError(
+      `createApp: the view '${sqlViews[0]?.name}' is made by sqlView, which needs a store that can run your statements in its transactions: one on Postgres, MySQL or SQLite.`,
+    )
   const loops = new Loops({ ...core, pollMs: options.pollMs })
   const followers = new Map<string, ViewFollower>()
   const viewCore: ViewCore = {
@@ -35,7 +48,10 @@ export function connectReadSide(core: Core, options: ReadSideOptions): ReadSide 
     followers.set(view.name, known)
     return known
   }
-  const all: Follower[] = views.map(followerOf)
+  const sqlFollowers = new Map(sqlViews.map((view) => [view.name, new SqlViewFollower(viewCore, view)]))
+  const anyFollowerOf = (view: ViewDefinition | SqlViewDefinition): Follower =>
+    isRowView(view) ? followerOf(view) : (sqlFollowers.get(view.name) as SqlViewFollower)
+  const all: Follower[] = [...views.map(followerOf), ...sqlFollowers.values()]
   core.onStored.add(() => loops.wake())
   return {
     sendWithViews: (definition) => {
@@ -43,6 +59,13 @@ export function connectReadSide(core: Core, options: ReadSideOptions): ReadSide 
       return inlineViews.length === 0 ? undefined : sendWithViews(viewCore, definition, inlineViews)
     },
     viewsOf: (view, lifecycle) => viewsOf(viewCore, view, followerOf(view), lifecycle),
+    sqlViewOf: (view, lifecycle) => {
+      const follower = sqlFollowers.get(view.name) as SqlViewFollower
+      return Object.freeze({
+        rebuild: rebuildOf(`View '${view.name}'`, follower, lifecycle),
+        ...followerHandle(viewCore, follower, lifecycle),
+      })
+    },
     subscriptionOf: (subscription, lifecycle, app) => {
       const follower = new SubscriptionFollower(viewCore, subscription, app)
       all.push(follower)
@@ -54,13 +77,29 @@ export function connectReadSide(core: Core, options: ReadSideOptions): ReadSide 
     start: () => loops.start(all),
     drain: (request) => loops.drain(all, request),
     stop: () => loops.stop(),
+    catchUp: async (changes, signal) => {
+      const outcomes: ({ readonly error: unknown } | undefined)[] = changes.map(() => undefined)
+      for (const [i, change] of changes.entries())
+        for (const follower of all)
+          try {
+            await follower.catchUp(change, signal)
+          } catch (error) {
+            outcomes[i] ??= { error }
+          }
+      return outcomes
+    },
+    catchUpView: (view, change) => anyFollowerOf(view).catchUp(change),
     reach: (view, position, timeoutMs) =>
-      view.consistency === 'inline' ? Promise.resolve() : reach(viewCore, followerOf(view), position, timeoutMs),
+      isRowView(view) && view.consistency === 'inline'
+        ? Promise.resolve()
+        : reach(viewCore, anyFollowerOf(view), position, timeoutMs),
   }
 }
 
-function checkIsFed(one: ViewDefinition | SubscriptionDefinition, known: readonly string[]): void {
-  const what = 'update' in one ? 'view' : 'subscription'
+const isRowView = (view: ViewDefinition | SqlViewDefinition): view is ViewDefinition => 'update' in view
+
+function checkIsFed(one: ViewDefinition | SqlViewDefinition | SubscriptionDefinition, known: readonly string[]): void {
+  const what = 'update' in one || 'reset' in one ? 'view' : 'subscription'
   for (const type of one.aggregateTypes)
     if (!known.includes(type))
       throw new DefinitionError(

@@ -2,9 +2,10 @@ import { StoppedError, StoreError } from '../errors.ts'
 import type { Position } from '../event-envelope.ts'
 import { liveGeneration } from '../store/generations.ts'
 import type { ViewGeneration } from '../store/store.ts'
-import type { Consumer, RunRequest, RunResult } from '../subscriptions/consumer.ts'
+import type { ConsumerCore, RunRequest, RunResult } from '../subscriptions/consumer.ts'
 import type { ViewDefinition } from '../subscriptions/definitions.ts'
-import { beginning, type Lane } from '../subscriptions/lane.ts'
+import { endOf, type Lane } from '../subscriptions/lane.ts'
+import type { Runs } from '../subscriptions/runs.ts'
 import type { ViewCore } from './view-core.ts'
 
 /** How far a rebuild has come. */
@@ -23,13 +24,15 @@ export interface RebuildProgress {
 
 /** What `rebuild` takes. */
 export interface RebuildOptions {
+  /** Only the row of this aggregate, at once and in its place; for views of one aggregate without an `id` of their own. */
+  readonly id?: string | undefined
   /** Called from time to time, and at the end. */
   readonly onProgress?: ((progress: RebuildProgress) => void) | undefined
   /** Ends it, with the signal's reason; the next rebuild goes on from there. */
   readonly signal?: AbortSignal | undefined
 }
 
-export type ConsumerOf = (view: ViewDefinition, generation: number) => Consumer
+export type ConsumerOf = (view: ViewDefinition, generation: number) => Runs
 
 const sliceMs = 500
 const waitMs = 20
@@ -75,21 +78,7 @@ export async function rebuild(
   const { store, runtime } = core
   const generation = await nextGeneration(core, view)
   const consumer = consumerOf(view, generation)
-  const total = Number((await store.endPosition()) ?? beginning)
-  const began = runtime.now().getTime()
-  const first = Number(await consumer.position())
-  const report = async (done: boolean) => {
-    if (onProgress === undefined) return
-    const events = done ? Math.max(total, Number(await consumer.position())) : Number(await consumer.position())
-    const seconds = Math.max(0.001, (runtime.now().getTime() - began) / 1_000)
-    const eventsPerSecond = Math.round((events - first) / seconds)
-    const remainingMs = done
-      ? 0
-      : eventsPerSecond > 0
-        ? Math.max(0, Math.round(((total - events) / eventsPerSecond) * 1_000))
-        : undefined
-    onProgress({ events, total, eventsPerSecond, remainingMs, done })
-  }
+  const report = await progressOf(core, consumer, await endOf(core), onProgress)
   consumer.lookAgain()
   for (;;) {
     signal?.throwIfAborted()
@@ -106,6 +95,28 @@ export async function rebuild(
     if (events === 0) await runtime.sleep(waitMs, signal)
   }
   await report(true)
+}
+
+/** Tells how far a consumer has come towards a position, since now. */
+export async function progressOf(
+  { runtime }: ConsumerCore,
+  consumer: Runs,
+  end: Position,
+  onProgress: RebuildOptions['onProgress'],
+  start?: Position,
+): Promise<(done: boolean) => Promise<void>> {
+  const total = Number(end)
+  const began = runtime.now().getTime()
+  const first = Number(start ?? (await consumer.position()))
+  return async (done) => {
+    if (onProgress === undefined) return
+    const position = Number(await consumer.position())
+    const events = done ? Math.max(total, position) : position
+    const seconds = Math.max(0.001, (runtime.now().getTime() - began) / 1_000)
+    const eventsPerSecond = Math.round((events - first) / seconds)
+    const left = eventsPerSecond > 0 ? Math.max(0, Math.round(((total - events) / eventsPerSecond) * 1_000)) : undefined
+    onProgress({ events, total, eventsPerSecond, remainingMs: done ? 0 : left, done })
+  }
 }
 
 /** Readers and commands wait from the switch on until the new rows have what was stored before it. */
@@ -130,9 +141,9 @@ async function setUnsettled(core: ViewCore, name: string, generation: number): P
 }
 
 /** Brings a generation that has just gone live up to the end of the log, and says that it is. */
-export async function settle(core: ViewCore, view: ViewDefinition, consumer: Consumer, generation: number): Promise<void> {
-  const { generations, runtime, store } = core
-  const until = ((await store.endPosition()) ?? beginning) as Position
+export async function settle(core: ViewCore, view: ViewDefinition, consumer: Runs, generation: number): Promise<void> {
+  const { generations, runtime } = core
+  const until = await endOf(core)
   const finish = async (lane: Lane) => {
     await lane.save(lane.position, { views: [await generations.unsettledWrite(view.name, undefined)] })
   }

@@ -2,7 +2,7 @@ import { checkJson } from '../aggregate-definition.ts'
 import { DefinitionError } from '../errors.ts'
 import { deepFreeze, isObject } from '../json.ts'
 import { checkFunction, checkName, checkOptions } from '../options.ts'
-import type { ConnectReadSide, ViewDefinition } from '../subscriptions/definitions.ts'
+import type { ConnectReadSide, SqlViewDefinition, ViewDefinition } from '../subscriptions/definitions.ts'
 import { checkConsumerName } from '../subscriptions/subscription-definition.ts'
 
 interface Options {
@@ -87,4 +87,10 @@ export function viewDefinitionOf(what: string, value: unknown): ViewDefinition {
   const definition = (value as { '~definition'?: ViewDefinition } | null | undefined)?.['~definition']
   if (definition === undefined) throw new DefinitionError(`${what} must be a view made by defineView(…).`)
   return definition
+}
+
+/** The same for a view of either kind. */
+export function anyViewDefinitionOf(what: string, value: unknown): ViewDefinition | SqlViewDefinition {
+  const sql = (value as { '~sql'?: SqlViewDefinition } | null | undefined)?.['~sql']
+  return sql ?? viewDefinitionOf(what, value)
 }

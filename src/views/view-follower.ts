@@ -1,8 +1,11 @@
 import type { Position } from '../event-envelope.ts'
-import { Consumer, type RunRequest, type RunResult } from '../subscriptions/consumer.ts'
-import type { ViewDefinition } from '../subscriptions/definitions.ts'
+import { ByAggregate } from '../subscriptions/by-aggregate.ts'
+import type { RunRequest, RunResult } from '../subscriptions/consumer.ts'
+import type { Change, ViewDefinition } from '../subscriptions/definitions.ts'
 import type { Follower } from '../subscriptions/follower.ts'
+import { type Runs, runsOf } from '../subscriptions/runs.ts'
 import { clearStopped } from '../subscriptions/troubles.ts'
+import { rebuildRow } from './behind.ts'
 import { Following, GenerationGone } from './following.ts'
 import { isOutdated, type RebuildOptions, rebuild, rebuildStep, settle } from './rebuild.ts'
 import type { ViewCore } from './view-core.ts'
@@ -12,7 +15,7 @@ export class ViewFollower implements Follower {
   readonly title: string
   readonly #core: ViewCore
   readonly #view: ViewDefinition
-  readonly #consumers = new Map<number, Consumer>()
+  readonly #consumers = new Map<number, Runs>()
 
   constructor(core: ViewCore, view: ViewDefinition) {
     this.#core = core
@@ -38,6 +41,20 @@ export class ViewFollower implements Follower {
     const all = await this.#core.store.viewGenerations(this.#view.name)
     if (isOutdated(all, this.#view)) return { state: 'elsewhere', events: 0, remainingMs: this.#core.leaseMs }
     return rebuildStep(this.#core, this.#view, (_, generation) => this.#consumer(generation), request)
+  }
+
+  async catchUp(change: Change, signal?: AbortSignal): Promise<void> {
+    for (;;) {
+      const { generation, isOwn } = await this.#core.generations.target(this.#view)
+      const consumer = this.#consumer(generation)
+      if (!isOwn || this.#view.consistency === 'inline' || !(consumer instanceof ByAggregate)) return
+      try {
+        return await consumer.catchUp(change, signal)
+      } catch (error) {
+        if (!(error instanceof GenerationGone)) throw error
+        await this.#core.generations.refresh(this.#view)
+      }
+    }
   }
 
   async release(): Promise<void> {
@@ -69,7 +86,8 @@ export class ViewFollower implements Follower {
     return 0
   }
 
-  rebuild(options: RebuildOptions): Promise<void> {
+  async rebuild(options: RebuildOptions): Promise<void> {
+    if (options.id !== undefined) return rebuildRow(this.#core, this.#view, options.id)
     return rebuild(this.#core, this.#view, (_, generation) => this.#consumer(generation), options)
   }
 
@@ -77,14 +95,14 @@ export class ViewFollower implements Follower {
     return settle(this.#core, this.#view, this.#consumer(generation), generation)
   }
 
-  async #live(): Promise<Consumer> {
+  async #live(): Promise<Runs> {
     return this.#consumer((await this.#core.generations.target(this.#view)).generation)
   }
 
-  #consumer(generation: number): Consumer {
+  #consumer(generation: number): Runs {
     const known = this.#consumers.get(generation)
     if (known !== undefined) return known
-    const consumer = new Consumer(this.#core, new Following(this.#core, this.#view, generation))
+    const consumer = runsOf(this.#core, new Following(this.#core, this.#view, generation))
     this.#consumers.set(generation, consumer)
     return consumer
   }

@@ -96,16 +96,22 @@ export function viewsOf(core: ViewCore, view: ViewDefinition, follower: ViewFoll
         const page = await findRows(core, view, { where: conditionsOf(at, view, where), limit, ...order, ...from })
         return { items: page.items.map(rowOf), ...(page.next === undefined ? {} : { next: toCursor(page.next) }) }
       }),
-    rebuild: (options: RebuildOptions = {}) =>
-      run('rebuild', async () => {
-        checkCallOptions(`${at}: rebuild`, options, ['onProgress', 'signal'])
-        if (options.onProgress !== undefined && typeof options.onProgress !== 'function')
-          throw new ValidationError(`${at}: rebuild: onProgress must be a function.`)
-        await follower.rebuild(options)
-      }),
+    rebuild: rebuildOf(at, follower, lifecycle),
     ...followerHandle(core, follower, lifecycle),
   })
 }
+
+/** The checked `rebuild` of a view. */
+export const rebuildOf =
+  (at: string, follower: { rebuild(options: RebuildOptions): Promise<void> }, lifecycle: Lifecycle) =>
+  (options: RebuildOptions = {}): Promise<void> =>
+    lifecycle.run(`${at}: rebuild`, async () => {
+      checkCallOptions(`${at}: rebuild`, options, ['id', 'onProgress', 'signal'])
+      if (options.onProgress !== undefined && typeof options.onProgress !== 'function')
+        throw new ValidationError(`${at}: rebuild: onProgress must be a function.`)
+      if (options.id !== undefined) checkId(`${at}: rebuild`, options.id)
+      await follower.rebuild(options)
+    })
 
 /** The row, which is right also while its view is switched over to other rows. */
 async function loadRow(core: ViewCore, view: ViewDefinition, id: string, fresh: boolean): Promise<StoredView | undefined> {

@@ -1,0 +1,303 @@
+import type { AggregateDefinition } from '../aggregate-definition.ts'
+import { sha256 } from '../digest.ts'
+import { isCqrsError } from '../errors.ts'
+import type { Position } from '../event-envelope.ts'
+import { decodeApart } from '../evolution/decode.ts'
+import { KeyedQueue } from '../execution/keyed-queue.ts'
+import type { StoredEvent } from '../store/commit.ts'
+import type { ConsumerCore, Consumption, Processed, RunRequest, RunResult, Turn } from './consumer.ts'
+import type { Change } from './definitions.ts'
+import { beginning, type Effects, Lane, LeaseLost, type Place, placeOf } from './lane.ts'
+import { readStopped, stoppedError, stoppedWrite, toStopped } from './troubles.ts'
+
+/** How far a consumer has come in one aggregate, where there is no order of all events. */
+const seenRows = '~seen'
+
+/** Aggregates that are worked on at the same time. */
+const atOnce = 8
+const pageSize = 200
+
+/** What the checkpoint says: where to go on in the changes, and in the scan of all aggregates that comes first. */
+interface Cursor {
+  readonly changes?: string
+  readonly scan?: { readonly type: string; readonly after?: string } | undefined
+}
+
+/**
+ * The consumer of a store without a global order: it is told which aggregates have changed, as often and in whatever order, and brings each up to its end. How far it
+ * has come in each is stored with the effects, so that each event has its effects once.
+ */
+export class ByAggregate {
+  readonly consumption: Consumption
+  readonly #core: ConsumerCore
+  readonly #runs = new KeyedQueue()
+  readonly #aggregates = new KeyedQueue()
+  #lane: Lane | undefined
+
+  constructor(core: ConsumerCore, consumption: Consumption) {
+    this.#core = core
+    this.consumption = consumption
+  }
+
+  run(request: RunRequest = {}): Promise<RunResult> {
+    return this.#runs.run('', () => this.#run(request))
+  }
+
+  async release(): Promise<void> {}
+
+  lookAgain(): void {}
+
+  async position(): Promise<Position> {
+    return beginning
+  }
+
+  async trouble(): Promise<unknown> {
+    const { value } = await readStopped(this.#core, this.consumption.name)
+    return value && stoppedError(this.consumption.title, value)
+  }
+
+  /** Brings one aggregate up to its end, for whoever knows that it has changed. @throws what the consumer has stopped at */
+  async catchUp(change: Change, signal?: AbortSignal): Promise<void> {
+    if (!this.consumption.aggregateTypes.includes(change.aggregateType)) return
+    const trouble = await this.trouble()
+    if (trouble !== undefined) throw trouble
+    if ((await this.consumption.begin?.([])) === false) return
+    const result = await this.#advance(change, signal ?? this.#core.neverAborts, () => false)
+    if (result.state === 'stopped' || result.state === 'waiting') throw result.error
+  }
+
+  async #run(request: RunRequest): Promise<RunResult> {
+    const { store, holder, leaseMs, runtime } = this.#core
+    const { name } = this.consumption
+    const trouble = await this.trouble()
+    if (trouble !== undefined) return { state: 'stopped', events: 0, error: trouble }
+    const lease = await store.acquireLease({ name, holder, ttlMs: leaseMs })
+    if (!lease.acquired) return { state: 'elsewhere', events: 0, remainingMs: lease.remainingMs }
+    const saved = (await store.readCheckpoint(name))?.position ?? null
+    const start = (saved ?? '{}') as Position
+    const lane = new Lane(this.#core, this.#core.consumerQueue, {
+      name,
+      slot: undefined,
+      fence: lease.fence,
+      saved,
+      start,
+      ttlMs: leaseMs,
+    })
+    this.#lane = lane
+    const over = request.budgetMs === undefined ? Number.POSITIVE_INFINITY : runtime.now().getTime() + request.budgetMs
+    const isOver = () => request.signal?.aborted === true || runtime.now().getTime() >= over
+    try {
+      return await this.#consume(lane, request, isOver)
+    } catch (error) {
+      if (error instanceof LeaseLost) return { state: 'elsewhere', events: 0, remainingMs: leaseMs }
+      throw error
+    } finally {
+      this.#lane = undefined
+      await lane.release().catch(() => {})
+    }
+  }
+
+  async #consume(lane: Lane, request: RunRequest, isOver: () => boolean): Promise<RunResult> {
+    const { store } = this.#core
+    const signal = request.signal ?? this.#core.neverAborts
+    const turn: Turn = { lane, signal, isOver }
+    if ((await this.consumption.begin?.([turn])) === false) return { state: 'caught-up', events: 0 }
+    let cursor = JSON.parse(lane.position) as Cursor
+    let events = 0
+    const isNew = cursor.changes === undefined && cursor.scan === undefined
+    const mark = isNew && this.consumption.from !== 'beginning'
+    const scanAll = isNew || request.until !== undefined || request.reconcile === true || store.readChanges === undefined
+    if (scanAll && cursor.scan === undefined) {
+      const [type] = this.consumption.aggregateTypes
+      const changes = await this.#endOfChanges()
+      cursor = { ...cursor, ...(changes === undefined ? {} : { changes }), scan: { type: type as string } }
+    }
+    const most = request.maxEvents ?? Number.POSITIVE_INFINITY
+    while (cursor.scan !== undefined) {
+      if (isOver() || events >= most) return { state: 'more', events }
+      await lane.prove()
+      const { type, after } = cursor.scan
+      const page = await store.readIds({ aggregateType: type, limit: pageSize, ...(after === undefined ? {} : { after }) })
+      const changes = page.items.map((aggregateId) => ({ aggregateType: type, aggregateId, sequence: Number.POSITIVE_INFINITY }))
+      const result = mark ? await this.#markAll(changes) : await this.#advanceAll(changes, signal, isOver)
+      events += result.events
+      if (result.state !== 'caught-up') return { ...result, events }
+      cursor = { ...cursor, ...this.#afterPage(type, page.more ? page.items.at(-1) : undefined) }
+      if (cursor.scan === undefined) cursor = cursor.changes === undefined ? {} : { changes: cursor.changes }
+      await lane.save(JSON.stringify(cursor) as Position)
+    }
+    if (request.finish !== undefined) await request.finish(lane)
+    if (store.readChanges === undefined) return { state: 'caught-up', events }
+    for (;;) {
+      if (isOver() || events >= most) return { state: 'more', events }
+      await lane.prove()
+      let page: Awaited<ReturnType<typeof store.readChanges>>
+      try {
+        page = await store.readChanges({ cursor: cursor.changes as string, limit: pageSize })
+      } catch (error) {
+        if (!isCqrsError(error, 'STORE_BEHIND')) throw error
+        // What came after the cursor is forgotten: look at everything once.
+        await lane.save(JSON.stringify({}) as Position)
+        return { state: 'more', events }
+      }
+      const wanted = page.changes.filter(({ aggregateType }) => this.consumption.aggregateTypes.includes(aggregateType))
+      const result = await this.#advanceAll(wanted, signal, isOver)
+      events += result.events
+      if (result.state !== 'caught-up') return { ...result, events }
+      cursor = { changes: page.cursor }
+      await lane.save(JSON.stringify(cursor) as Position)
+      if (!page.more) return { state: 'caught-up', events }
+    }
+  }
+
+  async #endOfChanges(): Promise<string | undefined> {
+    return (await this.#core.store.readChanges?.({ limit: 1 }))?.cursor
+  }
+
+  #afterPage(type: string, last: string | undefined): { readonly scan?: Cursor['scan'] } {
+    if (last !== undefined) return { scan: { type, after: last } }
+    const next = this.consumption.aggregateTypes[this.consumption.aggregateTypes.indexOf(type) + 1]
+    return { scan: next === undefined ? undefined : { type: next } }
+  }
+
+  async #advanceAll(changes: readonly Change[], signal: AbortSignal, isOver: () => boolean): Promise<RunResult> {
+    let events = 0
+    for (let i = 0; i < changes.length; i += atOnce) {
+      if (isOver()) return { state: 'more', events }
+      const results = await Promise.all(changes.slice(i, i + atOnce).map((change) => this.#advance(change, signal, isOver)))
+      events += results.reduce((sum, result) => sum + result.events, 0)
+      const stuck = results.find(({ state }) => state !== 'caught-up')
+      if (stuck !== undefined) return { ...stuck, events }
+    }
+    return { state: 'caught-up', events }
+  }
+
+  /** From where it has come in the aggregate to the end of it. */
+  #advance(change: Change, signal: AbortSignal, isOver: () => boolean): Promise<RunResult> {
+    const { aggregateType, aggregateId } = change
+    return this.#aggregates.run(`${aggregateType}/${aggregateId}`, async () => {
+      const lane = await this.#laneOf(change)
+      const turn: Turn = { lane, signal, isOver }
+      let events = 0
+      // Who begins now, and is told of an aggregate before it has looked at all of them, begins there.
+      if (lane.isNew && this.consumption.from !== 'beginning' && this.#lane === undefined)
+        lane.sequence = (change.first ?? change.sequence) - 1
+      if (lane.sequence >= change.sequence) return { state: 'caught-up', events }
+      for (;;) {
+        const limit = this.consumption.batchSize
+        const page = await this.#core.store.readAggregate({ aggregateType, aggregateId, after: lane.sequence, limit })
+        const result = await this.#process(page.events, lane, turn)
+        events += result.events
+        if (result.state !== 'caught-up' || !page.more) return { ...result, events }
+      }
+    })
+  }
+
+  async #process(page: readonly StoredEvent[], lane: AggregateLane, turn: Turn): Promise<RunResult> {
+    let left = await decodeApart((type) => this.#core.definitions.get(type) as AggregateDefinition, page)
+    let events = 0
+    while (left.length > 0) {
+      if (turn.isOver()) return { state: 'more', events }
+      const processed: Processed = await this.consumption.process(left, turn)
+      const { done, failure } = processed
+      const last = left[done - 1]
+      if (last !== undefined) {
+        const saved = await lane.save(placeOf(last.stored), processed)
+        if (saved !== 'saved') {
+          await processed.moved?.(saved)
+          await lane.read()
+          left = left.filter(({ stored }) => stored.sequence > lane.sequence)
+          continue
+        }
+      }
+      events += done
+      left = left.slice(done)
+      if (failure !== undefined) return { ...(await this.#fail(failure)), events }
+    }
+    return { state: 'caught-up', events }
+  }
+
+  async #fail({ error, at, next }: NonNullable<Processed['failure']>): Promise<RunResult> {
+    if (next === 'wait') return { state: 'waiting', events: 0, error }
+    const stopped = toStopped(error, at, this.#core.runtime.now())
+    const row = await readStopped(this.#core, this.consumption.name)
+    const commit = { id: this.#core.runtime.randomUUID(), appends: [], views: [stoppedWrite(row, stopped)] }
+    await this.#core.consumerQueue.send(commit, commit.id, undefined).outcome
+    return { state: 'stopped', events: 0, error: stoppedError(this.consumption.title, stopped, error) }
+  }
+
+  /** All that is there already counts as seen. */
+  async #markAll(changes: readonly Change[]): Promise<RunResult> {
+    for (const change of changes) {
+      const lane = await this.#laneOf(change)
+      const { aggregateType, aggregateId } = change
+      for (let after = lane.sequence; ; ) {
+        const page = await this.#core.store.readAggregate({ aggregateType, aggregateId, after })
+        after = page.events.at(-1)?.sequence ?? after
+        if (page.more) continue
+        await lane.save(String(after) as Position)
+        break
+      }
+    }
+    return { state: 'caught-up', events: 0 }
+  }
+
+  async #laneOf({ aggregateType, aggregateId }: Change): Promise<AggregateLane> {
+    const id = await sha256(`${this.consumption.name}\n${aggregateType}/${aggregateId}`)
+    const lane = new AggregateLane(this.#core, id, aggregateType, aggregateId, () => this.#lane)
+    await lane.read()
+    return lane
+  }
+}
+
+/** The events of one aggregate, and how far a consumer has come in them. */
+class AggregateLane implements Place {
+  sequence = 0
+  readonly #core: ConsumerCore
+  readonly #id: string
+  readonly #aggregateType: string
+  readonly #aggregateId: string
+  readonly #lease: () => Lane | undefined
+  #version = 0
+
+  get isNew(): boolean {
+    return this.#version === 0
+  }
+
+  constructor(core: ConsumerCore, id: string, aggregateType: string, aggregateId: string, lease: () => Lane | undefined) {
+    this.#core = core
+    this.#id = id
+    this.#aggregateType = aggregateType
+    this.#aggregateId = aggregateId
+    this.#lease = lease
+  }
+
+  get position(): Position {
+    return String(this.sequence) as Position
+  }
+
+  covers(aggregateType: string, aggregateId: string): boolean {
+    return aggregateType === this.#aggregateType && aggregateId === this.#aggregateId
+  }
+
+  async prove(): Promise<void> {
+    await this.#lease()?.prove()
+  }
+
+  async read(): Promise<void> {
+    const [row] = await this.#core.store.readViews([{ name: seenRows, generation: 1, id: this.#id }])
+    this.#version = row?.version ?? 0
+    this.sequence = (row?.view as { readonly sequence: number } | undefined)?.sequence ?? 0
+  }
+
+  async save(reached: Position, { views = [] }: Effects = {}): Promise<'saved' | 'view' | 'generation'> {
+    const sequence = Math.max(this.sequence, Number(reached))
+    const seen = { name: seenRows, generation: 1, id: this.#id, expectedVersion: this.#version, view: { sequence } }
+    const commit = { id: this.#core.runtime.randomUUID(), appends: [], views: [...views, seen] }
+    const outcome = await this.#core.consumerQueue.send(commit, this.#id, undefined).outcome
+    if (outcome.kind === 'conflict') return outcome.on === 'generation' ? 'generation' : 'view'
+    this.#version++
+    this.sequence = sequence
+    return 'saved'
+  }
+}

@@ -1,0 +1,166 @@
+import { StoppedError, ValidationError } from '../errors.ts'
+import type { EventEnvelope, Position } from '../event-envelope.ts'
+import type { Decoded } from '../evolution/decode.ts'
+import {
+  Consumer,
+  type ConsumerCore,
+  type Consumption,
+  type Processed,
+  type RunRequest,
+  type RunResult,
+  type Turn,
+} from '../subscriptions/consumer.ts'
+import type { SqlViewDefinition } from '../subscriptions/definitions.ts'
+import type { Follower } from '../subscriptions/follower.ts'
+import { endOf, type Lane } from '../subscriptions/lane.ts'
+import { clearStopped } from '../subscriptions/troubles.ts'
+import { progressOf, type RebuildOptions } from './rebuild.ts'
+
+/** How often an event is tried: a database may refuse a statement for a while (a deadlock). */
+const attempts = 3
+const sliceMs = 500
+
+/** Hands events to the user's statements, in the transaction of the checkpoint. */
+class SqlFollowing implements Consumption {
+  readonly name: string
+  readonly title: string
+  readonly aggregateTypes: readonly string[]
+  readonly from = 'beginning'
+  readonly slotted = false
+  readonly batchSize = 200
+  readonly #core: ConsumerCore
+  readonly #view: SqlViewDefinition
+  /** The event that failed, how often, and how. */
+  #failing: { readonly id: string; readonly tries: number; readonly error: unknown } | undefined
+  /** The tables shall be emptied, and all be told again. */
+  shallReset = false
+
+  constructor(core: ConsumerCore, view: SqlViewDefinition) {
+    this.#core = core
+    this.#view = view
+    this.name = `sql/${view.name}`
+    this.title = `The view '${view.name}'`
+    this.aggregateTypes = view.aggregateTypes
+  }
+
+  async begin([turn]: readonly Turn[]): Promise<boolean> {
+    if (!this.shallReset || turn === undefined) return true
+    await (turn.lane as Lane).rewind({
+      store: (commit) => this.#transact(commit, (client) => this.#view.reset(client)),
+    })
+    this.shallReset = false
+    return true
+  }
+
+  async process(batch: readonly Decoded[]): Promise<Processed> {
+    const unreadable = batch.findIndex(({ failure }) => failure !== undefined)
+    const refused = this.#failing?.tries === attempts ? batch.findIndex(({ stored }) => stored.id === this.#failing?.id) : -1
+    const ends = [unreadable, refused].filter((index) => index >= 0)
+    const done = ends.length === 0 ? batch.length : Math.min(...ends)
+    const at = batch[done]
+    const error = at?.failure?.error ?? this.#failing?.error
+    const steps = batch.slice(0, done)
+    return {
+      done,
+      failure: at && { error, at: at.stored, next: 'stop' },
+      store: async (commit) => {
+        let current: Decoded | undefined
+        try {
+          return await this.#transact(commit, (client) =>
+            inTurn(
+              steps.flatMap((step) => step.events.map((event) => [step, event] as const)),
+              ([step, event]: readonly [Decoded, EventEnvelope]) => {
+                current = step
+                return this.#view.apply(client, event)
+              },
+            ),
+          )
+        } catch (error) {
+          if (current === undefined) throw error
+          const { id } = current.stored
+          this.#failing = { id, tries: this.#failing?.id === id ? this.#failing.tries + 1 : 1, error }
+          return { kind: 'conflict', on: 'view' }
+        }
+      },
+    }
+  }
+
+  #transact(...args: Parameters<NonNullable<ConsumerCore['store']['transact']>>) {
+    return (this.#core.store.transact as NonNullable<ConsumerCore['store']['transact']>).apply(this.#core.store, args)
+  }
+}
+
+/** One after another; at once as long as none of them gives a promise, for databases that know no waiting. */
+function inTurn<T>(items: readonly T[], run: (item: T) => void | Promise<void>, from = 0): void | Promise<void> {
+  for (let i = from; i < items.length; i++) {
+    const answer = run(items[i] as T)
+    if (answer instanceof Promise) return answer.then(() => inTurn(items, run, i + 1))
+  }
+}
+
+/** Keeps the tables of a view of the user's own. */
+export class SqlViewFollower implements Follower {
+  readonly title: string
+  readonly #core: ConsumerCore
+  readonly #following: SqlFollowing
+  readonly #consumer: Consumer
+
+  constructor(core: ConsumerCore, view: SqlViewDefinition) {
+    this.#core = core
+    this.#following = new SqlFollowing(core, view)
+    this.title = this.#following.title
+    this.#consumer = new Consumer(core, this.#following)
+  }
+
+  run(request?: RunRequest): Promise<RunResult> {
+    return this.#consumer.run(request)
+  }
+
+  async catchUp(): Promise<void> {}
+
+  release(): Promise<void> {
+    return this.#consumer.release()
+  }
+
+  position(): Promise<Position> {
+    return this.#consumer.position()
+  }
+
+  trouble(): Promise<unknown> {
+    return this.#consumer.trouble()
+  }
+
+  lookAgain(): void {
+    this.#consumer.lookAgain()
+  }
+
+  async resume(): Promise<void> {
+    await clearStopped(this.#core, this.#following.name)
+    this.lookAgain()
+  }
+
+  async parked(): Promise<number> {
+    return 0
+  }
+
+  /** Empties the tables and tells them everything again; who reads them meanwhile sees how far it has come. */
+  async rebuild(options: RebuildOptions): Promise<void> {
+    const { id, signal, onProgress } = options
+    if (id !== undefined)
+      throw new ValidationError(`${this.title} is tables of your own: it is rebuilt as a whole, without an id.`)
+    const until = await endOf(this.#core)
+    const report = await progressOf(this.#core, this.#consumer, until, onProgress, '0' as Position)
+    await this.#consumer.release()
+    this.#following.shallReset = true
+    for (;;) {
+      signal?.throwIfAborted()
+      const { state, error } = await this.#consumer.run({ until, budgetMs: sliceMs, signal, keep: true })
+      if (state === 'stopped') throw error instanceof StoppedError ? error : new Error(String(error))
+      if (state === 'caught-up' && !this.#following.shallReset) break
+      await report(false)
+      if (state !== 'more') await this.#core.runtime.sleep(20, signal)
+    }
+    if (!this.#core.pulse.isFollowing) await this.#consumer.release()
+    await report(true)
+  }
+}

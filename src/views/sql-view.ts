@@ -1,0 +1,84 @@
+import type { AnyAggregate, EnvelopeOf } from '../aggregate.ts'
+import { definitionOf } from '../aggregate-definition.ts'
+import { DefinitionError } from '../errors.ts'
+import { checkFunction, checkName, checkOptions } from '../options.ts'
+import type { SqlViewDefinition } from '../subscriptions/definitions.ts'
+import { checkConsumerName } from '../subscriptions/subscription-definition.ts'
+import { connectReadSide } from './read-side.ts'
+
+/** A view that is tables of your own, ready for `createApp`. Made by `sqlView`. */
+export interface SqlView<N extends string = string> {
+  /** Its name in the store. */
+  readonly name: N
+  /** @internal */
+  readonly '~sql': SqlViewDefinition
+}
+
+/** What `sqlView` takes. `Client` is what your driver has inside a transaction. */
+export interface SqlViewOptions<N extends string, A extends readonly AnyAggregate[], Client> {
+  /** Name of its checkpoint in the store, 1–200 characters. */
+  readonly name: N
+  /** The aggregates whose events it gets. */
+  readonly aggregates: A
+  /** Changes your tables for one event, on the client of the transaction that also moves the checkpoint: each event has its effect once. On SQLite it must be synchronous. */
+  readonly update: (client: Client, event: EnvelopeOf<A[number]>) => void | Promise<void>
+  /** Empties your tables, in the same way, before a rebuild. */
+  readonly reset: (client: Client) => void | Promise<void>
+}
+
+/**
+ * Declares a view that is tables of your own, on the SQL stores: your statements run in the transaction that moves the checkpoint, behind the commands, by `app.start()` or `app.drain()`.
+ * You make the tables and read them by yourself.
+ *
+ * @throws DefinitionError for a misspelt or missing option
+ *
+ * @example
+ * ```ts
+ * import { defineAggregate, sqlView, typed } from 'cqrs-es'
+ * import type { PoolClient } from 'pg'
+ *
+ * const task = defineAggregate({
+ *   type: 'task',
+ *   events: { Assigned: typed<{ to: string }>() },
+ *   commands: { Assign: typed<{ to: string }>() },
+ *   initialState: () => ({ to: '' }),
+ * }).implement({
+ *   handle: { Assign: (_, { to }) => ({ type: 'Assigned', data: { to } }) },
+ *   apply: { Assigned: (_, { to }) => ({ to }) },
+ * })
+ *
+ * const assignments = sqlView({
+ *   name: 'assignments',
+ *   aggregates: [task],
+ *   update: async (client: PoolClient, event) => {
+ *     await client.query('INSERT INTO assignments (task, assignee) VALUES ($1, $2)', [event.aggregateId, event.data.to])
+ *   },
+ *   reset: async (client: PoolClient) => {
+ *     await client.query('DELETE FROM assignments')
+ *   },
+ * })
+ * ```
+ */
+export function sqlView<const N extends string, const A extends readonly AnyAggregate[], Client>(
+  options: SqlViewOptions<N, A, Client>,
+): SqlView<N> {
+  checkOptions('sqlView', options, ['name', 'aggregates', 'update', 'reset'])
+  const { name, aggregates, update, reset } = options
+  checkName('The name of a view', name)
+  const at = `View '${name}'`
+  checkConsumerName(at, name)
+  if (!Array.isArray(aggregates) || aggregates.length === 0) throw new DefinitionError(`${at} needs at least one aggregate.`)
+  checkFunction(`${at}: update`, update)
+  checkFunction(`${at}: reset`, reset)
+  const aggregateTypes = aggregates.map((aggregate: unknown, i) => definitionOf(`${at}: aggregates[${i}]`, aggregate).type)
+  return {
+    name,
+    '~sql': {
+      name,
+      aggregateTypes,
+      apply: update as SqlViewDefinition['apply'],
+      reset: reset as SqlViewDefinition['reset'],
+      connect: connectReadSide,
+    },
+  }
+}
