@@ -92,6 +92,8 @@ export interface RunResult {
   readonly state: 'caught-up' | 'more' | 'elsewhere' | 'stopped' | 'waiting'
   readonly events: number
   readonly error?: unknown
+  /** Other processes have the rest of what it is divided into. */
+  readonly isPartial?: boolean
   /** With `elsewhere`: for how long at the most. */
   readonly remainingMs?: number
 }
@@ -170,8 +172,9 @@ export class Consumer {
         this.#begunAt = now
       }
       const result = await this.#withLeases(request, (turnOf) => this.#consume(request, turnOf))
+      const isPartial = this.#lanes.length < slotNames(this.consumption.name, this.consumption.slotted).length
       if (!request.keep || result.state === 'stopped' || this.consumption.slotted) await this.#release()
-      return result
+      return isPartial ? { ...result, isPartial } : result
     } catch (error) {
       if (!(error instanceof LeaseLost)) {
         await this.#release().catch(() => {})
@@ -215,7 +218,8 @@ export class Consumer {
         remainingMs = Math.max(remainingMs, answer.remainingMs)
       }
     })
-    // Others have some, so they want their share of what is free too.
+    if (slotted) await this.#knock(taken.length === 0, others)
+    // Others have some or wait for some: they get their share.
     const share = Math.ceil(names.length / (others.size + 1))
     await Promise.all(
       taken.splice(share).map(({ slot, fence }) => this.#core.store.releaseLease({ name: names[slot] as string, fence })),
@@ -224,6 +228,15 @@ export class Consumer {
       taken.map(({ slot, fence }) => this.#lane(names[slot] as string, slotted ? slot : undefined, fence)),
     )
     return remainingMs
+  }
+
+  /** Who got no slot says so by a lease of its own, and who has some looks for it. */
+  async #knock(gotNone: boolean, others: Set<string>): Promise<void> {
+    const { store, holder, leaseMs } = this.#core
+    const name = `knock/${this.consumption.name}`
+    const answer = await store.acquireLease({ name, holder, ttlMs: leaseMs })
+    if (!answer.acquired) others.add(answer.holder)
+    else if (!gotNone) await store.releaseLease({ name, fence: answer.fence })
   }
 
   #acquire(name: string) {

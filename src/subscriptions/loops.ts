@@ -143,7 +143,7 @@ export class Loops implements Pulse {
       const results = await Promise.all(runs.map((run, i) => run.then((result) => this.#note(followers[i] as Follower, result))))
       const done = results.reduce((sum, result) => sum + result.events, 0)
       events += done
-      const caughtUp = results.every(({ state }) => state === 'caught-up')
+      const caughtUp = results.every(({ state, isPartial }) => state === 'caught-up' && isPartial !== true)
       const isOver = leftOf() === 0 || (maxEvents !== undefined && events >= maxEvents) || signal?.aborted
       const isStuck = done === 0 && !results.some(({ state }) => state === 'more')
       if ((caughtUp && done === 0) || isOver || isStuck) return { caughtUp: caughtUp && done === 0, events }

@@ -1,0 +1,611 @@
+import {
+  type App,
+  createApp,
+  defineAggregate,
+  defineSubscription,
+  platformRuntime,
+  type Store,
+  type Subscription,
+  type SubscriptionOptions,
+  typed,
+} from 'cqrs-es'
+import { memoryStore } from 'cqrs-es/memory'
+import { afterEach, describe, expect, test, vi } from 'vitest'
+import { failureOf, gate, thrownBy } from '../support/async.ts'
+import { count, countEach, counter } from '../support/counter.ts'
+import { changed } from '../support/stores.ts'
+
+const lamp = defineAggregate({
+  type: 'lamp',
+  events: { Dimmed: typed<{ level: number }>(), Broken: typed<{ why: string }>() },
+  commands: { Dim: typed<{ level: number }>(), Break: typed<{ why: string }>() },
+  initialState: () => ({ level: 0 }),
+}).implement({
+  handle: { Dim: (_, data) => ({ type: 'Dimmed', data }), Break: (_, data) => ({ type: 'Broken', data }) },
+  apply: { Dimmed: (_, { level }) => ({ level }), Broken: () => ({ level: 0 }) },
+})
+const dim = (level: number) => ({ type: 'Dim', data: { level } }) as const
+
+type Options = SubscriptionOptions<'log', readonly [typeof counter], 'Counted'>
+type Handler = NonNullable<Options['handle']>
+
+const apps: { close(): Promise<void> }[] = []
+afterEach(async () => {
+  await Promise.all(apps.splice(0).map((app) => app.close()))
+  vi.restoreAllMocks()
+})
+
+function logging(store: Store, handle: Handler, options: Partial<Options> = {}, following = {}, runtime = platformRuntime) {
+  const log = defineSubscription({ name: 'log', aggregates: [counter], handle, ...options } as Options)
+  const app = createApp({ store, aggregates: { counter }, subscriptions: { log }, following, runtime, observe: () => {} })
+  apps.push(app)
+  return app
+}
+
+type Logging = ReturnType<typeof logging>
+const counters = (app: Pick<App<{ counter: typeof counter }, Record<never, never>>, 'aggregates'>) => app.aggregates.counter
+
+describe('a subscription', () => {
+  test('gets every event once, in order, and nothing before it is started or drained', async () => {
+    const seen: string[] = []
+    const app = logging(memoryStore(), (event) => void seen.push(event.id))
+    await counters(app).execute('a', countEach(1, 2))
+    await counters(app).execute('b', count(3))
+    expect(seen).toEqual([])
+    expect(await app.drain()).toEqual({ caughtUp: true, events: 3 })
+    expect(seen).toEqual(['counter/a/1', 'counter/a/2', 'counter/b/1'])
+    expect(await app.drain()).toEqual({ caughtUp: true, events: 0 })
+    expect(seen.length).toBe(3)
+  })
+
+  test('goes on from its checkpoint in the next process', async () => {
+    const store = memoryStore()
+    const seen: number[] = []
+    const first = logging(store, ({ data }) => void seen.push(data.by))
+    await counters(first).execute('a', countEach(1, 2))
+    await first.drain()
+    await first.close()
+    const second = logging(store, ({ data }) => void seen.push(data.by))
+    await counters(second).execute('a', count(3))
+    await second.drain()
+    expect(seen).toEqual([1, 2, 3])
+  })
+
+  test('follows several aggregates, and only the types of events that it names', async () => {
+    const seen: string[] = []
+    const picky = defineSubscription({
+      name: 'picky',
+      aggregates: [counter, lamp],
+      eventTypes: ['Counted', 'Broken'],
+      handle: (event) => void seen.push(event.type === 'Broken' ? event.data.why : String(event.data.by)),
+    })
+    const app = createApp({ store: memoryStore(), aggregates: { counter, lamp }, subscriptions: { picky } })
+    await app.aggregates.lamp.execute('l', dim(5))
+    await app.aggregates.counter.execute('c', count(7))
+    await app.aggregates.lamp.execute('l', { type: 'Break', data: { why: 'fell' } })
+    await app.drain()
+    expect(seen).toEqual(['7', 'fell'])
+  })
+
+  test("from 'now' begins behind what is there, and from a position behind it", async () => {
+    const store = memoryStore()
+    const seen: number[] = []
+    const writer = logging(store, () => {})
+    const result = await counters(writer).execute('a', countEach(1, 2, 3))
+    const second = result.ok ? result.events[1]?.position : undefined
+    const now = logging(store, ({ data }) => void seen.push(data.by), { name: 'now' as 'log', from: 'now' })
+    await now.drain()
+    const behind = logging(store, ({ data }) => void seen.push(data.by * 100), { name: 'behind' as 'log', from: second as never })
+    await behind.drain()
+    await counters(writer).execute('a', count(4))
+    await now.drain()
+    await behind.drain()
+    expect(seen).toEqual([300, 4, 400])
+  })
+
+  test('in batches gets them in order, as many at once as it wants', async () => {
+    const batches: number[][] = []
+    const app = logging(memoryStore(), undefined as unknown as Handler, {
+      handle: undefined as never,
+      handleBatch: (events) => void batches.push(events.map(({ data }) => data.by)),
+      batchSize: 4,
+    })
+    await counters(app).execute('a', countEach(1, 2, 3, 4, 5, 6))
+    await app.drain()
+    expect(batches).toEqual([
+      [1, 2, 3, 4],
+      [5, 6],
+    ])
+  })
+
+  test('of a started app is woken by commands, and catches up with what was there', async () => {
+    const seen: number[] = []
+    const app = logging(memoryStore(), ({ data }) => void seen.push(data.by))
+    await counters(app).execute('a', count(1))
+    await app.start()
+    await app.subscriptions.log.caughtUp()
+    expect(seen).toEqual([1])
+    await counters(app).execute('a', count(2))
+    await app.subscriptions.log.caughtUp()
+    expect(seen).toEqual([1, 2])
+  })
+
+  test('of a started app sees what another process stores, also where nobody tells it', async () => {
+    const store = memoryStore()
+    const quiet = changed(store, { capabilities: { ...store.capabilities, push: false } })
+    const arrived = gate()
+    const app = logging(quiet, () => void arrived.pass(), {}, { pollMs: 20 })
+    await app.start()
+    await counters(createApp({ store, aggregates: { counter } })).execute('a', count(1))
+    await arrived.reached
+  })
+
+  test('stops being run when the app closes, after the event that is under way', async () => {
+    const seen: number[] = []
+    const door = gate()
+    const app = logging(memoryStore(), async ({ data }) => {
+      await door.pass()
+      seen.push(data.by)
+    })
+    await counters(app).execute('a', countEach(1, 2, 3))
+    await app.start()
+    await door.reached
+    const closed = app.close()
+    door.open()
+    await closed
+    expect(seen).toEqual([1])
+    const again = logging(memoryStore(), () => {})
+    await again.close()
+    for (const call of [again.start(), again.drain(), again.subscriptions.log.caughtUp(), again.subscriptions.log.resume()])
+      expect((await failureOf(call)).code).toBe('CLOSED')
+  })
+
+  test('of a closed app goes on behind the event that was under way', async () => {
+    const store = memoryStore()
+    const seen: number[] = []
+    const door = gate()
+    const first = logging(store, async ({ data }) => {
+      await door.pass()
+      seen.push(data.by)
+    })
+    await counters(first).execute('a', countEach(1, 2))
+    await first.start()
+    await door.reached
+    door.open()
+    await first.close()
+    await logging(store, ({ data }) => void seen.push(data.by)).drain()
+    expect(seen).toEqual([1, 2])
+  })
+
+  test('is drained so far as time and number allow', async () => {
+    const seen: number[] = []
+    const app = logging(memoryStore(), ({ data }) => void seen.push(data.by))
+    for (let i = 0; i < 30; i++) await counters(app).execute('a', count(i))
+    expect(await app.drain({ maxEvents: 10 })).toEqual({ caughtUp: false, events: 10 })
+    expect(seen.length).toBe(10)
+    expect(await app.drain({ budgetMs: 0 })).toEqual({ caughtUp: false, events: 0 })
+    expect(await app.drain({ budgetMs: 10_000 })).toEqual({ caughtUp: true, events: 20 })
+    expect(seen).toEqual(Array.from({ length: 30 }, (_, i) => i))
+  })
+
+  test('moves its checkpoint past a thousand events that it does not want', async () => {
+    const store = memoryStore()
+    const broken = defineSubscription({ name: 'log', aggregates: [lamp], eventTypes: ['Broken'], handle: () => {} })
+    const app = createApp({ store, aggregates: { counter, lamp }, subscriptions: { broken } })
+    for (let i = 0; i < 12; i++) await app.aggregates.counter.execute(`c${i}`, countEach(...Array(100).fill(1)))
+    await app.aggregates.lamp.execute('l', dim(1))
+    await app.drain()
+    expect(await store.readCheckpoint('subscription/log')).toMatchObject({ position: await store.lastPosition() })
+  })
+
+  test('says how it is doing', async () => {
+    const app = logging(memoryStore(), () => {})
+    await counters(app).execute('a', countEach(1, 2, 3))
+    expect(await statusOf(app)).toEqual({ state: 'running', lag: 3, parked: 0 })
+    await app.drain()
+    expect(await statusOf(app)).toEqual({ state: 'running', position: '3', lag: 0, parked: 0 })
+  })
+
+  test('tells each change of how it is doing, for as long as somebody listens', async () => {
+    const app = logging(memoryStore(), () => {})
+    await counters(app).execute('a', count(1))
+    const lags: number[] = []
+    for await (const { lag } of app.subscriptions.log.status()) {
+      lags.push(lag)
+      if (lag === 0) break
+      await app.drain()
+    }
+    expect(lags).toEqual([1, 0])
+  })
+})
+
+async function statusOf(app: Logging) {
+  for await (const status of app.subscriptions.log.status()) return status
+  throw new Error('no status')
+}
+
+describe('a handler that fails', () => {
+  const failing = (bad: number, seen: number[]) => (event: { data: { by: number } }) => {
+    if (event.data.by === bad) throw new Error(`boom ${bad}`)
+    seen.push(event.data.by)
+  }
+
+  test('stops its subscription at that event, which says so everywhere, and not the others', async () => {
+    const store = memoryStore()
+    const seen: number[] = []
+    const others: number[] = []
+    const bad = defineSubscription({ name: 'log', aggregates: [counter], handle: failing(2, seen) })
+    const good = defineSubscription({ name: 'good', aggregates: [counter], handle: ({ data }) => void others.push(data.by) })
+    const app = createApp({ store, aggregates: { counter }, subscriptions: { bad, good }, observe: () => {} })
+    await app.aggregates.counter.execute('a', countEach(1, 2, 3))
+    expect(await app.drain()).toMatchObject({ caughtUp: false })
+    expect([seen, others]).toEqual([[1], [1, 2, 3]])
+    const failure = await failureOf(app.subscriptions.bad.caughtUp())
+    expect(failure).toMatchObject({ code: 'STOPPED', eventId: 'counter/a/2', cause: { message: 'boom 2' } })
+    expect(failure.message).toBe(
+      "The subscription 'log' has stopped at event counter/a/2: boom 2. Nothing behind it was delivered. When the cause is gone, call resume().",
+    )
+    const elsewhere = logging(store, () => {})
+    expect((await failureOf(elsewhere.subscriptions.log.caughtUp())).message).toBe(failure.message)
+    expect(await statusOf(elsewhere)).toMatchObject({ state: 'stopped', position: '1', lag: 2, error: { code: 'STOPPED' } })
+    await app.close()
+  })
+
+  test('is tried again after resume(), also in another process', async () => {
+    const store = memoryStore()
+    const seen: number[] = []
+    const first = logging(store, failing(2, seen))
+    await counters(first).execute('a', countEach(1, 2, 3))
+    await first.drain()
+    await first.close()
+    const second = logging(store, ({ data }) => void seen.push(data.by))
+    expect(await second.drain()).toEqual({ caughtUp: false, events: 0 })
+    await second.subscriptions.log.resume()
+    expect(await second.drain()).toEqual({ caughtUp: true, events: 2 })
+    expect(seen).toEqual([1, 2, 3])
+  })
+
+  test('is tried as often as it says before that, and is told how often', async () => {
+    const attempts: number[] = []
+    const app = logging(
+      memoryStore(),
+      (_, { attempt }) => {
+        attempts.push(attempt)
+        if (attempt < 3) throw new Error('not yet')
+      },
+      { attempts: 3 },
+    )
+    await counters(app).execute('a', count(1))
+    expect(await app.drain()).toEqual({ caughtUp: true, events: 1 })
+    expect(attempts).toEqual([1, 2, 3])
+  })
+
+  test("with 'retry' is tried again until it succeeds, and nothing overtakes it", async () => {
+    const seen: string[] = []
+    let broken = true
+    const app = logging(
+      memoryStore(),
+      ({ id }) => {
+        if (broken) throw new Error('down')
+        seen.push(id)
+      },
+      { onFailure: 'retry' },
+    )
+    await counters(app).execute('a', count(1))
+    await counters(app).execute('b', count(1))
+    expect(await app.drain()).toEqual({ caughtUp: false, events: 0 })
+    expect(await statusOf(app)).toMatchObject({ state: 'waiting', error: { message: 'down' } })
+    await app.start()
+    broken = false
+    await app.subscriptions.log.caughtUp()
+    expect(seen).toEqual(['counter/a/1', 'counter/b/1'])
+  })
+
+  test("with 'park' is set aside with what its aggregate does later, and other aggregates go on", async () => {
+    const store = memoryStore()
+    const seen: string[] = []
+    let broken = true
+    const handle: Handler = ({ id, aggregateId }) => {
+      if (broken && aggregateId === 'bad') throw new Error('odd')
+      seen.push(id)
+    }
+    const app = logging(store, handle, { onFailure: 'park' })
+    await counters(app).execute('good', count(1))
+    await counters(app).execute('bad', countEach(1, 2))
+    await counters(app).execute('good', count(2))
+    expect(await app.drain()).toMatchObject({ caughtUp: true })
+    await counters(app).execute('bad', count(3))
+    await app.drain()
+    expect(seen).toEqual(['counter/good/1', 'counter/good/2'])
+    const { items } = await app.subscriptions.log.parked()
+    const parked = {
+      eventId: 'counter/bad/1',
+      aggregateType: 'counter',
+      aggregateId: 'bad',
+      sequence: 1,
+      message: 'odd',
+      attempts: 1,
+    }
+    expect(items).toEqual([{ ...parked, parkedAt: expect.stringMatching(/^\d{4}-/) }])
+    expect(await statusOf(app)).toMatchObject({ parked: 1, lag: 0 })
+
+    await app.subscriptions.log.resume()
+    await app.drain()
+    expect((await app.subscriptions.log.parked()).items).toMatchObject([{ eventId: 'counter/bad/1', attempts: 2 }])
+
+    broken = false
+    await app.close()
+    const next = logging(store, handle, { onFailure: 'park' })
+    await next.subscriptions.log.resume()
+    await next.drain()
+    expect(seen).toEqual(['counter/good/1', 'counter/good/2', 'counter/bad/1', 'counter/bad/2', 'counter/bad/3'])
+    expect((await next.subscriptions.log.parked()).items).toEqual([])
+    await counters(next).execute('bad', count(4))
+    await next.drain()
+    expect(seen.at(-1)).toBe('counter/bad/4')
+  })
+
+  test('in a batch is found among the others', async () => {
+    const store = memoryStore()
+    const seen: number[] = []
+    const app = logging(store, undefined as unknown as Handler, {
+      handle: undefined as never,
+      handleBatch: (events) => {
+        if (events.some(({ data }) => data.by === 3)) throw new Error('three')
+        seen.push(...events.map(({ data }) => data.by))
+      },
+    })
+    await counters(app).execute('a', countEach(1, 2, 3, 4))
+    await app.drain()
+    expect(seen).toEqual([1, 2])
+    expect((await failureOf(app.subscriptions.log.caughtUp())).eventId).toBe('counter/a/3')
+  })
+
+  test('asynchronously, or does not end, is the same', async () => {
+    const never = logging(memoryStore(), () => new Promise(() => {}), { timeoutMs: 20 })
+    await counters(never).execute('a', count(1))
+    await never.drain()
+    expect((await failureOf(never.subscriptions.log.caughtUp())).message).toContain('did not end within 20 ms')
+    const rejecting = logging(memoryStore(), async () => Promise.reject(new Error('later')))
+    await counters(rejecting).execute('a', count(1))
+    await rejecting.drain()
+    expect((await failureOf(rejecting.subscriptions.log.caughtUp())).message).toContain('later')
+  })
+
+  test('is told to the console by an app without an observer', async () => {
+    const told = vi.spyOn(console, 'error').mockImplementation(() => {})
+    const log = defineSubscription({ name: 'log', aggregates: [counter], handle: failing(1, []) })
+    const app = createApp({ store: memoryStore(), aggregates: { counter }, subscriptions: { log } })
+    await app.aggregates.counter.execute('a', count(1))
+    await app.drain()
+    await app.drain()
+    expect(told.mock.calls.map(([sentence]) => sentence)).toEqual([
+      expect.stringContaining('has stopped at event counter/a/1: boom 1.'),
+    ])
+  })
+})
+
+describe('two processes with one subscription', () => {
+  test('do not run it at the same time', async () => {
+    const store = memoryStore()
+    const door = gate()
+    const seen: string[] = []
+    const first = logging(store, async () => {
+      await door.pass()
+      seen.push('first')
+    })
+    const second = logging(store, () => void seen.push('second'))
+    await counters(first).execute('a', count(1))
+    const drained = first.drain()
+    await door.reached
+    expect(await second.drain()).toEqual({ caughtUp: false, events: 0 })
+    expect(await statusOf(second)).toMatchObject({ state: 'elsewhere' })
+    door.open()
+    await drained
+    expect(await second.drain()).toEqual({ caughtUp: true, events: 0 })
+    expect(seen).toEqual(['first'])
+  })
+
+  test('go on when the one that has the lease is gone, and it has no effect any more when it wakes', async () => {
+    let now = Date.now()
+    const store = memoryStore({ clock: () => now })
+    const door = gate()
+    const calls: string[] = []
+    const runtime = { ...platformRuntime, now: () => new Date(now) }
+    const handle: Handler = async ({ id }) => {
+      calls.push(`frozen ${id}`)
+      await door.pass()
+    }
+    const frozen = logging(store, handle, {}, {}, runtime)
+    await counters(frozen).execute('a', countEach(1, 2))
+    const drained = frozen.drain()
+    await door.reached
+    now += 60_000
+    const other = logging(store, ({ id }) => void calls.push(`other ${id}`))
+    expect(await other.drain()).toEqual({ caughtUp: true, events: 2 })
+    const checkpoint = await store.readCheckpoint('subscription/log')
+    door.open()
+    expect(await drained).toEqual({ caughtUp: false, events: 0 })
+    expect(await store.readCheckpoint('subscription/log')).toEqual(checkpoint)
+    expect(calls).toEqual(['frozen counter/a/1', 'other counter/a/1', 'other counter/a/2'])
+  })
+
+  test('share it by slots, each aggregate in order', async () => {
+    const store = memoryStore()
+    const seen = new Map<string, number[]>()
+    const by = [0, 0]
+    const make = (nth: number) =>
+      logging(
+        store,
+        async ({ aggregateId, sequence }) => {
+          by[nth] = (by[nth] ?? 0) + 1
+          seen.set(aggregateId, [...(seen.get(aggregateId) ?? []), sequence])
+          await new Promise((resolve) => setTimeout(resolve, 1))
+        },
+        { slots: true },
+        { pollMs: 20 },
+      )
+    const [first, second] = [make(0), make(1)]
+    await first.start()
+    await second.start()
+    for (let round = 0; round < 5; round++)
+      await Promise.all(Array.from({ length: 40 }, (_, i) => counters(first).execute(`c${i}`, countEach(1, 1))))
+    await first.subscriptions.log.caughtUp()
+    expect(seen.size).toBe(40)
+    for (const sequences of seen.values()) expect(sequences).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10])
+    expect(by[0] ?? 0).toBeGreaterThan(0)
+    expect(by[1] ?? 0).toBeGreaterThan(0)
+  })
+})
+
+describe('the log that a subscription reads', () => {
+  test('that shows an event twice has it delivered once', async () => {
+    const store = memoryStore()
+    const seen: string[] = []
+    const doubling = changed(store, {
+      readFeed: async (request) => {
+        const page = await store.readFeed(request)
+        return { ...page, events: page.events.flatMap((event) => [event, event]) }
+      },
+    })
+    const app = logging(doubling, ({ id }) => void seen.push(id))
+    await counters(app).execute('a', countEach(1, 2))
+    await app.drain()
+    expect(seen).toEqual(['counter/a/1', 'counter/a/2'])
+  })
+
+  test('that has missed an event has it read from its aggregate', async () => {
+    const store = memoryStore()
+    const seen: string[] = []
+    const missing = changed(store, {
+      readFeed: async (request) => {
+        const page = await store.readFeed(request)
+        return { ...page, events: page.events.filter(({ sequence }) => sequence !== 2) }
+      },
+    })
+    const app = logging(missing, ({ id }) => void seen.push(id))
+    await counters(app).execute('a', countEach(1, 2, 3))
+    await app.drain()
+    expect(seen).toEqual(['counter/a/1', 'counter/a/2', 'counter/a/3'])
+  })
+
+  test('that has a hole for good is an error, and nothing behind it is delivered', async () => {
+    const store = memoryStore()
+    const seen: string[] = []
+    const without = <E extends { readonly sequence: number }>(events: readonly E[]) =>
+      events.filter(({ sequence }) => sequence !== 2)
+    const holed = changed(store, {
+      readFeed: async (request) => {
+        const page = await store.readFeed(request)
+        return { ...page, events: without(page.events) }
+      },
+      readAggregate: async (request) => {
+        const page = await store.readAggregate(request)
+        return request.upTo === undefined ? page : { ...page, events: without(page.events) }
+      },
+    })
+    const app = logging(holed, ({ id }) => void seen.push(id))
+    await counters(app).execute('a', countEach(1, 2, 3))
+    const failure = await failureOf(app.drain())
+    expect(failure).toMatchObject({ code: 'STORE_CORRUPT', message: expect.stringContaining("counter 'a' have a hole") })
+    expect(seen).toEqual([])
+  })
+
+  test('that went back behind the checkpoint is an error, not a silence', async () => {
+    const store = memoryStore()
+    const app = logging(store, () => {})
+    await counters(app).execute('a', countEach(1, 2, 3))
+    await app.drain()
+    const older = memoryStore()
+    await counters(createApp({ store: older, aggregates: { counter } })).execute('a', count(1))
+    const restored = changed(older, { readCheckpoint: (name) => store.readCheckpoint(name) })
+    expect((await failureOf(logging(restored, () => {}).drain())).code).toBe('STORE_BEHIND')
+  })
+})
+
+describe('a reaction', () => {
+  test('sends commands that a second delivery does not repeat, and that say where they come from', async () => {
+    const store = memoryStore()
+    let failures = 1
+    const mirror = defineSubscription({
+      name: 'mirror',
+      aggregates: [counter],
+      onFailure: 'retry',
+      handle: async (event, { app, reaction }) => {
+        await app.aggregate(lamp).execute(event.aggregateId, dim(event.data.by), reaction())
+        await app.aggregate(lamp).execute(event.aggregateId, dim(0), reaction('off'))
+        if (failures-- > 0) throw new Error('after the commands')
+      },
+    })
+    const app = createApp({ store, aggregates: { counter, lamp }, subscriptions: { mirror }, observe: () => {} })
+    await app.aggregates.counter.execute('a', count(4), { metadata: { correlationId: 'req-1' } })
+    await app.drain()
+    expect(await app.drain()).toEqual({ caughtUp: true, events: 1 })
+    const events = []
+    for await (const event of app.aggregates.lamp.events('a')) events.push(event)
+    expect(events.map(({ data }) => data)).toEqual([{ level: 4 }, { level: 0 }])
+    expect(events[0]?.metadata).toEqual({ causationId: 'counter/a/1', correlationId: 'req-1' })
+    expect(thrownBy(() => app.aggregate(defineOther()))).toMatchObject({ code: 'DEFINITION' })
+  })
+
+  test('is drained until what it has led to is done too', async () => {
+    const countdown = defineSubscription({
+      name: 'countdown',
+      aggregates: [counter],
+      handle: async (event, { app, reaction }) => {
+        if (event.data.by > 0) await app.aggregate(counter).execute(event.aggregateId, count(event.data.by - 1), reaction())
+      },
+    })
+    const app = createApp({ store: memoryStore(), aggregates: { counter }, subscriptions: { countdown } })
+    await app.aggregates.counter.execute('a', count(5))
+    expect(await app.drain()).toEqual({ caughtUp: true, events: 6 })
+    expect((await app.aggregates.counter.load('a')).state.total).toBe(15)
+  })
+})
+
+const defineOther = () =>
+  defineAggregate({ type: 'other', events: {}, commands: {}, initialState: () => ({}) }).implement({ handle: {}, apply: {} })
+
+describe('a definition', () => {
+  const handle = () => {}
+  test.each([
+    [{ handle: undefined }, 'needs either handle or handleBatch'],
+    [{ handleBatch: handle }, 'needs either handle or handleBatch'],
+    [{ eventTypes: ['Counte'] }, "eventTypes has 'Counte'"],
+    [{ eventTypes: ['__proto__'] }, "eventTypes has '__proto__'"],
+    [{ from: 'start' }, "from must be 'beginning', 'now' or the position"],
+    [{ onFailure: 'ignore' }, "onFailure must be 'stop', 'retry' or 'park'"],
+    [{ attempts: 0 }, 'attempts must be a whole number'],
+    [{ timeoutMs: 0 }, 'timeoutMs must be a whole number'],
+    [{ slots: 64 }, 'slots must be true or false'],
+    [{ batchSize: 5 }, 'batchSize is for handleBatch'],
+    [{ aggregates: [] }, 'needs at least one aggregate'],
+    [{ aggregates: [counter, counter] }, 'names an aggregate twice'],
+    [{ name: 'x'.repeat(201) }, '201 characters long'],
+    [{ name: '' }, 'must not be empty'],
+    [{ handel: handle }, "no option 'handel'"],
+  ])('with %j is refused', (wrong, words) => {
+    const build = () => defineSubscription({ name: 'log', aggregates: [counter], handle, ...wrong } as never)
+    expect(thrownBy(build)).toMatchObject({ code: 'DEFINITION', message: expect.stringContaining(words) })
+  })
+
+  test('that follows an aggregate the app does not have, or is there twice, is refused', () => {
+    const one = defineSubscription({ name: 'one', aggregates: [lamp], handle })
+    const build = (subscriptions: Record<string, Subscription>) => () =>
+      createApp({ store: memoryStore(), aggregates: { counter }, subscriptions })
+    expect(thrownBy(build({ one })).message).toContain("the subscription 'one' follows the aggregate 'lamp'")
+    const log = defineSubscription({ name: 'log', aggregates: [counter], handle })
+    expect(thrownBy(build({ a: log, b: log })).message).toContain("the subscription 'log' is registered twice")
+    const wrong = { log: { name: 'log' } } as unknown as Record<string, Subscription>
+    expect(thrownBy(build(wrong)).message).toContain('must be a subscription made by defineSubscription')
+  })
+
+  test.each([{ following: { leaseMs: 0 } }, { following: { pollMs: 1.5 } }, { following: { poll: 1 } }])(
+    'and %j too',
+    (wrong) => {
+      expect(thrownBy(() => createApp({ store: memoryStore(), aggregates: { counter }, ...wrong }))).toMatchObject({
+        code: 'DEFINITION',
+      })
+    },
+  )
+})
