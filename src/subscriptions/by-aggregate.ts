@@ -16,6 +16,8 @@ const seenRows = '~seen'
 /** Aggregates that are worked on at the same time. */
 const atOnce = 8
 const pageSize = 200
+/** DynamoDB's indexes follow their table within this long, as far as anybody has seen. */
+const settleMs = 2_000
 
 /** What the checkpoint says: where to go on in the changes, and in the scan of all aggregates that comes first. */
 interface Cursor {
@@ -110,6 +112,8 @@ export class ByAggregate {
     if (scanAll && cursor.scan === undefined) {
       const [type] = this.consumption.aggregateTypes
       const changes = await this.#endOfChanges()
+      // The list of aggregates may be a moment behind: what was stored just before the cursor must be in it.
+      if (isNew && changes !== undefined) await this.#core.runtime.sleep(settleMs)
       cursor = { ...cursor, ...(changes === undefined ? {} : { changes }), scan: { type: type as string } }
     }
     const most = request.maxEvents ?? Number.POSITIVE_INFINITY

@@ -3,6 +3,7 @@ import { ByAggregate } from '../subscriptions/by-aggregate.ts'
 import type { RunRequest, RunResult } from '../subscriptions/consumer.ts'
 import type { Change, ViewDefinition } from '../subscriptions/definitions.ts'
 import type { Follower } from '../subscriptions/follower.ts'
+import { endOf } from '../subscriptions/lane.ts'
 import { type Runs, runsOf } from '../subscriptions/runs.ts'
 import { clearStopped } from '../subscriptions/troubles.ts'
 import { rebuildRow } from './behind.ts'
@@ -62,6 +63,8 @@ export class ViewFollower implements Follower {
   }
 
   async position(): Promise<Position> {
+    const { isOwn } = await this.#core.generations.target(this.#view)
+    if (isOwn && this.#view.consistency === 'inline') return endOf(this.#core)
     return (await this.#live()).position()
   }
 
