@@ -13,7 +13,8 @@ import {
   toViewGeneration,
   toViewPage,
 } from '../sql/rows.ts'
-import type { Commit, CommitOutcome, StoredEvent } from '../store/commit.ts'
+import { transact } from '../sql/transact.ts'
+import type { CheckpointWrite, Commit, CommitOutcome, StoredEvent } from '../store/commit.ts'
 import { checkPayloadFormat, type PayloadFormat } from '../store/payload-format.ts'
 import type {
   AggregatePage,
@@ -42,6 +43,7 @@ import { findViewsStatement } from './find-views.ts'
 import { type Names, namesOf, type PostgresTables } from './names.ts'
 import { schemaStatement } from './schema.ts'
 import { type Statements, statementsOf } from './statements.ts'
+import { transactionDatabase } from './transaction.ts'
 
 /** Options of `postgresStore`. */
 export interface PostgresStoreOptions {
@@ -204,6 +206,13 @@ class PostgresStore implements Store {
 
   endPosition(): Promise<Position | undefined> {
     return endPosition(this.#connection, this.#statements)
+  }
+
+  async transact(
+    commit: { readonly id: string; readonly checkpoint: CheckpointWrite },
+    work: (client: unknown) => void | Promise<void>,
+  ): Promise<CommitOutcome> {
+    return transact(transactionDatabase(this.#connection, this.#statements), commit, work)
   }
 
   async readCheckpoint(name: string): Promise<Checkpoint | undefined> {
