@@ -1,13 +1,15 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type PGlite, PGlite as PGliteDatabase } from '@electric-sql/pglite'
-import type * as neon from '@neondatabase/serverless'
+import type * as neonTypes from '@neondatabase/serverless'
+import { neon } from '@neondatabase/serverless'
 import { type PostgresClient, type PostgresStoreOptions, postgresStore } from 'cqrs-es/postgres'
 import { comparePositions, type Position, type Store } from 'cqrs-es/store'
 import pg from 'pg'
 import postgres from 'postgres'
 import { afterAll, describe, expect, expectTypeOf, it } from 'vitest'
 import { freshDatabase } from '../servers/fresh.ts'
+import { startPgBouncer } from '../servers/pgbouncer.ts'
 import { startPostgres } from '../servers/postgres.ts'
 import { unselected } from '../servers/stores.ts'
 import { append, appendOne, commit, failure } from './commits.ts'
@@ -87,14 +89,231 @@ describe.skipIf(unselected('postgres'))('the Postgres store', () => {
     })
   })
 
+  describe('in a transaction with a checkpoint', () => {
+    async function withTable() {
+      const opened = await open()
+      await opened.pool.query('CREATE TABLE balances (id text PRIMARY KEY, balance integer NOT NULL)')
+      const { store, pool } = opened
+      const lease = async (holder = 'one') => {
+        const answer = await store.acquireLease({ name: 'balances', holder, ttlMs: 60_000 })
+        return answer.acquired ? answer.fence : 0
+      }
+      const fence = await lease()
+      const move = (position: string, id = `c${position}`, with_: number = fence) => ({
+        id,
+        checkpoint: { name: 'balances', fence: with_, position },
+      })
+      const state = async () => ({
+        balances: (await pool.query('SELECT id, balance FROM balances ORDER BY id')).rows.map(({ id, balance }) => [id, balance]),
+        position: (await store.readCheckpoint('balances'))?.position,
+        taken: pool.totalCount - pool.idleCount,
+      })
+      return { ...opened, lease, fence, move, state }
+    }
+    const put = (id: string, balance: number) => async (client: unknown) => {
+      await (client as pg.PoolClient).query('INSERT INTO balances VALUES ($1, $2)', [id, balance])
+    }
+    const nothing = { balances: [], position: undefined, taken: 0 }
+
+    it('rows of the user and the checkpoint appear together', async () => {
+      const { store, move, state } = await withTable()
+      const during: unknown[] = []
+      const outcome = await store.transact?.(move('1'), async (client) => {
+        await put('a', 5)(client)
+        during.push(await state())
+      })
+      expect(outcome).toEqual({ kind: 'stored', positions: [] })
+      expect(during).toEqual([{ ...nothing, taken: 1 }])
+      expect(await state()).toEqual({ balances: [['a', 5]], position: '1', taken: 0 })
+      expect(await store.transact?.(move('1'), put('b', 6))).toEqual({ kind: 'repeated', positions: [] })
+      expect((await state()).balances).toEqual([['a', 5]])
+    })
+
+    it('an error of the function comes through, leaves nothing, and the connection is as good as before', async () => {
+      const { pool, store, move, state } = await withTable()
+      const error = new Error('no such account')
+      const failing = async (client: unknown) => {
+        await put('a', 5)(client)
+        throw error
+      }
+      await expect(store.transact?.(move('1'), failing)).rejects.toBe(error)
+      const twice = async (client: unknown) => {
+        await put('a', 5)(client)
+        await put('a', 6)(client)
+      }
+      await expect(store.transact?.(move('1'), twice)).rejects.toMatchObject({ code: '23505', constraint: 'balances_pkey' })
+      expect(await state()).toEqual(nothing)
+      expect(pool.totalCount).toBeLessThanOrEqual(2)
+      expect((await store.transact?.(move('1'), put('a', 7)))?.kind).toBe('stored')
+      expect(await state()).toEqual({ balances: [['a', 7]], position: '1', taken: 0 })
+    })
+
+    it('a stale fence leaves nothing', async () => {
+      const { store, lease, fence, move, state } = await withTable()
+      await store.releaseLease({ name: 'balances', fence })
+      expect(await store.transact?.(move('1'), put('a', 5))).toEqual({ kind: 'conflict', on: 'fence' })
+      await lease('two')
+      expect(await store.transact?.(move('1'), put('a', 5))).toEqual({ kind: 'conflict', on: 'fence' })
+      expect(await state()).toEqual(nothing)
+    })
+
+    it('the lease is not taken over while the function runs', async () => {
+      const { store, lease, fence, move, state } = await withTable()
+      await store.renewLease({ name: 'balances', fence, ttlMs: 1 })
+      let taken: Promise<number> | undefined
+      const outcome = await store.transact?.(move('1'), async (client) => {
+        await put('a', 5)(client)
+        taken = lease('two')
+        await expect(Promise.race([taken, new Promise((resolve) => setTimeout(resolve, 100, 'waits'))])).resolves.toBe('waits')
+      })
+      expect(outcome?.kind).toBe('stored')
+      expect(await taken).toBe(fence + 1)
+      expect((await state()).balances).toEqual([['a', 5]])
+    })
+
+    it('is READ COMMITTED, whatever the connection has', async () => {
+      const { url, store, move } = await withTable()
+      const strict = postgresStore(poolOf(url, { options: '-c default_transaction_isolation=serializable' }))
+      const levels: unknown[] = []
+      const look = async (client: unknown) => {
+        levels.push((await (client as pg.PoolClient).query('SHOW transaction_isolation')).rows[0]?.transaction_isolation)
+      }
+      expect((await strict.transact?.(move('1'), look))?.kind).toBe('stored')
+      expect((await store.transact?.(move('2'), look))?.kind).toBe('stored')
+      expect(levels).toEqual(['read committed', 'read committed'])
+    })
+
+    it('a connection lost in the middle is a failure that is certain, and the pool gets rid of it', async () => {
+      const { pool, store, move, state } = await withTable()
+      const lose = async (client: unknown) => {
+        await put('a', 5)(client)
+        const { rows } = await (client as pg.PoolClient).query('SELECT pg_backend_pid() AS pid')
+        await pool.query('SELECT pg_terminate_backend($1)', [rows[0]?.pid])
+        await new Promise((resolve) => setTimeout(resolve, 50))
+      }
+      const outcome = await store.transact?.(move('1'), lose)
+      expect(failure(outcome as never)).toMatchObject({ code: 'STORE_UNAVAILABLE', certain: true })
+      const loseAndGoOn = async (client: unknown) => {
+        await lose(client)
+        await put('b', 6)(client)
+      }
+      await expect(store.transact?.(move('1'), loseAndGoOn)).rejects.toThrow('connection error')
+      expect(await state()).toEqual(nothing)
+      expect((await store.transact?.(move('1'), put('a', 7)))?.kind).toBe('stored')
+    })
+
+    it('a COMMIT whose answer is lost is not certain, and sent again it is told', async () => {
+      const { pool, store, move, state } = await withTable()
+      const connect = pool.connect.bind(pool) as () => Promise<pg.PoolClient>
+      const losing = {
+        query: pool.query.bind(pool),
+        connect: async () => {
+          const client = await connect()
+          const query = async (text: string, values?: unknown[]) => {
+            const answer = await client.query(text, values)
+            if (text === 'COMMIT') throw new Error('Connection terminated unexpectedly')
+            return answer
+          }
+          return { query, release: (error?: boolean) => client.release(error) }
+        },
+      }
+      const outcome = await postgresStore(losing).transact?.(move('1'), put('a', 5))
+      expect(failure(outcome as never)).toMatchObject({ code: 'STORE_UNAVAILABLE', certain: false })
+      expect(await store.transact?.(move('1'), put('b', 6))).toEqual({ kind: 'repeated', positions: [] })
+      expect(await state()).toEqual({ balances: [['a', 5]], position: '1', taken: 0 })
+    })
+
+    it('a COMMIT that is refused is certain', async () => {
+      const { pool, store, move, state } = await withTable()
+      await pool.query('ALTER TABLE balances ADD FOREIGN KEY (balance) REFERENCES cqrs_es_schema DEFERRABLE INITIALLY DEFERRED')
+      expect(failure((await store.transact?.(move('1'), put('a', 55))) as never)).toMatchObject({ certain: true })
+      expect(await state()).toEqual(nothing)
+    })
+
+    it('a function that ends the transaction, or goes on in one that is aborted, is told so', async () => {
+      const { store, move, state } = await withTable()
+      for (const end of ['COMMIT', 'ROLLBACK', 'COMMIT; BEGIN'])
+        await expect(
+          store.transact?.(move('1'), (client) => (client as pg.PoolClient).query(end) as never),
+        ).rejects.toMatchObject({
+          code: 'STORE_FAILED',
+          message: expect.stringContaining('ended the transaction'),
+        })
+      const swallow = async (client: unknown) => {
+        await (client as pg.PoolClient).query('SELECT 1 / 0').catch(() => {})
+      }
+      const outcome = await store.transact?.(move('1'), swallow)
+      expect(failure(outcome as never)).toMatchObject({
+        code: 'STORE_FAILED',
+        message: expect.stringContaining('use a savepoint'),
+        certain: true,
+      })
+      expect(await state()).toEqual(nothing)
+    })
+
+    it('no connection of the pool in time is certain', async () => {
+      const { url, move } = await withTable()
+      const pool = poolOf(url, { max: 1, connectionTimeoutMillis: 50 })
+      const held = await pool.connect()
+      const outcome = await postgresStore(pool).transact?.(move('1'), put('a', 5))
+      expect(failure(outcome as never)).toMatchObject({ code: 'STORE_UNAVAILABLE', certain: true })
+      held.release()
+    })
+
+    it('works behind PgBouncer in transaction mode', async () => {
+      const { url, move, state } = await withTable()
+      const pooler = await startPgBouncer(url)
+      closing.push(() => pooler.stop())
+      const pooled = new URL(pooler.url)
+      pooled.pathname = new URL(url).pathname
+      const outcomes = await Promise.all(
+        Array.from({ length: 8 }, (_, i) => postgresStore(poolOf(pooled.href)).transact?.(move('1', `c${i}`), put(`a${i}`, i))),
+      )
+      expect(outcomes.map((outcome) => outcome?.kind)).toEqual(Array(8).fill('stored'))
+      expect((await state()).balances.length).toBe(8)
+    })
+
+    it('on PGlite the function gets its transaction', async () => {
+      const database = new PGliteDatabase()
+      closing.push(() => database.close())
+      const store = postgresStore(database)
+      await store.createSchema()
+      await database.exec('CREATE TABLE balances (id text PRIMARY KEY, balance integer NOT NULL)')
+      await store.acquireLease({ name: 'balances', holder: 'one', ttlMs: 60_000 })
+      const checkpoint = (position: string) => ({ name: 'balances', fence: 1, position })
+      expect((await store.transact?.({ id: 'c1', checkpoint: checkpoint('1') }, put('a', 5)))?.kind).toBe('stored')
+      const error = new Error('no such account')
+      const failing = async (client: unknown) => {
+        await put('b', 6)(client)
+        throw error
+      }
+      await expect(store.transact?.({ id: 'c2', checkpoint: checkpoint('2') }, failing)).rejects.toBe(error)
+      expect((await database.query('SELECT id FROM balances')).rows).toEqual([{ id: 'a' }])
+      expect(await store.readCheckpoint('balances')).toEqual({ position: '1', fence: 1 })
+    })
+
+    it('a client without connections to give is refused', async () => {
+      const { url, fence, move } = await withTable()
+      const client = new pg.Client({ connectionString: url })
+      await client.connect()
+      closing.push(() => client.end())
+      const query: PostgresClient['query'] = async () => ({ rows: [] })
+      for (const single of [client, { query }, Object.assign(query, { query, transaction: async () => [] })])
+        await expect(postgresStore(single).transact?.(move('1', 'c1', fence), () => {})).rejects.toMatchObject({
+          code: 'DEFINITION',
+          message: expect.stringContaining('a Pool'),
+        })
+    })
+  })
+
   it('takes the clients it says it takes', () => {
     expectTypeOf<pg.Pool>().toExtend<PostgresClient>()
     expectTypeOf<pg.Client>().toExtend<PostgresClient>()
     expectTypeOf<pg.PoolClient>().toExtend<PostgresClient>()
     expectTypeOf<PGlite>().toExtend<PostgresClient>()
-    expectTypeOf<neon.Pool>().toExtend<PostgresClient>()
-    expectTypeOf<neon.Client>().toExtend<PostgresClient>()
-    expectTypeOf<neon.NeonQueryFunction<false, true>>().toExtend<PostgresClient>()
+    expectTypeOf<neonTypes.Pool>().toExtend<PostgresClient>()
+    expectTypeOf<neonTypes.Client>().toExtend<PostgresClient>()
+    expectTypeOf<neonTypes.NeonQueryFunction<false, true>>().toExtend<PostgresClient>()
   })
 
   it('refuses what is no client, options it does not have and names it cannot use', async () => {
@@ -110,6 +329,7 @@ describe.skipIf(unselected('postgres'))('the Postgres store', () => {
     expect(build({ tables: { events: 'log', snapshots: 'log' } })).toThrow("two tables are called 'log'")
     expect(build({ payloadFormat: 'bson' })).toThrow("'json' or 'serde-enum'")
     expect(build({ preparedStatements: 'yes' })).toThrow('must be true or false')
+    expect(() => postgresStore(neon('postgres://ann:x@example.com/bank', { fullResults: true }))).not.toThrow()
   })
 
   it('keeps stores with other tables, and in other schemas, apart', async () => {
