@@ -22,6 +22,8 @@ export function statementsOf(n: Names) {
 
     append: statement('append', `SELECT ${n.append}($1, $2, $3, $4, $5, $6, $7, $8, $9) AS answer`),
 
+    notify: statement('notify', "SELECT pg_notify($1, '')"),
+
     readEvents: statement('readEvents', `${eventsPage(n, '$3::bigint')} ORDER BY page.sequence`),
 
     /** The snapshot, where there is one, is the first row. */

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { type PGlite, PGlite as PGliteDatabase } from '@electric-sql/pglite'
 import type * as neonTypes from '@neondatabase/serverless'
 import { neon } from '@neondatabase/serverless'
-import { type PostgresClient, type PostgresStoreOptions, postgresStore } from 'cqrs-es/postgres'
+import { type PostgresClient, type PostgresListener, type PostgresStoreOptions, postgresStore } from 'cqrs-es/postgres'
 import { comparePositions, type Position, type Store } from 'cqrs-es/store'
 import pg from 'pg'
 import postgres from 'postgres'
@@ -202,25 +202,47 @@ describe.skipIf(unselected('postgres'))('the Postgres store', () => {
       expect((await store.transact?.(move('1'), put('a', 7)))?.kind).toBe('stored')
     })
 
-    it('a COMMIT whose answer is lost is not certain, and sent again it is told', async () => {
-      const { pool, store, move, state } = await withTable()
+    /** The connection breaks when this statement was run. */
+    const losing = (pool: pg.Pool, lost: RegExp) => {
       const connect = pool.connect.bind(pool) as () => Promise<pg.PoolClient>
-      const losing = {
+      return {
         query: pool.query.bind(pool),
         connect: async () => {
           const client = await connect()
           const query = async (text: string, values?: unknown[]) => {
             const answer = await client.query(text, values)
-            if (text === 'COMMIT') throw new Error('Connection terminated unexpectedly')
+            if (lost.test(text)) throw new Error('Connection terminated unexpectedly')
             return answer
           }
           return { query, release: (error?: boolean) => client.release(error) }
         },
       }
-      const outcome = await postgresStore(losing).transact?.(move('1'), put('a', 5))
+    }
+
+    it('a COMMIT whose answer is lost is not certain, and sent again it is told', async () => {
+      const { pool, store, move, state } = await withTable()
+      const outcome = await postgresStore(losing(pool, /^COMMIT/)).transact?.(move('1'), put('a', 5))
       expect(failure(outcome as never)).toMatchObject({ code: 'STORE_UNAVAILABLE', certain: false })
       expect(await store.transact?.(move('1'), put('b', 6))).toEqual({ kind: 'repeated', positions: [] })
       expect(await state()).toEqual({ balances: [['a', 5]], position: '1', taken: 0 })
+    })
+
+    it.each([/^BEGIN/, /FOR NO KEY UPDATE/, /INSERT INTO .*checkpoints/])(
+      'an answer to %s that is lost is certain',
+      async (lost) => {
+        const { pool, move, state } = await withTable()
+        const outcome = await postgresStore(losing(pool, lost)).transact?.(move('1'), put('a', 5))
+        expect(failure(outcome as never)).toMatchObject({ code: 'STORE_UNAVAILABLE', certain: true })
+        expect(await state()).toEqual(nothing)
+      },
+    )
+
+    it('a connection that does not answer is not given back to the pool', async () => {
+      const { url, move } = await withTable()
+      const pool = poolOf(url, { query_timeout: 100 })
+      const hang = (client: unknown) => (client as pg.PoolClient).query('SELECT pg_sleep(1)') as Promise<never>
+      await expect(postgresStore(pool).transact?.(move('1'), hang)).rejects.toThrow('Query read timeout')
+      expect(pool.totalCount).toBe(0)
     })
 
     it('a COMMIT that is refused is certain', async () => {
@@ -306,6 +328,168 @@ describe.skipIf(unselected('postgres'))('the Postgres store', () => {
     })
   })
 
+  describe('with a listener', () => {
+    async function listening(options: PostgresStoreOptions = {}) {
+      const url = await freshDatabase('postgres')
+      const listener = new pg.Client({ connectionString: url })
+      await listener.connect()
+      closing.push(() => listener.end())
+      const pool = poolOf(url)
+      const store = postgresStore(pool, { listener, ...options })
+      await store.createSchema()
+      return { url, pool, listener, store }
+    }
+
+    /** Watches; from the first wake-up on, which says that the server listens, each is counted. */
+    async function watch(store: Store) {
+      let wakes = -1
+      const stop = store.watch?.(() => {
+        wakes++
+      })
+      await until(() => wakes === 0)
+      return { stop: () => stop?.(), wakes: () => wakes, wokenTimes: (times: number) => until(() => wakes >= times) }
+    }
+
+    async function until(holds: () => boolean) {
+      for (let tries = 0; !holds(); tries++) {
+        if (tries > 500) throw new Error('it did not happen within five seconds')
+        await pause(10)
+      }
+    }
+
+    const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
+
+    const channelsOf = async (client: pg.Client) =>
+      (await client.query('SELECT pg_listening_channels() AS channel')).rows.map(({ channel }) => channel as string)
+
+    /** A store whose messages wait until they are let through, and may fail. */
+    function withMessages(pool: pg.Pool, options: PostgresStoreOptions, answer: () => Promise<unknown>) {
+      let messages = 0
+      const client: PostgresClient = {
+        query: async (text, values) => {
+          if (!text.includes('pg_notify')) return pool.query(text, values)
+          messages++
+          await answer()
+          return { rows: [] }
+        },
+      }
+      return { store: postgresStore(client, options), messages: () => messages }
+    }
+
+    it('who watches is woken once after an append, and by nothing that is no news', async () => {
+      const { pool, store } = await listening()
+      const { wakes, wokenTimes, stop } = await watch(store)
+      expect(store.capabilities.push).toBe(true)
+      await appendOne(store, commit('c1', 'a', 0, [1, 2, 3]))
+      await wokenTimes(1)
+      expect((await appendOne(store, commit('c2', 'a', 0))).kind).toBe('conflict')
+      const view = { name: 'balances', generation: 1, id: 'a', expectedVersion: 0, view: {} }
+      expect((await appendOne(store, { id: 'c3', appends: [], views: [view] })).kind).toBe('stored')
+      const other = postgresStore(pool, { schema: 'other', notify: true })
+      await other.createSchema()
+      await appendOne(other, commit('c4', 'a', 0))
+      await pause(50)
+      expect(wakes()).toBe(1)
+      await appendOne(store, commit('c1', 'a', 0, [1, 2, 3]))
+      await wokenTimes(2)
+      stop()
+    })
+
+    it('writers behind PgBouncer in transaction mode are heard, whether they listen or not', async () => {
+      const { url, listener, store } = await listening()
+      const pooler = await startPgBouncer(url)
+      closing.push(() => pooler.stop())
+      const pooled = new URL(pooler.url)
+      pooled.pathname = new URL(url).pathname
+      const { wokenTimes, stop } = await watch(store)
+      const writer = postgresStore(poolOf(pooled.href), { notify: true })
+      expect([writer.capabilities.push, writer.watch]).toEqual([false, undefined])
+      await appendOne(writer, commit('c1', 'a', 0))
+      await wokenTimes(1)
+      stop()
+      const both = postgresStore(poolOf(pooled.href), { listener })
+      const watched = await watch(both)
+      await appendOne(both, commit('c2', 'a', 1))
+      await watched.wokenTimes(1)
+      watched.stop()
+    })
+
+    it('without its options nothing is sent, with `notify: false` neither', async () => {
+      const { pool, listener } = await listening()
+      for (const options of [{}, { listener, notify: false }]) {
+        const { store, messages } = withMessages(pool, options, async () => {})
+        expect((await appendOne(store, commit(crypto.randomUUID(), crypto.randomUUID(), 0))).kind).toBe('stored')
+        expect(messages()).toBe(0)
+      }
+    })
+
+    it('an append waits for no message; one is under way and one stands for all others', async () => {
+      const { pool } = await listening()
+      let letThrough = () => {}
+      const answer = () =>
+        new Promise<void>((resolve) => {
+          letThrough = resolve
+        })
+      const { store, messages } = withMessages(pool, { notify: true }, answer)
+      for (let i = 0; i < 10; i++) expect((await appendOne(store, commit(`c${i}`, 'a', i))).kind).toBe('stored')
+      expect(messages()).toBe(1)
+      letThrough()
+      await until(() => messages() === 2)
+      letThrough()
+      await pause(20)
+      expect(messages()).toBe(2)
+      await appendOne(store, commit('last', 'a', 10))
+      expect(messages()).toBe(3)
+    })
+
+    it('a message that fails is nobody’s concern, and the next is sent', async () => {
+      const { pool } = await listening()
+      const { store, messages } = withMessages(pool, { notify: true }, () => Promise.reject(new Error('lost')))
+      for (let i = 0; i < 3; i++) {
+        expect((await appendOne(store, commit(`c${i}`, 'a', i))).kind).toBe('stored')
+        await pause(5)
+      }
+      expect(messages()).toBe(3)
+    })
+
+    it('listens while somebody watches, and leaves nothing behind', async () => {
+      const { listener, store } = await listening()
+      const handlers = () => [listener.listenerCount('notification'), listener.listenerCount('error')]
+      const before = handlers()
+      const [one, two] = [await watch(store), store.watch?.(() => {})]
+      const [channel = '', ...others] = await channelsOf(listener)
+      expect(channel).toMatch(/^cqrs_es_[0-9a-f]{8}$/)
+      expect(others).toEqual([])
+      one.stop()
+      one.stop()
+      expect(await channelsOf(listener)).toEqual([channel])
+      two?.()
+      expect(await channelsOf(listener)).toEqual([])
+      expect(handlers()).toEqual(before)
+      const again = await watch(store)
+      await appendOne(store, commit('c1', 'a', 0))
+      await again.wokenTimes(1)
+      expect([one.wakes(), again.wakes()]).toEqual([0, 1])
+      again.stop()
+    })
+
+    it('a listener that has lost its connection means no wake-ups, and nothing else', async () => {
+      const { pool, listener, store } = await listening()
+      const { wakes, stop } = await watch(store)
+      const { rows } = await listener.query('SELECT pg_backend_pid() AS pid')
+      await pool.query('SELECT pg_terminate_backend($1)', [rows[0]?.pid])
+      await pause(50)
+      expect((await appendOne(store, commit('c1', 'a', 0))).kind).toBe('stored')
+      stop()
+      const stopAgain = store.watch?.(() => {})
+      await pause(50)
+      stopAgain?.()
+      await pause(20)
+      expect(wakes()).toBe(0)
+      expect(listener.listenerCount('error')).toBe(0)
+    })
+  })
+
   it('takes the clients it says it takes', () => {
     expectTypeOf<pg.Pool>().toExtend<PostgresClient>()
     expectTypeOf<pg.Client>().toExtend<PostgresClient>()
@@ -313,6 +497,9 @@ describe.skipIf(unselected('postgres'))('the Postgres store', () => {
     expectTypeOf<PGlite>().toExtend<PostgresClient>()
     expectTypeOf<neonTypes.Pool>().toExtend<PostgresClient>()
     expectTypeOf<neonTypes.Client>().toExtend<PostgresClient>()
+    expectTypeOf<pg.Client>().toExtend<PostgresListener>()
+    expectTypeOf<neonTypes.Client>().toExtend<PostgresListener>()
+    expectTypeOf<pg.Pool>().not.toExtend<PostgresListener>()
     expectTypeOf<neonTypes.NeonQueryFunction<false, true>>().toExtend<PostgresClient>()
   })
 
@@ -329,6 +516,10 @@ describe.skipIf(unselected('postgres'))('the Postgres store', () => {
     expect(build({ tables: { events: 'log', snapshots: 'log' } })).toThrow("two tables are called 'log'")
     expect(build({ payloadFormat: 'bson' })).toThrow("'json' or 'serde-enum'")
     expect(build({ preparedStatements: 'yes' })).toThrow('must be true or false')
+    expect(build({ notify: 'yes' })).toThrow('must be true or false')
+    expect(build({ listener: null })).toThrow('has no method "query"')
+    expect(build({ listener: { query() {}, on() {} } })).toThrow('has no method "removeListener"')
+    expect(build({ listener: new pg.Pool() })).toThrow('not a Pool')
     expect(() => postgresStore(neon('postgres://ann:x@example.com/bank', { fullResults: true }))).not.toThrow()
   })
 
