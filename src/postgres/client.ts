@@ -3,8 +3,8 @@ import { toStoreError } from './errors.ts'
 
 /**
  * What the store asks of a driver: to run one statement with values for `$1`, `$2` … and to give its rows as objects. The `Pool` and the `Client` of `pg`, those of
- * `@neondatabase/serverless`, and PGlite have it. The store sends nothing but single statements and leaves nothing in the session, so it
- * works through any pooler. Values are texts, numbers and `null`.
+ * `@neondatabase/serverless`, and PGlite have it. But for `transact`, which needs a `Pool` or PGlite, the store sends nothing but single statements and
+ * leaves nothing in the session, so it works through any pooler. Values are texts, numbers and `null`.
  *
  * @example
  * ```ts

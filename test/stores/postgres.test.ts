@@ -377,9 +377,11 @@ describe.skipIf(unselected('postgres'))('the Postgres store', () => {
     }
 
     it('who watches is woken once after an append, and by nothing that is no news', async () => {
-      const { pool, store } = await listening()
+      const { pool, listener, store } = await listening()
       const { wakes, wokenTimes, stop } = await watch(store)
       expect(store.capabilities.push).toBe(true)
+      await listener.query('LISTEN others')
+      await pool.query("SELECT pg_notify('others', '')")
       await appendOne(store, commit('c1', 'a', 0, [1, 2, 3]))
       await wokenTimes(1)
       expect((await appendOne(store, commit('c2', 'a', 0))).kind).toBe('conflict')
