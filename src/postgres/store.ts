@@ -73,8 +73,8 @@ export interface PostgresStoreOptions {
 
 /**
  * A store in a Postgres database (13 or newer), on a `Pool` or `Client` of `pg` or whatever else runs a statement (`PostgresClient`). The client stays
- * yours: the store neither opens nor closes it. Each call but `transact`, which needs a `Pool` or PGlite, is a single statement, an append of a whole batch too, so it works behind transaction poolers and with
- * drivers over HTTP. Call `createSchema()` once before the first use.
+ * yours: the store neither opens nor closes it. Each call but `transact`, which needs a `Pool` or PGlite, is a single statement, an append of a whole batch too, so
+ * it works behind transaction poolers and with drivers over HTTP. Call `createSchema()` once before the first use.
  *
  * @throws DefinitionError for an option it does not have, a name it cannot use, or something that is not such a client
  * @example
