@@ -16,6 +16,7 @@ export interface ConditionalCase {
 /** What a store and its host can do, as far as a case may ask. */
 export interface Given {
   readonly capabilities: Capabilities
+  readonly transacts: boolean
   readonly schema: 'required' | 'none'
   readonly corruptsEvents: boolean
   readonly corruptsSnapshots: boolean
@@ -39,6 +40,8 @@ export const noGlobalOrder: Requirement = ({ capabilities }) =>
   capabilities.globalOrder ? 'the store has a global order' : undefined
 
 export const push: Requirement = ({ capabilities }) => (capabilities.push ? undefined : 'the store has no push wake-up')
+
+export const transactions: Requirement = ({ transacts }) => (transacts ? undefined : 'the store has no `transact`')
 
 export const severalAppends: Requirement = ({ capabilities }) =>
   capabilities.appendsPerCommit >= 2 ? undefined : 'a commit takes one append'

@@ -17,6 +17,7 @@ import { readCases } from './reads.ts'
 import { repeatCases } from './repeats.ts'
 import { schemaCases } from './schema.ts'
 import { snapshotCases } from './snapshots.ts'
+import { transactionCases } from './transactions.ts'
 import { viewCases } from './views.ts'
 import { watchCases } from './watch.ts'
 
@@ -80,6 +81,7 @@ const subjects: readonly Cases[] = [
   generationCases,
   feedCases,
   checkpointCases,
+  transactionCases,
   leaseCases,
   dataCases,
   nameCases,
@@ -93,6 +95,7 @@ async function ask(host: ConformanceHost): Promise<Given> {
   try {
     return {
       capabilities: database.store.capabilities,
+      transacts: database.store.transact !== undefined,
       schema: host.schema,
       corruptsEvents: database.corruptEvent !== undefined,
       corruptsSnapshots: database.corruptSnapshot !== undefined,

@@ -88,7 +88,11 @@ export class Client {
    * handler in a statement that was killed, and a transaction left open would keep everybody's lock.
    */
   async on<T>(
-    work: (connection: { readonly run: Run; readonly script: (sql: string) => Promise<void> }) => Promise<T>,
+    work: (on: {
+      readonly run: Run
+      readonly script: (sql: string) => Promise<void>
+      readonly connection: MysqlConnection
+    }) => Promise<T>,
   ): Promise<T> {
     const connection = await this.#pool.getConnection().catch((cause) => {
       throw new NotSentError(cause)
@@ -97,6 +101,7 @@ export class Client {
     try {
       const result = await work({
         run,
+        connection,
         async script(sql) {
           await connection.query(sql)
         },
@@ -115,11 +120,11 @@ export class Client {
   }
 
   /** Runs `work` in a transaction; each of its statements sees what others have committed before it. */
-  transaction<T>(work: (run: Run) => Promise<T>): Promise<T> {
-    return this.on(async ({ run, script }) => {
+  transaction<T>(work: (run: Run, connection: MysqlConnection) => Promise<T>): Promise<T> {
+    return this.on(async ({ run, script, connection }) => {
       await script('SET TRANSACTION ISOLATION LEVEL READ COMMITTED')
       await script('START TRANSACTION')
-      const result = await work(run)
+      const result = await work(run, connection)
       await script('COMMIT')
       return result
     })

@@ -120,6 +120,8 @@ export function understand(error: unknown): Failure {
 /** Whether another try of the whole transaction may do. */
 export const isWorthAnother = (error: unknown): boolean => worthAnother.has(serverError(error) ?? 0)
 
+export const isSavepointGone = (error: unknown): boolean => serverError(error) === 1305
+
 /** Errors that say: it is there already. */
 export const isThereAlready = (error: unknown): boolean => [1050, 1060, 1061, 1304, 1359].includes(serverError(error) ?? 0)
 

@@ -70,7 +70,13 @@ STRAIGHT_JOIN ${n.views} AS v ON v.view_name = r.n COLLATE ${collation} AND v.vi
 
     readFeedOnly: (filter: string): string => feedPage(n, filter),
 
-    readCheckpoint: `SELECT position, fence FROM ${n.checkpoints} WHERE name = ?`,
+    readCheckpoint: `SELECT position, fence, commit_id FROM ${n.checkpoints} WHERE name = ?`,
+
+    moveCheckpoint: `
+INSERT INTO ${n.checkpoints} (name, position, fence, commit_id) VALUES (?, ?, ?, ?)
+ON DUPLICATE KEY UPDATE position = VALUES(position), fence = VALUES(fence), commit_id = VALUES(commit_id)`,
+
+    lockHeldLease: `SELECT fence FROM ${n.leases} WHERE name = ? AND holder IS NOT NULL FOR UPDATE`,
 
     /** Locks the row, which is made if need be; fence 0 was never given out. */
     lockLease: `

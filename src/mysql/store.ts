@@ -3,7 +3,8 @@ import type { Position } from '../event-envelope.ts'
 import { checkOptions, checkWholeNumber } from '../options.ts'
 import { appendBatch, type RoundDatabase } from '../sql/append.ts'
 import { type EventRow, eventReader, toIdsPage, toStoredKey, toStoredSnapshot, toStoredView, toViewPage } from '../sql/rows.ts'
-import type { Commit, CommitOutcome } from '../store/commit.ts'
+import { transact } from '../sql/transact.ts'
+import type { CheckpointWrite, Commit, CommitOutcome } from '../store/commit.ts'
 import { checkPayloadFormat, type PayloadFormat } from '../store/payload-format.ts'
 import type {
   AggregatePage,
@@ -34,6 +35,7 @@ import { addGeneration, readGenerations, removeGeneration, switchGeneration } fr
 import { type MysqlTables, type Names, namesOf } from './names.ts'
 import { printSchema } from './schema.ts'
 import { type Statements, statementsOf } from './statements.ts'
+import { transactionDatabase } from './transaction.ts'
 
 /** Options of `mysqlStore`. */
 export interface MysqlStoreOptions {
@@ -209,6 +211,13 @@ class MysqlStore implements Store {
 
   endPosition(): Promise<Position | undefined> {
     return this.lastPosition()
+  }
+
+  transact(
+    commit: { readonly id: string; readonly checkpoint: CheckpointWrite },
+    work: (client: unknown) => void | Promise<void>,
+  ): Promise<CommitOutcome> {
+    return transact(transactionDatabase(this.#client, this.#statements), commit, work)
   }
 
   async readCheckpoint(name: string): Promise<Checkpoint | undefined> {

@@ -3,8 +3,8 @@ import { toStoreError } from './errors.ts'
 
 /**
  * What the store asks of a driver: to run one statement with values for `$1`, `$2` … and to give its rows as objects. The `Pool` and the `Client` of `pg`, those of
- * `@neondatabase/serverless`, and PGlite have it. The store sends nothing but single statements and leaves nothing in the session, so it
- * works through any pooler. Values are texts, numbers and `null`.
+ * `@neondatabase/serverless`, and PGlite have it. But for `transact`, which needs a `Pool` or PGlite, the store sends nothing but single statements and
+ * leaves nothing in the session, so it works through any pooler. Values are texts, numbers and `null`.
  *
  * @example
  * ```ts
@@ -28,12 +28,17 @@ export type Row = Readonly<Record<string, unknown>>
 
 /** The user's client, and how its failures read. */
 export class Connection {
-  readonly #client: PostgresClient
+  readonly client: PostgresClient
   readonly #prepared: boolean
 
   constructor(client: PostgresClient, prepared: boolean) {
-    this.#client = client
+    this.client = client
     this.#prepared = prepared
+  }
+
+  /** The same on another client. */
+  with(client: PostgresClient): Connection {
+    return new Connection(client, this.#prepared)
   }
 
   /** @throws StoreError for whatever the driver throws */
@@ -52,8 +57,8 @@ export class Connection {
   /** As the driver throws it. */
   async send({ name, text }: Statement, values: PostgresValue[]): Promise<Row[]> {
     const { rows } = await (this.#prepared && name !== undefined
-      ? (this.#client as unknown as NamedClient).query({ name, text, values })
-      : this.#client.query(text, values))
+      ? (this.client as unknown as NamedClient).query({ name, text, values })
+      : this.client.query(text, values))
     return rows as Row[]
   }
 }
@@ -71,7 +76,8 @@ interface NamedClient {
 
 /** @throws DefinitionError that says what is needed */
 export function checkClient(client: PostgresClient): void {
-  if (typeof client === 'object' && client !== null && typeof client.query === 'function') return
+  // That of Neon over HTTP is a function.
+  if ((typeof client === 'object' || typeof client === 'function') && typeof client?.query === 'function') return
   throw new DefinitionError(
     'postgresStore needs a Pool or Client of pg, or something else with query(text, values); what it got has no method "query".',
   )

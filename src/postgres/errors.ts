@@ -11,6 +11,10 @@ const answers: Readonly<Record<string, Answer>> = {
   '28': ['STORE_UNAVAILABLE', 'Postgres refused the credentials.'],
   '3D000': ['STORE_UNAVAILABLE', 'The Postgres database does not exist.'],
   '3F000': ['SCHEMA_MISSING', 'The Postgres database lacks the schema of the store: call createSchema().'],
+  '25P02': [
+    'STORE_FAILED',
+    'A statement of the function in the transaction failed, and the function went on: let its error through, or use a savepoint.',
+  ],
   '25P04': ['STORE_BUSY', 'Postgres ended the transaction after transaction_timeout.'],
   '40': ['STORE_BUSY', 'Postgres gave up the transaction for the sake of another.'],
   '42501': ['STORE_FAILED', 'The Postgres role lacks a privilege that the store needs: see the grants on the page of the store.'],

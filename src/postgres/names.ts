@@ -50,5 +50,14 @@ export function namesOf(schema: string, tables: PostgresTables) {
     removeGeneration: full(`${of.viewGenerations}_remove_v1`),
     /** Advisory locks of view generations start with this text. */
     generationLock: `'${schema}.${of.viewGenerations}.'`,
+    /** Where commits are told. The two names in full may not fit; who shares it by chance is woken in vain. */
+    channel: `cqrs_es_${digest(`${schema}.${of.events}`)}`,
   }
+}
+
+/** FNV-1a: http://www.isthe.com/chongo/tech/comp/fnv */
+function digest(text: string): string {
+  let hash = 0x811c9dc5
+  for (const character of text) hash = Math.imul(hash ^ character.charCodeAt(0), 0x01000193)
+  return (hash >>> 0).toString(16).padStart(8, '0')
 }

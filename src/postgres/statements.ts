@@ -22,6 +22,8 @@ export function statementsOf(n: Names) {
 
     append: statement('append', `SELECT ${n.append}($1, $2, $3, $4, $5, $6, $7, $8, $9) AS answer`),
 
+    notify: statement('notify', "SELECT pg_notify($1, '')"),
+
     readEvents: statement('readEvents', `${eventsPage(n, '$3::bigint')} ORDER BY page.sequence`),
 
     /** The snapshot, where there is one, is the first row. */
@@ -96,6 +98,30 @@ FROM ${n.feed}($1, $2, $3, $4, $5, $6)`,
     readPositions: statement('readPositions', `SELECT last::text, horizon::text FROM ${n.horizon}()`),
 
     readCheckpoint: statement('readCheckpoint', `SELECT position, fence::text FROM ${n.checkpoints} WHERE name = $1`),
+
+    /** Nobody takes the lease over until the transaction has ended; no row where nobody has it. */
+    lockLease: statement(
+      'lockLease',
+      `SELECT fence::text FROM ${n.leases} WHERE name = $1 AND holder IS NOT NULL FOR NO KEY UPDATE`,
+    ),
+
+    /** Always one row, with the number of the transaction. */
+    readCheckpointInTransaction: statement(
+      'readCheckpointInTransaction',
+      `
+SELECT pg_current_xact_id()::text AS transaction, position, commit_id
+FROM (SELECT) AS one LEFT JOIN ${n.checkpoints} ON name = $1`,
+    ),
+
+    /** No row when the transaction is not the one of this number any more. */
+    moveCheckpoint: statement(
+      'moveCheckpoint',
+      `
+INSERT INTO ${n.checkpoints} (name, position, fence, commit_id)
+SELECT $1, $2, $3::bigint, $4 WHERE pg_current_xact_id_if_assigned()::text = $5
+ON CONFLICT (name) DO UPDATE SET position = excluded.position, fence = excluded.fence, commit_id = excluded.commit_id
+RETURNING name`,
+    ),
 
     /** One row: the lease taken, or who has it. None when somebody else made it a moment ago. */
     takeLease: statement(

@@ -13,7 +13,8 @@ import {
   toViewGeneration,
   toViewPage,
 } from '../sql/rows.ts'
-import type { Commit, CommitOutcome, StoredEvent } from '../store/commit.ts'
+import { transact } from '../sql/transact.ts'
+import type { CheckpointWrite, Commit, CommitOutcome, StoredEvent } from '../store/commit.ts'
 import { checkPayloadFormat, type PayloadFormat } from '../store/payload-format.ts'
 import type {
   AggregatePage,
@@ -40,8 +41,10 @@ import { createSchema } from './create-schema.ts'
 import { endPosition, lastPosition, readFeed } from './feed.ts'
 import { findViewsStatement } from './find-views.ts'
 import { type Names, namesOf, type PostgresTables } from './names.ts'
+import { Bell, checkListener, Ear, type PostgresListener } from './push.ts'
 import { schemaStatement } from './schema.ts'
 import { type Statements, statementsOf } from './statements.ts'
+import { transactionDatabase } from './transaction.ts'
 
 /** Options of `postgresStore`. */
 export interface PostgresStoreOptions {
@@ -56,12 +59,22 @@ export interface PostgresStoreOptions {
    * that knows of prepared statements. Default `false`.
    */
   readonly preparedStatements?: boolean
+  /**
+   * A connected `Client` of `pg`, for this store alone: `watch` hears of commits on it, by `LISTEN`. It must lead to Postgres directly or through a pooler in session mode; the
+   * store's own client need not. It stays yours. When its connection breaks nothing is heard any more, and that is all. Default: none, and who reads the log polls.
+   */
+  readonly listener?: PostgresListener
+  /**
+   * Tell the listeners of all processes after an append has stored events, by a statement of its own that no append waits for. Default: whether `listener` is given; set it in
+   * processes that write and do not listen.
+   */
+  readonly notify?: boolean
 }
 
 /**
  * A store in a Postgres database (13 or newer), on a `Pool` or `Client` of `pg` or whatever else runs a statement (`PostgresClient`). The client stays
- * yours: the store neither opens nor closes it. Each call is a single statement, an append of a whole batch too, so it works behind transaction poolers and with
- * drivers over HTTP. Call `createSchema()` once before the first use.
+ * yours: the store neither opens nor closes it. Each call but `transact`, which needs a `Pool` or PGlite, is a single statement, an append of a whole batch too, so
+ * it works behind transaction poolers and with drivers over HTTP. Call `createSchema()` once before the first use.
  *
  * @throws DefinitionError for an option it does not have, a name it cannot use, or something that is not such a client
  * @example
@@ -79,43 +92,61 @@ export interface PostgresStoreOptions {
  */
 export function postgresStore(client: PostgresClient, options: PostgresStoreOptions = {}): Store {
   checkClient(client)
-  checkOptions('postgresStore', options, ['schema', 'tables', 'payloadFormat', 'preparedStatements'])
-  const { schema = 'public', tables = {}, payloadFormat = 'json', preparedStatements = false } = options
+  checkOptions('postgresStore', options, ['schema', 'tables', 'payloadFormat', 'preparedStatements', 'listener', 'notify'])
+  const { schema = 'public', tables = {}, payloadFormat = 'json', preparedStatements = false, listener } = options
+  const { notify = listener !== undefined } = options
   checkPayloadFormat('postgresStore', payloadFormat)
   if (typeof preparedStatements !== 'boolean')
     throw new DefinitionError('postgresStore: "preparedStatements" must be true or false.')
-  return new PostgresStore(new Connection(client, preparedStatements), namesOf(schema, tables), payloadFormat)
+  if (listener !== undefined) checkListener(listener)
+  if (typeof notify !== 'boolean') throw new DefinitionError('postgresStore: "notify" must be true or false.')
+  const names = namesOf(schema, tables)
+  return new PostgresStore(new Connection(client, preparedStatements), names, { payloadFormat, listener, notify })
 }
 
-const capabilities: Capabilities = {
+const capacity = {
   globalOrder: true,
-  push: false,
   appendsPerCommit: Number.POSITIVE_INFINITY,
   itemsPerCommit: Number.POSITIVE_INFINITY,
   bytesPerCommit: 100_000_000,
   bytesPerEvent: 50_000_000,
-}
+} as const
 
 /** Postgres takes a parameter of 1 GB, but needs several times its size in memory while it reads it. */
-const limits = { ...capabilities, bytesPerRound: 16_000_000 }
+const limits = { ...capacity, bytesPerRound: 16_000_000 }
 
 /** A page of events ends with the one that reaches either, so that a long history is neither read in one go nor kept in memory at once. */
 const most = { events: mostEvents, bytes: 4_000_000 }
 
 class PostgresStore implements Store {
-  readonly capabilities = capabilities
+  readonly capabilities: Capabilities
+  declare readonly watch?: (wake: () => void) => () => void
   readonly #connection: Connection
   readonly #names: Names
   readonly #statements: Statements
   readonly #rounds: RoundDatabase
+  readonly #bell: Bell | undefined
   readonly #toStoredEvent: (row: EventRow) => StoredEvent
 
-  constructor(connection: Connection, names: Names, format: PayloadFormat) {
+  constructor(
+    connection: Connection,
+    names: Names,
+    {
+      payloadFormat: format,
+      listener,
+      notify,
+    }: { payloadFormat: PayloadFormat; listener: PostgresListener | undefined; notify: boolean },
+  ) {
+    this.capabilities = { ...capacity, push: listener !== undefined }
     this.#connection = connection
     this.#names = names
     this.#statements = statementsOf(names)
     this.#rounds = roundDatabase(connection, this.#statements.append, { format, limits })
     this.#toStoredEvent = eventReader(format)
+    this.#bell = notify ? new Bell(connection, this.#statements, names.channel) : undefined
+    if (listener === undefined) return
+    const ear = new Ear(listener, names.channel)
+    this.watch = (wake) => ear.watch(wake)
   }
 
   createSchema(): Promise<void> {
@@ -126,8 +157,10 @@ class PostgresStore implements Store {
     return schemaStatement(this.#names)
   }
 
-  append(commits: readonly Commit[]): Promise<readonly CommitOutcome[]> {
-    return appendBatch(this.#rounds, commits)
+  async append(commits: readonly Commit[]): Promise<readonly CommitOutcome[]> {
+    const outcomes = await appendBatch(this.#rounds, commits)
+    this.#bell?.ring(outcomes)
+    return outcomes
   }
 
   async readAggregate(request: AggregateRequest): Promise<AggregatePage> {
@@ -204,6 +237,13 @@ class PostgresStore implements Store {
 
   endPosition(): Promise<Position | undefined> {
     return endPosition(this.#connection, this.#statements)
+  }
+
+  async transact(
+    commit: { readonly id: string; readonly checkpoint: CheckpointWrite },
+    work: (client: unknown) => void | Promise<void>,
+  ): Promise<CommitOutcome> {
+    return transact(transactionDatabase(this.#connection, this.#statements), commit, work)
   }
 
   async readCheckpoint(name: string): Promise<Checkpoint | undefined> {

@@ -1,5 +1,5 @@
 import type { Position } from '../event-envelope.ts'
-import type { Commit, CommitOutcome } from '../store/commit.ts'
+import type { CheckpointWrite, Commit, CommitOutcome } from '../store/commit.ts'
 import { isWritable } from '../store/generations.ts'
 import type { ViewGeneration } from '../store/store.ts'
 import type { Unstored } from '../store/unstored.ts'
@@ -20,11 +20,13 @@ export interface Facts {
   /** All generations of each view of `round.generations`. */
   readonly generations: readonly (readonly ViewGeneration[])[]
   /** Of each checkpoint: the valid fence of its lease, and where it stands. */
-  readonly checkpoints: readonly {
-    readonly fence: number | null
-    readonly position: string | null
-    readonly commitId: string | null
-  }[]
+  readonly checkpoints: readonly CheckpointFacts[]
+}
+
+export interface CheckpointFacts {
+  readonly fence: number | null
+  readonly position: string | null
+  readonly commitId: string | null
 }
 
 /** What becomes of the members of a round: an outcome, or `undefined` for those that nothing is in the way of. */
@@ -43,6 +45,18 @@ export function decideRound(round: Round, facts: Facts, unstored: Unstored): Rea
   return outcomes
 }
 
+/** What becomes of a commit of a checkpoint alone, `undefined` when nothing is in its way. */
+export function decideCheckpoint(
+  { id, checkpoint }: { readonly id: string; readonly checkpoint: CheckpointWrite },
+  found: CheckpointFacts,
+): CommitOutcome | undefined {
+  if (found.commitId === id) return { kind: 'repeated', positions: [] }
+  return canMove(checkpoint, found) ? undefined : { kind: 'conflict', on: 'fence' }
+}
+
+const canMove = ({ fence, expectedPosition }: CheckpointWrite, found: CheckpointFacts | undefined): boolean =>
+  found?.fence === fence && (expectedPosition === undefined || expectedPosition === found.position)
+
 /** What the database has, and what it will have when the members so far are stored. */
 class State {
   readonly #positions: Facts['positions']
@@ -50,7 +64,7 @@ class State {
   readonly #keys: Set<string>
   readonly #views: Map<string, number>
   readonly #generations: ReadonlyMap<string, readonly ViewGeneration[]>
-  readonly #checkpoints: ReadonlyMap<string, Facts['checkpoints'][number] | undefined>
+  readonly #checkpoints: ReadonlyMap<string, CheckpointFacts | undefined>
 
   readonly #unstored: Unstored
 
@@ -74,12 +88,8 @@ class State {
   }
 
   conflict({ appends, views = [], key, checkpoint }: Commit): CommitOutcome | undefined {
-    if (checkpoint !== undefined) {
-      const { name, fence, expectedPosition } = checkpoint
-      const stands = this.#checkpoints.get(name)
-      const moved = expectedPosition !== undefined && expectedPosition !== (stands?.position ?? null)
-      if (moved || stands?.fence !== fence) return { kind: 'conflict', on: 'fence' }
-    }
+    if (checkpoint !== undefined && !canMove(checkpoint, this.#checkpoints.get(checkpoint.name)))
+      return { kind: 'conflict', on: 'fence' }
     const [first] = appends
     if (key !== undefined && first !== undefined && this.#keys.has(keyOf(first, key.idempotencyKey)))
       return { kind: 'conflict', on: 'key' }

@@ -49,7 +49,7 @@ async function store(connection: Connection, batch: readonly Prepared[], before:
   } catch (cause) {
     const { code } = toStoreError(cause)
     if (batch.length > 1 && reached(stage, 'rows') && ofOneMember.has(code)) return storeEach(connection, batch)
-    const certain = !reached(stage, 'commit') || sureAtCommit.has(code)
+    const certain = !reached(stage, 'commit') || isSureAtCommit(code)
     return batch.map(({ texts }) => ('kind' in texts ? texts : { kind: 'failed', certain, cause }))
   }
 }
@@ -66,19 +66,21 @@ async function storeEach(connection: Connection, batch: readonly Prepared[]): Pr
 const ofOneMember: ReadonlySet<string> = new Set(['STORE_FAILED', 'STORE_LIMIT', 'STORE_FULL'])
 
 /** Failures of COMMIT itself after which nothing of it can be in the file. An I/O error may come after the last byte was written. */
-const sureAtCommit: ReadonlySet<string> = new Set(['STORE_BUSY', 'STORE_FULL', 'STORE_READ_ONLY'])
+export const isSureAtCommit = (code: string): boolean => ['STORE_BUSY', 'STORE_FULL', 'STORE_READ_ONLY'].includes(code)
 
 /** Compared in a function, since TypeScript does not see that a callback has changed `stage`. */
 const reached = (stage: string, wanted: string): boolean => stage === wanted
 
 /** Stores one commit inside the transaction that is open, or says what is in its way. All is checked before anything is written. */
 function applyCommit(connection: Connection, unstored: Unstored, commit: Commit, texts: CommitTexts): CommitOutcome {
+  return inTheWay(connection, unstored, commit) ?? write(connection, commit, texts)
+}
+
+export function inTheWay(connection: Connection, unstored: Unstored, commit: Commit): CommitOutcome | undefined {
   const actual = commit.appends.map(({ aggregateType, aggregateId }) =>
     Number(connection.first(statements.readLastSequence, aggregateType, aggregateId)?.sequence ?? 0),
   )
-  return (
-    repeated(connection, commit, actual) ?? conflict(connection, unstored, commit, actual) ?? write(connection, commit, texts)
-  )
+  return repeated(connection, commit, actual) ?? conflict(connection, unstored, commit, actual)
 }
 
 function repeated(connection: Connection, commit: Commit, actual: readonly number[]): CommitOutcome | undefined {
@@ -137,7 +139,7 @@ function conflict(
   return undefined
 }
 
-function write(connection: Connection, commit: Commit, texts: CommitTexts): CommitOutcome {
+export function write(connection: Connection, commit: Commit, texts: CommitTexts): CommitOutcome {
   const positions: Position[] = []
   commit.appends.forEach((append, i) => {
     positions.push(...writeEvents(connection, commit.id, append, texts.events[i] ?? []))

@@ -10,14 +10,14 @@ export type Row = Readonly<Record<string, unknown>>
  * transaction never spans an `await`, so nothing else on the connection can get into it.
  */
 export class Connection {
-  readonly #db: SqliteDatabase
+  readonly db: SqliteDatabase
   readonly #synchronous: 'FULL' | 'NORMAL'
   readonly #busyTimeoutMs: number
   readonly #statements = new Map<string, SqliteStatement>()
   #durable = false
 
   constructor(db: SqliteDatabase, options: { durability: 'full' | 'normal'; busyTimeoutMs: number }) {
-    this.#db = db
+    this.db = db
     this.#synchronous = options.durability === 'full' ? 'FULL' : 'NORMAL'
     this.#busyTimeoutMs = options.busyTimeoutMs
   }
@@ -29,7 +29,7 @@ export class Connection {
   read<T>(work: () => T): Promise<T> {
     return this.#retryWhileBusy(() =>
       this.#transaction(begin.read, () => {
-        this.#db.exec(takeReadLock)
+        this.db.exec(takeReadLock)
         return work()
       }),
     )
@@ -59,14 +59,14 @@ export class Connection {
 
   /** Runs a script. */
   exec(sql: string): void {
-    this.#db.exec(sql)
+    this.db.exec(sql)
   }
 
   /** Prepared when first used, since the tables may not be there earlier; SQLite prepares it again by itself after a change of the schema. */
   #prepared(sql: string): SqliteStatement {
     let statement = this.#statements.get(sql)
     if (statement === undefined) {
-      statement = this.#db.prepare(sql)
+      statement = this.db.prepare(sql)
       checkStatement(statement)
       this.#statements.set(sql, statement)
     }
@@ -99,17 +99,17 @@ export class Connection {
   #withoutBlocking<T>(work: () => T): T {
     const timeout = this.#readBusyTimeout()
     if (timeout === 0) return work()
-    this.#db.exec('PRAGMA busy_timeout = 0')
+    this.db.exec('PRAGMA busy_timeout = 0')
     try {
       return work()
     } finally {
-      this.#db.exec(`PRAGMA busy_timeout = ${timeout}`)
+      this.db.exec(`PRAGMA busy_timeout = ${timeout}`)
     }
   }
 
   /** Prepared anew each time: SQLite answers this pragma when it is prepared, not when it runs. */
   #readBusyTimeout(): number {
-    const statement = this.#db.prepare('PRAGMA busy_timeout')
+    const statement = this.db.prepare('PRAGMA busy_timeout')
     checkStatement(statement)
     const [row] = statement.all() as Row[]
     return Number(row?.timeout ?? 0)
@@ -117,13 +117,13 @@ export class Connection {
 
   #transaction<T>(beginStatement: string, work: () => T): T {
     if (!this.#durable) {
-      this.#db.exec(`PRAGMA synchronous = ${this.#synchronous}`)
+      this.db.exec(`PRAGMA synchronous = ${this.#synchronous}`)
       this.#durable = true
     }
-    this.#db.exec(beginStatement)
+    this.db.exec(beginStatement)
     try {
       const result = work()
-      this.#db.exec('COMMIT')
+      this.db.exec('COMMIT')
       return result
     } catch (error) {
       this.#rollback()
@@ -134,7 +134,7 @@ export class Connection {
   /** SQLite has rolled back by itself after some errors (disk full, I/O); there is nothing left to do then. */
   #rollback(): void {
     try {
-      this.#db.exec('ROLLBACK')
+      this.db.exec('ROLLBACK')
     } catch {}
   }
 }

@@ -53,6 +53,8 @@ export function toStoreError(error: unknown): CqrsError {
   return new StoreError('STORE_FAILED', `SQLite refused a statement of the store: ${message}`, error)
 }
 
+export const isSavepointGone = (error: unknown): boolean => /no such savepoint/.test(String(error))
+
 function transactionOpen(cause: unknown): StoreError {
   return new StoreError(
     'STORE_FAILED',

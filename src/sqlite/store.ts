@@ -3,7 +3,7 @@ import type { Position } from '../event-envelope.ts'
 import { checkOptions } from '../options.ts'
 import { mostEvents } from '../sql/page.ts'
 import { toIdsPage, toStoredEvent, toStoredKey, toStoredSnapshot, toStoredView, toViewPage } from '../sql/rows.ts'
-import type { Commit, CommitOutcome } from '../store/commit.ts'
+import type { CheckpointWrite, Commit, CommitOutcome } from '../store/commit.ts'
 import type {
   AggregatePage,
   AggregateRequest,
@@ -34,6 +34,7 @@ import { addGeneration, readGeneration, readGenerations, removeGeneration, switc
 import { readPage } from './read-page.ts'
 import { printSchema } from './schema.ts'
 import * as statements from './statements.ts'
+import { transact } from './transact.ts'
 
 /** Options of `sqliteStore`. */
 export interface SqliteStoreOptions {
@@ -178,6 +179,13 @@ class SqliteStore implements Store {
 
   endPosition(): Promise<Position | undefined> {
     return this.lastPosition()
+  }
+
+  transact(
+    commit: { readonly id: string; readonly checkpoint: CheckpointWrite },
+    work: (client: unknown) => void | Promise<void>,
+  ): Promise<CommitOutcome> {
+    return transact(this.#connection, commit, work)
   }
 
   readCheckpoint(name: string): Promise<Checkpoint | undefined> {

@@ -677,6 +677,102 @@ const brokenStores: readonly BrokenStore[] = [
     }),
     fails: { 'pages of any size are complete and without doubles': /by index.* in pages of 1: expected/ },
   },
+  {
+    what: 'moves the checkpoint of a transaction before its function runs',
+    break: (store) => ({
+      transact: async ({ id, checkpoint }, work) => {
+        const [outcome] = await store.append([{ id, appends: [], checkpoint }])
+        if (outcome?.kind === 'stored') await work({})
+        return outcome as CommitOutcome
+      },
+    }),
+    fails: {
+      'a transaction whose function throws rejects with that very error and leaves the checkpoint':
+        /checkpoint: expected .*"1".*got .*"2"/,
+      'a transaction whose function threw may be sent again with the same id':
+        /the outcome: expected .*"stored".*got .*"repeated"/,
+    },
+  },
+  {
+    what: 'does not prove the fence of a transaction',
+    break: (store) => {
+      const fences = new Map<string, number>()
+      return {
+        acquireLease: async (request) => {
+          const answer = await store.acquireLease(request)
+          if (answer.acquired) fences.set(request.name, answer.fence)
+          return answer
+        },
+        transact: ({ id, checkpoint }, work) =>
+          transacting(store)({ id, checkpoint: { ...checkpoint, fence: fences.get(checkpoint.name) ?? 0 } }, work),
+      }
+    },
+    fails: {
+      'a transaction with a fence that is not that of the lease is a conflict': /the outcome: expected .*"fence".*got .*"stored"/,
+    },
+  },
+  {
+    what: 'proves the fence of a transaction, runs its function, then moves the checkpoint',
+    break: (store) => {
+      const fences = new Map<string, number>()
+      return {
+        acquireLease: async (request) => {
+          const answer = await store.acquireLease(request)
+          if (answer.acquired) fences.set(request.name, answer.fence)
+          return answer
+        },
+        transact: async ({ id, checkpoint }, work) => {
+          if (fences.get(checkpoint.name) === checkpoint.fence) {
+            await work({})
+            await pause(checkpoint.position === 'old' ? 5 : 0)
+          }
+          const fence = fences.get(checkpoint.name) ?? 0
+          const [outcome] = await store.append([{ id, appends: [], checkpoint: { ...checkpoint, fence } }])
+          return outcome as CommitOutcome
+        },
+      }
+    },
+    fails: {
+      'a transaction under the fence before never ends behind one under the new fence':
+        /checkpoint: expected .*"new".*got .*"old"/,
+    },
+  },
+  {
+    what: 'gives what the function of a transaction throws as its outcome',
+    break: (store) => ({
+      transact: (commit, work) =>
+        transacting(store)(commit, work).catch((cause: unknown) => ({ kind: 'failed' as const, certain: true, cause })),
+    }),
+    fails: {
+      'a transaction whose function throws rejects with that very error and leaves the checkpoint': /the rejection: expected/,
+    },
+  },
+  {
+    what: 'runs the function of a transaction that is stored already',
+    break: (store) => ({
+      transact: async ({ id, checkpoint }, work) => {
+        await work({})
+        const [outcome] = await store.append([{ id, appends: [], checkpoint }])
+        return outcome as CommitOutcome
+      },
+    }),
+    fails: {
+      'a transaction sent again is repeated, and its function does not run': /runs: expected 1, got 3/,
+      'a commit and a transaction of one id are the same': /runs: expected 0, got 1/,
+    },
+  },
+  {
+    what: 'leaves out where the checkpoint of a transaction is expected to stand',
+    break: (store) => ({
+      transact: ({ id, checkpoint: { expectedPosition: _, ...checkpoint } }, work) =>
+        transacting(store)({ id, checkpoint }, work),
+    }),
+    fails: {
+      'a transaction moves the checkpoint only from where it is expected to stand':
+        /the outcome: expected .*"fence".*got .*"stored"/,
+      'of eight transactions that move a checkpoint from one place at once one is stored': /moved: expected 1, got 8/,
+    },
+  },
 ]
 
 describe.each(brokenStores)('a store that $what', ({ break: change, fails }) => {
@@ -703,7 +799,8 @@ test('the store they are made from passes the cases they fail', async () => {
 /** A memory store with some of its methods replaced. */
 function hostOf(change: (store: Store) => Partial<Store>): ConformanceHost {
   const open = async () => {
-    const good = memoryStore()
+    const memory = memoryStore()
+    const good: Store = Object.assign(memory, { transact: transacting(memory) })
     const changes = change(good)
     const store = new Proxy(good, {
       get: (target, name) => {
@@ -715,6 +812,20 @@ function hostOf(change: (store: Store) => Partial<Store>): ConformanceHost {
   }
   return { schema: 'none', open }
 }
+
+/**
+ * Transactions for a store that can undo nothing. A commit with a view that nobody can write tells whether the checkpoint could move.
+ */
+const transacting =
+  (store: Store): NonNullable<Store['transact']> =>
+  async ({ id, checkpoint }, work) => {
+    const doomed = { name: 'doomed', generation: 99, id: 'a', expectedVersion: 0, view: {} }
+    const [found] = await store.append([{ id, appends: [], checkpoint, views: [doomed] }])
+    if (found?.kind !== 'conflict' || found.on !== 'generation') return found as CommitOutcome
+    await work({})
+    const [outcome] = await store.append([{ id, appends: [], checkpoint }])
+    return outcome as CommitOutcome
+  }
 
 const pause = (ms = 0) => new Promise((resolve) => setTimeout(resolve, ms))
 

@@ -3,16 +3,16 @@ import { type PostgresClient, type PostgresStoreOptions, postgresStore } from 'c
 
 let schemas = 0
 
-/** Hosts the suite on a database: a new schema for each case. `second` is the client of another process. */
+/** Hosts the suite on a database: a new schema for each case. `second` is the client of another process. With a listener, that of the first alone listens. */
 export const postgresHost = (
   client: PostgresClient,
   second: PostgresClient,
-  options: Omit<PostgresStoreOptions, 'schema'> = {},
+  { listener, ...options }: Omit<PostgresStoreOptions, 'schema'> = {},
 ): ConformanceHost => ({
   schema: 'required',
   async open({ schema: wanted }) {
     const schema = `conformance_${process.pid}_${++schemas}`
-    const store = postgresStore(client, { ...options, schema })
+    const store = postgresStore(client, { ...options, ...(listener && { listener }), schema })
     if (wanted) await store.createSchema()
     // The type of the column keeps out what is no JSON.
     const corrupt = async (table: string, where: string, ...values: (string | number)[]) => {
@@ -23,7 +23,7 @@ export const postgresHost = (
     }
     return {
       store,
-      connect: async () => postgresStore(second, { ...options, schema }),
+      connect: async () => postgresStore(second, { ...options, notify: listener !== undefined, schema }),
       corruptEvent: (type, id, sequence) =>
         corrupt('events', 'aggregate_type = $1 AND aggregate_id = $2 AND sequence = $3', type, id, sequence),
       corruptSnapshot: (type, id) => corrupt('snapshots', 'aggregate_type = $1 AND aggregate_id = $2', type, id),

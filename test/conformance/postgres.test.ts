@@ -24,11 +24,15 @@ describe.skipIf(skipped)('Postgres with prepared statements', async () => {
   if (!skipped) await hostConformance(postgresHost(...pools(await serverUrl('postgres')), { preparedStatements: true }))
 })
 
-describe.skipIf(skipped)('Postgres behind PgBouncer in transaction mode', async () => {
+describe.skipIf(skipped)('Postgres behind PgBouncer in transaction mode, with a listener of its own', async () => {
   if (skipped) return
-  const pooler = await startPgBouncer(await serverUrl('postgres'))
+  const url = await serverUrl('postgres')
+  const pooler = await startPgBouncer(url)
   afterAll(() => pooler.stop())
-  await hostConformance(postgresHost(...pools(pooler.url)))
+  const listener = new pg.Client({ connectionString: url })
+  await listener.connect()
+  afterAll(() => listener.end())
+  await hostConformance(postgresHost(...pools(pooler.url), { listener }))
 })
 
 describe.skipIf(skipped || process.platform !== 'linux' || process.arch !== 'x64')('Postgres 13', async () => {

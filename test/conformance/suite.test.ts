@@ -43,6 +43,7 @@ test('what a store does not claim to do is not asked of it', async () => {
   const reasons = new Map(cases.map(({ name, notApplicable }) => [name, notApplicable]))
   expect(reasons.get('an empty log has no position and no events')).toBe('the store has no global order')
   expect(reasons.get('who watches is woken after a commit')).toBe('the store has no push wake-up')
+  expect(reasons.get('a transaction runs its function once and moves the checkpoint')).toBe('the store has no `transact`')
   expect(reasons.get('two aggregates in one commit are stored both or neither')).toBe('a commit takes one append')
   expect(reasons.get('101 events in one commit are stored whole')).toBe('a commit takes 100 items')
   expect(reasons.get('26 events in one commit are stored whole')).toBeUndefined()

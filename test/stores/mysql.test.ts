@@ -111,6 +111,156 @@ describe.skipIf(skipped)('the MySQL store', () => {
     })
   })
 
+  describe.each(['mysql2', 'mariadb'] as const)('in a transaction with a checkpoint, on %s', (driver) => {
+    interface UserConnection {
+      execute(sql: string, values?: unknown[]): Promise<unknown>
+      query(sql: string): Promise<unknown>
+    }
+
+    async function withTable() {
+      const database = await fresh()
+      const store = mysqlStore(
+        driver === 'mysql2' ? database.pool({ connectionLimit: 2 }) : database.mariadbPool({ connectionLimit: 2 }),
+      )
+      await store.createSchema()
+      await database.sql('CREATE TABLE balances (id VARCHAR(20) PRIMARY KEY, balance INT NOT NULL)')
+      const lease = async (holder = 'one') => {
+        const answer = await store.acquireLease({ name: 'balances', holder, ttlMs: 60_000 })
+        return answer.acquired ? answer.fence : 0
+      }
+      const fence = await lease()
+      const move = (position: string) => ({ id: `c${position}`, checkpoint: { name: 'balances', fence, position } })
+      const state = async () => ({
+        balances: (await database.sql('SELECT id, balance FROM balances ORDER BY id')).map(({ id, balance }) => [id, balance]),
+        position: (await store.readCheckpoint('balances'))?.position,
+        open: (await database.sql('SELECT trx_id FROM information_schema.innodb_trx WHERE trx_rows_modified > 0')).length,
+      })
+      return { database, store, lease, fence, move, state }
+    }
+    const put = (id: string, balance: number) => async (client: unknown) => {
+      await (client as UserConnection).execute('INSERT INTO balances VALUES (?, ?)', [id, balance])
+    }
+    const nothing = { balances: [], position: undefined, open: 0 }
+
+    it('rows of the user and the checkpoint appear together', async () => {
+      const { store, move, state } = await withTable()
+      const during: unknown[] = []
+      const outcome = await store.transact?.(move('1'), async (client) => {
+        await put('a', 5)(client)
+        during.push(await state())
+      })
+      expect(outcome).toEqual({ kind: 'stored', positions: [] })
+      expect(during).toMatchObject([{ balances: [], position: undefined }])
+      expect(await state()).toMatchObject({ balances: [['a', 5]], position: '1' })
+      expect(await store.transact?.(move('1'), put('b', 6))).toEqual({ kind: 'repeated', positions: [] })
+      expect((await state()).balances).toEqual([['a', 5]])
+    })
+
+    it('an error of the function comes through, leaves nothing, and the connection is as good as before', async () => {
+      const { store, move, state } = await withTable()
+      // One with the number that the store knows for a transaction that is not its own.
+      for (const error of [new Error('no such account'), Object.assign(new Error('x'), { errno: 1568 })]) {
+        const failing = async (client: unknown) => {
+          await put('a', 5)(client)
+          throw error
+        }
+        await expect(store.transact?.(move('1'), failing)).rejects.toBe(error)
+      }
+      const twice = async (client: unknown) => {
+        await put('a', 5)(client)
+        await put('a', 6)(client)
+      }
+      for (let i = 0; i < 4; i++) await expect(store.transact?.(move('1'), twice)).rejects.toMatchObject({ errno: 1062 })
+      expect(await state()).toMatchObject({ balances: [], position: undefined })
+      expect((await store.transact?.(move('1'), put('a', 7)))?.kind).toBe('stored')
+      expect(await state()).toMatchObject({ balances: [['a', 7]], position: '1' })
+    })
+
+    it('a stale fence leaves nothing', async () => {
+      const { store, lease, fence, move, state } = await withTable()
+      await store.releaseLease({ name: 'balances', fence })
+      expect(await store.transact?.(move('1'), put('a', 5))).toEqual({ kind: 'conflict', on: 'fence' })
+      await lease('two')
+      expect(await store.transact?.(move('1'), put('a', 5))).toEqual({ kind: 'conflict', on: 'fence' })
+      expect(await state()).toMatchObject({ balances: [], position: undefined })
+    })
+
+    it('the lease is not taken over while the function runs, and others write meanwhile', async () => {
+      const { store, lease, fence, move } = await withTable()
+      await store.renewLease({ name: 'balances', fence, ttlMs: 1 })
+      let taken: Promise<number> | undefined
+      const outcome = await store.transact?.(move('1'), async (client) => {
+        await put('a', 5)(client)
+        expect((await appendOne(store, commit('e1', 'a', 0))).kind).toBe('stored')
+        taken = lease('two')
+        await expect(Promise.race([taken, new Promise((resolve) => setTimeout(resolve, 100, 'waits'))])).resolves.toBe('waits')
+      })
+      expect(outcome?.kind).toBe('stored')
+      expect(await taken).toBe(fence + 1)
+    })
+
+    it('a connection lost in the middle is a failure that is certain, and the pool gets rid of it', async () => {
+      const { database, store, move, state } = await withTable()
+      const lose = async (client: unknown) => {
+        await put('a', 5)(client)
+        const id = JSON.stringify(await (client as UserConnection).query('SELECT CONNECTION_ID() AS id')).match(
+          /"id":"?(\d+)/,
+        )?.[1]
+        await database.sql(`KILL CONNECTION ${id}`)
+        await new Promise((resolve) => setTimeout(resolve, 50))
+      }
+      const outcome = await store.transact?.(move('1'), lose)
+      expect(failure(outcome as never)).toMatchObject({ code: 'STORE_UNAVAILABLE', certain: true })
+      await expect(
+        store.transact?.(move('1'), async (client) => {
+          await lose(client)
+          await put('b', 6)(client)
+        }),
+      ).rejects.toThrow()
+      expect(await state()).toEqual(nothing)
+      for (const n of ['1', '2', '3']) expect((await store.transact?.(move(n), put(n, 7)))?.kind).toBe('stored')
+    })
+
+    it('a function that ends the transaction, as a change of the schema does, is told so', async () => {
+      const { store, move, state } = await withTable()
+      for (const sql of ['CREATE TABLE others (id INT)', 'COMMIT', 'ROLLBACK', 'START TRANSACTION']) {
+        const work = (client: unknown) => (client as UserConnection).query(sql) as Promise<never>
+        await expect(store.transact?.(move('1'), work)).rejects.toMatchObject({
+          code: 'STORE_FAILED',
+          message: expect.stringContaining('ended the transaction'),
+        })
+      }
+      expect(await state()).toMatchObject({ balances: [], position: undefined })
+      expect((await store.transact?.(move('1'), put('a', 7)))?.kind).toBe('stored')
+    })
+  })
+
+  it('a COMMIT of a transaction whose answer is lost is not certain, and sent again it is told', async () => {
+    const { database, store } = await open()
+    await store.acquireLease({ name: 'balances', holder: 'one', ttlMs: 60_000 })
+    const pool = database.pool()
+    const losing: MysqlPool = {
+      execute: (...statement) => pool.execute(...statement),
+      getConnection: async () => {
+        const connection = await pool.getConnection()
+        return {
+          execute: (...statement) => connection.execute(...statement),
+          query: async (sql) => {
+            const answer = await connection.query(sql)
+            if (sql === 'COMMIT') throw new Error('Connection lost: The server closed the connection.')
+            return answer
+          },
+          release: () => connection.release(),
+          destroy: () => connection.destroy(),
+        }
+      },
+    }
+    const move = { id: 'c1', checkpoint: { name: 'balances', fence: 1, position: '1' } }
+    const outcome = await mysqlStore(losing).transact?.(move, () => {})
+    expect(failure(outcome as never)).toMatchObject({ code: 'STORE_UNAVAILABLE', certain: false })
+    expect(await store.transact?.(move, () => {})).toEqual({ kind: 'repeated', positions: [] })
+  })
+
   it('takes a pool of either driver, and the types say so', () => {
     expectTypeOf<mysql.Pool>().toExtend<MysqlPool>()
     expectTypeOf<mariadb.Pool>().toExtend<MysqlPool>()

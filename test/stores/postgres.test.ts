@@ -1,13 +1,15 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type PGlite, PGlite as PGliteDatabase } from '@electric-sql/pglite'
-import type * as neon from '@neondatabase/serverless'
-import { type PostgresClient, type PostgresStoreOptions, postgresStore } from 'cqrs-es/postgres'
+import type * as neonTypes from '@neondatabase/serverless'
+import { neon } from '@neondatabase/serverless'
+import { type PostgresClient, type PostgresListener, type PostgresStoreOptions, postgresStore } from 'cqrs-es/postgres'
 import { comparePositions, type Position, type Store } from 'cqrs-es/store'
 import pg from 'pg'
 import postgres from 'postgres'
 import { afterAll, describe, expect, expectTypeOf, it } from 'vitest'
 import { freshDatabase } from '../servers/fresh.ts'
+import { startPgBouncer } from '../servers/pgbouncer.ts'
 import { startPostgres } from '../servers/postgres.ts'
 import { unselected } from '../servers/stores.ts'
 import { append, appendOne, commit, failure } from './commits.ts'
@@ -87,14 +89,420 @@ describe.skipIf(unselected('postgres'))('the Postgres store', () => {
     })
   })
 
+  describe('in a transaction with a checkpoint', () => {
+    async function withTable() {
+      const opened = await open()
+      await opened.pool.query('CREATE TABLE balances (id text PRIMARY KEY, balance integer NOT NULL)')
+      const { store, pool } = opened
+      const lease = async (holder = 'one') => {
+        const answer = await store.acquireLease({ name: 'balances', holder, ttlMs: 60_000 })
+        return answer.acquired ? answer.fence : 0
+      }
+      const fence = await lease()
+      const move = (position: string, id = `c${position}`, with_: number = fence) => ({
+        id,
+        checkpoint: { name: 'balances', fence: with_, position },
+      })
+      const state = async () => ({
+        balances: (await pool.query('SELECT id, balance FROM balances ORDER BY id')).rows.map(({ id, balance }) => [id, balance]),
+        position: (await store.readCheckpoint('balances'))?.position,
+        taken: pool.totalCount - pool.idleCount,
+      })
+      return { ...opened, lease, fence, move, state }
+    }
+    const put = (id: string, balance: number) => async (client: unknown) => {
+      await (client as pg.PoolClient).query('INSERT INTO balances VALUES ($1, $2)', [id, balance])
+    }
+    const nothing = { balances: [], position: undefined, taken: 0 }
+
+    it('rows of the user and the checkpoint appear together', async () => {
+      const { store, move, state } = await withTable()
+      const during: unknown[] = []
+      const outcome = await store.transact?.(move('1'), async (client) => {
+        await put('a', 5)(client)
+        during.push(await state())
+      })
+      expect(outcome).toEqual({ kind: 'stored', positions: [] })
+      expect(during).toEqual([{ ...nothing, taken: 1 }])
+      expect(await state()).toEqual({ balances: [['a', 5]], position: '1', taken: 0 })
+      expect(await store.transact?.(move('1'), put('b', 6))).toEqual({ kind: 'repeated', positions: [] })
+      expect((await state()).balances).toEqual([['a', 5]])
+    })
+
+    it('an error of the function comes through, leaves nothing, and the connection is as good as before', async () => {
+      const { pool, store, move, state } = await withTable()
+      const error = new Error('no such account')
+      const failing = async (client: unknown) => {
+        await put('a', 5)(client)
+        throw error
+      }
+      await expect(store.transact?.(move('1'), failing)).rejects.toBe(error)
+      const twice = async (client: unknown) => {
+        await put('a', 5)(client)
+        await put('a', 6)(client)
+      }
+      await expect(store.transact?.(move('1'), twice)).rejects.toMatchObject({ code: '23505', constraint: 'balances_pkey' })
+      expect(await state()).toEqual(nothing)
+      expect(pool.totalCount).toBeLessThanOrEqual(2)
+      expect((await store.transact?.(move('1'), put('a', 7)))?.kind).toBe('stored')
+      expect(await state()).toEqual({ balances: [['a', 7]], position: '1', taken: 0 })
+    })
+
+    it('a stale fence leaves nothing', async () => {
+      const { store, lease, fence, move, state } = await withTable()
+      await store.releaseLease({ name: 'balances', fence })
+      expect(await store.transact?.(move('1'), put('a', 5))).toEqual({ kind: 'conflict', on: 'fence' })
+      await lease('two')
+      expect(await store.transact?.(move('1'), put('a', 5))).toEqual({ kind: 'conflict', on: 'fence' })
+      expect(await state()).toEqual(nothing)
+    })
+
+    it('the lease is not taken over while the function runs', async () => {
+      const { store, lease, fence, move, state } = await withTable()
+      await store.renewLease({ name: 'balances', fence, ttlMs: 1 })
+      let taken: Promise<number> | undefined
+      const outcome = await store.transact?.(move('1'), async (client) => {
+        await put('a', 5)(client)
+        taken = lease('two')
+        await expect(Promise.race([taken, new Promise((resolve) => setTimeout(resolve, 100, 'waits'))])).resolves.toBe('waits')
+      })
+      expect(outcome?.kind).toBe('stored')
+      expect(await taken).toBe(fence + 1)
+      expect((await state()).balances).toEqual([['a', 5]])
+    })
+
+    it('is READ COMMITTED, whatever the connection has', async () => {
+      const { url, store, move } = await withTable()
+      const strict = postgresStore(poolOf(url, { options: '-c default_transaction_isolation=serializable' }))
+      const levels: unknown[] = []
+      const look = async (client: unknown) => {
+        levels.push((await (client as pg.PoolClient).query('SHOW transaction_isolation')).rows[0]?.transaction_isolation)
+      }
+      expect((await strict.transact?.(move('1'), look))?.kind).toBe('stored')
+      expect((await store.transact?.(move('2'), look))?.kind).toBe('stored')
+      expect(levels).toEqual(['read committed', 'read committed'])
+    })
+
+    it('a connection lost in the middle is a failure that is certain, and the pool gets rid of it', async () => {
+      const { pool, store, move, state } = await withTable()
+      const lose = async (client: unknown) => {
+        await put('a', 5)(client)
+        const { rows } = await (client as pg.PoolClient).query('SELECT pg_backend_pid() AS pid')
+        await pool.query('SELECT pg_terminate_backend($1)', [rows[0]?.pid])
+        await new Promise((resolve) => setTimeout(resolve, 50))
+      }
+      const outcome = await store.transact?.(move('1'), lose)
+      expect(failure(outcome as never)).toMatchObject({ code: 'STORE_UNAVAILABLE', certain: true })
+      const loseAndGoOn = async (client: unknown) => {
+        await lose(client)
+        await put('b', 6)(client)
+      }
+      await expect(store.transact?.(move('1'), loseAndGoOn)).rejects.toThrow('connection error')
+      expect(await state()).toEqual(nothing)
+      expect((await store.transact?.(move('1'), put('a', 7)))?.kind).toBe('stored')
+    })
+
+    /** The connection breaks when this statement was run. */
+    const losing = (pool: pg.Pool, lost: RegExp) => {
+      const connect = pool.connect.bind(pool) as () => Promise<pg.PoolClient>
+      return {
+        query: pool.query.bind(pool),
+        connect: async () => {
+          const client = await connect()
+          const query = async (text: string, values?: unknown[]) => {
+            const answer = await client.query(text, values)
+            if (lost.test(text)) throw new Error('Connection terminated unexpectedly')
+            return answer
+          }
+          return { query, release: (error?: boolean) => client.release(error) }
+        },
+      }
+    }
+
+    it('a COMMIT whose answer is lost is not certain, and sent again it is told', async () => {
+      const { pool, store, move, state } = await withTable()
+      const outcome = await postgresStore(losing(pool, /^COMMIT/)).transact?.(move('1'), put('a', 5))
+      expect(failure(outcome as never)).toMatchObject({ code: 'STORE_UNAVAILABLE', certain: false })
+      expect(await store.transact?.(move('1'), put('b', 6))).toEqual({ kind: 'repeated', positions: [] })
+      expect(await state()).toEqual({ balances: [['a', 5]], position: '1', taken: 0 })
+    })
+
+    it.each([/^BEGIN/, /FOR NO KEY UPDATE/, /INSERT INTO .*checkpoints/])(
+      'an answer to %s that is lost is certain',
+      async (lost) => {
+        const { pool, move, state } = await withTable()
+        const outcome = await postgresStore(losing(pool, lost)).transact?.(move('1'), put('a', 5))
+        expect(failure(outcome as never)).toMatchObject({ code: 'STORE_UNAVAILABLE', certain: true })
+        expect(await state()).toEqual(nothing)
+      },
+    )
+
+    it('a connection that does not answer is not given back to the pool', async () => {
+      const { url, move } = await withTable()
+      const pool = poolOf(url, { query_timeout: 100 })
+      const hang = (client: unknown) => (client as pg.PoolClient).query('SELECT pg_sleep(1)') as Promise<never>
+      await expect(postgresStore(pool).transact?.(move('1'), hang)).rejects.toThrow('Query read timeout')
+      expect(pool.totalCount).toBe(0)
+    })
+
+    it('a COMMIT that is refused is certain', async () => {
+      const { pool, store, move, state } = await withTable()
+      await pool.query('ALTER TABLE balances ADD FOREIGN KEY (balance) REFERENCES cqrs_es_schema DEFERRABLE INITIALLY DEFERRED')
+      expect(failure((await store.transact?.(move('1'), put('a', 55))) as never)).toMatchObject({ certain: true })
+      expect(await state()).toEqual(nothing)
+    })
+
+    it('a function that ends the transaction, or goes on in one that is aborted, is told so', async () => {
+      const { store, move, state } = await withTable()
+      for (const end of ['COMMIT', 'ROLLBACK', 'COMMIT; BEGIN'])
+        await expect(
+          store.transact?.(move('1'), (client) => (client as pg.PoolClient).query(end) as never),
+        ).rejects.toMatchObject({
+          code: 'STORE_FAILED',
+          message: expect.stringContaining('ended the transaction'),
+        })
+      const swallow = async (client: unknown) => {
+        await (client as pg.PoolClient).query('SELECT 1 / 0').catch(() => {})
+      }
+      const outcome = await store.transact?.(move('1'), swallow)
+      expect(failure(outcome as never)).toMatchObject({
+        code: 'STORE_FAILED',
+        message: expect.stringContaining('use a savepoint'),
+        certain: true,
+      })
+      expect(await state()).toEqual(nothing)
+    })
+
+    it('no connection of the pool in time is certain', async () => {
+      const { url, move } = await withTable()
+      const pool = poolOf(url, { max: 1, connectionTimeoutMillis: 50 })
+      const held = await pool.connect()
+      const outcome = await postgresStore(pool).transact?.(move('1'), put('a', 5))
+      expect(failure(outcome as never)).toMatchObject({ code: 'STORE_UNAVAILABLE', certain: true })
+      held.release()
+    })
+
+    it('works behind PgBouncer in transaction mode', async () => {
+      const { url, move, state } = await withTable()
+      const pooler = await startPgBouncer(url)
+      closing.push(() => pooler.stop())
+      const pooled = new URL(pooler.url)
+      pooled.pathname = new URL(url).pathname
+      const outcomes = await Promise.all(
+        Array.from({ length: 8 }, (_, i) => postgresStore(poolOf(pooled.href)).transact?.(move('1', `c${i}`), put(`a${i}`, i))),
+      )
+      expect(outcomes.map((outcome) => outcome?.kind)).toEqual(Array(8).fill('stored'))
+      expect((await state()).balances.length).toBe(8)
+    })
+
+    it('on PGlite the function gets its transaction', async () => {
+      const database = new PGliteDatabase()
+      closing.push(() => database.close())
+      const store = postgresStore(database)
+      await store.createSchema()
+      await database.exec('CREATE TABLE balances (id text PRIMARY KEY, balance integer NOT NULL)')
+      await store.acquireLease({ name: 'balances', holder: 'one', ttlMs: 60_000 })
+      const checkpoint = (position: string) => ({ name: 'balances', fence: 1, position })
+      expect((await store.transact?.({ id: 'c1', checkpoint: checkpoint('1') }, put('a', 5)))?.kind).toBe('stored')
+      const error = new Error('no such account')
+      const failing = async (client: unknown) => {
+        await put('b', 6)(client)
+        throw error
+      }
+      await expect(store.transact?.({ id: 'c2', checkpoint: checkpoint('2') }, failing)).rejects.toBe(error)
+      expect((await database.query('SELECT id FROM balances')).rows).toEqual([{ id: 'a' }])
+      expect(await store.readCheckpoint('balances')).toEqual({ position: '1', fence: 1 })
+    })
+
+    it('a client without connections to give is refused', async () => {
+      const { url, fence, move } = await withTable()
+      const client = new pg.Client({ connectionString: url })
+      await client.connect()
+      closing.push(() => client.end())
+      const query: PostgresClient['query'] = async () => ({ rows: [] })
+      for (const single of [client, { query }, Object.assign(query, { query, transaction: async () => [] })])
+        await expect(postgresStore(single).transact?.(move('1', 'c1', fence), () => {})).rejects.toMatchObject({
+          code: 'DEFINITION',
+          message: expect.stringContaining('a Pool'),
+        })
+    })
+  })
+
+  describe('with a listener', () => {
+    async function listening(options: PostgresStoreOptions = {}) {
+      const url = await freshDatabase('postgres')
+      const listener = new pg.Client({ connectionString: url })
+      await listener.connect()
+      closing.push(() => listener.end())
+      const pool = poolOf(url)
+      const store = postgresStore(pool, { listener, ...options })
+      await store.createSchema()
+      return { url, pool, listener, store }
+    }
+
+    /** Watches; from the first wake-up on, which says that the server listens, each is counted. */
+    async function watch(store: Store) {
+      let wakes = -1
+      const stop = store.watch?.(() => {
+        wakes++
+      })
+      await until(() => wakes === 0)
+      return { stop: () => stop?.(), wakes: () => wakes, wokenTimes: (times: number) => until(() => wakes >= times) }
+    }
+
+    async function until(holds: () => boolean) {
+      for (let tries = 0; !holds(); tries++) {
+        if (tries > 500) throw new Error('it did not happen within five seconds')
+        await pause(10)
+      }
+    }
+
+    const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
+
+    const channelsOf = async (client: pg.Client) =>
+      (await client.query('SELECT pg_listening_channels() AS channel')).rows.map(({ channel }) => channel as string)
+
+    /** A store whose messages wait until they are let through, and may fail. */
+    function withMessages(pool: pg.Pool, options: PostgresStoreOptions, answer: () => Promise<unknown>) {
+      let messages = 0
+      const client: PostgresClient = {
+        query: async (text, values) => {
+          if (!text.includes('pg_notify')) return pool.query(text, values)
+          messages++
+          await answer()
+          return { rows: [] }
+        },
+      }
+      return { store: postgresStore(client, options), messages: () => messages }
+    }
+
+    it('who watches is woken once after an append, and by nothing that is no news', async () => {
+      const { pool, listener, store } = await listening()
+      const { wakes, wokenTimes, stop } = await watch(store)
+      expect(store.capabilities.push).toBe(true)
+      await listener.query('LISTEN others')
+      await pool.query("SELECT pg_notify('others', '')")
+      await appendOne(store, commit('c1', 'a', 0, [1, 2, 3]))
+      await wokenTimes(1)
+      expect((await appendOne(store, commit('c2', 'a', 0))).kind).toBe('conflict')
+      const view = { name: 'balances', generation: 1, id: 'a', expectedVersion: 0, view: {} }
+      expect((await appendOne(store, { id: 'c3', appends: [], views: [view] })).kind).toBe('stored')
+      const other = postgresStore(pool, { schema: 'other', notify: true })
+      await other.createSchema()
+      await appendOne(other, commit('c4', 'a', 0))
+      await pause(50)
+      expect(wakes()).toBe(1)
+      await appendOne(store, commit('c1', 'a', 0, [1, 2, 3]))
+      await wokenTimes(2)
+      stop()
+    })
+
+    it('writers behind PgBouncer in transaction mode are heard, whether they listen or not', async () => {
+      const { url, listener, store } = await listening()
+      const pooler = await startPgBouncer(url)
+      closing.push(() => pooler.stop())
+      const pooled = new URL(pooler.url)
+      pooled.pathname = new URL(url).pathname
+      const { wokenTimes, stop } = await watch(store)
+      const writer = postgresStore(poolOf(pooled.href), { notify: true })
+      expect([writer.capabilities.push, writer.watch]).toEqual([false, undefined])
+      await appendOne(writer, commit('c1', 'a', 0))
+      await wokenTimes(1)
+      stop()
+      const both = postgresStore(poolOf(pooled.href), { listener })
+      const watched = await watch(both)
+      await appendOne(both, commit('c2', 'a', 1))
+      await watched.wokenTimes(1)
+      watched.stop()
+    })
+
+    it('without its options nothing is sent, with `notify: false` neither', async () => {
+      const { pool, listener } = await listening()
+      for (const options of [{}, { listener, notify: false }]) {
+        const { store, messages } = withMessages(pool, options, async () => {})
+        expect((await appendOne(store, commit(crypto.randomUUID(), crypto.randomUUID(), 0))).kind).toBe('stored')
+        expect(messages()).toBe(0)
+      }
+    })
+
+    it('an append waits for no message; one is under way and one stands for all others', async () => {
+      const { pool } = await listening()
+      let letThrough = () => {}
+      const answer = () =>
+        new Promise<void>((resolve) => {
+          letThrough = resolve
+        })
+      const { store, messages } = withMessages(pool, { notify: true }, answer)
+      for (let i = 0; i < 10; i++) expect((await appendOne(store, commit(`c${i}`, 'a', i))).kind).toBe('stored')
+      expect(messages()).toBe(1)
+      letThrough()
+      await until(() => messages() === 2)
+      letThrough()
+      await pause(20)
+      expect(messages()).toBe(2)
+      await appendOne(store, commit('last', 'a', 10))
+      expect(messages()).toBe(3)
+    })
+
+    it('a message that fails is nobody’s concern, and the next is sent', async () => {
+      const { pool } = await listening()
+      const { store, messages } = withMessages(pool, { notify: true }, () => Promise.reject(new Error('lost')))
+      for (let i = 0; i < 3; i++) {
+        expect((await appendOne(store, commit(`c${i}`, 'a', i))).kind).toBe('stored')
+        await pause(5)
+      }
+      expect(messages()).toBe(3)
+    })
+
+    it('listens while somebody watches, and leaves nothing behind', async () => {
+      const { listener, store } = await listening()
+      const handlers = () => [listener.listenerCount('notification'), listener.listenerCount('error')]
+      const before = handlers()
+      const [one, two] = [await watch(store), store.watch?.(() => {})]
+      const [channel = '', ...others] = await channelsOf(listener)
+      expect(channel).toMatch(/^cqrs_es_[0-9a-f]{8}$/)
+      expect(others).toEqual([])
+      one.stop()
+      one.stop()
+      expect(await channelsOf(listener)).toEqual([channel])
+      two?.()
+      expect(await channelsOf(listener)).toEqual([])
+      expect(handlers()).toEqual(before)
+      const again = await watch(store)
+      await appendOne(store, commit('c1', 'a', 0))
+      await again.wokenTimes(1)
+      expect([one.wakes(), again.wakes()]).toEqual([0, 1])
+      again.stop()
+    })
+
+    it('a listener that has lost its connection means no wake-ups, and nothing else', async () => {
+      const { pool, listener, store } = await listening()
+      const { wakes, stop } = await watch(store)
+      const { rows } = await listener.query('SELECT pg_backend_pid() AS pid')
+      await pool.query('SELECT pg_terminate_backend($1)', [rows[0]?.pid])
+      await pause(50)
+      expect((await appendOne(store, commit('c1', 'a', 0))).kind).toBe('stored')
+      stop()
+      const stopAgain = store.watch?.(() => {})
+      await pause(50)
+      stopAgain?.()
+      await pause(20)
+      expect(wakes()).toBe(0)
+      expect(listener.listenerCount('error')).toBe(0)
+    })
+  })
+
   it('takes the clients it says it takes', () => {
     expectTypeOf<pg.Pool>().toExtend<PostgresClient>()
     expectTypeOf<pg.Client>().toExtend<PostgresClient>()
     expectTypeOf<pg.PoolClient>().toExtend<PostgresClient>()
     expectTypeOf<PGlite>().toExtend<PostgresClient>()
-    expectTypeOf<neon.Pool>().toExtend<PostgresClient>()
-    expectTypeOf<neon.Client>().toExtend<PostgresClient>()
-    expectTypeOf<neon.NeonQueryFunction<false, true>>().toExtend<PostgresClient>()
+    expectTypeOf<neonTypes.Pool>().toExtend<PostgresClient>()
+    expectTypeOf<neonTypes.Client>().toExtend<PostgresClient>()
+    expectTypeOf<pg.Client>().toExtend<PostgresListener>()
+    expectTypeOf<neonTypes.Client>().toExtend<PostgresListener>()
+    expectTypeOf<pg.Pool>().not.toExtend<PostgresListener>()
+    expectTypeOf<neonTypes.NeonQueryFunction<false, true>>().toExtend<PostgresClient>()
   })
 
   it('refuses what is no client, options it does not have and names it cannot use', async () => {
@@ -110,6 +518,11 @@ describe.skipIf(unselected('postgres'))('the Postgres store', () => {
     expect(build({ tables: { events: 'log', snapshots: 'log' } })).toThrow("two tables are called 'log'")
     expect(build({ payloadFormat: 'bson' })).toThrow("'json' or 'serde-enum'")
     expect(build({ preparedStatements: 'yes' })).toThrow('must be true or false')
+    expect(build({ notify: 'yes' })).toThrow('must be true or false')
+    expect(build({ listener: null })).toThrow('has no method "query"')
+    expect(build({ listener: { query() {}, on() {} } })).toThrow('has no method "removeListener"')
+    expect(build({ listener: new pg.Pool() })).toThrow('not a Pool')
+    expect(() => postgresStore(neon('postgres://ann:x@example.com/bank', { fullResults: true }))).not.toThrow()
   })
 
   it('keeps stores with other tables, and in other schemas, apart', async () => {

@@ -42,6 +42,104 @@ describe.each(drivers)('the SQLite store on $name', (driver) => {
     expect((await appendOne(store, commit('c1', 'a', 0))).kind).toBe('stored')
   })
 
+  describe('in a transaction with a checkpoint', () => {
+    async function withTable() {
+      const opened = await open()
+      const { db, store } = opened
+      db.exec('CREATE TABLE balances (id TEXT PRIMARY KEY, balance INTEGER NOT NULL)')
+      const lease = async (holder = 'one') => {
+        const answer = await store.acquireLease({ name: 'balances', holder, ttlMs: 60_000 })
+        return answer.acquired ? answer.fence : 0
+      }
+      const fence = await lease()
+      const move = (position: string) => ({ id: `c${position}`, checkpoint: { name: 'balances', fence, position } })
+      const put = (id: string, balance: number) => () => {
+        db.prepare('INSERT INTO balances VALUES (?, ?)').run(id, balance)
+      }
+      const state = async () => ({
+        balances: db.prepare('SELECT id FROM balances ORDER BY id').all() as { id: string }[],
+        position: (await store.readCheckpoint('balances'))?.position,
+      })
+      return { ...opened, lease, fence, move, put, state }
+    }
+    const nothing = { balances: [], position: undefined }
+
+    it('rows of the user and the checkpoint appear together', async () => {
+      const { db, store, move, put, state } = await withTable()
+      const outcome = await store.transact?.(move('1'), (client) => {
+        expect(client).toBe(db)
+        put('a', 5)()
+      })
+      expect(outcome).toEqual({ kind: 'stored', positions: [] })
+      expect(await state()).toMatchObject({ balances: [{ id: 'a' }], position: '1' })
+      expect(await store.transact?.(move('1'), put('b', 6))).toEqual({ kind: 'repeated', positions: [] })
+      expect((await state()).balances).toMatchObject([{ id: 'a' }])
+    })
+
+    it('an error of the function comes through, leaves nothing, and is no reason to try again', async () => {
+      const { store, move, put, state } = await withTable()
+      for (const error of [new Error('no such account'), Object.assign(new Error('locked'), { code: 'SQLITE_BUSY' }), 'a text']) {
+        let runs = 0
+        const failing = () => {
+          runs++
+          put('a', 5)()
+          throw error
+        }
+        await expect(store.transact?.(move('1'), failing)).rejects.toBe(error)
+        expect(runs).toBe(1)
+      }
+      expect(await state()).toEqual(nothing)
+      expect((await store.transact?.(move('1'), put('a', 7)))?.kind).toBe('stored')
+    })
+
+    it('a stale fence leaves nothing', async () => {
+      const { store, lease, fence, move, put, state } = await withTable()
+      await store.releaseLease({ name: 'balances', fence })
+      expect(await store.transact?.(move('1'), put('a', 5))).toEqual({ kind: 'conflict', on: 'fence' })
+      await lease('two')
+      expect(await store.transact?.(move('1'), put('a', 5))).toEqual({ kind: 'conflict', on: 'fence' })
+      expect(await state()).toEqual(nothing)
+    })
+
+    it('a function that returns a promise is refused, and what it did is rolled back', async () => {
+      const { store, move, put, state } = await withTable()
+      const asynchronous = async () => {
+        put('a', 5)()
+        await Promise.resolve()
+        throw new Error('too late to be heard')
+      }
+      await expect(store.transact?.(move('1'), asynchronous)).rejects.toMatchObject({
+        code: 'DEFINITION',
+        message: expect.stringContaining('must be synchronous'),
+      })
+      expect(await state()).toEqual(nothing)
+    })
+
+    it('a function that ends the transaction is told so', async () => {
+      const { db, store, move, state } = await withTable()
+      for (const end of ['COMMIT', 'ROLLBACK', 'COMMIT; BEGIN'])
+        await expect(store.transact?.(move('1'), () => void db.exec(end))).rejects.toMatchObject({
+          code: 'STORE_FAILED',
+          message: expect.stringContaining('ended the transaction'),
+        })
+      expect(await state()).toEqual(nothing)
+    })
+
+    it('waits while another connection writes, and then says that it is busy', async () => {
+      const { store, file, move, put, state } = await withTable()
+      const other = driver.open(file)
+      other.exec('BEGIN IMMEDIATE')
+      expect(failure((await store.transact?.(move('1'), put('a', 5))) as never)).toMatchObject({
+        code: 'STORE_BUSY',
+        certain: true,
+      })
+      const waiting = store.transact?.(move('1'), put('a', 5))
+      other.exec('COMMIT')
+      expect((await waiting)?.kind).toBe('stored')
+      expect((await state()).balances).toMatchObject([{ id: 'a' }])
+    })
+  })
+
   describe('durability and journal', () => {
     it.each([
       ['full', 2],

@@ -1,0 +1,56 @@
+import { DefinitionError } from '../errors.ts'
+import { ended, WorkError } from '../sql/transact.ts'
+import type { CheckpointWrite, Commit, CommitOutcome } from '../store/commit.ts'
+import { toTexts } from '../store/texts.ts'
+import { Unstored } from '../store/unstored.ts'
+import { inTheWay, isSureAtCommit, write } from './append.ts'
+import type { Connection } from './connection.ts'
+import { isSavepointGone, toStoreError } from './errors.ts'
+
+/** A user's function and a checkpoint in one transaction, which is over before anything else on the connection can get into it. */
+export async function transact(
+  connection: Connection,
+  { id, checkpoint }: { readonly id: string; readonly checkpoint: CheckpointWrite },
+  work: (client: unknown) => void | Promise<void>,
+): Promise<CommitOutcome> {
+  const commit = { id, appends: [], checkpoint }
+  let allButTheEnd = false
+  try {
+    return await connection.write(() => {
+      allButTheEnd = false
+      const outcome = inTheWay(connection, new Unstored(), commit) ?? runAndWrite(connection, commit, work)
+      allButTheEnd = true
+      return outcome
+    })
+  } catch (cause) {
+    if (cause instanceof WorkError) throw cause.cause
+    return { kind: 'failed', certain: !allButTheEnd || isSureAtCommit(toStoreError(cause).code), cause }
+  }
+}
+
+function runAndWrite(connection: Connection, commit: Commit, work: (client: unknown) => void | Promise<void>): CommitOutcome {
+  connection.exec('SAVEPOINT cqrs_es')
+  runNow(work, connection.db)
+  try {
+    connection.exec('RELEASE cqrs_es')
+  } catch (error) {
+    throw isSavepointGone(error) ? new WorkError(ended()) : error
+  }
+  return write(connection, commit, toTexts(commit))
+}
+
+function runNow(work: (client: unknown) => void | Promise<void>, client: unknown): void {
+  let answer: void | Promise<void>
+  try {
+    answer = work(client)
+  } catch (error) {
+    throw new WorkError(error)
+  }
+  if (typeof (answer as Partial<Promise<void>> | undefined)?.then !== 'function') return
+  Promise.resolve(answer).catch(() => {})
+  throw new WorkError(
+    new DefinitionError(
+      'On SQLite the function in the transaction must be synchronous; this one returned a promise. What it had done by then is rolled back; what it does after its first await is in no transaction.',
+    ),
+  )
+}
