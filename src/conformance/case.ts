@@ -17,6 +17,7 @@ export interface ConditionalCase {
 export interface Given {
   readonly capabilities: Capabilities
   readonly schema: 'required' | 'none'
+  readonly tellsChanges: boolean
   readonly corruptsEvents: boolean
   readonly corruptsSnapshots: boolean
 }
@@ -39,6 +40,8 @@ export const noGlobalOrder: Requirement = ({ capabilities }) =>
   capabilities.globalOrder ? 'the store has a global order' : undefined
 
 export const push: Requirement = ({ capabilities }) => (capabilities.push ? undefined : 'the store has no push wake-up')
+
+export const followed: Requirement = ({ tellsChanges }) => (tellsChanges ? undefined : 'the store has no `readChanges`')
 
 export const severalAppends: Requirement = ({ capabilities }) =>
   capabilities.appendsPerCommit >= 2 ? undefined : 'a commit takes one append'

@@ -1,6 +1,7 @@
 import { appendCases } from './append.ts'
 import { batchCases } from './batch.ts'
 import type { Body, Cases, ConditionalCase, Given } from './case.ts'
+import { changeCases } from './changes.ts'
 import { checkpointCases } from './checkpoints.ts'
 import { conflictCases } from './conflicts.ts'
 import { corruptionCases } from './corruption.ts'
@@ -79,6 +80,7 @@ const subjects: readonly Cases[] = [
   findCases,
   generationCases,
   feedCases,
+  changeCases,
   checkpointCases,
   leaseCases,
   dataCases,
@@ -94,6 +96,7 @@ async function ask(host: ConformanceHost): Promise<Given> {
     return {
       capabilities: database.store.capabilities,
       schema: host.schema,
+      tellsChanges: database.store.readChanges !== undefined,
       corruptsEvents: database.corruptEvent !== undefined,
       corruptsSnapshots: database.corruptSnapshot !== undefined,
     }
