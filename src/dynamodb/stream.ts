@@ -61,7 +61,8 @@ export class EventStream {
     if (stream !== from.stream) throw behind(`The stream of the table of events is ${stream} now, and no longer ${from.stream}.`)
     const { kept, next } = follow(shards, from)
     const added = await inTurns(next, async (shard) => [shard, await this.#first(stream, shard)] as const)
-    const open = [...kept.filter(([, place]) => place !== 'done'), ...added]
+    const all = [...kept, ...added]
+    const open = all.filter(([, place]) => place !== 'done')
     const read: ReadPlace[] = []
     for (let left = limit; left > 0 && read.length < open.length; ) {
       const turn = open.slice(read.length, read.length + Math.min(atOnce, left))
@@ -71,7 +72,7 @@ export class EventStream {
       left -= pages.reduce((sum, { records }) => sum + records.length, 0)
     }
     const unread = open.slice(read.length)
-    const waiting = kept.filter(([, place]) => place === 'done')
+    const waiting = all.filter(([, place]) => place === 'done')
     const places = [...unread, ...read.map(({ shard, place }) => [shard, place] as const), ...waiting]
     return {
       changes: highest(read.flatMap(({ records }) => dynamoDbChanges(records))),

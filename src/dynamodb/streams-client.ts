@@ -1,9 +1,10 @@
 import { DefinitionError } from '../errors.ts'
 
-/** An attribute as a stream record has it, whether the SDK or a Lambda function hands it out. */
+/** An attribute as a stream record has it: the SDK hands out bytes, a Lambda function gets them as text. */
 export interface StreamAttribute {
   readonly S?: string | undefined
   readonly N?: string | undefined
+  readonly B?: unknown
 }
 
 /**
