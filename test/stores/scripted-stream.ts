@@ -22,6 +22,7 @@ export function scriptedStream({ shardsPerPage = 100 } = {}) {
   let written = 0
   let made = 0
   let generation = 0
+  let enabled = true
   const shardOf = (name: string): Shard => {
     const shard = shards.get(name)
     if (shard === undefined) throw Object.assign(new Error('not found'), { name: 'ResourceNotFoundException', ...refused })
@@ -71,7 +72,7 @@ export function scriptedStream({ shardsPerPage = 100 } = {}) {
   const client = new Proxy({} as DynamoDbClient, {
     get: (_, name) => async () => {
       if (name !== 'describeTable') throw new Error(`${String(name)} is not scripted`)
-      return { Table: { StreamSpecification: { StreamEnabled: true }, LatestStreamArn: 'arn:stream' } }
+      return { Table: { StreamSpecification: { StreamEnabled: enabled }, LatestStreamArn: 'arn:stream' } }
     },
   })
 
@@ -79,6 +80,9 @@ export function scriptedStream({ shardsPerPage = 100 } = {}) {
     client,
     streamsClient,
     calls,
+    turnOff() {
+      enabled = false
+    },
     /** A new open shard. */
     add(parent?: string, { listed = true } = {}): string {
       const name = `shard-${String(made++).padStart(4, '0')}`
