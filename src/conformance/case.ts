@@ -18,6 +18,7 @@ export interface Given {
   readonly capabilities: Capabilities
   readonly transacts: boolean
   readonly schema: 'required' | 'none'
+  readonly tellsChanges: boolean
   readonly corruptsEvents: boolean
   readonly corruptsSnapshots: boolean
 }
@@ -42,6 +43,7 @@ export const noGlobalOrder: Requirement = ({ capabilities }) =>
 export const push: Requirement = ({ capabilities }) => (capabilities.push ? undefined : 'the store has no push wake-up')
 
 export const transactions: Requirement = ({ transacts }) => (transacts ? undefined : 'the store has no `transact`')
+export const followed: Requirement = ({ tellsChanges }) => (tellsChanges ? undefined : 'the store has no `readChanges`')
 
 export const severalAppends: Requirement = ({ capabilities }) =>
   capabilities.appendsPerCommit >= 2 ? undefined : 'a commit takes one append'

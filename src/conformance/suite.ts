@@ -1,6 +1,7 @@
 import { appendCases } from './append.ts'
 import { batchCases } from './batch.ts'
 import type { Body, Cases, ConditionalCase, Given } from './case.ts'
+import { changeCases } from './changes.ts'
 import { checkpointCases } from './checkpoints.ts'
 import { conflictCases } from './conflicts.ts'
 import { corruptionCases } from './corruption.ts'
@@ -80,6 +81,7 @@ const subjects: readonly Cases[] = [
   findCases,
   generationCases,
   feedCases,
+  changeCases,
   checkpointCases,
   transactionCases,
   leaseCases,
@@ -97,6 +99,7 @@ async function ask(host: ConformanceHost): Promise<Given> {
       capabilities: database.store.capabilities,
       transacts: database.store.transact !== undefined,
       schema: host.schema,
+      tellsChanges: database.store.readChanges !== undefined,
       corruptsEvents: database.corruptEvent !== undefined,
       corruptsSnapshots: database.corruptSnapshot !== undefined,
     }

@@ -98,11 +98,12 @@ export interface TableDescription {
     | readonly { readonly IndexName?: string | undefined; readonly IndexStatus?: string | undefined }[]
     | undefined
   readonly StreamSpecification?: { readonly StreamEnabled?: boolean | undefined } | undefined
+  readonly LatestStreamArn?: string | undefined
 }
 
 /**
  * What the store asks of the AWS SDK: the methods of the `DynamoDB` class of `@aws-sdk/client-dynamodb` (version 3) that it calls. The last
- * five only `createSchema()` needs.
+ * five only `createSchema()` needs, and `describeTable` also a store that follows its stream.
  *
  * @example
  * ```ts

@@ -59,13 +59,18 @@ export class Connection {
   }
 
   /** @throws StoreError */
-  async read<T>(work: (client: DynamoDbClient) => Promise<T>): Promise<T> {
+  read<T>(work: (client: DynamoDbClient) => Promise<T>): Promise<T> {
+    return this.patiently(() => work(this.client), toStoreError)
+  }
+
+  /** Waits and tries again as all reads do; `toError` says what went wrong. @throws StoreError */
+  async patiently<T>(work: () => Promise<T>, toError: (cause: unknown) => CqrsError): Promise<T> {
     const waiting = this.waiting()
     for (let tries = 1; ; tries++) {
       try {
-        return await work(this.client)
+        return await work()
       } catch (cause) {
-        const error = toStoreError(cause)
+        const error = toError(cause)
         const again = isCqrsError(error, 'STORE_BUSY') || (isCqrsError(error, 'STORE_UNAVAILABLE') && tries < readTries)
         if (!again || !(await waiting.pause())) throw error
       }

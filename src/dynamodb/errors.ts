@@ -76,6 +76,29 @@ export function toStoreError(error: unknown): CqrsError {
 }
 
 /**
+ * What the SDK threw on a stream. From the API reference of `GetShardIterator` and `GetRecords`: of both the stream and the shard it says that they are not
+ * found, and a sequence number that is none of the shard's is no valid one.
+ */
+export function toStreamError(error: unknown): CqrsError {
+  const { name } = asSdkError(error)
+  const forgotten =
+    name === 'TrimmedDataAccessException' || name === 'ResourceNotFoundException' || name === 'ValidationException'
+  if (forgotten)
+    return new StoreError('STORE_BEHIND', `DynamoDB has forgotten a part of the stream of events. (${messageOf(error)})`, error)
+  return name === 'LimitExceededException' ? busyStream(error) : toStoreError(error)
+}
+
+/** What the SDK threw when it was asked for the shards of the stream that the table has. */
+export const toShardsError = (error: unknown): CqrsError =>
+  asSdkError(error).name === 'LimitExceededException' ? busyStream(error) : toStoreError(error)
+
+const busyStream = (error: unknown): CqrsError =>
+  new StoreError('STORE_BUSY', `DynamoDB throttles the readers of the stream of events. (${messageOf(error)})`, error)
+
+/** A place in a shard can be used for 15 minutes. */
+export const isExpiredIterator = (error: unknown): boolean => asSdkError(error).name === 'ExpiredIteratorException'
+
+/**
  * Whether a write that ended with this error has surely not been done and will not be. When the SDK has tried more than once by itself, one of the
  * tries before may have got through.
  */

@@ -6,6 +6,8 @@ import type {
   AggregatePage,
   AggregateRequest,
   Capabilities,
+  ChangesPage,
+  ChangesRequest,
   Checkpoint,
   IdsPage,
   IdsRequest,
@@ -30,6 +32,8 @@ import { Leases } from './leases.ts'
 import { capabilities } from './limits.ts'
 import { readAggregate, readIds, readKey } from './read.ts'
 import { printSchema, type TableOptions, tableNames } from './schema.ts'
+import { EventStream } from './stream.ts'
+import { checkStreamsClient, type DynamoDbStreamsClient } from './streams-client.ts'
 import { readViews } from './views.ts'
 
 /** Options of `dynamoDbStore`. */
@@ -46,6 +50,11 @@ export interface DynamoDbStoreOptions extends TableOptions {
   readonly busyTimeoutMs?: number
   /** How the data of events is kept: `'json'` (the default), or `'serde-enum'` to share the tables with programs that use the Rust crate. */
   readonly payloadFormat?: PayloadFormat
+  /**
+   * The `DynamoDBStreams` class of `@aws-sdk/client-dynamodb-streams`, with which `readChanges` follows the stream of the table of events; needs `streams: true`. Without
+   * it there is no `readChanges`.
+   */
+  readonly streamsClient?: DynamoDbStreamsClient
 }
 
 /**
@@ -68,6 +77,11 @@ export interface DynamoDbStore extends Store {
   lastPosition(): Promise<never>
   /** @throws StoreError always: there is no log of all aggregates in DynamoDB */
   endPosition(): Promise<never>
+  /**
+   * Which aggregates have new events, from the stream of the table of events. Only with `streamsClient`.
+   * @throws StoreError `STORE_BEHIND` when DynamoDB has forgotten what came after the cursor, which it does after 24 hours, or the table has another stream
+   */
+  readChanges?(request: ChangesRequest): Promise<ChangesPage>
 }
 
 /**
@@ -89,16 +103,22 @@ export interface DynamoDbStore extends Store {
  */
 export function dynamoDbStore(client: DynamoDbClient, options: DynamoDbStoreOptions = {}): DynamoDbStore {
   checkClient(client)
-  checkOptions('dynamoDbStore', options, ['tables', 'streams', 'idempotencyTtl', 'busyTimeoutMs', 'payloadFormat'])
+  const known = ['tables', 'streams', 'idempotencyTtl', 'busyTimeoutMs', 'payloadFormat', 'streamsClient']
+  checkOptions('dynamoDbStore', options, known)
   const { streams = false, idempotencyTtl = 2_592_000, busyTimeoutMs = 5_000, payloadFormat = 'json' } = options
   checkPayloadFormat('dynamoDbStore', payloadFormat)
   if (typeof streams !== 'boolean') throw new DefinitionError('dynamoDbStore: "streams" must be true or false.')
+  const { streamsClient } = options
+  if (streamsClient !== undefined) {
+    checkStreamsClient(streamsClient)
+    if (!streams) throw new DefinitionError('dynamoDbStore: "streamsClient" needs "streams: true".')
+  }
   if (idempotencyTtl !== Number.POSITIVE_INFINITY)
     checkWholeNumber('dynamoDbStore: "idempotencyTtl" (seconds)', idempotencyTtl, 1)
   checkWholeNumber('dynamoDbStore: "busyTimeoutMs"', busyTimeoutMs, 0)
   const tables = tableNames(options.tables)
   const connection = new Connection(client, { tables, busyTimeoutMs, keyTtlSeconds: idempotencyTtl, payloadFormat })
-  return new StoreOnDynamoDb(connection, streams)
+  return new StoreOnDynamoDb(connection, streams, streamsClient && new EventStream(connection, streamsClient))
 }
 
 class StoreOnDynamoDb implements DynamoDbStore {
@@ -106,11 +126,13 @@ class StoreOnDynamoDb implements DynamoDbStore {
   readonly #connection: Connection
   readonly #leases: Leases
   readonly #streams: boolean
+  readonly readChanges?: (request: ChangesRequest) => Promise<ChangesPage>
 
-  constructor(connection: Connection, streams: boolean) {
+  constructor(connection: Connection, streams: boolean, stream: EventStream | undefined) {
     this.#connection = connection
     this.#leases = new Leases(connection)
     this.#streams = streams
+    if (stream !== undefined) this.readChanges = (request) => stream.readChanges(request)
   }
 
   createSchema(): Promise<void> {

@@ -7,6 +7,7 @@ import {
   isWritable,
   type Position,
   type Store,
+  StoreError,
   type ViewWrite,
 } from 'cqrs-es/store'
 import { describe, expect, test } from 'vitest'
@@ -773,9 +774,74 @@ const brokenStores: readonly BrokenStore[] = [
       'of eight transactions that move a checkpoint from one place at once one is stored': /moved: expected 1, got 8/,
     },
   },
+  {
+    what: 'starts where the log began to be kept and not where it ends',
+    break: following((read) => (request) => read(request.cursor === undefined ? { ...request, cursor: '0' } : request)),
+    fails: {
+      'without a cursor nothing is told, and the cursor stands before all that is stored from then on':
+        /changes: expected \[\], got/,
+    },
+  },
+  {
+    what: 'starts behind what is stored next',
+    break: following((read) => async (request) => {
+      const page = await read(request)
+      return request.cursor === undefined ? { ...page, cursor: String(Number(page.cursor) + 1) } : page
+    }),
+    fails: {
+      'without a cursor nothing is told, and the cursor stands before all that is stored from then on':
+        /aggregates in pages of 10: expected .*1.*, got \{\}/,
+    },
+  },
+  {
+    what: 'moves its cursor past what the limit left out',
+    break: following((read) => async (request) => {
+      const page = await read(request)
+      const { cursor } = await read({ ...request, limit: 1_000 })
+      return { ...page, cursor }
+    }),
+    fails: {
+      'pages of any size come to the same aggregates': /aggregates in pages of 1: expected/,
+      'a reader that follows writers misses nothing': /aggregates in pages of 3: expected/,
+    },
+  },
+  {
+    what: 'tells each change once, whoever asks again',
+    break: following((read) => {
+      const told = new Set<string>()
+      return async (request) => {
+        const page = await read(request)
+        const changes = page.changes.filter((change) => !told.has(JSON.stringify(change)))
+        for (const change of page.changes) told.add(JSON.stringify(change))
+        return { ...page, changes }
+      }
+    }),
+    fails: {
+      'a cursor that is read again tells the same again': /aggregates in pages of 10: expected .*, got \{\}/,
+      'what other connections store is told, and any connection goes on from a cursor': /aggregates in pages of 10: expected/,
+    },
+  },
+  {
+    what: 'tells the type of the first aggregate for all',
+    break: following((read) => async (request) => {
+      const page = await read(request)
+      return { ...page, changes: page.changes.map((change) => ({ ...change, aggregateType: 'account' })) }
+    }),
+    fails: { 'every aggregate with new events is told, with its highest sequence': /aggregates in pages of 10: expected/ },
+  },
+  {
+    what: 'says at the end that there is more',
+    break: following((read) => async (request) => ({ ...(await read(request)), more: true })),
+    fails: { 'at the end there is no more, and the cursor stays as it is': /the page at the end: expected .*false.*got .*true/ },
+  },
+  {
+    what: 'takes a cursor it does not know for the beginning',
+    break: following((read) => (request) => read(request.cursor?.match(/^\d+$/) ? request : { ...request, cursor: '0' })),
+    fails: { 'a cursor that the store does not know is refused': /the cursor '' rejects: expected "STORE_BEHIND"/ },
+  },
 ]
 
-describe.each(brokenStores)('a store that $what', ({ break: change, fails }) => {
+describe.concurrent.each(brokenStores)('a store that $what', ({ break: change, fails }) => {
   test.each(Object.entries(fails))('fails: %s', async (name, reason) => {
     const found = (await conformanceCases(hostOf(change))).find((c) => c.name === name)
     const error = await found?.run().then(
@@ -796,11 +862,11 @@ test('the store they are made from passes the cases they fail', async () => {
   for (const { run } of cases) await run()
 })
 
-/** A memory store with some of its methods replaced. */
+/** A memory store that can be followed, with some of its methods replaced. */
 function hostOf(change: (store: Store) => Partial<Store>): ConformanceHost {
   const open = async () => {
     const memory = memoryStore()
-    const good: Store = Object.assign(memory, { transact: transacting(memory) })
+    const good: Store = Object.assign(memory, { transact: transacting(memory), readChanges: changesOf(memory) })
     const changes = change(good)
     const store = new Proxy(good, {
       get: (target, name) => {
@@ -826,6 +892,27 @@ const transacting =
     const [outcome] = await store.append([{ id, appends: [], checkpoint }])
     return outcome as CommitOutcome
   }
+type ReadChanges = NonNullable<Store['readChanges']>
+
+function following(change: (read: ReadChanges) => ReadChanges) {
+  return (store: Store) => ({ readChanges: change(changesOf(store)) })
+}
+
+/** From the feed of the memory store, which has forgotten nothing: its position is the cursor. */
+function changesOf(store: Store): ReadChanges {
+  return async ({ cursor, limit }) => {
+    if (cursor === undefined) return { changes: [], cursor: (await store.endPosition()) ?? '0', more: false }
+    if (!/^\d+$/.test(cursor)) throw new StoreError('STORE_BEHIND', 'The cursor is none of this store.')
+    const page = await store.readFeed({ limit, ...(cursor !== '0' && { after: cursor as Position }) })
+    const last = new Map(page.events.map((event) => [JSON.stringify([event.aggregateType, event.aggregateId]), event]))
+    const changes = [...last.values()].map(({ aggregateType, aggregateId, sequence }) => ({
+      aggregateType,
+      aggregateId,
+      sequence,
+    }))
+    return { changes, cursor: page.position ?? '0', more: page.more }
+  }
+}
 
 const pause = (ms = 0) => new Promise((resolve) => setTimeout(resolve, ms))
 

@@ -1,23 +1,25 @@
 import type { DynamoDB } from '@aws-sdk/client-dynamodb'
+import type { DynamoDBStreams } from '@aws-sdk/client-dynamodb-streams'
 import type { ConformanceHost } from 'cqrs-es/conformance'
 import { dynamoDbStore } from 'cqrs-es/dynamodb'
 import { serverUrl } from '../servers/ask.ts'
-import { dynamoDb, newTables, removeTables } from '../stores/dynamodb-tables.ts'
+import { dynamoDb, dynamoDbStreams, newTables, removeTables } from '../stores/dynamodb-tables.ts'
 
-/** New tables for each case. */
+/** New tables for each case, with a stream that stores follow. */
 export const dynamoDbHost: ConformanceHost = {
   schema: 'required',
   async open({ schema }) {
     const url = await serverUrl('dynamodb')
     const tables = newTables()
-    const clients: DynamoDB[] = []
-    const connect = async () => {
-      const client = dynamoDb(url)
-      clients.push(client)
-      return dynamoDbStore(client, { tables })
+    const client = dynamoDb(url)
+    const clients: (DynamoDB | DynamoDBStreams)[] = []
+    const connectBy = (one: DynamoDB) => {
+      const streamsClient = dynamoDbStreams(url)
+      clients.push(one, streamsClient)
+      return dynamoDbStore(one, { tables, streams: true, streamsClient })
     }
-    const store = await connect()
-    const client = clients[0] as DynamoDB
+    const connect = async () => connectBy(dynamoDb(url))
+    const store = connectBy(client)
     if (schema) await store.createSchema()
     const close = async () => {
       await removeTables(client, tables)

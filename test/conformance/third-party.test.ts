@@ -18,7 +18,7 @@ const host: ConformanceHost = {
 
 const cases = await hostConformance(host)
 
-test('what does not apply to it are limits it has not, a schema, push, transactions, and rows that a host could damage', () => {
+test('what does not apply to it are limits it has not, a schema, push, transactions, changes to follow, and rows that a host could damage', () => {
   expect([...new Set(cases.flatMap(({ notApplicable }) => notApplicable ?? []))].sort()).toEqual([
     'appendsPerCommit is not limited, or to more than a test would send',
     'bytesPerEvent is not limited, or to more than a test would send',
@@ -26,6 +26,7 @@ test('what does not apply to it are limits it has not, a schema, push, transacti
     'the host cannot corrupt a stored event',
     'the host cannot corrupt a stored snapshot',
     'the store has a global order',
+    'the store has no `readChanges`',
     'the store has no `transact`',
     'the store has no push wake-up',
     'the store works without a schema',

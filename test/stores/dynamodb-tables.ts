@@ -1,8 +1,13 @@
 import { DynamoDB } from '@aws-sdk/client-dynamodb'
+import { DynamoDBStreams } from '@aws-sdk/client-dynamodb-streams'
+
+const access = { region: 'local', credentials: { accessKeyId: 'test', secretAccessKey: 'test' } }
 
 /** A client of the test server. */
-export const dynamoDb = (endpoint: string): DynamoDB =>
-  new DynamoDB({ endpoint, region: 'local', credentials: { accessKeyId: 'test', secretAccessKey: 'test' } })
+export const dynamoDb = (endpoint: string): DynamoDB => new DynamoDB({ endpoint, ...access })
+
+/** A client for the streams of the test server. */
+export const dynamoDbStreams = (endpoint: string): DynamoDBStreams => new DynamoDBStreams({ endpoint, ...access })
 
 /** Names of tables that nobody else has. */
 export function newTables() {

@@ -1,0 +1,79 @@
+import { DefinitionError } from '../errors.ts'
+
+/** An attribute as a stream record has it: the SDK hands out bytes, a Lambda function gets them as text. */
+export interface StreamAttribute {
+  readonly S?: string | undefined
+  readonly N?: string | undefined
+  readonly B?: unknown
+}
+
+/**
+ * A record of a DynamoDB stream as far as the store looks: that of the AWS SDK and that of a Lambda event both fit.
+ *
+ * @example
+ * ```ts
+ * import type { DynamoDbStreamRecord } from 'cqrs-es/dynamodb'
+ *
+ * export const isInsert = (record: DynamoDbStreamRecord) => record.eventName === 'INSERT'
+ * ```
+ */
+export interface DynamoDbStreamRecord {
+  readonly eventName?: string | undefined
+  readonly dynamodb?:
+    | {
+        readonly Keys?: Readonly<Record<string, StreamAttribute>> | undefined
+        readonly NewImage?: Readonly<Record<string, StreamAttribute>> | undefined
+        readonly SequenceNumber?: string | undefined
+      }
+    | undefined
+}
+
+/** Some records of a shard; without an iterator for more the shard is closed, and this was its end. */
+export interface RecordsPage {
+  readonly Records?: readonly DynamoDbStreamRecord[] | undefined
+  readonly NextShardIterator?: string | undefined
+}
+
+/**
+ * What the store asks of the AWS SDK for streams: the methods of the `DynamoDBStreams` class of `@aws-sdk/client-dynamodb-streams` (version 3) that
+ * `readChanges` calls.
+ *
+ * @example
+ * ```ts
+ * import { DynamoDBStreams } from '@aws-sdk/client-dynamodb-streams'
+ * import type { DynamoDbStreamsClient } from 'cqrs-es/dynamodb'
+ *
+ * const client: DynamoDbStreamsClient = new DynamoDBStreams({ region: 'eu-central-1' })
+ * ```
+ */
+export interface DynamoDbStreamsClient {
+  describeStream(input: { StreamArn: string; ExclusiveStartShardId?: string }): Promise<{
+    readonly StreamDescription?:
+      | {
+          readonly Shards?:
+            | readonly { readonly ShardId?: string | undefined; readonly ParentShardId?: string | undefined }[]
+            | undefined
+          readonly LastEvaluatedShardId?: string | undefined
+        }
+      | undefined
+  }>
+  getShardIterator(input: {
+    StreamArn: string
+    ShardId: string
+    ShardIteratorType: 'TRIM_HORIZON' | 'LATEST' | 'AT_SEQUENCE_NUMBER' | 'AFTER_SEQUENCE_NUMBER'
+    SequenceNumber?: string
+  }): Promise<{ readonly ShardIterator?: string | undefined }>
+  getRecords(input: { ShardIterator: string; Limit: number }): Promise<RecordsPage>
+}
+
+const needed = ['describeStream', 'getShardIterator', 'getRecords'] as const satisfies readonly (keyof DynamoDbStreamsClient)[]
+
+/** @throws DefinitionError that says what to pass instead */
+export function checkStreamsClient(client: DynamoDbStreamsClient): void {
+  const given: Partial<DynamoDbStreamsClient> = typeof client === 'object' && client !== null ? client : {}
+  const missing = needed.find((method) => typeof given[method] !== 'function')
+  if (missing === undefined) return
+  throw new DefinitionError(
+    `dynamoDbStore: "streamsClient" must be "new DynamoDBStreams({ ... })" of @aws-sdk/client-dynamodb-streams; what it got has no method "${missing}".`,
+  )
+}
