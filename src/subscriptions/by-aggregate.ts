@@ -19,10 +19,20 @@ const pageSize = 200
 /** DynamoDB's indexes follow their table within this long, as far as anybody has seen. */
 const settleMs = 2_000
 
+/** A look at every aggregate. */
+interface Scan {
+  readonly type: string
+  readonly after?: string | undefined
+  /** What is there already is not delivered. */
+  readonly marks: boolean
+}
+
 /** What the checkpoint says: where to go on in the changes, and in the scan of all aggregates that comes first. */
 interface Cursor {
   readonly changes?: string
-  readonly scan?: { readonly type: string; readonly after?: string } | undefined
+  readonly scan?: Scan | undefined
+  /** All aggregates were looked at once. */
+  readonly scanned?: true
 }
 
 /**
@@ -106,32 +116,29 @@ export class ByAggregate {
     if ((await this.consumption.begin?.([turn])) === false) return { state: 'caught-up', events: 0 }
     let cursor = JSON.parse(lane.position) as Cursor
     let events = 0
-    const isNew = cursor.changes === undefined && cursor.scan === undefined
-    const mark = isNew && this.consumption.from !== 'beginning'
+    const isNew = cursor.scan === undefined && cursor.scanned !== true
+    const marks = isNew && this.consumption.from !== 'beginning'
     const scanAll = isNew || request.until !== undefined || request.reconcile === true || store.readChanges === undefined
-    if (scanAll && cursor.scan === undefined) {
-      const [type] = this.consumption.aggregateTypes
-      const changes = await this.#endOfChanges()
-      // The list of aggregates may be a moment behind: what was stored just before the cursor must be in it.
-      if (isNew && changes !== undefined) await this.#core.runtime.sleep(settleMs)
-      cursor = { ...cursor, ...(changes === undefined ? {} : { changes }), scan: { type: type as string } }
-    }
+    // What has to be whole must be looked at from now on.
+    if (scanAll && (cursor.scan === undefined || request.finish !== undefined))
+      cursor = await this.#beginScan(lane, cursor, marks || cursor.scan?.marks === true)
     const most = request.maxEvents ?? Number.POSITIVE_INFINITY
     while (cursor.scan !== undefined) {
       if (isOver() || events >= most) return { state: 'more', events }
       await lane.prove()
-      const { type, after } = cursor.scan
+      const { type, after, marks } = cursor.scan
       const page = await store.readIds({ aggregateType: type, limit: pageSize, ...(after === undefined ? {} : { after }) })
       const changes = page.items.map((aggregateId) => ({ aggregateType: type, aggregateId, sequence: Number.POSITIVE_INFINITY }))
-      const result = mark ? await this.#markAll(changes) : await this.#advanceAll(changes, signal, isOver)
+      const result = marks ? await this.#markAll(changes) : await this.#advanceAll(changes, signal, isOver)
       events += result.events
       if (result.state !== 'caught-up') return { ...result, events }
-      cursor = { ...cursor, ...this.#afterPage(type, page.more ? page.items.at(-1) : undefined) }
-      if (cursor.scan === undefined) cursor = cursor.changes === undefined ? {} : { changes: cursor.changes }
+      cursor = { ...cursor, scan: this.#afterPage(cursor.scan, page.more ? page.items.at(-1) : undefined) }
+      if (cursor.scan === undefined)
+        cursor = { ...(cursor.changes === undefined ? {} : { changes: cursor.changes }), scanned: true }
       await lane.save(JSON.stringify(cursor) as Position)
     }
     if (request.finish !== undefined) await request.finish(lane)
-    if (store.readChanges === undefined) return { state: 'caught-up', events }
+    if (store.readChanges === undefined || request.until !== undefined) return { state: 'caught-up', events }
     for (;;) {
       if (isOver() || events >= most) return { state: 'more', events }
       await lane.prove()
@@ -141,27 +148,34 @@ export class ByAggregate {
       } catch (error) {
         if (!isCqrsError(error, 'STORE_BEHIND')) throw error
         // What came after the cursor is forgotten: look at everything once.
-        await lane.save(JSON.stringify({}) as Position)
+        await this.#beginScan(lane, {}, false)
         return { state: 'more', events }
       }
       const wanted = page.changes.filter(({ aggregateType }) => this.consumption.aggregateTypes.includes(aggregateType))
       const result = await this.#advanceAll(wanted, signal, isOver)
       events += result.events
       if (result.state !== 'caught-up') return { ...result, events }
-      cursor = { changes: page.cursor }
+      cursor = { changes: page.cursor, scanned: true }
       await lane.save(JSON.stringify(cursor) as Position)
       if (!page.more) return { state: 'caught-up', events }
     }
   }
 
-  async #endOfChanges(): Promise<string | undefined> {
-    return (await this.#core.store.readChanges?.({ limit: 1 }))?.cursor
+  async #beginScan(lane: Lane, { changes: known }: Cursor, marks: boolean): Promise<Cursor> {
+    const { store, runtime } = this.#core
+    const changes = known ?? (await store.readChanges?.({ limit: 1 }))?.cursor
+    // The list of aggregates may be a moment behind: what was stored just before the cursor must be in it.
+    if (changes !== known) await runtime.sleep(settleMs)
+    const scan = { type: this.consumption.aggregateTypes[0] as string, marks }
+    const cursor = changes === undefined ? { scan } : { changes, scan }
+    await lane.save(JSON.stringify(cursor) as Position)
+    return cursor
   }
 
-  #afterPage(type: string, last: string | undefined): { readonly scan?: Cursor['scan'] } {
-    if (last !== undefined) return { scan: { type, after: last } }
+  #afterPage({ type, marks }: Scan, last: string | undefined): Scan | undefined {
+    if (last !== undefined) return { type, after: last, marks }
     const next = this.consumption.aggregateTypes[this.consumption.aggregateTypes.indexOf(type) + 1]
-    return { scan: next === undefined ? undefined : { type: next } }
+    return next === undefined ? undefined : { type: next, marks }
   }
 
   async #advanceAll(changes: readonly Change[], signal: AbortSignal, isOver: () => boolean): Promise<RunResult> {

@@ -62,8 +62,7 @@ export async function rebuildStep(
   request: RunRequest,
 ): Promise<RunResult> {
   const generation = await nextGeneration(core, view)
-  const { until: _, ...rest } = request
-  const result = await consumerOf(view, generation).run(rest)
+  const result = await consumerOf(view, generation).run({ ...request, until: await endOf(core) })
   if (result.state === 'caught-up') await switchOver(core, view, generation)
   return result
 }
@@ -84,7 +83,7 @@ export async function rebuild(
     signal?.throwIfAborted()
     const own = (await store.viewGenerations(view.name)).find((one) => one.generation === generation)
     if (own === undefined || own.state !== 'building') break
-    const { state, error, events } = await consumer.run({ budgetMs: sliceMs, signal })
+    const { state, error, events } = await consumer.run({ budgetMs: sliceMs, until: await endOf(core), signal })
     if (state === 'stopped') throw error
     if (state === 'caught-up') {
       signal?.throwIfAborted()

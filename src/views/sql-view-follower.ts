@@ -60,6 +60,8 @@ class SqlFollowing implements Consumption {
     const at = batch[done]
     const error = at?.failure?.error ?? this.#failing?.error
     const steps = batch.slice(0, done)
+    // When it is resumed it is tried as often again.
+    if (refused === done) this.#failing = undefined
     return {
       done,
       failure: at && { error, at: at.stored, next: 'stop' },

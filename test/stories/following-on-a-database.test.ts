@@ -1,0 +1,151 @@
+import { createApp, defineSubscription, type Store } from 'cqrs-es'
+import type { TestDatabase } from 'cqrs-es/conformance'
+import { afterEach, describe, expect, test } from 'vitest'
+import { databases } from '../conformance/hosts.ts'
+import { collect, failureOf } from '../support/async.ts'
+import { count, countEach, counter } from '../support/counter.ts'
+import { sizesOf, totalsOf } from '../support/totals.ts'
+
+describe.each(databases)('on $name', ({ skipped, host }) => {
+  let opened: TestDatabase[] = []
+  const apps: { close(): Promise<void> }[] = []
+  afterEach(async () => {
+    await Promise.all(apps.splice(0).map((app) => app.close()))
+    await Promise.all(opened.map((one) => one.close()))
+    opened = []
+  })
+  async function created() {
+    const database = await host.open({ schema: true })
+    opened.push(database)
+    return database
+  }
+  function appOn(store: Store, { viewVersion = 1, seen = [] as string[], fail = () => false as boolean } = {}) {
+    const log = defineSubscription({
+      name: 'log',
+      aggregates: [counter],
+      onFailure: 'park',
+      handle: ({ id, aggregateId }) => {
+        if (aggregateId === 'bad' && fail()) throw new Error('odd')
+        seen.push(id)
+      },
+    })
+    const app = createApp({
+      store,
+      aggregates: { counter },
+      views: { inline: totalsOf('inline', { name: 'inline', viewVersion }), totals: totalsOf('async'), sizes: sizesOf('async') },
+      subscriptions: { log },
+      following: { leaseMs: 2_000, pollMs: 50 },
+      observe: () => {},
+    })
+    apps.push(app)
+    return app
+  }
+  type Followed = ReturnType<typeof appOn>
+  /** A stream tells of what was stored a moment later. */
+  const eventually = async (app: Followed, isThere: () => Promise<boolean>) => {
+    for (let i = 0; i < 200 && !(await isThere()); i++) {
+      await app.drain()
+      await new Promise((resolve) => setTimeout(resolve, 20))
+    }
+    expect(await isThere()).toBe(true)
+  }
+
+  test.skipIf(skipped)('views and subscriptions follow what two processes store, each event once', async () => {
+    const { store, connect } = await created()
+    const seen: string[] = []
+    const [one, two] = [appOn(store, { seen }), appOn(await connect(), { seen })]
+    for (let i = 0; i < 12; i++) await (i % 2 ? one : two).aggregates.counter.execute(`c${i % 3}`, countEach(1, 2))
+    await eventually(one, async () => seen.length >= 24)
+    await eventually(one, async () => ((await two.views.sizes.load('by-2'))?.view.times ?? 0) >= 12)
+    expect([...seen].sort()).toEqual([...new Set(seen)].sort())
+    for (const id of ['c0', 'c1', 'c2']) {
+      const events = await collect(two.aggregates.counter.events(id))
+      expect(seen.filter((one) => one.startsWith(`counter/${id}/`))).toEqual(events.map((event) => event.id))
+      expect((await two.views.totals.load(id))?.view).toEqual({ total: 12, count: 8 })
+    }
+    expect((await two.views.sizes.find()).items.map(({ id, view }) => [id, view.times])).toEqual([
+      ['by-1', 12],
+      ['by-2', 12],
+    ])
+  })
+
+  test.skipIf(skipped)('a started app keeps them up to date, and a command can wait for a view', async () => {
+    const { store, connect } = await created()
+    const seen: string[] = []
+    const server = appOn(store, { seen })
+    const client = appOn(await connect())
+    await server.start()
+    await client.aggregates.counter.execute('a', count(5), { waitFor: ['totals', 'sizes'] })
+    expect((await client.views.totals.load('a'))?.view.total).toBe(5)
+    expect((await client.views.sizes.load('by-5'))?.view.times).toBe(1)
+    for (let i = 0; i < 400 && seen.length === 0; i++) await new Promise((resolve) => setTimeout(resolve, 20))
+    expect(seen).toEqual(['counter/a/1'])
+  })
+
+  test.skipIf(skipped)('a rebuild under load leaves every row right, inline and behind', async () => {
+    const { store, connect } = await created()
+    const app = appOn(store)
+    const writer = appOn(await connect())
+    for (let i = 0; i < 30; i++) await app.aggregates.counter.execute(`c${i % 3}`, count(1))
+    await app.drain()
+    let writing = true
+    const acknowledged = [10, 10, 10]
+    const busy = acknowledged.map(async (_, i) => {
+      for (; writing; acknowledged[i] = (acknowledged[i] ?? 0) + 1) {
+        const least = acknowledged[i] ?? 0
+        expect((await writer.views.inline.load(`c${i}`))?.view.count).toBe(least)
+        await (i === 0 ? app : writer).aggregates.counter.execute(`c${i}`, count(1))
+      }
+    })
+    await app.views.inline.rebuild()
+    await app.views.totals.rebuild()
+    await app.views.sizes.rebuild()
+    writing = false
+    await Promise.all(busy)
+    const total = acknowledged.reduce((sum, n) => sum + n, 0)
+    await eventually(app, async () => (await app.views.sizes.load('by-1'))?.view.times === total)
+    for (const [i, n] of acknowledged.entries()) {
+      expect((await writer.views.inline.load(`c${i}`))?.view).toEqual({ total: n, count: n })
+      await eventually(app, async () => (await writer.views.totals.load(`c${i}`))?.view.count === n)
+    }
+  })
+
+  test.skipIf(skipped)(
+    'a raised viewVersion rebuilds a view, and rows that an older program leaves behind are made anew',
+    async () => {
+      const { store, connect } = await created()
+      const old = appOn(store)
+      await old.aggregates.counter.execute('a', count(1))
+      const young = appOn(await connect(), { viewVersion: 2 })
+      await young.aggregates.counter.execute('a', count(1))
+      expect((await old.views.inline.find()).items.map(({ view }) => view.count)).toEqual([2])
+      await eventually(young, async () => (await store.viewGenerations('inline')).at(-1)?.state === 'live')
+      await old.aggregates.counter.execute('a', count(1))
+      await old.aggregates.counter.execute('b', count(1))
+      expect((await young.views.inline.find()).items.map(({ view }) => view.count)).toEqual([3, 1])
+      expect((await failureOf(old.views.inline.find())).code).toBe('VIEW_OUTDATED')
+    },
+  )
+
+  test.skipIf(skipped)('what is parked waits with its aggregate, and is delivered in order after resume()', async () => {
+    const { store, connect } = await created()
+    const seen: string[] = []
+    let broken = true
+    const app = appOn(store, { seen, fail: () => broken })
+    await app.aggregates.counter.execute('bad', countEach(1, 2))
+    await app.aggregates.counter.execute('good', count(1))
+    await eventually(app, async () => seen.length >= 1)
+    await eventually(app, async () => (await app.subscriptions.log.parked()).items.length === 1)
+    await app.aggregates.counter.execute('bad', count(3))
+    await app.drain()
+    expect(seen).toEqual(['counter/good/1'])
+    broken = false
+    const other = appOn(await connect(), { seen })
+    expect((await other.subscriptions.log.parked()).items).toMatchObject([{ eventId: 'counter/bad/1', message: 'odd' }])
+    await other.subscriptions.log.resume()
+    await eventually(other, async () => new Set(seen).size === 4)
+    const bad = seen.filter((id) => id.includes('bad'))
+    expect(bad.filter((id, i) => bad.indexOf(id) === i)).toEqual(['counter/bad/1', 'counter/bad/2', 'counter/bad/3'])
+    expect((await app.subscriptions.log.parked()).items).toEqual([])
+  })
+})

@@ -1,0 +1,159 @@
+import { createApp, defineSubscription, type Store } from 'cqrs-es'
+import { memoryStore } from 'cqrs-es/memory'
+import { StoreError } from 'cqrs-es/store'
+import { describe, expect, test } from 'vitest'
+import { failureOf } from '../support/async.ts'
+import { count, countEach, counter } from '../support/counter.ts'
+import { standingStill } from '../support/runtime.ts'
+import { changed } from '../support/stores.ts'
+import { sizesOf, totalsOf } from '../support/totals.ts'
+
+/** The memory store as one without an order of all events. */
+const unordered = (store: Store, changes: Partial<Store> = {}): Store =>
+  changed(store, {
+    capabilities: { ...store.capabilities, globalOrder: false, push: false },
+    readAggregate: async (request) => {
+      const page = await store.readAggregate(request)
+      return { ...page, events: page.events.map(({ position: _, ...event }) => event) }
+    },
+    append: async (commits) =>
+      (await store.append(commits)).map((outcome) => ('positions' in outcome ? { ...outcome, positions: [] } : outcome)),
+    ...changes,
+  })
+
+function appOn(
+  store: Store,
+  seen: string[] = [],
+  options: { from?: 'now'; fail?: (id: string) => boolean; park?: boolean } = {},
+) {
+  const log = defineSubscription({
+    name: 'log',
+    aggregates: [counter],
+    from: options.from ?? 'beginning',
+    onFailure: options.park ? 'park' : 'stop',
+    handle: ({ id }) => {
+      if (options.fail?.(id)) throw new Error('odd')
+      seen.push(id)
+    },
+  })
+  return createApp({
+    store,
+    aggregates: { counter },
+    views: { totals: totalsOf('async'), sizes: sizesOf('async') },
+    subscriptions: { log },
+    observe: () => {},
+  })
+}
+const change = (aggregateId: string, sequence: number) => ({ aggregateType: 'counter', aggregateId, sequence })
+
+describe('on a store without an order of all events', () => {
+  test('records in any order, doubled or late, have each event taken once and in order', async () => {
+    const seen: string[] = []
+    const app = appOn(unordered(memoryStore()), seen)
+    await app.aggregates.counter.execute('a', countEach(1, 2, 3))
+    await app.aggregates.counter.execute('b', count(1))
+    expect(await app.catchUp([change('a', 3), change('b', 1), change('a', 1), change('a', 2)])).toEqual(Array(4).fill(undefined))
+    await app.catchUp([change('a', 2), change('a', 3)])
+    expect(seen).toEqual(['counter/a/1', 'counter/a/2', 'counter/a/3', 'counter/b/1'])
+    expect((await app.views.totals.load('a'))?.view).toEqual({ total: 6, count: 3 })
+    expect((await app.views.sizes.load('by-1'))?.view.times).toBe(2)
+  })
+
+  test('one record that cannot be taken does not hold up the others', async () => {
+    const seen: string[] = []
+    const app = appOn(unordered(memoryStore()), seen, { fail: (id) => id === 'counter/bad/1', park: true })
+    await app.aggregates.counter.execute('bad', countEach(1, 2))
+    await app.aggregates.counter.execute('good', count(1))
+    await app.catchUp([change('bad', 1), change('good', 1), change('bad', 2)])
+    expect(seen).toEqual(['counter/good/1'])
+    expect((await app.subscriptions.log.parked()).items).toMatchObject([{ eventId: 'counter/bad/1' }])
+  })
+
+  test('a subscription that stops says so for each record until it is resumed', async () => {
+    const seen: string[] = []
+    let broken = true
+    const app = appOn(unordered(memoryStore()), seen, { fail: () => broken })
+    await app.aggregates.counter.execute('a', count(1))
+    await app.aggregates.counter.execute('b', count(1))
+    const outcomes = await app.catchUp([change('a', 1), change('b', 1)])
+    expect(outcomes).toMatchObject([{ error: { code: 'STOPPED' } }, { error: { code: 'STOPPED' } }])
+    expect((await app.views.totals.load('b'))?.view.count).toBe(1)
+    broken = false
+    await app.subscriptions.log.resume()
+    expect(await app.catchUp([change('a', 1), change('b', 1)])).toEqual([undefined, undefined])
+    expect(seen).toEqual(['counter/a/1', 'counter/b/1'])
+  })
+
+  test('a drain looks at every aggregate, and finds what no record told of', async () => {
+    const seen: string[] = []
+    const app = appOn(unordered(memoryStore()), seen)
+    for (let i = 0; i < 300; i++) await app.aggregates.counter.execute(`c${i}`, count(1))
+    expect(await app.drain()).toEqual({ caughtUp: true, events: 900 })
+    expect(new Set(seen).size).toBe(300)
+    expect((await app.views.sizes.load('by-1'))?.view.times).toBe(300)
+    await app.aggregates.counter.execute('c7', count(1))
+    expect(await app.drain()).toEqual({ caughtUp: true, events: 3 })
+    expect(seen.at(-1)).toBe('counter/c7/2')
+  })
+
+  test("from 'now' leaves out what was there, of every aggregate", async () => {
+    const store = unordered(memoryStore())
+    const seen: string[] = []
+    const writer = appOn(store)
+    await writer.aggregates.counter.execute('a', countEach(1, 2))
+    const app = appOn(store, seen, { from: 'now' })
+    await app.drain()
+    expect(seen).toEqual([])
+    await writer.aggregates.counter.execute('a', count(3))
+    await writer.aggregates.counter.execute('b', count(1))
+    await app.drain()
+    expect(seen).toEqual(['counter/a/3', 'counter/b/1'])
+  })
+
+  test('a command can wait for a view, which is brought up to date for its aggregate alone', async () => {
+    const app = appOn(unordered(memoryStore()))
+    await app.aggregates.counter.execute('a', count(5), { waitFor: ['totals', 'sizes'] })
+    expect((await app.views.totals.load('a'))?.view.total).toBe(5)
+    expect((await app.views.sizes.load('by-5'))?.view.times).toBe(1)
+  })
+
+  test('changes that the store has forgotten are found by a look at every aggregate', async () => {
+    const store = memoryStore()
+    const { runtime } = standingStill()
+    let forgotten = false
+    const following = unordered(store, {
+      readChanges: async ({ cursor, limit }) => {
+        if (cursor !== undefined && forgotten) {
+          forgotten = false
+          throw new StoreError('STORE_BEHIND', 'trimmed')
+        }
+        const end = String((await store.lastPosition()) ?? 0)
+        const page = await store.readFeed({
+          limit,
+          ...(cursor !== undefined && cursor !== '0' ? { after: cursor as never } : {}),
+        })
+        return cursor === undefined
+          ? { changes: [], cursor: end, more: false }
+          : { changes: page.events, cursor: page.position ?? '0', more: page.more }
+      },
+    })
+    const seen: string[] = []
+    const log = defineSubscription({ name: 'log', aggregates: [counter], from: 'now', handle: ({ id }) => void seen.push(id) })
+    const app = createApp({ store: following, aggregates: { counter }, subscriptions: { log }, runtime })
+    await app.aggregates.counter.execute('a', count(1))
+    await app.drain()
+    await app.aggregates.counter.execute('a', count(1))
+    await app.aggregates.counter.execute('b', count(1))
+    forgotten = true
+    await app.drain()
+    expect([...seen].sort()).toEqual(['counter/a/2', 'counter/b/1'])
+  })
+
+  test('start() without anything that tells of changes is refused, and so is a change that is none', async () => {
+    const app = appOn(unordered(memoryStore()))
+    expect((await failureOf(app.start())).message).toContain('call app.catchUp or app.drain')
+    for (const wrong of [undefined, [undefined], [{}], [change('a', 0)], [{ ...change('a', 1), first: 0 }]])
+      expect((await failureOf(app.catchUp(wrong as never))).code).toBe('VALIDATION')
+    expect((await failureOf(app.drain({ reconcile: 1 as never }))).code).toBe('VALIDATION')
+  })
+})

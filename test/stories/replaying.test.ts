@@ -1,0 +1,161 @@
+import { createApp, defineAggregate, defineView, type EventEnvelope, semanticVersionUpcaster, typed, versions } from 'cqrs-es'
+import { memoryStore } from 'cqrs-es/memory'
+import { describe, expect, test } from 'vitest'
+import { failureOf } from '../support/async.ts'
+import { count, countEach, counter } from '../support/counter.ts'
+import { storedBefore } from '../support/stored.ts'
+import { changed } from '../support/stores.ts'
+
+const lamp = defineAggregate({
+  type: 'lamp',
+  events: { Dimmed: versions('2.0', typed<{ level: number }>(), {}) },
+  commands: { Dim: typed<{ level: number }>() },
+  initialState: () => ({ level: 0 }),
+  upcasters: [semanticVersionUpcaster('Dimmed', '2.0', ({ percent }: { percent: number }) => ({ level: percent / 10 }))],
+}).implement({ handle: { Dim: (_, data) => ({ type: 'Dimmed', data }) }, apply: { Dimmed: (_, { level }) => ({ level }) } })
+
+async function filled(store = memoryStore()) {
+  const app = createApp({ store, aggregates: { counter, lamp } })
+  await app.aggregates.counter.execute('a', countEach(1, 2))
+  await storedBefore(store, 'lamp', 'l', { type: 'Dimmed', version: '1.0', data: { percent: 50 } })
+  await app.aggregates.counter.execute('b', count(3))
+  await app.aggregates.counter.execute('a', count(4))
+  return app
+}
+const idsOf = (handed: readonly (readonly EventEnvelope[])[]) => handed.map((events) => events.map(({ id }) => id))
+
+describe('a replay', () => {
+  test('hands all events of the app to a query, in order, those of one command together', async () => {
+    const app = await filled()
+    const handed: EventEnvelope[][] = []
+    expect(await app.replay((events) => void handed.push([...events]))).toEqual({ events: 5 })
+    expect(idsOf(handed)).toEqual([['counter/a/1', 'counter/a/2'], ['lamp/l/1'], ['counter/b/1'], ['counter/a/3']])
+    expect(handed[1]?.[0]).toMatchObject({ version: '2.0', data: { level: 5 } })
+  })
+
+  test('of one aggregate type, or of one aggregate', async () => {
+    const app = await filled()
+    const handed: EventEnvelope[][] = []
+    expect(await app.replay((events) => void handed.push([...events]), { aggregate: counter })).toEqual({ events: 4 })
+    expect(idsOf(handed.splice(0))).toEqual([['counter/a/1', 'counter/a/2'], ['counter/b/1'], ['counter/a/3']])
+    await app.replay((events) => void handed.push([...events]), { aggregate: counter, id: 'a' })
+    expect(idsOf(handed.splice(0))).toEqual([['counter/a/1', 'counter/a/2'], ['counter/a/3']])
+    expect(await app.replay((events) => void handed.push([...events]), { aggregate: lamp, id: 'l' })).toEqual({ events: 1 })
+    expect(handed[0]?.[0]).toMatchObject({ version: '2.0', data: { level: 5 } })
+  })
+
+  test('ends at the first event that cannot be read, or passes it over and tells', async () => {
+    const store = memoryStore()
+    const app = await filled(store)
+    await storedBefore(store, 'counter', 'odd', { type: 'Gone' })
+    await app.aggregates.counter.execute('b', count(5))
+    const seen: string[] = []
+    const query = (events: readonly EventEnvelope[]) => void seen.push(...events.map(({ id }) => id))
+    expect(await failureOf(app.replay(query))).toMatchObject({ code: 'DESERIALIZATION', aggregateId: 'odd' })
+    expect(seen).not.toContain('counter/b/2')
+    seen.length = 0
+    const told: string[] = []
+    expect(await app.replay(query, { onError: (_, eventId) => told.push(eventId) })).toEqual({ events: 6 })
+    expect(told).toEqual(['counter/odd/1'])
+    expect(seen).toContain('counter/b/2')
+  })
+
+  test('ends with what the query throws, or passes it over and tells', async () => {
+    const app = await filled()
+    const seen: string[] = []
+    const query = async ([event]: readonly EventEnvelope[]) => {
+      if (event?.aggregateId === 'b') throw new Error('no b')
+      seen.push(event?.id ?? '')
+    }
+    expect((await failureOf(app.replay(query))).message).toBe('no b')
+    seen.length = 0
+    const told: unknown[] = []
+    await app.replay(query, { onError: (error, eventId) => told.push([(error as Error).message, eventId]) })
+    expect(told).toEqual([['no b', 'counter/b/1']])
+    expect(seen).toEqual(['counter/a/1', 'lamp/l/1', 'counter/a/3'])
+  })
+
+  test('says when the database cannot be read', async () => {
+    const store = memoryStore()
+    await filled(store)
+    const down = changed(store, { readFeed: async () => Promise.reject(new Error('down')) })
+    const app = createApp({ store: down, aggregates: { counter, lamp } })
+    expect((await failureOf(app.replay(() => {}, { onError: () => {} }))).message).toBe('down')
+  })
+
+  test('reads page by page, and no faster than the query takes the events', async () => {
+    const store = memoryStore()
+    let reads = 0
+    const counting = changed(store, {
+      readFeed: (request) => {
+        reads++
+        return store.readFeed(request)
+      },
+    })
+    const app = createApp({ store: counting, aggregates: { counter } })
+    for (let i = 0; i < 1_000; i++) await app.aggregates.counter.execute('a', count(1))
+    let handed = 0
+    const readsAtFirst: number[] = []
+    await app.replay(async () => {
+      if (handed++ === 0) {
+        await new Promise((resolve) => setTimeout(resolve, 20))
+        readsAtFirst.push(reads)
+      }
+    })
+    expect(handed).toBe(1_000)
+    expect(readsAtFirst).toEqual([1])
+    expect(reads).toBe(5)
+  })
+
+  test('can be broken off', async () => {
+    const app = await filled()
+    const signal = AbortSignal.abort(new Error('enough'))
+    expect((await failureOf(app.replay(() => {}, { signal }))).message).toBe('enough')
+  })
+
+  test('does not need an order of all events', async () => {
+    const store = memoryStore()
+    await filled(store)
+    const unordered = changed(store, { capabilities: { ...store.capabilities, globalOrder: false } })
+    const app = createApp({ store: unordered, aggregates: { counter, lamp } })
+    const handed: EventEnvelope[][] = []
+    await app.replay((events) => void handed.push([...events]))
+    expect(idsOf(handed)).toEqual([['counter/a/1', 'counter/a/2'], ['counter/a/3'], ['counter/b/1'], ['lamp/l/1']])
+  })
+
+  test.each([
+    [undefined, {}, 'must be a function'],
+    [() => {}, { id: 'a' }, 'give that too'],
+    [() => {}, { aggregate: lamp, id: '' }, 'must not be empty'],
+    [() => {}, { onError: 1 }, 'onError must be a function'],
+    [() => {}, { onEror: () => {} }, "no option 'onEror'"],
+  ])('refuses %s with %j', async (query, options, words) => {
+    const app = createApp({ store: memoryStore(), aggregates: { counter, lamp } })
+    const failure = await failureOf(app.replay(query as never, options as never))
+    expect(failure).toMatchObject({ code: 'VALIDATION', message: expect.stringContaining(words) })
+  })
+})
+
+describe('a view over several aggregates', () => {
+  test('is folded in the order of the log, once, and rebuilt the same', async () => {
+    const store = memoryStore()
+    const journal = defineView({
+      name: 'journal',
+      aggregates: [counter, lamp],
+      initialView: () => ({ lines: [] as string[] }),
+      id: () => 'all',
+      update: {
+        Counted: (view, event) => ({ lines: [...view.lines, `${event.aggregateId}+${event.data.by}`] }),
+        Dimmed: (view, event) => ({ lines: [...view.lines, `${event.aggregateId}=${event.data.level}`] }),
+      },
+      consistency: 'async',
+    })
+    await filled(store)
+    const app = createApp({ store, aggregates: { counter, lamp }, views: { journal } })
+    await app.drain()
+    const expected = { lines: ['a+1', 'a+2', 'l=5', 'b+3', 'a+4'] }
+    expect((await app.views.journal.load('all'))?.view).toEqual(expected)
+    await app.views.journal.rebuild()
+    expect((await app.views.journal.load('all'))?.view).toEqual(expected)
+  })
+})

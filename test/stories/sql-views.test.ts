@@ -1,0 +1,198 @@
+import { createApp, sqlView } from 'cqrs-es'
+import { memoryStore } from 'cqrs-es/memory'
+import { mysqlStore } from 'cqrs-es/mysql'
+import { postgresStore } from 'cqrs-es/postgres'
+import { type SqliteDatabase, sqliteStore } from 'cqrs-es/sqlite'
+import LibSql from 'libsql'
+import { createPool } from 'mysql2/promise'
+import pg from 'pg'
+import { describe, expect, test } from 'vitest'
+import { serverUrl } from '../servers/ask.ts'
+import { unselected } from '../servers/stores.ts'
+import { failureOf, thrownBy } from '../support/async.ts'
+import { count, countEach, counter } from '../support/counter.ts'
+
+/** What a test needs of a database with a table of its own. */
+interface Tables {
+  readonly store: Parameters<typeof createApp>[0]['store']
+  /** Adds one to the row of an id, on the client of a transaction. */
+  readonly add: (client: never, id: string, by: number) => void | Promise<void>
+  readonly empty: (client: never) => void | Promise<void>
+  /** All rows: id, total, times. */
+  readonly rows: () => Promise<unknown[][]>
+  readonly close: () => Promise<void>
+}
+
+let names = 0
+const name = () => `sql_view_${process.pid}_${++names}`
+
+async function onPostgres(): Promise<Tables> {
+  const pool = new pg.Pool({ connectionString: await serverUrl('postgres'), max: 4 })
+  const schema = name()
+  const store = postgresStore(pool, { schema })
+  await store.createSchema()
+  await pool.query(`CREATE TABLE ${schema}.mine (id text PRIMARY KEY, total int, times int)`)
+  return {
+    store,
+    add: async (client: pg.PoolClient, id, by) => {
+      const upsert = `INSERT INTO ${schema}.mine VALUES ($1, $2, 1) ON CONFLICT (id) DO UPDATE SET total = mine.total + $2, times = mine.times + 1`
+      await client.query(upsert, [id, by])
+    },
+    empty: async (client: pg.PoolClient) => void (await client.query(`DELETE FROM ${schema}.mine`)),
+    rows: async () =>
+      (await pool.query(`SELECT id, total, times FROM ${schema}.mine ORDER BY id`)).rows.map((row) => Object.values(row)),
+    close: async () => {
+      await pool.query(`DROP SCHEMA ${schema} CASCADE`)
+      await pool.end()
+    },
+  } as Tables
+}
+
+async function onMySql(): Promise<Tables> {
+  const admin = createPool(await serverUrl('mysql'))
+  const database = name()
+  await admin.query(`CREATE DATABASE ${database}`)
+  const url = new URL(await serverUrl('mysql'))
+  url.pathname = database
+  const pool = createPool(url.href)
+  const store = mysqlStore(pool)
+  await store.createSchema()
+  await pool.query('CREATE TABLE mine (id varchar(50) PRIMARY KEY, total int, times int)')
+  type Client = Pick<typeof pool, 'execute'>
+  return {
+    store,
+    add: async (client: Client, id: string, by: number) => {
+      const upsert = 'INSERT INTO mine VALUES (?, ?, 1) ON DUPLICATE KEY UPDATE total = total + ?, times = times + 1'
+      await client.execute(upsert, [id, by, by])
+    },
+    empty: async (client: Client) => void (await client.execute('DELETE FROM mine')),
+    rows: async () =>
+      ((await pool.query('SELECT id, total, times FROM mine ORDER BY id'))[0] as object[]).map((row) => Object.values(row)),
+    close: async () => {
+      await pool.end()
+      await admin.query(`DROP DATABASE ${database}`)
+      await admin.end()
+    },
+  } as unknown as Tables
+}
+
+async function onSqlite(): Promise<Tables> {
+  const database = new LibSql(':memory:')
+  const store = sqliteStore(database as unknown as SqliteDatabase)
+  await store.createSchema()
+  database.exec('CREATE TABLE mine (id text PRIMARY KEY, total int, times int)')
+  return {
+    store,
+    add: (client: typeof database, id, by) => {
+      client
+        .prepare('INSERT INTO mine VALUES (?, ?, 1) ON CONFLICT (id) DO UPDATE SET total = total + ?, times = times + 1')
+        .run(id, by, by)
+    },
+    empty: (client: typeof database) => void client.prepare('DELETE FROM mine').run(),
+    rows: async () =>
+      (database.prepare('SELECT id, total, times FROM mine ORDER BY id').all() as object[]).map((row) => Object.values(row)),
+    close: async () => void database.close(),
+  } as Tables
+}
+
+const failing = { by: 13 }
+
+function appOn({ store, add, empty }: Tables, shallFail = () => false as boolean) {
+  const mine = sqlView({
+    name: 'mine',
+    aggregates: [counter],
+    update: (client: never, event) => {
+      const added = add(client, event.aggregateId, event.data.by)
+      const check = () => {
+        if (event.data.by === failing.by && shallFail()) throw new Error('unlucky')
+      }
+      return added === undefined ? check() : added.then(check)
+    },
+    reset: (client: never) => empty(client),
+  })
+  return createApp({ store, aggregates: { counter }, views: { mine }, observe: () => {}, following: { pollMs: 50 } })
+}
+
+describe.each([
+  ['Postgres', unselected('postgres'), onPostgres],
+  ['MySQL', unselected('mysql'), onMySql],
+  ['SQLite', unselected('sqlite'), onSqlite],
+] as const)('tables of your own on %s', (_, skipped, open) => {
+  test.skipIf(skipped)('have each event once, together with the checkpoint, and can be waited for', async () => {
+    const tables = await open()
+    const [app, other] = [appOn(tables), appOn(tables)]
+    await app.aggregates.counter.execute('a', countEach(1, 2))
+    await app.drain()
+    expect(await tables.rows()).toEqual([['a', 3, 2]])
+    await other.start()
+    await app.aggregates.counter.execute('a', count(3), { waitFor: ['mine'] })
+    await app.aggregates.counter.execute('b', count(4), { waitFor: ['mine'] })
+    expect(await tables.rows()).toEqual([
+      ['a', 6, 3],
+      ['b', 4, 1],
+    ])
+    await Promise.all([app.drain(), other.drain()])
+    expect((await tables.rows()).length).toBe(2)
+    await Promise.all([app.close(), other.close()])
+    await tables.close()
+  })
+
+  test.skipIf(skipped)('stop at an event that update refuses, with all before it and nothing of it', async () => {
+    const tables = await open()
+    let broken = true
+    const app = appOn(tables, () => broken)
+    await app.aggregates.counter.execute('a', countEach(1, 2))
+    await app.aggregates.counter.execute('a', countEach(13, 4))
+    await app.drain()
+    expect(await tables.rows()).toEqual([['a', 3, 2]])
+    expect(await failureOf(app.views.mine.caughtUp())).toMatchObject({
+      code: 'STOPPED',
+      eventId: 'counter/a/3',
+      message: expect.stringContaining('unlucky'),
+    })
+    broken = false
+    await app.views.mine.resume()
+    await app.views.mine.caughtUp()
+    expect(await tables.rows()).toEqual([['a', 20, 4]])
+    await app.close()
+    await tables.close()
+  })
+
+  test.skipIf(skipped)('are rebuilt through reset', async () => {
+    const tables = await open()
+    const app = appOn(tables)
+    for (let i = 0; i < 700; i++) await app.aggregates.counter.execute(`c${i % 2}`, count(1))
+    await app.drain()
+    const done: boolean[] = []
+    await app.views.mine.rebuild({ onProgress: (progress) => done.push(progress.done) })
+    expect(await tables.rows()).toEqual([
+      ['c0', 350, 350],
+      ['c1', 350, 350],
+    ])
+    expect(done.at(-1)).toBe(true)
+    expect((await failureOf(app.views.mine.rebuild({ id: 'c0' } as never))).code).toBe('VALIDATION')
+    await app.close()
+    await tables.close()
+  })
+})
+
+describe('the definition of tables of your own', () => {
+  const right = { name: 'mine', aggregates: [counter], update: () => {}, reset: () => {} }
+  test.each([
+    [{ reset: undefined }, 'reset must be a function'],
+    [{ update: 1 }, 'update must be a function'],
+    [{ name: '' }, 'must not be empty'],
+    [{ aggregates: [] }, 'needs at least one aggregate'],
+    [{ rest: () => {} }, "no option 'rest'"],
+  ])('with %j is refused', (wrong, words) => {
+    expect(thrownBy(() => sqlView({ ...right, ...wrong } as never))).toMatchObject({
+      code: 'DEFINITION',
+      message: expect.stringContaining(words),
+    })
+  })
+
+  test('is refused by an app on a store that has no transactions for it', () => {
+    const build = () => createApp({ store: memoryStore(), aggregates: { counter }, views: { mine: sqlView(right) } })
+    expect(thrownBy(build).message).toContain("the view 'mine' is made by sqlView, which needs a store")
+  })
+})
