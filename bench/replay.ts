@@ -39,6 +39,8 @@ interface Replayed {
 /** The events of all accounts in turn, as both programs read them. */
 async function fill(url: string, events: number): Promise<pg.Pool> {
   const pool = new pg.Pool({ connectionString: url })
+  // The database is dropped while the server still parts from those who have left.
+  pool.on('error', () => {})
   await postgresStore(pool, { payloadFormat: 'serde-enum' }).createSchema()
   await pool.query(
     `INSERT INTO events (aggregate_type, aggregate_id, sequence, event_type, event_version, payload, metadata)
