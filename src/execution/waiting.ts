@@ -46,7 +46,7 @@ export function waitingFor(
       for (const view of wanted.filter(({ aggregateTypes }) => aggregateTypes.includes(aggregateType))) {
         const left = Math.max(0, timeoutMs - (core.runtime.now().getTime() - began))
         try {
-          if (last.position === undefined) await readSide.catchUpView(view, last)
+          if (last.position === undefined) await within(core, left, readSide.catchUpView(view, last))
           else await readSide.reach(view, last.position, left)
         } catch (error) {
           throw new NotYetError(
@@ -57,5 +57,20 @@ export function waitingFor(
         }
       }
     },
+  }
+}
+
+/** @throws NotYetError when it takes longer */
+async function within(core: Core, ms: number, task: Promise<void>): Promise<void> {
+  const done = new AbortController()
+  const late = core.runtime.sleep(ms, done.signal).then(() => {
+    throw new NotYetError(`it was not there within ${ms} ms.`)
+  })
+  try {
+    await Promise.race([task, late])
+  } finally {
+    done.abort()
+    late.catch(() => {})
+    task.catch(() => {})
   }
 }

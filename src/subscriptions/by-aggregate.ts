@@ -121,7 +121,7 @@ export class ByAggregate {
     const scanAll = isNew || request.until !== undefined || request.reconcile === true || store.readChanges === undefined
     // What has to be whole must be looked at from now on.
     if (scanAll && (cursor.scan === undefined || request.finish !== undefined))
-      cursor = await this.#beginScan(lane, cursor, marks || cursor.scan?.marks === true)
+      cursor = await this.#beginScan(lane, cursor, marks || cursor.scan?.marks === true, request.finish !== undefined)
     const most = request.maxEvents ?? Number.POSITIVE_INFINITY
     while (cursor.scan !== undefined) {
       if (isOver() || events >= most) return { state: 'more', events }
@@ -161,11 +161,11 @@ export class ByAggregate {
     }
   }
 
-  async #beginScan(lane: Lane, { changes: known }: Cursor, marks: boolean): Promise<Cursor> {
+  async #beginScan(lane: Lane, { changes: known }: Cursor, marks: boolean, isWhole = false): Promise<Cursor> {
     const { store, runtime } = this.#core
     const changes = known ?? (await store.readChanges?.({ limit: 1 }))?.cursor
-    // The list of aggregates may be a moment behind: what was stored just before the cursor must be in it.
-    if (changes !== known) await runtime.sleep(settleMs)
+    // The list of aggregates may be a moment behind: what was stored just before the cursor, or before what waits for this, must be in it.
+    if (changes !== known || isWhole) await runtime.sleep(settleMs)
     const scan = { type: this.consumption.aggregateTypes[0] as string, marks }
     const cursor = changes === undefined ? { scan } : { changes, scan }
     await lane.save(JSON.stringify(cursor) as Position)

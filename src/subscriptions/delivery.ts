@@ -96,7 +96,7 @@ export class Delivery implements Consumption {
     const failure = alone ? last.failure : undefined
     const tried =
       failure !== undefined
-        ? { error: failure.error }
+        ? this.#unreadable(last, failure.error)
         : events.length === 0
           ? 'done'
           : await this.#try(events, turn, alone ? last.stored : undefined)
@@ -110,6 +110,11 @@ export class Delivery implements Consumption {
       if (outcome.kind !== 'done') return { ...outcome, done }
     }
     return { kind: 'done', done }
+  }
+
+  #unreadable({ stored }: Decoded, error: unknown) {
+    this.#core.observe?.({ kind: 'delivery', subscription: this.#definition.name, eventId: stored.id, attempt: 1, error })
+    return { error }
   }
 
   #wanted({ events }: Decoded): readonly EventEnvelope[] {
@@ -145,6 +150,11 @@ export class Delivery implements Consumption {
     }
   }
 
+  /** An event that cannot be read is tried once. */
+  #triesOf({ id }: StoredEvent): number {
+    return this.#failing?.id === id ? this.#failing.attempts : 1
+  }
+
   #count({ id }: StoredEvent): number {
     if (this.#failing?.id !== id) this.#failing = { id, attempts: 0 }
     return ++this.#failing.attempts
@@ -161,7 +171,7 @@ export class Delivery implements Consumption {
 
   async #park(event: StoredEvent, error: unknown, position: Position, { lane }: Turn): Promise<void> {
     const now = this.#core.runtime.now()
-    const parked = toParked(this.name, event, error, this.#failing?.attempts ?? 1, now)
+    const parked = toParked(this.name, event, error, this.#triesOf(event), now)
     for (;;) {
       const row = await readParkedOf(this.#core, this.name, event)
       if ((await lane.save(position, { views: [parkedWrite(row, parked)] })) !== 'saved') continue
@@ -190,7 +200,8 @@ export class Delivery implements Consumption {
         if (outcome.kind === 'interrupted') return
         if (outcome.kind === 'failed') {
           const { attempts, parkedAt } = parked
-          const failed = toParked(this.name, one.stored, outcome.error, attempts + 1, this.#core.runtime.now())
+          const tries = attempts + this.#triesOf(one.stored)
+          const failed = toParked(this.name, one.stored, outcome.error, tries, this.#core.runtime.now())
           return settle({ ...failed, parkedAt })
         }
         after = one.stored.sequence

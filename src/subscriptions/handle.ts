@@ -64,7 +64,7 @@ export async function reach(core: ConsumerCore, follower: Follower, position: Po
   for (let wait = firstWaitMs; ; wait = Math.min(longestWaitMs, wait * 2)) {
     const left = timeoutMs === undefined ? undefined : timeoutMs - (runtime.now().getTime() - began)
     const { state, error } = await follower.run({
-      ...(core.store.capabilities.globalOrder && { until: position }),
+      ...(core.store.capabilities.globalOrder ? { until: position } : { reconcile: true }),
       budgetMs: left,
       keep,
     })

@@ -8,6 +8,7 @@ import type { Follower } from './follower.ts'
 /** A lease is given up when nothing has come for so long, and a run ends to let others in. */
 const lingerMs = 500
 const sliceMs = 2_000
+const breatherMs = 20
 const firstBackOffMs = 100
 const longestBackOffMs = 30_000
 /** With push the log is still looked at from time to time: a wake-up may be lost. */
@@ -92,7 +93,11 @@ export class Loops implements Pulse {
 
   async #pause(follower: Follower, { state, remainingMs = 0 }: RunResult, failures: number, seen: number): Promise<void> {
     const { pollMs, runtime } = this.#scene
-    if (state === 'more') return this.#sleep(0)
+    if (state === 'more') {
+      // Others may have waited for it.
+      await follower.release().catch(() => {})
+      return this.#sleep(breatherMs * (0.5 + runtime.random()))
+    }
     if (state === 'waiting') {
       await follower.release().catch(() => {})
       return this.#sleep(Math.min(longestBackOffMs, firstBackOffMs * 2 ** (failures - 1)) * (0.5 + runtime.random()))

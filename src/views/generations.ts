@@ -10,8 +10,16 @@ export interface Target {
   readonly isOwn: boolean
 }
 
-/** What is said of a generation that went live before it had all that the one before it had. */
-const unsettledRows = '~unsettled'
+/** What is kept of the rebuilds of a view. */
+interface Rebuilds {
+  /** Went live before it had all that the one before it had. */
+  readonly unsettled: number | null
+  /** Versions that were live before the one that is. */
+  readonly past: readonly string[]
+}
+
+const rebuildsRows = '~rebuilds'
+const pastMost = 100
 
 /** Which generation of each view is live, as far as this process knows. A commit that names a wrong one is refused by the store, so being late does no harm. */
 export class Generations {
@@ -58,19 +66,33 @@ export class Generations {
   }
 
   async isUnsettled(name: string, generation: number): Promise<boolean> {
-    return (await this.#readUnsettled(name)).generation === generation
+    return (await this.#readRebuilds(name)).value.unsettled === generation
   }
 
-  /** The write that says so, or (with `undefined`) no longer. */
-  async unsettledWrite(name: string, generation: number | undefined): Promise<ViewWrite> {
-    const { version } = await this.#readUnsettled(name)
-    const view = generation === undefined ? null : { generation }
-    return { name: unsettledRows, generation: 1, id: name, expectedVersion: version, view }
+  /** A later version of the view is or was live: this program is an older one, and must not turn the view back. */
+  async isOutdated({ name, viewVersion }: ViewDefinition): Promise<boolean> {
+    return (await this.#readRebuilds(name)).value.past.includes(viewVersion)
   }
 
-  async #readUnsettled(name: string): Promise<{ readonly version: number; readonly generation: number | undefined }> {
-    const [row] = await this.#store.readViews([{ name: unsettledRows, generation: 1, id: name }])
-    const value = row?.view as { generation: number } | null | undefined
-    return { version: row?.version ?? 0, generation: value?.generation }
+  /** The write that says that a generation is about to go live in the place of a version. */
+  async unsettledWrite(name: string, generation: number, viewVersion: string, before: string): Promise<ViewWrite> {
+    const { version, value } = await this.#readRebuilds(name)
+    const past = [...new Set([...value.past, before])].filter((one) => one !== viewVersion).slice(-pastMost)
+    return this.#rebuildsWrite(name, version, { unsettled: generation, past })
+  }
+
+  /** The write that says that the live generation has all that it should have. */
+  async settledWrite(name: string): Promise<ViewWrite> {
+    const { version, value } = await this.#readRebuilds(name)
+    return this.#rebuildsWrite(name, version, { ...value, unsettled: null })
+  }
+
+  #rebuildsWrite(id: string, expectedVersion: number, view: Rebuilds): ViewWrite {
+    return { name: rebuildsRows, generation: 1, id, expectedVersion, view }
+  }
+
+  async #readRebuilds(name: string): Promise<{ readonly version: number; readonly value: Rebuilds }> {
+    const [row] = await this.#store.readViews([{ name: rebuildsRows, generation: 1, id: name }])
+    return { version: row?.version ?? 0, value: (row?.view ?? { unsettled: null, past: [] }) as Rebuilds }
   }
 }

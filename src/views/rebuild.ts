@@ -1,7 +1,6 @@
 import { StoppedError, StoreError } from '../errors.ts'
 import type { Position } from '../event-envelope.ts'
 import { liveGeneration } from '../store/generations.ts'
-import type { ViewGeneration } from '../store/store.ts'
 import type { ConsumerCore, RunRequest, RunResult } from '../subscriptions/consumer.ts'
 import type { ViewDefinition } from '../subscriptions/definitions.ts'
 import { endOf, type Lane } from '../subscriptions/lane.ts'
@@ -46,12 +45,6 @@ export async function nextGeneration({ store }: ViewCore, { name, viewVersion }:
     const generation = Math.max(liveGeneration(all), ...all.map((one) => one.generation)) + 1
     if (await store.addViewGeneration({ name, generation, viewVersion })) return generation
   }
-}
-
-/** A later version of the view is live: this program is the older one, and must not turn the view back. */
-export const isOutdated = (all: readonly ViewGeneration[], { viewVersion }: ViewDefinition): boolean => {
-  const live = liveGeneration(all)
-  return live > 1 && (viewVersion === '1' || all.some((one) => one.viewVersion === viewVersion && one.generation < live))
 }
 
 /** Some of the way to rows of this version, and the switch to them at the end. */
@@ -122,17 +115,23 @@ export async function progressOf(
 async function switchOver(core: ViewCore, view: ViewDefinition, to: number): Promise<void> {
   const { store, generations } = core
   const { name } = view
-  await setUnsettled(core, name, to)
-  const from = liveGeneration(await store.viewGenerations(name))
+  const all = await store.viewGenerations(name)
+  const from = liveGeneration(all)
+  await setUnsettled(core, view, to, all.find(({ generation }) => generation === from)?.viewVersion ?? '1')
   await store.switchViewGeneration({ name, from, to })
   await generations.refresh(view)
   for (const { generation } of await store.viewGenerations(name))
     if (generation < from) await store.removeViewGeneration({ name, generation })
 }
 
-async function setUnsettled(core: ViewCore, name: string, generation: number): Promise<void> {
+async function setUnsettled(
+  core: ViewCore,
+  { name, viewVersion }: ViewDefinition,
+  generation: number,
+  before: string,
+): Promise<void> {
   for (;;) {
-    const write = await core.generations.unsettledWrite(name, generation)
+    const write = await core.generations.unsettledWrite(name, generation, viewVersion, before)
     const commit = { id: core.runtime.randomUUID(), appends: [], views: [write] }
     const outcome = await core.consumerQueue.send(commit, write.name, undefined).outcome
     if (outcome.kind !== 'conflict') return
@@ -144,7 +143,7 @@ export async function settle(core: ViewCore, view: ViewDefinition, consumer: Run
   const { generations, runtime } = core
   const until = await endOf(core)
   const finish = async (lane: Lane) => {
-    await lane.save(lane.position, { views: [await generations.unsettledWrite(view.name, undefined)] })
+    await lane.save(lane.position, { views: [await generations.settledWrite(view.name)] })
   }
   consumer.lookAgain()
   while (await generations.isUnsettled(view.name, generation)) {

@@ -8,7 +8,7 @@ import { type Runs, runsOf } from '../subscriptions/runs.ts'
 import { clearStopped } from '../subscriptions/troubles.ts'
 import { rebuildRow } from './behind.ts'
 import { Following, GenerationGone } from './following.ts'
-import { isOutdated, type RebuildOptions, rebuild, rebuildStep, settle } from './rebuild.ts'
+import { type RebuildOptions, rebuild, rebuildStep, settle } from './rebuild.ts'
 import type { ViewCore } from './view-core.ts'
 
 /** Keeps the rows of a view: of one that is written behind the events, and of any while it is rebuilt. */
@@ -39,8 +39,8 @@ export class ViewFollower implements Follower {
   }
 
   async #catchUpWithVersion(request: RunRequest): Promise<RunResult> {
-    const all = await this.#core.store.viewGenerations(this.#view.name)
-    if (isOutdated(all, this.#view)) return { state: 'elsewhere', events: 0, remainingMs: this.#core.leaseMs }
+    if (await this.#core.generations.isOutdated(this.#view))
+      return { state: 'elsewhere', events: 0, remainingMs: this.#core.leaseMs }
     return rebuildStep(this.#core, this.#view, (_, generation) => this.#consumer(generation), request)
   }
 

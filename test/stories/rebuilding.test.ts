@@ -196,6 +196,21 @@ describe.each(['inline', 'async'] as const)('a rebuild of a view that is %s', (c
     expect((await failureOf(old.views.totals.find())).code).toBe('VIEW_OUTDATED')
   })
 
+  test('is not begun by a program that is older by two versions either, whatever was rebuilt since', async () => {
+    const store = memoryStore()
+    for (const viewVersion of [1, 2, 3]) {
+      const app = appOn(store, consistency, { viewVersion })
+      if (viewVersion === 1) await app.aggregates.counter.execute('c', count(1))
+      await app.drain()
+      if (viewVersion === 3) await app.views.totals.rebuild()
+    }
+    await appOn(store, consistency, { viewVersion: 2 }).drain()
+    expect((await store.viewGenerations('totals')).at(-1)).toMatchObject({ viewVersion: '3', state: 'live' })
+    const back = appOn(store, consistency, { viewVersion: 2, times: 5 })
+    await back.views.totals.rebuild()
+    expect((await back.views.totals.load('c'))?.view.total).toBe(5)
+  })
+
   test('refuses options that it does not have', async () => {
     const app = appOn(memoryStore(), consistency)
     for (const wrong of [{ onProgres: () => {} }, { onProgress: 1 }, { id: '' }, { signal: 1 }])
