@@ -105,7 +105,12 @@ await bench.stop()
 
 const rates = (all: readonly Replayed[]): Figure => figure(all.map(({ eventsPerSecond }) => eventsPerSecond))
 const results = [
-  { system: 'cqrs-es rebuild', events: ours, eventsPerSecond: rates(samples.mine), peakHeapMb: figure(samples.mine.map(({ peakHeapMb = 0 }) => peakHeapMb)) },
+  {
+    system: 'cqrs-es rebuild',
+    events: ours,
+    eventsPerSecond: rates(samples.mine),
+    peakHeapMb: figure(samples.mine.map(({ peakHeapMb = 0 }) => peakHeapMb)),
+  },
   ...('missing' in peer
     ? [{ system: `cqrs_es 0.5 QueryReplay: ${peer.missing}`, events: 0, eventsPerSecond: figure([]) }]
     : [{ system: 'cqrs_es 0.5 QueryReplay', events: theirs, eventsPerSecond: rates(samples.crate) }]),

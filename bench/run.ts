@@ -11,6 +11,8 @@ const questions: Readonly<Record<string, string>> = {
   'round-trips': 'bench/round-trips.ts',
   age: 'bench/age.ts',
   load: 'bench/load.ts',
+  replay: 'bench/replay.ts',
+  following: 'bench/following.ts',
   weight: 'scripts/size.ts',
 }
 
