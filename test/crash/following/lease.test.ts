@@ -69,7 +69,6 @@ describe.each(sharedStores)('processes with one subscription on $name', ({ store
       await store.createSchema()
       const writer = await workers.start({ url, does: 'write', pauseMs: 100 })
       const task = { url, does: 'follow', notesFile, slots: true, leaseMs, views: ['behind'] } as const
-      const inline = { views: ['inline', 'inlineShared', 'behind', 'behindShared'] } as const
       const sharers = [await workers.start(task), await workers.start(task)]
       await sleep(1_000)
       sharers.push(await workers.start(task))
@@ -125,7 +124,8 @@ describe.each(sharedStores)('processes with one subscription on $name', ({ store
         }
       }
       await sleep(200)
-      for (let n = 0; n < 6; n++) {
+      for (let n = 0; n < 3; n++) {
+        for (const seen = checkpoints.at(-1); checkpoints.at(-1) === seen; ) await sleep(10)
         const frozen = await holder()
         const frozenAt = process.hrtime.bigint()
         process.kill(frozen, 'SIGSTOP')
@@ -150,7 +150,7 @@ describe.each(sharedStores)('processes with one subscription on $name', ({ store
       await watched
       await Promise.all(pair.map((one) => one.stop()))
       expect(checkpoints).toEqual([...checkpoints].sort((a, b) => (a < b ? -1 : a > b ? 1 : 0)))
-      expect(new Set(checkpoints).size).toBeGreaterThan(3)
+      expect(new Set(checkpoints).size).toBeGreaterThan(2)
 
       const app = openApp(store, { notes: notesIn(notesFile) })
       expect(await untilDrained(app)).toBe(true)

@@ -1,3 +1,4 @@
+import { isCqrsError } from 'cqrs-es'
 import { digitRowOf, type FollowingApp, isInline, isShared, keyOf, nextRow, type Row, targets, type ViewName } from './app.ts'
 import type { Board } from './board.ts'
 
@@ -31,7 +32,13 @@ export async function readAsRow({ views }: FollowingApp, view: ViewName, turn: n
     return [{ how: 'load', id, row, done, begun: board.read('begun') }]
   }
   const digit = turn % 5
-  const { items } = await views[view].find({ digit })
+  const page = await views[view].find({ digit }).catch((error: unknown) => {
+    if (isCqrsError(error, 'VIEW_OUTDATED')) return undefined
+    throw error
+  })
+  // Until its version is live, a program can only load.
+  if (page === undefined) return []
+  const { items } = page
   const begun = board.read('begun')
   const expected = ids.filter((id) => Number(id.at(-1)) % 5 === digit)
   const found = new Map(items.map((item) => [item.id, item.view]))
