@@ -3,6 +3,7 @@ import { ByAggregate } from '../subscriptions/by-aggregate.ts'
 import type { RunRequest, RunResult } from '../subscriptions/consumer.ts'
 import type { Change, ViewDefinition } from '../subscriptions/definitions.ts'
 import type { Follower } from '../subscriptions/follower.ts'
+import { endOf } from '../subscriptions/lane.ts'
 import { type Runs, runsOf } from '../subscriptions/runs.ts'
 import { clearStopped } from '../subscriptions/troubles.ts'
 import { rebuildRow } from './behind.ts'
@@ -62,7 +63,10 @@ export class ViewFollower implements Follower {
   }
 
   async position(): Promise<Position> {
-    return (await this.#live()).position()
+    const { generation, isOwn } = await this.#core.generations.target(this.#view)
+    // Its commands write its rows: nothing is ever behind.
+    if (isOwn && this.#view.consistency === 'inline') return endOf(this.#core)
+    return this.#consumer(generation).position()
   }
 
   async trouble(): Promise<unknown> {
