@@ -50,7 +50,12 @@ export async function readAsRow({ views }: FollowingApp, view: ViewName, turn: n
 /** What is wrong with an answer. `last`: the count that was answered before. */
 export function problemOf(
   { id, row, done, begun }: Answer,
-  { view, made, last }: { readonly view: ViewName; readonly made: number; readonly last: number },
+  {
+    view,
+    made,
+    last,
+    mayGoBack = false,
+  }: { readonly view: ViewName; readonly made: number; readonly last: number; readonly mayGoBack?: boolean },
 ): string | undefined {
   const own = aggregatesOf(view, id).map(keyOf)
   if (row === undefined) {
@@ -63,7 +68,7 @@ export function problemOf(
   if (row.count !== Object.values(row.seen).reduce((sum, n) => sum + n, 0)) return 'it counted something twice'
   if (Object.keys(row.seen).some((key) => !own.includes(key))) return "it has another row's events"
   if (own.length === 1 && row.trail !== trailOf(own[0] as string, row.count)) return 'its trail is not that of its events'
-  if (row.count < last) return `it went back from ${last} to ${row.count}`
+  if (row.count < last && !(mayGoBack && !isInline(view))) return `it went back from ${last} to ${row.count}`
   for (const key of own) {
     const seen = row.seen[key] ?? 0
     if (isInline(view) && seen < (done[key] ?? 0)) return `it has ${seen} of ${key}, but ${done[key]} were acknowledged before`
