@@ -23,7 +23,7 @@ describe.each(sharedStores)('views on $name that are rebuilt under load', ({ sto
   test.skipIf(unselected(kind))(
     'answer whole and right rows all the time, though the rebuilding process is killed',
     {
-      timeout: 120_000,
+      timeout: 40_000,
     },
     async () => {
       const url = await fresh()
