@@ -1,4 +1,4 @@
-import { appendFileSync, readFileSync } from 'node:fs'
+import { appendFileSync, existsSync, readFileSync } from 'node:fs'
 import type { Notes } from './app.ts'
 
 /** The beginning or the end of the handling of an event. */
@@ -11,7 +11,7 @@ export interface Note {
 }
 
 export const readNotes = (file: string): readonly Note[] =>
-  readFileSync(file, 'utf8')
+  (existsSync(file) ? readFileSync(file, 'utf8') : '')
     .split('\n')
     .filter((line) => line !== '')
     .map((line) => {

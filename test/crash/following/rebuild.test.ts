@@ -23,7 +23,7 @@ describe.each(sharedStores)('views on $name that are rebuilt under load', ({ sto
   test.skipIf(unselected(kind))(
     'answer whole and right rows all the time, though the rebuilding process is killed',
     {
-      timeout: 40_000,
+      timeout: 120_000,
     },
     async () => {
       const url = await fresh()
@@ -34,7 +34,7 @@ describe.each(sharedStores)('views on $name that are rebuilt under load', ({ sto
       await fill(app, boardFile)
       await app.drain()
       const writers = await Promise.all(
-        [1, 2].map((writer) => workers.start({ url, does: 'write', boardFile, writer, pauseMs: 60, follows: writer === 1 })),
+        [1, 2].map((writer) => workers.start({ url, does: 'write', boardFile, writer, pauseMs: 150, follows: writer === 1 })),
       )
       for (const view of viewNames) {
         const reader = await workers.start({ url, does: 'read', boardFile, view })
