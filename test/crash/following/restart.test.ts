@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, test } from 'vitest'
 import { unselected } from '../../servers/stores.ts'
 import { crashStores } from '../servers.ts'
 import { openApp, targets, write } from './app.ts'
