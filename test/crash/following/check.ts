@@ -59,3 +59,12 @@ export function checkAlone(notes: readonly Note[], killed: ReadonlySet<number> =
     }
   }
 }
+
+/** Leases of those who were killed run out first. */
+export async function untilDrained(app: FollowingApp): Promise<boolean> {
+  for (let tries = 0; tries < 50; tries++) {
+    if ((await app.drain()).caughtUp) return true
+    await new Promise((resolve) => setTimeout(resolve, 100))
+  }
+  return false
+}

@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { unselected } from '../../servers/stores.ts'
 import { openApp, subscriptionName } from './app.ts'
-import { checkAlone, checkOrder, checkRows } from './check.ts'
+import { checkAlone, checkOrder, checkRows, untilDrained } from './check.ts'
 import { connect } from './connect.ts'
 import { notesIn, readNotes } from './notes.ts'
 import { type Worker, Workers } from './processes.ts'
@@ -160,12 +160,3 @@ describe.each(sharedStores)('processes with one subscription on $name', ({ store
     },
   )
 })
-
-/** Leases of those who were killed run out first. */
-async function untilDrained(app: ReturnType<typeof openApp>): Promise<boolean> {
-  for (let tries = 0; tries < 50; tries++) {
-    if ((await app.drain()).caughtUp) return true
-    await sleep(100)
-  }
-  return false
-}

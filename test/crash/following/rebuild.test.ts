@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { unselected } from '../../servers/stores.ts'
 import { type FollowingApp, openApp, targets, viewNames, write } from './app.ts'
 import { Board } from './board.ts'
-import { checkRows } from './check.ts'
+import { checkRows, untilDrained } from './check.ts'
 import { connect } from './connect.ts'
 import { type Worker, Workers } from './processes.ts'
 import { sharedStores } from './stores.ts'
@@ -59,7 +59,7 @@ describe.each(sharedStores)('views on $name that are rebuilt under load', ({ sto
       }
       for (const writer of writers) expect(await writer.stop()).toEqual([])
       const again = openApp(store)
-      await again.drain()
+      expect(await untilDrained(again)).toBe(true)
       for (const view of viewNames) await again.views[view].caughtUp()
       await checkRows(again)
       await again.close()

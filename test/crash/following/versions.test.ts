@@ -1,9 +1,11 @@
 import { join } from 'node:path'
+import type { Store } from 'cqrs-es'
+import { memoryStore } from 'cqrs-es/memory'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { unselected } from '../../servers/stores.ts'
 import { openApp, targets, type ViewName, write } from './app.ts'
 import { Board } from './board.ts'
-import { checkRows } from './check.ts'
+import { checkRows, untilDrained } from './check.ts'
 import { connect } from './connect.ts'
 import { Workers } from './processes.ts'
 import { sharedStores } from './stores.ts'
@@ -74,10 +76,43 @@ describe.each(sharedStores)(
   },
 )
 
-async function untilDrained(app: ReturnType<typeof openApp>): Promise<boolean> {
-  for (let tries = 0; tries < 50; tries++) {
-    if ((await app.drain()).caughtUp) return true
-    await sleep(100)
-  }
-  return false
-}
+test('a row that old code leaves behind while new code settles after the switch is made anew with all its events', async () => {
+  const inner = memoryStore()
+  const purse = { type: 'purse', id: 'p-0' } as const
+  const options = { views: ['inline'] } as const
+  const old = openApp(inner, { ...options, made: 1 })
+  let switched = false
+  let settling = false
+  const store = intercepted(inner, {
+    switchViewGeneration: async (request) => {
+      await write(old, purse, 1)
+      switched = await inner.switchViewGeneration(request)
+      return switched
+    },
+    append: async (commits) => {
+      const fillsRow = commits.some(({ views = [] }) => views.some(({ name }) => name === 'inline'))
+      if (switched && !settling && fillsRow) {
+        settling = true
+        await write(old, purse, 1)
+      }
+      return inner.append(commits)
+    },
+  })
+  await write(old, purse, 1)
+  const fresh = openApp(store, { ...options, made: 2 })
+  await fresh.views.inline.rebuild()
+  expect(settling).toBe(true)
+  expect((await fresh.views.inline.load('p-0'))?.view).toMatchObject({ count: 3, jumps: 0, made: 2 })
+  await checkRows(fresh, { views: ['inline'], made: 2 })
+  await old.close()
+  await fresh.close()
+})
+
+/** The store with some of its methods replaced. */
+const intercepted = (store: Store, methods: Partial<Store>): Store =>
+  new Proxy(store, {
+    get(target, key) {
+      const value = (methods as Record<PropertyKey, unknown>)[key] ?? Reflect.get(target, key, target)
+      return typeof value === 'function' ? value.bind(target) : value
+    },
+  })
