@@ -293,6 +293,8 @@ export class Consumer {
     let events = 0
     for (let more = true; more && !reached(); ) {
       if (isOver() || events >= maxEvents) return this.#end(request, { state: 'more', events })
+      // Where neither the store nor the handler ever waits, nothing else in the process would have its turn, and what is held weakly would stay in memory.
+      if (events > 0) await this.#core.runtime.sleep(0)
       const gathered = await gather(pages, Math.min(this.consumption.batchSize, maxEvents - events))
       more = gathered.more
       const results = await Promise.all(lanes.map((lane) => this.#advance(lane, turnOf(lane), gathered)))

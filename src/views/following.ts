@@ -1,6 +1,5 @@
 import type { EventEnvelope } from '../event-envelope.ts'
 import type { Decoded } from '../evolution/decode.ts'
-import { readEvents } from '../execution/load.ts'
 import { deepFreeze } from '../json.ts'
 import type { StoredEvent, ViewWrite } from '../store/commit.ts'
 import type { StoredView } from '../store/store.ts'
@@ -64,7 +63,7 @@ export class Following implements Consumption {
     let { failure } = plan
     let done = plan.done
     for (;;) {
-      const folded = await this.#fold(plan.byId, rows, done)
+      const folded = this.#fold(plan.byId, rows, done)
       if (folded.failedAt === undefined) return this.#processed(folded.writes, done, failure)
       // What came before the failing event is stored, so that all is folded again up to there.
       done = folded.failedAt
@@ -104,11 +103,11 @@ export class Following implements Consumption {
     return rows as ReadonlyMap<string, Row>
   }
 
-  async #fold(
+  #fold(
     byId: ReadonlyMap<string, readonly Step[]>,
     rows: ReadonlyMap<string, Row>,
     end: number,
-  ): Promise<{ readonly writes: readonly ViewWrite[]; readonly failedAt?: number; readonly error?: unknown }> {
+  ): { readonly writes: readonly ViewWrite[]; readonly failedAt?: number; readonly error?: unknown } {
     const writes: ViewWrite[] = []
     for (const [id, steps] of byId) {
       const row = rows.get(id) as Row
@@ -116,10 +115,10 @@ export class Following implements Consumption {
       let last: EventEnvelope | undefined
       for (const { nth, event } of steps) {
         if (nth >= end) break
-        // A command may have folded it into the row already, or told that the row must be made anew.
-        if (this.#view.followsOne && row.sequence !== undefined && event.sequence <= row.sequence) continue
+        // A command may have folded it into the row already. A row that is marked as behind is left to whoever asks for it: it may lack more than what is followed here.
+        if (this.#view.followsOne && row.sequence !== undefined && (row.sequence === 0 || event.sequence <= row.sequence))
+          continue
         try {
-          if (last === undefined && this.#view.followsOne) view = await this.#caughtUp(row, event)
           view = foldView(this.#view, view, event)
           last = event
         } catch (error) {
@@ -144,18 +143,6 @@ export class Following implements Consumption {
       }
     }
     return { writes }
-  }
-
-  /** A row that is to be made anew, with all before the event; any other as it is. */
-  async #caughtUp(row: Row, event: EventEnvelope): Promise<unknown> {
-    if (row.sequence !== 0) return row.view
-    const { aggregateType, aggregateId, sequence } = event
-    const definition = this.#core.definitions.get(aggregateType)
-    let view: unknown = null
-    if (definition !== undefined)
-      for await (const earlier of readEvents(this.#core, { definition, aggregateId, upTo: sequence - 1 }, 0))
-        view = foldView(this.#view, view, earlier)
-    return view
   }
 
   #processed(writes: readonly ViewWrite[], done: number, failure: Processed['failure']): Processed {

@@ -3,10 +3,10 @@ import { ByAggregate } from '../subscriptions/by-aggregate.ts'
 import type { RunRequest, RunResult } from '../subscriptions/consumer.ts'
 import type { Change, ViewDefinition } from '../subscriptions/definitions.ts'
 import type { Follower } from '../subscriptions/follower.ts'
-import { endOf } from '../subscriptions/lane.ts'
+import { beginning, endOf } from '../subscriptions/lane.ts'
 import { type Runs, runsOf } from '../subscriptions/runs.ts'
 import { clearStopped } from '../subscriptions/troubles.ts'
-import { rebuildRow } from './behind.ts'
+import { outdated, rebuildRow } from './behind.ts'
 import { Following, GenerationGone } from './following.ts'
 import { type RebuildOptions, rebuild, rebuildStep, settle } from './rebuild.ts'
 import type { ViewCore } from './view-core.ts'
@@ -63,9 +63,10 @@ export class ViewFollower implements Follower {
   }
 
   async position(): Promise<Position> {
-    const { isOwn } = await this.#core.generations.target(this.#view)
+    const { generation, isOwn } = await this.#core.generations.target(this.#view)
+    // Its commands write its rows: nothing is ever behind.
     if (isOwn && this.#view.consistency === 'inline') return endOf(this.#core)
-    return (await this.#live()).position()
+    return isOwn ? this.#consumer(generation).position() : beginning
   }
 
   async trouble(): Promise<unknown> {

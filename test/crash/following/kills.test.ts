@@ -1,0 +1,53 @@
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { unselected } from '../../servers/stores.ts'
+import { openApp } from './app.ts'
+import { checkOrder, checkRows, untilDrained } from './check.ts'
+import { connect } from './connect.ts'
+import { notesIn, readNotes } from './notes.ts'
+import { Workers } from './processes.ts'
+import { sharedStores } from './stores.ts'
+
+/** On each of the three stores. */
+const kills = 34
+
+let workers: Workers
+beforeAll(async () => {
+  workers = await Workers.build()
+})
+afterAll(() => workers?.close())
+
+describe.each(sharedStores)('a process that follows the log on $name', ({ store: kind, name, fresh }) => {
+  test.skipIf(unselected(kind))(
+    `killed ${kills} times at random moments, leaves each row right and misses no event`,
+    {
+      timeout: 120_000,
+    },
+    async () => {
+      const url = await fresh()
+      const notesFile = join(workers.folder, `${name}-notes`)
+      const { store, close } = await connect(url)
+      await store.createSchema()
+      const writer = await workers.start({ url, does: 'write', pauseMs: 40 })
+      for (let n = 0; n < kills; n++) {
+        const follower = await workers.start({ url, does: 'follow', notesFile })
+        await new Promise((resolve) => setTimeout(resolve, Math.random() * 300))
+        expect(follower.child.exitCode).toBe(null)
+        await follower.kill()
+      }
+      await writer.stop()
+
+      const app = openApp(store, { notes: notesIn(notesFile) })
+      await app.subscriptions.writesDown.caughtUp()
+      expect(await untilDrained(app)).toBe(true)
+      const ends = await checkRows(app)
+      checkOrder(readNotes(notesFile), ends)
+      const events = [...ends.values()].reduce((sum, end) => sum + end, 0)
+      const deliveries = readNotes(notesFile).filter(({ what }) => what === 'began').length
+      console.log(`${name}: ${kills} kills, ${events} events, ${deliveries} deliveries`)
+      expect(events).toBeGreaterThan(1_000)
+      await app.close()
+      await close()
+    },
+  )
+})

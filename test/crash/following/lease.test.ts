@@ -1,0 +1,162 @@
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { unselected } from '../../servers/stores.ts'
+import { openApp, subscriptionName } from './app.ts'
+import { checkAlone, checkOrder, checkRows, untilDrained } from './check.ts'
+import { connect } from './connect.ts'
+import { notesIn, readNotes } from './notes.ts'
+import { type Worker, Workers } from './processes.ts'
+import { sharedStores } from './stores.ts'
+
+/** Long enough for a process that has to wait for the processor among others. */
+const leaseMs = 1_000
+
+const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
+
+let workers: Workers
+beforeAll(async () => {
+  workers = await Workers.build()
+})
+afterAll(() => workers?.close())
+
+describe.each(sharedStores)('processes with one subscription on $name', ({ store: kind, name, fresh }) => {
+  test.skipIf(unselected(kind))(
+    'take turns, two and then three: no event is handled by two at once, and all in order',
+    {
+      timeout: 120_000,
+    },
+    async () => {
+      const url = await fresh()
+      const notesFile = join(workers.folder, `${name}-turns`)
+      const { store, close } = await connect(url)
+      await store.createSchema()
+      const writer = await workers.start({ url, does: 'write', pauseMs: 60 })
+      const task = { url, does: 'drain', notesFile, handleMs: 1, leaseMs } as const
+      const rivals = await Promise.all([workers.start(task), workers.start(task)])
+      const killed = new Set<number>()
+      await sleep(1_000)
+      rivals.push(await workers.start(task))
+      for (let n = 0; n < 3; n++) {
+        await sleep(700)
+        const victim = rivals.shift() as Worker
+        killed.add(victim.pid)
+        await victim.kill()
+        rivals.push(await workers.start(task))
+      }
+      await writer.stop()
+      await Promise.all(rivals.map((rival) => rival.stop()))
+
+      const app = openApp(store, { notes: notesIn(notesFile) })
+      expect(await untilDrained(app)).toBe(true)
+      const notes = readNotes(notesFile)
+      checkOrder(notes, await checkRows(app))
+      checkAlone(notes, killed)
+      expect(new Set(notes.map(({ pid }) => pid)).size).toBeGreaterThan(2)
+      await app.close()
+      await close()
+    },
+  )
+
+  test.skipIf(unselected(kind))(
+    'share the work by slots: more than one works, each aggregate in one at a time and in order',
+    {
+      timeout: 120_000,
+    },
+    async () => {
+      const url = await fresh()
+      const notesFile = join(workers.folder, `${name}-slots`)
+      const { store, close } = await connect(url)
+      await store.createSchema()
+      const writer = await workers.start({ url, does: 'write', pauseMs: 100 })
+      const task = { url, does: 'follow', notesFile, slots: true, leaseMs, views: ['behind'] } as const
+      const sharers = [await workers.start(task), await workers.start(task)]
+      await sleep(1_000)
+      sharers.push(await workers.start(task))
+      await sleep(1_500)
+      const victim = sharers.shift() as Worker
+      await victim.kill()
+      sharers.push(await workers.start(task))
+      await sleep(1_500)
+      await writer.stop()
+      await Promise.all(sharers.map((sharer) => sharer.stop()))
+
+      const app = openApp(store, { notes: notesIn(notesFile), slots: true })
+      expect(await untilDrained(app)).toBe(true)
+      const notes = readNotes(notesFile)
+      checkOrder(notes, await checkRows(app))
+      checkAlone(notes, new Set([victim.pid]))
+      const workOf = new Map<number, number>()
+      for (const { pid } of notes) workOf.set(pid, (workOf.get(pid) ?? 0) + 1)
+      console.log(`${name}: notes by process with slots: ${[...workOf.values()]}`)
+      workOf.delete(process.pid)
+      expect([...workOf.values()].filter((count) => count > 20).length).toBeGreaterThan(1)
+      await app.close()
+      await close()
+    },
+  )
+
+  test.skipIf(unselected(kind))(
+    'a holder that is frozen past its lease and woken again handles nothing more and spoils nothing',
+    {
+      timeout: 120_000,
+    },
+    async () => {
+      const url = await fresh()
+      const notesFile = join(workers.folder, `${name}-frozen`)
+      const { store, close } = await connect(url)
+      await store.createSchema()
+      const writer = await workers.start({ url, does: 'write', pauseMs: 30 })
+      const task = { url, does: 'follow', notesFile, handleMs: 3, leaseMs: 300 } as const
+      const pair = await Promise.all([workers.start(task), workers.start(task)])
+
+      const checkpoints: bigint[] = []
+      let watching = true
+      const watched = (async () => {
+        while (watching) {
+          checkpoints.push(BigInt((await store.readCheckpoint(`subscription/${subscriptionName}`))?.position ?? 0))
+          await sleep(10)
+        }
+      })()
+      const holder = async (): Promise<number> => {
+        for (const seen = readNotes(notesFile).length; ; await sleep(10)) {
+          const news = readNotes(notesFile).slice(seen)
+          if (news.length > 20) return news.at(-1)?.pid as number
+        }
+      }
+      await sleep(200)
+      for (let n = 0; n < 3; n++) {
+        for (const seen = checkpoints.at(-1); checkpoints.at(-1) === seen; ) await sleep(10)
+        const frozen = await holder()
+        const frozenAt = process.hrtime.bigint()
+        process.kill(frozen, 'SIGSTOP')
+        const other = await holder()
+        expect(other).not.toBe(frozen)
+        const wokenAt = process.hrtime.bigint()
+        process.kill(frozen, 'SIGCONT')
+        await sleep(400)
+        const ofFrozen = readNotes(notesFile).filter(({ pid, what, at }) => pid === frozen && what === 'began' && at > wokenAt)
+        const since = readNotes(notesFile).filter(({ pid, at }) => pid === other && at > frozenAt)
+        // It may have got the lease again, but then for what comes after the other's work.
+        const first = ofFrozen[0]
+        if (first !== undefined) {
+          const others = since.filter(({ what, at }) => what === 'began' && at < first.at)
+          const behind = since.filter(({ at }) => at > first.at)
+          expect(behind, 'the other still had the lease').toEqual([])
+          expect(others.length).toBeGreaterThan(0)
+        }
+      }
+      await writer.stop()
+      watching = false
+      await watched
+      await Promise.all(pair.map((one) => one.stop()))
+      expect(checkpoints).toEqual([...checkpoints].sort((a, b) => (a < b ? -1 : a > b ? 1 : 0)))
+      expect(new Set(checkpoints).size).toBeGreaterThan(2)
+
+      const app = openApp(store, { notes: notesIn(notesFile) })
+      expect(await untilDrained(app)).toBe(true)
+      checkOrder(readNotes(notesFile), await checkRows(app))
+      await app.close()
+      await close()
+    },
+  )
+})

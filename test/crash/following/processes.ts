@@ -1,0 +1,96 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { mkdtemp, rm, symlink } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { build } from 'esbuild'
+import { root } from '../../run.ts'
+import type { Task } from './program.ts'
+
+/** A process that does a task. */
+export interface Worker {
+  readonly pid: number
+  readonly child: ChildProcess
+  /** What it has said so far, but for `ready`. */
+  readonly lines: readonly string[]
+  /** How it ended: 0, another code, or a signal. */
+  readonly ended: Promise<number | NodeJS.Signals | null>
+  /** Lets it come to its end. @throws Error when that is not a good one */
+  stop(): Promise<readonly string[]>
+  kill(): Promise<void>
+}
+
+/** The program, bundled so that it starts fast, in a folder of its own where it finds the drivers. */
+export class Workers {
+  readonly folder: string
+  readonly #running = new Set<Worker>()
+
+  private constructor(folder: string) {
+    this.folder = folder
+  }
+
+  static async build(): Promise<Workers> {
+    const folder = await mkdtemp(join(tmpdir(), 'cqrs-es-following-'))
+    await symlink(join(root, 'node_modules'), join(folder, 'node_modules'))
+    await build({
+      entryPoints: [join(root, 'test/crash/following/program.ts')],
+      outfile: join(folder, 'program.mjs'),
+      bundle: true,
+      format: 'esm',
+      platform: 'node',
+      external: ['libsql', 'pg', 'mysql2'],
+      tsconfig: join(root, 'tsconfig.json'),
+      logLevel: 'error',
+    })
+    return new Workers(folder)
+  }
+
+  /** Resolves when the process is ready. */
+  async start(task: Task, flags: readonly string[] = []): Promise<Worker> {
+    const child = spawn(process.execPath, [...flags, join(this.folder, 'program.mjs'), JSON.stringify(task)], {
+      stdio: ['pipe', 'pipe', 'pipe'],
+    })
+    const lines: string[] = []
+    let errors = ''
+    child.stderr.on('data', (chunk) => {
+      errors += chunk
+    })
+    child.stdin.on('error', () => {})
+    const ended = new Promise<number | NodeJS.Signals | null>((resolve) =>
+      child.once('close', (code, signal) => {
+        this.#running.delete(worker)
+        resolve(code ?? signal)
+      }),
+    )
+    const worker: Worker = {
+      pid: child.pid as number,
+      child,
+      lines,
+      ended,
+      stop: async () => {
+        child.stdin.end()
+        const end = await ended
+        if (end !== 0) throw new Error(`The process to ${task.does} ended with ${end}:\n${errors}`)
+        return lines
+      },
+      kill: async () => {
+        child.kill('SIGKILL')
+        await ended
+      },
+    }
+    this.#running.add(worker)
+    await new Promise<void>((resolve) => {
+      createInterface({ input: child.stdout }).on('line', (line) => {
+        if (line === 'ready') resolve()
+        else lines.push(line)
+      })
+      ended.then(() => resolve())
+    })
+    return worker
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#running].map((worker) => worker.kill()))
+    await rm(this.folder, { recursive: true, force: true })
+  }
+}
