@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto'
 import type { CommandOf, EnvelopeOf } from 'cqrs-es'
-import type { AccountView, bankAccount } from './bank-account.ts'
+import type { bankAccount } from './bank-account.ts'
 import { listen } from './listen.ts'
 import { choosePlace, type Place } from './place.ts'
 import { clock, fields, heading, money, paint, say, table } from './print.ts'
+import type { AccountView } from './views.ts'
 
 type Command = CommandOf<typeof bankAccount>
 type Event = EnvelopeOf<typeof bankAccount>

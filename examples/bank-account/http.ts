@@ -3,11 +3,11 @@ import { type Context, Hono } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
 import { HTTPException } from 'hono/http-exception'
 import { answer, answerError, problem } from './answers.ts'
-import type { Bank } from './app.ts'
+import type { BankApp } from './app.ts'
 import type { bankAccount } from './bank-account.ts'
 
 /** The bank as an HTTP API. `log` gets every error that is answered with 500 or 503. */
-export function bankApi({ aggregates, views }: Bank['app'], log: (error: unknown) => void = console.error) {
+export function bankApi({ aggregates, views }: BankApp, log: (error: unknown) => void = console.error) {
   const { account } = aggregates
   const { accounts } = views
   const api = new Hono()
