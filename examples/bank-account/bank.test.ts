@@ -53,7 +53,7 @@ describe.each(['sqlite', 'postgres'] as const)('a bank on %s that is open', (sto
 
   it.skipIf(unselected(store))('goes on with a rebuild that was broken off', { timeout: 120_000 }, async () => {
     if (store === 'postgres') env = { STORE: store, POSTGRES_URL: await freshDatabase(store), PORT: '0' }
-    const accounts = 12_000
+    const accounts = store === 'sqlite' ? 24_000 : 12_000
     await fill(store, accounts)
     const first = launch('bank.ts', 'rebuild')
     await first.says(' events (')
@@ -64,7 +64,8 @@ describe.each(['sqlite', 'postgres'] as const)('a bank on %s that is open', (sto
     const second = await launch('bank.ts', 'rebuild').end
     expect(second.code).toBe(0)
     const [, firstSeen] = /^ {2}([\d,]+) of /m.exec(second.out) ?? []
-    expect(numberOf(firstSeen)).toBeGreaterThan(numberOf(brokenOff))
+    expect(numberOf(firstSeen)).toBeGreaterThanOrEqual(numberOf(brokenOff))
+    expect(numberOf(brokenOff)).toBeGreaterThan(0)
     const server = await openServer()
     const answer = await fetch(`${server.url}/account/acct-${accounts - 1}`)
     expect(await answer.json()).toMatchObject({ owner: 'ann', balance: 7 })
@@ -73,16 +74,23 @@ describe.each(['sqlite', 'postgres'] as const)('a bank on %s that is open', (sto
 
 describe('npm run bank -- load', () => {
   let liar: Server | undefined
-  afterEach(() => liar?.close())
+  afterEach(() => {
+    liar?.closeAllConnections()
+    liar?.close()
+  })
 
   it('ends with 1 at the first wrong answer, and says which', async () => {
     const server = await openServer()
     let looked = 0
     liar = createServer(async (request, response) => {
       const body: Buffer[] = []
-      for await (const part of request) body.push(part)
+      for await (const part of request) body.push(part as Buffer)
       const init = { method: request.method ?? '', headers: request.headers as Record<string, string> }
-      const answer = await fetch(`${server.url}${request.url}`, body.length === 0 ? init : { ...init, body: Buffer.concat(body) })
+      const answer = await fetch(
+        `${server.url}${request.url}`,
+        body.length === 0 ? init : { ...init, body: Buffer.concat(body) },
+      ).catch(() => {})
+      if (answer === undefined) return void response.destroy()
       const text = await answer.text()
       const lies = request.method === 'GET' && request.url?.startsWith('/account/') && ++looked === 40
       response.writeHead(answer.status).end(lies ? text.replace(/"balance": \d+/, '"balance": 1000000') : text)
