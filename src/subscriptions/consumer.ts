@@ -288,6 +288,8 @@ export class Consumer {
       if (failed?.next === 'stop') return { ...(await this.#stop(failed)), events }
       if (failed !== undefined) return this.#end(request, { state: 'waiting', events, error: failed.error })
       if (results.some(({ isWhole }) => !isWhole)) return this.#end(request, { state: 'more', events })
+      // A store that never waits would keep timers, requests and signals of this process waiting to the end.
+      if (more) await this.#core.runtime.sleep(0)
     }
     if (reached() && request.finish !== undefined) for (const lane of lanes) await request.finish(lane)
     return this.#end(request, { state: 'caught-up', events })
