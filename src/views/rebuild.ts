@@ -80,11 +80,12 @@ export async function rebuild(
   const consumer = consumerOf(view, generation)
   const report = await progressOf(core, consumer, await endOf(core), onProgress)
   consumer.lookAgain()
+  let patienceMs = sliceMs
   for (;;) {
     signal?.throwIfAborted()
     const own = (await store.viewGenerations(view.name)).find((one) => one.generation === generation)
     if (own === undefined || own.state !== 'building') break
-    const { state, error, events } = await consumer.run({ budgetMs: sliceMs, signal })
+    const { state, error, events } = await consumer.run({ budgetMs: patienceMs, signal })
     if (state === 'stopped') throw error
     if (state === 'caught-up') {
       signal?.throwIfAborted()
@@ -92,6 +93,8 @@ export async function rebuild(
       break
     }
     await report(false)
+    // A slice that ends before its events are read comes to nothing, and the next would too.
+    patienceMs = state === 'more' && events === 0 ? patienceMs * 2 : sliceMs
     if (events === 0) await runtime.sleep(waitMs, signal)
   }
   await report(true)

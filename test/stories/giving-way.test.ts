@@ -44,3 +44,16 @@ it.each(['memory', 'sqlite'] as const)('a rebuild on %s gives way to what else t
   db.close()
   rmSync(folder, { recursive: true })
 })
+
+it('a rebuild comes to its end also where reading takes longer than its patience', async () => {
+  const store = memoryStore()
+  const app = createApp({ store, aggregates: { counter }, views: { sums } })
+  await app.aggregates.counter.execute('c-1', { type: 'Add', data: { times: 500 } })
+  const readFeed = store.readFeed.bind(store)
+  store.readFeed = async (request) => {
+    await new Promise((resolve) => setTimeout(resolve, 600))
+    return readFeed(request)
+  }
+  await app.views.sums.rebuild({ signal: AbortSignal.timeout(10_000) })
+  await app.close()
+})
