@@ -35,6 +35,18 @@ export function answer(c: Context, body: object, status: ContentfulStatusCode = 
   return c.body(`${JSON.stringify(body, null, 2)}\n`, status, { 'Content-Type': type })
 }
 
+/** What came of a command. */
+export function answerAccepted(c: Context, { sequence, events, replayed }: Outcome, status: ContentfulStatusCode = 200) {
+  c.header('ETag', `"${sequence}"`)
+  return answer(c, { sequence, events, replayed }, status)
+}
+
+interface Outcome {
+  readonly sequence: number
+  readonly events: readonly object[]
+  readonly replayed: boolean
+}
+
 /** An answer in the form of RFC 9457, `application/problem+json`. */
 export function problem(
   c: Context,
@@ -47,6 +59,7 @@ export function problem(
 /** Says what the caller can mend, keeps to ourselves what only we can, and logs that. */
 export function answerError(error: unknown, c: Context, log: (error: unknown) => void) {
   if (error instanceof HTTPException) return problem(c, error.status as ContentfulStatusCode, { detail: error.message })
+  if (isCqrsError(error, 'NOT_YET')) return answerAccepted(c, error.result as Outcome, 202)
   const status = isCqrsError(error) ? statuses[error.code] : 500
   const code = isCqrsError(error) ? { code: error.code } : {}
   if (isCqrsError(error) && status < 500) {

@@ -1,8 +1,9 @@
 import { isCqrsError } from 'cqrs-es'
 import { given } from 'cqrs-es/testing'
 import { describe, expect, it } from 'vitest'
-import { accounts, bankAccount } from './bank-account.ts'
+import { bankAccount } from './bank-account.ts'
 import { type BankServices, cityServices } from './services.ts'
+import { accounts } from './views.ts'
 
 /** The outside world as a test wants it: everybody agrees, unless the test says otherwise. */
 const world = (services: Partial<BankServices> = {}): { services: BankServices } => ({

@@ -1,4 +1,4 @@
-import { defineAggregate, defineView, type EnvelopeOf, reject, typed } from 'cqrs-es'
+import { defineAggregate, reject, typed } from 'cqrs-es'
 import { z } from 'zod'
 import type { BankServices } from './services.ts'
 
@@ -21,6 +21,11 @@ export const bankAccount = defineAggregate({
     DepositMoney: z.object({ amount }),
     WithdrawCash: z.object({ atmId: z.string().min(1).max(20), amount }),
     WriteCheck: z.object({ check: z.string().min(1).max(20), amount }),
+    CloseAccount: z.object({}),
+    // The three steps of a transfer, taken by `transfers.ts`.
+    SendTransfer: z.object({ transfer: z.string(), to: z.string(), amount }),
+    ReceiveTransfer: z.object({ transfer: z.string(), from: z.string(), amount }),
+    TakeBackTransfer: z.object({ transfer: z.string(), amount }),
   },
   // Stored for ever, so these say what an event is made of, and no rule that may change.
   events: {
@@ -28,6 +33,11 @@ export const bankAccount = defineAggregate({
     MoneyDeposited: z.object({ amount: money, balance: money }),
     CashWithdrawn: z.object({ atmId: z.string(), amount: money, balance: money }),
     CheckWritten: z.object({ check: z.string(), amount: money, balance: money }),
+    AccountClosed: z.object({}),
+    TransferSent: z.object({ transfer: z.string(), to: z.string(), amount: money, balance: money }),
+    TransferReceived: z.object({ transfer: z.string(), from: z.string(), amount: money, balance: money }),
+    TransferTakenBack: z.object({ transfer: z.string(), amount: money, balance: money }),
+    TransferDeclined: z.object({ transfer: z.string(), because: z.string() }),
   },
   services: typed<BankServices>(),
   initialState: (): Account => ({ open: false, balance: 0, checks: [] }),
@@ -57,6 +67,29 @@ export const bankAccount = defineAggregate({
       if (!answer.ok) return reject('check-refused', { check, because: answer.because })
       return { type: 'CheckWritten', data: { check, amount, balance: account.balance - amount } }
     },
+
+    CloseAccount: ({ open, balance }) => {
+      if (!open) return reject('not-open')
+      return balance === 0 ? { type: 'AccountClosed', data: {} } : reject('not-empty', { balance })
+    },
+
+    // A step of a transfer that is refused is an event: asked again, the account must not think otherwise.
+    SendTransfer: ({ open, balance }, { transfer, to, amount }) => {
+      if (!open) return { type: 'TransferDeclined', data: { transfer, because: 'not-open' } }
+      if (balance < amount) return { type: 'TransferDeclined', data: { transfer, because: 'insufficient-funds' } }
+      return { type: 'TransferSent', data: { transfer, to, amount, balance: balance - amount } }
+    },
+
+    ReceiveTransfer: ({ open, balance }, { transfer, from, amount }) =>
+      open
+        ? { type: 'TransferReceived', data: { transfer, from, amount, balance: balance + amount } }
+        : { type: 'TransferDeclined', data: { transfer, because: 'not-open' } },
+
+    // Also when the account is closed by now: the money is its holder's.
+    TakeBackTransfer: ({ balance }, { transfer, amount }) => ({
+      type: 'TransferTakenBack',
+      data: { transfer, amount, balance: balance + amount },
+    }),
   },
   // Evolves: the next state after an event, for new events and for stored ones. No rules, no services, no clock.
   apply: {
@@ -64,55 +97,13 @@ export const bankAccount = defineAggregate({
     MoneyDeposited: (account, { balance }) => ({ ...account, balance }),
     CashWithdrawn: (account, { balance }) => ({ ...account, balance }),
     CheckWritten: (account, { check, balance }) => ({ ...account, balance, checks: [...account.checks, check] }),
+    AccountClosed: (account) => ({ ...account, open: false }),
+    TransferSent: (account, { balance }) => ({ ...account, balance }),
+    TransferReceived: (account, { balance }) => ({ ...account, balance }),
+    TransferTakenBack: (account, { balance }) => ({ ...account, balance }),
+    TransferDeclined: (account) => account,
   },
 })
 
 const insufficientFunds = (balance: number, amount: number) =>
   reject('insufficient-funds', { balance, missing: amount - balance })
-
-/** What the holder of an account sees. Written in the same transaction as the events, so it is never behind them. */
-export interface AccountView {
-  readonly owner: string
-  readonly balance: number
-  /** The latest entries, the oldest first; the events have them all. */
-  readonly ledger: readonly LedgerEntry[]
-  /** Numbers of the checks written. */
-  readonly checks: readonly string[]
-  /** Of the last event seen. */
-  readonly sequence: number
-}
-
-export interface LedgerEntry {
-  readonly at: string
-  readonly entry: string
-  /** Negative for money that went out. */
-  readonly amount: number
-  readonly balance: number
-}
-
-export const accounts = defineView({
-  name: 'accounts',
-  aggregates: [bankAccount],
-  initialView: (): AccountView => ({ owner: '', balance: 0, ledger: [], checks: [], sequence: 0 }),
-  update: {
-    AccountOpened: (view, { data, sequence }) => ({ ...view, owner: data.owner, sequence }),
-    MoneyDeposited: (view, event) => booked(view, event, 'deposit', event.data.amount),
-    CashWithdrawn: (view, event) => booked(view, event, `cash at ${event.data.atmId}`, -event.data.amount),
-    CheckWritten: (view, event) => ({
-      ...booked(view, event, `check ${event.data.check}`, -event.data.amount),
-      checks: [...view.checks, event.data.check],
-    }),
-  },
-  indexes: ['owner'],
-})
-
-const ledgerLength = 100
-
-type Booking = Exclude<EnvelopeOf<typeof bankAccount>, { readonly type: 'AccountOpened' }>
-
-const booked = (view: AccountView, { data, recordedAt, sequence }: Booking, entry: string, amount: number): AccountView => ({
-  ...view,
-  balance: data.balance,
-  ledger: [...view.ledger, { at: recordedAt, entry, amount, balance: data.balance }].slice(-ledgerLength),
-  sequence,
-})

@@ -30,19 +30,23 @@ describe('npm run demo', () => {
     expect(first.out).toContain('✗ refused         atm-refused: atmId ATM-7, because it is out of order  (HTTP 422)')
     expect(first.out).toContain('(event 5 as before, nothing new)')
     expect(first.out).toMatch(/✗ conflict .*expected sequence 4, but it is at 5\. {2}\(HTTP 409\)/)
-    expect(first.out).toMatch(/^ {2}balance {3}225$/m)
+    expect(first.out).toContain('✓ completed       acct-1 has 195  (transfer)')
+    expect(first.out).toMatch(/^ {2}balance {3}195$/m)
     expect(first.out).toMatch(/check 1170 +-600 +200$/m)
     expect(first.out).toMatch(/^ {6}5 {3}\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} {3}MoneyDeposited {3}amount 25, balance 225$/m)
     expect(first.out).toContain('uri /account/acct-1, userAgent node')
+    expect(first.out).toContain('causationId transfer/ann-5/1, correlationId transfer/ann-5/1')
+    expect(first.out).toMatch(/^ {2}deposited 1,026, withdrawn 800, transferred 30, movements 6$/m)
+    expect(first.out).toMatch(/^ {2}12 events, done\n {2}The balance was 195 and is 195\.$/m)
     expect(first.out).toContain(file)
     expect(existsSync(file)).toBe(true)
 
     const second = await run('demo.ts')
     expect(second).toMatchObject({ code: 0, err: '' })
-    expect(second.out).toContain("An earlier run left ann's account with a balance of 225 after 5 events.")
+    expect(second.out).toContain("An earlier run left ann's account with a balance of 195 after 6 events.")
     expect(second.out).not.toContain('OpenAccount')
-    expect(second.out).toContain('✓ MoneyDeposited  amount 1,000, balance 1,225  (event 6)')
-    expect(second.out).toMatch(/^ {2}balance {3}450$/m)
+    expect(second.out).toContain('✓ MoneyDeposited  amount 1,000, balance 1,195  (event 7)')
+    expect(second.out).toMatch(/^ {2}balance {3}390$/m)
     expect(second.out).toMatch(/^ {2}checks {4}1170, 1171$/m)
   })
 
@@ -83,7 +87,7 @@ describe('npm run demo', () => {
       expect(out).toMatch(
         /^ {2}Store {3}postgres at 127\.0\.0\.1:\d+ \(private, gone when this ends; POSTGRES_URL names another\)$/m,
       )
-      expect(out).toMatch(/^ {2}balance {3}225$/m)
+      expect(out).toMatch(/^ {2}balance {3}195$/m)
       const [, port] = /127\.0\.0\.1:(\d+) \(private/.exec(out) ?? []
       await expect(fetch(`http://127.0.0.1:${port}`)).rejects.toThrow('fetch failed')
     },
@@ -99,11 +103,11 @@ describe('npm run demo', () => {
     const env = { STORE: store, [variable]: await freshDatabase(store), NODE_NO_WARNINGS: '1' }
     const first = await run('demo.ts', env)
     expect(first).toMatchObject({ code: 0, err: '' })
-    expect(first.out).toMatch(/^ {2}balance {3}225$/m)
+    expect(first.out).toMatch(/^ {2}balance {3}195$/m)
     const second = await run('demo.ts', env)
     expect(second).toMatchObject({ code: 0, err: '' })
-    expect(second.out).toContain("An earlier run left ann's account with a balance of 225 after 5 events.")
-    expect(second.out).toMatch(/^ {2}balance {3}450$/m)
+    expect(second.out).toContain("An earlier run left ann's account with a balance of 195 after 6 events.")
+    expect(second.out).toMatch(/^ {2}balance {3}390$/m)
     expect(second.out).toContain(`STORE=${store} ${variable}=${env[variable]} npm start`)
   })
 
@@ -118,7 +122,7 @@ describe('npm run demo', () => {
     const [, sql = ''] = /sqlite3 \S+ '(SELECT .+)'$/m.exec(out) ?? []
     const { default: Database } = await import('libsql')
     const db = new Database(file)
-    expect(db.prepare(sql).all()).toHaveLength(5)
+    expect(db.prepare(sql).all()).toHaveLength(12)
     db.close()
   })
 

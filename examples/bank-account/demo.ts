@@ -1,9 +1,12 @@
 import { randomUUID } from 'node:crypto'
+import { setTimeout } from 'node:timers/promises'
 import type { CommandOf, EnvelopeOf } from 'cqrs-es'
-import type { AccountView, bankAccount } from './bank-account.ts'
+import { openBank } from './app.ts'
+import type { bankAccount } from './bank-account.ts'
 import { listen } from './listen.ts'
 import { choosePlace, type Place } from './place.ts'
 import { clock, fields, heading, money, paint, say, table } from './print.ts'
+import type { AccountView } from './views.ts'
 
 type Command = CommandOf<typeof bankAccount>
 type Event = EnvelopeOf<typeof bankAccount>
@@ -22,6 +25,8 @@ try {
   server = await listen({ openStore: place.openStore, port: 0 })
   say(`\nThe server has stopped and started again. What follows comes from the ${place.kind.toLowerCase()}.`)
   await whatIsStored()
+  await theDay()
+  await rebuilt(place)
   whatNext(place)
 } catch (error) {
   console.error(`\nThe demo could not go on: ${error instanceof Error ? error.message : error}`)
@@ -69,6 +74,24 @@ async function story({ kind, name }: Place) {
     { type: 'DepositMoney', data: { amount: 5 } },
     { headers: { 'If-Match': `"${seen}"` }, expect: 409 },
   )
+  await sendMoney()
+}
+
+/** A subscription moves the transfer along: the answer comes before the money. */
+async function sendMoney() {
+  say('\nShe sends 30 to Bob. A subscription takes the money from one account to the other.')
+  if ((await request('/account/acct-bob')).status === 404)
+    await post('/account/acct-bob', { type: 'OpenAccount', data: { owner: 'bob' } })
+  const transfer = `/transfer/ann-${(await view())?.sequence}`
+  await post(transfer, { type: 'RequestTransfer', data: { from: 'acct-1', to: 'acct-bob', amount: 30 } })
+  let status = 'requested'
+  for (let tries = 0; status !== 'completed' && tries < 200; tries++) {
+    await setTimeout(50)
+    status = (await request(transfer)).body.status
+  }
+  say(
+    `  ${paint('green', `✓ ${status}`.padEnd(18))}acct-1 has ${money((await view())?.balance ?? 0)}  ${paint('dim', '(transfer)')}`,
+  )
 }
 
 interface StepOptions {
@@ -81,11 +104,7 @@ interface StepOptions {
 async function step(sentence: string, command: Command, { headers = {}, expect = 200 }: StepOptions = {}) {
   say(`\n${sentence}`)
   say(`  ${paint('cyan', `→ ${command.type.padEnd(16)}`)}${fields(command.data)}`)
-  const { status, body } = await request(account, {
-    method: 'POST',
-    headers: { 'Content-Type': 'application/json', ...headers },
-    body: JSON.stringify(command),
-  })
+  const { status, body } = await post(account, command, headers)
   const line = (style: 'green' | 'red', mark: string, text: string, note: string) =>
     say(`  ${paint(style, mark.padEnd(18))}${text}  ${paint('dim', `(${note})`)}`)
   if (status === 200)
@@ -114,8 +133,29 @@ async function whatIsStored() {
   const events = body.items as Event[]
   const rows = events.map(({ sequence, recordedAt, type, data }) => [`${sequence}`, clock(recordedAt), type, fields(data)])
   table(['event', 'time (UTC)', 'type', 'data'], rows, ['event'])
-  say('\n  Each event knows the request it came from. The last one:')
-  say(`  ${fields(events.at(-1)?.metadata ?? {})}`)
+  say('\n  Each event knows what it came from, a request or another event:')
+  const newest = [...events].reverse()
+  for (const key of ['uri', 'causationId']) say(`  ${fields(newest.find(({ metadata }) => key in metadata)?.metadata ?? {})}`)
+}
+
+/** A view behind the events, which this command waits for. */
+async function theDay() {
+  const path = `/day/${new Date().toISOString().slice(0, 10)}`
+  await post('/account/acct-bob', { type: 'DepositMoney', data: { amount: 1 } }, { Prefer: 'wait=10' })
+  heading('The day, behind the events', `GET ${path}, after a command with 'Prefer: wait=10'`)
+  say(`  ${fields((await request(path)).body)}`)
+}
+
+/** All rows made anew, while the server runs. */
+async function rebuilt({ openStore }: Place) {
+  heading('The view, rebuilt from the events', `app.views.accounts.rebuild()`)
+  const before = await view()
+  const { app, close } = await openBank(openStore)
+  await app.views.accounts.rebuild({
+    onProgress: ({ events, done }) => say(`  ${events === 0 ? '' : `${money(events)} events, `}${done ? 'done' : '…'}`),
+  })
+  await close()
+  say(`  The balance was ${money(before?.balance ?? 0)} and is ${money((await view())?.balance ?? 0)}.`)
 }
 
 function whatNext({ name, env, look }: Place) {
@@ -129,6 +169,11 @@ function whatNext({ name, env, look }: Place) {
 async function view(): Promise<AccountView | undefined> {
   const { status, body } = await request(account)
   return status === 404 ? undefined : body
+}
+
+function post(path: string, command: object, headers: Record<string, string> = {}) {
+  const init = { method: 'POST', headers: { 'Content-Type': 'application/json', ...headers }, body: JSON.stringify(command) }
+  return request(path, init)
 }
 
 async function request(path: string, init?: RequestInit) {

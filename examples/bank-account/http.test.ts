@@ -428,6 +428,60 @@ describe('the file', () => {
   })
 })
 
+describe('transfers', () => {
+  const transfer = (data: object) => ({ type: 'RequestTransfer', data })
+
+  it('are accepted at once, and done soon', async () => {
+    await post('acct-1', open)
+    await post('acct-1', deposit(200))
+    await post('acct-2', open)
+    const order = { from: 'acct-1', to: 'acct-2', amount: 50 }
+    expect((await send('/transfer/t-1', transfer(order))).status).toBe(200)
+    await vi.waitFor(
+      async () => expect((await get('/transfer/t-1')).body).toEqual({ id: 't-1', ...order, status: 'completed' }),
+      10_000,
+    )
+    expect((await get('/account/acct-1')).body).toMatchObject({ balance: 150, sequence: 3 })
+    expect((await get('/account/acct-2')).body.ledger).toMatchObject([{ entry: 'transfer from acct-1', amount: 50, balance: 50 }])
+  })
+
+  it('are refused with a reason when they make no sense', async () => {
+    const answer = await send('/transfer/t-1', transfer({ from: 'acct-1', to: 'acct-1', amount: 50 }))
+    expectProblem(answer, 422)
+    expect(answer.body.reason).toBe('same-account')
+    expectProblem(await get('/transfer/t-1'), 404)
+  })
+
+  it('are taken further by the bank alone', async () => {
+    expectProblem(await send('/transfer/t-1', { type: 'RecordDeposit' }), 400)
+    expectProblem(await post('acct-1', { type: 'ReceiveTransfer', data: { transfer: 't-1', from: 'acct-2', amount: 50 } }), 400)
+  })
+
+  it('leave no account where there was none', async () => {
+    await send('/transfer/t-1', transfer({ from: 'nobody', to: 'acct-1', amount: 50 }))
+    await vi.waitFor(async () => expect((await get('/transfer/t-1')).body.status).toBe('refused'), 10_000)
+    expectProblem(await get('/account/nobody'), 404)
+  })
+})
+
+describe('the day', () => {
+  const today = () => get(`/day/${new Date().toISOString().slice(0, 10)}`)
+
+  it('shows a command to whoever prefers to wait for it', async () => {
+    expect((await today()).status).toBe(404)
+    await post('acct-1', open)
+    expect((await post('acct-1', deposit(200), { Prefer: 'wait=9' })).status).toBe(200)
+    expect((await today()).body).toEqual({ deposited: 200, withdrawn: 0, transferred: 0, movements: 1 })
+  })
+
+  it('may not show it yet to those who do not wait long enough: 202, and what was stored', async () => {
+    await post('acct-1', open)
+    const { status, body } = await post('acct-1', deposit(200), { Prefer: 'respond-async, wait=0' })
+    expect([200, 202]).toContain(status)
+    expect(body).toMatchObject({ sequence: 2, replayed: false })
+  })
+})
+
 it('listens to this machine only', async () => {
   const { port } = new URL(server.url)
   const others = Object.values(networkInterfaces()).flatMap((addresses = []) =>
@@ -462,7 +516,10 @@ interface Answer {
 
 /** `path` and `body` go out as they are; a body that is no text goes out as JSON. */
 const post = (path: string, body: unknown, headers: Record<string, string> = {}): Promise<Answer> =>
-  request(`/account/${path}`, {
+  send(`/account/${path}`, body, headers)
+
+const send = (path: string, body: unknown, headers: Record<string, string> = {}): Promise<Answer> =>
+  request(path, {
     method: 'POST',
     headers: { 'Content-Type': 'application/json', ...headers },
     body: typeof body === 'string' ? body : JSON.stringify(body),

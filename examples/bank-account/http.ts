@@ -1,15 +1,19 @@
-import { type CommandOf, type ExecuteOptions, ValidationError } from 'cqrs-es'
+import { type CommandOf, ValidationError } from 'cqrs-es'
 import { type Context, Hono } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
-import { HTTPException } from 'hono/http-exception'
-import { answer, answerError, problem } from './answers.ts'
-import type { Bank } from './app.ts'
+import { answer, answerAccepted, answerError, problem } from './answers.ts'
+import type { BankApp } from './app.ts'
 import type { bankAccount } from './bank-account.ts'
+import { executeOptions, pathOf, readCommand, wholeNumber } from './requests.ts'
+import type { transfer } from './transfer.ts'
+
+type AccountCommand = CommandOf<typeof bankAccount>
+type TransferCommand = Extract<CommandOf<typeof transfer>, { readonly type: 'RequestTransfer' }>
 
 /** The bank as an HTTP API. `log` gets every error that is answered with 500 or 503. */
-export function bankApi({ aggregates, views }: Bank['app'], log: (error: unknown) => void = console.error) {
-  const { account } = aggregates
-  const { accounts } = views
+export function bankApi({ aggregates, views }: BankApp, log: (error: unknown) => void = console.error) {
+  const { account, transfer } = aggregates
+  const { accounts, days } = views
   const api = new Hono()
   api.onError((error, c) => answerError(error, c, log))
   api.notFound((c) => problem(c, 404, { detail: `There is nothing at ${pathOf(c)}.` }))
@@ -18,14 +22,12 @@ export function bankApi({ aggregates, views }: Bank['app'], log: (error: unknown
   api.get('/', (c) => answer(c, { routes }))
 
   api.post('/account/:id', limitBody, async (c) => {
-    const result = await account.execute(c.req.param('id'), await readCommand(c), executeOptions(c))
+    const result = await account.execute(c.req.param('id'), await readCommand<AccountCommand>(c, forAll), executeOptions(c))
     if (!result.ok) {
       const { reason, details } = result
       return problem(c, 422, { detail: `The account refused: ${reason}.`, reason, details })
     }
-    const { sequence, events, replayed } = result
-    c.header('ETag', `"${sequence}"`)
-    return answer(c, { sequence, events, replayed })
+    return answerAccepted(c, result)
   })
 
   api.get('/account/:id', async (c) => {
@@ -55,6 +57,26 @@ export function bankApi({ aggregates, views }: Bank['app'], log: (error: unknown
     return answer(c, { ...page, items: page.items.map(({ id, view }) => ({ id, owner: view.owner, balance: view.balance })) })
   })
 
+  api.post('/transfer/:id', limitBody, async (c) => {
+    const command = await readCommand<TransferCommand>(c, ['RequestTransfer'])
+    const result = await transfer.execute(c.req.param('id'), command, executeOptions(c))
+    if (!result.ok) return problem(c, 422, { detail: `The transfer was refused: ${result.reason}.`, reason: result.reason })
+    return answerAccepted(c, result)
+  })
+
+  api.get('/transfer/:id', async (c) => {
+    const id = c.req.param('id')
+    const { state, sequence } = await transfer.load(id)
+    return sequence === 0 ? problem(c, 404, { detail: `There is no transfer '${id}'.` }) : answer(c, { id, ...state })
+  })
+
+  api.get('/day/:day', async (c) => {
+    const row = await days.load(c.req.param('day'))
+    return row === undefined ? problem(c, 404, { detail: 'Nothing is known of that day.' }) : answer(c, row.view)
+  })
+
+  api.all('/transfer/:id', (c) => notAllowed(c, 'GET, HEAD, POST'))
+  api.all('/day/:day', (c) => notAllowed(c, 'GET, HEAD'))
   api.all('/account/:id', (c) => notAllowed(c, 'GET, HEAD, POST'))
   api.all('/account/:id/events', (c) => notAllowed(c, 'GET, HEAD'))
   api.all('/accounts', (c) => notAllowed(c, 'GET, HEAD'))
@@ -66,7 +88,13 @@ const routes = [
   'GET /account/{id}',
   'GET /account/{id}/events?after=&limit=',
   'GET /accounts?owner=&after=&limit=',
+  'POST /transfer/{id}',
+  'GET /transfer/{id}',
+  'GET /day/{yyyy-mm-dd}',
 ]
+
+/** The steps of a transfer are the bank's own. */
+const forAll = ['OpenAccount', 'DepositMoney', 'WithdrawCash', 'WriteCheck', 'CloseAccount'] as const
 
 const maxBodyBytes = 64 * 1024
 
@@ -75,58 +103,6 @@ const limitBody = bodyLimit({
   onError: (c) => problem(c, 413, { detail: `A command may have ${maxBodyBytes} bytes.` }),
 })
 
-/** The body as it came: `execute` checks all of it, the type of the command included. */
-async function readCommand(c: Context): Promise<CommandOf<typeof bankAccount>> {
-  const mediaType = c.req.header('Content-Type')?.split(';')[0]?.trim().toLowerCase()
-  if (mediaType !== 'application/json') throw new HTTPException(415, { message: 'Send the command as application/json.' })
-  const text = await c.req.text()
-  try {
-    return JSON.parse(text)
-  } catch (cause) {
-    throw new ValidationError('The body is not JSON.', undefined, cause)
-  }
-}
-
-function executeOptions(c: Context): ExecuteOptions {
-  const idempotencyKey = c.req.header('Idempotency-Key')
-  const expectedSequence = expectedBy(c)
-  return {
-    metadata: {
-      time: new Date().toISOString(),
-      uri: pathOf(c),
-      userAgent: c.req.header('User-Agent') ?? '',
-    },
-    ...(idempotencyKey === undefined ? {} : { idempotencyKey }),
-    ...(expectedSequence === undefined ? {} : { expectedSequence }),
-  }
-}
-
-/** `If-Match: "3"`: only if nothing has happened since. `If-None-Match: *`: only if the account is new. */
-function expectedBy(c: Context): number | undefined {
-  const match = c.req.header('If-Match')
-  const noneMatch = c.req.header('If-None-Match')
-  if (noneMatch !== undefined && noneMatch !== '*') throw new ValidationError('If-None-Match can be * with a command.')
-  if (match === undefined) return noneMatch === undefined ? undefined : 0
-  const [, sequence] = /^"(\d{1,15})"$/.exec(match) ?? []
-  if (sequence === undefined || noneMatch !== undefined)
-    throw new ValidationError('If-Match must be the one ETag of an account, in its quotes, without an If-None-Match.')
-  return Number(sequence)
-}
-
-function wholeNumber(c: Context, name: string, { least, most = Number.MAX_SAFE_INTEGER, otherwise }: Bounds): number {
-  const text = c.req.query(name)
-  if (text === undefined) return otherwise
-  const value = /^\d+$/.test(text) ? Number(text) : Number.NaN
-  if (value >= least && value <= most) return value
-  throw new ValidationError(`The parameter ${name} must be a whole number from ${least} to ${most}.`)
-}
-
-interface Bounds {
-  readonly least: number
-  readonly most?: number
-  readonly otherwise: number
-}
-
 async function refuseMalformedPath(c: Context, next: () => Promise<void>): Promise<void> {
   try {
     decodeURIComponent(pathOf(c))
@@ -134,11 +110,6 @@ async function refuseMalformedPath(c: Context, next: () => Promise<void>): Promi
     throw new ValidationError('The path is not percent-encoded UTF-8.', undefined, cause)
   }
   await next()
-}
-
-const pathOf = (c: Context): string => {
-  const { pathname, search } = new URL(c.req.url)
-  return pathname + search
 }
 
 const noAccount = (c: Context, id: string) => problem(c, 404, { detail: `There is no account '${id}'.` })

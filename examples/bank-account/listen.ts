@@ -24,6 +24,7 @@ export async function listen({ openStore, port }: ListenOptions): Promise<{ read
     },
   }) as Server
   try {
+    await bank.start()
     await new Promise<void>((resolve, reject) => server.once('error', reject).listen(port, '127.0.0.1', resolve))
   } catch (error) {
     await bank.close()

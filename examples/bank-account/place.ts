@@ -15,7 +15,9 @@ export interface Place {
   readonly look?: string
 }
 
-type Make = () => Promise<Place>
+/** `existing`: where another process has been; a private server will not do. */
+type Which = 'any' | 'existing'
+type Make = (which: Which) => Promise<Place>
 
 /** By the value of `STORE`. */
 const places: Readonly<Record<string, Make>> = {
@@ -25,26 +27,27 @@ const places: Readonly<Record<string, Make>> = {
     const look = `sqlite3 ${shortPath(file)} 'SELECT aggregate_id, sequence, event_type, payload FROM events'`
     return { openStore: sqlite(file), kind: 'File', name: shortPath(file), env, look }
   },
-  postgres: () => onServer('postgres', 'POSTGRES_URL', postgres),
-  mysql: () => onServer('mysql', 'MYSQL_URL', mysql),
-  dynamodb: () => onServer('dynamodb', 'DYNAMODB_ENDPOINT', (url) => dynamodb(url === 'aws' ? undefined : url)),
+  postgres: (one) => onServer(one, 'postgres', 'POSTGRES_URL', postgres),
+  mysql: (one) => onServer(one, 'mysql', 'MYSQL_URL', mysql),
+  dynamodb: (one) => onServer(one, 'dynamodb', 'DYNAMODB_ENDPOINT', (url) => dynamodb(url === 'aws' ? undefined : url)),
 }
 
 /** The place that `STORE` names, a SQLite file when it is not set. @throws Error that says what it may be */
-export async function choosePlace(): Promise<Place> {
-  const name = process.env.STORE || 'sqlite'
+export async function choosePlace(which: Which = 'any', name = process.env.STORE || 'sqlite'): Promise<Place> {
   const make = Object.hasOwn(places, name) ? places[name] : undefined
   if (make === undefined) throw new Error(`STORE must be one of ${Object.keys(places).join(', ')}, not '${name}'.`)
-  return make()
+  return make(which)
 }
 
 /** A server at the address that a variable has; without one, a private server that is gone with this process. */
 async function onServer(
+  which: Which,
   store: 'postgres' | 'mysql' | 'dynamodb',
   variable: string,
   open: (url: string) => OpenStore,
 ): Promise<Place> {
   const given = process.env[variable]
+  if (!given && which === 'existing') throw new Error(`${variable} must say where the bank is.`)
   const url = given || (await throwAway(store))
   const name = `${store} at ${url === 'aws' ? 'AWS' : new URL(url).host}${given ? '' : ` (private, gone when this ends; ${variable} names another)`}`
   return { openStore: open(url), kind: 'Store', name, env: given ? `STORE=${store} ${variable}=${given} ` : undefined }

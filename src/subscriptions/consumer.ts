@@ -274,11 +274,14 @@ export class Consumer {
       }
     }
     const beating = beat().catch(() => {})
-    const signal = request.signal === undefined ? lost.signal : AbortSignal.any([lost.signal, request.signal])
+    const { signal } = lost
+    const pass = () => lost.abort(request.signal?.reason)
+    request.signal?.addEventListener('abort', pass, { once: true })
     const isOver = () => signal.aborted || this.#now() >= over
     try {
       return await work((lane) => ({ lane, signal, isOver }))
     } finally {
+      request.signal?.removeEventListener('abort', pass)
       done.abort()
       await beating
     }
@@ -293,8 +296,6 @@ export class Consumer {
     let events = 0
     for (let more = true; more && !reached(); ) {
       if (isOver() || events >= maxEvents) return this.#end(request, { state: 'more', events })
-      // Where neither the store nor the handler ever waits, nothing else in the process would have its turn, and what is held weakly would stay in memory.
-      if (events > 0) await this.#core.runtime.sleep(0)
       const gathered = await gather(pages, Math.min(this.consumption.batchSize, maxEvents - events))
       more = gathered.more
       const results = await Promise.all(lanes.map((lane) => this.#advance(lane, turnOf(lane), gathered)))
@@ -303,6 +304,8 @@ export class Consumer {
       if (failed?.next === 'stop') return { ...(await this.#stop(failed)), events }
       if (failed !== undefined) return this.#end(request, { state: 'waiting', events, error: failed.error })
       if (results.some(({ isWhole }) => !isWhole)) return this.#end(request, { state: 'more', events })
+      // Where neither the store nor the handler ever waits, nothing else in the process would have its turn, and what is held weakly would stay in memory.
+      if (more) await this.#core.runtime.sleep(0)
     }
     if (reached() && request.finish !== undefined) for (const lane of lanes) await request.finish(lane)
     return this.#end(request, { state: 'caught-up', events })
@@ -331,7 +334,8 @@ export class Consumer {
     let left = await decodeApart((type) => this.#core.definitions.get(type) as AggregateDefinition, ordered)
     let count = 0
     while (left.length > 0) {
-      if (turn.isOver()) return { events: count, isWhole: false }
+      // What was read comes to something, however long the reading took.
+      if (turn.signal.aborted || (count > 0 && turn.isOver())) return { events: count, isWhole: false }
       const processed = await this.consumption.process(left, turn)
       const { done, failure } = processed
       const whole = done === left.length && failure === undefined
@@ -345,6 +349,7 @@ export class Consumer {
       count += done
       left = left.slice(done)
       if (failure !== undefined) return { events: count, failure, isWhole: false }
+      if (done === 0) return { events: count, isWhole: false }
     }
     if (position !== undefined && comparePositions(position, lane.position) > 0) lane.position = position
     return { events: count, isWhole: true }

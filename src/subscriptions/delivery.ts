@@ -57,7 +57,8 @@ export class Delivery implements Consumption {
     const { runtime } = this.#core
     const began = runtime.now().getTime()
     let done = 0
-    while (done < batch.length && !turn.isOver() && runtime.now().getTime() - began < checkpointMs) {
+    const mayGoOn = () => done === 0 || (!turn.isOver() && runtime.now().getTime() - began < checkpointMs)
+    while (done < batch.length && !turn.signal.aborted && mayGoOn()) {
       const next = batch[done] as Decoded
       if (this.#parked.has(keyOf(next.stored))) {
         done++

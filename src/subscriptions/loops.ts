@@ -24,7 +24,9 @@ export class Loops implements Pulse {
   readonly #scene: Scene
   readonly #waiting = new Set<() => void>()
   #wakes = 0
-  #ending = new AbortController()
+  /** One for each of what runs, since a signal warns of many listeners. */
+  #endings: readonly AbortController[] = []
+  #isEnding = false
   #running: Promise<unknown>[] = []
   #unwatch: (() => void) | undefined
 
@@ -50,76 +52,84 @@ export class Loops implements Pulse {
         'app.start: this store has no order of all events, and was not given what tells of changes (see the page of the store). Without it, call app.catchUp or app.drain.',
       )
     this.#unwatch = store.capabilities.push ? store.watch?.(() => this.wake()) : undefined
-    this.#running = [this.#poll(), ...followers.map((follower) => this.#follow(follower))]
+    this.#endings = [undefined, ...followers].map(() => new AbortController())
+    this.#running = this.#endings.map(({ signal }, i) =>
+      i === 0 ? this.#poll(signal) : this.#follow(followers[i - 1] as Follower, signal),
+    )
   }
 
   /** Lets what is under way come to its end. */
   async stop(): Promise<void> {
-    this.#ending.abort()
+    this.#isEnding = true
+    for (const ending of this.#endings) ending.abort()
     this.#unwatch?.()
-    this.wake()
     await Promise.all(this.#running)
     this.#running = []
   }
 
   /** One look at the end of the log for all of them. */
-  async #poll(): Promise<void> {
+  async #poll(signal: AbortSignal): Promise<void> {
     const { store, runtime, pollMs } = this.#scene
     const every = this.#unwatch === undefined ? pollMs : pollMs * pollsWithPush
-    for (let last: string | undefined; ; ) {
+    for (let last = await this.#end(); ; ) {
       try {
-        await runtime.sleep(every * (0.75 + runtime.random() / 2), this.#ending.signal)
+        await runtime.sleep(every * (0.75 + runtime.random() / 2), signal)
       } catch {
         return
       }
       // A log that cannot be looked at now is looked at again; those who read it say so.
-      const end = store.capabilities.globalOrder ? await store.lastPosition().catch(() => undefined) : undefined
+      const end = await this.#end()
       if (!store.capabilities.globalOrder || (end !== undefined && end !== last)) this.wake()
       last = end ?? last
     }
   }
 
-  async #follow(follower: Follower): Promise<void> {
-    const { signal } = this.#ending
+  async #end(): Promise<string | undefined> {
+    const { store } = this.#scene
+    return store.capabilities.globalOrder ? store.lastPosition().catch(() => undefined) : undefined
+  }
+
+  async #follow(follower: Follower, signal: AbortSignal): Promise<void> {
     for (let failures = 0; !signal.aborted; ) {
       const seen = this.#wakes
       const result = await this.#runOnce(follower, { budgetMs: sliceMs, keep: true, signal })
       if (signal.aborted) break
       failures = result.state === 'waiting' ? failures + 1 : 0
-      await this.#pause(follower, result, failures, seen)
+      await this.#pause(follower, result, failures, seen, signal)
     }
     await follower.release().catch((error: unknown) => this.#report(follower, error))
   }
 
-  async #pause(follower: Follower, { state, remainingMs = 0 }: RunResult, failures: number, seen: number): Promise<void> {
+  async #pause(
+    follower: Follower,
+    { state, remainingMs = 0 }: RunResult,
+    failures: number,
+    seen: number,
+    signal: AbortSignal,
+  ): Promise<void> {
     const { pollMs, runtime } = this.#scene
+    const sleep = (ms: number) => runtime.sleep(ms, signal).catch(() => {})
     if (state === 'more') {
       // Others may have waited for it.
       await follower.release().catch(() => {})
-      return this.#sleep(breatherMs * (0.5 + runtime.random()))
+      return sleep(breatherMs * (0.5 + runtime.random()))
     }
     if (state === 'waiting') {
       await follower.release().catch(() => {})
-      return this.#sleep(Math.min(longestBackOffMs, firstBackOffMs * 2 ** (failures - 1)) * (0.5 + runtime.random()))
+      return sleep(Math.min(longestBackOffMs, firstBackOffMs * 2 ** (failures - 1)) * (0.5 + runtime.random()))
     }
-    if (state === 'elsewhere') return this.#sleep(Math.max(20, Math.min(remainingMs, pollMs)) * (0.5 + runtime.random()))
-    if (state === 'stopped') return this.#sleep(pollMs, seen)
-    if (await this.#woken(lingerMs, seen)) return
+    if (state === 'elsewhere') return sleep(Math.max(20, Math.min(remainingMs, pollMs)) * (0.5 + runtime.random()))
+    if (state === 'stopped') return void (await this.#woken(pollMs, seen, signal))
+    if (await this.#woken(lingerMs, seen, signal)) return
     await follower.release().catch((error: unknown) => this.#report(follower, error))
-    while (!this.#ending.signal.aborted && !(await this.#woken(undefined, seen)));
-  }
-
-  /** Waits, but not for what `resume` has woken. */
-  async #sleep(ms: number, seen?: number): Promise<void> {
-    if (seen !== undefined) await this.#woken(ms, seen)
-    else await this.#scene.runtime.sleep(ms, this.#ending.signal).catch(() => {})
+    while (!signal.aborted && !(await this.#woken(undefined, seen, signal)));
   }
 
   /** Whether something was said to be new since `seen`; waits for it, for so long at the most. */
-  async #woken(ms: number | undefined, seen: number): Promise<boolean> {
+  async #woken(ms: number | undefined, seen: number, signal: AbortSignal): Promise<boolean> {
     if (this.#wakes !== seen) return true
     const done = new AbortController()
-    const woken = abortable(this.#ending.signal, (wake) => {
+    const woken = abortable(signal, (wake) => {
       this.#waiting.add(wake)
       return () => this.#waiting.delete(wake)
     }).catch(() => {})
@@ -132,6 +142,25 @@ export class Loops implements Pulse {
   /** All of them until nothing is left or time is up, again when what they did has led to more. */
   async drain(
     followers: readonly Follower[],
+    request: DrainRequest,
+  ): Promise<{ readonly caughtUp: boolean; readonly events: number }> {
+    const { signal } = request
+    const endings = followers.map(() => new AbortController())
+    const abort = () => {
+      for (const ending of endings) ending.abort(signal?.reason)
+    }
+    if (signal?.aborted) abort()
+    signal?.addEventListener('abort', abort, { once: true })
+    try {
+      return await this.#drain(followers, endings, request)
+    } finally {
+      signal?.removeEventListener('abort', abort)
+    }
+  }
+
+  async #drain(
+    followers: readonly Follower[],
+    endings: readonly AbortController[],
     { budgetMs, maxEvents, signal, reconcile }: DrainRequest,
   ): Promise<{ readonly caughtUp: boolean; readonly events: number }> {
     const { runtime } = this.#scene
@@ -142,10 +171,13 @@ export class Loops implements Pulse {
       const left = maxEvents === undefined ? undefined : maxEvents - events
       const keep = this.isFollowing
       const first = events === 0 && reconcile
-      const runs = followers.map((follower) =>
-        follower.run({ budgetMs: leftOf(), maxEvents: left, signal, keep, reconcile: first }),
-      )
-      const results = await Promise.all(runs.map((run, i) => run.then((result) => this.#note(followers[i] as Follower, result))))
+      const runs = followers.map((follower, i) => {
+        const own = endings[i]?.signal
+        return follower.run({ budgetMs: leftOf(), maxEvents: left, signal: own, keep, reconcile: first })
+      })
+      // Each comes to its end before one that failed is told of.
+      await Promise.allSettled(runs)
+      const results = (await Promise.all(runs)).map((result, i) => this.#note(followers[i] as Follower, result))
       const done = results.reduce((sum, result) => sum + result.events, 0)
       events += done
       const caughtUp = results.every(({ state, isPartial }) => state === 'caught-up' && isPartial !== true)
@@ -159,7 +191,7 @@ export class Loops implements Pulse {
     try {
       return this.#note(follower, await follower.run(request))
     } catch (error) {
-      if (this.#ending.signal.aborted) return { state: 'more', events: 0 }
+      if (this.#isEnding) return { state: 'more', events: 0 }
       return this.#note(follower, { state: 'waiting', events: 0, error })
     }
   }

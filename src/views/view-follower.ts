@@ -39,8 +39,7 @@ export class ViewFollower implements Follower {
   }
 
   async #catchUpWithVersion(request: RunRequest): Promise<RunResult> {
-    if (await this.#core.generations.isOutdated(this.#view))
-      return { state: 'elsewhere', events: 0, remainingMs: this.#core.leaseMs }
+    if (await this.#core.generations.isOutdated(this.#view)) return { state: 'stopped', events: 0, error: outdated(this.#view) }
     return rebuildStep(this.#core, this.#view, (_, generation) => this.#consumer(generation), request)
   }
 

@@ -1,0 +1,161 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { createServer, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { freshDatabase } from '../../test/servers/fresh.ts'
+import { unselected } from '../../test/servers/stores.ts'
+import { openBank } from './app.ts'
+import { postgres, sqlite } from './stores.ts'
+
+const root = fileURLToPath(new URL('../../', import.meta.url))
+
+let folder: string
+let children: ChildProcess[] = []
+let env: Record<string, string>
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'bank-'))
+  env = { BANK_FILE: join(folder, 'bank.db'), PORT: '0' }
+})
+afterEach(async () => {
+  for (const child of children) child.kill('SIGKILL')
+  children = []
+  rmSync(folder, { recursive: true })
+})
+
+describe.each(['sqlite', 'postgres'] as const)('a bank on %s that is open', (store) => {
+  it.skipIf(unselected(store))(
+    'gives no wrong answer while its views are rebuilt again and again',
+    { timeout: 120_000 },
+    async () => {
+      if (store === 'postgres') env = { STORE: store, POSTGRES_URL: await freshDatabase(store), PORT: '0' }
+      const server = await openServer()
+      const load = launch('bank.ts', 'load', '--url', server.url, '--seconds', '8', '--rate', '60')
+      const rebuilt: string[] = []
+      while (!load.isOver()) {
+        const rebuild = launch('bank.ts', 'rebuild', '--view', rebuilt.length % 3 === 2 ? 'days' : 'accounts')
+        const { code, out, err } = await rebuild.end
+        expect({ code, err }).toEqual({ code: 0, err: '' })
+        rebuilt.push(out)
+      }
+      expect(await load.end).toEqual({ code: 0, err: '', out: expect.stringMatching(/All right: .* not one wrong\.\n$/) })
+      expect(rebuilt.length).toBeGreaterThan(2)
+      expect(rebuilt.at(-1)).toMatch(/^ {2}[\d,]+ of [\d,]+ events \(100 %\) .*done$/m)
+      server.child.kill('SIGTERM')
+      expect(await server.end).toMatchObject({ code: 0, err: '', out: expect.stringContaining('The bank is closed.') })
+    },
+  )
+
+  it.skipIf(unselected(store))('goes on with a rebuild that was broken off', { timeout: 120_000 }, async () => {
+    if (store === 'postgres') env = { STORE: store, POSTGRES_URL: await freshDatabase(store), PORT: '0' }
+    const accounts = store === 'sqlite' ? 24_000 : 12_000
+    await fill(store, accounts)
+    const first = launch('bank.ts', 'rebuild')
+    await first.says(' events (')
+    first.child.kill('SIGINT')
+    const { code, out, err } = await first.end
+    expect({ code, err }).toEqual({ code: 130, err: '' })
+    const [, brokenOff] = /Broken off after ([\d,]+) events\./.exec(out) ?? []
+    const second = await launch('bank.ts', 'rebuild').end
+    expect(second.code).toBe(0)
+    const [, firstSeen] = /^ {2}([\d,]+) of /m.exec(second.out) ?? []
+    expect(numberOf(firstSeen)).toBeGreaterThanOrEqual(numberOf(brokenOff))
+    expect(numberOf(brokenOff)).toBeGreaterThan(0)
+    const server = await openServer()
+    const answer = await fetch(`${server.url}/account/acct-${accounts - 1}`)
+    expect(await answer.json()).toMatchObject({ owner: 'ann', balance: 7 })
+  })
+})
+
+describe('npm run bank -- load', () => {
+  let liar: Server | undefined
+  afterEach(() => {
+    liar?.closeAllConnections()
+    liar?.close()
+  })
+
+  it('ends with 1 at the first wrong answer, and says which', async () => {
+    const server = await openServer()
+    let looked = 0
+    liar = createServer(async (request, response) => {
+      const body: Buffer[] = []
+      for await (const part of request) body.push(part as Buffer)
+      const init = { method: request.method ?? '', headers: request.headers as Record<string, string> }
+      const answer = await fetch(
+        `${server.url}${request.url}`,
+        body.length === 0 ? init : { ...init, body: Buffer.concat(body) },
+      ).catch(() => {})
+      if (answer === undefined) return void response.destroy()
+      const text = await answer.text()
+      const lies = request.method === 'GET' && request.url?.startsWith('/account/') && ++looked === 40
+      response.writeHead(answer.status).end(lies ? text.replace(/"balance": \d+/, '"balance": 1000000') : text)
+    }).listen(0, '127.0.0.1')
+    await once(liar, 'listening')
+    const url = `http://127.0.0.1:${(liar.address() as AddressInfo).port}`
+    const { code, err } = await launch('bank.ts', 'load', '--url', url, '--seconds', '20').end
+    expect(code).toBe(1)
+    expect(err).toMatch(/^WRONG ANSWER after .*\n {2}GET \/account\/\S+ said \{"balance":1000000,.*\}, and it must be \{/)
+  })
+
+  it.each([
+    [['load', '--rate', 'fast'], '--rate must be a number greater than 0'],
+    [['rebuild', '--view', 'x'], '--view must be accounts or days'],
+    [['rebuild', '--store', 'oracle'], 'STORE must be one of'],
+    [['rebuild', '--store', 'postgres'], 'POSTGRES_URL must say where the bank is.'],
+    [['load', '--colour'], "Unknown option '--colour'"],
+  ])('%j says what is wrong, and ends with 2', async (args, message) => {
+    env = { ...env, POSTGRES_URL: '' }
+    const { code, err } = await launch('bank.ts', ...args).end
+    expect(code).toBe(2)
+    expect(err).toContain(message)
+    expect(err).not.toMatch(/^\s+at /m)
+  })
+})
+
+const numberOf = (text = '') => Number(text.replaceAll(',', ''))
+
+async function fill(store: 'sqlite' | 'postgres', accounts: number): Promise<void> {
+  const bank = await openBank(store === 'sqlite' ? sqlite(env.BANK_FILE as string) : postgres(env.POSTGRES_URL as string))
+  const { account } = bank.app.aggregates
+  const open = async (id: string) => {
+    await account.execute(id, { type: 'OpenAccount', data: { owner: 'ann' } })
+    await account.execute(id, { type: 'DepositMoney', data: { amount: 7 } })
+  }
+  for (let i = 0; i < accounts; i += 1_000) await Promise.all(Array.from({ length: 1_000 }, (_, j) => open(`acct-${i + j}`)))
+  await bank.close()
+}
+
+async function openServer() {
+  const server = launch('server.ts')
+  const out = await server.says('accounts?owner=bob')
+  return { ...server, url: /http:\/\/127\.0\.0\.1:\d+/.exec(out)?.[0] ?? '' }
+}
+
+/** One process, unlike the command `tsx`, so that a signal reaches it. */
+function launch(script: string, ...args: string[]) {
+  const file = join(root, 'examples', 'bank-account', script)
+  const child = spawn(process.execPath, ['--import', 'tsx', file, ...args], { cwd: root, env: { ...process.env, ...env } })
+  children.push(child)
+  const texts = { out: '', err: '' }
+  child.stdout.setEncoding('utf8').on('data', (text) => (texts.out += text))
+  child.stderr.setEncoding('utf8').on('data', (text) => (texts.err += text))
+  const closed = once(child, 'close')
+  return {
+    child,
+    isOver: () => child.exitCode !== null,
+    end: closed.then(([code]) => ({ code: code as number, ...texts })),
+    /** Resolves when all of these have been printed. */
+    async says(...parts: string[]): Promise<string> {
+      while (!parts.every((part) => texts.out.includes(part))) {
+        await Promise.race([once(child.stdout, 'data'), closed])
+        if (child.exitCode !== null) throw new Error(texts.out + texts.err)
+      }
+      return texts.out
+    },
+  }
+}
