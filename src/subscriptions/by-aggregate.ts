@@ -227,6 +227,7 @@ export class ByAggregate {
           left = left.filter(({ stored }) => stored.sequence > lane.sequence)
           continue
         }
+        processed.stored?.()
       }
       events += done
       left = left.slice(done)

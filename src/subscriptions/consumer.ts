@@ -64,6 +64,8 @@ export interface Processed extends Effects {
   readonly done: number
   /** Why the next one is not. */
   readonly failure?: { readonly error: unknown; readonly at: StoredEvent; readonly next: 'stop' | 'wait' } | undefined
+  /** The effects are stored. */
+  stored?(): void
   /** What the effects rest on had been moved by others: it must be looked at again. */
   moved?(on: 'view' | 'generation'): void | Promise<void>
 }
@@ -345,6 +347,7 @@ export class Consumer {
         await processed.moved?.(saved)
         continue
       }
+      if (reached !== undefined) processed.stored?.()
       lane.sequences.pass(left.slice(0, done).map(({ stored }) => stored))
       count += done
       left = left.slice(done)

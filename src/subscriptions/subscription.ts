@@ -11,6 +11,8 @@ import { buildSubscription, checkSubscriptionOptions } from './subscription-defi
 export interface Subscription<N extends string = string> {
   /** Its name in the store. */
   readonly name: N
+  /** Tells it from a view. */
+  readonly '~subscription': true
   /** @internal */
   readonly '~definition': SubscriptionDefinition
 }
@@ -115,5 +117,9 @@ export function defineSubscription<
     const { type, events } = definitionOf(`Subscription '${options.name}': aggregates[${i}]`, aggregate)
     return { type, eventTypes: new Set(events.keys()) }
   })
-  return { name: options.name, '~definition': buildSubscription({ ...options, aggregates, connect: connectReadSide }) }
+  return {
+    name: options.name,
+    '~subscription': true,
+    '~definition': buildSubscription({ ...options, aggregates, connect: connectReadSide }),
+  }
 }

@@ -146,14 +146,17 @@ export class Following implements Consumption {
   }
 
   #processed(writes: readonly ViewWrite[], done: number, failure: Processed['failure']): Processed {
-    // Taken as stored from now on; what was refused is forgotten.
-    for (const { id, expectedVersion, view, sequence } of writes)
-      this.#rows.set(id, { version: expectedVersion + 1, view: deepFreeze(view), sequence })
-    if (this.#rows.size > mostRows) for (const id of this.#rows.keys()) if (this.#rows.size > mostRows / 2) this.#rows.delete(id)
     return {
       done,
       failure,
       ...(writes.length === 0 ? {} : { views: writes }),
+      // Only what is stored is known: another batch may be under way, and must not build on what this one only wanted.
+      stored: () => {
+        for (const { id, expectedVersion, view, sequence } of writes)
+          this.#rows.set(id, { version: expectedVersion + 1, view: deepFreeze(view), sequence })
+        if (this.#rows.size > mostRows)
+          for (const id of this.#rows.keys()) if (this.#rows.size > mostRows / 2) this.#rows.delete(id)
+      },
       moved: (on) => {
         this.#rows.clear()
         if (on === 'generation') throw new GenerationGone()

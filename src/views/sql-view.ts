@@ -10,6 +10,8 @@ import { connectReadSide } from './read-side.ts'
 export interface SqlView<N extends string = string> {
   /** Its name in the store. */
   readonly name: N
+  /** Tells it from a view of rows. */
+  readonly '~sqlView': true
   /** @internal */
   readonly '~sql': SqlViewDefinition
 }
@@ -73,6 +75,7 @@ export function sqlView<const N extends string, const A extends readonly AnyAggr
   const aggregateTypes = aggregates.map((aggregate: unknown, i) => definitionOf(`${at}: aggregates[${i}]`, aggregate).type)
   return {
     name,
+    '~sqlView': true,
     '~sql': {
       name,
       aggregateTypes,
