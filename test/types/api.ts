@@ -2,6 +2,7 @@ import { type } from 'arktype'
 import {
   createApp,
   defineAggregate,
+  defineSubscription,
   defineView,
   noData,
   type Position,
@@ -225,6 +226,46 @@ defineView({ ...options, update: {}, indexes: ['ownr'] })
 defineView({ ...options, update: {}, indexes: ['tags'] })
 // @ts-expect-error the update makes another view
 defineView({ ...options, update: { AccountClosed: () => ({ x: 1 }) } })
+
+// subscriptions, and views behind the events
+const mailer = defineSubscription({
+  name: 'mailer',
+  aggregates: [bankAccount],
+  eventTypes: ['AccountOpened'],
+  handle: async (event, { app, reaction }) => {
+    same<string, typeof event.data.owner>(true)
+    const result = await app
+      .aggregate(bankAccount)
+      .execute(event.data.owner, { type: 'DepositMoney', data: { amount: 1 } }, reaction())
+    if (!result.ok) same<'not-open', typeof result.reason>(true)
+    // @ts-expect-error no such command
+    await app.aggregate(bankAccount).execute('a', { type: 'Nope' })
+  },
+})
+// @ts-expect-error an event the aggregate does not have
+defineSubscription({ name: 's', aggregates: [bankAccount], eventTypes: ['Nope'], handle: () => {} })
+// @ts-expect-error the wrong type of event
+defineSubscription({ name: 's', aggregates: [bankAccount], eventTypes: ['AccountClosed'], handle: (event) => event.data.owner })
+const behind = defineView({ ...options, update: {}, indexes: ['owner'], consistency: 'async' })
+const following = createApp({
+  store,
+  aggregates: { account: bankAccount },
+  services,
+  views: { behind },
+  subscriptions: { mailer },
+})
+await following.views.behind.find({ owner: { gte: 'a', lt: 'b' } }, { orderBy: 'owner', descending: true })
+// @ts-expect-error no index
+await following.views.behind.find({}, { orderBy: 'tags' })
+// @ts-expect-error not of the index's type
+await following.views.behind.find({ owner: { gte: 1 } })
+// @ts-expect-error no such view
+await following.waitFor('behnd', '1' as Position)
+await following.subscriptions.mailer.caughtUp()
+// @ts-expect-error no such subscription
+following.subscriptions.mialer
+// @ts-expect-error a view is no subscription
+createApp({ store, aggregates: {}, subscriptions: { behind } })
 
 // evolution
 const deposited = versions('2.0', z.object({ amount: z.number() }), { '1.0': (old: { amt: number }) => ({ amount: old.amt }) })
