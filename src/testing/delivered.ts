@@ -2,42 +2,12 @@ import type { AnyAggregate, CommandOf } from '../aggregate.ts'
 import { definitionOf } from '../aggregate-definition.ts'
 import { messageOf } from '../errors.ts'
 import type { EventEnvelope } from '../event-envelope.ts'
-import type { ExecuteOptions } from '../execution/call.ts'
 import { checkFunction, checkOptions } from '../options.ts'
 import type { SubscriptionDefinition } from '../subscriptions/definitions.ts'
 import { reactionTo } from '../subscriptions/reaction.ts'
 import { assertEqual, fail, shown } from './assert.ts'
-import { FakeApp } from './fake-app.ts'
+import { type DeliveryOptions, FakeApp, type SentCommand } from './fake-app.ts'
 import { assertFollows } from './scene.ts'
-
-/** A command that a handler sent. */
-export interface SentCommand {
-  /** As the handler gave it to `app.aggregate`. */
-  readonly aggregate: AnyAggregate
-  /** Id of the aggregate. */
-  readonly id: string
-  /** A copy of the command as the handler sent it. */
-  readonly command: { readonly type: string; readonly data?: unknown }
-  /** What the handler gave besides, such as what `reaction()` made. */
-  readonly options: ExecuteOptions
-}
-
-/** What `execute` answers in a test: accepted (what is left out is as for a command that decided nothing), or refused. */
-export type Answer =
-  | {
-      readonly ok: true
-      readonly events?: readonly EventEnvelope[]
-      readonly state?: unknown
-      readonly sequence?: number
-      readonly replayed?: boolean
-    }
-  | { readonly ok: false; readonly reason: string; readonly details?: unknown }
-
-/** How commands come out in a test. */
-export interface DeliveryOptions {
-  /** What a command comes to; what it throws, `execute` rejects with. `undefined`, and the default: it is accepted, with no events, the initial state and sequence 0. */
-  readonly answer?: (sent: SentCommand) => Answer | undefined | Promise<Answer | undefined>
-}
 
 /** A command that a test expects. */
 export interface ExpectedCommand<A> {
@@ -88,17 +58,14 @@ export function deliveredTo(
         const { type } = definitionOf(`thenCommands: [${i}].aggregate`, aggregate)
         return { aggregate: type, id, command }
       })
-      const sent = (await succeeded()).map(({ aggregate, id, command }) => ({ aggregate: aggregate.type, id, command }))
-      assertEqual(`What the subscription '${definition.name}' sent`, sent, wanted)
+      assertEqual(`What the subscription '${definition.name}' sent`, (await succeeded()).map(plain), wanted)
     },
     thenFails: async (message: string) => {
       const { sent, failure } = await run()
-      if (failure === undefined) {
-        const commands = sent.map(({ aggregate, id, command }) => ({ aggregate: aggregate.type, id, command }))
+      if (failure === undefined)
         fail(
-          `${title} was expected to fail (${message}), but succeeded with ${sent.length === 0 ? 'no commands' : shown(commands)}.`,
+          `${title} was expected to fail (${message}), but succeeded with ${sent.length === 0 ? 'no commands' : shown(sent.map(plain))}.`,
         )
-      }
       const said = messageOf(failure.error)
       if (!said.includes(message))
         fail(
@@ -109,7 +76,10 @@ export function deliveredTo(
   })
 }
 
-/** @throws AssertionError for what no real app could tell apart, or would do otherwise */
+/** As it is compared and shown. */
+const plain = ({ aggregate, id, command }: SentCommand) => ({ aggregate: aggregate.type, id, command })
+
+/** Up to the first failure, in the batches that a real app would make of the log. @throws AssertionError for what the handler must not do in a test */
 async function deliver(
   { name, aggregateTypes, eventTypes, batchSize, handle }: SubscriptionDefinition,
   log: readonly EventEnvelope[],

@@ -1,12 +1,41 @@
 import { AssertionError } from 'node:assert'
 import type { AnyAggregate } from '../aggregate.ts'
 import { type AggregateDefinition, definitionOf } from '../aggregate-definition.ts'
+import type { EventEnvelope } from '../event-envelope.ts'
 import { checkCall, type ExecuteOptions } from '../execution/call.ts'
 import { commandHash, keyTaken } from '../execution/idempotency.ts'
 import { frozenCopy, parseCommand } from '../execution/parse-command.ts'
 import type { Accepted, Rejected } from '../execution/result.ts'
 import { fail } from './assert.ts'
-import type { DeliveryOptions, SentCommand } from './delivered.ts'
+
+/** A command that a handler sent. */
+export interface SentCommand {
+  /** As the handler gave it to `app.aggregate`. */
+  readonly aggregate: AnyAggregate
+  /** Id of the aggregate. */
+  readonly id: string
+  /** A copy of the command as the handler sent it. */
+  readonly command: { readonly type: string; readonly data?: unknown }
+  /** What the handler gave besides, such as what `reaction()` made. */
+  readonly options: ExecuteOptions
+}
+
+/** What `execute` answers in a test: accepted (what is left out is as for a command that decided nothing), or refused. */
+export type Answer =
+  | {
+      readonly ok: true
+      readonly events?: readonly EventEnvelope[]
+      readonly state?: unknown
+      readonly sequence?: number
+      readonly replayed?: boolean
+    }
+  | { readonly ok: false; readonly reason: string; readonly details?: unknown }
+
+/** How commands come out in a test. */
+export interface DeliveryOptions {
+  /** What a command comes to; what it throws, `execute` rejects with. `undefined`, and the default: it is accepted, with no events, the initial state and sequence 0. */
+  readonly answer?: (sent: SentCommand) => Answer | undefined | Promise<Answer | undefined>
+}
 
 /** Stands for the app of a handler: checks commands as an app does, and writes them down. */
 export class FakeApp {
@@ -82,7 +111,7 @@ export class FakeApp {
     const { idempotencyKey } = call
     const hash = idempotencyKey === undefined ? '' : await commandHash(definition.type, call)
     await parseCommand(definition, call)
-    const place = `${definition.type}/${call.aggregateId}/${idempotencyKey}`
+    const place = JSON.stringify([definition.type, call.aggregateId, idempotencyKey])
     const earlier = idempotencyKey === undefined ? undefined : this.#keys.get(place)
     if (idempotencyKey !== undefined && earlier !== undefined && earlier !== hash)
       throw keyTaken(definition.type, call, idempotencyKey)

@@ -11,7 +11,8 @@ import { subscriptionDefinitionOf } from '../subscriptions/subscription-definiti
 import type { View } from '../views/view.ts'
 import { viewDefinitionOf } from '../views/view-definition.ts'
 import { assertEqual } from './assert.ts'
-import { type DeliveredTo, type DeliveryOptions, deliveredTo } from './delivered.ts'
+import { type DeliveredTo, deliveredTo } from './delivered.ts'
+import type { DeliveryOptions } from './fake-app.ts'
 import type { ViewOf } from './given.ts'
 import { assertFollows, viewAfter } from './scene.ts'
 
