@@ -65,3 +65,9 @@ test('inside a handler the state and the command show as they are', () => {
   expect(hover('WriteCheck: async (account,', 'account')).toBe('(parameter) account: Account')
   expect(hover('{ owner }) =>', 'owner')).toBe('(parameter) owner: string')
 })
+
+test('a log and what it is delivered to show their names', () => {
+  expect(hover('log = givenLog', 'log')).toBe('const log: GivenLog')
+  expect(hover('delivered = log', 'delivered')).toBe('const delivered: DeliveredTo')
+  expect(hover('[sent] = await', 'sent')).toBe('const sent: SentCommand | undefined')
+})

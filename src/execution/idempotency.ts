@@ -37,13 +37,16 @@ export async function findReplay(
   const { aggregateId, signal } = call
   const key = await core.store.readKey({ aggregateType: definition.type, aggregateId, idempotencyKey })
   if (key === undefined) return undefined
-  if (key.commandHash !== hash)
-    throw new IdempotencyError(
-      `The idempotencyKey '${idempotencyKey}' was used on ${definition.type} '${aggregateId}' for another command. Use a new key for a new command.`,
-    )
+  if (key.commandHash !== hash) throw keyTaken(definition.type, call, idempotencyKey)
   const request = { definition, aggregateId, upTo: key.lastSequence, signal }
   const events = []
   for await (const event of readEvents(core, request, key.firstSequence - 1)) events.push(event)
   const { state, sequence } = await loadAggregate(core, request)
   return { ok: true, state, sequence, events, replayed: true }
 }
+
+/** The key stands for another command. */
+export const keyTaken = (aggregateType: string, { aggregateId }: Pick<Call, 'aggregateId'>, idempotencyKey: string) =>
+  new IdempotencyError(
+    `The idempotencyKey '${idempotencyKey}' was used on ${aggregateType} '${aggregateId}' for another command. Use a new key for a new command.`,
+  )

@@ -24,7 +24,7 @@ export async function parseCommand(
 }
 
 /** A command may be decided several times, each time on the same data. What is not JSON (an object with a class) is handed over as it is. */
-function frozenCopy(data: unknown): unknown {
+export function frozenCopy(data: unknown): unknown {
   if (data === undefined) return data
   try {
     return deepFreeze(toJson(data, { dates: true }))

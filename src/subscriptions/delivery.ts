@@ -1,4 +1,3 @@
-import { sha256 } from '../digest.ts'
 import type { EventEnvelope, Position } from '../event-envelope.ts'
 import type { Decoded } from '../evolution/decode.ts'
 import { decodeApart } from '../evolution/decode.ts'
@@ -8,6 +7,7 @@ import { attempt, type Interrupted } from './attempt.ts'
 import type { ConsumerCore, Consumption, Processed, Turn } from './consumer.ts'
 import type { SubscriptionDefinition } from './definitions.ts'
 import { LeaseLost, placeOf } from './lane.ts'
+import { reactionTo } from './reaction.ts'
 import { type Parked, parkedWrite, readAllParked, readParkedOf, toParked, type Versioned } from './troubles.ts'
 
 /** A checkpoint follows the handler at the latest after this long. */
@@ -133,7 +133,11 @@ export class Delivery implements Consumption {
     for (let tries = 1; ; tries++) {
       await turn.lane.prove()
       const nth = alone === undefined ? 1 : this.#count(alone)
-      const context = { app: this.#app, attempt: nth, reaction: await this.#reaction(events[0] as EventEnvelope) }
+      const context = {
+        app: this.#app,
+        attempt: nth,
+        reaction: await reactionTo(this.#definition.name, events[0] as EventEnvelope),
+      }
       const outcome = await attempt(this.#core, turn.signal, timeoutMs, (signal) => handle(events, { ...context, signal }))
       if (turn.signal.reason instanceof LeaseLost) throw turn.signal.reason
       if (outcome === 'done') this.#failing = undefined
@@ -159,15 +163,6 @@ export class Delivery implements Consumption {
   #count({ id }: StoredEvent): number {
     if (this.#failing?.id !== id) this.#failing = { id, attempts: 0 }
     return ++this.#failing.attempts
-  }
-
-  /** How a handler gives commands that follow from the event, so that a second delivery changes nothing. */
-  async #reaction(event: EventEnvelope) {
-    const base = `${this.#definition.name}/${event.id}`
-    const key = base.length > 180 ? await sha256(base) : base
-    const { correlationId } = event.metadata
-    const metadata = { causationId: event.id, correlationId: correlationId ?? event.id }
-    return (name?: string) => ({ idempotencyKey: name === undefined ? key : `${key}/${name}`, metadata })
   }
 
   async #park(event: StoredEvent, error: unknown, position: Position, { lane }: Turn): Promise<void> {

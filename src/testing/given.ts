@@ -1,5 +1,5 @@
 import type { AnyAggregate, EventOf, TypesOf } from '../aggregate.ts'
-import { type AggregateDefinition, definitionOf } from '../aggregate-definition.ts'
+import { definitionOf } from '../aggregate-definition.ts'
 import type { EventEnvelope, Metadata } from '../event-envelope.ts'
 import { difference } from '../json.ts'
 import type { DataOf } from '../message.ts'
@@ -8,7 +8,7 @@ import type { Rejection } from '../reject.ts'
 import type { View } from '../views/view.ts'
 import { viewDefinitionOf } from '../views/view-definition.ts'
 import { assertEqual, fail, shown } from './assert.ts'
-import { type Outcome, runCommand, type Scene, sceneOf, stateAfter, viewAfter } from './scene.ts'
+import { assertFollows, type Outcome, runCommand, type Scene, sceneOf, stateAfter, viewAfter } from './scene.ts'
 
 /** What a test may say besides the events. */
 export interface GivenOptions<A> {
@@ -22,7 +22,8 @@ export interface GivenOptions<A> {
   readonly now?: Date
 }
 
-type ViewOf<V> = V extends View<infer T> ? T['view'] : never
+/** What a view holds. */
+export type ViewOf<V> = V extends View<infer T> ? T['view'] : never
 
 /** An aggregate that has come so far. Can be used again and again: each step starts from the same events. */
 export interface Given<A extends AnyAggregate> {
@@ -178,11 +179,6 @@ function thenView(
   { id = scene.aggregateId }: { readonly id?: string } = {},
 ): void {
   const definition = viewDefinitionOf('thenView: the first argument', view)
-  assertFollows(scene.definition, definition.aggregateTypes, definition.name)
+  assertFollows(`The view '${definition.name}'`, definition.aggregateTypes, [scene.definition.type])
   assertEqual(`The view '${definition.name}' of '${id}'`, viewAfter(definition, events, id), expected)
-}
-
-function assertFollows({ type }: AggregateDefinition, aggregateTypes: readonly string[], view: string): void {
-  if (!aggregateTypes.includes(type))
-    fail(`The view '${view}' does not follow the aggregate '${type}' but ${aggregateTypes.join(', ')}.`)
 }

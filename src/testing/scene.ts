@@ -78,12 +78,21 @@ export function stateAfter({ definition }: Scene, events: readonly EventEnvelope
 /** The row that events make, `undefined` for none. @throws ApplyError, AssertionError */
 export function viewAfter(view: ViewDefinition, events: readonly EventEnvelope[], id: string): unknown {
   const row = events.reduce<unknown>((current, event) => {
-    if (!view.update.has(event.type) || !idsOf(view, event).includes(id)) return current
+    const followed = view.aggregateTypes.includes(event.aggregateType) && view.update.has(event.type)
+    if (!followed || !idsOf(view, event).includes(id)) return current
     const next = storableView(view, id, foldView(view, current, event), event)
     indexValues(view, id, next, event)
     return next
   }, null)
   return row ?? undefined
+}
+
+/** Fails when none of the aggregates that have events is followed: then the test could not fail. */
+export function assertFollows(what: string, followed: readonly string[], aggregateTypes: readonly string[]): void {
+  if (aggregateTypes.length > 0 && !aggregateTypes.some((type) => followed.includes(type)))
+    fail(
+      `${what} does not follow the aggregate ${aggregateTypes.map((type) => `'${type}'`).join(', ')} but ${followed.join(', ')}.`,
+    )
 }
 
 function checkJson(problem: string, value: unknown): void {

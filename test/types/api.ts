@@ -15,7 +15,7 @@ import {
   typed,
   versions,
 } from 'cqrs-es'
-import { given } from 'cqrs-es/testing'
+import { given, givenLog } from 'cqrs-es/testing'
 import * as v from 'valibot'
 import { z } from 'zod'
 
@@ -297,3 +297,46 @@ account0.when({ type: 'DepositMoney', data: { amount: 1 } }).thenRejected('insuf
 account0.when({ type: 'CloseAccount' }).thenRejected('not-open')
 // @ts-expect-error not a state
 given(bankAccount).thenState({ status: 'closed' })
+
+const log = givenLog({ metadata: { userId: 'u' } })
+  .of(bankAccount, 'a', [{ type: 'AccountOpened', data: { owner: 'ann' } }, { type: 'AccountClosed' }])
+  .of(counter, 'c', [{ type: 'A', data: { n: 1 } }])
+await log.thenView(balances, 'ann', { owner: 'ann', balance: 0, tags: [] })
+await log.thenView(balances, 'bob', undefined)
+const counting = defineSubscription({
+  name: 'counting',
+  aggregates: [bankAccount],
+  handle: async (event, { app }) => {
+    await app.aggregate(counter).execute(event.aggregateId, { type: 'a', data: { n: 1 } })
+  },
+})
+const delivered = log.deliveredTo(counting, {
+  answer: ({ command }) => (command.type === 'a' ? { ok: false, reason: 'closed' } : undefined),
+})
+const count = { aggregate: counter, id: 'a', command: { type: 'a', data: { n: 1 } } } as const
+await delivered.thenCommands([])
+await delivered.thenCommands([count, { aggregate: bankAccount, id: 'a', command: { type: 'CloseAccount' } }])
+await delivered.thenCommands(
+  ['a', 'b'].map((id) => ({ aggregate: bankAccount, id, command: { type: 'Audit', data: { by: id } } as const })),
+)
+await delivered.thenFails('closed')
+const [sent] = await delivered.inspect()
+same<string | undefined, NonNullable<typeof sent>['options']['idempotencyKey']>(true)
+// @ts-expect-error the event of another aggregate
+log.of(bankAccount, 'a', [{ type: 'A', data: { n: 1 } }])
+// @ts-expect-error wrong data
+log.of(counter, 'c', [{ type: 'A', data: { n: '1' } }])
+// @ts-expect-error not what the view holds
+log.thenView(balances, 'ann', { owner: 'ann', balance: '0', tags: [] })
+// @ts-expect-error a view is no subscription
+log.deliveredTo(balances)
+// @ts-expect-error the answer has no reason
+log.deliveredTo(counting, { answer: () => ({ ok: false }) })
+// @ts-expect-error the command of another aggregate
+delivered.thenCommands([{ aggregate: counter, id: 'a', command: { type: 'CloseAccount' } }])
+// @ts-expect-error wrong data in a command, after a right one
+delivered.thenCommands([count, { aggregate: counter, id: 'a', command: { type: 'a', data: { n: '1' } } }])
+// @ts-expect-error data missing
+delivered.thenCommands([{ aggregate: bankAccount, id: 'a', command: { type: 'OpenAccount' } }])
+// @ts-expect-error no id
+delivered.thenCommands([{ aggregate: counter, command: { type: 'a', data: { n: 1 } } }])

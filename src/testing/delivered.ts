@@ -1,0 +1,105 @@
+import type { AnyAggregate, CommandOf } from '../aggregate.ts'
+import { definitionOf } from '../aggregate-definition.ts'
+import { messageOf } from '../errors.ts'
+import type { EventEnvelope } from '../event-envelope.ts'
+import { checkFunction, checkOptions } from '../options.ts'
+import type { SubscriptionDefinition } from '../subscriptions/definitions.ts'
+import { reactionTo } from '../subscriptions/reaction.ts'
+import { assertEqual, fail, shown } from './assert.ts'
+import { type DeliveryOptions, FakeApp, type SentCommand } from './fake-app.ts'
+import { assertFollows } from './scene.ts'
+
+/** A command that a test expects. */
+export interface ExpectedCommand<A> {
+  /** The aggregate it is for. */
+  readonly aggregate: A
+  /** Id of the aggregate. */
+  readonly id: string
+  /** As the handler sends it. */
+  readonly command: CommandOf<NoInfer<A>>
+}
+
+/** One for each of these aggregates. */
+export type ExpectedCommands<A extends readonly AnyAggregate[]> = { readonly [I in keyof A]: ExpectedCommand<A[I]> }
+
+/**
+ * The events of a log on their way to a subscription, in order: one by one to `handle`, or up to `batchSize` at once to `handleBatch`. Each `then…` hands them over anew. Each event is
+ * delivered once, from the beginning: `from`, `onFailure`, `attempts` and `timeoutMs` are for a real app.
+ */
+export interface DeliveredTo {
+  /** The handler succeeds, and sends exactly these commands in this order. What it throws passes through. */
+  thenCommands<const A extends readonly AnyAggregate[]>(expected: ExpectedCommands<A>): Promise<void>
+  /** The handler fails, and the message of its error has this part. */
+  thenFails(message: string): Promise<void>
+  /** The commands it sent, with their options, for whatever else. What the handler throws passes through. */
+  inspect(): Promise<readonly SentCommand[]>
+}
+
+export function deliveredTo(
+  definition: SubscriptionDefinition,
+  log: { readonly events: readonly EventEnvelope[]; readonly aggregateTypes: readonly string[] },
+  options: DeliveryOptions = {},
+): DeliveredTo {
+  checkOptions('deliveredTo', options, ['answer'])
+  if (options.answer !== undefined) checkFunction('deliveredTo: answer', options.answer)
+  const title = `The subscription '${definition.name}'`
+  const run = async () => {
+    assertFollows(title, definition.aggregateTypes, log.aggregateTypes)
+    return deliver(definition, log.events, new FakeApp(title, options.answer))
+  }
+  const succeeded = async () => {
+    const { sent, failure } = await run()
+    if (failure !== undefined) throw failure.error
+    return sent
+  }
+  return Object.freeze({
+    thenCommands: async (expected: readonly ExpectedCommand<AnyAggregate>[]) => {
+      const wanted = expected.map(({ aggregate, id, command }, i) => {
+        const { type } = definitionOf(`thenCommands: [${i}].aggregate`, aggregate)
+        return { aggregate: type, id, command }
+      })
+      assertEqual(`What the subscription '${definition.name}' sent`, (await succeeded()).map(plain), wanted)
+    },
+    thenFails: async (message: string) => {
+      const { sent, failure } = await run()
+      if (failure === undefined)
+        fail(
+          `${title} was expected to fail (${message}), but succeeded with ${sent.length === 0 ? 'no commands' : shown(sent.map(plain))}.`,
+        )
+      const said = messageOf(failure.error)
+      if (!said.includes(message))
+        fail(
+          `The failure of the subscription '${definition.name}' differs.\n  expected: a message with ${shown(message)}\n  actual:   ${shown(said)}`,
+        )
+    },
+    inspect: succeeded,
+  })
+}
+
+/** As it is compared and shown. */
+const plain = ({ aggregate, id, command }: SentCommand) => ({ aggregate: aggregate.type, id, command })
+
+/** Up to the first failure, in the batches that a real app would make of the log. @throws AssertionError for what the handler must not do in a test */
+async function deliver(
+  { name, aggregateTypes, eventTypes, batchSize, handle }: SubscriptionDefinition,
+  log: readonly EventEnvelope[],
+  app: FakeApp,
+): Promise<{ readonly sent: readonly SentCommand[]; readonly failure?: { readonly error: unknown } }> {
+  const { signal } = new AbortController()
+  const followed = log.filter(({ aggregateType }) => aggregateTypes.includes(aggregateType))
+  for (let start = 0; start < followed.length; start += batchSize) {
+    const page = followed.slice(start, start + batchSize)
+    const events = page.filter(({ type }) => eventTypes === undefined || eventTypes.has(type))
+    const [first] = events
+    if (first === undefined) continue
+    const context = { app: app.forHandler, signal, attempt: 1, reaction: await reactionTo(name, first) }
+    try {
+      await handle(events, context)
+    } catch (error) {
+      await app.settle()
+      return { sent: app.sent, failure: { error } }
+    }
+    await app.finish()
+  }
+  return { sent: app.sent }
+}

@@ -1,0 +1,139 @@
+import { AssertionError } from 'node:assert'
+import type { AnyAggregate } from '../aggregate.ts'
+import { type AggregateDefinition, definitionOf } from '../aggregate-definition.ts'
+import type { EventEnvelope } from '../event-envelope.ts'
+import { checkCall, type ExecuteOptions } from '../execution/call.ts'
+import { commandHash, keyTaken } from '../execution/idempotency.ts'
+import { frozenCopy, parseCommand } from '../execution/parse-command.ts'
+import type { Accepted, Rejected } from '../execution/result.ts'
+import { fail } from './assert.ts'
+
+/** A command that a handler sent. */
+export interface SentCommand {
+  /** As the handler gave it to `app.aggregate`. */
+  readonly aggregate: AnyAggregate
+  /** Id of the aggregate. */
+  readonly id: string
+  /** A copy of the command as the handler sent it. */
+  readonly command: { readonly type: string; readonly data?: unknown }
+  /** What the handler gave besides, such as what `reaction()` made. */
+  readonly options: ExecuteOptions
+}
+
+/** What `execute` answers in a test: accepted (what is left out is as for a command that decided nothing), or refused. */
+export type Answer =
+  | {
+      readonly ok: true
+      readonly events?: readonly EventEnvelope[]
+      readonly state?: unknown
+      readonly sequence?: number
+      readonly replayed?: boolean
+    }
+  | { readonly ok: false; readonly reason: string; readonly details?: unknown }
+
+/** How commands come out in a test. */
+export interface DeliveryOptions {
+  /** What a command comes to; what it throws, `execute` rejects with. `undefined`, and the default: it is accepted, with no events, the initial state and sequence 0. */
+  readonly answer?: (sent: SentCommand) => Answer | undefined | Promise<Answer | undefined>
+}
+
+/** Stands for the app of a handler: checks commands as an app does, and writes them down. */
+export class FakeApp {
+  /** What a handler gets as `app`. */
+  readonly forHandler: object
+  readonly #title: string
+  readonly #answer: DeliveryOptions['answer']
+  /** In the order of the calls; one that was refused has none. */
+  readonly #calls: { sent?: SentCommand }[] = []
+  readonly #underWay = new Map<Promise<unknown>, string>()
+  readonly #keys = new Map<string, string>()
+  /** Told even when the handler swallowed it. */
+  #misuse: AssertionError | undefined
+
+  constructor(title: string, answer: DeliveryOptions['answer']) {
+    this.#title = title
+    this.#answer = answer
+    this.forHandler = Object.freeze({ aggregate: (aggregate: AnyAggregate) => this.#handleOf(aggregate) })
+  }
+
+  get sent(): readonly SentCommand[] {
+    return this.#calls.flatMap(({ sent }) => sent ?? [])
+  }
+
+  /** Waits for what is under way. @throws AssertionError for what the handler did wrong */
+  async settle(): Promise<void> {
+    while (this.#underWay.size > 0) await Promise.allSettled(this.#underWay.keys())
+    if (this.#misuse !== undefined) throw this.#misuse
+  }
+
+  /** The same after a handler that succeeded: its commands must be done. */
+  async finish(): Promise<void> {
+    const [left] = this.#underWay.values()
+    await this.settle()
+    if (left !== undefined) fail(`${this.#title} ended before ${left} was done: await what execute returns.`)
+  }
+
+  #handleOf(aggregate: AnyAggregate) {
+    const definition = definitionOf('app.aggregate: what is asked for', aggregate)
+    const { type } = definition
+    return Object.freeze({
+      execute: (id: unknown, command: unknown, options?: ExecuteOptions) => {
+        const call: { sent?: SentCommand } = {}
+        this.#calls.push(call)
+        const running = this.#execute(aggregate, definition, id, command, options, call)
+        this.#underWay.set(running, `a command on ${type} '${String(id)}'`)
+        const done = () => this.#underWay.delete(running)
+        running.then(done, done)
+        return running
+      },
+      load: async () => this.#refuse('load', type),
+      events: () => this.#refuse('events', type),
+      ids: async () => this.#refuse('ids', type),
+    })
+  }
+
+  async #execute(
+    aggregate: AnyAggregate,
+    definition: AggregateDefinition,
+    id: unknown,
+    command: unknown,
+    options: ExecuteOptions = {},
+    noted: { sent?: SentCommand },
+  ): Promise<Accepted | Rejected> {
+    const call = checkCall(definition.type, id, command, options)
+    call.signal?.throwIfAborted()
+    const sent: SentCommand = {
+      aggregate,
+      id: call.aggregateId,
+      command: frozenCopy(command) as SentCommand['command'],
+      options: Object.freeze({ ...options }),
+    }
+    const { idempotencyKey } = call
+    const hash = idempotencyKey === undefined ? '' : await commandHash(definition.type, call)
+    await parseCommand(definition, call)
+    const place = JSON.stringify([definition.type, call.aggregateId, idempotencyKey])
+    const earlier = idempotencyKey === undefined ? undefined : this.#keys.get(place)
+    if (idempotencyKey !== undefined && earlier !== undefined && earlier !== hash)
+      throw keyTaken(definition.type, call, idempotencyKey)
+    noted.sent = Object.freeze(sent)
+    if (idempotencyKey !== undefined) this.#keys.set(place, hash)
+    let accepted = false
+    try {
+      const answer = (await this.#answer?.(sent)) ?? { ok: true }
+      accepted = answer.ok
+      if (answer.ok)
+        return { events: [], state: definition.initialState(), sequence: 0, replayed: earlier !== undefined, ...answer }
+      const { reason, details } = answer
+      return { ok: false, reason, details }
+    } finally {
+      if (!accepted && earlier === undefined) this.#keys.delete(place)
+    }
+  }
+
+  #refuse(method: string, type: string): never {
+    this.#misuse ??= new AssertionError({
+      message: `${this.#title} reads with ${method} of ${type}, but this test has no store to read from: test it with an app on a memory store.`,
+    })
+    throw this.#misuse
+  }
+}
