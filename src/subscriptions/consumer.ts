@@ -8,7 +8,7 @@ import { readPage } from '../execution/read-page.ts'
 import type { StoredEvent } from '../store/commit.ts'
 import { comparePositions } from '../store/order.ts'
 import type { FeedPage } from '../store/store.ts'
-import { beginning, type Effects, endOf, Lane, LeaseLost, type Place, placeOf } from './lane.ts'
+import { beginning, type Effects, Lane, LeaseLost, type Place, placeOf } from './lane.ts'
 import { slotNames } from './slots.ts'
 import { readStopped, type Stopped, stoppedError, stoppedWrite, toStopped, type Versioned } from './troubles.ts'
 
@@ -257,7 +257,8 @@ export class Consumer {
   async #start(): Promise<Position> {
     const { from } = this.consumption
     if (from === 'beginning') return beginning
-    return from === 'now' ? await endOf(this.#core) : from
+    // What is under way now may be stored later, and must not be passed over: so it begins where the feed can read to.
+    return from === 'now' ? ((await this.#core.store.lastPosition()) ?? beginning) : from
   }
 
   /** Holds the leases as long as the work takes, and tells it when one is lost. */

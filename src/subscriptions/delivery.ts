@@ -11,7 +11,7 @@ import { reactionTo } from './reaction.ts'
 import { type Parked, parkedWrite, readAllParked, readParkedOf, toParked, type Versioned } from './troubles.ts'
 
 /** A checkpoint follows the handler at the latest after this long. */
-const checkpointMs = 1_000
+const checkpointMs = 250
 
 /** Events go to the handler one after another, or batch by batch; the checkpoint follows. */
 export class Delivery implements Consumption {
