@@ -5,13 +5,11 @@ import type { Position } from '../event-envelope.ts'
 import { decodeApart } from '../evolution/decode.ts'
 import { KeyedQueue } from '../execution/keyed-queue.ts'
 import type { StoredEvent } from '../store/commit.ts'
-import type { ConsumerCore, Consumption, Processed, RunRequest, RunResult, Turn } from './consumer.ts'
+import { AggregateLane } from './aggregate-lane.ts'
+import type { ConsumerCore, Consumption, Processed, RunRequest, RunResult, Turn } from './consumption.ts'
 import type { Change } from './definitions.ts'
-import { beginning, type Effects, Lane, LeaseLost, type Place, placeOf } from './lane.ts'
+import { beginning, Lane, LeaseLost, placeOf } from './lane.ts'
 import { readStopped, stoppedError, stoppedWrite, toStopped } from './troubles.ts'
-
-/** How far a consumer has come in one aggregate, where there is no order of all events. */
-const seenRows = '~seen'
 
 /** Aggregates that are worked on at the same time. */
 const atOnce = 8
@@ -266,57 +264,5 @@ export class ByAggregate {
     const lane = new AggregateLane(this.#core, id, aggregateType, aggregateId, () => this.#lane)
     await lane.read()
     return lane
-  }
-}
-
-/** The events of one aggregate, and how far a consumer has come in them. */
-class AggregateLane implements Place {
-  sequence = 0
-  readonly #core: ConsumerCore
-  readonly #id: string
-  readonly #aggregateType: string
-  readonly #aggregateId: string
-  readonly #lease: () => Lane | undefined
-  #version = 0
-
-  get isNew(): boolean {
-    return this.#version === 0
-  }
-
-  constructor(core: ConsumerCore, id: string, aggregateType: string, aggregateId: string, lease: () => Lane | undefined) {
-    this.#core = core
-    this.#id = id
-    this.#aggregateType = aggregateType
-    this.#aggregateId = aggregateId
-    this.#lease = lease
-  }
-
-  get position(): Position {
-    return String(this.sequence) as Position
-  }
-
-  covers(aggregateType: string, aggregateId: string): boolean {
-    return aggregateType === this.#aggregateType && aggregateId === this.#aggregateId
-  }
-
-  async prove(): Promise<void> {
-    await this.#lease()?.prove()
-  }
-
-  async read(): Promise<void> {
-    const [row] = await this.#core.store.readViews([{ name: seenRows, generation: 1, id: this.#id }])
-    this.#version = row?.version ?? 0
-    this.sequence = (row?.view as { readonly sequence: number } | undefined)?.sequence ?? 0
-  }
-
-  async save(reached: Position, { views = [] }: Effects = {}): Promise<'saved' | 'view' | 'generation'> {
-    const sequence = Math.max(this.sequence, Number(reached))
-    const seen = { name: seenRows, generation: 1, id: this.#id, expectedVersion: this.#version, view: { sequence } }
-    const commit = { id: this.#core.runtime.randomUUID(), appends: [], views: [...views, seen] }
-    const outcome = await this.#core.consumerQueue.send(commit, this.#id, undefined).outcome
-    if (outcome.kind === 'conflict') return outcome.on === 'generation' ? 'generation' : 'view'
-    this.#version++
-    this.sequence = sequence
-    return 'saved'
   }
 }

@@ -1,104 +1,14 @@
 import type { AggregateDefinition } from '../aggregate-definition.ts'
 import type { Position } from '../event-envelope.ts'
 import { type Decoded, decodeApart } from '../evolution/decode.ts'
-import type { CommitQueue } from '../execution/commit-queue.ts'
-import type { Core } from '../execution/core.ts'
 import { KeyedQueue } from '../execution/keyed-queue.ts'
-import { readPage } from '../execution/read-page.ts'
 import type { StoredEvent } from '../store/commit.ts'
 import { comparePositions } from '../store/order.ts'
-import type { FeedPage } from '../store/store.ts'
-import { beginning, type Effects, Lane, LeaseLost, type Place, placeOf } from './lane.ts'
+import type { ConsumerCore, Consumption, Processed, RunRequest, RunResult, Turn } from './consumption.ts'
+import { type Gathered, gather, pagesFrom } from './feed.ts'
+import { beginning, Lane, LeaseLost, placeOf } from './lane.ts'
 import { slotNames } from './slots.ts'
 import { readStopped, type Stopped, stoppedError, stoppedWrite, toStopped, type Versioned } from './troubles.ts'
-
-/** What all consumers of an app share. */
-export interface ConsumerCore extends Core {
-  readonly consumerQueue: CommitQueue
-  readonly definitions: ReadonlyMap<string, AggregateDefinition>
-  /** Names this app to the leases. */
-  readonly holder: string
-  readonly leaseMs: number
-  readonly pulse: Pulse
-}
-
-/** What an app knows of all that it runs. */
-export interface Pulse {
-  /** What the last run of each came to, by its title. */
-  readonly results: ReadonlyMap<string, RunResult>
-  /** They are kept running. */
-  readonly isFollowing: boolean
-  /** Something may be new. */
-  wake(): void
-}
-
-/** Something that reads the log and keeps a checkpoint. */
-export interface Consumption {
-  /** Of its lease and its checkpoint. */
-  readonly name: string
-  /** What people call it, at the beginning of a sentence: `The subscription 'mailer'`. */
-  readonly title: string
-  readonly aggregateTypes: readonly string[]
-  readonly from: 'beginning' | 'now' | Position
-  /** 64 parts, each with its own lease and checkpoint, so that several processes share it. */
-  readonly slotted: boolean
-  /** Events handed over at once, at the most. */
-  readonly batchSize: number
-  /** Called when leases were taken, and every few seconds, before anything is processed. `false`: there is nothing to do any more. */
-  begin?(turns: readonly Turn[]): Promise<boolean>
-  process(batch: readonly Decoded[], turn: Turn): Promise<Processed>
-}
-
-/** The circumstances of some processing. */
-export interface Turn {
-  readonly lane: Place
-  /** Aborts when the lease is lost or the app closes. */
-  readonly signal: AbortSignal
-  /** No more shall be begun: time is up, or the app closes. */
-  readonly isOver: () => boolean
-}
-
-/** How far the processing of a batch has come. */
-export interface Processed extends Effects {
-  /** So many of the first are done, or will be when the effects are stored. */
-  readonly done: number
-  /** Why the next one is not. */
-  readonly failure?: { readonly error: unknown; readonly at: StoredEvent; readonly next: 'stop' | 'wait' } | undefined
-  /** The effects are stored. */
-  stored?(): void
-  /** What the effects rest on had been moved by others: it must be looked at again. */
-  moved?(on: 'view' | 'generation'): void | Promise<void>
-}
-
-/** What one run is asked for. */
-export interface RunRequest {
-  readonly budgetMs?: number | undefined
-  /** About so many events at the most. */
-  readonly maxEvents?: number | undefined
-  /** Only up to here. */
-  readonly until?: Position | undefined
-  /** Keep the lease for the next run, which comes soon. */
-  readonly keep?: boolean
-  /** Also look at every aggregate, where there is no order of all events: the news of it may have been lost. */
-  readonly reconcile?: boolean | undefined
-  /** Called under the lease when `until` is reached. */
-  readonly finish?: ((lane: Lane) => Promise<void>) | undefined
-  readonly signal?: AbortSignal | undefined
-}
-
-/**
- * What a run came to. `caught-up`: there was no more. `more`: there is. `elsewhere`: another process has the lease. `stopped`: an event cannot be taken. `waiting`: an event
- * could not be taken yet.
- */
-export interface RunResult {
-  readonly state: 'caught-up' | 'more' | 'elsewhere' | 'stopped' | 'waiting'
-  readonly events: number
-  readonly error?: unknown
-  /** Other processes have the rest of what it is divided into. */
-  readonly isPartial?: boolean
-  /** With `elsewhere`: for how long at the most. */
-  readonly remainingMs?: number
-}
 
 const pageSize = 1_000
 /** A checkpoint that only passes what is of no interest is stored this often. */
@@ -295,7 +205,12 @@ export class Consumer {
     const lanes = this.#lanes
     const isOver = turnOf(lanes[0] as Lane).isOver
     const reached = () => until !== undefined && comparePositions(lowest(lanes.map(({ position }) => position)), until) >= 0
-    const pages = this.#pages(lowest(lanes.map(({ position }) => position)), Math.min(pageSize, maxEvents))
+    const pages = pagesFrom(
+      this.#core.store,
+      this.consumption.aggregateTypes,
+      lowest(lanes.map(({ position }) => position)),
+      Math.min(pageSize, maxEvents),
+    )
     let events = 0
     for (let more = true; more && !reached(); ) {
       if (isOver() || events >= maxEvents) return this.#end(request, { state: 'more', events })
@@ -357,39 +272,6 @@ export class Consumer {
     }
     if (position !== undefined && comparePositions(position, lane.position) > 0) lane.position = position
     return { events: count, isWhole: true }
-  }
-
-  /** Reads one page ahead. */
-  async *#pages(start: Position, size: number): AsyncGenerator<FeedPage, never, undefined> {
-    const only = this.consumption.aggregateTypes.map((aggregateType) => ({ aggregateType }))
-    const read = (after: Position | undefined) =>
-      readPage((limit) => this.#core.store.readFeed({ only, limit, ...(after === undefined ? {} : { after }) }), size)
-    let next = read(start === beginning ? undefined : start)
-    for (;;) {
-      const page = await next
-      if (page.more) {
-        next = read(page.position)
-        next.catch(() => {})
-      }
-      yield page
-      if (!page.more) next = read(page.position)
-    }
-  }
-}
-
-interface Gathered {
-  readonly events: readonly StoredEvent[]
-  readonly position: Position | undefined
-  readonly more: boolean
-}
-
-/** So many events, or as many as there are. */
-async function gather(pages: AsyncGenerator<FeedPage, never, undefined>, most: number): Promise<Gathered> {
-  const events: StoredEvent[] = []
-  for (;;) {
-    const page = (await pages.next()).value
-    events.push(...page.events)
-    if (!page.more || events.length >= most) return { events, position: page.position, more: page.more }
   }
 }
 

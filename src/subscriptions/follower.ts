@@ -1,5 +1,5 @@
 import type { Position } from '../event-envelope.ts'
-import type { RunRequest, RunResult } from './consumer.ts'
+import type { RunRequest, RunResult } from './consumption.ts'
 import type { Change } from './definitions.ts'
 
 /** What an app keeps running: a subscription, or a view behind the events. */

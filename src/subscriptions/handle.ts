@@ -4,7 +4,7 @@ import { checkCallOptions } from '../execution/call.ts'
 import type { Lifecycle } from '../lifecycle.ts'
 import { checkWholeNumber } from '../options.ts'
 import { comparePositions } from '../store/order.ts'
-import type { ConsumerCore } from './consumer.ts'
+import type { ConsumerCore } from './consumption.ts'
 import type { Follower } from './follower.ts'
 import { beginning, endOf } from './lane.ts'
 

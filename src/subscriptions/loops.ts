@@ -1,7 +1,7 @@
 import { DefinitionError, isCqrsError } from '../errors.ts'
 import type { Core } from '../execution/core.ts'
 import { abortable } from '../runtime.ts'
-import type { Pulse, RunResult } from './consumer.ts'
+import type { Pulse, RunResult } from './consumption.ts'
 import type { DrainRequest } from './definitions.ts'
 import type { Follower } from './follower.ts'
 

@@ -1,6 +1,6 @@
 import { checkCallOptions, checkPage } from '../execution/call.ts'
 import type { Lifecycle } from '../lifecycle.ts'
-import type { ConsumerCore } from './consumer.ts'
+import type { ConsumerCore } from './consumption.ts'
 import type { SubscriptionDefinition } from './definitions.ts'
 import { subscriptionConsumer } from './delivery.ts'
 import { parkedEventId, readParked } from './troubles.ts'

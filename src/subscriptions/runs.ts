@@ -1,5 +1,6 @@
 import { ByAggregate } from './by-aggregate.ts'
-import { Consumer, type ConsumerCore, type Consumption } from './consumer.ts'
+import { Consumer } from './consumer.ts'
+import type { ConsumerCore, Consumption } from './consumption.ts'
 
 /** What takes a consumer along: the log, or where the store has none, the news of each aggregate. */
 export type Runs = Consumer | ByAggregate

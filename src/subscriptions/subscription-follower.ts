@@ -1,6 +1,6 @@
 import type { Position } from '../event-envelope.ts'
 import { ByAggregate } from './by-aggregate.ts'
-import type { ConsumerCore, RunRequest, RunResult } from './consumer.ts'
+import type { ConsumerCore, RunRequest, RunResult } from './consumption.ts'
 import type { Change, SubscriptionDefinition } from './definitions.ts'
 import { Delivery } from './delivery.ts'
 import type { Follower } from './follower.ts'

@@ -1,7 +1,7 @@
 import { StoppedError, StoreError } from '../errors.ts'
 import type { Position } from '../event-envelope.ts'
 import { liveGeneration } from '../store/generations.ts'
-import type { ConsumerCore, RunRequest, RunResult } from '../subscriptions/consumer.ts'
+import type { ConsumerCore, RunRequest, RunResult } from '../subscriptions/consumption.ts'
 import type { ViewDefinition } from '../subscriptions/definitions.ts'
 import { endOf, type Lane } from '../subscriptions/lane.ts'
 import type { Runs } from '../subscriptions/runs.ts'

@@ -1,15 +1,8 @@
 import { StoppedError, ValidationError } from '../errors.ts'
 import type { EventEnvelope, Position } from '../event-envelope.ts'
 import type { Decoded } from '../evolution/decode.ts'
-import {
-  Consumer,
-  type ConsumerCore,
-  type Consumption,
-  type Processed,
-  type RunRequest,
-  type RunResult,
-  type Turn,
-} from '../subscriptions/consumer.ts'
+import { Consumer } from '../subscriptions/consumer.ts'
+import type { ConsumerCore, Consumption, Processed, RunRequest, RunResult, Turn } from '../subscriptions/consumption.ts'
 import type { SqlViewDefinition } from '../subscriptions/definitions.ts'
 import type { Follower } from '../subscriptions/follower.ts'
 import { endOf, type Lane } from '../subscriptions/lane.ts'

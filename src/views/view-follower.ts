@@ -1,6 +1,6 @@
 import type { Position } from '../event-envelope.ts'
 import { ByAggregate } from '../subscriptions/by-aggregate.ts'
-import type { RunRequest, RunResult } from '../subscriptions/consumer.ts'
+import type { RunRequest, RunResult } from '../subscriptions/consumption.ts'
 import type { Change, ViewDefinition } from '../subscriptions/definitions.ts'
 import type { Follower } from '../subscriptions/follower.ts'
 import { beginning, endOf } from '../subscriptions/lane.ts'
