@@ -1,6 +1,5 @@
 import { DefinitionError, isCqrsError } from '../errors.ts'
 import type { Core } from '../execution/core.ts'
-import { abortable } from '../runtime.ts'
 import type { Pulse, RunResult } from './consumption.ts'
 import type { DrainRequest } from './definitions.ts'
 import type { Follower } from './follower.ts'
@@ -41,7 +40,7 @@ export class Loops implements Pulse {
   /** Something may be new. */
   wake(): void {
     this.#wakes++
-    for (const wake of this.#waiting) wake()
+    for (const wake of [...this.#waiting]) wake()
   }
 
   start(followers: readonly Follower[]): void {
@@ -53,9 +52,12 @@ export class Loops implements Pulse {
       )
     this.#unwatch = store.capabilities.push ? store.watch?.(() => this.wake()) : undefined
     this.#endings = [undefined, ...followers].map(() => new AbortController())
-    this.#running = this.#endings.map(({ signal }, i) =>
-      i === 0 ? this.#poll(signal) : this.#follow(followers[i - 1] as Follower, signal),
-    )
+    // Looked at before any of them reads: what comes after is new to all.
+    const first = this.#end()
+    this.#running = this.#endings.map(async ({ signal }, i) => {
+      const end = await first
+      return i === 0 ? this.#poll(end, signal) : this.#follow(followers[i - 1] as Follower, signal)
+    })
   }
 
   /** Lets what is under way come to its end. */
@@ -68,10 +70,10 @@ export class Loops implements Pulse {
   }
 
   /** One look at the end of the log for all of them. */
-  async #poll(signal: AbortSignal): Promise<void> {
+  async #poll(first: string | undefined, signal: AbortSignal): Promise<void> {
     const { store, runtime, pollMs } = this.#scene
     const every = this.#unwatch === undefined ? pollMs : pollMs * pollsWithPush
-    for (let last = await this.#end(); ; ) {
+    for (let last = first; ; ) {
       try {
         await runtime.sleep(every * (0.75 + runtime.random() / 2), signal)
       } catch {
@@ -129,13 +131,19 @@ export class Loops implements Pulse {
   async #woken(ms: number | undefined, seen: number, signal: AbortSignal): Promise<boolean> {
     if (this.#wakes !== seen) return true
     const done = new AbortController()
-    const woken = abortable(signal, (wake) => {
+    const { runtime } = this.#scene
+    await new Promise<void>((resolve) => {
+      const wake = () => {
+        this.#waiting.delete(wake)
+        signal.removeEventListener('abort', wake)
+        done.abort()
+        resolve()
+      }
       this.#waiting.add(wake)
-      return () => this.#waiting.delete(wake)
-    }).catch(() => {})
-    const slept = ms === undefined ? new Promise<void>(() => {}) : this.#scene.runtime.sleep(ms, done.signal).catch(() => {})
-    await Promise.race([woken, slept])
-    done.abort()
+      signal.addEventListener('abort', wake)
+      if (signal.aborted) wake()
+      if (ms !== undefined) runtime.sleep(ms, done.signal).then(wake, () => {})
+    })
     return this.#wakes !== seen
   }
 

@@ -140,6 +140,24 @@ describe('a subscription', () => {
     await arrived.reached
   })
 
+  test('of a started app misses nothing that another process stores while it starts', async () => {
+    const store = memoryStore()
+    let looks = 0
+    const slow = changed(store, {
+      capabilities: { ...store.capabilities, push: false },
+      lastPosition: async () => {
+        if (looks++ === 0) await new Promise((resolve) => setTimeout(resolve, 30))
+        return store.lastPosition()
+      },
+    })
+    const arrived = gate()
+    const app = logging(slow, () => void arrived.pass(), {}, { pollMs: 20 })
+    await app.start()
+    await new Promise((resolve) => setTimeout(resolve, 10))
+    await counters(createApp({ store, aggregates: { counter } })).execute('a', count(1))
+    await arrived.reached
+  })
+
   test('stops being run when the app closes, after the event that is under way', async () => {
     const seen: number[] = []
     const door = gate()
