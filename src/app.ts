@@ -12,7 +12,7 @@ import { waitingFor } from './execution/waiting.ts'
 import { isObject } from './json.ts'
 import { Lifecycle } from './lifecycle.ts'
 import type { Observation } from './observation.ts'
-import { checkName, checkWholeNumber } from './options.ts'
+import { checkBoolean, checkName, checkWholeNumber } from './options.ts'
 import type { Runtime } from './runtime.ts'
 import type { Store } from './store/store.ts'
 import type { Change, DrainRequest } from './subscriptions/definitions.ts'
@@ -247,8 +247,7 @@ export function createApp<
 
 function checkDrain(request: DrainRequest): void {
   checkCallOptions('app.drain', request, ['budgetMs', 'maxEvents', 'signal', 'reconcile'])
-  if (request.reconcile !== undefined && typeof request.reconcile !== 'boolean')
-    throw new ValidationError('app.drain: reconcile must be true or false.')
+  if (request.reconcile !== undefined) checkBoolean('app.drain: reconcile', request.reconcile, ValidationError)
   if (request.budgetMs !== undefined) checkWholeNumber('app.drain: budgetMs', request.budgetMs, 0, ValidationError)
   if (request.maxEvents !== undefined) checkWholeNumber('app.drain: maxEvents', request.maxEvents, 1, ValidationError)
 }

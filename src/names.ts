@@ -1,3 +1,4 @@
+import type { Position } from './event-envelope.ts'
 import { textProblem } from './json.ts'
 
 /** The longest id, type, name or key, in UTF-16 units: what every store can hold and index. */
@@ -18,3 +19,6 @@ export function nameProblem(value: unknown): string | undefined {
 /** The same for a type of aggregate, which is also part of keys and event ids. */
 export const typeProblem = (value: unknown): string | undefined =>
   nameProblem(value) ?? (/[:/]/.test(value as string) ? "must hold neither ':' nor '/'" : undefined)
+
+/** Whether it reads like the position of an event. */
+export const isPosition = (value: unknown): value is Position => typeof value === 'string' && /^\d{1,32}$/.test(value)

@@ -21,6 +21,11 @@ export function checkFunction(what: string, value: unknown): void {
   if (typeof value !== 'function') throw new DefinitionError(`${what} must be a function, not ${kindOf(value)}.`)
 }
 
+/** Refuses what is neither true nor false. */
+export function checkBoolean(what: string, value: unknown, Failure: Failure = DefinitionError): asserts value is boolean {
+  if (typeof value !== 'boolean') throw new Failure(`${what} must be true or false.`)
+}
+
 /** Refuses what is no whole number from `least` on. */
 export function checkWholeNumber(what: string, value: unknown, least: number, Failure: Failure = DefinitionError): void {
   if (Number.isSafeInteger(value) && (value as number) >= least) return

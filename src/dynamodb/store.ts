@@ -1,5 +1,5 @@
 import { DefinitionError, StoreError } from '../errors.ts'
-import { checkOptions, checkWholeNumber } from '../options.ts'
+import { checkBoolean, checkOptions, checkWholeNumber } from '../options.ts'
 import type { Commit, CommitOutcome } from '../store/commit.ts'
 import { checkPayloadFormat, type PayloadFormat } from '../store/payload-format.ts'
 import type {
@@ -107,7 +107,7 @@ export function dynamoDbStore(client: DynamoDbClient, options: DynamoDbStoreOpti
   checkOptions('dynamoDbStore', options, known)
   const { streams = false, idempotencyTtl = 2_592_000, busyTimeoutMs = 5_000, payloadFormat = 'json' } = options
   checkPayloadFormat('dynamoDbStore', payloadFormat)
-  if (typeof streams !== 'boolean') throw new DefinitionError('dynamoDbStore: "streams" must be true or false.')
+  checkBoolean('dynamoDbStore: "streams"', streams)
   const { streamsClient } = options
   if (streamsClient !== undefined) {
     checkStreamsClient(streamsClient)

@@ -3,6 +3,7 @@ import { StoreError } from '../errors.ts'
 import type { EventEnvelope } from '../event-envelope.ts'
 import { decodeInTurn, decodePage } from '../evolution/decode.ts'
 import { deepFreeze } from '../json.ts'
+import type { StoredEvent } from '../store/commit.ts'
 import type { AggregatePage, AggregateRequest } from '../store/store.ts'
 import { cacheKey, type Loaded } from './cache.ts'
 import type { Core } from './core.ts'
@@ -50,8 +51,17 @@ export async function* readEvents(
   request: ReadRequest,
   after: number,
 ): AsyncGenerator<EventEnvelope, void, undefined> {
+  for await (const events of readStored(core, request, after)) yield* await decodeInTurn(request.definition, events)
+}
+
+/** The same as they are stored, in pages. */
+export async function* readStored(
+  core: Core,
+  request: ReadRequest,
+  after: number,
+): AsyncGenerator<readonly StoredEvent[], void, undefined> {
   const read = (wanted: AggregateRequest) => readPage((limit) => core.store.readAggregate({ ...wanted, limit }))
-  for await (const page of pages(read, request, after)) yield* await decodeInTurn(request.definition, page.events)
+  for await (const page of pages(read, request, after)) yield page.events
 }
 
 /** @throws StoreError when the store leaves a hole: to go on would be to decide on a state that never was */

@@ -3,6 +3,7 @@ import { DefinitionError, ValidationError } from '../errors.ts'
 import type { EventEnvelope, Position } from '../event-envelope.ts'
 import { decodeInTurn } from '../evolution/decode.ts'
 import type { Lifecycle } from '../lifecycle.ts'
+import { isPosition } from '../names.ts'
 import type { StoredEvent } from '../store/commit.ts'
 import { checkCallOptions } from './call.ts'
 import type { Core } from './core.ts'
@@ -20,25 +21,35 @@ export function readLog(
     throw new DefinitionError('app.events() needs a store with a global order; this one has none.')
   checkCallOptions('app.events', options, ['after', 'signal'])
   const { after, signal } = options
-  if (after !== undefined && !(typeof after === 'string' && /^\d{1,32}$/.test(after)))
+  if (after !== undefined && !isPosition(after))
     throw new ValidationError(`app.events: after must be the position of an event, not '${String(after)}'.`)
-  return { [Symbol.asyncIterator]: () => pages(core, definitions, after, signal) }
+  return { [Symbol.asyncIterator]: () => decoded(core, definitions, after, signal) }
 }
 
-async function* pages(
+async function* decoded(
   core: Core,
   definitions: ReadonlyMap<string, AggregateDefinition>,
-  from: Position | undefined,
+  after: Position | undefined,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<EventEnvelope, void, undefined> {
-  const only = [...definitions.keys()].map((aggregateType) => ({ aggregateType }))
-  let after = from
-  for (;;) {
+  for await (const events of logPages(core, [...definitions.keys()], after, signal))
+    for (const run of runsOfOneType(events))
+      yield* await decodeInTurn(definitions.get(run.type) as AggregateDefinition, run.events)
+}
+
+/** The stored events of these aggregate types after a position, in pages, to where the log ends then. */
+export async function* logPages(
+  { store }: Core,
+  aggregateTypes: readonly string[],
+  from?: Position,
+  signal?: AbortSignal,
+): AsyncGenerator<readonly StoredEvent[], void, undefined> {
+  const only = aggregateTypes.map((aggregateType) => ({ aggregateType }))
+  for (let after = from; ; ) {
     signal?.throwIfAborted()
     const behind = after === undefined ? {} : { after }
-    const page = await readPage((limit) => core.store.readFeed({ only, limit, ...behind }))
-    for (const run of runsOfOneType(page.events))
-      yield* await decodeInTurn(definitions.get(run.type) as AggregateDefinition, run.events)
+    const page = await readPage((limit) => store.readFeed({ only, limit, ...behind }))
+    yield page.events
     if (!page.more) return
     after = page.position
   }

@@ -1,11 +1,12 @@
 import type { AggregateDefinition } from '../aggregate-definition.ts'
 import { ValidationError } from '../errors.ts'
-import type { EventEnvelope, Position } from '../event-envelope.ts'
+import type { EventEnvelope } from '../event-envelope.ts'
 import { type Decoded, decodeApart } from '../evolution/decode.ts'
 import type { StoredEvent } from '../store/commit.ts'
 import { checkCallOptions, checkId } from './call.ts'
 import type { Core, Query } from './core.ts'
-import { readPage } from './read-page.ts'
+import { readStored } from './load.ts'
+import { logPages } from './log.ts'
 
 /** What `app.replay` takes besides the query, types erased. */
 export interface ReplayRequest {
@@ -43,7 +44,8 @@ export async function replay(
     }
     events += handed.length
   }
-  for await (const page of id === undefined ? allPages(core, types) : pagesOf(core, types[0] as string, id)) {
+  const pages = id === undefined ? allPages(core, definitions, types) : ofAggregate(core, definitions, types[0] as string, id)
+  for await (const page of pages) {
     signal?.throwIfAborted()
     const decoded: readonly Decoded[] = await decodeApart((type) => definitions.get(type) as AggregateDefinition, page)
     for (const { stored, events: parts, failure } of decoded) {
@@ -56,40 +58,28 @@ export async function replay(
   return events
 }
 
-async function* allPages(core: Core, types: readonly string[]): AsyncGenerator<readonly StoredEvent[], void, undefined> {
-  if (!core.store.capabilities.globalOrder) {
-    for (const aggregateType of types)
-      for (let after: string | undefined; ; ) {
-        const ids = await core.store.readIds({ aggregateType, limit: pageSize, ...(after === undefined ? {} : { after }) })
-        for (const id of ids.items) yield* pagesOf(core, aggregateType, id)
-        after = ids.items.at(-1)
-        if (!ids.more) break
-      }
-    return
-  }
-  const only = types.map((aggregateType) => ({ aggregateType }))
-  for (let after: Position | undefined; ; ) {
-    const behind = after === undefined ? {} : { after }
-    const page = await readPage((limit) => core.store.readFeed({ only, limit, ...behind }))
-    yield page.events
-    if (!page.more) return
-    after = page.position
-  }
+/** Where there is no order of all events, aggregate by aggregate. */
+async function* allPages(
+  core: Core,
+  definitions: ReadonlyMap<string, AggregateDefinition>,
+  types: readonly string[],
+): AsyncGenerator<readonly StoredEvent[], void, undefined> {
+  if (core.store.capabilities.globalOrder) return yield* logPages(core, types)
+  for (const aggregateType of types)
+    for (let after: string | undefined; ; ) {
+      const ids = await core.store.readIds({ aggregateType, limit: pageSize, ...(after === undefined ? {} : { after }) })
+      for (const id of ids.items) yield* ofAggregate(core, definitions, aggregateType, id)
+      after = ids.items.at(-1)
+      if (!ids.more) break
+    }
 }
 
-async function* pagesOf(
+const ofAggregate = (
   core: Core,
+  definitions: ReadonlyMap<string, AggregateDefinition>,
   aggregateType: string,
   aggregateId: string,
-): AsyncGenerator<readonly StoredEvent[], void, undefined> {
-  for (let after = 0; ; ) {
-    const from = after
-    const page = await readPage((limit) => core.store.readAggregate({ aggregateType, aggregateId, after: from, limit }))
-    yield page.events
-    if (!page.more) return
-    after = page.events.at(-1)?.sequence ?? after
-  }
-}
+) => readStored(core, { definition: definitions.get(aggregateType) as AggregateDefinition, aggregateId }, 0)
 
 /** @throws ValidationError */
 export function checkReplay(

@@ -1,6 +1,6 @@
 import { isCqrsError, NotYetError, ValidationError } from '../errors.ts'
-import type { Position } from '../event-envelope.ts'
 import type { Lifecycle } from '../lifecycle.ts'
+import { isPosition } from '../names.ts'
 import { checkWholeNumber } from '../options.ts'
 import type { ReadSide, SqlViewDefinition, ViewDefinition } from '../subscriptions/definitions.ts'
 import { type Call, checkCallOptions } from './call.ts'
@@ -30,12 +30,12 @@ export function waitingFor(
     waitFor: (key, position, options: { readonly timeoutMs?: number } = {}) =>
       lifecycle.run('app.waitFor', async () => {
         checkCallOptions('app.waitFor', options, ['timeoutMs'])
-        if (typeof position !== 'string' || !/^\d{1,32}$/.test(position))
+        if (!isPosition(position))
           throw new ValidationError(
             `app.waitFor: what is waited for must be the position of an event, not '${String(position)}'.`,
           )
         if (options.timeoutMs !== undefined) checkWholeNumber('app.waitFor: timeoutMs', options.timeoutMs, 0, ValidationError)
-        await readSide?.reach(viewOf('app.waitFor', key), position as Position, options.timeoutMs)
+        await readSide?.reach(viewOf('app.waitFor', key), position, options.timeoutMs)
       }),
     afterwards: async (aggregateType, { waitFor, timeoutMs }, result) => {
       if (waitFor === undefined) return

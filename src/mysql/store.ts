@@ -1,6 +1,5 @@
-import { DefinitionError } from '../errors.ts'
 import type { Position } from '../event-envelope.ts'
-import { checkOptions, checkWholeNumber } from '../options.ts'
+import { checkBoolean, checkOptions, checkWholeNumber } from '../options.ts'
 import { appendBatch, type RoundDatabase } from '../sql/append.ts'
 import { type EventRow, eventReader, toIdsPage, toStoredKey, toStoredSnapshot, toStoredView, toViewPage } from '../sql/rows.ts'
 import { transact } from '../sql/transact.ts'
@@ -79,7 +78,7 @@ export function mysqlStore(pool: MysqlPool, options: MysqlStoreOptions = {}): St
   checkOptions('mysqlStore', options, ['database', 'tables', 'payloadFormat', 'foreignWriters', 'bytesPerCommit'])
   const { database, tables = {}, payloadFormat = 'json', foreignWriters = false, bytesPerCommit = 12_000_000 } = options
   checkPayloadFormat('mysqlStore', payloadFormat)
-  if (typeof foreignWriters !== 'boolean') throw new DefinitionError('mysqlStore: "foreignWriters" must be true or false.')
+  checkBoolean('mysqlStore: "foreignWriters"', foreignWriters)
   checkWholeNumber('mysqlStore: "bytesPerCommit"', bytesPerCommit, 1)
   return new MysqlStore(new Client(pool), namesOf(database, tables), { payloadFormat, foreignWriters, bytesPerCommit })
 }

@@ -1,6 +1,5 @@
-import { DefinitionError } from '../errors.ts'
 import type { Position } from '../event-envelope.ts'
-import { checkOptions } from '../options.ts'
+import { checkBoolean, checkOptions } from '../options.ts'
 import { appendBatch, type RoundDatabase } from '../sql/append.ts'
 import { mostEvents } from '../sql/page.ts'
 import {
@@ -96,10 +95,9 @@ export function postgresStore(client: PostgresClient, options: PostgresStoreOpti
   const { schema = 'public', tables = {}, payloadFormat = 'json', preparedStatements = false, listener } = options
   const { notify = listener !== undefined } = options
   checkPayloadFormat('postgresStore', payloadFormat)
-  if (typeof preparedStatements !== 'boolean')
-    throw new DefinitionError('postgresStore: "preparedStatements" must be true or false.')
+  checkBoolean('postgresStore: "preparedStatements"', preparedStatements)
   if (listener !== undefined) checkListener(listener)
-  if (typeof notify !== 'boolean') throw new DefinitionError('postgresStore: "notify" must be true or false.')
+  checkBoolean('postgresStore: "notify"', notify)
   const names = namesOf(schema, tables)
   return new PostgresStore(new Connection(client, preparedStatements), names, { payloadFormat, listener, notify })
 }

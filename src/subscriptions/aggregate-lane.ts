@@ -1,6 +1,6 @@
 import type { Position } from '../event-envelope.ts'
 import type { ConsumerCore } from './consumption.ts'
-import type { Effects, Lane, Place } from './lane.ts'
+import { type Effects, type Lane, type Place, saveRows } from './lane.ts'
 
 /** How far a consumer has come in one aggregate, where there is no order of all events. */
 const seenRows = '~seen'
@@ -48,11 +48,10 @@ export class AggregateLane implements Place {
   async save(reached: Position, { views = [] }: Effects = {}): Promise<'saved' | 'view' | 'generation'> {
     const sequence = Math.max(this.sequence, Number(reached))
     const seen = { name: seenRows, generation: 1, id: this.#id, expectedVersion: this.#version, view: { sequence } }
-    const commit = { id: this.#core.runtime.randomUUID(), appends: [], views: [...views, seen] }
-    const outcome = await this.#core.consumerQueue.send(commit, this.#id, undefined).outcome
-    if (outcome.kind === 'conflict') return outcome.on === 'generation' ? 'generation' : 'view'
+    const saved = await saveRows(this.#core, [...views, seen])
+    if (saved !== 'saved') return saved
     this.#version++
     this.sequence = sequence
-    return 'saved'
+    return saved
   }
 }

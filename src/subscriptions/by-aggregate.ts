@@ -8,7 +8,7 @@ import type { StoredEvent } from '../store/commit.ts'
 import { AggregateLane } from './aggregate-lane.ts'
 import type { ConsumerCore, Consumption, Processed, RunRequest, RunResult, Turn } from './consumption.ts'
 import type { Change } from './definitions.ts'
-import { beginning, Lane, LeaseLost, placeOf } from './lane.ts'
+import { beginning, Lane, LeaseLost, placeOf, saveRows } from './lane.ts'
 import { readStopped, stoppedError, stoppedWrite, toStopped } from './troubles.ts'
 
 /** Aggregates that are worked on at the same time. */
@@ -238,8 +238,7 @@ export class ByAggregate {
     if (next === 'wait') return { state: 'waiting', events: 0, error }
     const stopped = toStopped(error, at, this.#core.runtime.now())
     const row = await readStopped(this.#core, this.consumption.name)
-    const commit = { id: this.#core.runtime.randomUUID(), appends: [], views: [stoppedWrite(row, stopped)] }
-    await this.#core.consumerQueue.send(commit, commit.id, undefined).outcome
+    await saveRows(this.#core, [stoppedWrite(row, stopped)])
     return { state: 'stopped', events: 0, error: stoppedError(this.consumption.title, stopped, error) }
   }
 

@@ -16,8 +16,6 @@ export interface Follower {
   position(): Promise<Position>
   /** Why it stands still, `undefined` when it does not. */
   trouble(): Promise<unknown>
-  /** Makes the next run look for what has stopped it. */
-  lookAgain(): void
   /** Lets it go on behind what has stopped it. */
   resume(): Promise<void>
   /** Aggregates that wait since an event of theirs was parked. */

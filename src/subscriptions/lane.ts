@@ -1,6 +1,7 @@
 import type { Position } from '../event-envelope.ts'
 import { CommitQueue } from '../execution/commit-queue.ts'
 import type { Core } from '../execution/core.ts'
+import type { Settled } from '../execution/result.ts'
 import type { CommitOutcome, StoredEvent, ViewWrite } from '../store/commit.ts'
 import { comparePositions } from '../store/order.ts'
 import { Sequences } from './sequences.ts'
@@ -87,7 +88,7 @@ export class Lane implements Place {
     const checkpoint = { name: this.name, fence: this.fence, position, expectedPosition: this.#saved }
     const outcome = await this.#send(checkpoint, effects)
     if (outcome.kind === 'conflict' && outcome.on === 'fence') throw new LeaseLost()
-    if (outcome.kind === 'conflict') return outcome.on === 'generation' ? 'generation' : 'view'
+    if (outcome.kind === 'conflict') return savedOr(outcome)
     this.#saved = position
     this.position = position
     return 'saved'
@@ -148,3 +149,15 @@ export const placeOf = ({ position, sequence }: StoredEvent): Position => positi
 /** What is stored by now is not behind this; where there is no order of all events, nothing is. */
 export const endOf = async ({ store }: Core): Promise<Position> =>
   (store.capabilities.globalOrder ? await store.endPosition() : undefined) ?? beginning
+
+/** Stores rows by themselves: all of them, or none where others had moved one or its view. */
+export async function saveRows(
+  { consumerQueue, runtime }: Core & { readonly consumerQueue: CommitQueue },
+  views: readonly ViewWrite[],
+): Promise<'saved' | 'view' | 'generation'> {
+  const id = runtime.randomUUID()
+  return savedOr(await consumerQueue.send({ id, appends: [], views }, id, undefined).outcome)
+}
+
+const savedOr = (outcome: Settled): 'saved' | 'view' | 'generation' =>
+  outcome.kind !== 'conflict' ? 'saved' : outcome.on === 'generation' ? 'generation' : 'view'

@@ -1,6 +1,7 @@
 import { DefinitionError } from '../errors.ts'
 import type { EventEnvelope } from '../event-envelope.ts'
-import { checkFunction, checkName, checkOptions, checkWholeNumber } from '../options.ts'
+import { isPosition } from '../names.ts'
+import { checkBoolean, checkFunction, checkName, checkOptions, checkWholeNumber } from '../options.ts'
 import type { ConnectReadSide, SubscriptionDefinition } from './definitions.ts'
 
 interface Options {
@@ -55,14 +56,14 @@ export function buildSubscription(options: Options): SubscriptionDefinition {
   const aggregateTypes = aggregates.map(({ type }) => type)
   if (new Set(aggregateTypes).size < aggregateTypes.length) throw new DefinitionError(`${at} names an aggregate twice.`)
   checkEventTypes(at, eventTypes, aggregates)
-  if (from !== 'beginning' && from !== 'now' && !(typeof from === 'string' && /^\d{1,32}$/.test(from)))
+  if (from !== 'beginning' && from !== 'now' && !isPosition(from))
     throw new DefinitionError(`${at}: from must be 'beginning', 'now' or the position of an event.`)
   if (onFailure !== 'stop' && onFailure !== 'retry' && onFailure !== 'park')
     throw new DefinitionError(`${at}: onFailure must be 'stop', 'retry' or 'park'.`)
   checkWholeNumber(`${at}: attempts`, attempts, 1)
   checkWholeNumber(`${at}: timeoutMs`, timeoutMs, 1)
   checkWholeNumber(`${at}: batchSize`, batchSize, 1)
-  if (typeof slots !== 'boolean') throw new DefinitionError(`${at}: slots must be true or false.`)
+  checkBoolean(`${at}: slots`, slots)
   if ((handle === undefined) === (handleBatch === undefined))
     throw new DefinitionError(`${at} needs either handle or handleBatch.`)
   checkFunction(`${at}: ${handle === undefined ? 'handleBatch' : 'handle'}`, handle ?? handleBatch)
@@ -72,7 +73,7 @@ export function buildSubscription(options: Options): SubscriptionDefinition {
     name,
     aggregateTypes,
     eventTypes: eventTypes && new Set(eventTypes),
-    from: from as SubscriptionDefinition['from'],
+    from,
     onFailure,
     attempts: attempts as number,
     timeoutMs: timeoutMs as number,

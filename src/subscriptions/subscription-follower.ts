@@ -42,14 +42,10 @@ export class SubscriptionFollower implements Follower {
     return this.consumer.trouble()
   }
 
-  lookAgain(): void {
-    this.consumer.lookAgain()
-  }
-
   async resume(): Promise<void> {
     await retryParked(this.#core, this.#name)
     await clearStopped(this.#core, this.#name)
-    this.lookAgain()
+    this.consumer.lookAgain()
   }
 
   async parked(): Promise<number> {

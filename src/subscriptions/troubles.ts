@@ -1,11 +1,12 @@
 import { sha256 } from '../digest.ts'
 import { type CqrsErrorCode, isCqrsError, messageOf, StoppedError } from '../errors.ts'
-import type { CommitQueue } from '../execution/commit-queue.ts'
 import type { Core } from '../execution/core.ts'
 import type { StoredEvent, ViewWrite } from '../store/commit.ts'
 import { eventId } from '../store/event-id.ts'
 import { encodeIndexValue } from '../store/index-value.ts'
 import type { StoredView } from '../store/store.ts'
+import type { ConsumerCore } from './consumption.ts'
+import { saveRows } from './lane.ts'
 
 /** What consumers keep in the store beside their checkpoints are rows of views whose names no user's view can have. */
 const stoppedRows = '~stopped'
@@ -132,21 +133,15 @@ export const parkedEventId = ({ aggregateType, aggregateId, sequence }: Parked):
   eventId(aggregateType, aggregateId, sequence)
 
 /** Lets a consumer go on. */
-export async function clearStopped(core: Core & { readonly consumerQueue: CommitQueue }, consumer: string): Promise<void> {
+export async function clearStopped(core: ConsumerCore, consumer: string): Promise<void> {
   for (;;) {
     const row = await readStopped(core, consumer)
-    if (row.value === undefined || (await save(core, [stoppedWrite(row, null)]))) return
+    if (row.value === undefined || (await saveRows(core, [stoppedWrite(row, null)])) === 'saved') return
   }
 }
 
 /** Asks for all that is parked to be tried again. */
-export async function retryParked(core: Core & { readonly consumerQueue: CommitQueue }, consumer: string): Promise<void> {
+export async function retryParked(core: ConsumerCore, consumer: string): Promise<void> {
   for (const row of await readAllParked(core, consumer))
-    if (row.value !== undefined && !row.value.again) await save(core, [parkedWrite(row, { ...row.value, again: true })])
-}
-
-/** False when others were first. */
-async function save(core: Core & { readonly consumerQueue: CommitQueue }, views: readonly ViewWrite[]): Promise<boolean> {
-  const id = core.runtime.randomUUID()
-  return (await core.consumerQueue.send({ id, appends: [], views }, id, undefined).outcome).kind !== 'conflict'
+    if (row.value !== undefined && !row.value.again) await saveRows(core, [parkedWrite(row, { ...row.value, again: true })])
 }

@@ -7,7 +7,8 @@ import type { ViewWrite } from '../store/commit.ts'
 import { encodeIndexValue } from '../store/index-value.ts'
 import type { StoredView } from '../store/store.ts'
 import type { ViewDefinition } from '../subscriptions/definitions.ts'
-import { foldView, indexValues, storableView } from './fold.ts'
+import { saveRows } from '../subscriptions/lane.ts'
+import { foldView, rowWrite } from './fold.ts'
 import type { Target } from './generations.ts'
 import type { ViewCore } from './view-core.ts'
 
@@ -70,11 +71,10 @@ async function catchUpRow(core: ViewCore, view: ViewDefinition, generation: numb
   if (mark.isSet) views.push({ name: behindRows, generation: 1, id: mark.id, expectedVersion: mark.version, view: null })
   if (isBehind(row)) {
     const { folded, last } = await fromHistory(core, view, id)
-    if (last !== undefined) views.push(rowWrite(view, generation, id, row, folded, last))
+    if (last !== undefined) views.push(rowWrite(view, { generation, id, expectedVersion: row?.version ?? 0 }, folded, last))
   }
   // A conflict means that somebody else was at it: whoever asked looks again.
-  if (views.length > 0)
-    await core.consumerQueue.send({ id: core.runtime.randomUUID(), appends: [], views }, mark.id, undefined).outcome
+  if (views.length > 0) await saveRows(core, views)
 }
 
 /** Makes one row anew in its place. @throws ValidationError where the row is not of one aggregate alone, ViewOutdatedError */
@@ -89,39 +89,9 @@ export async function rebuildRow(core: ViewCore, view: ViewDefinition, id: strin
     const [row] = await core.store.readViews([{ name: view.name, generation: target.generation, id }])
     const { folded, last } = await fromHistory(core, view, id)
     if (last === undefined && row === undefined) return
-    const write =
-      last === undefined ? emptyWrite(view, target.generation, id, row) : rowWrite(view, target.generation, id, row, folded, last)
-    const commit = { id: core.runtime.randomUUID(), appends: [], views: [write] }
-    if ((await core.consumerQueue.send(commit, `${view.name}/${id}`, undefined).outcome).kind !== 'conflict') return
-  }
-}
-
-const emptyWrite = ({ name }: ViewDefinition, generation: number, id: string, row: StoredView | undefined): ViewWrite => ({
-  name,
-  generation,
-  id,
-  expectedVersion: row?.version ?? 0,
-  view: null,
-  indexes: [],
-})
-
-const rowWrite = (
-  view: ViewDefinition,
-  generation: number,
-  id: string,
-  row: StoredView | undefined,
-  folded: unknown,
-  last: EventEnvelope,
-): ViewWrite => {
-  const stored = storableView(view, id, folded, last)
-  return {
-    name: view.name,
-    generation,
-    id,
-    expectedVersion: row?.version ?? 0,
-    view: stored,
-    sequence: last.sequence,
-    indexes: indexValues(view, id, stored, last),
+    const place = { generation: target.generation, id, expectedVersion: row?.version ?? 0 }
+    const write = last === undefined ? { name: view.name, ...place, view: null } : rowWrite(view, place, folded, last)
+    if ((await saveRows(core, [write])) === 'saved') return
   }
 }
 

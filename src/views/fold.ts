@@ -83,3 +83,23 @@ function failed(view: ViewDefinition, part: string, event: EventEnvelope, proble
     cause,
   )
 }
+
+/** The write of a row as it will be after `last`, the event that changed it last. `sequence`: of the last event in it, where it follows one aggregate. @throws ApplyError */
+export function rowWrite(
+  view: ViewDefinition,
+  { generation, id, expectedVersion }: Pick<ViewWrite, 'generation' | 'id' | 'expectedVersion'>,
+  value: unknown,
+  last: EventEnvelope,
+  sequence = last.sequence,
+): ViewWrite {
+  const stored = storableView(view, id, value, last)
+  return {
+    name: view.name,
+    generation,
+    id,
+    expectedVersion,
+    view: stored,
+    ...(view.followsOne ? { sequence } : {}),
+    indexes: indexValues(view, id, stored, last),
+  }
+}

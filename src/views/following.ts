@@ -5,7 +5,7 @@ import type { StoredEvent, ViewWrite } from '../store/commit.ts'
 import type { StoredView } from '../store/store.ts'
 import type { Consumption, Processed, Turn } from '../subscriptions/consumption.ts'
 import type { ViewDefinition } from '../subscriptions/definitions.ts'
-import { foldView, idsOf, indexValues, storableView } from './fold.ts'
+import { foldView, idsOf, rowWrite } from './fold.ts'
 import type { ViewCore } from './view-core.ts'
 
 /** Rows that are remembered at the most, so that a row which changes often is not read each time. */
@@ -127,16 +127,7 @@ export class Following implements Consumption {
       }
       if (last === undefined) continue
       try {
-        const stored = storableView(this.#view, id, view, last)
-        writes.push({
-          name: this.#view.name,
-          generation: this.#generation,
-          id,
-          expectedVersion: row.version,
-          view: stored,
-          ...(this.#view.followsOne ? { sequence: last.sequence } : {}),
-          indexes: indexValues(this.#view, id, stored, last),
-        })
+        writes.push(rowWrite(this.#view, { generation: this.#generation, id, expectedVersion: row.version }, view, last))
       } catch (error) {
         const at = steps.filter(({ nth }) => nth < end).at(-1) as Step
         return { writes: [], failedAt: at.nth, error }

@@ -10,7 +10,7 @@ import type { ViewWrite } from '../store/commit.ts'
 import type { StoredView } from '../store/store.ts'
 import type { ViewDefinition } from '../subscriptions/definitions.ts'
 import { behindWrites, outdated } from './behind.ts'
-import { foldView, idsOf, indexValues, storableView } from './fold.ts'
+import { foldView, idsOf, rowWrite } from './fold.ts'
 import type { Target } from './generations.ts'
 import type { ViewCore } from './view-core.ts'
 
@@ -83,7 +83,7 @@ interface TargetedRow extends PlannedRow {
 async function targeted(core: ViewCore, plan: readonly PlannedRow[]): Promise<readonly TargetedRow[]> {
   const rows: TargetedRow[] = []
   for (const row of plan) {
-    const target = core.generations.known(row.view) ?? (await core.generations.target(row.view))
+    const target = await core.generations.target(row.view)
     if (!target.isOwn && !row.view.followsOne) throw outdated(row.view)
     rows.push({ ...row, target })
   }
@@ -135,7 +135,8 @@ async function computeViews(
       (current, event) => foldView(view, current, event),
       deepFreeze(before?.view ?? null),
     )
-    const write = writeOf(planned, before, folded, sequence)
+    const row = { generation: target.generation, id, expectedVersion: before?.version ?? 0 }
+    const write = rowWrite(view, row, folded, events.at(-1) as EventEnvelope, sequence)
     writes.push(write)
     if (view.followsOne)
       rows.set(view.name, {
@@ -175,23 +176,4 @@ async function missedEvents(
   if (seen < base.sequence)
     for await (const event of readEvents(core, { definition, aggregateId, upTo: base.sequence }, seen)) events.push(event)
   return events
-}
-
-function writeOf(
-  { view, id, events, target }: TargetedRow,
-  before: StoredView | undefined,
-  folded: unknown,
-  sequence: number,
-): ViewWrite {
-  const last = events.at(-1) as EventEnvelope
-  const stored = storableView(view, id, folded, last)
-  return {
-    name: view.name,
-    generation: target.generation,
-    id,
-    expectedVersion: before?.version ?? 0,
-    view: stored,
-    ...(view.followsOne ? { sequence } : {}),
-    indexes: indexValues(view, id, stored, last),
-  }
 }

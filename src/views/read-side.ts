@@ -32,7 +32,6 @@ export function connectReadSide(core: Core, options: ReadSideOptions): ReadSide 
       `createApp: the view '${sqlViews[0]?.name}' is made by sqlView, which needs a store that can run your statements in its transactions: one on Postgres, MySQL or SQLite.`,
     )
   const loops = new Loops({ ...core, pollMs: options.pollMs })
-  const followers = new Map<string, ViewFollower>()
   const viewCore: ViewCore = {
     ...core,
     definitions,
@@ -43,15 +42,12 @@ export function connectReadSide(core: Core, options: ReadSideOptions): ReadSide 
     generations: new Generations(core.store, (view, generation) => followerOf(view).settle(generation)),
     rowQueue: new KeyedQueue(),
   }
-  const followerOf = (view: ViewDefinition): ViewFollower => {
-    const known = followers.get(view.name) ?? new ViewFollower(viewCore, view)
-    followers.set(view.name, known)
-    return known
-  }
+  const followers = new Map(views.map((view) => [view.name, new ViewFollower(viewCore, view)]))
+  const followerOf = ({ name }: ViewDefinition) => followers.get(name) as ViewFollower
   const sqlFollowers = new Map(sqlViews.map((view) => [view.name, new SqlViewFollower(viewCore, view)]))
   const anyFollowerOf = (view: ViewDefinition | SqlViewDefinition): Follower =>
     isRowView(view) ? followerOf(view) : (sqlFollowers.get(view.name) as SqlViewFollower)
-  const all: Follower[] = [...views.map(followerOf), ...sqlFollowers.values()]
+  const all: Follower[] = [...followers.values(), ...sqlFollowers.values()]
   core.onStored.add(() => loops.wake())
   return {
     sendWithViews: (definition) => {

@@ -1,9 +1,8 @@
-import { StoppedError, StoreError } from '../errors.ts'
 import type { Position } from '../event-envelope.ts'
 import { liveGeneration } from '../store/generations.ts'
 import type { ConsumerCore, RunRequest, RunResult } from '../subscriptions/consumption.ts'
 import type { ViewDefinition } from '../subscriptions/definitions.ts'
-import { endOf, type Lane } from '../subscriptions/lane.ts'
+import { endOf, type Lane, saveRows } from '../subscriptions/lane.ts'
 import type { Runs } from '../subscriptions/runs.ts'
 import type { ViewCore } from './view-core.ts'
 
@@ -31,7 +30,8 @@ export interface RebuildOptions {
   readonly signal?: AbortSignal | undefined
 }
 
-export type ConsumerOf = (view: ViewDefinition, generation: number) => Runs
+/** What fills a generation of the view. */
+export type ConsumerOf = (generation: number) => Runs
 
 const sliceMs = 500
 const waitMs = 20
@@ -55,7 +55,7 @@ export async function rebuildStep(
   request: RunRequest,
 ): Promise<RunResult> {
   const generation = await nextGeneration(core, view)
-  const result = await consumerOf(view, generation).run({ ...request, until: await endOf(core) })
+  const result = await consumerOf(generation).run({ ...request, until: await endOf(core) })
   if (result.state === 'caught-up') await switchOver(core, view, generation)
   return result
 }
@@ -69,7 +69,7 @@ export async function rebuild(
 ): Promise<void> {
   const { store, runtime } = core
   const generation = await nextGeneration(core, view)
-  const consumer = consumerOf(view, generation)
+  const consumer = consumerOf(generation)
   const report = await progressOf(core, consumer, await endOf(core), onProgress)
   consumer.lookAgain()
   for (;;) {
@@ -132,9 +132,7 @@ async function setUnsettled(
 ): Promise<void> {
   for (;;) {
     const write = await core.generations.unsettledWrite(name, generation, viewVersion, before)
-    const commit = { id: core.runtime.randomUUID(), appends: [], views: [write] }
-    const outcome = await core.consumerQueue.send(commit, write.name, undefined).outcome
-    if (outcome.kind !== 'conflict') return
+    if ((await saveRows(core, [write])) === 'saved') return
   }
 }
 
@@ -148,7 +146,7 @@ export async function settle(core: ViewCore, view: ViewDefinition, consumer: Run
   consumer.lookAgain()
   while (await generations.isUnsettled(view.name, generation)) {
     const { state, error } = await consumer.run({ until, finish })
-    if (state === 'stopped') throw error instanceof StoppedError ? error : new StoreError('STORE_FAILED', String(error))
+    if (state === 'stopped') throw error
     if (state !== 'caught-up') await runtime.sleep(waitMs * runtime.random())
   }
 }

@@ -1,4 +1,4 @@
-import { StoppedError, ValidationError } from '../errors.ts'
+import { ValidationError } from '../errors.ts'
 import type { EventEnvelope, Position } from '../event-envelope.ts'
 import type { Decoded } from '../evolution/decode.ts'
 import { Consumer } from '../subscriptions/consumer.ts'
@@ -125,13 +125,9 @@ export class SqlViewFollower implements Follower {
     return this.#consumer.trouble()
   }
 
-  lookAgain(): void {
-    this.#consumer.lookAgain()
-  }
-
   async resume(): Promise<void> {
     await clearStopped(this.#core, this.#following.name)
-    this.lookAgain()
+    this.#consumer.lookAgain()
   }
 
   async parked(): Promise<number> {
@@ -150,7 +146,7 @@ export class SqlViewFollower implements Follower {
     for (;;) {
       signal?.throwIfAborted()
       const { state, error } = await this.#consumer.run({ until, budgetMs: sliceMs, signal, keep: true })
-      if (state === 'stopped') throw error instanceof StoppedError ? error : new Error(String(error))
+      if (state === 'stopped') throw error
       if (state === 'caught-up' && !this.#following.shallReset) break
       await report(false)
       if (state !== 'more') await this.#core.runtime.sleep(20, signal)

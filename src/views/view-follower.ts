@@ -40,7 +40,7 @@ export class ViewFollower implements Follower {
 
   async #catchUpWithVersion(request: RunRequest): Promise<RunResult> {
     if (await this.#core.generations.isOutdated(this.#view)) return { state: 'stopped', events: 0, error: outdated(this.#view) }
-    return rebuildStep(this.#core, this.#view, (_, generation) => this.#consumer(generation), request)
+    return rebuildStep(this.#core, this.#view, (generation) => this.#consumer(generation), request)
   }
 
   async catchUp(change: Change, signal?: AbortSignal): Promise<void> {
@@ -72,17 +72,13 @@ export class ViewFollower implements Follower {
     return (await this.#live()).trouble()
   }
 
-  lookAgain(): void {
-    for (const consumer of this.#consumers.values()) consumer.lookAgain()
-  }
-
   async resume(): Promise<void> {
     for (const { generation } of [
       await this.#core.generations.refresh(this.#view),
       ...(await this.#core.store.viewGenerations(this.#view.name)),
     ])
       await clearStopped(this.#core, this.#consumer(generation).consumption.name)
-    this.lookAgain()
+    for (const consumer of this.#consumers.values()) consumer.lookAgain()
   }
 
   async parked(): Promise<number> {
@@ -91,7 +87,7 @@ export class ViewFollower implements Follower {
 
   async rebuild(options: RebuildOptions): Promise<void> {
     if (options.id !== undefined) return rebuildRow(this.#core, this.#view, options.id)
-    return rebuild(this.#core, this.#view, (_, generation) => this.#consumer(generation), options)
+    return rebuild(this.#core, this.#view, (generation) => this.#consumer(generation), options)
   }
 
   settle(generation: number): Promise<void> {

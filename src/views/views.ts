@@ -2,7 +2,7 @@ import { ValidationError } from '../errors.ts'
 import { checkCallOptions, checkId, checkPage } from '../execution/call.ts'
 import { deepFreeze, isObject } from '../json.ts'
 import type { Lifecycle } from '../lifecycle.ts'
-import { unknownKey } from '../options.ts'
+import { checkBoolean, unknownKey } from '../options.ts'
 import { encodeIndexValue, type IndexValue } from '../store/index-value.ts'
 import type { StoredView, ViewFind } from '../store/store.ts'
 import type { ViewDefinition } from '../subscriptions/definitions.ts'
@@ -74,13 +74,13 @@ export function viewsOf(core: ViewCore, view: ViewDefinition, follower: ViewFoll
       run('load', async () => {
         checkId(`${at}: load`, id)
         checkCallOptions(`${at}: load`, options, ['fresh'])
-        if (options.fresh !== undefined && typeof options.fresh !== 'boolean')
-          throw new ValidationError(`${at}: load: fresh must be true or false.`)
-        if (options.fresh && !view.followsOne)
+        const { fresh = false } = options
+        checkBoolean(`${at}: load: fresh`, fresh, ValidationError)
+        if (fresh && !view.followsOne)
           throw new ValidationError(
             `${at}: load: a fresh row can be had of a view of one aggregate without an id of its own; of this one use waitFor.`,
           )
-        const row = await loadRow(core, view, id, options.fresh === true)
+        const row = await loadRow(core, view, id, fresh)
         return row === undefined || row.view === null ? undefined : rowOf(row)
       }),
     find: (where: object = {}, options: FindOptions = {}) =>
@@ -88,7 +88,7 @@ export function viewsOf(core: ViewCore, view: ViewDefinition, follower: ViewFoll
         checkCallOptions(`${at}: find`, options, ['limit', 'after', 'orderBy', 'descending'])
         const { limit = 100, after, orderBy, descending = false } = options
         checkPage(`${at}: find`, limit, undefined)
-        if (typeof descending !== 'boolean') throw new ValidationError(`${at}: find: descending must be true or false.`)
+        checkBoolean(`${at}: find: descending`, descending, ValidationError)
         if (orderBy !== undefined) checkIndex(at, view, orderBy)
         else if (descending) throw new ValidationError(`${at}: find: descending needs orderBy.`)
         const order = orderBy === undefined ? {} : { orderBy: { index: orderBy, descending } }
