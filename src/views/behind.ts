@@ -29,8 +29,12 @@ export async function behindWrites(
   { view, id, target }: { readonly view: ViewDefinition; readonly id: string; readonly target: Target },
   row: StoredView | undefined,
 ): Promise<readonly ViewWrite[]> {
-  const mark = await readMark(core, view, id, target.generation)
+  const [mark, catchUps] = await Promise.all([
+    readMark(core, view, id, target.generation),
+    readCatchUps(core, view, target.generation),
+  ])
   return [
+    ...(catchUps === 0 ? [catchUpsWrite(view, target.generation, catchUps)] : []),
     {
       name: view.name,
       generation: target.generation,
@@ -51,6 +55,15 @@ export async function behindWrites(
   ]
 }
 
+/**
+ * How often rows of the view have been made anew, and 0 where no program ever left one behind. Rows that are read between two equal numbers, and before the marks were
+ * read, are all there: a mark is only taken away together with a new number.
+ */
+export async function readCatchUps({ store }: ViewCore, view: ViewDefinition, generation: number): Promise<number> {
+  const [row] = await store.readViews([{ name: behindRows, generation: 1, id: catchUpsId(view, generation) }])
+  return row?.version ?? 0
+}
+
 /** Makes rows anew that other programs have left behind; all of the view's, or one. False when there were none. */
 export async function catchUpRows(core: ViewCore, view: ViewDefinition, target: Target, id?: string): Promise<boolean> {
   const ids = id === undefined ? await markedIds(core, view, target.generation) : [id]
@@ -68,7 +81,10 @@ async function catchUpRow(core: ViewCore, view: ViewDefinition, generation: numb
   const [row] = await core.store.readViews([{ name: view.name, generation, id }])
   const mark = await readMark(core, view, id, generation)
   const views: ViewWrite[] = []
-  if (mark.isSet) views.push({ name: behindRows, generation: 1, id: mark.id, expectedVersion: mark.version, view: null })
+  if (mark.isSet) {
+    views.push({ name: behindRows, generation: 1, id: mark.id, expectedVersion: mark.version, view: null })
+    views.push(catchUpsWrite(view, generation, await readCatchUps(core, view, generation)))
+  }
   if (isBehind(row)) {
     const { folded, last } = await fromHistory(core, view, id)
     if (last !== undefined) views.push(rowWrite(view, { generation, id, expectedVersion: row?.version ?? 0 }, folded, last))
@@ -117,5 +133,16 @@ async function readMark({ store }: ViewCore, view: ViewDefinition, rowId: string
   const [row] = await store.readViews([{ name: behindRows, generation: 1, id }])
   return { id, version: row?.version ?? 0, isSet: row !== undefined && row.view !== null }
 }
+
+const catchUpsWrite = (view: ViewDefinition, generation: number, expectedVersion: number): ViewWrite => ({
+  name: behindRows,
+  generation: 1,
+  id: catchUpsId(view, generation),
+  expectedVersion,
+  view: {},
+})
+
+/** No digest, so no mark's. */
+const catchUpsId = ({ name }: ViewDefinition, generation: number): string => `${generation}/${name}`
 
 const markValue = ({ name }: ViewDefinition, generation: number): string => encodeIndexValue(`${generation}/${name}`)

@@ -40,6 +40,7 @@ export function connectReadSide(core: Core, options: ReadSideOptions): ReadSide 
     leaseMs: options.leaseMs,
     pulse: loops,
     generations: new Generations(core.store, (view, generation) => followerOf(view).settle(generation)),
+    catchUps: new Map(),
     rowQueue: new KeyedQueue(),
   }
   const followers = new Map(views.map((view) => [view.name, new ViewFollower(viewCore, view)]))

@@ -7,4 +7,6 @@ export interface ViewCore extends ConsumerCore {
   /** Commits that write one view row wait for each other here. */
   readonly rowQueue: KeyedQueue
   readonly generations: Generations
+  /** By generation and view, how often rows had been caught up when that was asked last. */
+  readonly catchUps: Map<string, number>
 }

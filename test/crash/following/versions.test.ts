@@ -3,7 +3,7 @@ import type { Store } from 'cqrs-es'
 import { memoryStore } from 'cqrs-es/memory'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { unselected } from '../../servers/stores.ts'
-import { openApp, targets, type ViewName, write } from './app.ts'
+import { type FollowingApp, openApp, targets, type ViewName, write } from './app.ts'
 import { Board } from './board.ts'
 import { checkRows, untilDrained } from './check.ts'
 import { connect } from './connect.ts'
@@ -106,6 +106,60 @@ test('a row that old code leaves behind while new code settles after the switch 
   await checkRows(fresh, { views: ['inline'], made: 2 })
   await old.close()
   await fresh.close()
+})
+
+describe('find of a view that old code writes too', () => {
+  /** `find` of new code, with something that happens once, before or after its page is read. */
+  async function findWith(
+    when: 'before' | 'after',
+    happens: (apps: Record<'old' | 'other' | 'fresh', FollowingApp>) => Promise<unknown>,
+  ) {
+    const inner = memoryStore()
+    const options = { views: ['inline'] } as const
+    let isDue = false
+    const once = async (now: typeof when) => {
+      if (!isDue || now !== when) return
+      isDue = false
+      await happens(apps)
+    }
+    const store = intercepted(inner, {
+      findViews: async (request) => {
+        if (request.name !== 'inline') return inner.findViews(request)
+        await once('before')
+        const page = await inner.findViews(request)
+        await once('after')
+        return page
+      },
+    })
+    const apps = {
+      old: openApp(inner, { ...options, made: 1 }),
+      other: openApp(inner, { ...options, made: 2 }),
+      fresh: openApp(store, { ...options, made: 2 }),
+    }
+    await write(apps.old, aPurse, 1)
+    await apps.fresh.views.inline.rebuild()
+    const counts: number[] = []
+    for (let nth = 0; nth < 3; nth++) {
+      if (when === 'after') await write(apps.old, aPurse, 1)
+      isDue = true
+      counts.push(...(await apps.fresh.views.inline.find()).items.map(({ view }) => view.count))
+    }
+    await Promise.all(Object.values(apps).map((app) => app.close()))
+    return counts
+  }
+  const aPurse = { type: 'purse', id: 'p-0' } as const
+
+  test('has a row that is left behind just before its page is read', async () => {
+    expect(await findWith('before', ({ old }) => write(old, aPurse, 1))).toEqual([2, 3, 4])
+  })
+
+  test('has a row that another process makes anew just after its page was read', async () => {
+    expect(await findWith('after', ({ other }) => other.views.inline.load('p-0'))).toEqual([2, 3, 4])
+  })
+
+  test('has a row that another find of its process makes anew just after its page was read', async () => {
+    expect(await findWith('after', ({ fresh }) => fresh.views.inline.find())).toEqual([2, 3, 4])
+  })
 })
 
 /** The store with some of its methods replaced. */
