@@ -66,13 +66,15 @@ export class ByAggregate {
     return value && stoppedError(this.consumption.title, value)
   }
 
-  /** Brings one aggregate up to its end, for whoever knows that it has changed. @throws what the consumer has stopped at */
-  async catchUp(change: Change, signal?: AbortSignal): Promise<void> {
+  /** Brings one aggregate up to its end, for whoever knows that it has changed. @throws what the consumer has stopped at, and the signal's reason */
+  async catchUp(change: Change, signal = this.#core.neverAborts): Promise<void> {
     if (!this.consumption.aggregateTypes.includes(change.aggregateType)) return
+    signal.throwIfAborted()
     const trouble = await this.trouble()
     if (trouble !== undefined) throw trouble
     if ((await this.consumption.begin?.([])) === false) return
-    const result = await this.#advance(change, signal ?? this.#core.neverAborts, () => false)
+    const result = await this.#advance(change, signal, () => signal.aborted)
+    if (result.state === 'more') throw signal.reason
     if (result.state === 'stopped' || result.state === 'waiting') throw result.error
   }
 

@@ -84,6 +84,35 @@ describe('on a store without an order of all events', () => {
     expect(seen).toEqual(['counter/a/1', 'counter/b/1'])
   })
 
+  test('a catch-up that is aborted ends, says so for each record that it has not done, and loses nothing', async () => {
+    const seen: string[] = []
+    const ending = new AbortController()
+    const log = defineSubscription({
+      name: 'log',
+      aggregates: [counter],
+      handle: async ({ id }, { signal }) => {
+        if (id === 'counter/b/1' && !ending.signal.aborted) {
+          ending.abort(new Error('time is up'))
+          await new Promise((_, reject) => signal.addEventListener('abort', () => reject(new Error('interrupted'))))
+        }
+        seen.push(id)
+      },
+    })
+    const store = unordered(memoryStore())
+    const app = createApp({ store, aggregates: { counter }, subscriptions: { log }, views: { totals: totalsOf('async') } })
+    const changes = [change('a', 2), change('b', 1), change('c', 1)]
+    await app.aggregates.counter.execute('a', countEach(1, 2))
+    await app.aggregates.counter.execute('b', count(1))
+    await app.aggregates.counter.execute('c', count(1))
+    const timeIsUp = { error: expect.objectContaining({ message: 'time is up' }) }
+    expect(await app.catchUp(changes, { signal: ending.signal })).toEqual([undefined, timeIsUp, timeIsUp])
+    expect(seen).toEqual(['counter/a/1', 'counter/a/2'])
+    expect(await app.catchUp(changes, { signal: ending.signal })).toEqual([timeIsUp, timeIsUp, timeIsUp])
+    expect(await app.catchUp(changes)).toEqual([undefined, undefined, undefined])
+    expect(seen).toEqual(['counter/a/1', 'counter/a/2', 'counter/b/1', 'counter/c/1'])
+    expect((await app.views.totals.load('c'))?.view.count).toBe(1)
+  })
+
   test('a drain looks at every aggregate, and finds what no record told of', async () => {
     const seen: string[] = []
     const app = appOn(unordered(memoryStore()), seen)
