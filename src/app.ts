@@ -125,7 +125,7 @@ export interface App<
   ): Promise<{ readonly events: number }>
   /**
    * Brings subscriptions and views up to date with these aggregates, on a store without a global order: for records of a stream that something else hands over, in any order and as
-   * often as it likes. Answers one outcome per change, in order: `undefined`, or what failed.
+   * often as it likes. Answers one outcome per change, in order: `undefined`, or what failed; for those that `signal` has cut short its reason.
    * @throws ValidationError, ClosedError
    */
   catchUp(
