@@ -5,21 +5,8 @@ import { describe, expect, test } from 'vitest'
 import { failureOf } from '../support/async.ts'
 import { count, countEach, counter } from '../support/counter.ts'
 import { standingStill } from '../support/runtime.ts'
-import { changed } from '../support/stores.ts'
+import { unordered } from '../support/stores.ts'
 import { sizesOf, totalsOf } from '../support/totals.ts'
-
-/** The memory store as one without an order of all events. */
-const unordered = (store: Store, changes: Partial<Store> = {}): Store =>
-  changed(store, {
-    capabilities: { ...store.capabilities, globalOrder: false, push: false },
-    readAggregate: async (request) => {
-      const page = await store.readAggregate(request)
-      return { ...page, events: page.events.map(({ position: _, ...event }) => event) }
-    },
-    append: async (commits) =>
-      (await store.append(commits)).map((outcome) => ('positions' in outcome ? { ...outcome, positions: [] } : outcome)),
-    ...changes,
-  })
 
 function appOn(
   store: Store,
