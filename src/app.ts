@@ -1,5 +1,5 @@
 import type { AnyAggregate, EnvelopeOf, TypesOf } from './aggregate.ts'
-import { definitionOf } from './aggregate-definition.ts'
+import { type AggregateDefinition, definitionOf } from './aggregate-definition.ts'
 import type { AggregateHandle } from './aggregate-handle.ts'
 import { DefinitionError, ValidationError } from './errors.ts'
 import type { EventEnvelope, Position } from './event-envelope.ts'
@@ -15,7 +15,7 @@ import type { Observation } from './observation.ts'
 import { checkBoolean, checkName, checkWholeNumber } from './options.ts'
 import type { Runtime } from './runtime.ts'
 import type { Store } from './store/store.ts'
-import type { Change, DrainRequest } from './subscriptions/definitions.ts'
+import type { Change, DrainRequest, SqlViewDefinition, ViewDefinition } from './subscriptions/definitions.ts'
 import type { FollowerHandle } from './subscriptions/handle.ts'
 import type { ListParked } from './subscriptions/parked.ts'
 import type { Subscription, SubscriptionApp } from './subscriptions/subscription.ts'
@@ -82,6 +82,8 @@ export interface App<
   W extends Record<string, View | SqlView>,
   U extends Record<string, Subscription> = Record<never, never>,
 > extends SubscriptionApp {
+  /** @internal */
+  readonly '~parts': AppParts
   /** Under the names that `createApp` was given. */
   readonly aggregates: { readonly [K in keyof A]: AggregateHandle<TypesOf<A[K]>> }
   /** Under the names that `createApp` was given. */
@@ -147,6 +149,12 @@ export interface App<
   close(): Promise<void>
 }
 
+/** What an app is made of, types erased, under the names that it has there. */
+export interface AppParts {
+  readonly aggregates: ReadonlyMap<string, AggregateDefinition>
+  readonly views: ReadonlyMap<string, ViewDefinition | SqlViewDefinition>
+}
+
 /** A view of an app that is tables of your own. */
 export interface SqlViewHandle extends FollowerHandle {
   /**
@@ -202,6 +210,7 @@ export function createApp<
     [...aggregates].map(([key, aggregate]) => [key, handleOf(core, aggregate, lifecycle, waiting.afterwards)]),
   )
   const app: Record<string, unknown> = {
+    '~parts': { aggregates: new Map([...aggregates].map(([key, { definition }]) => [key, definition])), views },
     aggregates: Object.fromEntries(handles),
     aggregate: (aggregate: unknown) => {
       const { type } = definitionOf('app.aggregate: what is asked for', aggregate)

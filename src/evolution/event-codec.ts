@@ -14,6 +14,8 @@ export interface EventCodec {
   readonly type: string
   /** What new events are stored with. */
   readonly version: string
+  /** Of its current version. */
+  readonly parser: Parser
   /**
    * The stored form of decided data, and the data as a later read gives it. Refuses what would come back different: the schema
    * must neither transform nor add nor strip, and JSON must keep it.
@@ -31,6 +33,7 @@ export function eventCodec(type: string, declared: Shape): EventCodec {
   return {
     type,
     version: current,
+    parser,
     encode: (data) => (parser.kind === 'schema' ? encodeBySchema(parser, data) : encodePlain(parser, data)),
     decode: (stored, data) => {
       if (stored === current) return parseEvent(parser, data)

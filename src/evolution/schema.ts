@@ -8,6 +8,8 @@ export type Parsed = { readonly value: unknown; readonly issues?: undefined } | 
 export interface Parser {
   /** Nothing, `typed` data, or a schema of the user's. */
   readonly kind: 'none' | 'typed' | 'schema'
+  /** Where it is a schema of the user's. */
+  readonly schema?: StandardSchema
   parse(data: unknown): Parsed | Promise<Parsed>
 }
 
@@ -15,9 +17,11 @@ export interface Parser {
 export function parserOf(shape: unknown): Parser | undefined {
   if (!isObject(shape) && typeof shape !== 'function') return undefined
   if ('~none' in shape) return { kind: 'none', parse: parseNothing }
-  if ('~standard' in shape) return { kind: 'schema', parse: (data) => parseBy(shape as StandardSchema, data) }
+  if ('~standard' in shape) return parserBy(shape as StandardSchema)
   return '~typed' in shape ? { kind: 'typed', parse: parseJson } : undefined
 }
+
+const parserBy = (schema: StandardSchema): Parser => ({ kind: 'schema', schema, parse: (data) => parseBy(schema, data) })
 
 /** `data` of a message without data: left out, or `{}` as it is stored. */
 function parseNothing(data: unknown): Parsed {

@@ -1,0 +1,139 @@
+import type { Parser } from '../evolution/schema.ts'
+import type { Answers } from './described-answers.ts'
+import type { ExposedAggregate } from './exposed.ts'
+import {
+  afterParameter,
+  etagHeader,
+  idParameter,
+  json,
+  limitParameter,
+  operation,
+  pageOf,
+  queryParameter,
+  stateSchema,
+  wholeNumber,
+  withHeaders,
+} from './parameters.ts'
+import type { Schemas } from './schemas.ts'
+import { eventsSegment } from './segments.ts'
+
+/** Paths of an aggregate, as the document has them. */
+export function pathsOfAggregate(aggregate: ExposedAggregate, schemas: Schemas, answers: Answers): [string, object][] {
+  const { name, commands } = aggregate
+  const at = `/${encodeURIComponent(name)}`
+  const event = aggregate.events ? eventSchema(aggregate, schemas) : undefined
+  const accepted = acceptedSchema(aggregate, event)
+  const described = [...commands].map(([command, parser]) => ({
+    command,
+    isOptional: parser.kind === 'none',
+    data: schemas.input(`${name}.${command}`, parser),
+  }))
+  const paths = new Map<string, Record<string, object>>()
+  const add = (path: string, method: 'get' | 'post', one: object) => paths.set(path, { ...paths.get(path), [method]: one })
+  if (aggregate.ids) add(at, 'get', readIds(name, answers))
+  if (aggregate.state) add(`${at}/{id}`, 'get', readState(name, answers))
+  if (aggregate.events) add(`${at}/{id}/${eventsSegment}`, 'get', readEvents(name, event, answers))
+  if (described.length > 0) add(`${at}/{id}`, 'post', anyCommand(name, described, answers.command(accepted)))
+  for (const one of described)
+    add(`${at}/{id}/${encodeURIComponent(one.command)}`, 'post', oneCommand(name, one, answers.command(accepted)))
+  return [...paths].map(([path, operations]) => [path, path === at ? operations : { parameters: [idParameter], ...operations }])
+}
+
+interface DescribedCommand {
+  readonly command: string
+  /** It has no data. */
+  readonly isOptional: boolean
+  readonly data: object
+}
+
+const oneCommand = (name: string, { command, isOptional, data }: DescribedCommand, responses: object): object =>
+  withHeaders({
+    ...operation(`${name}.${command}`, command, name),
+    requestBody: { required: !isOptional, content: json(data) },
+    responses,
+  })
+
+const anyCommand = (name: string, commands: readonly DescribedCommand[], responses: object): object =>
+  withHeaders({
+    ...operation(`${name}.command`, 'A command', name),
+    requestBody: { required: true, content: json({ oneOf: commands.map(messageSchema) }) },
+    responses,
+  })
+
+const messageSchema = ({ command, isOptional, data }: DescribedCommand): object => ({
+  type: 'object',
+  required: isOptional ? ['type'] : ['type', 'data'],
+  properties: { type: { const: command }, data },
+  additionalProperties: false,
+})
+
+const readIds = (name: string, answers: Answers): object => ({
+  ...operation(`${name}.ids`, 'Ids of those that have events', name),
+  parameters: [limitParameter, afterParameter],
+  responses: answers.read(pageOf({ type: 'string' })),
+})
+
+const readState = (name: string, answers: Answers): object => ({
+  ...operation(`${name}.state`, 'The state', name),
+  parameters: [queryParameter('asOf', wholeNumber, 'As it was right after this sequence.')],
+  responses: answers.read(stateSchema, { ETag: etagHeader }, true),
+})
+
+const readEvents = (name: string, event: object | undefined, answers: Answers): object => ({
+  ...operation(`${name}.events`, 'The events, in order', name),
+  parameters: [
+    queryParameter('after', wholeNumber, 'Only those after this sequence.'),
+    queryParameter('limit', { ...wholeNumber, minimum: 1 }, 'Events at the most. Default: all.'),
+  ],
+  responses: answers.read(pageOf(event ?? {}, wholeNumber), {}, true),
+})
+
+const acceptedSchema = ({ state }: ExposedAggregate, event: object | undefined): object => ({
+  type: 'object',
+  required: ['sequence', 'replayed', ...(event === undefined ? [] : ['events']), ...(state ? ['state'] : [])],
+  properties: {
+    sequence: { ...wholeNumber, description: 'Of the last event.' },
+    replayed: { type: 'boolean', description: 'The idempotency key had been used: this is what came of it then.' },
+    ...(event === undefined ? {} : { events: { type: 'array', items: event } }),
+    ...(state ? { state: {} } : {}),
+  },
+})
+
+function eventSchema({ name, definition }: ExposedAggregate, schemas: Schemas): object {
+  const oneOf = [...definition.events.values()].map(({ type, parser }) =>
+    envelopeSchema(definition.type, type, dataOf(name, type, parser, schemas)),
+  )
+  return oneOf.length === 0 ? {} : schemas.add(`${name}.Event`, { oneOf })
+}
+
+const dataOf = (name: string, type: string, parser: Parser, schemas: Schemas): object =>
+  parser.kind === 'none' ? {} : { data: schemas.output(`${name}.${type}`, parser) }
+
+const envelopeSchema = (aggregateType: string, type: string, data: object): object => ({
+  type: 'object',
+  required: [
+    ...Object.keys(data),
+    'id',
+    'type',
+    'version',
+    'aggregateType',
+    'aggregateId',
+    'sequence',
+    'metadata',
+    'commitId',
+    'recordedAt',
+  ],
+  properties: {
+    id: { type: 'string' },
+    type: { const: type },
+    ...data,
+    version: { type: 'string' },
+    aggregateType: { const: aggregateType },
+    aggregateId: { type: 'string' },
+    sequence: { ...wholeNumber, minimum: 1 },
+    position: { type: 'string' },
+    metadata: { type: 'object' },
+    commitId: { type: 'string' },
+    recordedAt: { type: 'string', format: 'date-time' },
+  },
+})

@@ -1,0 +1,98 @@
+import { answerError, HttpProblem } from './answers.ts'
+import type { OpenApiDocument } from './open-api.ts'
+import type { HttpApp, HttpOptions } from './options.ts'
+import { respond } from './respond.ts'
+import { routeOf } from './routes.ts'
+import { type ErasedOptions, setupOf } from './setup.ts'
+
+/**
+ * An HTTP API for all commands, aggregates and views of an app, as a function from `Request` to `Response`: for every server that works with those. It never rejects, and
+ * describes itself at `/openapi.json`.
+ *
+ * @throws DefinitionError for a misspelt or missing option
+ *
+ * @example
+ * ```ts
+ * import { createApp, defineAggregate, noData, reject } from 'cqrs-es'
+ * import { createHandler } from 'cqrs-es/http'
+ * import { memoryStore } from 'cqrs-es/memory'
+ *
+ * const door = defineAggregate({
+ *   type: 'door',
+ *   events: { Opened: noData },
+ *   commands: { Open: noData },
+ *   initialState: () => ({ open: false }),
+ * }).implement({
+ *   handle: { Open: (state) => (state.open ? reject('already-open') : { type: 'Opened' }) },
+ *   apply: { Opened: () => ({ open: true }) },
+ * })
+ *
+ * const app = createApp({ store: memoryStore(), aggregates: { door } })
+ * const handler = createHandler(app, { authorize: 'none' })
+ * const open = () =>
+ *   new Request('http://localhost/door/front/Open', { method: 'POST', headers: { 'Content-Type': 'application/json' } })
+ * console.log((await handler(open())).status) // 200
+ * console.log((await handler(open())).status) // 422
+ * ```
+ */
+export function createHandler<P extends HttpApp, C = undefined>(
+  app: P,
+  options: HttpOptions<P, C>,
+): (request: Request) => Promise<Response> {
+  const setup = setupOf(app, options as unknown as ErasedOptions)
+  const { basePath = '', onError = reportError } = setup.options
+  return async (request) => {
+    try {
+      const { pathname, searchParams } = new URL(request.url)
+      const path = pathWithin(basePath, pathname)
+      const response = await respond(setup, request, routeOf(setup.exposed, request.method, path), searchParams)
+      return request.method === 'HEAD' ? withoutBody(response) : response
+    } catch (error) {
+      // Nobody is there any more to read an answer.
+      if (request.signal.aborted && error === request.signal.reason) return new Response(null, { status: 499 })
+      return answerError(error, (cause) => harmless(onError, cause, request))
+    }
+  }
+}
+
+/**
+ * The OpenAPI 3.1 document that the handler with these options serves at `/openapi.json`, to write into a file or to make a client of.
+ *
+ * @throws DefinitionError for a misspelt or missing option
+ *
+ * @example
+ * ```ts
+ * import { createApp } from 'cqrs-es'
+ * import { openApiDocument } from 'cqrs-es/http'
+ * import { memoryStore } from 'cqrs-es/memory'
+ *
+ * const app = createApp({ store: memoryStore(), aggregates: {} })
+ * const document = openApiDocument(app, { authorize: 'none', openApi: { title: 'Bank', version: '2.0.0' } })
+ * console.log(document.info) // { title: 'Bank', version: '2.0.0' }
+ * ```
+ */
+export function openApiDocument<P extends HttpApp, C = undefined>(app: P, options: HttpOptions<P, C>): OpenApiDocument {
+  return setupOf(app, options as unknown as ErasedOptions).document()
+}
+
+function pathWithin(basePath: string, pathname: string): string {
+  if (basePath === '') return pathname
+  if (pathname.startsWith(`${basePath}/`)) return pathname.slice(basePath.length)
+  throw new HttpProblem(404, `There is nothing at ${pathname}.`)
+}
+
+function withoutBody(response: Response): Response {
+  void response.body?.cancel()
+  return new Response(null, { status: response.status, headers: response.headers })
+}
+
+const reportError = (error: unknown) => console.error(error)
+
+/** One who is told must not change the answer. */
+function harmless(onError: (error: unknown, request: Request) => void, error: unknown, request: Request): void {
+  try {
+    onError(error, request)
+  } catch (thrown) {
+    console.error('onError threw:', thrown, 'when told of:', error)
+  }
+}

@@ -1,0 +1,41 @@
+import { streamed } from './answers.ts'
+
+/** Characters that are gathered before they are sent. */
+const chunkLength = 16_384
+
+/** `{ "items": [ … ], "next"?: … }`, sent as it is read; `undefined` where there are no events. The first page is read before the answer begins, so that what fails there has a status of its own. */
+export async function eventsAnswer(
+  events: AsyncIterable<{ readonly sequence: number }>,
+  limit: number | undefined,
+): Promise<Response | undefined> {
+  const reading = events[Symbol.asyncIterator]()
+  const first = await reading.next()
+  if (first.done === true) return undefined
+  const encoder = new TextEncoder()
+  let event: { readonly sequence: number } | undefined = first.value
+  let sent = 0
+  let last = 0
+  return streamed(
+    new ReadableStream<Uint8Array>({
+      async pull(controller) {
+        let text = sent === 0 ? '{"items":[' : ''
+        while (event !== undefined && sent !== limit && text.length < chunkLength) {
+          text += `${sent === 0 ? '' : ','}${JSON.stringify(event)}`
+          sent++
+          last = event.sequence
+          const { done, value } = await reading.next()
+          event = done === true ? undefined : value
+        }
+        const isEnd = event === undefined || sent === limit
+        if (isEnd) text += event === undefined ? ']}' : `],"next":${last}}`
+        controller.enqueue(encoder.encode(text))
+        if (!isEnd) return
+        controller.close()
+        await reading.return?.()
+      },
+      async cancel() {
+        await reading.return?.()
+      },
+    }),
+  )
+}

@@ -1,0 +1,52 @@
+import { pathsOfAggregate } from './aggregate-paths.ts'
+import { Answers, problemSchema } from './described-answers.ts'
+import type { Exposed } from './exposed.ts'
+import type { OpenApiOptions } from './options.ts'
+import { Schemas } from './schemas.ts'
+import { documentSegment } from './segments.ts'
+import { pathsOfView } from './view-paths.ts'
+
+/** An OpenAPI document, version 3.1.1. */
+export interface OpenApiDocument {
+  /** `'3.1.1'` */
+  readonly openapi: string
+  /** Title and version. */
+  readonly info: { readonly title: string; readonly version: string; readonly description?: string }
+  /** Path → its operations. */
+  readonly paths: Readonly<Record<string, object>>
+  /** What they share. */
+  readonly components: Readonly<Record<string, object>>
+  readonly [member: string]: unknown
+}
+
+interface Described {
+  readonly authorize: unknown
+  readonly waitFor?: readonly string[]
+  readonly basePath?: string
+  readonly openApi?: OpenApiOptions
+}
+
+/** Describes what can be reached, from the definitions alone. */
+export function openApiOf({ aggregates, views }: Exposed, described: Described): OpenApiDocument {
+  const { basePath = '', openApi = {} } = described
+  const { title = 'API', version = '1.0.0', description, securitySchemes } = openApi
+  const schemas = new Schemas({ Problem: problemSchema })
+  const answers = new Answers(schemas, described)
+  const paths = [
+    ...[...aggregates.values()].flatMap((aggregate) => pathsOfAggregate(aggregate, schemas, answers)),
+    ...[...views.values()].flatMap((view) => pathsOfView(view, answers)),
+    [`/${documentSegment}`, { get: { operationId: 'openapi', summary: 'This document', responses: answers.read({}) } }],
+  ]
+  return {
+    openapi: '3.1.1',
+    info: { title, version, ...(description === undefined ? {} : { description }) },
+    ...(basePath === '' ? {} : { servers: [{ url: basePath }] }),
+    ...(securitySchemes === undefined ? {} : { security: Object.keys(securitySchemes).map((name) => ({ [name]: [] })) }),
+    paths: Object.fromEntries(paths),
+    components: {
+      schemas: schemas.all(),
+      responses: answers.problems(),
+      ...(securitySchemes === undefined ? {} : { securitySchemes }),
+    },
+  }
+}

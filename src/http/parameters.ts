@@ -1,0 +1,44 @@
+import { maxNameLength } from '../names.ts'
+
+/** What the operations of the document are made of. */
+export const wholeNumber = { type: 'integer', minimum: 0, maximum: 999_999_999_999_999 }
+export const json = (schema: object) => ({ 'application/json': { schema } })
+export const operation = (operationId: string, summary: string, tag: string) => ({ operationId, summary, tags: [tag] })
+export const queryParameter = (name: string, schema: object, description?: string) => ({
+  name,
+  in: 'query',
+  schema,
+  ...(description === undefined ? {} : { description }),
+})
+const headerParameter = (name: string, schema: object, description: string) => ({ name, in: 'header', schema, description })
+
+const name = { type: 'string', minLength: 1, maxLength: maxNameLength }
+export const idParameter = { name: 'id', in: 'path', required: true, schema: name }
+export const limitParameter = queryParameter(
+  'limit',
+  { type: 'integer', minimum: 1, maximum: 1_000 },
+  'At the most. Default 100.',
+)
+export const afterParameter = queryParameter('after', { type: 'string' }, 'The `next` of the page before.')
+export const etagHeader = { schema: { type: 'string' }, description: 'The sequence, for If-Match.' }
+
+export const withHeaders = (post: object) => ({
+  ...post,
+  parameters: [
+    headerParameter('Idempotency-Key', name, 'A command that is sent again with its key is stored once.'),
+    headerParameter('If-Match', { type: 'string' }, 'Only if this is still the ETag.'),
+    headerParameter('If-None-Match', { const: '*' }, 'Only if there is none yet.'),
+  ],
+})
+
+export const stateSchema = {
+  type: 'object',
+  required: ['id', 'sequence', 'state'],
+  properties: { id: { type: 'string' }, sequence: { ...wholeNumber, minimum: 1 }, state: {} },
+}
+
+export const pageOf = (items: object, next: object = { type: 'string' }) => ({
+  type: 'object',
+  required: ['items'],
+  properties: { items: { type: 'array', items }, next: { ...next, description: 'There may be more: pass it as `after`.' } },
+})

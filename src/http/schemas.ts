@@ -1,0 +1,104 @@
+import type { Parser } from '../evolution/schema.ts'
+
+type Direction = 'input' | 'output'
+
+/** What a schema offers that follows Standard JSON Schema, version 1 (https://standardschema.dev/json-schema). */
+interface StandardJsonSchema {
+  readonly jsonSchema?: Readonly<Record<Direction, (options: { readonly target: string }) => Record<string, unknown>>>
+}
+
+/** The schemas of a document, which it refers to by name. */
+export class Schemas {
+  readonly #all: Map<string, object>
+
+  constructor(first: Readonly<Record<string, object>>) {
+    this.#all = new Map(Object.entries(first))
+  }
+
+  all(): Record<string, object> {
+    return Object.fromEntries(this.#all)
+  }
+
+  /** Takes a schema, under this name or one like it; a reference to it. */
+  add(wanted: string, schema: object): object {
+    const name = this.#freeName(wanted)
+    this.#all.set(name, schema)
+    return this.reference(name)
+  }
+
+  reference(name: string): object {
+    return { $ref: `#/components/schemas/${name}` }
+  }
+
+  /** What may be sent for a message. */
+  input(name: string, parser: Parser): object {
+    return this.#of(name, parser, 'input')
+  }
+
+  /** What a message comes back as. */
+  output(name: string, parser: Parser): object {
+    return this.#of(name, parser, 'output')
+  }
+
+  /** Anything, where the schema does not say it or cannot be said in JSON Schema. */
+  #of(wanted: string, { kind, schema }: Parser, direction: Direction): object {
+    if (kind === 'none') return { type: 'object', maxProperties: 0 }
+    const made = schema && jsonSchemaOf(schema['~standard'] as StandardJsonSchema, direction)
+    if (made === undefined) return {}
+    const name = this.#freeName(wanted)
+    const { $schema: _, $defs = {}, ...rest } = made
+    this.#all.set(name, {})
+    const names = new Map(Object.keys($defs as object).map((key) => [`#/$defs/${key}`, this.#reserve(`${name}.${key}`)]))
+    const refer = (ref: string) => {
+      const [found, rest] =
+        [...names].map(([from, to]) => [to, after(ref, from)] as const).find(([, rest]) => rest !== undefined) ?? []
+      return found === undefined ? `#/components/schemas/${name}${after(ref, '#') ?? ''}` : `#/components/schemas/${found}${rest}`
+    }
+    for (const [key, definition] of Object.entries($defs as object))
+      this.#all.set(names.get(`#/$defs/${key}`) as string, moved(definition, refer) as object)
+    this.#all.set(name, moved(rest, refer) as object)
+    return this.reference(name)
+  }
+
+  #reserve(wanted: string): string {
+    const name = this.#freeName(wanted)
+    this.#all.set(name, {})
+    return name
+  }
+
+  /** OpenAPI allows letters, digits, `.`, `_` and `-`. */
+  #freeName(wanted: string): string {
+    const name = wanted.replace(/[^A-Za-z0-9._-]/g, '_')
+    let free = name
+    for (let nth = 2; this.#all.has(free); nth++) free = `${name}-${nth}`
+    return free
+  }
+}
+
+function jsonSchemaOf(standard: StandardJsonSchema, direction: Direction): Record<string, unknown> | undefined {
+  try {
+    return standard.jsonSchema?.[direction]({ target: 'draft-2020-12' })
+  } catch {
+    // Libraries throw for what JSON Schema cannot say, such as a transformation.
+    return undefined
+  }
+}
+
+/** What follows `start` in a JSON pointer. */
+const after = (pointer: string, start: string): string | undefined =>
+  pointer === start || pointer.startsWith(`${start}/`) ? pointer.slice(start.length) : undefined
+
+/** Members that hold data, not schemas. */
+const dataKeys = ['const', 'enum', 'default', 'examples', 'example']
+
+/** The schema with its references to its own parts led to where these are now. */
+function moved(schema: unknown, refer: (ref: string) => string): unknown {
+  if (Array.isArray(schema)) return schema.map((one) => moved(one, refer))
+  if (typeof schema !== 'object' || schema === null) return schema
+  return Object.fromEntries(
+    Object.entries(schema).map(([key, value]) => {
+      if (key === '$ref' && typeof value === 'string') return [key, value.startsWith('#') ? refer(value) : value]
+      return [key, dataKeys.includes(key) ? value : moved(value, refer)]
+    }),
+  )
+}

@@ -1,0 +1,4 @@
+/** Parts of paths that are no names of aggregates. */
+export const viewsSegment = 'views'
+export const documentSegment = 'openapi.json'
+export const eventsSegment = 'events'

@@ -1,0 +1,44 @@
+import type { AppParts } from '../app.ts'
+import { DefinitionError } from '../errors.ts'
+import { type ErasedApp, type ErasedExpose, type Exposed, exposedOf } from './exposed.ts'
+import { type OpenApiDocument, openApiOf } from './open-api.ts'
+import { checkHttpOptions, type HttpApp, type HttpOptions } from './options.ts'
+
+/** The options of `createHandler`, types erased. */
+export type ErasedOptions = HttpOptions<HttpApp, unknown>
+
+/** An app as `createHandler` sees it, options checked, types erased. */
+export interface HttpSetup {
+  readonly exposed: Exposed
+  readonly options: ErasedOptions
+  readonly maxBodyBytes: number
+  readonly waitFor: readonly string[]
+  /** Made when it is first asked for. */
+  readonly document: () => OpenApiDocument
+}
+
+/** @throws DefinitionError */
+export function setupOf(app: HttpApp, options: ErasedOptions): HttpSetup {
+  checkHttpOptions(options)
+  const erased = app as unknown as ErasedApp | undefined
+  const parts: AppParts | undefined = erased?.['~parts']
+  if (erased === undefined || parts === undefined) throw new DefinitionError('createHandler takes an app made by createApp.')
+  const exposed = exposedOf(erased, parts, options.expose as ErasedExpose | undefined)
+  const { waitFor = [], maxBodyBytes = 65_536 } = options
+  const unknown = waitFor.find((view) => !parts.views.has(view))
+  if (unknown !== undefined)
+    throw new DefinitionError(
+      `createHandler: waitFor: there is no view '${unknown}'. There are: ${[...parts.views.keys()].join(', ')}.`,
+    )
+  let document: OpenApiDocument | undefined
+  return {
+    exposed,
+    options,
+    waitFor,
+    maxBodyBytes,
+    document: () => {
+      document ??= openApiOf(exposed, options)
+      return document
+    },
+  }
+}

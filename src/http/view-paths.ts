@@ -1,0 +1,45 @@
+import type { Answers } from './described-answers.ts'
+import type { ExposedView } from './exposed.ts'
+import { afterParameter, idParameter, limitParameter, operation, pageOf, queryParameter, wholeNumber } from './parameters.ts'
+import { conditionNames, kindOfIndex } from './query.ts'
+import { viewsSegment } from './segments.ts'
+
+/** Paths of a view, as the document has them. */
+export function pathsOfView({ name, definition }: ExposedView, answers: Answers): [string, object][] {
+  const at = `/${viewsSegment}/${encodeURIComponent(name)}`
+  const row = {
+    type: 'object',
+    required: ['id', 'view', 'version'],
+    properties: { id: { type: 'string' }, view: {}, version: { ...wholeNumber, description: 'How often it was saved.' } },
+  }
+  const fresh = queryParameter('fresh', { type: 'boolean' }, 'With all that is stored by now, where the view follows behind.')
+  const load = {
+    ...operation(`${viewsSegment}.${name}.load`, 'One row', viewsSegment),
+    parameters: [idParameter, ...(definition.followsOne ? [fresh] : [])],
+    responses: answers.read(row, {}, true),
+  }
+  const orders = [
+    queryParameter('orderBy', { enum: definition.indexes }, 'What the rows are ordered by, then by id. Default: by id.'),
+    queryParameter('descending', { type: 'boolean' }, 'The greatest value first; with orderBy.'),
+  ]
+  const find = {
+    ...operation(`${viewsSegment}.${name}.find`, 'The rows that meet all conditions', viewsSegment),
+    parameters: [
+      ...conditionNames(definition).map((condition) => conditionParameter(definition, condition)),
+      limitParameter,
+      afterParameter,
+      ...(definition.indexes.length > 0 ? orders : []),
+    ],
+    responses: answers.read(pageOf(row)),
+  }
+  return [
+    [at, { get: find }],
+    [`${at}/{id}`, { get: load }],
+  ]
+}
+
+function conditionParameter(view: ExposedView['definition'], condition: string) {
+  const index = view.indexes.includes(condition) ? condition : condition.slice(0, condition.lastIndexOf('.'))
+  const kind = kindOfIndex(view, index)
+  return queryParameter(condition, kind === 'null' ? { type: 'string' } : { type: kind })
+}
