@@ -14,15 +14,16 @@ export interface Bundle {
 
 /** Bundles all functions. The AWS SDK is left out: it is part of Lambda's runtime for Node. */
 export async function bundleFunctions(folder: string): Promise<Readonly<Record<FunctionName, Bundle>>> {
-  const entries = await Promise.all(functionNames.map(async (name) => [name, await bundle(name, join(folder, name))] as const))
-  return Object.fromEntries(entries) as Record<FunctionName, Bundle>
+  const bundles = functionNames.map(async (name) => [name, await bundle(`functions/${name}.ts`, join(folder, name))] as const)
+  return Object.fromEntries(await Promise.all(bundles)) as Record<FunctionName, Bundle>
 }
 
-async function bundle(name: FunctionName, folder: string): Promise<Bundle> {
+/** `entry` is a path in this folder. */
+export async function bundle(entry: string, folder: string): Promise<Bundle> {
   const file = join(folder, 'index.mjs')
   const { metafile } = await build({
-    absWorkingDir: here,
-    entryPoints: [`functions/${name}.ts`],
+    absWorkingDir: fileURLToPath(new URL('.', import.meta.url)),
+    entryPoints: [entry],
     outfile: file,
     bundle: true,
     minify: true,
@@ -39,5 +40,3 @@ async function bundle(name: FunctionName, folder: string): Promise<Bundle> {
   const imports = Object.values(metafile.outputs).flatMap((output) => output.imports.map(({ path }) => path))
   return { folder, file, inputs: Object.keys(metafile.inputs), imports: [...new Set(imports)] }
 }
-
-const here = fileURLToPath(new URL('.', import.meta.url))

@@ -1,5 +1,18 @@
 /** What the stack tells AWS, and what the local run does in its place. */
 
+import type { DynamoDbTables } from 'cqrs-es/dynamodb'
+
+/** What a table is for. */
+export type TableRole = keyof DynamoDbTables
+
+/** The variables in which a function finds the names of the tables. */
+export const tableVariables: Readonly<Record<TableRole, string>> = {
+  events: 'EVENTS_TABLE',
+  snapshots: 'SNAPSHOTS_TABLE',
+  views: 'VIEWS_TABLE',
+  meta: 'META_TABLE',
+}
+
 /** How Lambda hands the stream of the events table to the function `stream`. */
 export const streamSettings = {
   /** Records per call at the most. They are ordered per aggregate, and a call works on each aggregate once, however many records it has. */

@@ -1,49 +1,26 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { App } from 'aws-cdk-lib'
-import { Match, Template } from 'aws-cdk-lib/assertions'
+import { Match } from 'aws-cdk-lib/assertions'
 import { tableDefinitions } from 'cqrs-es/dynamodb'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Bundle, bundleFunctions } from './bundle.ts'
 import { type FunctionName, functionNames } from './settings.ts'
-import { BankStack, type BankStackProps } from './stack.ts'
+import { arn, BankTemplate, type Right } from './test/template.ts'
 
 let folder: string
 let bundles: Readonly<Record<FunctionName, Bundle>>
-let template: Template
+let template: BankTemplate
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'bank-stack-'))
   bundles = await bundleFunctions(folder)
-  template = synthesise()
+  template = new BankTemplate({ bundles })
 })
 afterAll(() => rm(folder, { recursive: true, force: true }))
 
-function synthesise(props: Partial<BankStackProps> = {}): Template {
-  const tokens = { issuer: 'https://login.example.com/', audience: ['bank'] }
-  return Template.fromStack(new BankStack(new App(), 'Bank', { bundles, tokens, ...props }))
-}
-
-interface Resource {
-  readonly Type: string
-  readonly Properties: Readonly<Record<string, unknown>>
-  readonly DeletionPolicy?: string
-  readonly UpdateReplacePolicy?: string
-}
-
-const resources = (type: string, of = template): readonly (readonly [string, Resource])[] =>
-  Object.entries(of.findResources(type) as Record<string, Resource>)
-
-/** The one resource of a type whose logical id begins so. */
-function one(type: string, name: string, of = template): readonly [string, Resource] {
-  const found = resources(type, of).filter(([id]) => id.startsWith(name))
-  if (found.length !== 1) throw new Error(`There are ${found.length} ${type} called ${name}.`)
-  return found[0] as readonly [string, Resource]
-}
-
-const table = (role: string) => one('AWS::DynamoDB::Table', `Tables${role}`)
-const arn = ([id]: readonly [string, Resource], attribute = 'Arn') => ({ 'Fn::GetAtt': [id, attribute] })
+const one = (type: string, name: string) => template.one(type, name)
+const table = (role: string) => template.table(role)
 const functionOf = (name: string) => one('AWS::Lambda::Function', `${name}Function`)
 
 describe('the tables', () => {
@@ -66,10 +43,10 @@ describe('the tables', () => {
     expect(table('meta')[1].Properties.TimeToLiveSpecification).toEqual({ AttributeName: 'ExpiresAt', Enabled: true })
   })
 
-  it('are four', () => template.resourceCountIs('AWS::DynamoDB::Table', 4))
+  it('are four', () => template.all.resourceCountIs('AWS::DynamoDB::Table', 4))
 
   it('go with the stack only where that was asked for', () => {
-    for (const [, resource] of resources('AWS::DynamoDB::Table', synthesise({ removable: true }))) {
+    for (const [, resource] of new BankTemplate({ bundles, removable: true }).of('AWS::DynamoDB::Table')) {
       expect(resource.DeletionPolicy).toBe('Delete')
       expect(resource.Properties.DeletionProtectionEnabled).toBe(false)
     }
@@ -117,35 +94,28 @@ describe('the rights', () => {
   })
 
   it('are given by no managed policy and have no wildcard', () => {
-    for (const [, role] of resources('AWS::IAM::Role')) expect(role.Properties).not.toHaveProperty('ManagedPolicyArns')
+    for (const [, role] of template.of('AWS::IAM::Role')) expect(role.Properties).not.toHaveProperty('ManagedPolicyArns')
     for (const type of ['AWS::IAM::Policy', 'AWS::SQS::QueuePolicy'])
-      for (const [id, { Properties }] of resources(type)) {
+      for (const [id, { Properties }] of template.of(type)) {
         const { Statement } = Properties.PolicyDocument as { Statement: readonly { Effect: string }[] }
         const allowing = Statement.filter(({ Effect }) => Effect !== 'Deny')
         expect(JSON.stringify(allowing), id).not.toContain('*')
       }
-    template.resourceCountIs('AWS::IAM::Role', functionNames.length)
+    template.all.resourceCountIs('AWS::IAM::Role', functionNames.length)
   })
 
   it('let only the API and the schedule call a function', () => {
-    const callers = resources('AWS::Lambda::Permission').map(([, { Properties }]) => [
-      Properties.FunctionName,
-      Properties.Principal,
-    ])
+    const callers = template
+      .of('AWS::Lambda::Permission')
+      .map(([, { Properties }]) => [Properties.FunctionName, Properties.Principal])
     expect(sorted(callers)).toEqual(
       sorted([
         [arn(functionOf('Command')), 'apigateway.amazonaws.com'],
         [arn(functionOf('Drain')), 'events.amazonaws.com'],
       ]),
     )
-    for (const [, { Properties }] of resources('AWS::Lambda::Permission')) expect(Properties.SourceArn).toBeDefined()
+    for (const [, { Properties }] of template.of('AWS::Lambda::Permission')) expect(Properties.SourceArn).toBeDefined()
   })
-
-  interface Right {
-    readonly Action: readonly string[]
-    readonly Effect: 'Allow'
-    readonly Resource: unknown
-  }
 
   const statement = (names: readonly string[], Resource: unknown): Right => ({
     Action: names.map((name) => (name.includes(':') ? name : `dynamodb:${name}`)),
@@ -156,10 +126,7 @@ describe('the rights', () => {
   function rightsOf(name: string) {
     const [, policy] = one('AWS::IAM::Policy', `${name}Role`)
     expect(policy.Properties.Roles).toEqual([{ Ref: one('AWS::IAM::Role', `${name}Role`)[0] }])
-    const { Statement } = policy.Properties.PolicyDocument as {
-      Statement: readonly (Omit<Right, 'Action'> & { Action: string | string[] })[]
-    }
-    return sorted(Statement.map((one) => ({ ...one, Action: [one.Action].flat().sort() })))
+    return sorted(template.rights(name))
   }
 })
 
@@ -191,7 +158,7 @@ describe('the functions', () => {
   })
 
   it('are four, each with its own bundle', () => {
-    const keys = resources('AWS::Lambda::Function').map(([, { Properties }]) => (Properties.Code as { S3Key: string }).S3Key)
+    const keys = template.of('AWS::Lambda::Function').map(([, { Properties }]) => (Properties.Code as { S3Key: string }).S3Key)
     expect(new Set(keys).size).toBe(4)
     expect(keys).toHaveLength(4)
   })
@@ -200,22 +167,22 @@ describe('the functions', () => {
 describe('the API', () => {
   it('lets nobody in without a token of the issuer', () => {
     const [authorizer] = one('AWS::ApiGatewayV2::Authorizer', 'Api')
-    template.hasResourceProperties('AWS::ApiGatewayV2::Authorizer', {
+    template.all.hasResourceProperties('AWS::ApiGatewayV2::Authorizer', {
       AuthorizerType: 'JWT',
       IdentitySource: ['$request.header.Authorization'],
       JwtConfiguration: { Issuer: 'https://login.example.com/', Audience: ['bank'] },
     })
-    const routes = resources('AWS::ApiGatewayV2::Route').map(([, { Properties }]) => Properties)
+    const routes = template.of('AWS::ApiGatewayV2::Route').map(([, { Properties }]) => Properties)
     expect(routes).toMatchObject([{ RouteKey: '$default', AuthorizationType: 'JWT', AuthorizerId: { Ref: authorizer } }])
   })
 
   it('hands requests over as payload 2.0, throttled and logged', () => {
-    template.hasResourceProperties('AWS::ApiGatewayV2::Integration', {
+    template.all.hasResourceProperties('AWS::ApiGatewayV2::Integration', {
       IntegrationType: 'AWS_PROXY',
       PayloadFormatVersion: '2.0',
       IntegrationUri: arn(functionOf('Command')),
     })
-    template.hasResourceProperties('AWS::ApiGatewayV2::Stage', {
+    template.all.hasResourceProperties('AWS::ApiGatewayV2::Stage', {
       StageName: '$default',
       AutoDeploy: true,
       DefaultRouteSettings: { ThrottlingRateLimit: 500, ThrottlingBurstLimit: 1_000 },
@@ -226,7 +193,7 @@ describe('the API', () => {
 
 describe('what comes from the stream, the queue and the clock', () => {
   it('goes on from the record that failed, and puts aside what fails for too long', () => {
-    template.hasResourceProperties('AWS::Lambda::EventSourceMapping', {
+    template.all.hasResourceProperties('AWS::Lambda::EventSourceMapping', {
       EventSourceArn: arn(table('events'), 'StreamArn'),
       FunctionName: { Ref: functionOf('Stream')[0] },
       StartingPosition: 'TRIM_HORIZON',
@@ -240,17 +207,19 @@ describe('what comes from the stream, the queue and the clock', () => {
   })
 
   it('has a dead-letter queue for commands too, and waits long enough for the function', () => {
-    template.hasResourceProperties('AWS::Lambda::EventSourceMapping', {
+    template.all.hasResourceProperties('AWS::Lambda::EventSourceMapping', {
       EventSourceArn: arn(one('AWS::SQS::Queue', 'Commands')),
       FunctionName: { Ref: functionOf('Queue')[0] },
       FunctionResponseTypes: ['ReportBatchItemFailures'],
       BatchSize: 10,
     })
     expect(one('AWS::SQS::Queue', 'Commands')[1].Properties).toMatchObject({
+      FifoQueue: true,
+      ContentBasedDeduplication: false,
       VisibilityTimeout: 180,
       RedrivePolicy: { deadLetterTargetArn: arn(one('AWS::SQS::Queue', 'DeadCommands')), maxReceiveCount: 5 },
     })
-    template.resourceCountIs('AWS::Lambda::EventSourceMapping', 2)
+    template.all.resourceCountIs('AWS::Lambda::EventSourceMapping', 2)
   })
 
   it.each(['DeadRecords', 'DeadCommands'])('is kept in %s for fourteen days', (name) => {
@@ -258,16 +227,17 @@ describe('what comes from the stream, the queue and the clock', () => {
   })
 
   it('speaks to no queue without TLS', () => {
-    const queues = resources('AWS::SQS::QueuePolicy').flatMap(([, { Properties }]) => Properties.Queues as { Ref: string }[])
+    const queues = template.of('AWS::SQS::QueuePolicy').flatMap(([, { Properties }]) => Properties.Queues as { Ref: string }[])
     expect(queues.map(({ Ref }) => Ref).sort()).toEqual(
-      resources('AWS::SQS::Queue')
+      template
+        .of('AWS::SQS::Queue')
         .map(([id]) => id)
         .sort(),
     )
   })
 
   it('is looked for once a day', () => {
-    template.hasResourceProperties('AWS::Events::Rule', {
+    template.all.hasResourceProperties('AWS::Events::Rule', {
       ScheduleExpression: 'rate(1 day)',
       State: 'ENABLED',
       Targets: [Match.objectLike({ Arn: arn(functionOf('Drain')) })],
@@ -276,8 +246,8 @@ describe('what comes from the stream, the queue and the clock', () => {
 })
 
 describe('the alarms', () => {
-  const alarms = (of = template) =>
-    resources('AWS::CloudWatch::Alarm', of).map(([id, { Properties }]) => ({ id, ...Properties })) as unknown as readonly {
+  const alarms = (from = template) =>
+    from.of('AWS::CloudWatch::Alarm').map(([id, { Properties }]) => ({ id, ...Properties })) as unknown as readonly {
       readonly id: string
       readonly Namespace: string
       readonly MetricName: string
@@ -309,10 +279,10 @@ describe('the alarms', () => {
 
   it('tell by mail where an address is given, and are otherwise only in the console', () => {
     expect(alarms().every(({ AlarmActions }) => AlarmActions === undefined)).toBe(true)
-    template.resourceCountIs('AWS::SNS::Topic', 0)
-    const withMail = synthesise({ alarmEmail: 'ann@example.com' })
-    const [topic] = one('AWS::SNS::Topic', 'Alarms', withMail)
-    withMail.hasResourceProperties('AWS::SNS::Subscription', {
+    template.all.resourceCountIs('AWS::SNS::Topic', 0)
+    const withMail = new BankTemplate({ bundles, alarmEmail: 'ann@example.com' })
+    const [topic] = withMail.one('AWS::SNS::Topic', 'Alarms')
+    withMail.all.hasResourceProperties('AWS::SNS::Subscription', {
       Protocol: 'email',
       Endpoint: 'ann@example.com',
       TopicArn: { Ref: topic },

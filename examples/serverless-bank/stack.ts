@@ -7,7 +7,7 @@ import { Rule, Schedule } from 'aws-cdk-lib/aws-events'
 import { LambdaFunction } from 'aws-cdk-lib/aws-events-targets'
 import { EventSourceMapping, StartingPosition } from 'aws-cdk-lib/aws-lambda'
 import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs'
-import { Queue } from 'aws-cdk-lib/aws-sqs'
+import { DeduplicationScope, FifoThroughputLimit, Queue } from 'aws-cdk-lib/aws-sqs'
 import type { Construct } from 'constructs'
 import { BankAlarms } from './alarms.ts'
 import { BankFunction } from './function.ts'
@@ -100,10 +100,17 @@ export class BankStack extends Stack {
     return dead
   }
 
-  /** Another way in, for programs: commands that can wait. */
+  /**
+   * Another way in, for programs: commands that can wait. With the account as message group they keep their order. Who sends says by the deduplication id what is
+   * sent again; SQS must not guess it from the content, since two deposits may well be alike.
+   */
   #queue(queue: BankFunction) {
-    const deadCommands = this.#deadLetters('DeadCommands')
+    const deadCommands = this.#deadLetters('DeadCommands', { fifo: true })
     const commands = new Queue(this, 'Commands', {
+      fifo: true,
+      contentBasedDeduplication: false,
+      deduplicationScope: DeduplicationScope.MESSAGE_GROUP,
+      fifoThroughputLimit: FifoThroughputLimit.PER_MESSAGE_GROUP_ID,
       enforceSSL: true,
       retentionPeriod: Duration.days(4),
       visibilityTimeout: Duration.seconds(6 * functionSettings.queue.timeout),
@@ -128,8 +135,8 @@ export class BankStack extends Stack {
   }
 
   /** Kept for as long as SQS can, so that there is time to look. */
-  #deadLetters(id: string): Queue {
-    return new Queue(this, id, { enforceSSL: true, retentionPeriod: Duration.days(14) })
+  #deadLetters(id: string, options: { readonly fifo?: true } = {}): Queue {
+    return new Queue(this, id, { ...options, enforceSSL: true, retentionPeriod: Duration.days(14) })
   }
 }
 

@@ -1,23 +1,14 @@
 import { CfnResource, RemovalPolicy } from 'aws-cdk-lib'
 import { PolicyStatement } from 'aws-cdk-lib/aws-iam'
 import { Construct } from 'constructs'
-import { type DynamoDbTables, tableDefinitions } from 'cqrs-es/dynamodb'
-
-export type TableRole = keyof DynamoDbTables
+import { tableDefinitions } from 'cqrs-es/dynamodb'
+import { type TableRole, tableVariables } from './settings.ts'
 
 /** The store's own definitions, by what each table is for. CloudFormation gives the tables their names. */
 export const definitions = tableDefinitions({
   tables: { events: 'events', snapshots: 'snapshots', views: 'views', meta: 'meta' },
   streams: true,
 }).map(({ TableName, ...properties }) => ({ role: TableName as TableRole, properties }))
-
-/** The variables in which a function finds the names. */
-export const variables: Readonly<Record<TableRole, string>> = {
-  events: 'EVENTS_TABLE',
-  snapshots: 'SNAPSHOTS_TABLE',
-  views: 'VIEWS_TABLE',
-  meta: 'META_TABLE',
-}
 
 /**
  * What executing commands takes, and following their events, which executes commands as well. Nobody may change or delete an event, and only index values of
@@ -66,7 +57,7 @@ export class BankTables extends Construct {
 
   /** How a function finds them. */
   get environment(): Record<string, string> {
-    return Object.fromEntries([...this.#tables].map(([role, table]) => [variables[role], table.ref]))
+    return Object.fromEntries([...this.#tables].map(([role, table]) => [tableVariables[role], table.ref]))
   }
 
   nameOf(role: TableRole): string {

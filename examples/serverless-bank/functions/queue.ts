@@ -1,2 +1,5 @@
-import { store } from './store.ts'
-export const handler = () => store.capabilities
+import { onSqs } from 'cqrs-es/lambda'
+import { app } from './bank.ts'
+
+/** Called with messages that are commands. */
+export const handler = onSqs(app)

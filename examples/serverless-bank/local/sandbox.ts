@@ -1,0 +1,116 @@
+import { randomUUID } from 'node:crypto'
+import { Worker } from 'node:worker_threads'
+
+/** What a call has led to: what the function answered, or how it failed. */
+export type Outcome =
+  | { readonly answer: unknown }
+  | { readonly failure: { readonly errorType: string; readonly errorMessage: string } }
+
+export interface FunctionOptions {
+  readonly name: string
+  /** The bundle, and that of `worker.ts`, which loads it. */
+  readonly file: string
+  readonly worker: string
+  readonly environment: Readonly<Record<string, string>>
+  readonly memory: number
+  /** In seconds. */
+  readonly timeout: number
+}
+
+/** A call, as it goes to the worker. */
+export interface Call {
+  readonly event: unknown
+  readonly context: {
+    readonly awsRequestId: string
+    readonly functionName: string
+    readonly invokedFunctionArn: string
+    readonly memoryLimitInMB: string
+    /** Milliseconds since 1970. */
+    readonly deadline: number
+  }
+}
+
+/** Sandboxes of one function, at the most. */
+const most = 4
+
+/**
+ * A function as Lambda runs it: in sandboxes with an environment of their own, each of which has one call at a time. A new one is started where all have something to
+ * do, and one that does not answer in time is ended.
+ */
+export class LocalFunction {
+  readonly #options: FunctionOptions
+  readonly #idle: Worker[] = []
+  readonly #waiting: ((worker: Worker) => void)[] = []
+  readonly #all = new Set<Worker>()
+
+  constructor(options: FunctionOptions) {
+    this.#options = options
+  }
+
+  async invoke(event: unknown): Promise<Outcome> {
+    const { name, memory, timeout } = this.#options
+    const worker = await this.#take()
+    const context = {
+      awsRequestId: randomUUID(),
+      functionName: name,
+      invokedFunctionArn: `arn:aws:lambda:us-east-1:123456789012:function:${name}`,
+      memoryLimitInMB: `${memory}`,
+      deadline: Date.now() + timeout * 1_000,
+    }
+    const outcome = await call(worker, { event, context }, timeout)
+    if (outcome === undefined) {
+      this.#all.delete(worker)
+      await worker.terminate()
+      this.#replace()
+      return { failure: { errorType: 'Sandbox.Timedout', errorMessage: `Task timed out after ${timeout} seconds` } }
+    }
+    if (this.#all.has(worker)) this.#give(worker)
+    if ('failure' in outcome) console.error(`${name} failed: ${outcome.failure.errorType}: ${outcome.failure.errorMessage}`)
+    return outcome
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#all].map((worker) => worker.terminate()))
+  }
+
+  #take(): Promise<Worker> | Worker {
+    const idle = this.#idle.pop()
+    if (idle !== undefined) return idle
+    return this.#all.size < most ? this.#start() : new Promise((resolve) => this.#waiting.push(resolve))
+  }
+
+  #give(worker: Worker): void {
+    const next = this.#waiting.shift()
+    if (next === undefined) this.#idle.push(worker)
+    else next(worker)
+  }
+
+  #replace(): void {
+    const next = this.#waiting.shift()
+    if (next !== undefined) next(this.#start())
+  }
+
+  #start(): Worker {
+    const { file, environment } = this.#options
+    const worker = new Worker(this.#options.worker, { env: { ...environment }, workerData: { file } })
+    this.#all.add(worker)
+    worker.once('exit', () => this.#all.delete(worker))
+    return worker
+  }
+}
+
+/** `undefined` when no answer has come in time. */
+function call(worker: Worker, message: Call, timeout: number): Promise<Outcome | undefined> {
+  return new Promise((resolve) => {
+    const end = (outcome: Outcome | undefined) => {
+      clearTimeout(timer)
+      worker.off('message', end).off('error', fail).off('exit', exit)
+      resolve(outcome)
+    }
+    const fail = (error: Error) => end({ failure: { errorType: error.name, errorMessage: error.message } })
+    const exit = () => end({ failure: { errorType: 'Runtime.ExitError', errorMessage: 'The sandbox has ended.' } })
+    const timer = setTimeout(end, timeout * 1_000, undefined)
+    worker.on('message', end).on('error', fail).on('exit', exit)
+    worker.postMessage(message)
+  })
+}
