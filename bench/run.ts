@@ -13,6 +13,7 @@ const questions: Readonly<Record<string, string>> = {
   load: 'bench/load.ts',
   replay: 'bench/replay.ts',
   following: 'bench/following.ts',
+  http: 'bench/http.ts',
   weight: 'scripts/size.ts',
 }
 

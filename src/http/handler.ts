@@ -41,18 +41,18 @@ export function createHandler<P extends HttpApp, C = undefined>(
 ): (request: Request) => Promise<Response> {
   const setup = setupOf(app, options as unknown as ErasedOptions)
   const { basePath = '', onError = reportError } = setup.options
-  return async (request) => {
+  const answerTo = async (request: Request): Promise<Response> => {
     try {
       const { pathname, searchParams } = new URL(request.url)
-      const path = pathWithin(basePath, pathname)
-      const response = await respond(setup, request, routeOf(setup.exposed, request.method, path), searchParams)
-      return request.method === 'HEAD' ? withoutBody(response) : response
+      const route = routeOf(setup.exposed, request.method, pathWithin(basePath, pathname))
+      return await respond(setup, request, route, searchParams)
     } catch (error) {
       // Nobody is there any more to read an answer.
       if (request.signal.aborted && error === request.signal.reason) return new Response(null, { status: 499 })
       return answerError(error, (cause) => harmless(onError, cause, request))
     }
   }
+  return async (request) => (request.method === 'HEAD' ? withoutBody(await answerTo(request)) : answerTo(request))
 }
 
 /**

@@ -1,0 +1,153 @@
+import { createHandler } from 'cqrs-es/http'
+import { beforeEach, describe, expect, test } from 'vitest'
+import { asking, openShop, type Shop } from './shop.ts'
+
+let shop: Shop
+let handler: (request: Request) => Promise<Response>
+let post: ReturnType<typeof asking>['post']
+beforeEach(() => {
+  shop = openShop()
+  handler = createHandler(shop, { authorize: 'none', maxBodyBytes: 1_000 })
+  ;({ post } = asking(handler))
+})
+
+const place = { customer: 'ann', total: 1 }
+const sequence = async () => (await shop.aggregates.order.load('o-1')).sequence
+
+test.each(['{"customer":', '{customer: "ann"}', 'undefined', '[', '{"total":1}}', '\uFEFF\uFEFF{}', 'NaN'])(
+  '%j is no JSON: 400',
+  async (body) => {
+    const answer = await post('/order/o-1/Place', body)
+    expect([answer.status, answer.body.detail]).toEqual([400, 'The body is not JSON in UTF-8.'])
+    expect((await post('/order/o-1', body)).status).toBe(400)
+  },
+)
+
+test('what is no UTF-8 is 400, and not stored as something else', async () => {
+  const body = Buffer.from('{"customer":"\xe4","total":1}', 'latin1')
+  const init = { method: 'POST', headers: { 'Content-Type': 'application/json' }, body }
+  expect((await handler(new Request('http://shop.example/order/o-1/Place', init))).status).toBe(400)
+  expect(await sequence()).toBe(0)
+})
+
+test('no data for a command that has some is 400', async () => {
+  for (const body of [undefined, '', 'null', '[]', '"x"', '1']) expect((await post('/order/o-1/Place', body)).status).toBe(400)
+})
+
+test('data for a command that has none is 400', async () => {
+  await post('/order/o-1/Place', place)
+  for (const body of ['null', '[]', '{"a":1}', '1'])
+    expect([body, (await post('/order/o-1/Cancel', body)).status]).toEqual([body, 400])
+  expect(await sequence()).toBe(1)
+})
+
+test.each([
+  ['data', '/order/o-1/Note', '{"text":"a","__proto__":{"isAdmin":true}}'],
+  ['a command', '/order/o-1', '{"type":"Note","data":{"text":"a"},"__proto__":{"isAdmin":true}}'],
+  ['the data in a command', '/order/o-1', '{"type":"Note","data":{"text":"a","more":{"__proto__":{}}}}'],
+])('a prototype in %s is 400', async (_, path, body) => {
+  await post('/order/o-1/Place', place)
+  expect((await post(path, body)).status).toBe(400)
+  expect(({} as Record<string, unknown>).isAdmin).toBeUndefined()
+  expect(await sequence()).toBe(1)
+})
+
+test('JSON that is nested thousands deep is 400', async () => {
+  const deep = createHandler(shop, { authorize: 'none', maxBodyBytes: 1_000_000 })
+  await post('/order/o-1/Place', place)
+  const text = '['.repeat(100_000) + ']'.repeat(100_000)
+  for (const headers of [{}, { 'Idempotency-Key': 'k' }])
+    expect((await asking(deep).post('/order/o-1/Note', `{"text":${text}}`, headers)).status).toBe(400)
+})
+
+describe('the content type', () => {
+  const send = (headers: Record<string, string>, body: string | null = JSON.stringify(place), path = '/order/o-1/Place') =>
+    handler(new Request(`http://shop.example${path}`, { method: 'POST', headers, body }))
+
+  test.each([
+    'application/json',
+    'Application/JSON',
+    'application/json; charset=utf-8',
+    'application/json;charset="UTF-8"',
+    'application/json ; x=y',
+  ])('%s is taken', async (type) => {
+    expect((await send({ 'Content-Type': type })).status).toBe(200)
+  })
+
+  test.each([
+    'text/plain',
+    'application/x-www-form-urlencoded',
+    'multipart/form-data; boundary=x',
+    'application/jsonx',
+    'application/json; charset=latin1',
+    'application/json; charset=utf-16',
+    'json',
+  ])('%s is 415', async (type) => {
+    const response = await send({ 'Content-Type': type })
+    expect([response.status, response.headers.get('content-type')]).toEqual([415, 'application/problem+json'])
+    expect(await sequence()).toBe(0)
+  })
+
+  test('is asked for without a body too, so that a page of another site cannot send a command', async () => {
+    await post('/order/o-1/Place', place)
+    expect((await send({}, null, '/order/o-1/Cancel')).status).toBe(415)
+    expect((await send({ 'Content-Type': 'text/plain' }, '', '/order/o-1/Cancel')).status).toBe(415)
+    expect(await sequence()).toBe(1)
+  })
+
+  test('of something compressed is 415', async () => {
+    expect((await send({ 'Content-Type': 'application/json', 'Content-Encoding': 'gzip' })).status).toBe(415)
+    expect((await send({ 'Content-Type': 'application/json', 'Content-Encoding': 'identity' })).status).toBe(200)
+  })
+})
+
+describe('the length', () => {
+  const body = (length: number) =>
+    JSON.stringify({ ...place, customer: 'x'.repeat(length - JSON.stringify({ ...place, customer: '' }).length) })
+  const streaming = (text: string, headers: Record<string, string> = {}) => {
+    let pulled = 0
+    const chunks = new ReadableStream<Uint8Array>({
+      pull(controller) {
+        const chunk = text.slice(pulled, pulled + 100)
+        pulled += chunk.length
+        if (chunk === '') controller.close()
+        else controller.enqueue(new TextEncoder().encode(chunk))
+      },
+    })
+    const init = {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json', ...headers },
+      body: chunks,
+      duplex: 'half' as const,
+    }
+    return handler(new Request('http://shop.example/order/o-1/Note', init)).then(({ status }) => ({ status, pulled }))
+  }
+  const note = (length: number) => JSON.stringify({ text: 'x'.repeat(length - '{"text":""}'.length) })
+
+  test('over the limit is 413, and says the limit', async () => {
+    const answer = await post('/order/o-1/Place', body(1_001))
+    expect([answer.status, answer.body.detail]).toEqual([413, 'A command may have 1000 bytes.'])
+    expect((await post('/order/o-1', { type: 'Note', data: { text: 'x'.repeat(1_000) } })).status).toBe(413)
+  })
+
+  test('is measured in bytes', async () => {
+    await post('/order/o-1/Place', place)
+    expect((await post('/order/o-1/Note', { text: '€'.repeat(320) })).status).toBe(200)
+    expect((await post('/order/o-1/Note', { text: '€'.repeat(340) })).status).toBe(413)
+  })
+
+  test('of a body that does not say it is 413 as soon as it is over, and the rest is not read', async () => {
+    await post('/order/o-1/Place', place)
+    expect(await streaming(note(1_000))).toEqual({ status: 200, pulled: 1_000 })
+    const { status, pulled } = await streaming(note(1_000_000))
+    expect(status).toBe(413)
+    expect(pulled).toBeLessThan(2_000)
+  })
+
+  test('that is announced wrongly does not help', async () => {
+    await post('/order/o-1/Place', place)
+    expect((await streaming(note(1_500), { 'Content-Length': '10' })).status).toBe(413)
+    expect((await streaming(note(500), { 'Content-Length': '5000' })).status).toBe(413)
+    expect((await streaming(note(500), { 'Content-Length': 'many' })).status).toBe(200)
+  })
+})

@@ -1,0 +1,191 @@
+import { createHandler } from 'cqrs-es/http'
+import { beforeEach, describe, expect, test } from 'vitest'
+import { ask, asking, openShop, type Shop } from './shop.ts'
+
+let shop: Shop
+let post: ReturnType<typeof asking>['post']
+let get: ReturnType<typeof asking>['get']
+beforeEach(() => {
+  shop = openShop()
+  ;({ get, post } = asking(createHandler(shop, { authorize: 'none', waitFor: ['perCustomer'] })))
+})
+
+const place = { customer: 'ann', total: 12.5 }
+
+describe('a command in the path', () => {
+  test('is answered with what was stored', async () => {
+    const { status, headers, body } = await post('/order/o-1/Place', place)
+    expect([status, headers.get('etag'), headers.get('content-type')]).toEqual([200, '"1"', 'application/json'])
+    const events = []
+    for await (const event of shop.aggregates.order.events('o-1')) events.push(event)
+    expect(body).toEqual({ sequence: 1, replayed: false, state: { status: 'placed', notes: 0 }, events })
+  })
+
+  test('may come without a body when it has no data', async () => {
+    await post('/order/o-1/Place', place)
+    expect((await post('/order/o-1/Cancel')).body).toMatchObject({ sequence: 2, events: [{ type: 'Cancelled' }] })
+    expect((await post('/order/o-1/Cancel', {})).body).toMatchObject({ sequence: 2, events: [] })
+  })
+
+  test('called like the path of the history is a command all the same', async () => {
+    expect((await post('/order/o-1/events')).body).toMatchObject({ sequence: 0, events: [] })
+  })
+})
+
+describe('a command in the body', () => {
+  test('is the same', async () => {
+    const { status, body } = await post('/order/o-1', { type: 'Place', data: place })
+    expect([status, body.sequence]).toEqual([200, 1])
+    expect((await post('/order/o-1', { type: 'Cancel' })).body.sequence).toBe(2)
+  })
+
+  test.each([
+    ['another type', { type: 'Steal', data: {} }],
+    ['a type that every object has', { type: 'constructor' }],
+    ['a type that is a prototype', '{"type":"__proto__"}'],
+    ['no type', { data: place }],
+    ['a list', [{ type: 'Place', data: place }]],
+    ['a text', '"Place"'],
+    ['null', 'null'],
+    ['nothing', undefined],
+  ])('of %s is told which there are', async (_, body) => {
+    const answer = await post('/order/o-1', body)
+    expect([answer.status, answer.body.code]).toEqual([400, 'VALIDATION'])
+    expect(answer.body.detail).toContain('Place, Note, Tag, Rate, Cancel')
+  })
+
+  test('may have nothing besides', async () => {
+    const { status, body } = await post('/order/o-1', { type: 'Place', data: place, metadata: { userId: 'root' } })
+    expect([status, body.detail]).toEqual([400, expect.stringContaining("not 'metadata'")])
+  })
+})
+
+describe('a refused command', () => {
+  test('is a problem with its reason and details', async () => {
+    await post('/order/o-1/Place', place)
+    const { status, headers, body } = await post('/order/o-1/Place', place)
+    expect([status, headers.get('content-type')]).toEqual([422, 'application/problem+json'])
+    expect(body).toEqual({
+      title: 'Unprocessable Content',
+      status: 422,
+      detail: 'The order refused: already-placed.',
+      reason: 'already-placed',
+      details: { status: 'placed' },
+    })
+  })
+
+  test('has no details where there are none', async () => {
+    expect((await post('/order/o-1/Note', { text: 'x' })).body).not.toHaveProperty('details')
+  })
+})
+
+test('data that does not fit is answered with the issues and their paths', async () => {
+  const { status, body } = await post('/order/o-1/Place', { customer: 'ann', total: -1 })
+  expect([status, body.code, body.issues]).toEqual([400, 'VALIDATION', [{ message: expect.any(String), path: ['total'] }]])
+  expect((await get('/order/o-1')).status).toBe(404)
+})
+
+describe('Idempotency-Key', () => {
+  test('lets a command be sent again', async () => {
+    const first = await post('/order/o-1/Place', place, { 'Idempotency-Key': 'k' })
+    const again = await post('/order/o-1/Place', place, { 'Idempotency-Key': 'k' })
+    expect(again.body).toEqual({ ...first.body, replayed: true })
+    expect(again.headers.get('etag')).toBe('"1"')
+  })
+
+  test('with another command is 422 with its code, and no reason of the domain', async () => {
+    await post('/order/o-1/Place', place, { 'Idempotency-Key': 'k' })
+    const { status, body } = await post('/order/o-1/Place', { ...place, total: 1 }, { 'Idempotency-Key': 'k' })
+    expect([status, body.code, body.reason]).toEqual([422, 'IDEMPOTENCY', undefined])
+  })
+})
+
+describe('If-Match', () => {
+  test('lets a command through when nothing has happened since', async () => {
+    await post('/order/o-1/Place', place)
+    const etag = (await get('/order/o-1')).headers.get('etag') ?? ''
+    expect((await post('/order/o-1/Note', { text: 'a' }, { 'If-Match': etag })).status).toBe(200)
+    const late = await post('/order/o-1/Note', { text: 'b' }, { 'If-Match': etag })
+    expect(late.status).toBe(412)
+    expect(late.body).toMatchObject({ code: 'CONFLICT', actualSequence: 2 })
+    expect(late.headers.has('retry-after')).toBe(false)
+  })
+
+  test.each(['1', 'W/"1"', '"1", "2"', '*', '"-1"', '""', '"1e3"', '"9999999999999999"'])('%s is 400', async (value) => {
+    expect((await post('/order/o-1/Place', place, { 'If-Match': value })).status).toBe(400)
+  })
+})
+
+describe('If-None-Match', () => {
+  test('of * lets a command through where there is nothing yet', async () => {
+    expect((await post('/order/o-1/Place', place, { 'If-None-Match': '*' })).status).toBe(200)
+    expect((await post('/order/o-1/Note', { text: 'a' }, { 'If-None-Match': '*' })).status).toBe(412)
+  })
+
+  test.each([
+    ['another value', { 'If-None-Match': '"1"' }],
+    ['If-Match beside it', { 'If-None-Match': '*', 'If-Match': '"0"' }],
+  ])('with %s is 400', async (_, headers) => {
+    expect((await post('/order/o-1/Place', place, headers)).status).toBe(400)
+  })
+})
+
+describe('Prefer: wait', () => {
+  test('is answered when the view shows the command', async () => {
+    expect((await post('/order/o-1/Place', place, { Prefer: 'respond-async, wait=5' })).status).toBe(200)
+    expect((await get('/views/perCustomer/ann')).body.view).toEqual({ orders: 1 })
+  })
+
+  test('is answered with 202 and what was stored when the view does not show it in time', async () => {
+    const { status, body, headers } = await post('/order/o-1/Place', place, { Prefer: 'wait=0' })
+    expect([status, body.sequence, headers.get('etag')]).toEqual([202, 1, '"1"'])
+  })
+})
+
+describe('metadata', () => {
+  test('is what the function makes of request and caller', async () => {
+    const handler = createHandler(shop, {
+      authorize: (request) => ({ ok: true, caller: { name: request.headers.get('Authorization') ?? '' } }),
+      metadata: (request, { name }) => ({ userId: name, agent: request.headers.get('User-Agent') }),
+    })
+    const headers = { Authorization: 'ann', 'User-Agent': 'phone/7' }
+    const { body } = await ask(handler, 'POST', '/order/o-1/Place', place, headers)
+    expect(body.events[0].metadata).toEqual({ userId: 'ann', agent: 'phone/7' })
+  })
+
+  test('with line breaks in it goes into the store, and into no header', async () => {
+    const handler = createHandler(shop, {
+      authorize: 'none',
+      metadata: () => ({ agent: 'x\r\nSet-Cookie: a=b', 'key\r\n': '\u2028' }),
+    })
+    const { status, headers, body } = await ask(handler, 'POST', '/order/o-1/Place', place)
+    expect([status, body.events[0].metadata]).toEqual([200, { agent: 'x\r\nSet-Cookie: a=b', 'key\r\n': '\u2028' }])
+    expect([...headers.keys()]).toEqual(['cache-control', 'content-type', 'etag', 'x-content-type-options'])
+  })
+
+  test.each<[string, unknown]>([
+    ['a prototype', JSON.parse('{"__proto__":{"isAdmin":true}}')],
+    ['NUL', { agent: '\0' }],
+    ['a function', { now: () => {} }],
+  ])('that holds %s is refused, and nothing is stored', async (_, metadata) => {
+    const handler = createHandler(shop, { authorize: 'none', metadata: () => metadata as Record<string, never> })
+    expect((await ask(handler, 'POST', '/order/o-1/Place', place)).status).toBe(400)
+    expect((await shop.aggregates.order.load('o-1')).sequence).toBe(0)
+  })
+})
+
+test('a caller that has gone away is waited for by nobody, and its command is not begun', async () => {
+  const reported: unknown[] = []
+  const handler = createHandler(shop, { authorize: 'none', onError: (error) => reported.push(error) })
+  const gone = new AbortController()
+  gone.abort()
+  const init = {
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json' },
+    body: JSON.stringify(place),
+    signal: gone.signal,
+  }
+  const response = await handler(new Request('http://shop.example/order/o-1/Place', init))
+  expect([response.status, reported]).toEqual([499, []])
+  expect((await shop.aggregates.order.load('o-1')).sequence).toBe(0)
+})

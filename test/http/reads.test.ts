@@ -1,0 +1,196 @@
+import { createHandler } from 'cqrs-es/http'
+import { beforeEach, describe, expect, test } from 'vitest'
+import { ask, asking, openShop, type Shop } from './shop.ts'
+
+let shop: Shop
+let handler: (request: Request) => Promise<Response>
+let get: ReturnType<typeof asking>['get']
+beforeEach(async () => {
+  shop = openShop()
+  handler = createHandler(shop, { authorize: 'none' })
+  ;({ get } = asking(handler))
+  const { order } = shop.aggregates
+  for (const [i, customer] of ['ann', 'bob', 'ann', 'cy'].entries())
+    await order.execute(`o-${i}`, { type: 'Place', data: { customer, total: 10 * i } })
+  await order.execute('o-0', { type: 'Note', data: { text: 'wrap it' } })
+  await order.execute('o-3', { type: 'Cancel' })
+})
+
+describe('the state', () => {
+  test('has its sequence as ETag', async () => {
+    const { status, headers, body } = await get('/order/o-0')
+    expect([status, headers.get('etag')]).toEqual([200, '"2"'])
+    expect(body).toEqual({ id: 'o-0', sequence: 2, state: { status: 'placed', notes: 1 } })
+  })
+
+  test('as it was', async () => {
+    expect((await get('/order/o-0?asOf=1')).body).toEqual({ id: 'o-0', sequence: 1, state: { status: 'placed', notes: 0 } })
+    expect((await get('/order/o-0?asOf=7')).status).toBe(400)
+  })
+
+  test.each(['"2"', 'W/"2"', '"1", "2"'])('is not sent again to one who has it: %s', async (value) => {
+    const { status, text, headers } = await get('/order/o-0', { 'If-None-Match': value })
+    expect([status, text, headers.get('etag')]).toEqual([304, '', '"2"'])
+  })
+
+  test('is sent to one who has an older one', async () => {
+    expect((await get('/order/o-0', { 'If-None-Match': '"1"' })).status).toBe(200)
+  })
+
+  test('of what was never heard of is 404', async () => {
+    const { status, body } = await get('/order/nobody')
+    expect([status, body.detail]).toEqual([404, "There is no 'nobody' in order."])
+  })
+})
+
+describe('the history', () => {
+  test('is there in order, or after a sequence', async () => {
+    const { body } = await get('/order/o-0/events')
+    expect(body.items.map(({ sequence, type }: Record<string, unknown>) => [sequence, type])).toEqual([
+      [1, 'Placed'],
+      [2, 'Noted'],
+    ])
+    expect((await get('/order/o-0/events?after=1')).body.items).toEqual(body.items.slice(1))
+    expect((await get('/order/o-0/events?after=2')).body).toEqual({ items: [] })
+    expect((await get('/order/nobody/events')).status).toBe(404)
+  })
+
+  test('goes page by page', async () => {
+    const { order } = shop.aggregates
+    for (let i = 0; i < 5; i++) await order.execute('o-0', { type: 'Note', data: { text: `${i}` } })
+    const seen: number[] = []
+    let next: number | undefined = 0
+    for (let pages = 0; next !== undefined && pages < 9; pages++) {
+      const { body } = await get(`/order/o-0/events?after=${next}&limit=3`)
+      seen.push(...body.items.map(({ sequence }: { sequence: number }) => sequence))
+      next = body.next
+    }
+    expect(seen).toEqual([1, 2, 3, 4, 5, 6, 7])
+  })
+
+  test('of any length is sent as it is read, and is JSON as a whole', async () => {
+    const { order } = shop.aggregates
+    for (let i = 0; i < 300; i++) await order.execute('o-0', { type: 'Note', data: { text: 'x'.repeat(1_000) } })
+    const response = await handler(new Request('http://shop.example/order/o-0/events'))
+    const chunks: Uint8Array[] = []
+    for await (const chunk of response.body as unknown as AsyncIterable<Uint8Array>) chunks.push(chunk)
+    expect(chunks.length).toBeGreaterThan(10)
+    expect(Math.max(...chunks.map(({ length }) => length))).toBeLessThan(20_000)
+    expect(JSON.parse(Buffer.concat(chunks).toString()).items).toHaveLength(302)
+  })
+
+  test('that cannot be read to its end breaks off, so that nobody takes half of it for all', async () => {
+    const { order } = shop.aggregates
+    async function* events(id: string) {
+      yield* order.events(id)
+      throw new Error('the disk is gone')
+    }
+    const broken = { ...shop, aggregates: { order: { ...order, events } } } as unknown as Shop
+    const response = await createHandler(broken, { authorize: 'none' })(new Request('http://shop.example/order/o-0/events'))
+    expect(response.status).toBe(200)
+    await expect(response.text()).rejects.toThrow('the disk is gone')
+  })
+})
+
+test('the ids are there in pages', async () => {
+  expect((await get('/order?limit=2')).body).toEqual({ items: ['o-0', 'o-1'], next: 'o-1' })
+  expect((await get('/order?limit=2&after=o-1')).body.items).toEqual(['o-2', 'o-3'])
+})
+
+describe('a row', () => {
+  test('is there under its id', async () => {
+    const { status, body } = await get('/views/orders/o-1')
+    expect([status, body]).toEqual([
+      200,
+      { id: 'o-1', version: 1, view: { customer: 'bob', total: 10, isOpen: true, cancelledOn: null } },
+    ])
+    expect((await get('/views/orders/nobody')).status).toBe(404)
+  })
+
+  test('can be asked for fresh, where that is possible', async () => {
+    expect((await get('/views/orders/o-1?fresh=true')).status).toBe(200)
+    expect((await get('/views/perCustomer/ann?fresh=true')).status).toBe(400)
+    expect((await get('/views/orders/o-1?fresh=yes')).status).toBe(400)
+  })
+})
+
+describe('find', () => {
+  const idsOf = async (query: string) => {
+    const { status, body } = await get(`/views/orders?${query}`)
+    expect([query, status]).toEqual([query, 200])
+    return body.items.map(({ id }: { id: string }) => id)
+  }
+
+  test.each([
+    ['', ['o-0', 'o-1', 'o-2', 'o-3']],
+    ['customer=ann', ['o-0', 'o-2']],
+    ['customer=ann&total=20', ['o-2']],
+    ['total.gte=10&total.lt=30', ['o-1', 'o-2']],
+    ['total.gt=10', ['o-2', 'o-3']],
+    ['total.lte=1e1', ['o-0', 'o-1']],
+    ['isOpen=false', ['o-3']],
+    ['cancelledOn=null', ['o-0', 'o-1', 'o-2']],
+    [`cancelledOn=${new Date().toISOString().slice(0, 10)}`, ['o-3']],
+    ['cancelledOn.gte=2000-01-01', ['o-3']],
+    ['cancelledOn="null"', []],
+    ['customer=nobody', []],
+    ['customer=__proto__', []],
+    ['orderBy=total&descending=true', ['o-3', 'o-2', 'o-1', 'o-0']],
+    ['orderBy=customer', ['o-0', 'o-2', 'o-1', 'o-3']],
+  ])('%s', async (query, expected) => {
+    expect(await idsOf(query)).toEqual(expected)
+  })
+
+  test('goes page by page, in any order', async () => {
+    for (const order of ['', 'orderBy=customer&']) {
+      const first = (await get(`/views/orders?${order}limit=3`)).body
+      const second = (await get(`/views/orders?${order}limit=3&after=${encodeURIComponent(first.next)}`)).body
+      expect([...first.items, ...second.items].map(({ id }) => id)).toHaveLength(4)
+      expect(second).not.toHaveProperty('next')
+    }
+  })
+
+  test.each([
+    ['ownr=ann', "no parameter 'ownr'"],
+    ['customer=ann&customer=bob', 'twice'],
+    ['total=cheap', 'must be a number'],
+    ['total=', 'must be a number'],
+    ['total="1"', 'must be a number'],
+    ['total=[1]', 'must be a number'],
+    ['total=NaN', 'must be a number'],
+    ['isOpen=yes', 'must be a boolean'],
+    ['total=1&total.gt=0', 'a value or a range'],
+    ['limit=0', 'limit'],
+    ['limit=1001', '1000'],
+    ['limit=1.5', 'whole number'],
+    ['limit=-1', 'whole number'],
+    ['after=', 'after'],
+    ['orderBy=colour', "no index 'colour'"],
+    ['orderBy=', 'no index'],
+    ['descending=true', 'orderBy'],
+    ['descending=1', 'true or false'],
+    ['__proto__=1', "no parameter '__proto__'"],
+    [`customer=${'x'.repeat(1_100)}`, 'customer'],
+    ['customer=%00', 'customer'],
+  ])('%s is 400', async (query, detail) => {
+    const { status, body } = await get(`/views/orders?${query}`)
+    expect([status, body.code]).toEqual([400, 'VALIDATION'])
+    expect(body.detail).toContain(detail)
+  })
+})
+
+test('HEAD is answered like GET, without a body', async () => {
+  for (const path of [
+    '/order/o-0',
+    '/order/o-0/events',
+    '/order',
+    '/views/orders',
+    '/views/orders/o-1',
+    '/openapi.json',
+    '/nothing',
+  ]) {
+    const [head, whole] = [await ask(handler, 'HEAD', path), await ask(handler, 'GET', path)]
+    expect([path, head.status, head.text]).toEqual([path, whole.status, ''])
+    expect([...head.headers]).toEqual([...whole.headers])
+  }
+})
