@@ -48,7 +48,7 @@ describe.skipIf(unselected('dynamodb'))('the bundle of the command function', ()
     const endpoint = await serverUrl('dynamodb')
     const prefix = `bundle-${process.pid}`
     await makeTables(endpoint, prefix)
-    const request = new Request('https://bank.example.com/account/acct-1/OpenAccount?a=1&a=2', {
+    const request = new Request('https://bank.example.com/account/acct%201/OpenAccount?a=1&a=2', {
       method: 'POST',
       headers: { Authorization: `Bearer ${localToken('ann')}`, 'Content-Type': 'application/json', Cookie: 'a=b; c=d' },
       body: JSON.stringify({ owner: 'ann' }),
@@ -57,7 +57,7 @@ describe.skipIf(unselected('dynamodb'))('the bundle of the command function', ()
     const event = await eventOf(request, '203.0.113.7', claims)
     expect(event).toMatchObject({
       version: '2.0',
-      rawPath: '/account/acct-1/OpenAccount',
+      rawPath: '/account/acct 1/OpenAccount',
       rawQueryString: 'a=1&a=2',
       queryStringParameters: { a: '1,2' },
       cookies: ['a=b', 'c=d'],

@@ -158,10 +158,14 @@ describe.skipIf(unselected('dynamodb'))('the bank on this machine', () => {
     })
 
     it('changes nothing when everything is delivered again', async () => {
+      await open('again-1', 40)
+      await open('again-2')
+      await transfer('t-again', { from: 'again-1', to: 'again-2', amount: 15 })
+      await expect.poll(() => statusOf('t-again'), patience).toBe('completed')
       await expect.poll(days, patience).toEqual(await daysByHistory())
       const before = await everything()
       const again = await request('POST', '/_local/redeliver')
-      expect(again.body.records).toBeGreaterThan(15)
+      expect(again.body.records).toBeGreaterThanOrEqual(8)
       expect(await everything()).toEqual(before)
     })
 
