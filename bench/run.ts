@@ -9,6 +9,7 @@ const questions: Readonly<Record<string, string>> = {
   commands: 'bench/commands.ts',
   statements: 'bench/statements.ts',
   'round-trips': 'bench/round-trips.ts',
+  costs: 'bench/costs.ts',
   age: 'bench/age.ts',
   load: 'bench/load.ts',
   replay: 'bench/replay.ts',

@@ -84,6 +84,77 @@ describe('on a store without an order of all events', () => {
     expect(seen).toEqual(['counter/a/1', 'counter/b/1'])
   })
 
+  test('of many records it is looked up together how far each aggregate has been taken', async () => {
+    const store = memoryStore()
+    const looks: number[] = []
+    const readViews: Store['readViews'] = (keys) => {
+      if (keys.some(({ name }) => name === '~seen')) looks.push(keys.length)
+      return store.readViews(keys)
+    }
+    const seen: string[] = []
+    const log = defineSubscription({ name: 'log', aggregates: [counter], handle: ({ id }) => void seen.push(id) })
+    const app = createApp({ store: unordered(store, { readViews }), aggregates: { counter }, subscriptions: { log } })
+    for (let i = 0; i < 150; i++) await app.aggregates.counter.execute(`c${i}`, countEach(1, 2))
+    const records = Array.from({ length: 300 }, (_, i) => change(`c${i >> 1}`, 1 + (i % 2)))
+    expect(await app.catchUp(records)).toEqual(records.map(() => undefined))
+    expect(new Set(seen).size).toBe(300)
+    expect(seen.length).toBe(300)
+    expect(looks).toEqual([100, 52])
+  })
+
+  test('whatever brings it up to date at the same time in one process, each event is taken once', async () => {
+    const seen: string[] = []
+    const app = appOn(unordered(memoryStore()), seen)
+    const ids = Array.from({ length: 30 }, (_, i) => `c${i}`)
+    for (const id of ids) await app.aggregates.counter.execute(id, countEach(1, 2))
+    const records = ids.map((id) => change(id, 2))
+    await Promise.all([app.catchUp(records), app.catchUp([...records].reverse()), app.drain(), app.catchUp(records)])
+    expect(seen.length).toBe(60)
+    expect(new Set(seen).size).toBe(60)
+    expect((await app.views.totals.load('c7'))?.view).toEqual({ total: 3, count: 2 })
+  })
+
+  test('what was looked up is not believed for long: another process may have gone on meanwhile', async () => {
+    const store = unordered(memoryStore())
+    const seen: string[] = []
+    const other = appOn(store, seen)
+    let ms = Date.parse('2020-02-02T02:02:02.020Z')
+    const log = defineSubscription({
+      name: 'log',
+      aggregates: [counter],
+      handle: async ({ id }) => {
+        seen.push(id)
+        if (id !== 'counter/a/1') return
+        await other.catchUp([change('b', 1)])
+        ms += 5_000
+      },
+    })
+    const untilAborted = (_: number, signal?: AbortSignal) =>
+      new Promise<void>((resolve) => signal?.addEventListener('abort', () => resolve()))
+    const runtime = { ...standingStill().runtime, now: () => new Date(ms), sleep: untilAborted }
+    const app = createApp({ store, aggregates: { counter }, subscriptions: { log }, runtime })
+    for (const id of ['a', 'b', 'c']) await app.aggregates.counter.execute(id, count(1))
+    await app.catchUp([change('a', 1), change('b', 1), change('c', 1)])
+    expect(seen).toEqual(['counter/a/1', 'counter/b/1', 'counter/c/1'])
+  })
+
+  test("from 'now', an event that has to be tried again is not passed over by the next record of its aggregate", async () => {
+    const seen: string[] = []
+    let fails = true
+    const handle = ({ id }: { readonly id: string }) => {
+      if (fails && id === 'counter/a/2') throw new Error('odd')
+      seen.push(id)
+    }
+    const log = defineSubscription({ name: 'log', aggregates: [counter], from: 'now', onFailure: 'retry', handle })
+    const app = createApp({ store: unordered(memoryStore()), aggregates: { counter }, subscriptions: { log }, observe: () => {} })
+    await app.aggregates.counter.execute('a', countEach(1, 2, 3))
+    const records = [change('a', 2), change('a', 3)]
+    expect(await app.catchUp(records)).toMatchObject([{ error: { message: 'odd' } }, { error: { message: 'odd' } }])
+    fails = false
+    await app.catchUp(records)
+    expect(seen).toEqual(['counter/a/2', 'counter/a/3'])
+  })
+
   test('a drain looks at every aggregate, and finds what no record told of', async () => {
     const seen: string[] = []
     const app = appOn(unordered(memoryStore()), seen)
