@@ -199,6 +199,7 @@ describe('what comes from the stream, the queue and the clock', () => {
       StartingPosition: 'TRIM_HORIZON',
       FunctionResponseTypes: ['ReportBatchItemFailures'],
       BisectBatchOnFunctionError: true,
+      FilterCriteria: { Filters: [{ Pattern: '{"eventName":["INSERT"]}' }] },
       BatchSize: 100,
       MaximumRetryAttempts: 8,
       MaximumRecordAgeInSeconds: 43_200,

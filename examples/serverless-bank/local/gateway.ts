@@ -27,7 +27,7 @@ export async function eventOf(request: Request, sourceIp: string, claims: Record
     headers: {
       ...headers,
       host,
-      'x-amzn-trace-id': `Root=1-${hex(now).slice(-8)}-${randomUUID().replaceAll('-', '').slice(8)}`,
+      'x-amzn-trace-id': `Root=1-${hex(now)}-${randomUUID().replaceAll('-', '').slice(8)}`,
       'x-forwarded-for': sourceIp,
       'x-forwarded-port': '443',
       'x-forwarded-proto': 'https',

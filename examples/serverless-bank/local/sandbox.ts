@@ -58,15 +58,11 @@ export class LocalFunction {
       deadline: Date.now() + timeout * 1_000,
     }
     const outcome = await call(worker, { event, context }, timeout)
-    if (outcome === undefined) {
-      this.#all.delete(worker)
-      await worker.terminate()
-      this.#replace()
-      return { failure: { errorType: 'Sandbox.Timedout', errorMessage: `Task timed out after ${timeout} seconds` } }
-    }
-    if (this.#all.has(worker)) this.#give(worker)
-    if ('failure' in outcome) console.error(`${name} failed: ${outcome.failure.errorType}: ${outcome.failure.errorMessage}`)
-    return outcome
+    if (outcome === undefined) await worker.terminate()
+    else if (this.#all.has(worker)) this.#give(worker)
+    const known = outcome ?? failed('Sandbox.Timedout', `Task timed out after ${timeout} seconds`)
+    if ('failure' in known) console.error(`${name} failed: ${known.failure.errorType}: ${known.failure.errorMessage}`)
+    return known
   }
 
   async close(): Promise<void> {
@@ -85,17 +81,21 @@ export class LocalFunction {
     else next(worker)
   }
 
-  #replace(): void {
-    const next = this.#waiting.shift()
-    if (next !== undefined) next(this.#start())
+  #start(): Worker {
+    const { name, file, worker: program, environment } = this.#options
+    const worker = new Worker(program, { env: { ...environment }, workerData: { file } })
+    this.#all.add(worker)
+    worker.on('error', (error) => console.error(`A sandbox of ${name} has broken down:`, error))
+    worker.once('exit', () => this.#drop(worker))
+    return worker
   }
 
-  #start(): Worker {
-    const { file, environment } = this.#options
-    const worker = new Worker(this.#options.worker, { env: { ...environment }, workerData: { file } })
-    this.#all.add(worker)
-    worker.once('exit', () => this.#all.delete(worker))
-    return worker
+  #drop(worker: Worker): void {
+    this.#all.delete(worker)
+    const at = this.#idle.indexOf(worker)
+    if (at >= 0) this.#idle.splice(at, 1)
+    const next = this.#waiting.shift()
+    if (next !== undefined) next(this.#start())
   }
 }
 
@@ -104,13 +104,14 @@ function call(worker: Worker, message: Call, timeout: number): Promise<Outcome |
   return new Promise((resolve) => {
     const end = (outcome: Outcome | undefined) => {
       clearTimeout(timer)
-      worker.off('message', end).off('error', fail).off('exit', exit)
+      worker.off('message', end).off('exit', exit)
       resolve(outcome)
     }
-    const fail = (error: Error) => end({ failure: { errorType: error.name, errorMessage: error.message } })
-    const exit = () => end({ failure: { errorType: 'Runtime.ExitError', errorMessage: 'The sandbox has ended.' } })
+    const exit = () => end(failed('Runtime.ExitError', 'The sandbox has ended.'))
     const timer = setTimeout(end, timeout * 1_000, undefined)
-    worker.on('message', end).on('error', fail).on('exit', exit)
+    worker.on('message', end).on('exit', exit)
     worker.postMessage(message)
   })
 }
+
+const failed = (errorType: string, errorMessage: string): Outcome => ({ failure: { errorType, errorMessage } })
