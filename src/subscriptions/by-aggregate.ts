@@ -76,10 +76,11 @@ export class ByAggregate {
       const consumer: NewsConsumer = {
         core: this.#core,
         consumption: this.consumption,
+        signal,
         isAlone,
         inTurn: (change, work) => this.#aggregates.run(placeIn(change), work),
         laneOf: (change) => this.#laneOf(change),
-        advance: (lane, change) => this.#advanceAlong(lane, change, signal, () => false),
+        advance: (lane, change) => this.#advanceAlong(lane, change, signal, () => signal.aborted),
       }
       return catchUp(consumer, changes)
     })

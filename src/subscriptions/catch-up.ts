@@ -12,6 +12,8 @@ const believedMs = 5_000
 export interface NewsConsumer {
   readonly core: ConsumerCore
   readonly consumption: Consumption
+  /** Ends the call. */
+  readonly signal: AbortSignal
   /** Nothing else of it was under way in this process since the call began: what the call has read still holds. */
   isAlone(): boolean
   /** Nobody else in this process is at the aggregate meanwhile. */
@@ -32,22 +34,24 @@ interface Look {
 }
 
 /**
- * Brings aggregates up to their ends, one after the other. The outcome of a change is what its aggregate, or the whole consumer, stands still at. Whether it does, and how
+ * Brings aggregates up to their ends, one after the other. The outcome of a change is what its aggregate, or the whole consumer, stands still at, or the reason of the signal that has cut it short. Whether it does, and how
  * far it has come in each aggregate, is read for all of them together.
  */
 export async function catchUp(consumer: NewsConsumer, changes: readonly Change[]): Promise<readonly CatchUpOutcome[]> {
-  const { consumption, isAlone } = consumer
+  const { consumption, signal, isAlone } = consumer
   const outcomes: CatchUpOutcome[] = []
   let look: Look | undefined
   for (const [i, change] of changes.entries()) {
     const place = placeIn(change)
     const one = async (): Promise<CatchUpOutcome> => {
+      signal.throwIfAborted()
       const isKnown = look?.lanes.has(place) && isAlone() && now(consumer) - look.at < believedMs
       const known = look !== undefined && isKnown ? look : await lookUp(consumer, isAlone() ? changes.slice(i) : [change])
       look = known
       if (known.trouble !== undefined) return { error: known.trouble }
       if (!known.goesOn) return undefined
       const { state, error } = await consumer.advance(known.lanes.get(place) as AggregateLane, change)
+      if (state === 'more') throw signal.reason
       if (state === 'stopped') known.trouble = error
       return state === 'stopped' || state === 'waiting' ? { error } : undefined
     }

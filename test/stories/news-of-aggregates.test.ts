@@ -5,21 +5,8 @@ import { describe, expect, test } from 'vitest'
 import { failureOf } from '../support/async.ts'
 import { count, countEach, counter } from '../support/counter.ts'
 import { standingStill } from '../support/runtime.ts'
-import { changed } from '../support/stores.ts'
+import { unordered } from '../support/stores.ts'
 import { sizesOf, totalsOf } from '../support/totals.ts'
-
-/** The memory store as one without an order of all events. */
-const unordered = (store: Store, changes: Partial<Store> = {}): Store =>
-  changed(store, {
-    capabilities: { ...store.capabilities, globalOrder: false, push: false },
-    readAggregate: async (request) => {
-      const page = await store.readAggregate(request)
-      return { ...page, events: page.events.map(({ position: _, ...event }) => event) }
-    },
-    append: async (commits) =>
-      (await store.append(commits)).map((outcome) => ('positions' in outcome ? { ...outcome, positions: [] } : outcome)),
-    ...changes,
-  })
 
 function appOn(
   store: Store,
@@ -153,6 +140,34 @@ describe('on a store without an order of all events', () => {
     fails = false
     await app.catchUp(records)
     expect(seen).toEqual(['counter/a/2', 'counter/a/3'])
+  })
+
+  test('a catch-up that is aborted ends, says so for each record that it has not done, and loses nothing', async () => {
+    const seen: string[] = []
+    const ending = new AbortController()
+    const log = defineSubscription({
+      name: 'log',
+      aggregates: [counter],
+      handle: async ({ id }, { signal }) => {
+        if (id === 'counter/b/1' && !ending.signal.aborted) {
+          ending.abort(new Error('time is up'))
+          await new Promise((_, reject) => signal.addEventListener('abort', () => reject(new Error('interrupted'))))
+        }
+        seen.push(id)
+      },
+    })
+    const store = unordered(memoryStore())
+    const app = createApp({ store, aggregates: { counter }, subscriptions: { log } })
+    const changes = [change('a', 2), change('b', 1), change('c', 1)]
+    await app.aggregates.counter.execute('a', countEach(1, 2))
+    await app.aggregates.counter.execute('b', count(1))
+    await app.aggregates.counter.execute('c', count(1))
+    const timeIsUp = { error: expect.objectContaining({ message: 'time is up' }) }
+    expect(await app.catchUp(changes, { signal: ending.signal })).toEqual([undefined, timeIsUp, timeIsUp])
+    expect(seen).toEqual(['counter/a/1', 'counter/a/2'])
+    expect(await app.catchUp(changes, { signal: ending.signal })).toEqual([timeIsUp, timeIsUp, timeIsUp])
+    expect(await app.catchUp(changes)).toEqual([undefined, undefined, undefined])
+    expect(seen).toEqual(['counter/a/1', 'counter/a/2', 'counter/b/1', 'counter/c/1'])
   })
 
   test('a drain looks at every aggregate, and finds what no record told of', async () => {
