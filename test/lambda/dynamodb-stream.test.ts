@@ -158,7 +158,7 @@ describe('the time of the function', () => {
     await write('c', 1)
     Object.assign(trouble, { at: 'counter/b/1', how: 'hang' })
     const [a, b, c] = [inserted(1, 'a', 1), inserted(2, 'b', 1), inserted(3, 'c', 1)]
-    expect(await handler(stream(a, b, c), remaining(600))).toEqual(failed(a, b, c))
+    expect(await handler(stream(a, b, c), remaining(2_000))).toEqual(failed(a, b, c))
     expect(seen).toEqual(['counter/a/1'])
     expect(failures).toEqual(['a', 'b', 'c'].map((id) => `${id} 1–1: TimeoutError: The time of the Lambda function is up.`))
     const another = following({}, store)

@@ -219,7 +219,7 @@ describe('the time of the function', () => {
       inGroup('g', 'm-2', by('slow', 1)),
       inGroup('g', 'm-3', by('quick', 2)),
     )
-    expect(await handler(batch, remaining(600))).toEqual(failed('m-2', 'm-3'))
+    expect(await handler(batch, remaining(2_000))).toEqual(failed('m-2', 'm-3'))
     expect(failures[0]).toEqual(['m-2', 'TimeoutError: The time of the Lambda function is up.'])
     isSlow = false
     expect(await counting({}, store).handler(batch, remaining(60_000))).toEqual(failed())
