@@ -4,7 +4,8 @@ import { badRequest, type HttpResult, toResult } from './http-response.ts'
 import { type LambdaContext, withinTime } from './time.ts'
 
 /**
- * A Lambda function for an API Gateway HTTP API (payload format 2.0) or a Function URL, made of any `(request) => response`.
+ * A Lambda function for an API Gateway HTTP API (payload format 2.0) or a Function URL, made of any `(request) => response`, such as `createHandler` of `cqrs-es/http`. The
+ * handler gets the event as well, since only that has what an authorizer has found out.
  *
  * The request's signal aborts half a second before the function's time is up. A request that cannot be understood is answered with 400; what `handler` throws
  * passes through, and Lambda makes a 500 or 502 of it. The answer leaves when all of it is there: Lambda takes up to 6 MB.
@@ -28,8 +29,14 @@ import { type LambdaContext, withinTime } from './time.ts'
  * console.log(statusCode, body) // 200 {"path":"/accounts/a-1"}
  * ```
  */
+export function onHttp<E extends HttpEvent = HttpEvent>(
+  handler: (request: Request, event: E) => Response | Promise<Response>,
+): (event: E, context?: LambdaContext) => Promise<HttpResult>
+export function onHttp<E extends HttpEvent>(
+  handler: (request: Request, event?: E) => Response | Promise<Response>,
+): (event: E, context?: LambdaContext) => Promise<HttpResult>
 export function onHttp(
-  handler: (request: Request) => Response | Promise<Response>,
+  handler: (request: Request, event: HttpEvent) => Response | Promise<Response>,
 ): (event: HttpEvent, context?: LambdaContext) => Promise<HttpResult> {
   checkFunction('onHttp: the handler', handler)
   return async (event, context) => {
@@ -38,7 +45,7 @@ export function onHttp(
       begin(async (signal) => {
         const request = toRequest(event, signal)
         if (request instanceof BadRequest) return badRequest(request.message)
-        return toResult(request, await handler(request))
+        return toResult(request, await handler(request, event))
       }),
     )
   }

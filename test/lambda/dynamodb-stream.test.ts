@@ -185,7 +185,7 @@ describe('the time of the function', () => {
     const app = createApp({ store: unordered(memoryStore()), aggregates: { counter }, subscriptions: { log } })
     await app.aggregates.counter.execute('a', count(1))
     const handler = onDynamoDbStream(app, { onFailure: () => {} })
-    expect(await handler(stream(inserted(1, 'a', 1)), remaining(510))).toEqual(failed(inserted(1, 'a', 1)))
+    expect(await handler(stream(inserted(1, 'a', 1)), remaining(1_500))).toEqual(failed(inserted(1, 'a', 1)))
     expect(reasons).toEqual(['TimeoutError'])
     expect(await handler(stream(inserted(1, 'a', 1)), remaining(60_000))).toEqual(failed())
   })

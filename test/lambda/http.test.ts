@@ -1,10 +1,13 @@
+import type { APIGatewayProxyEventV2WithJWTAuthorizer } from 'aws-lambda'
 import { createApp } from 'cqrs-es'
+import { createHandler } from 'cqrs-es/http'
 import { onHttp } from 'cqrs-es/lambda'
 import { memoryStore } from 'cqrs-es/memory'
 import { Hono } from 'hono'
 import { describe, expect, test } from 'vitest'
 import { failureOf, thrownBy } from '../support/async.ts'
 import { balances, bankAccount } from '../support/bank-account.ts'
+import { counter } from '../support/counter.ts'
 import { functionUrl, httpApi, loadBalancer, remaining, restApi, scheduled, sqs } from './events.ts'
 
 /** What a handler was asked, by a function that answers with nothing. */
@@ -264,6 +267,35 @@ describe('the time of the function', () => {
       expect(await handler(functionUrl(), context)).toMatchObject({ body: 'false' })
     },
   )
+})
+
+test('the event goes to the handler as well, so that what an authorizer has found out decides', async () => {
+  const app = createApp({ store: memoryStore(), aggregates: { counter } })
+  const handler = onHttp(
+    createHandler(app, {
+      authorize: (_request, _action, event: APIGatewayProxyEventV2WithJWTAuthorizer | undefined) => {
+        const sub = event?.requestContext.authorizer.jwt.claims.sub
+        return sub === 'ann' ? { ok: true, caller: sub } : { ok: false, status: 401 }
+      },
+      metadata: (_request, userId, event) => ({ userId, from: event?.requestContext.http.sourceIp }),
+    }),
+  )
+  const asked = (sub: string) => {
+    const { requestContext, ...event } = httpApi({
+      rawPath: '/counter/a/Count',
+      body: '{"by":2}',
+      headers: { 'content-type': 'application/json' },
+    })
+    const { jwt, ...more } = requestContext.authorizer
+    const authorizer = { ...more, jwt: { ...jwt, claims: { sub } } }
+    return { ...event, requestContext: { ...requestContext, authorizer } }
+  }
+  expect((await handler(asked('eve'))).statusCode).toBe(401)
+  const { statusCode, body } = await handler(asked('ann'))
+  expect([statusCode, JSON.parse(body).events[0].metadata]).toEqual([
+    200,
+    { userId: 'ann', from: expect.stringMatching(/^[\d.]+$/) },
+  ])
 })
 
 describe('an event that is none of an HTTP API or a Function URL', () => {

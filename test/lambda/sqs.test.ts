@@ -187,10 +187,11 @@ describe('a FIFO queue', () => {
     const batch = [inGroup('g', '1', by('a', 1)), inGroup('g', '2', by('b', 1)), inGroup('h', '3', by('c', 1))]
     const done = onSqs(app)(sqs(...batch))
     await door.reached
-    await vi.waitFor(() => expect(begun).toEqual(['a', 'c']))
+    await vi.waitFor(() => expect([...begun].sort()).toEqual(['a', 'c']))
     door.open()
     expect(await done).toEqual(failed())
-    expect(begun).toEqual(['a', 'c', 'b'])
+    expect(begun).toHaveLength(3)
+    expect(begun[2]).toBe('b')
   })
 
   test('groups of a standard queue have no order to keep', async () => {

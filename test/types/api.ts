@@ -362,7 +362,7 @@ const api = createHandler(withViews, {
   expose: { aggregates: { account: { commands: ['OpenAccount', 'DepositMoney'], state: false } }, views: ['balances'] },
   waitFor: ['balances'],
 })
-same<(request: Request) => Promise<Response>, typeof api>(true)
+same<(request: Request, platform?: unknown) => Promise<Response>, typeof api>(true)
 createHandler(createApp({ store, aggregates: { counter } }), { authorize: 'none' })
 // @ts-expect-error nobody has thought about who may use it
 createHandler(withViews, {})

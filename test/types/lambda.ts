@@ -11,6 +11,7 @@ import type {
   SQSHandler,
 } from 'aws-lambda'
 import { createApp, type Store } from 'cqrs-es'
+import { createHandler } from 'cqrs-es/http'
 import { type HttpResult, onDynamoDbStream, onHttp, onSchedule, onSqs } from 'cqrs-es/lambda'
 import { Hono } from 'hono'
 import { bankAccount } from './api.ts'
@@ -26,6 +27,16 @@ export const withToken: Handler<APIGatewayProxyEventV2WithJWTAuthorizer, HttpRes
 export const authorized: Handler<APIGatewayProxyEventV2WithLambdaAuthorizer<{ user: string }>, HttpResult> = onHttp(respond)
 export const byUrl: LambdaFunctionURLHandler = onHttp(new Hono().fetch)
 export const signed: LambdaFunctionURLHandlerWithIAMAuthorizer = onHttp(() => new Response())
+export const withClaims: Handler<APIGatewayProxyEventV2WithJWTAuthorizer, HttpResult> = onHttp(
+  createHandler(app, {
+    authorize: (_request, _action, event: APIGatewayProxyEventV2WithJWTAuthorizer | undefined) => {
+      const userId = event?.requestContext.authorizer.jwt.claims.sub
+      return typeof userId === 'string' ? { ok: true, caller: { userId } } : { ok: false, status: 401 }
+    },
+    metadata: (_request, { userId }, event) => ({ userId, from: event?.requestContext.http.sourceIp }),
+  }),
+)
+export const open: APIGatewayProxyHandlerV2 = onHttp(createHandler(app, { authorize: 'none' }))
 export const queue: SQSHandler = onSqs(app)
 export const stream: DynamoDBStreamHandler = onDynamoDbStream(app)
 export const schedule: ScheduledHandler = onSchedule(app, { reconcile: true })
@@ -48,3 +59,5 @@ onSqs(app, { onFail: () => {} })
 onDynamoDbStream({})
 // @ts-expect-error what answers with something else
 onHttp(() => 'text')
+// @ts-expect-error a handler that needs the event of something else
+onHttp((_request, event: { readonly queue: string }) => new Response(event.queue))
