@@ -31,7 +31,7 @@ describe.skipIf(unselected('dynamodb'))('the bank on this machine', () => {
     proxy.refuses = () => false
   })
   afterAll(async () => {
-    bank?.child.kill('SIGKILL')
+    bank?.child.kill('SIGTERM')
     await bank?.exited
     proxy?.close()
   })
