@@ -9,10 +9,12 @@ const questions: Readonly<Record<string, string>> = {
   commands: 'bench/commands.ts',
   statements: 'bench/statements.ts',
   'round-trips': 'bench/round-trips.ts',
+  costs: 'bench/costs.ts',
   age: 'bench/age.ts',
   load: 'bench/load.ts',
   replay: 'bench/replay.ts',
   following: 'bench/following.ts',
+  http: 'bench/http.ts',
   weight: 'scripts/size.ts',
 }
 

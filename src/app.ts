@@ -99,7 +99,7 @@ export interface App<
   start(): Promise<void>
   /**
    * Runs subscriptions and views until they have caught up, also with what they themselves have led to, or until time or the number of events is up: for functions, cron and tests.
-   * `caughtUp` is false when something is left, has stopped, waits after a failure or runs in another process.
+   * `caughtUp` is false when something is left, has stopped, waits after a failure or runs in another process; where `budgetMs` allows it, that one's lease is waited for once, since it may have died.
    * @throws StoreError, ValidationError, ClosedError
    */
   drain(options?: {
@@ -125,7 +125,7 @@ export interface App<
   ): Promise<{ readonly events: number }>
   /**
    * Brings subscriptions and views up to date with these aggregates, on a store without a global order: for records of a stream that something else hands over, in any order and as
-   * often as it likes. Answers one outcome per change, in order: `undefined`, or what failed.
+   * often as it likes. Answers one outcome per change, in order: `undefined`, or what failed; for those that `signal` has cut short its reason.
    * @throws ValidationError, ClosedError
    */
   catchUp(

@@ -44,6 +44,9 @@ describe('the rules bite', () => {
     ['conformance/suite.ts', '../app.ts'],
     ['testing/given.ts', '../memory/store.ts'],
     ['http/serve.ts', '../lambda/api.ts'],
+    ['lambda/stream.ts', '../dynamodb/store.ts'],
+    ['lambda/stream.ts', '../memory/store.ts'],
+    ['http/serve.ts', '../dynamodb/changes.ts'],
     ['app.ts', '../bench/run.ts'],
   ])('%s must not import %s', (path, specifier) => {
     expect(wrongWays([importing(path, specifier)])).toHaveLength(1)
@@ -59,6 +62,8 @@ describe('the rules bite', () => {
     ['execution/commit.ts', '../views/update.ts'],
     ['testing/given.ts', '../aggregate.ts'],
     ['conformance/suite.ts', '../event-envelope.ts'],
+    ['lambda/stream.ts', '../dynamodb/changes.ts'],
+    ['lambda/sqs.ts', '../errors.ts'],
   ])('%s may import %s', (path, specifier) => {
     expect(wrongWays([importing(path, specifier)])).toEqual([])
   })

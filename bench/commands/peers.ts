@@ -36,15 +36,22 @@ async function installPackages(): Promise<string | undefined> {
 }
 
 /** The peer in Rust, built in release mode. */
-export async function rustPeer(): Promise<Program> {
-  const missing = await once('rust', buildRust)
-  return missing === undefined ? { file: `${folder}/rust/target/release/peer`, args: [] } : { missing }
+export const rustPeer = (): Promise<Program> => cargoPeer('rust', 'release', 'peer')
+
+/** The peer in Rust on DynamoDB, whose requests are counted and not timed. */
+export const rustPeerOnDynamoDb = (): Promise<Program> => cargoPeer('rust-dynamodb', 'debug', 'costs')
+
+async function cargoPeer(project: string, profile: 'release' | 'debug', program: string): Promise<Program> {
+  const file = `${folder}/${project}/target/${profile}/${program}`
+  const missing = await once(project, () => cargoBuild(project, profile, file))
+  return missing === undefined ? { file, args: [] } : { missing }
 }
 
-async function buildRust(): Promise<string | undefined> {
+async function cargoBuild(project: string, profile: 'release' | 'debug', file: string): Promise<string | undefined> {
   if ((await run('cargo', ['--version'])).code !== 0) return 'cargo is not installed'
-  if (!existsSync(`${folder}/rust/target/release/peer`)) console.log('Building the peer in Rust, a few minutes the first time.')
-  const args = ['build', '--release', '--manifest-path', `${folder}/rust/Cargo.toml`]
+  if (!existsSync(file)) console.log('Building the peer in Rust, a few minutes the first time.')
+  const release = profile === 'release' ? ['--release'] : []
+  const args = ['build', ...release, '--manifest-path', `${folder}/${project}/Cargo.toml`]
   const { code, output } = await run('cargo', args, { timeout: 15 * minutes })
   return code === 0 ? undefined : `cargo could not build it: ${lastLine(output)}`
 }

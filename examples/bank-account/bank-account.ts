@@ -1,5 +1,5 @@
 import { defineAggregate, reject, typed } from 'cqrs-es'
-import { z } from 'zod'
+import * as z from 'zod'
 import type { BankServices } from './services.ts'
 
 /** What a bank account knows about itself: just enough to decide the next command. */

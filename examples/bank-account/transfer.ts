@@ -1,5 +1,5 @@
 import { defineAggregate, noData, reject } from 'cqrs-es'
-import { z } from 'zod'
+import * as z from 'zod'
 
 const order = z.object({ from: z.string(), to: z.string(), amount: z.int() })
 const because = z.object({ because: z.string() })

@@ -107,15 +107,19 @@ function saveSnapshots({ tables }: Connection, { appends }: Commit, { snapshots 
   })
 }
 
-/** One check for each view, however many rows of it are written. */
+/** One check for each view, however many rows of it are written; each costs as much as a write. */
 function checkGenerations({ tables }: Connection, views: readonly ViewWrite[]): Action[] {
   const byName = new Map<string, Set<number>>()
-  for (const { name, generation } of views) byName.set(name, (byName.get(name) ?? new Set()).add(generation))
+  for (const { name, generation } of views.filter(hasGenerations))
+    byName.set(name, (byName.get(name) ?? new Set()).add(generation))
   return [...byName].map(([name, generations]) => ({
     what: 'generation',
     action: { ConditionCheck: { TableName: tables.meta, ...mayWrite(name, [...generations]) } },
   }))
 }
+
+/** What the package keeps for itself is never rebuilt. */
+const hasGenerations = ({ name }: ViewWrite): boolean => !name.startsWith('~')
 
 function saveView(
   { tables }: Connection,

@@ -1,5 +1,5 @@
-export { type DynamoDbChange, dynamoDbChanges } from './changes.ts'
+export { type DynamoDbChange, type DynamoDbStreamRecord, dynamoDbChanges } from './changes.ts'
 export type { DynamoDbClient } from './client.ts'
 export { type DynamoDbTables, type TableDefinition, type TableOptions, tableDefinitions } from './schema.ts'
 export { type DynamoDbStore, type DynamoDbStoreOptions, dynamoDbStore } from './store.ts'
-export type { DynamoDbStreamRecord, DynamoDbStreamsClient } from './streams-client.ts'
+export type { DynamoDbStreamsClient } from './streams-client.ts'

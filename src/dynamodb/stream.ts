@@ -1,13 +1,13 @@
 import { isCqrsError, StoreError } from '../errors.ts'
 import type { ChangesPage, ChangesRequest } from '../store/store.ts'
-import { type DynamoDbChange, dynamoDbChanges } from './changes.ts'
+import { type DynamoDbChange, type DynamoDbStreamRecord, dynamoDbChanges } from './changes.ts'
 import type { Connection } from './connection.ts'
 import { behind, type Cursor, numberOf, type Place, parseCursor, printCursor } from './cursor.ts'
 import { isExpiredIterator, toShardsError, toStreamError } from './errors.ts'
 import { aggregateOf } from './keys.ts'
 import { Recent } from './recent.ts'
 import { follow, leaves, type Shards } from './shards.ts'
-import type { DynamoDbStreamRecord, DynamoDbStreamsClient, RecordsPage } from './streams-client.ts'
+import type { DynamoDbStreamsClient, RecordsPage } from './streams-client.ts'
 
 /** Records that one request gives at most. */
 const recordsPerRequest = 1_000

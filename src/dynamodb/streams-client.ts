@@ -1,32 +1,5 @@
 import { DefinitionError } from '../errors.ts'
-
-/** An attribute as a stream record has it: the SDK hands out bytes, a Lambda function gets them as text. */
-export interface StreamAttribute {
-  readonly S?: string | undefined
-  readonly N?: string | undefined
-  readonly B?: unknown
-}
-
-/**
- * A record of a DynamoDB stream as far as the store looks: that of the AWS SDK and that of a Lambda event both fit.
- *
- * @example
- * ```ts
- * import type { DynamoDbStreamRecord } from 'cqrs-es/dynamodb'
- *
- * export const isInsert = (record: DynamoDbStreamRecord) => record.eventName === 'INSERT'
- * ```
- */
-export interface DynamoDbStreamRecord {
-  readonly eventName?: string | undefined
-  readonly dynamodb?:
-    | {
-        readonly Keys?: Readonly<Record<string, StreamAttribute>> | undefined
-        readonly NewImage?: Readonly<Record<string, StreamAttribute>> | undefined
-        readonly SequenceNumber?: string | undefined
-      }
-    | undefined
-}
+import type { DynamoDbStreamRecord } from './changes.ts'
 
 /** Some records of a shard; without an iterator for more the shard is closed, and this was its end. */
 export interface RecordsPage {

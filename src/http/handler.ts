@@ -7,7 +7,7 @@ import { type ErasedOptions, setupOf } from './setup.ts'
 
 /**
  * An HTTP API for all commands, aggregates and views of an app, as a function from `Request` to `Response`: for every server that works with those. It never rejects, and
- * describes itself at `/openapi.json`.
+ * describes itself at `/openapi.json`. What it is called with besides the request is for `authorize` and `metadata`.
  *
  * @throws DefinitionError for a misspelt or missing option
  *
@@ -35,24 +35,27 @@ import { type ErasedOptions, setupOf } from './setup.ts'
  * console.log((await handler(open())).status) // 422
  * ```
  */
-export function createHandler<P extends HttpApp, C = undefined>(
+export function createHandler<P extends HttpApp, C = undefined, X = unknown>(
   app: P,
-  options: HttpOptions<P, C>,
-): (request: Request) => Promise<Response> {
+  options: HttpOptions<P, C, X>,
+): (request: Request, platform?: X) => Promise<Response> {
   const setup = setupOf(app, options as unknown as ErasedOptions)
   const { basePath = '', onError = reportError } = setup.options
-  const answerTo = async (request: Request): Promise<Response> => {
+  const answerTo = async (request: Request, platform: unknown): Promise<Response> => {
     try {
       const { pathname, searchParams } = new URL(request.url)
       const route = routeOf(setup.exposed, request.method, pathWithin(basePath, pathname))
-      return await respond(setup, request, route, searchParams)
+      return await respond(setup, { request, platform, search: searchParams }, route)
     } catch (error) {
       // Nobody is there any more to read an answer.
       if (request.signal.aborted && error === request.signal.reason) return new Response(null, { status: 499 })
       return answerError(error, (cause) => harmless(onError, cause, request))
     }
   }
-  return async (request) => (request.method === 'HEAD' ? withoutBody(await answerTo(request)) : answerTo(request))
+  return async (request, platform) => {
+    const response = await answerTo(request, platform)
+    return request.method === 'HEAD' ? withoutBody(response) : response
+  }
 }
 
 /**
@@ -71,7 +74,10 @@ export function createHandler<P extends HttpApp, C = undefined>(
  * console.log(document.info) // { title: 'Bank', version: '2.0.0' }
  * ```
  */
-export function openApiDocument<P extends HttpApp, C = undefined>(app: P, options: HttpOptions<P, C>): OpenApiDocument {
+export function openApiDocument<P extends HttpApp, C = undefined, X = unknown>(
+  app: P,
+  options: HttpOptions<P, C, X>,
+): OpenApiDocument {
   return setupOf(app, options as unknown as ErasedOptions).document()
 }
 

@@ -48,14 +48,16 @@ export type Authorization<C> =
     }
 
 /** What `createHandler` takes. */
-export interface HttpOptions<P extends HttpApp, C> {
+export interface HttpOptions<P extends HttpApp, C, X = unknown> {
   /**
-   * Who may do this; called with every request that has a place to go to, before its data is looked at. What it throws is answered with 500. `'none'`: everybody may do everything, because something in front of
-   * the handler has decided already.
+   * Who may do this; called with every request that has a place to go to, before its data is checked. What it throws is answered with 500. `platform` is what the handler was called
+   * with besides the request: the event of a Lambda function, the bindings of a Worker. `'none'`: everybody may do everything, because something in front of the handler has decided already.
    */
-  readonly authorize: 'none' | ((request: Request, action: HttpAction<P>) => Authorization<C> | Promise<Authorization<C>>)
+  readonly authorize:
+    | 'none'
+    | ((request: Request, action: HttpAction<P>, platform: X | undefined) => Authorization<C> | Promise<Authorization<C>>)
   /** What is stored with the events of a command; JSON. Default `{}`. */
-  readonly metadata?: (request: Request, caller: C) => Metadata
+  readonly metadata?: (request: Request, caller: C, platform: X | undefined) => Metadata
   /** What can be reached. Default: all aggregates with all commands, states and events, and all views but those made by `sqlView`. */
   readonly expose?: {
     /** Only these aggregates, and of each only these commands; without `state`, `events` or `ids` where that is `false`. */

@@ -11,32 +11,44 @@ import { conditionNames, flag, pageNames, parametersOf, whereOf, wholeNumber } f
 import type { Route } from './routes.ts'
 import type { HttpSetup } from './setup.ts'
 
+/** One request. */
+interface Asked {
+  readonly request: Request
+  readonly search: URLSearchParams
+  /** What the handler was called with besides. */
+  readonly platform: unknown
+}
+
 /** Does what is asked for, if the caller may. */
-export function respond(setup: HttpSetup, request: Request, route: Route, search: URLSearchParams): Promise<Response> {
+export function respond(setup: HttpSetup, asked: Asked, route: Route): Promise<Response> {
   switch (route.kind) {
     case 'command':
-      return execute(setup, request, route)
+      return execute(setup, asked, route)
     case 'state':
-      return showState(setup, request, route, search)
+      return showState(setup, asked, route)
     case 'events':
-      return showEvents(setup, request, route, search)
+      return showEvents(setup, asked, route)
     case 'ids':
-      return showIds(setup, request, route, search)
+      return showIds(setup, asked, route)
     case 'row':
-      return showRow(setup, request, route, search)
+      return showRow(setup, asked, route)
     case 'find':
-      return find(setup, request, route, search)
+      return find(setup, asked, route)
     case 'openapi':
-      return showDocument(setup, request)
+      return showDocument(setup, asked)
   }
 }
 
 type RouteOf<K extends Route['kind']> = Extract<Route, { readonly kind: K }>
 
 /** Who asks. @throws HttpProblem when he may not */
-async function authorized({ options: { authorize } }: HttpSetup, request: Request, action: HttpAction): Promise<unknown> {
+async function authorized(
+  { options: { authorize } }: HttpSetup,
+  { request, platform }: Asked,
+  action: HttpAction,
+): Promise<unknown> {
   if (authorize === 'none') return undefined
-  const verdict: Authorization<unknown> = await authorize(request, action)
+  const verdict: Authorization<unknown> = await authorize(request, action, platform)
   if (verdict?.ok === true) return verdict.caller
   if (verdict?.ok !== false)
     throw new TypeError('authorize must answer { ok: true, caller } or { ok: false, status: 401 | 403 }.')
@@ -45,14 +57,15 @@ async function authorized({ options: { authorize } }: HttpSetup, request: Reques
   throw new HttpProblem(403, detail ?? 'You may not do this.')
 }
 
-async function execute(setup: HttpSetup, request: Request, { aggregate, id, command }: RouteOf<'command'>): Promise<Response> {
+async function execute(setup: HttpSetup, asked: Asked, { aggregate, id, command }: RouteOf<'command'>): Promise<Response> {
   const { name, handle } = aggregate
   const { options, maxBodyBytes, waitFor } = setup
+  const { request, platform } = asked
   const body = command === undefined ? await readJson(request, maxBodyBytes) : undefined
   const type = command ?? typeOf(aggregate, body)
-  const caller = await authorized(setup, request, { kind: 'command', aggregate: name, id, command: type })
+  const caller = await authorized(setup, asked, { kind: 'command', aggregate: name, id, command: type })
   const message = command === undefined ? body : messageOf(type, await readJson(request, maxBodyBytes))
-  const metadata = options.metadata?.(request, caller)
+  const metadata = options.metadata?.(request, caller, platform)
   try {
     const result = await handle.execute(id, message as never, {
       ...optionsOf(request, waitFor),
@@ -98,46 +111,46 @@ interface Rejected {
 const rejected = (name: string, { reason, details }: Rejected): Response =>
   problem(422, { detail: `The ${name} refused: ${reason}.`, reason, ...(details === undefined ? {} : { details }) })
 
-async function showState(setup: HttpSetup, request: Request, { aggregate, id }: RouteOf<'state'>, search: URLSearchParams) {
-  await authorized(setup, request, { kind: 'state', aggregate: aggregate.name, id })
-  const asOf = wholeNumber(parametersOf(search, ['asOf']), 'asOf')
-  const { state, sequence } = await aggregate.handle.load(id, { asOf, signal: request.signal })
+async function showState(setup: HttpSetup, asked: Asked, { aggregate, id }: RouteOf<'state'>) {
+  await authorized(setup, asked, { kind: 'state', aggregate: aggregate.name, id })
+  const asOf = wholeNumber(parametersOf(asked.search, ['asOf']), 'asOf')
+  const { state, sequence } = await aggregate.handle.load(id, { asOf, signal: asked.request.signal })
   if (sequence === 0) throw nothing(aggregate.name, id)
   const etag = etagOf(sequence)
-  return has(request.headers, etag) ? notModified(etag) : answer({ id, sequence, state }, 200, { ETag: etag })
+  return has(asked.request.headers, etag) ? notModified(etag) : answer({ id, sequence, state }, 200, { ETag: etag })
 }
 
-async function showEvents(setup: HttpSetup, request: Request, { aggregate, id }: RouteOf<'events'>, search: URLSearchParams) {
-  await authorized(setup, request, { kind: 'events', aggregate: aggregate.name, id })
-  const parameters = parametersOf(search, ['after', 'limit'])
+async function showEvents(setup: HttpSetup, asked: Asked, { aggregate, id }: RouteOf<'events'>) {
+  await authorized(setup, asked, { kind: 'events', aggregate: aggregate.name, id })
+  const parameters = parametersOf(asked.search, ['after', 'limit'])
   const after = wholeNumber(parameters, 'after') ?? 0
   const limit = wholeNumber(parameters, 'limit')
   if (limit === 0) throw new ValidationError('The parameter limit must be a whole number from 1 on.')
-  const events = aggregate.handle.events(id, { after, signal: request.signal })
+  const events = aggregate.handle.events(id, { after, signal: asked.request.signal })
   const response = await eventsAnswer(events, limit)
   if (response !== undefined) return response
   if (after === 0) throw nothing(aggregate.name, id)
   return answer({ items: [] })
 }
 
-async function showIds(setup: HttpSetup, request: Request, { aggregate }: RouteOf<'ids'>, search: URLSearchParams) {
-  await authorized(setup, request, { kind: 'ids', aggregate: aggregate.name })
-  const parameters = parametersOf(search, ['limit', 'after'])
+async function showIds(setup: HttpSetup, asked: Asked, { aggregate }: RouteOf<'ids'>) {
+  await authorized(setup, asked, { kind: 'ids', aggregate: aggregate.name })
+  const parameters = parametersOf(asked.search, ['limit', 'after'])
   const ids: AggregateHandle<never>['ids'] = aggregate.handle.ids
   return answer(await ids({ limit: wholeNumber(parameters, 'limit'), after: parameters.get('after') }))
 }
 
-async function showRow(setup: HttpSetup, request: Request, { view, id }: RouteOf<'row'>, search: URLSearchParams) {
-  await authorized(setup, request, { kind: 'row', view: view.name, id })
-  const row = await view.handle.load(id, { fresh: flag(parametersOf(search, ['fresh']), 'fresh') })
+async function showRow(setup: HttpSetup, asked: Asked, { view, id }: RouteOf<'row'>) {
+  await authorized(setup, asked, { kind: 'row', view: view.name, id })
+  const row = await view.handle.load(id, { fresh: flag(parametersOf(asked.search, ['fresh']), 'fresh') })
   if (row === undefined) throw nothing(view.name, id)
   return answer(row)
 }
 
-async function find(setup: HttpSetup, request: Request, { view }: RouteOf<'find'>, search: URLSearchParams) {
-  const parameters = parametersOf(search, [...pageNames, ...conditionNames(view.definition)])
+async function find(setup: HttpSetup, asked: Asked, { view }: RouteOf<'find'>) {
+  const parameters = parametersOf(asked.search, [...pageNames, ...conditionNames(view.definition)])
   const where = whereOf(view.definition, parameters)
-  await authorized(setup, request, { kind: 'find', view: view.name, where })
+  await authorized(setup, asked, { kind: 'find', view: view.name, where })
   return answer(
     await view.handle.find(where as never, {
       limit: wholeNumber(parameters, 'limit'),
@@ -148,8 +161,8 @@ async function find(setup: HttpSetup, request: Request, { view }: RouteOf<'find'
   )
 }
 
-async function showDocument(setup: HttpSetup, request: Request): Promise<Response> {
-  await authorized(setup, request, { kind: 'openapi' })
+async function showDocument(setup: HttpSetup, asked: Asked): Promise<Response> {
+  await authorized(setup, asked, { kind: 'openapi' })
   return answer(setup.document())
 }
 

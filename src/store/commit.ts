@@ -39,6 +39,10 @@ export interface Append {
 
 /** One view row as it will be. */
 export interface ViewWrite {
+  /**
+   * A name that begins with `~` is one of the package's own, which no view of a user can have: its rows are always of generation 1, which nothing ever replaces, so
+   * that a store need not look whether it may be written.
+   */
   readonly name: string
   /** The generation it was computed for; must be live or building. */
   readonly generation: number

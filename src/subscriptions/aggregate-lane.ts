@@ -1,4 +1,5 @@
 import type { Position } from '../event-envelope.ts'
+import type { StoredView } from '../store/store.ts'
 import type { ConsumerCore } from './consumption.ts'
 import { type Effects, type Lane, type Place, saveRows } from './lane.ts'
 
@@ -14,6 +15,7 @@ export class AggregateLane implements Place {
   readonly #aggregateId: string
   readonly #lease: () => Lane | undefined
   #version = 0
+  #hasBegun = false
 
   get isNew(): boolean {
     return this.#version === 0
@@ -35,19 +37,35 @@ export class AggregateLane implements Place {
     return aggregateType === this.#aggregateType && aggregateId === this.#aggregateId
   }
 
+  /** Where a consumer that has never been in this aggregate begins; what was said first holds. */
+  beginAt(sequence: number): void {
+    if (!this.#hasBegun) this.sequence = sequence
+    this.#hasBegun = true
+  }
+
   async prove(): Promise<void> {
     await this.#lease()?.prove()
   }
 
+  /** Where it is stored. */
+  get key() {
+    return { name: seenRows, generation: 1, id: this.#id }
+  }
+
   async read(): Promise<void> {
-    const [row] = await this.#core.store.readViews([{ name: seenRows, generation: 1, id: this.#id }])
+    const [row] = await this.#core.store.readViews([this.key])
+    this.take(row)
+  }
+
+  /** The row as somebody has read it. */
+  take(row: StoredView | undefined): void {
     this.#version = row?.version ?? 0
     this.sequence = (row?.view as { readonly sequence: number } | undefined)?.sequence ?? 0
   }
 
   async save(reached: Position, { views = [] }: Effects = {}): Promise<'saved' | 'view' | 'generation'> {
     const sequence = Math.max(this.sequence, Number(reached))
-    const seen = { name: seenRows, generation: 1, id: this.#id, expectedVersion: this.#version, view: { sequence } }
+    const seen = { ...this.key, expectedVersion: this.#version, view: { sequence } }
     const saved = await saveRows(this.#core, [...views, seen])
     if (saved !== 'saved') return saved
     this.#version++

@@ -6,8 +6,9 @@ import { decodeApart } from '../evolution/decode.ts'
 import { KeyedQueue } from '../execution/keyed-queue.ts'
 import type { StoredEvent } from '../store/commit.ts'
 import { AggregateLane } from './aggregate-lane.ts'
+import { catchUp, type NewsConsumer, placeIn } from './catch-up.ts'
 import type { ConsumerCore, Consumption, Processed, RunRequest, RunResult, Turn } from './consumption.ts'
-import type { Change } from './definitions.ts'
+import type { CatchUpOutcome, Change } from './definitions.ts'
 import { beginning, Lane, LeaseLost, placeOf, saveRows } from './lane.ts'
 import { readStopped, stoppedError, stoppedWrite, toStopped } from './troubles.ts'
 
@@ -43,6 +44,9 @@ export class ByAggregate {
   readonly #runs = new KeyedQueue()
   readonly #aggregates = new KeyedQueue()
   #lane: Lane | undefined
+  /** Runs and calls that have ever begun, and those under way. */
+  #begun = 0
+  #underWay = 0
 
   constructor(core: ConsumerCore, consumption: Consumption) {
     this.#core = core
@@ -50,7 +54,7 @@ export class ByAggregate {
   }
 
   run(request: RunRequest = {}): Promise<RunResult> {
-    return this.#runs.run('', () => this.#run(request))
+    return this.#runs.run('', () => this.#counted(() => this.#run(request)))
   }
 
   async release(): Promise<void> {}
@@ -66,14 +70,31 @@ export class ByAggregate {
     return value && stoppedError(this.consumption.title, value)
   }
 
-  /** Brings one aggregate up to its end, for whoever knows that it has changed. @throws what the consumer has stopped at */
-  async catchUp(change: Change, signal?: AbortSignal): Promise<void> {
-    if (!this.consumption.aggregateTypes.includes(change.aggregateType)) return
-    const trouble = await this.trouble()
-    if (trouble !== undefined) throw trouble
-    if ((await this.consumption.begin?.([])) === false) return
-    const result = await this.#advance(change, signal ?? this.#core.neverAborts, () => false)
-    if (result.state === 'stopped' || result.state === 'waiting') throw result.error
+  /** Brings aggregates up to their ends, for whoever knows that they have changed. */
+  catchUp(changes: readonly Change[], signal: AbortSignal = this.#core.neverAborts): Promise<readonly CatchUpOutcome[]> {
+    return this.#counted((isAlone) => {
+      const consumer: NewsConsumer = {
+        core: this.#core,
+        consumption: this.consumption,
+        signal,
+        isAlone,
+        inTurn: (change, work) => this.#aggregates.run(placeIn(change), work),
+        laneOf: (change) => this.#laneOf(change),
+        advance: (lane, change) => this.#advanceAlong(lane, change, signal, () => signal.aborted),
+      }
+      return catchUp(consumer, changes)
+    })
+  }
+
+  /** `isAlone`: nothing else of this consumer was under way since the work began, so that what was read since then still holds in this process. */
+  async #counted<T>(work: (isAlone: () => boolean) => Promise<T>): Promise<T> {
+    const begun = ++this.#begun
+    const isFirst = this.#underWay++ === 0
+    try {
+      return await work(() => isFirst && this.#begun === begun)
+    } finally {
+      this.#underWay--
+    }
   }
 
   async #run(request: RunRequest): Promise<RunResult> {
@@ -154,7 +175,8 @@ export class ByAggregate {
       events += result.events
       if (result.state !== 'caught-up') return { ...result, events }
       cursor = { changes: page.cursor, scanned: true }
-      await lane.save(JSON.stringify(cursor) as Position)
+      const reached = JSON.stringify(cursor) as Position
+      if (reached !== lane.position) await lane.save(reached)
       if (!page.more) return { state: 'caught-up', events }
     }
   }
@@ -190,23 +212,28 @@ export class ByAggregate {
 
   /** From where it has come in the aggregate to the end of it. */
   #advance(change: Change, signal: AbortSignal, isOver: () => boolean): Promise<RunResult> {
-    const { aggregateType, aggregateId } = change
-    return this.#aggregates.run(`${aggregateType}/${aggregateId}`, async () => {
+    return this.#aggregates.run(placeIn(change), async () => {
       const lane = await this.#laneOf(change)
-      const turn: Turn = { lane, signal, isOver }
-      let events = 0
-      // Who begins now, and is told of an aggregate before it has looked at all of them, begins there.
-      if (lane.isNew && this.consumption.from !== 'beginning' && this.#lane === undefined)
-        lane.sequence = (change.first ?? change.sequence) - 1
-      if (lane.sequence >= change.sequence) return { state: 'caught-up', events }
-      for (;;) {
-        const limit = this.consumption.batchSize
-        const page = await this.#core.store.readAggregate({ aggregateType, aggregateId, after: lane.sequence, limit })
-        const result = await this.#process(page.events, lane, turn)
-        events += result.events
-        if (result.state !== 'caught-up' || !page.more) return { ...result, events }
-      }
+      await lane.read()
+      return this.#advanceAlong(lane, change, signal, isOver)
     })
+  }
+
+  async #advanceAlong(lane: AggregateLane, change: Change, signal: AbortSignal, isOver: () => boolean): Promise<RunResult> {
+    const { aggregateType, aggregateId } = change
+    const turn: Turn = { lane, signal, isOver }
+    let events = 0
+    // Who begins now, and is told of an aggregate before it has looked at all of them, begins there.
+    if (lane.isNew && this.consumption.from !== 'beginning' && this.#lane === undefined)
+      lane.beginAt((change.first ?? change.sequence) - 1)
+    if (lane.sequence >= change.sequence) return { state: 'caught-up', events }
+    for (;;) {
+      const limit = this.consumption.batchSize
+      const page = await this.#core.store.readAggregate({ aggregateType, aggregateId, after: lane.sequence, limit })
+      const result = await this.#process(page.events, lane, turn)
+      events += result.events
+      if (result.state !== 'caught-up' || !page.more) return { ...result, events }
+    }
   }
 
   async #process(page: readonly StoredEvent[], lane: AggregateLane, turn: Turn): Promise<RunResult> {
@@ -246,6 +273,7 @@ export class ByAggregate {
   async #markAll(changes: readonly Change[]): Promise<RunResult> {
     for (const change of changes) {
       const lane = await this.#laneOf(change)
+      await lane.read()
       const { aggregateType, aggregateId } = change
       for (let after = lane.sequence; ; ) {
         const page = await this.#core.store.readAggregate({ aggregateType, aggregateId, after })
@@ -258,10 +286,9 @@ export class ByAggregate {
     return { state: 'caught-up', events: 0 }
   }
 
+  /** Not read yet. */
   async #laneOf({ aggregateType, aggregateId }: Change): Promise<AggregateLane> {
     const id = await sha256(`${this.consumption.name}\n${aggregateType}/${aggregateId}`)
-    const lane = new AggregateLane(this.#core, id, aggregateType, aggregateId, () => this.#lane)
-    await lane.read()
-    return lane
+    return new AggregateLane(this.#core, id, aggregateType, aggregateId, () => this.#lane)
   }
 }

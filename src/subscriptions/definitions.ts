@@ -15,6 +15,9 @@ export interface Change {
   readonly first?: number | undefined
 }
 
+/** What became of one change: nothing to tell of, or what failed. */
+export type CatchUpOutcome = { readonly error: unknown } | undefined
+
 /** A view as the machinery sees it: checked, types erased. */
 export interface ViewDefinition {
   readonly name: string
@@ -54,7 +57,7 @@ export interface ReadSide {
   drain(request: DrainRequest): Promise<{ readonly caughtUp: boolean; readonly events: number }>
   stop(): Promise<void>
   /** Brings all up to date with these aggregates, where the store has no order of all events; what failed, by change. */
-  catchUp(changes: readonly Change[], signal?: AbortSignal): Promise<readonly ({ readonly error: unknown } | undefined)[]>
+  catchUp(changes: readonly Change[], signal?: AbortSignal): Promise<readonly CatchUpOutcome[]>
   /** The same for one view, which rejects. */
   catchUpView(view: ViewDefinition | SqlViewDefinition, change: Change): Promise<void>
   /** Waits until a view has come to a position. */

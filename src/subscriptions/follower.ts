@@ -1,6 +1,6 @@
 import type { Position } from '../event-envelope.ts'
 import type { RunRequest, RunResult } from './consumption.ts'
-import type { Change } from './definitions.ts'
+import type { CatchUpOutcome, Change } from './definitions.ts'
 
 /** What an app keeps running: a subscription, or a view behind the events. */
 export interface Follower {
@@ -8,8 +8,8 @@ export interface Follower {
   readonly title: string
   /** Goes on from where it stands. @throws StoreError */
   run(request?: RunRequest): Promise<RunResult>
-  /** Brings one aggregate up to its end, where there is no order of all events. @throws what it has stopped at */
-  catchUp(change: Change, signal?: AbortSignal): Promise<void>
+  /** Brings aggregates up to their ends, where there is no order of all events; one outcome per change, in order. */
+  catchUp(changes: readonly Change[], signal?: AbortSignal): Promise<readonly CatchUpOutcome[]>
   /** Gives up the lease that earlier runs have kept. */
   release(): Promise<void>
   /** All up to here is done, by whichever process. */

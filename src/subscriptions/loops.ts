@@ -175,6 +175,7 @@ export class Loops implements Pulse {
     const began = runtime.now().getTime()
     const leftOf = () => (budgetMs === undefined ? undefined : Math.max(0, budgetMs - (runtime.now().getTime() - began)))
     let events = 0
+    let hasWaited = false
     for (;;) {
       const left = maxEvents === undefined ? undefined : maxEvents - events
       const keep = this.isFollowing
@@ -191,8 +192,20 @@ export class Loops implements Pulse {
       const caughtUp = results.every(({ state, isPartial }) => state === 'caught-up' && isPartial !== true)
       const isOver = leftOf() === 0 || (maxEvents !== undefined && events >= maxEvents) || signal?.aborted
       const isStuck = done === 0 && !results.some(({ state }) => state === 'more')
+      if (isStuck && !isOver && !hasWaited && (await this.#waited(results, leftOf(), signal))) {
+        hasWaited = true
+        continue
+      }
       if ((caughtUp && done === 0) || isOver || isStuck) return { caughtUp: caughtUp && done === 0, events }
     }
+  }
+
+  /** Waits once, where there is time, until the leases of others would be over: they may have died, and on some stores that shows only to who has watched them for so long. */
+  async #waited(results: readonly RunResult[], leftMs: number | undefined, signal: AbortSignal | undefined): Promise<boolean> {
+    const ms = Math.max(0, ...results.map(({ state, remainingMs = 0 }) => (state === 'elsewhere' ? remainingMs : 0)))
+    if (ms === 0 || leftMs === undefined || leftMs <= ms) return false
+    await this.#scene.runtime.sleep(ms + 1, signal).catch(() => {})
+    return true
   }
 
   async #runOnce(follower: Follower, request: Parameters<Follower['run']>[0]): Promise<RunResult> {

@@ -1,7 +1,7 @@
 import type { Position } from '../event-envelope.ts'
 import { ByAggregate } from './by-aggregate.ts'
 import type { ConsumerCore, RunRequest, RunResult } from './consumption.ts'
-import type { Change, SubscriptionDefinition } from './definitions.ts'
+import type { CatchUpOutcome, Change, SubscriptionDefinition } from './definitions.ts'
 import { Delivery } from './delivery.ts'
 import type { Follower } from './follower.ts'
 import { type Runs, runsOf } from './runs.ts'
@@ -26,8 +26,8 @@ export class SubscriptionFollower implements Follower {
     return this.consumer.run(request)
   }
 
-  async catchUp(change: Change, signal?: AbortSignal): Promise<void> {
-    if (this.consumer instanceof ByAggregate) await this.consumer.catchUp(change, signal)
+  async catchUp(changes: readonly Change[], signal?: AbortSignal): Promise<readonly CatchUpOutcome[]> {
+    return this.consumer instanceof ByAggregate ? this.consumer.catchUp(changes, signal) : changes.map(() => undefined)
   }
 
   release(): Promise<void> {

@@ -67,9 +67,15 @@ const endedSentence = (text: string): string => storable(/[.!?]$/.test(text) ? t
 const storable = (text: string): string => text.slice(0, 10_000).replace(/[\0\p{Cs}]/gu, '\ufffd')
 
 export async function readStopped({ store }: Core, consumer: string): Promise<Versioned<Stopped>> {
-  const [row] = await store.readViews([{ name: stoppedRows, generation: 1, id: consumer }])
-  return toVersioned(consumer, row)
+  const [row] = await store.readViews([stoppedKey(consumer)])
+  return toStoppedRow(consumer, row)
 }
+
+/** Where it says why a consumer stands still. */
+export const stoppedKey = (consumer: string) => ({ name: stoppedRows, generation: 1, id: consumer })
+
+/** What it says there. */
+export const toStoppedRow = (consumer: string, row: StoredView | undefined): Versioned<Stopped> => toVersioned(consumer, row)
 
 export const stoppedWrite = (row: Versioned<Stopped>, stopped: Stopped | null): ViewWrite => ({
   name: stoppedRows,

@@ -2,6 +2,8 @@ import { DefinitionError } from '../errors.ts'
 import type { Core } from '../execution/core.ts'
 import { KeyedQueue } from '../execution/keyed-queue.ts'
 import type {
+  CatchUpOutcome,
+  Change,
   ReadSide,
   ReadSideOptions,
   SqlViewDefinition,
@@ -75,23 +77,23 @@ export function connectReadSide(core: Core, options: ReadSideOptions): ReadSide 
     drain: (request) => loops.drain(all, request),
     stop: () => loops.stop(),
     catchUp: async (changes, signal) => {
-      const outcomes: ({ readonly error: unknown } | undefined)[] = changes.map(() => undefined)
-      for (const [i, change] of changes.entries())
-        for (const follower of all)
-          try {
-            await follower.catchUp(change, signal)
-          } catch (error) {
-            outcomes[i] ??= { error }
-          }
-      return outcomes
+      const byFollower = await Promise.all(all.map((follower) => catchUp(follower, changes, signal)))
+      return changes.map((_, i) => byFollower.map((outcomes) => outcomes[i]).find((outcome) => outcome !== undefined))
     },
-    catchUpView: (view, change) => anyFollowerOf(view).catchUp(change),
+    catchUpView: async (view, change) => {
+      const [failed] = await anyFollowerOf(view).catchUp([change])
+      if (failed !== undefined) throw failed.error
+    },
     reach: (view, position, timeoutMs) =>
       isRowView(view) && view.consistency === 'inline'
         ? Promise.resolve()
         : reach(viewCore, anyFollowerOf(view), position, timeoutMs),
   }
 }
+
+/** What goes wrong before the first change goes wrong for all. */
+const catchUp = (follower: Follower, changes: readonly Change[], signal: AbortSignal | undefined) =>
+  follower.catchUp(changes, signal).catch((error: unknown): readonly CatchUpOutcome[] => changes.map(() => ({ error })))
 
 const isRowView = (view: ViewDefinition | SqlViewDefinition): view is ViewDefinition => 'update' in view
 

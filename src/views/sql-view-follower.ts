@@ -3,7 +3,7 @@ import type { EventEnvelope, Position } from '../event-envelope.ts'
 import type { Decoded } from '../evolution/decode.ts'
 import { Consumer } from '../subscriptions/consumer.ts'
 import type { ConsumerCore, Consumption, Processed, RunRequest, RunResult, Turn } from '../subscriptions/consumption.ts'
-import type { SqlViewDefinition } from '../subscriptions/definitions.ts'
+import type { CatchUpOutcome, Change, SqlViewDefinition } from '../subscriptions/definitions.ts'
 import type { Follower } from '../subscriptions/follower.ts'
 import { endOf, type Lane } from '../subscriptions/lane.ts'
 import { clearStopped } from '../subscriptions/troubles.ts'
@@ -111,7 +111,9 @@ export class SqlViewFollower implements Follower {
     return this.#consumer.run(request)
   }
 
-  async catchUp(): Promise<void> {}
+  async catchUp(changes: readonly Change[]): Promise<readonly CatchUpOutcome[]> {
+    return changes.map(() => undefined)
+  }
 
   release(): Promise<void> {
     return this.#consumer.release()

@@ -1,7 +1,7 @@
 import type { Position } from '../event-envelope.ts'
 import { ByAggregate } from '../subscriptions/by-aggregate.ts'
 import type { RunRequest, RunResult } from '../subscriptions/consumption.ts'
-import type { Change, ViewDefinition } from '../subscriptions/definitions.ts'
+import type { CatchUpOutcome, Change, ViewDefinition } from '../subscriptions/definitions.ts'
 import type { Follower } from '../subscriptions/follower.ts'
 import { beginning, endOf } from '../subscriptions/lane.ts'
 import { type Runs, runsOf } from '../subscriptions/runs.ts'
@@ -43,17 +43,14 @@ export class ViewFollower implements Follower {
     return rebuildStep(this.#core, this.#view, (generation) => this.#consumer(generation), request)
   }
 
-  async catchUp(change: Change, signal?: AbortSignal): Promise<void> {
+  async catchUp(changes: readonly Change[], signal?: AbortSignal): Promise<readonly CatchUpOutcome[]> {
     for (;;) {
       const { generation, isOwn } = await this.#core.generations.target(this.#view)
       const consumer = this.#consumer(generation)
-      if (!isOwn || this.#view.consistency === 'inline' || !(consumer instanceof ByAggregate)) return
-      try {
-        return await consumer.catchUp(change, signal)
-      } catch (error) {
-        if (!(error instanceof GenerationGone)) throw error
-        await this.#core.generations.refresh(this.#view)
-      }
+      if (!isOwn || this.#view.consistency === 'inline' || !(consumer instanceof ByAggregate)) return changes.map(() => undefined)
+      const outcomes = await consumer.catchUp(changes, signal)
+      if (!outcomes.some((outcome) => outcome?.error instanceof GenerationGone)) return outcomes
+      await this.#core.generations.refresh(this.#view)
     }
   }
 

@@ -53,6 +53,23 @@ test('every place asks, and says what is about to be done', async () => {
   ])
 })
 
+test('what the platform knows besides the request comes along, as it is', async () => {
+  const handler = createHandler(shop, {
+    authorize: (_request, _action, event: { readonly claims: { readonly sub: string } } | undefined) =>
+      event === undefined ? { ok: false, status: 401 } : { ok: true, caller: event.claims.sub },
+    metadata: (_request, userId, event) => ({ userId, claims: event?.claims }),
+  })
+  const request = () =>
+    new Request('http://shop.example/order/o-1/Place', {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json' },
+      body: JSON.stringify(place),
+    })
+  expect((await handler(request())).status).toBe(401)
+  const { events } = await (await handler(request(), { claims: { sub: 'ann' } })).json()
+  expect(events[0].metadata).toEqual({ userId: 'ann', claims: { sub: 'ann' } })
+})
+
 describe('who may not', () => {
   const everything = async ({ get, post }: ReturnType<typeof asked>) => [
     await post('/order/o-1/Place', place),

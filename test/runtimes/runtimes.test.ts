@@ -33,6 +33,11 @@ test.each([
   expect(code).toBe(0)
 })
 
+test('Bun.serve takes the handler of an app as it is', async () => {
+  const { code, output } = await run(binary('Bun'), [await bundle('http.ts')])
+  expect([code, output]).toEqual([0, '200 400 {"by":2}\n'])
+})
+
 test.each([
   [
     'node --test on the Node in use',

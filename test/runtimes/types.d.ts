@@ -23,3 +23,10 @@ declare module 'node:sqlite' {
 declare module 'bun:test' {
   export function test(name: string, run: () => Promise<void>): void
 }
+
+declare const Bun: {
+  serve(options: { port: number; hostname: string; fetch: (request: Request) => Promise<Response> }): {
+    readonly url: URL
+    stop(): Promise<void>
+  }
+}

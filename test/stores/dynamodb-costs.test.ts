@@ -1,92 +1,93 @@
 import { readFileSync } from 'node:fs'
-import { createApp, defineAggregate, defineView, typed } from 'cqrs-es'
-import { dynamoDbStore } from 'cqrs-es/dynamodb'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { root } from '../run.ts'
 import { serverUrl } from '../servers/ask.ts'
 import { unselected } from '../servers/stores.ts'
-import { dynamoDb, newTables, removeTables, watched } from './dynamodb-tables.ts'
+import { type Cost, dollarsPerMillion, type Group, lineOf, measureCosts, named } from './dynamodb-costs.ts'
+import { type Recorder, recordDynamoDb } from './dynamodb-recorder.ts'
 
-type Purse = { readonly coins: number }
-
-/** Events of some 400 bytes in the table, as most are; an aggregate with ten of them. */
-const purse = (snapshots: 'never' | 'always') =>
-  defineAggregate({
-    type: 'purse',
-    events: { CoinAdded: typed<{ note: string }>() },
-    commands: { Add: typed<{ count: number }>() },
-    initialState: (): Purse => ({ coins: 0 }),
-    snapshots,
-    stateVersion: '1',
-  }).implement({
-    handle: {
-      Add: (_, { count }) =>
-        Array.from({ length: count }, () => ({ type: 'CoinAdded' as const, data: { note: 'x'.repeat(100) } })),
-    },
-    apply: { CoinAdded: ({ coins }) => ({ coins: coins + 1 }) },
-  })
-
-describe.skipIf(unselected('dynamodb'))('what a command costs on DynamoDB', () => {
-  const client = { current: undefined as ReturnType<typeof dynamoDb> | undefined }
-  const tables = newTables()
+describe.skipIf(unselected('dynamodb'))('what it costs on DynamoDB', () => {
+  const recorder = { current: undefined as Recorder | undefined }
+  const measured = new Map<Group, Promise<readonly Cost[]>>()
   beforeAll(async () => {
-    client.current = dynamoDb(await serverUrl('dynamodb'))
-    await dynamoDbStore(client.current, { tables }).createSchema()
+    recorder.current = await recordDynamoDb(await serverUrl('dynamodb'))
   })
-  afterAll(async () => {
-    if (client.current) await removeTables(client.current, tables)
-    client.current?.destroy()
-  })
+  afterAll(() => recorder.current?.stop())
 
-  /** One command on an aggregate of ten events: by a process that has never met it, then again. */
-  async function measure(id: string, options: { count?: number; snapshots?: 'always'; view?: boolean; key?: boolean }) {
-    if (client.current === undefined) throw new Error('no client')
-    const { count = 1, snapshots = 'never', view = false, key = false } = options
-    const start = () => {
-      const watch = watched(client.current as never)
-      const aggregate = purse(snapshots)
-      const coins = defineView({
-        name: `coins-${id.replace(/\W/g, '-')}`,
-        aggregates: [aggregate],
-        initialView: () => ({ coins: 0 }),
-        update: { CoinAdded: ({ coins }) => ({ coins: coins + 1 }) },
-      })
-      const store = dynamoDbStore(watch.client, { tables })
-      const app = createApp({ store, aggregates: { aggregate }, views: view ? { coins } : {} })
-      let keys = 0
-      const execute = async (n: number) => {
-        watch.reset()
-        const how = key ? { idempotencyKey: `k${id}-${++keys}-${Math.random()}` } : {}
-        const result = await app.aggregates.aggregate.execute(id, { type: 'Add', data: { count: n } }, how)
-        expect(result.ok).toBe(true)
-        return `${watch.calls.length} | ${watch.units.read} | ${watch.units.write}`
-      }
-      return execute
-    }
-    await start()(10)
-    const execute = start()
-    return [await execute(count), await execute(count)]
+  function costsOf(group: Group): Promise<readonly Cost[]> {
+    if (recorder.current === undefined) throw new Error('no recorder')
+    const costs = measured.get(group) ?? measureCosts(recorder.current, group)
+    measured.set(group, costs)
+    return costs
   }
 
-  /** Servers other than the emulator count units in their own ways; the requests are ours. */
-  const counted = (line: string) =>
-    process.env.TEST_DYNAMODB_ENDPOINT === undefined ? line : line.split('|').filter((_, i) => [1, 2, 5].includes(i))
+  async function requests(group: Group): Promise<Readonly<Record<string, string>>> {
+    return Object.fromEntries((await costsOf(group)).map(({ what, requests }) => [what, named(requests)]))
+  }
+
+  it('is two requests for a command that is cold, one for a warm one', async () => {
+    expect(await requests('commands')).toMatchObject({
+      'one event, cold': 'Query, PutItem',
+      'one event, warm': 'PutItem',
+      'ten events, cold': 'Query, TransactWriteItems',
+      'ten events, warm': 'TransactWriteItems',
+      'a rejection, cold': 'Query',
+      'a rejection, warm': 'Query',
+    })
+  })
+
+  it('is a request more for a snapshot, a key or an inline view that is cold, and only for a key that is warm', async () => {
+    expect(await requests('commands')).toMatchObject({
+      'one event and a snapshot, cold': 'GetItem, Query, TransactWriteItems',
+      'one event and a snapshot, warm': 'TransactWriteItems',
+      'one event and a key, cold': 'GetItem, Query, TransactWriteItems',
+      'one event and a key, warm': 'GetItem, TransactWriteItems',
+      'one event and an inline view, cold': 'Query, BatchGetItem, TransactWriteItems',
+      'one event and an inline view, warm': 'TransactWriteItems',
+      'the same, and an index value changes, warm': 'TransactWriteItems',
+    })
+  })
+
+  it('is four requests for an async view that has a change, of which many changes share one', async () => {
+    expect(await requests('following')).toMatchObject({
+      'one change, one view': '2 × BatchGetItem, Query, TransactWriteItems',
+      'the same change again': 'BatchGetItem',
+      'one change, two views': '4 × BatchGetItem, 2 × Query, 2 × TransactWriteItems',
+      '100 changes of 100 aggregates, one view': '102 × BatchGetItem, 100 × Query, 100 × TransactWriteItems',
+      '99 changes of one aggregate, one view': '2 × BatchGetItem, 10 × Query, 10 × TransactWriteItems',
+      'drain with nothing to do, warm': 'BatchGetItem, 2 × GetItem, 2 × UpdateItem, GetRecords',
+    })
+  })
 
   it('stands in the docs as it is measured', async () => {
-    const commands = [
-      ['one event', {}],
-      ['three events', { count: 3 }],
-      ['one event and a snapshot', { snapshots: 'always' }],
-      ['one event and an inline view', { view: true }],
-      ['one event and an idempotency key', { key: true }],
-    ] as const
-    const lines: string[] = []
-    for (const [what, options] of commands) {
-      const [cold, warm] = await measure(what, options)
-      lines.push(`| ${what} | ${cold} | ${warm} |`)
-    }
-    const page = readFileSync(`${root}docs/stores/dynamodb.md`, 'utf8')
-    const written = page.split('\n').filter((line) => /^\| (one|three) event/.test(line))
-    expect(written.map(counted)).toEqual(lines.map(counted))
+    const page = readFileSync(`${root}docs/serverless.md`, 'utf8')
+    const all = [...(await costsOf('commands')), ...(await costsOf('reads')), ...(await costsOf('following'))]
+    const measured = all.filter(({ what }) => isEmulator || !what.startsWith('drain'))
+    const ours = page.slice(0, page.indexOf('### Now and then'))
+    const written = ours.split('\n').filter((line) => measured.some(({ what }) => line.startsWith(`| ${what} |`)))
+    expect(written.map(counted)).toEqual(measured.map(lineOf).map(counted))
+    for (const line of isEmulator ? example(measured) : []) expect(page).toContain(line)
   })
 })
+
+/** A month's bill as the page gives it, from the same costs. */
+function example(costs: readonly Cost[]): readonly string[] {
+  const dollars = (what: string) => {
+    const cost = costs.find((one) => one.what === what)
+    if (cost === undefined) throw new Error(`Nobody has measured '${what}'.`)
+    return dollarsPerMillion(cost)
+  }
+  const commands = (what: string) => 0.2 * dollars(`${what}, cold`) + 0.8 * dollars(`${what}, warm`)
+  const loads = 5 * dollars('load of a row of a view')
+  const money = (value: number) => `$${(Math.round(value * 100 + 1e-6) / 100).toFixed(2)}`
+  const [plain, inline, view] = [commands('one event'), commands('one event and an inline view'), dollars('one change, one view')]
+  return [
+    `| an async view | ${money(plain)} | ${money(view)} | ${money(loads)} | ${money(plain + view + loads)} |`,
+    `| an inline view | ${money(inline)} | | ${money(loads)} | ${money(inline + loads)} |`,
+  ]
+}
+
+/** Servers other than the emulator count units in their own ways, and have other streams; the requests are ours. */
+const isEmulator = process.env.TEST_DYNAMODB_ENDPOINT === undefined
+
+const counted = (line: string) => (isEmulator ? line : line.split('|').filter((_, i) => i === 1 || i === 2))

@@ -9,7 +9,7 @@ import {
   TransactionCanceledException,
   TransactionConflictException,
 } from '@aws-sdk/client-dynamodb'
-import { createApp, defineAggregate, defineView, typed } from 'cqrs-es'
+import { createApp, defineAggregate, defineSubscription, defineView, typed } from 'cqrs-es'
 import {
   type DynamoDbClient,
   type DynamoDbStore,
@@ -741,6 +741,25 @@ describe.skipIf(unselected('dynamodb'))('the DynamoDB store', () => {
       expect(await take(other.store, 'two')).toMatchObject({ acquired: false, holder: 'one' })
       await new Promise((resolve) => setTimeout(resolve, 80))
       expect(await take(other.store, 'two')).toEqual({ acquired: true, fence: 2 })
+    })
+
+    it('of a function that has died is taken over by a drain in a process that has never seen it', async () => {
+      const { store, tables } = await open()
+      const light = defineAggregate({
+        type: 'light',
+        events: { Lit: typed<{ by: string }>() },
+        commands: { Light: typed<{ by: string }>() },
+        initialState: () => ({}),
+      }).implement({ handle: { Light: (_, data) => ({ type: 'Lit', data }) }, apply: { Lit: (state) => state } })
+      const seen: string[] = []
+      const log = defineSubscription({ name: 'log', aggregates: [light], handle: ({ id }) => void seen.push(id) })
+      await store.acquireLease({ name: 'subscription/log', holder: 'dead', ttlMs: 200 })
+      const other = await open({ as: tables, schema: false })
+      const options = { aggregates: { light }, subscriptions: { log }, following: { leaseMs: 200 } }
+      const app = createApp({ store: other.store, ...options })
+      await app.aggregates.light.execute('l', { type: 'Light', data: { by: 'ann' } })
+      expect(await app.drain({ budgetMs: 30_000 })).toEqual({ caughtUp: true, events: 1 })
+      expect(seen).toEqual(['light/l/1'])
     })
 
     it('whose taking was done although the answer was lost is taken again, with a greater fence', async () => {

@@ -5,21 +5,8 @@ import { describe, expect, test } from 'vitest'
 import { failureOf } from '../support/async.ts'
 import { count, countEach, counter } from '../support/counter.ts'
 import { standingStill } from '../support/runtime.ts'
-import { changed } from '../support/stores.ts'
+import { unordered } from '../support/stores.ts'
 import { sizesOf, totalsOf } from '../support/totals.ts'
-
-/** The memory store as one without an order of all events. */
-const unordered = (store: Store, changes: Partial<Store> = {}): Store =>
-  changed(store, {
-    capabilities: { ...store.capabilities, globalOrder: false, push: false },
-    readAggregate: async (request) => {
-      const page = await store.readAggregate(request)
-      return { ...page, events: page.events.map(({ position: _, ...event }) => event) }
-    },
-    append: async (commits) =>
-      (await store.append(commits)).map((outcome) => ('positions' in outcome ? { ...outcome, positions: [] } : outcome)),
-    ...changes,
-  })
 
 function appOn(
   store: Store,
@@ -84,6 +71,105 @@ describe('on a store without an order of all events', () => {
     expect(seen).toEqual(['counter/a/1', 'counter/b/1'])
   })
 
+  test('of many records it is looked up together how far each aggregate has been taken', async () => {
+    const store = memoryStore()
+    const looks: number[] = []
+    const readViews: Store['readViews'] = (keys) => {
+      if (keys.some(({ name }) => name === '~seen')) looks.push(keys.length)
+      return store.readViews(keys)
+    }
+    const seen: string[] = []
+    const log = defineSubscription({ name: 'log', aggregates: [counter], handle: ({ id }) => void seen.push(id) })
+    const app = createApp({ store: unordered(store, { readViews }), aggregates: { counter }, subscriptions: { log } })
+    for (let i = 0; i < 150; i++) await app.aggregates.counter.execute(`c${i}`, countEach(1, 2))
+    const records = Array.from({ length: 300 }, (_, i) => change(`c${i >> 1}`, 1 + (i % 2)))
+    expect(await app.catchUp(records)).toEqual(records.map(() => undefined))
+    expect(new Set(seen).size).toBe(300)
+    expect(seen.length).toBe(300)
+    expect(looks).toEqual([100, 52])
+  })
+
+  test('whatever brings it up to date at the same time in one process, each event is taken once', async () => {
+    const seen: string[] = []
+    const app = appOn(unordered(memoryStore()), seen)
+    const ids = Array.from({ length: 30 }, (_, i) => `c${i}`)
+    for (const id of ids) await app.aggregates.counter.execute(id, countEach(1, 2))
+    const records = ids.map((id) => change(id, 2))
+    await Promise.all([app.catchUp(records), app.catchUp([...records].reverse()), app.drain(), app.catchUp(records)])
+    expect(seen.length).toBe(60)
+    expect(new Set(seen).size).toBe(60)
+    expect((await app.views.totals.load('c7'))?.view).toEqual({ total: 3, count: 2 })
+  })
+
+  test('what was looked up is not believed for long: another process may have gone on meanwhile', async () => {
+    const store = unordered(memoryStore())
+    const seen: string[] = []
+    const other = appOn(store, seen)
+    let ms = Date.parse('2020-02-02T02:02:02.020Z')
+    const log = defineSubscription({
+      name: 'log',
+      aggregates: [counter],
+      handle: async ({ id }) => {
+        seen.push(id)
+        if (id !== 'counter/a/1') return
+        await other.catchUp([change('b', 1)])
+        ms += 5_000
+      },
+    })
+    const untilAborted = (_: number, signal?: AbortSignal) =>
+      new Promise<void>((resolve) => signal?.addEventListener('abort', () => resolve()))
+    const runtime = { ...standingStill().runtime, now: () => new Date(ms), sleep: untilAborted }
+    const app = createApp({ store, aggregates: { counter }, subscriptions: { log }, runtime })
+    for (const id of ['a', 'b', 'c']) await app.aggregates.counter.execute(id, count(1))
+    await app.catchUp([change('a', 1), change('b', 1), change('c', 1)])
+    expect(seen).toEqual(['counter/a/1', 'counter/b/1', 'counter/c/1'])
+  })
+
+  test("from 'now', an event that has to be tried again is not passed over by the next record of its aggregate", async () => {
+    const seen: string[] = []
+    let fails = true
+    const handle = ({ id }: { readonly id: string }) => {
+      if (fails && id === 'counter/a/2') throw new Error('odd')
+      seen.push(id)
+    }
+    const log = defineSubscription({ name: 'log', aggregates: [counter], from: 'now', onFailure: 'retry', handle })
+    const app = createApp({ store: unordered(memoryStore()), aggregates: { counter }, subscriptions: { log }, observe: () => {} })
+    await app.aggregates.counter.execute('a', countEach(1, 2, 3))
+    const records = [change('a', 2), change('a', 3)]
+    expect(await app.catchUp(records)).toMatchObject([{ error: { message: 'odd' } }, { error: { message: 'odd' } }])
+    fails = false
+    await app.catchUp(records)
+    expect(seen).toEqual(['counter/a/2', 'counter/a/3'])
+  })
+
+  test('a catch-up that is aborted ends, says so for each record that it has not done, and loses nothing', async () => {
+    const seen: string[] = []
+    const ending = new AbortController()
+    const log = defineSubscription({
+      name: 'log',
+      aggregates: [counter],
+      handle: async ({ id }, { signal }) => {
+        if (id === 'counter/b/1' && !ending.signal.aborted) {
+          ending.abort(new Error('time is up'))
+          await new Promise((_, reject) => signal.addEventListener('abort', () => reject(new Error('interrupted'))))
+        }
+        seen.push(id)
+      },
+    })
+    const store = unordered(memoryStore())
+    const app = createApp({ store, aggregates: { counter }, subscriptions: { log } })
+    const changes = [change('a', 2), change('b', 1), change('c', 1)]
+    await app.aggregates.counter.execute('a', countEach(1, 2))
+    await app.aggregates.counter.execute('b', count(1))
+    await app.aggregates.counter.execute('c', count(1))
+    const timeIsUp = { error: expect.objectContaining({ message: 'time is up' }) }
+    expect(await app.catchUp(changes, { signal: ending.signal })).toEqual([undefined, timeIsUp, timeIsUp])
+    expect(seen).toEqual(['counter/a/1', 'counter/a/2'])
+    expect(await app.catchUp(changes, { signal: ending.signal })).toEqual([timeIsUp, timeIsUp, timeIsUp])
+    expect(await app.catchUp(changes)).toEqual([undefined, undefined, undefined])
+    expect(seen).toEqual(['counter/a/1', 'counter/a/2', 'counter/b/1', 'counter/c/1'])
+  })
+
   test('a drain looks at every aggregate, and finds what no record told of', async () => {
     const seen: string[] = []
     const app = appOn(unordered(memoryStore()), seen)
@@ -107,7 +193,7 @@ describe('on a store without an order of all events', () => {
     await writer.aggregates.counter.execute('a', count(3))
     await writer.aggregates.counter.execute('b', count(1))
     await app.drain()
-    expect(seen).toEqual(['counter/a/3', 'counter/b/1'])
+    expect([...seen].sort()).toEqual(['counter/a/3', 'counter/b/1'])
   })
 
   test('a command can wait for a view, which is brought up to date for its aggregate alone', async () => {

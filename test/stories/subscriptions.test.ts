@@ -448,6 +448,32 @@ describe('two processes with one subscription', () => {
     expect(calls).toEqual(['frozen counter/a/1', 'other counter/a/1', 'other counter/a/2'])
   })
 
+  test('that is drained with time to spare waits once for one that has died, and for one that lives in vain', async () => {
+    const store = memoryStore()
+    const lease = { name: 'subscription/log', holder: 'dead', ttlMs: 200 }
+    const seen: string[] = []
+    const app = logging(store, ({ id }) => void seen.push(id))
+    await counters(app).execute('a', count(1))
+    await store.acquireLease(lease)
+    expect(await app.drain()).toEqual({ caughtUp: false, events: 0 })
+    expect(await app.drain({ budgetMs: 100 })).toEqual({ caughtUp: false, events: 0 })
+    expect(await app.drain({ budgetMs: 60_000 })).toEqual({ caughtUp: true, events: 1 })
+    expect(seen).toEqual(['counter/a/1'])
+
+    const held = await store.acquireLease({ ...lease, holder: 'alive' })
+    if (!held.acquired) throw new Error('The lease was not free.')
+    let renewals = 0
+    const sleep = async (ms: number) => {
+      renewals++
+      await platformRuntime.sleep(ms / 2)
+      await store.renewLease({ ...lease, fence: held.fence })
+      await platformRuntime.sleep(ms / 2)
+    }
+    const waiting = logging(store, () => {}, {}, {}, { ...platformRuntime, sleep })
+    expect(await waiting.drain({ budgetMs: 60_000 })).toEqual({ caughtUp: false, events: 0 })
+    expect(renewals).toBe(1)
+  })
+
   test('share it by slots, each aggregate in order', async () => {
     const store = memoryStore()
     const seen = new Map<string, number[]>()

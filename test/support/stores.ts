@@ -13,6 +13,19 @@ export function changed(store: Store, changes: Partial<Store>): Store {
   })
 }
 
+/** A store that has an order of all events as one without. */
+export const unordered = (store: Store, changes: Partial<Store> = {}): Store =>
+  changed(store, {
+    capabilities: { ...store.capabilities, globalOrder: false, push: false },
+    readAggregate: async (request) => {
+      const page = await store.readAggregate(request)
+      return { ...page, events: page.events.map(({ position: _, ...event }) => event) }
+    },
+    append: async (commits) =>
+      (await store.append(commits)).map((outcome) => ('positions' in outcome ? { ...outcome, positions: [] } : outcome)),
+    ...changes,
+  })
+
 type SendOne = (commit: Commit) => Promise<CommitOutcome>
 
 /** A store whose appends go through `send`, which is told the number of the append, from 1 on, and how to really do it. */

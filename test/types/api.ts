@@ -15,6 +15,7 @@ import {
   typed,
   versions,
 } from 'cqrs-es'
+import { createHandler } from 'cqrs-es/http'
 import { given, givenLog } from 'cqrs-es/testing'
 import * as v from 'valibot'
 import { z } from 'zod'
@@ -340,3 +341,38 @@ delivered.thenCommands([count, { aggregate: counter, id: 'a', command: { type: '
 delivered.thenCommands([{ aggregate: bankAccount, id: 'a', command: { type: 'OpenAccount' } }])
 // @ts-expect-error no id
 delivered.thenCommands([{ aggregate: counter, command: { type: 'a', data: { n: 1 } } }])
+
+// HTTP
+const api = createHandler(withViews, {
+  authorize: async (request, action) => {
+    if (action.kind === 'command') {
+      same<'account', typeof action.aggregate>(true)
+      same<'OpenAccount' | 'DepositMoney' | 'WriteCheck' | 'CloseAccount' | 'Audit', typeof action.command>(true)
+    }
+    if (action.kind === 'row') same<'balances', typeof action.view>(true)
+    // @ts-expect-error no such aggregate
+    if (action.kind === 'state' && action.aggregate === 'acount') return { ok: false, status: 403 }
+    const userId = request.headers.get('user')
+    return userId === null ? { ok: false, status: 401, challenge: 'Bearer' } : { ok: true, caller: { userId } }
+  },
+  metadata: (_, caller) => {
+    same<{ userId: string }, typeof caller>(true)
+    return { userId: caller.userId }
+  },
+  expose: { aggregates: { account: { commands: ['OpenAccount', 'DepositMoney'], state: false } }, views: ['balances'] },
+  waitFor: ['balances'],
+})
+same<(request: Request, platform?: unknown) => Promise<Response>, typeof api>(true)
+createHandler(createApp({ store, aggregates: { counter } }), { authorize: 'none' })
+// @ts-expect-error nobody has thought about who may use it
+createHandler(withViews, {})
+// @ts-expect-error neither yes nor no
+createHandler(withViews, { authorize: () => {} })
+// @ts-expect-error no status but 401 and 403
+createHandler(withViews, { authorize: () => ({ ok: false, status: 404 }) })
+// @ts-expect-error no such aggregate
+createHandler(withViews, { authorize: 'none', expose: { aggregates: { acount: {} } } })
+// @ts-expect-error no such command
+createHandler(withViews, { authorize: 'none', expose: { aggregates: { account: { commands: ['Nope'] } } } })
+// @ts-expect-error no such view
+createHandler(withViews, { authorize: 'none', waitFor: ['balance'] })

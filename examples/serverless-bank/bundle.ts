@@ -1,0 +1,42 @@
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { build } from 'esbuild'
+import { type FunctionName, functionNames } from './settings.ts'
+
+/** A function as it is uploaded: one file, `index.mjs`, in a folder of its own. */
+export interface Bundle {
+  readonly folder: string
+  readonly file: string
+  /** The files that went into it, and the packages that Lambda brings. */
+  readonly inputs: readonly string[]
+  readonly imports: readonly string[]
+}
+
+/** Bundles all functions. The AWS SDK is left out: it is part of Lambda's runtime for Node. */
+export async function bundleFunctions(folder: string): Promise<Readonly<Record<FunctionName, Bundle>>> {
+  const bundles = functionNames.map(async (name) => [name, await bundle(`functions/${name}.ts`, join(folder, name))] as const)
+  return Object.fromEntries(await Promise.all(bundles)) as Record<FunctionName, Bundle>
+}
+
+/** `entry` is a path in this folder. */
+export async function bundle(entry: string, folder: string): Promise<Bundle> {
+  const file = join(folder, 'index.mjs')
+  const { metafile } = await build({
+    absWorkingDir: fileURLToPath(new URL('.', import.meta.url)),
+    entryPoints: [entry],
+    outfile: file,
+    bundle: true,
+    minify: true,
+    format: 'esm',
+    platform: 'node',
+    target: 'node22',
+    external: ['@aws-sdk/*'],
+    // Here `cqrs-es` is its source. With the package from npm this line goes.
+    tsconfig: '../../tsconfig.json',
+    legalComments: 'none',
+    metafile: true,
+    logLevel: 'warning',
+  })
+  const imports = Object.values(metafile.outputs).flatMap((output) => output.imports.map(({ path }) => path))
+  return { folder, file, inputs: Object.keys(metafile.inputs), imports: [...new Set(imports)] }
+}

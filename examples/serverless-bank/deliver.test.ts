@@ -1,0 +1,64 @@
+import { describe, expect, it } from 'vitest'
+import { deliver } from './local/deliver.ts'
+import type { Outcome } from './local/sandbox.ts'
+
+const allDone: Outcome = { answer: { batchItemFailures: [] } }
+const failure: Outcome = { failure: { errorType: 'Error', errorMessage: 'no' } }
+const reports = (...ids: readonly (string | undefined)[]): Outcome => ({
+  answer: { batchItemFailures: ids.map((itemIdentifier) => ({ itemIdentifier })) },
+})
+
+/** Calls and what was given up, for a function that answers so. */
+async function run(batch: string, answer: (records: string, call: number) => Outcome, tooOld = '') {
+  const calls: string[] = []
+  const dead: string[] = []
+  const pauses: number[] = []
+  await deliver([...batch], {
+    idOf: (record) => record,
+    invoke: async (records) => answer(records.join(''), calls.push(records.join(''))),
+    retryAttempts: 2,
+    isTooOld: (record) => tooOld.includes(record),
+    pause: async (failures) => void pauses.push(failures),
+    giveUp: (records, condition) => void dead.push(`${records.join('')} ${condition}`),
+  })
+  return { calls, dead, pauses }
+}
+
+describe('a batch of the stream in the local run', () => {
+  it.each([
+    ['an empty report', allDone],
+    ['a report that is null', { answer: { batchItemFailures: null } }],
+    ['no report', { answer: null }],
+    ['an answer that is none', { answer: {} }],
+  ])('is done with %s', async (_, outcome) => {
+    expect(await run('abc', () => outcome)).toEqual({ calls: ['abc'], dead: [], pauses: [] })
+  })
+
+  it('goes on from the first record that is reported, in whatever order the report is', async () => {
+    const { calls, dead } = await run('abcd', (_, call) => (call === 1 ? reports('d', 'b') : allDone))
+    expect({ calls, dead }).toEqual({ calls: ['abcd', 'bcd'], dead: [] })
+  })
+
+  it.each([['x'], [''], [undefined]])('comes again as a whole when %j is reported, which is not in it', async (id) => {
+    const { calls } = await run('abc', (_, call) => (call === 1 ? reports('b', id) : allDone))
+    expect(calls).toEqual(['abc', 'abc'])
+  })
+
+  it('is given up from the record on that fails for ever, and tried as often as it may be', async () => {
+    const { calls, dead, pauses } = await run('abc', () => reports('b'))
+    expect(calls).toEqual(['abc', 'bc', 'bc', 'bc'])
+    expect(dead).toEqual(['bc RetryAttemptsExhausted'])
+    expect(pauses).toEqual([0, 1, 2])
+  })
+
+  it('is halved when the function fails, until the record that is to blame is alone', async () => {
+    const { calls, dead } = await run('abcd', (records) => (records.includes('c') ? failure : allDone))
+    expect(calls).toEqual(['abcd', 'ab', 'cd', 'c', 'c', 'c', 'd'])
+    expect(dead).toEqual(['c RetryAttemptsExhausted'])
+  })
+
+  it('is given up when it is too old', async () => {
+    expect((await run('ab', () => reports('b'), 'b')).dead).toEqual(['b RecordAgeExceeded'])
+    expect((await run('ab', (_, call) => (call > 2 ? allDone : reports('a')), 'b')).dead).toEqual([])
+  })
+})

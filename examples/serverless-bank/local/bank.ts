@@ -1,0 +1,92 @@
+import { mkdir, mkdtemp, rm } from 'node:fs/promises'
+import type { Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { fileURLToPath } from 'node:url'
+import { createAdaptorServer } from '@hono/node-server'
+import { startDynamoDb } from '../../../test/servers/dynamodb.ts'
+import { type Bundle, bundle, bundleFunctions } from '../bundle.ts'
+import { type FunctionName, functionNames, functionSettings } from '../settings.ts'
+import { environmentOf } from './environment.ts'
+import { routes } from './routes.ts'
+import { LocalFunction } from './sandbox.ts'
+import { type DeadRecords, LocalStream } from './stream.ts'
+import { makeTables } from './tables.ts'
+
+export interface BankOptions {
+  /** 0 for any free one. */
+  readonly port: number
+  /** Of a DynamoDB emulator; without one a private one is started, and gone at the end. */
+  readonly endpoint: string | undefined
+  /** What the names of the tables begin with. */
+  readonly prefix: string
+}
+
+export interface LocalBank {
+  readonly url: string
+  readonly endpoint: string
+  readonly bundles: Readonly<Record<FunctionName, Bundle>>
+  close(): Promise<void>
+}
+
+/** The stack on this machine: the functions as they are deployed, with all that AWS does around them played by this process, but for DynamoDB, which is an emulator. */
+export async function openBank({ port, endpoint: given, prefix }: BankOptions): Promise<LocalBank> {
+  const closing: (() => Promise<unknown>)[] = []
+  const close = async () => {
+    for (const step of closing.splice(0).reverse()) await step()
+  }
+  try {
+    const emulator = given === undefined ? await startDynamoDb() : undefined
+    if (emulator !== undefined) closing.push(() => emulator.stop())
+    const endpoint = given ?? emulator?.url ?? ''
+    const streamArn = await makeTables(endpoint, prefix)
+
+    // Below this folder, so that the AWS SDK is found in node_modules.
+    const dist = fileURLToPath(new URL('../dist/', import.meta.url))
+    await mkdir(dist, { recursive: true })
+    const folder = await mkdtemp(`${dist}local-`)
+    closing.push(() => rm(folder, { recursive: true, force: true }))
+    const bundles = await bundleFunctions(folder)
+    const worker = (await bundle('local/worker.ts', `${folder}/worker`)).file
+    const functions = Object.fromEntries(
+      functionNames.map((name) => [
+        name,
+        new LocalFunction({
+          name,
+          file: bundles[name].file,
+          worker,
+          environment: environmentOf(name, endpoint, prefix),
+          ...functionSettings[name],
+        }),
+      ]),
+    ) as Record<FunctionName, LocalFunction>
+    closing.push(() => Promise.all(Object.values(functions).map((one) => one.close())))
+
+    const dead: DeadRecords[] = []
+    const stream = new LocalStream({
+      endpoint,
+      streamArn,
+      invoke: (event) => functions.stream.invoke(event),
+      onDead: (records) => {
+        dead.push(records)
+        console.log('Dead letter:', JSON.stringify(records))
+      },
+    })
+    stream.start()
+    closing.push(() => stream.close())
+
+    const server = await listen(port, routes({ functions, stream, dead }))
+    closing.push(() => new Promise((resolve) => server.close(resolve)))
+    return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, endpoint, bundles, close }
+  } catch (error) {
+    await close()
+    throw error
+  }
+}
+
+async function listen(port: number, handle: (request: Request, sourceIp: string) => Promise<Response>): Promise<Server> {
+  const server = createAdaptorServer({
+    fetch: (request, { incoming }) => handle(request, incoming.socket.remoteAddress ?? ''),
+  }) as Server
+  await new Promise<void>((resolve, reject) => server.once('error', reject).listen(port, '127.0.0.1', resolve))
+  return server
+}

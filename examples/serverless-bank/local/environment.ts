@@ -1,0 +1,33 @@
+import type { DynamoDbTables } from 'cqrs-es/dynamodb'
+import { type FunctionName, type TableRole, tableVariables } from '../settings.ts'
+
+/** How a program on this machine speaks to an emulator, which takes any credentials. */
+export const emulatorAt = (endpoint: string) => ({
+  endpoint,
+  region: 'us-east-1',
+  credentials: { accessKeyId: 'local', secretAccessKey: 'local' },
+})
+
+/** What the tables are called. */
+export const tablesOf = (prefix: string): Required<DynamoDbTables> => ({
+  events: `${prefix}-events`,
+  snapshots: `${prefix}-snapshots`,
+  views: `${prefix}-views`,
+  meta: `${prefix}-meta`,
+})
+
+/** What a function finds around it. Its name is its key, so that who looks at requests to the emulator sees whose they are. */
+export function environmentOf(name: FunctionName, endpoint: string, prefix: string): Record<string, string> {
+  const tables = tablesOf(prefix)
+  const names = Object.entries(tableVariables).map(([role, variable]) => [variable, tables[role as TableRole]])
+  return {
+    ...Object.fromEntries(names),
+    AWS_LAMBDA_FUNCTION_NAME: name,
+    AWS_REGION: emulatorAt(endpoint).region,
+    AWS_ACCESS_KEY_ID: name,
+    AWS_SECRET_ACCESS_KEY: 'local',
+    AWS_ENDPOINT_URL_DYNAMODB: endpoint,
+    // The AWS SDK warns of a Node that is getting old.
+    NODE_NO_WARNINGS: '1',
+  }
+}

@@ -1,0 +1,38 @@
+import { DefinitionError } from '../errors.ts'
+import { isObject } from '../json.ts'
+import { kindOfEvent } from './event-kind.ts'
+
+/** What Lambda is told of a batch (`ReportBatchItemFailures`): what is in here comes again, all else is done. */
+export interface BatchResponse {
+  /** Message ids of SQS, sequence numbers of a stream. */
+  readonly batchItemFailures: { readonly itemIdentifier: string }[]
+}
+
+/** The records of a batch. @throws DefinitionError that says what came instead */
+export function recordsOf<R>(what: string, source: string, event: { readonly Records: readonly R[] }): readonly R[] {
+  const records: unknown = isObject(event) ? event.Records : undefined
+  const isOurs = (one: unknown) => isObject(one) && [source, undefined].includes((one as { eventSource?: string }).eventSource)
+  if (Array.isArray(records) && records.every(isOurs)) return records
+  throw new DefinitionError(
+    `${what} takes batches of '${source}', but got ${kindOfEvent(event)}. Change the event source of the function, or what it exports.`,
+  )
+}
+
+/** The answer for what failed. @throws Error when it cannot be named: then all of the batch comes again */
+export function failuresOf(what: string, ids: readonly unknown[]): BatchResponse {
+  return {
+    batchItemFailures: ids.map((id) => {
+      if (typeof id === 'string' && id !== '') return { itemIdentifier: id }
+      throw new Error(`${what}: something failed that has no identifier to report it by, so that all of the batch has failed.`)
+    }),
+  }
+}
+
+/** Tells of a failure. One that happens in there goes to the console: the answer must leave. */
+export async function tell(what: string, onFailure: () => void | Promise<void>): Promise<void> {
+  try {
+    await onFailure()
+  } catch (error) {
+    console.error(`${what}: onFailure has failed itself:`, error)
+  }
+}

@@ -1,0 +1,107 @@
+import { DefinitionError } from '../errors.ts'
+import { isObject } from '../json.ts'
+import { fromBase64 } from './base64.ts'
+import { kindOfEvent } from './event-kind.ts'
+
+/** A request as an API Gateway HTTP API (payload format 2.0) and a Function URL hand it over, as far as it is looked at. */
+export interface HttpEvent {
+  /** `'2.0'`. */
+  readonly version: string
+  /** Of a Function URL as it was sent; an HTTP API has decoded it. */
+  readonly rawPath: string
+  /** Without the question mark. */
+  readonly rawQueryString: string
+  /** Several of one name are one, joined by commas. */
+  readonly headers: Readonly<Record<string, string | undefined>>
+  /** What was in the `cookie` header. */
+  readonly cookies?: readonly string[] | undefined
+  readonly body?: string | null | undefined
+  /** Whether the body is base64. */
+  readonly isBase64Encoded: boolean
+  readonly requestContext: {
+    readonly domainName: string
+    /** `$default`, or the first segment of the path. */
+    readonly stage: string
+    readonly http: { readonly method: string }
+  }
+}
+
+/** The request cannot be understood; the message is for whoever sent it. */
+export class BadRequest extends Error {}
+
+/** @throws DefinitionError that says what came instead, and what to do */
+export function checkHttpEvent(event: HttpEvent): void {
+  const { version, rawPath, headers, requestContext } = isObject(event) ? event : ({} as Partial<HttpEvent>)
+  const context: Partial<HttpEvent['requestContext']> = requestContext ?? {}
+  const isOurs = version === '2.0' && typeof rawPath === 'string' && isObject(headers) && isObject(context.http)
+  if (isOurs && typeof context.domainName === 'string') return
+  const advice =
+    version === '1.0'
+      ? 'Set the payload format of its integration to 2.0.'
+      : 'Put an HTTP API or a Function URL in front of the function.'
+  throw new DefinitionError(
+    `onHttp takes requests of an HTTP API in the payload format 2.0 and of a Function URL, but got ${kindOfEvent(event)}. ${advice}`,
+  )
+}
+
+/** The request, or why there is none. */
+export function toRequest(event: HttpEvent, signal: AbortSignal): Request | BadRequest {
+  const { method } = event.requestContext.http
+  try {
+    const url = as('The URL', () => toUrl(event))
+    const headers = toHeaders(event)
+    const body = method === 'GET' || method === 'HEAD' ? null : toBody(event)
+    return as('The method', () => new Request(url, { method, headers, body, signal }))
+  } catch (error) {
+    if (error instanceof BadRequest) return error
+    throw error
+  }
+}
+
+function toUrl(event: HttpEvent): URL {
+  const url = new URL(`https://${event.requestContext.domainName}${toPath(event)}`)
+  url.search = event.rawQueryString ?? ''
+  return url
+}
+
+/**
+ * The path without the stage, all encoded that has to be: an HTTP API decodes it, so there may be anything in it. Segments of dots are refused, since a URL would
+ * resolve them, and end at another path than the one that a route was chosen by.
+ */
+function toPath({ rawPath, requestContext: { stage = '$default' } }: HttpEvent): string {
+  const isStaged = stage !== '$default' && (rawPath === `/${stage}` || rawPath.startsWith(`/${stage}/`))
+  const path = (isStaged ? rawPath.slice(stage.length + 1) : rawPath)
+    .replace(/[^\w\-.~!$&'()*+,;=:@/%]+/g, encodeURIComponent)
+    .replace(/%(?![0-9a-f]{2})/gi, '%25')
+  if (path.split('/').some((segment) => /^(\.|%2e){1,2}$/i.test(segment))) throw new BadRequest('The path has segments of dots.')
+  return path.startsWith('/') ? path : `/${path}`
+}
+
+function toHeaders({ headers: given, cookies = [] }: HttpEvent): Headers {
+  const headers = new Headers()
+  const all = cookies.length > 0 ? { ...given, cookie: cookies.join('; ') } : given
+  for (const [name, value] of Object.entries(all))
+    if (value !== undefined) as(`The header '${name}'`, () => headers.set(name, toBytes(value)))
+  return headers
+}
+
+/** Headers are bytes. A character that is none was UTF-8, and comes as those bytes, as from any server. */
+const toBytes = (value: string): string =>
+  /[^\0-\xff]/.test(value) ? String.fromCharCode(...new TextEncoder().encode(value)) : value
+
+function toBody({ body, isBase64Encoded }: HttpEvent): Uint8Array<ArrayBuffer> | null {
+  if (body === undefined || body === null || body === '') return null
+  // Bytes, since a text would give a request without a content type one.
+  const bytes = isBase64Encoded ? fromBase64(body) : new TextEncoder().encode(body)
+  if (bytes === undefined) throw new BadRequest('The body is not base64.')
+  return bytes
+}
+
+/** Whatever it throws is the fault of this part of the request. */
+function as<T>(part: string, make: () => T): T {
+  try {
+    return make()
+  } catch (error) {
+    throw error instanceof BadRequest ? error : new BadRequest(`${part} is malformed.`, { cause: error })
+  }
+}

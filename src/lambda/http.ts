@@ -1,0 +1,52 @@
+import { checkFunction } from '../options.ts'
+import { BadRequest, checkHttpEvent, type HttpEvent, toRequest } from './http-request.ts'
+import { badRequest, type HttpResult, toResult } from './http-response.ts'
+import { type LambdaContext, withinTime } from './time.ts'
+
+/**
+ * A Lambda function for an API Gateway HTTP API (payload format 2.0) or a Function URL, made of any `(request) => response`, such as `createHandler` of `cqrs-es/http`. The
+ * handler gets the event as well, since only that has what an authorizer has found out.
+ *
+ * The request's signal aborts half a second before the function's time is up. A request that cannot be understood is answered with 400; what `handler` throws
+ * passes through, and Lambda makes a 500 or 502 of it. The answer leaves when all of it is there: Lambda takes up to 6 MB.
+ *
+ * @throws DefinitionError from the function for an event of anything else
+ *
+ * @example
+ * ```ts
+ * import { onHttp } from 'cqrs-es/lambda'
+ *
+ * export const handler = onHttp((request) => Response.json({ path: new URL(request.url).pathname }))
+ *
+ * const { statusCode, body } = await handler({
+ *   version: '2.0',
+ *   rawPath: '/accounts/a-1',
+ *   rawQueryString: '',
+ *   headers: {},
+ *   isBase64Encoded: false,
+ *   requestContext: { domainName: 'x.lambda-url.eu-central-1.on.aws', stage: '$default', http: { method: 'GET' } },
+ * })
+ * console.log(statusCode, body) // 200 {"path":"/accounts/a-1"}
+ * ```
+ */
+export function onHttp<E extends HttpEvent = HttpEvent>(
+  handler: (request: Request, event: E) => Response | Promise<Response>,
+): (event: E, context?: LambdaContext) => Promise<HttpResult>
+export function onHttp<E extends HttpEvent>(
+  handler: (request: Request, event?: E) => Response | Promise<Response>,
+): (event: E, context?: LambdaContext) => Promise<HttpResult>
+export function onHttp(
+  handler: (request: Request, event: HttpEvent) => Response | Promise<Response>,
+): (event: HttpEvent, context?: LambdaContext) => Promise<HttpResult> {
+  checkFunction('onHttp: the handler', handler)
+  return async (event, context) => {
+    checkHttpEvent(event)
+    return withinTime(context, (begin) =>
+      begin(async (signal) => {
+        const request = toRequest(event, signal)
+        if (request instanceof BadRequest) return badRequest(request.message)
+        return toResult(request, await handler(request, event))
+      }),
+    )
+  }
+}

@@ -1,0 +1,58 @@
+import { ValidationError } from '../errors.ts'
+import type { Metadata } from '../event-envelope.ts'
+import type { ExecuteOptions } from '../execution/call.ts'
+import { isObject } from '../json.ts'
+import { unknownKey } from '../options.ts'
+
+/** A message of SQS as Lambda hands it over, as far as it is looked at. */
+export interface SqsMessage {
+  readonly messageId: string
+  /** JSON: `{ aggregate, id, command, metadata?, idempotencyKey?, expectedSequence? }`. */
+  readonly body: string
+  readonly attributes?: {
+    /** How often it was handed over, this time included. */
+    readonly ApproximateReceiveCount?: string | undefined
+    readonly AWSTraceHeader?: string | undefined
+    /** In a FIFO queue what keeps the order. */
+    readonly MessageGroupId?: string | undefined
+    readonly SenderId?: string | undefined
+    readonly SentTimestamp?: string | undefined
+  }
+  readonly messageAttributes?: Readonly<Record<string, { readonly stringValue?: string | undefined }>>
+  readonly eventSourceARN?: string
+}
+
+/** A command out of a message; what is inside is checked by who executes it. */
+export interface QueuedCommand {
+  readonly aggregate: string
+  readonly id: string
+  readonly command: { readonly type: string; readonly data?: unknown }
+  readonly options: ExecuteOptions
+}
+
+const known = ['aggregate', 'id', 'command', 'metadata', 'idempotencyKey', 'expectedSequence']
+
+/** `metadata` of the queue's function goes over that of the message. @throws ValidationError when the message is no command */
+export function commandOf({ messageId, body }: SqsMessage, added: Metadata | undefined): QueuedCommand {
+  const sent = parse(messageId, body)
+  const surplus = unknownKey(sent, known)
+  if (surplus !== undefined)
+    throw new ValidationError(`SQS message '${messageId}' has '${surplus}'. What it may have: ${known.join(', ')}.`)
+  const { aggregate, id, command, metadata = {}, idempotencyKey = messageId, expectedSequence } = sent
+  if (typeof aggregate !== 'string') throw new ValidationError(`SQS message '${messageId}' does not name its aggregate.`)
+  if (!isObject(metadata) || Array.isArray(metadata))
+    throw new ValidationError(`SQS message '${messageId}': metadata must be an object.`)
+  return { aggregate, id, command, options: { metadata: { ...metadata, ...added }, idempotencyKey, expectedSequence } }
+}
+
+function parse(messageId: string, body: string): QueuedCommand & ExecuteOptions {
+  let sent: unknown
+  try {
+    sent = JSON.parse(body)
+  } catch (error) {
+    throw new ValidationError(`SQS message '${messageId}' is not JSON.`, undefined, error)
+  }
+  if (!isObject(sent) || Array.isArray(sent))
+    throw new ValidationError(`SQS message '${messageId}' is no command: { aggregate, id, command: { type, data } }.`)
+  return sent as QueuedCommand & ExecuteOptions
+}

@@ -1,0 +1,124 @@
+import type { Rejected } from '../aggregate-handle.ts'
+import { ValidationError } from '../errors.ts'
+import type { Metadata } from '../event-envelope.ts'
+import type { ExecuteOptions } from '../execution/call.ts'
+import { checkFunction, checkOptions } from '../options.ts'
+import { type BatchResponse, failuresOf, recordsOf, tell } from './batch.ts'
+import { commandOf, type SqsMessage } from './sqs-command.ts'
+import { type LambdaContext, withinTime } from './time.ts'
+
+/** What is asked of the app: that of `createApp` fits. */
+export interface CommandApp {
+  readonly aggregates: Readonly<
+    Record<
+      string,
+      {
+        execute(
+          id: string,
+          command: { readonly type: string; readonly data?: unknown },
+          options?: ExecuteOptions,
+        ): Promise<{ readonly ok: true } | Rejected<string, unknown>>
+      }
+    >
+  >
+}
+
+/** A batch of SQS. */
+export interface SqsEvent {
+  readonly Records: readonly SqsMessage[]
+}
+
+/** What `onSqs` takes besides the app. */
+export interface SqsOptions {
+  /** Goes into the metadata of the command, over what the message says. Default: nothing. */
+  readonly metadata?: (message: SqsMessage) => Metadata
+  /** Told when the domain said no, and waited for; when it throws, the message has failed. Default: nothing. */
+  readonly onRejected?: (rejected: Rejected<string, unknown>, message: SqsMessage) => void | Promise<void>
+  /** Told why a message has failed, and waited for. Default: `console.error`. */
+  readonly onFailure?: (error: unknown, message: SqsMessage) => void | Promise<void>
+}
+
+/**
+ * A Lambda function that executes the commands that come through an SQS queue, each stored once however often it comes: the idempotency key is that of the
+ * message, else its `messageId`. Turn on `ReportBatchItemFailures`: only what has failed comes again, and ends in the dead-letter queue.
+ *
+ * A rejection is an answer, not a failure. What is no command, and whatever is thrown, is a failure. In a FIFO queue the commands of a group run one after another, and
+ * behind one that fails none of its group. What time did not suffice for is a failure too.
+ *
+ * @throws DefinitionError for wrong options, and from the function for an event of anything else
+ *
+ * @example
+ * ```ts
+ * import { createApp, defineAggregate, noData } from 'cqrs-es'
+ * import { onSqs } from 'cqrs-es/lambda'
+ * import { memoryStore } from 'cqrs-es/memory'
+ *
+ * const door = defineAggregate({
+ *   type: 'door',
+ *   events: { Opened: noData },
+ *   commands: { Open: noData },
+ *   initialState: () => ({ open: false }),
+ * }).implement({
+ *   handle: { Open: (state) => (state.open ? undefined : { type: 'Opened' }) },
+ *   apply: { Opened: () => ({ open: true }) },
+ * })
+ * const app = createApp({ store: memoryStore(), aggregates: { door } })
+ *
+ * export const handler = onSqs(app)
+ *
+ * const body = JSON.stringify({ aggregate: 'door', id: 'front', command: { type: 'Open' } })
+ * console.log(await handler({ Records: [{ messageId: 'm-1', body }] })) // { batchItemFailures: [] }
+ * ```
+ */
+export function onSqs(
+  app: CommandApp,
+  options: SqsOptions = {},
+): (event: SqsEvent, context?: LambdaContext) => Promise<BatchResponse> {
+  checkOptions('onSqs', options, ['metadata', 'onRejected', 'onFailure'])
+  for (const [name, option] of Object.entries(options)) if (option !== undefined) checkFunction(`onSqs: ${name}`, option)
+  const { metadata, onRejected, onFailure = report } = options
+  const execute = async (message: SqsMessage, signal: AbortSignal) => {
+    const { aggregate, id, command, options } = commandOf(message, metadata?.(message))
+    const handle = Object.hasOwn(app.aggregates, aggregate) ? app.aggregates[aggregate] : undefined
+    if (handle === undefined)
+      throw new ValidationError(`SQS message '${message.messageId}': this app has no aggregate '${aggregate}'.`)
+    const result = await handle.execute(id, command, { ...options, signal })
+    if (!result.ok) await onRejected?.(result, message)
+  }
+  return async (event, context) => {
+    const messages = recordsOf('onSqs', 'aws:sqs', event)
+    const failed = new Set<SqsMessage>()
+    await withinTime(context, (begin) => {
+      const runGroup = async (group: readonly SqsMessage[]) => {
+        let first: SqsMessage | undefined
+        for (const message of group)
+          try {
+            if (first !== undefined) throw new Error(`It was not run: '${first.messageId}', before it in its group, has failed.`)
+            await begin((signal) => execute(message, signal))
+          } catch (error) {
+            first ??= message
+            failed.add(message)
+            await tell('onSqs', () => onFailure(error, message))
+          }
+      }
+      return Promise.all(groupsOf(messages).map(runGroup))
+    })
+    return failuresOf(
+      'onSqs',
+      messages.flatMap((message) => (failed.has(message) ? [message.messageId] : [])),
+    )
+  }
+}
+
+const report = (error: unknown, { messageId }: SqsMessage) => console.error(`SQS message '${messageId}' has failed:`, error)
+
+/** The messages of each group of a FIFO queue; each other by itself. (Groups of a standard queue are for fairness only.) */
+function groupsOf(messages: readonly SqsMessage[]): readonly (readonly SqsMessage[])[] {
+  const groups = new Map<string | SqsMessage, SqsMessage[]>()
+  for (const message of messages) {
+    const { attributes, eventSourceARN = '.fifo' } = message
+    const key = (eventSourceARN.endsWith('.fifo') ? attributes?.MessageGroupId : undefined) ?? message
+    groups.set(key, [...(groups.get(key) ?? []), message])
+  }
+  return [...groups.values()]
+}

@@ -1,0 +1,89 @@
+import type { AggregateLane } from './aggregate-lane.ts'
+import type { ConsumerCore, Consumption, RunResult } from './consumption.ts'
+import type { CatchUpOutcome, Change } from './definitions.ts'
+import { stoppedError, stoppedKey, toStoppedRow } from './troubles.ts'
+
+/** Aggregates that are looked up at once: with the consumer's own row as many as DynamoDB reads in one request. */
+const mostAtOnce = 99
+/** What was looked up is believed for so long. */
+const believedMs = 5_000
+
+/** A consumer that is told which aggregates have news. */
+export interface NewsConsumer {
+  readonly core: ConsumerCore
+  readonly consumption: Consumption
+  /** Ends the call. */
+  readonly signal: AbortSignal
+  /** Nothing else of it was under way in this process since the call began: what the call has read still holds. */
+  isAlone(): boolean
+  /** Nobody else in this process is at the aggregate meanwhile. */
+  inTurn<T>(change: Change, work: () => Promise<T>): Promise<T>
+  /** Not read yet. */
+  laneOf(change: Change): Promise<AggregateLane>
+  advance(lane: AggregateLane, change: Change): Promise<RunResult>
+}
+
+/** What was read for the changes of a call, but for their events. */
+interface Look {
+  readonly at: number
+  /** By aggregate, how far the consumer has come. */
+  readonly lanes: Map<string, AggregateLane>
+  /** Why it stands still. */
+  trouble: unknown
+  readonly goesOn: boolean
+}
+
+/**
+ * Brings aggregates up to their ends, one after the other. The outcome of a change is what its aggregate, or the whole consumer, stands still at, or the reason of the signal that has cut it short. Whether it does, and how
+ * far it has come in each aggregate, is read for all of them together.
+ */
+export async function catchUp(consumer: NewsConsumer, changes: readonly Change[]): Promise<readonly CatchUpOutcome[]> {
+  const { consumption, signal, isAlone } = consumer
+  const outcomes: CatchUpOutcome[] = []
+  let look: Look | undefined
+  for (const [i, change] of changes.entries()) {
+    const place = placeIn(change)
+    const one = async (): Promise<CatchUpOutcome> => {
+      signal.throwIfAborted()
+      const isKnown = look?.lanes.has(place) && isAlone() && now(consumer) - look.at < believedMs
+      const known = look !== undefined && isKnown ? look : await lookUp(consumer, isAlone() ? changes.slice(i) : [change])
+      look = known
+      if (known.trouble !== undefined) return { error: known.trouble }
+      if (!known.goesOn) return undefined
+      const { state, error } = await consumer.advance(known.lanes.get(place) as AggregateLane, change)
+      if (state === 'more') throw signal.reason
+      if (state === 'stopped') known.trouble = error
+      return state === 'stopped' || state === 'waiting' ? { error } : undefined
+    }
+    const failed = (error: unknown): CatchUpOutcome => {
+      // How far it has come in the aggregate is not certain now.
+      look?.lanes.delete(place)
+      return { error }
+    }
+    const isOurs = consumption.aggregateTypes.includes(change.aggregateType)
+    outcomes.push(isOurs ? await consumer.inTurn(change, one).catch(failed) : undefined)
+  }
+  return outcomes
+}
+
+async function lookUp(consumer: NewsConsumer, changes: readonly Change[]): Promise<Look> {
+  const { core, consumption } = consumer
+  const at = now(consumer)
+  const lanes = new Map<string, AggregateLane>()
+  for (const change of changes) {
+    if (lanes.size === mostAtOnce) break
+    const isOurs = consumption.aggregateTypes.includes(change.aggregateType)
+    if (isOurs && !lanes.has(placeIn(change))) lanes.set(placeIn(change), await consumer.laneOf(change))
+  }
+  const all = [...lanes.values()]
+  const [stopped, ...rows] = await core.store.readViews([stoppedKey(consumption.name), ...all.map(({ key }) => key)])
+  for (const [i, lane] of all.entries()) lane.take(rows[i])
+  const { value } = toStoppedRow(consumption.name, stopped)
+  if (value !== undefined) return { at, lanes, trouble: stoppedError(consumption.title, value), goesOn: false }
+  return { at, lanes, trouble: undefined, goesOn: (await consumption.begin?.([])) !== false }
+}
+
+const now = ({ core }: NewsConsumer): number => core.runtime.now().getTime()
+
+/** Names an aggregate in memory. */
+export const placeIn = ({ aggregateType, aggregateId }: Change): string => `${aggregateType}/${aggregateId}`
