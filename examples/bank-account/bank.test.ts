@@ -67,8 +67,8 @@ describe.each(['sqlite', 'postgres'] as const)('a bank on %s that is open', (sto
     expect(numberOf(firstSeen)).toBeGreaterThanOrEqual(numberOf(brokenOff))
     expect(numberOf(brokenOff)).toBeGreaterThan(0)
     const server = await openServer()
-    const answer = await fetch(`${server.url}/account/acct-${accounts - 1}`)
-    expect(await answer.json()).toMatchObject({ owner: 'ann', balance: 7 })
+    const answer = await fetch(`${server.url}/views/accounts/acct-${accounts - 1}`)
+    expect(await answer.json()).toMatchObject({ view: { owner: 'ann', balance: 7 } })
   })
 })
 
@@ -79,9 +79,31 @@ describe('npm run bank -- load', () => {
     liar?.close()
   })
 
-  it('ends with 1 at the first wrong answer, and says which', async () => {
+  it.each<[string, string, RegExp, [RegExp, string], RegExp]>([
+    [
+      'an account',
+      'GET',
+      /^\/views\/accounts\//,
+      [/"balance":\d+/, '"balance":1000000'],
+      /^ {2}GET \/views\/accounts\/\S+ said \{.*"balance":1000000,.*\}, and it must be \{/m,
+    ],
+    [
+      'the accounts of an owner',
+      'GET',
+      /^\/views\/accounts\?owner=/,
+      [/"sequence":\d+/, '"sequence":1000000'],
+      /^ {2}GET \/views\/accounts\?owner=\S+ said \[.*"sequence":1000000,.*\], and it must be \[/m,
+    ],
+    [
+      'a command',
+      'POST',
+      /\/DepositMoney$/,
+      [/"sequence":\d+/, '"sequence":1000000'],
+      /^ {2}\S+: a command was acknowledged as event 1000000, not \d+$/m,
+    ],
+  ])('ends with 1 at the first wrong answer to %s, and says which', async (_, method, path, [truth, lie], message) => {
     const server = await openServer()
-    let looked = 0
+    let asked = 0
     liar = createServer(async (request, response) => {
       const body: Buffer[] = []
       for await (const part of request) body.push(part as Buffer)
@@ -92,14 +114,15 @@ describe('npm run bank -- load', () => {
       ).catch(() => {})
       if (answer === undefined) return void response.destroy()
       const text = await answer.text()
-      const lies = request.method === 'GET' && request.url?.startsWith('/account/') && ++looked === 40
-      response.writeHead(answer.status).end(lies ? text.replace(/"balance": \d+/, '"balance": 1000000') : text)
+      const lies = request.method === method && path.test(request.url ?? '') && ++asked === 10
+      response.writeHead(answer.status).end(lies ? text.replace(truth, lie) : text)
     }).listen(0, '127.0.0.1')
     await once(liar, 'listening')
     const url = `http://127.0.0.1:${(liar.address() as AddressInfo).port}`
     const { code, err } = await launch('bank.ts', 'load', '--url', url, '--seconds', '20').end
     expect(code).toBe(1)
-    expect(err).toMatch(/^WRONG ANSWER after .*\n {2}GET \/account\/\S+ said \{"balance":1000000,.*\}, and it must be \{/)
+    expect(err).toMatch(/^WRONG ANSWER after /)
+    expect(err).toMatch(message)
   })
 
   it.each([

@@ -30,11 +30,12 @@ export function clientOf({ url, tally, signal }: ClientOptions) {
   }
   return {
     get: (path: string) => send(path, { method: 'GET' }),
-    command: (path: string, command: object) =>
+    /** The command is in the path, its data in the body. */
+    command: (path: string, data: object) =>
       send(path, {
         method: 'POST',
         headers: { 'Content-Type': 'application/json', 'Idempotency-Key': randomUUID() },
-        body: JSON.stringify(command),
+        body: JSON.stringify(data),
       }),
   }
 }

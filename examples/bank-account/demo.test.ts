@@ -29,15 +29,16 @@ describe('npm run demo', () => {
     expect(first.out).toContain('✗ refused         insufficient-funds: balance 200, missing 1,000  (HTTP 422)')
     expect(first.out).toContain('✗ refused         atm-refused: atmId ATM-7, because it is out of order  (HTTP 422)')
     expect(first.out).toContain('(event 5 as before, nothing new)')
-    expect(first.out).toMatch(/✗ conflict .*expected sequence 4, but it is at 5\. {2}\(HTTP 409\)/)
+    expect(first.out).toMatch(/✗ too late .*expected sequence 4, but it is at 5\. {2}\(HTTP 412\)/)
     expect(first.out).toContain('✓ completed       acct-1 has 195  (transfer)')
     expect(first.out).toMatch(/^ {2}balance {3}195$/m)
     expect(first.out).toMatch(/check 1170 +-600 +200$/m)
     expect(first.out).toMatch(/^ {6}5 {3}\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} {3}MoneyDeposited {3}amount 25, balance 225$/m)
-    expect(first.out).toContain('uri /account/acct-1, userAgent node')
+    expect(first.out).toContain('uri /account/acct-1/DepositMoney, userAgent node')
     expect(first.out).toContain('causationId transfer/ann-5/1, correlationId transfer/ann-5/1')
     expect(first.out).toMatch(/^ {2}deposited 1,026, withdrawn 800, transferred 30, movements 6$/m)
     expect(first.out).toMatch(/^ {2}12 events, done\n {2}The balance was 195 and is 195\.$/m)
+    expect(first.out).toMatch(/^The API, described {2}http:\/\/127\.0\.0\.1:\d+\/docs\n {2}Bank account: 19 operations/m)
     expect(first.out).toContain(file)
     expect(existsSync(file)).toBe(true)
 
@@ -144,7 +145,12 @@ describe('npm start', () => {
     const { curls } = await start()
     const answers = []
     for (const line of curls) answers.push(await fetchLike(line))
-    expect(answers.map(({ status, body }) => [status, body.sequence ?? body.reason ?? body.code ?? body.items?.length])).toEqual([
+    expect(
+      answers.map(({ status, body }) => [
+        status,
+        body.sequence ?? body.reason ?? body.code ?? body.view?.sequence ?? body.items?.length,
+      ]),
+    ).toEqual([
       [200, 1],
       [200, 2],
       [200, 3],
@@ -152,14 +158,16 @@ describe('npm start', () => {
       [422, 'atm-refused'],
       [200, 4],
       [200, 4],
-      [409, 'CONFLICT'],
+      [412, 'CONFLICT'],
+      [200, 4],
       [200, 4],
       [200, 4],
       [200, 1],
     ])
     expect([answers[5]?.body.replayed, answers[6]?.body.replayed]).toEqual([false, true])
-    expect(answers[8]?.body.balance).toBe(175)
-    expect(answers[10]?.body.items).toEqual([{ id: 'acct-2', owner: 'bob', balance: 175 }])
+    expect(answers[8]?.body.state).toMatchObject({ open: true, balance: 175 })
+    expect(answers[10]?.body.view).toMatchObject({ owner: 'bob', balance: 175 })
+    expect(answers[11]?.body.items).toEqual([answers[10]?.body])
   })
 
   it.skipIf(process.platform === 'win32' || spawnSync('curl', ['--version']).error)(
@@ -167,10 +175,17 @@ describe('npm start', () => {
     async () => {
       const { curls } = await start()
       const answers = curls.map((line) => JSON.parse(execFileSync('sh', ['-c', `${line} -s`], { encoding: 'utf8' })))
-      expect(answers.map(({ status = 200 }) => status)).toEqual([200, 200, 200, 422, 422, 200, 200, 409, 200, 200, 200])
-      expect(answers[8].balance).toBe(175)
+      expect(answers.map(({ status = 200 }) => status)).toEqual([200, 200, 200, 422, 422, 200, 200, 412, 200, 200, 200, 200])
+      expect(answers[8].state.balance).toBe(175)
     },
   )
+
+  it('says where its page is', async () => {
+    const { output } = await start()
+    const [, docs = ''] = /^The API, described: (http:\S+\/docs)$/m.exec(output().out) ?? []
+    const response = await fetch(docs)
+    expect([response.status, await response.text()]).toEqual([200, expect.stringContaining('/docs/swagger-ui-bundle.js')])
+  })
 
   it.skipIf(process.platform === 'win32').each(['SIGINT', 'SIGTERM'] as const)(
     'closes on %s and exits with 0',

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout } from 'node:timers/promises'
 import type { CommandOf, EnvelopeOf } from 'cqrs-es'
+import type { OpenApiDocument } from 'cqrs-es/http'
 import { openBank } from './app.ts'
 import type { bankAccount } from './bank-account.ts'
 import { listen } from './listen.ts'
@@ -12,6 +13,7 @@ type Command = CommandOf<typeof bankAccount>
 type Event = EnvelopeOf<typeof bankAccount>
 
 const account = '/account/acct-1'
+const row = '/views/accounts/acct-1'
 /** How much of a long list is printed. */
 const shown = 8
 let server: Awaited<ReturnType<typeof listen>> | undefined
@@ -27,6 +29,7 @@ try {
   await whatIsStored()
   await theDay()
   await rebuilt(place)
+  await theApi()
   whatNext(place)
 } catch (error) {
   console.error(`\nThe demo could not go on: ${error instanceof Error ? error.message : error}`)
@@ -72,7 +75,7 @@ async function story({ kind, name }: Place) {
   await step(
     `A clerk who last looked at event ${seen} is too late.`,
     { type: 'DepositMoney', data: { amount: 5 } },
-    { headers: { 'If-Match': `"${seen}"` }, expect: 409 },
+    { headers: { 'If-Match': `"${seen}"` }, expect: 412 },
   )
   await sendMoney()
 }
@@ -80,14 +83,13 @@ async function story({ kind, name }: Place) {
 /** A subscription moves the transfer along: the answer comes before the money. */
 async function sendMoney() {
   say('\nShe sends 30 to Bob. A subscription takes the money from one account to the other.')
-  if ((await request('/account/acct-bob')).status === 404)
-    await post('/account/acct-bob', { type: 'OpenAccount', data: { owner: 'bob' } })
+  if ((await request('/account/acct-bob')).status === 404) await post('/account/acct-bob/OpenAccount', { owner: 'bob' })
   const transfer = `/transfer/ann-${(await view())?.sequence}`
-  await post(transfer, { type: 'RequestTransfer', data: { from: 'acct-1', to: 'acct-bob', amount: 30 } })
+  await post(`${transfer}/RequestTransfer`, { from: 'acct-1', to: 'acct-bob', amount: 30 })
   let status = 'requested'
   for (let tries = 0; status !== 'completed' && tries < 200; tries++) {
     await setTimeout(50)
-    status = (await request(transfer)).body.status
+    status = (await request(transfer)).body.state.status
   }
   say(
     `  ${paint('green', `✓ ${status}`.padEnd(18))}acct-1 has ${money((await view())?.balance ?? 0)}  ${paint('dim', '(transfer)')}`,
@@ -104,21 +106,21 @@ interface StepOptions {
 async function step(sentence: string, command: Command, { headers = {}, expect = 200 }: StepOptions = {}) {
   say(`\n${sentence}`)
   say(`  ${paint('cyan', `→ ${command.type.padEnd(16)}`)}${fields(command.data)}`)
-  const { status, body } = await post(account, command, headers)
+  const { status, body } = await post(`${account}/${command.type}`, command.data, headers)
   const line = (style: 'green' | 'red', mark: string, text: string, note: string) =>
     say(`  ${paint(style, mark.padEnd(18))}${text}  ${paint('dim', `(${note})`)}`)
   if (status === 200)
     for (const { type, data, sequence } of body.events as Event[])
       line('green', `✓ ${type}`, fields(data), body.replayed ? `event ${sequence} as before, nothing new` : `event ${sequence}`)
   else if (status === 422) line('red', '✗ refused', `${body.reason}: ${fields(body.details ?? {})}`, 'HTTP 422')
-  else line('red', `✗ ${body.title.toLowerCase()}`, firstSentence(body.detail), `HTTP ${status}`)
+  else line('red', status === 412 ? '✗ too late' : '✗ not done', firstSentence(body.detail), `HTTP ${status}`)
   if (status !== expect) throw new Error(`the story needs the status ${expect}, but the answer was ${status}.`)
 }
 
 /** What the server says after the restart. */
 async function whatIsStored() {
   const { owner, balance, ledger, checks, sequence } = (await view()) as AccountView
-  heading('The view', `GET ${account}${ledger.length > shown ? `, its last ${shown} ledger entries` : ''}`)
+  heading('The view', `GET ${row}${ledger.length > shown ? `, its last ${shown} ledger entries` : ''}`)
   say(`  owner     ${owner}`)
   say(`  balance   ${money(balance)}`)
   say(`  checks    ${checks.length > shown ? '… ' : ''}${checks.slice(-shown).join(', ')}`)
@@ -140,10 +142,10 @@ async function whatIsStored() {
 
 /** A view behind the events, which this command waits for. */
 async function theDay() {
-  const path = `/day/${new Date().toISOString().slice(0, 10)}`
-  await post('/account/acct-bob', { type: 'DepositMoney', data: { amount: 1 } }, { Prefer: 'wait=10' })
+  const path = `/views/days/${new Date().toISOString().slice(0, 10)}`
+  await post('/account/acct-bob/DepositMoney', { amount: 1 }, { Prefer: 'wait=10' })
   heading('The day, behind the events', `GET ${path}, after a command with 'Prefer: wait=10'`)
-  say(`  ${fields((await request(path)).body)}`)
+  say(`  ${fields((await request(path)).body.view)}`)
 }
 
 /** All rows made anew, while the server runs. */
@@ -158,21 +160,29 @@ async function rebuilt({ openStore }: Place) {
   say(`  The balance was ${money(before?.balance ?? 0)} and is ${money((await view())?.balance ?? 0)}.`)
 }
 
+/** For programs, and as a page for people. */
+async function theApi() {
+  heading('The API, described', `${server?.url}/docs`)
+  const { info, paths } = (await request('/openapi.json')).body as OpenApiDocument
+  const operations = Object.values(paths).flatMap((path) => Object.keys(path).filter((key) => key === 'get' || key === 'post'))
+  say(`  ${info.title}: ${operations.length} operations, says GET /openapi.json`)
+}
+
 function whatNext({ name, env, look }: Place) {
   heading('All of it is in', name)
   if (env === undefined) return
   say(`  ${env}npm run demo   goes on from this balance`)
-  say(`  ${env}npm start      serves the same accounts and prints curl lines to try`)
+  say(`  ${env}npm start      serves the same accounts, with that page and curl lines to try`)
   if (look !== undefined) say(`  ${look}`)
 }
 
 async function view(): Promise<AccountView | undefined> {
-  const { status, body } = await request(account)
-  return status === 404 ? undefined : body
+  const { status, body } = await request(row)
+  return status === 404 ? undefined : body.view
 }
 
-function post(path: string, command: object, headers: Record<string, string> = {}) {
-  const init = { method: 'POST', headers: { 'Content-Type': 'application/json', ...headers }, body: JSON.stringify(command) }
+function post(path: string, data: object, headers: Record<string, string> = {}) {
+  const init = { method: 'POST', headers: { 'Content-Type': 'application/json', ...headers }, body: JSON.stringify(data) }
   return request(path, init)
 }
 

@@ -1,8 +1,10 @@
 import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { createAdaptorServer } from '@hono/node-server'
+import { Hono } from 'hono'
+import { apiPage } from './api-page.ts'
 import { openBank } from './app.ts'
-import { bankApi } from './http.ts'
+import { bankHandler } from './http.ts'
 import type { OpenStore } from './stores.ts'
 
 export interface ListenOptions {
@@ -11,14 +13,15 @@ export interface ListenOptions {
   readonly port: number
 }
 
-/** Opens the bank and serves it to this machine. `close()` lets the requests under way finish. */
+/** Opens the bank and serves it, with a page about it, to this machine. `close()` lets the requests under way finish. */
 export async function listen({ openStore, port }: ListenOptions): Promise<{ readonly url: string; close(): Promise<void> }> {
   const bank = await openBank(openStore)
-  const api = bankApi(bank.app)
+  const handler = bankHandler(bank.app)
+  const site = new Hono().route('/', apiPage()).all('*', (c) => handler(c.req.raw))
   let closing = false
   const server = createAdaptorServer({
     async fetch(request) {
-      const response = await api.fetch(request)
+      const response = await site.fetch(request)
       if (closing) response.headers.set('Connection', 'close')
       return response
     },

@@ -6,7 +6,8 @@ try {
   const place = await choosePlace()
   const server = await listen({ openStore: place.openStore, port: Number(process.env.PORT || 3000) })
   console.log(`The bank is open at ${server.url} and keeps its events in ${place.name}.`)
-  console.log('Try it from another terminal. Ctrl-C closes the bank.\n')
+  console.log(`The API, described: ${server.url}/docs`)
+  console.log('Try it there, or from another terminal (`| jq` lays an answer out). Ctrl-C closes the bank.\n')
   for (const line of tryIt(server.url)) console.log(line === '' ? '' : `  ${line}`)
   const close = async () => {
     await server.close()

@@ -1,5 +1,6 @@
 import { setTimeout } from 'node:timers/promises'
 import { type Client, clientOf } from './client.ts'
+import type { AccountView } from './views.ts'
 
 /** What has been done so far, of all tellers. */
 export interface Tally {
@@ -20,6 +21,9 @@ interface Known {
   readonly entries: number
 }
 
+/** Entries that the view keeps. */
+const ledgerLength = 100
+
 /** Half a minute, then a transfer counts as lost. */
 const transferMs = 30_000
 
@@ -30,7 +34,7 @@ export async function openTeller(options: { url: string; name: string; tally: Ta
   const ids = [`${name}-a`, `${name}-b`] as const
   const known = new Map<string, Known>()
   for (const id of ids) {
-    const { sequence } = await client.command(`/account/${id}`, { type: 'OpenAccount', data: { owner: name } })
+    const { sequence } = await client.command(`/account/${id}/OpenAccount`, { owner: name })
     known.set(id, { balance: 0, sequence, entries: 0 })
   }
   let turns = 0
@@ -42,7 +46,7 @@ export async function openTeller(options: { url: string; name: string; tally: Ta
     const before = knownOf(id)
     const amount = 1 + (turns % 9)
     const after = moved(before, amount)
-    const underWay = client.command(`/account/${id}`, { type: 'DepositMoney', data: { amount } })
+    const underWay = client.command(`/account/${id}/DepositMoney`, { amount })
     await check(id, [before, after])
     const { sequence } = await underWay
     if (sequence !== after.sequence)
@@ -55,8 +59,8 @@ export async function openTeller(options: { url: string; name: string; tally: Ta
   /** Sends one unit from one of the accounts to the other, and waits until it is there. */
   async function transfer(from: string, to: string): Promise<void> {
     const id = `${name}-t${turns}`
-    await client.command(`/transfer/${id}`, { type: 'RequestTransfer', data: { from, to, amount: 1 } })
-    for (let waited = 0; (await client.get(`/transfer/${id}`)).status !== 'completed'; waited += 50) {
+    await client.command(`/transfer/${id}/RequestTransfer`, { from, to, amount: 1 })
+    for (let waited = 0; (await client.get(`/transfer/${id}`)).state?.status !== 'completed'; waited += 50) {
       if (waited > transferMs) throw new WrongAnswer(`${id}: the transfer was accepted, and did not come to its end`)
       await setTimeout(50)
     }
@@ -67,27 +71,32 @@ export async function openTeller(options: { url: string; name: string; tally: Ta
   }
 
   async function check(id: string, allowed: readonly Known[]): Promise<void> {
-    const { balance, sequence, ledger } = await client.get(`/account/${id}`)
+    const said = JSON.stringify(shown(await client.get(`/views/accounts/${id}`)))
     tally.answers++
-    const isRight = allowed.some(
-      (one) => one.balance === balance && one.sequence === sequence && Math.min(one.entries, 100) === ledger?.length,
-    )
-    if (isRight) return
-    const said = JSON.stringify({ balance, sequence, entries: ledger?.length })
-    throw new WrongAnswer(
-      `GET /account/${id} said ${said}, and it must be ${allowed.map((one) => JSON.stringify(one)).join(' or ')}`,
-    )
+    const expected = allowed.map((known) => JSON.stringify(rowOf(id, known)))
+    if (expected.includes(said)) return
+    throw new WrongAnswer(`GET /views/accounts/${id} said ${said}, and it must be ${expected.join(' or ')}`)
   }
 
   /** Both accounts, and what is found by their owner. */
   async function checkAll(): Promise<void> {
     for (const id of ids) await check(id, [knownOf(id)])
-    const { items } = await client.get(`/accounts?owner=${name}`)
+    const { items } = await client.get(`/views/accounts?owner=${name}`)
     tally.answers++
-    const expected = ids.map((id) => ({ id, owner: name, balance: knownOf(id).balance }))
-    if (JSON.stringify(items) === JSON.stringify(expected)) return
-    throw new WrongAnswer(`GET /accounts?owner=${name} said ${JSON.stringify(items)}, and it must be ${JSON.stringify(expected)}`)
+    const said = JSON.stringify(Array.isArray(items) ? items.map(shown) : items)
+    const expected = JSON.stringify(ids.map((id) => rowOf(id, knownOf(id))))
+    if (said === expected) return
+    throw new WrongAnswer(`GET /views/accounts?owner=${name} said ${said}, and it must be ${expected}`)
   }
+
+  /** As `shown` has it. */
+  const rowOf = (id: string, { balance, sequence, entries }: Known) => ({
+    id,
+    owner: name,
+    balance,
+    sequence,
+    entries: Math.min(entries, ledgerLength),
+  })
 
   return {
     async turn() {
@@ -99,6 +108,18 @@ export async function openTeller(options: { url: string; name: string; tally: Ta
     checkAll,
   }
 }
+
+/** Of the view, if the bank says what it should. */
+type Row = { readonly id?: string; readonly view?: Partial<AccountView> } | undefined
+
+/** What is looked at of a row. */
+const shown = (row: Row) => ({
+  id: row?.id,
+  owner: row?.view?.owner,
+  balance: row?.view?.balance,
+  sequence: row?.view?.sequence,
+  entries: row?.view?.ledger?.length,
+})
 
 const moved = ({ balance, sequence, entries }: Known, amount: number): Known => ({
   balance: balance + amount,

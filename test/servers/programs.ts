@@ -1,4 +1,9 @@
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { runProgram } from './child.ts'
+
+/** Test files run side by side, and apt-get runs once at a time. */
+const aptLock = join(tmpdir(), 'cqrs-es-apt.lock')
 
 const isRoot = process.getuid?.() === 0
 
@@ -8,8 +13,8 @@ export async function haveProgram(program: string, debianPackage: string): Promi
   if (!isRoot || !(await answers('apt-get', ['--version']))) return false
   console.log(`Installing ${debianPackage} with apt-get, for the tests.`)
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
-  await runProgram('apt-get', ['update'], { env })
-  await runProgram('apt-get', ['install', '-y', '--no-install-recommends', debianPackage], { env })
+  const install = 'apt-get update && apt-get install -y --no-install-recommends "$0"'
+  await runProgram('flock', [aptLock, 'sh', '-c', install, debianPackage], { env })
   return answers(program, ['--version'])
 }
 
