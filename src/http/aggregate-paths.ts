@@ -3,6 +3,7 @@ import type { Answers } from './described-answers.ts'
 import type { ExposedAggregate } from './exposed.ts'
 import {
   afterParameter,
+  commandParameters,
   etagHeader,
   idParameter,
   json,
@@ -12,7 +13,6 @@ import {
   queryParameter,
   stateSchema,
   wholeNumber,
-  withHeaders,
 } from './parameters.ts'
 import type { Schemas } from './schemas.ts'
 import { eventsSegment } from './segments.ts'
@@ -33,10 +33,10 @@ export function pathsOfAggregate(aggregate: ExposedAggregate, schemas: Schemas, 
   if (aggregate.ids) add(at, 'get', readIds(name, answers))
   if (aggregate.state) add(`${at}/{id}`, 'get', readState(name, answers))
   if (aggregate.events) add(`${at}/{id}/${eventsSegment}`, 'get', readEvents(name, event, answers))
-  if (described.length > 0) add(`${at}/{id}`, 'post', anyCommand(name, described, answers.command(accepted)))
+  if (described.length > 0) add(`${at}/{id}`, 'post', anyCommand(name, described, accepted, answers))
   for (const one of described)
-    add(`${at}/{id}/${encodeURIComponent(one.command)}`, 'post', oneCommand(name, one, answers.command(accepted)))
-  return [...paths].map(([path, operations]) => [path, path === at ? operations : { parameters: [idParameter], ...operations }])
+    add(`${at}/{id}/${encodeURIComponent(one.command)}`, 'post', oneCommand(name, one, accepted, answers))
+  return [...paths]
 }
 
 interface DescribedCommand {
@@ -46,19 +46,24 @@ interface DescribedCommand {
   readonly data: object
 }
 
-const oneCommand = (name: string, { command, isOptional, data }: DescribedCommand, responses: object): object =>
-  withHeaders({
-    ...operation(`${name}.${command}`, command, name),
-    requestBody: { required: !isOptional, content: json(data) },
-    responses,
-  })
+const oneCommand = (
+  name: string,
+  { command, isOptional, data }: DescribedCommand,
+  accepted: object,
+  answers: Answers,
+): object => ({
+  ...operation(`${name}.${command}`, command, name),
+  parameters: commandParameters(answers.canWait),
+  requestBody: { required: !isOptional, content: json(data) },
+  responses: answers.command(accepted),
+})
 
-const anyCommand = (name: string, commands: readonly DescribedCommand[], responses: object): object =>
-  withHeaders({
-    ...operation(`${name}.command`, 'A command', name),
-    requestBody: { required: true, content: json({ oneOf: commands.map(messageSchema) }) },
-    responses,
-  })
+const anyCommand = (name: string, commands: readonly DescribedCommand[], accepted: object, answers: Answers): object => ({
+  ...operation(`${name}.command`, 'A command', name),
+  parameters: commandParameters(answers.canWait),
+  requestBody: { required: true, content: json({ oneOf: commands.map(messageSchema) }) },
+  responses: answers.command(accepted),
+})
 
 const messageSchema = ({ command, isOptional, data }: DescribedCommand): object => ({
   type: 'object',
@@ -75,13 +80,14 @@ const readIds = (name: string, answers: Answers): object => ({
 
 const readState = (name: string, answers: Answers): object => ({
   ...operation(`${name}.state`, 'The state', name),
-  parameters: [queryParameter('asOf', wholeNumber, 'As it was right after this sequence.')],
+  parameters: [idParameter, queryParameter('asOf', wholeNumber, 'As it was right after this sequence.')],
   responses: answers.read(stateSchema, { ETag: etagHeader }, true),
 })
 
 const readEvents = (name: string, event: object | undefined, answers: Answers): object => ({
   ...operation(`${name}.events`, 'The events, in order', name),
   parameters: [
+    idParameter,
     queryParameter('after', wholeNumber, 'Only those after this sequence.'),
     queryParameter('limit', { ...wholeNumber, minimum: 1 }, 'Events at the most. Default: all.'),
   ],

@@ -5,7 +5,8 @@ import type { Schemas } from './schemas.ts'
 export class Answers {
   readonly #problem: object
   readonly #isOpen: boolean
-  readonly #canWait: boolean
+  /** Commands can be sent to be waited for. */
+  readonly canWait: boolean
 
   constructor(
     schemas: Schemas,
@@ -13,14 +14,14 @@ export class Answers {
   ) {
     this.#problem = schemas.reference('Problem')
     this.#isOpen = authorize === 'none'
-    this.#canWait = waitFor.length > 0
+    this.canWait = waitFor.length > 0
   }
 
   command(accepted: object): object {
     const done = { content: json(accepted), headers: { ETag: etagHeader } }
     return {
       200: { description: 'The command was accepted.', ...done },
-      ...(this.#canWait ? { 202: { description: 'It was accepted, and views do not show it yet.', ...done } } : {}),
+      ...(this.canWait ? { 202: { description: 'It was accepted, and views do not show it yet.', ...done } } : {}),
       ...this.#refer(400, ...this.#unauthorized, 409, 412, 413, 415, 422, 500, 503),
     }
   }

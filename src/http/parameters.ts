@@ -22,14 +22,16 @@ export const limitParameter = queryParameter(
 export const afterParameter = queryParameter('after', { type: 'string' }, 'The `next` of the page before.')
 export const etagHeader = { schema: { type: 'string' }, description: 'The sequence, for If-Match.' }
 
-export const withHeaders = (post: object) => ({
-  ...post,
-  parameters: [
-    headerParameter('Idempotency-Key', name, 'A command that is sent again with its key is stored once.'),
-    headerParameter('If-Match', { type: 'string' }, 'Only if this is still the ETag.'),
-    headerParameter('If-None-Match', { const: '*' }, 'Only if there is none yet.'),
-  ],
-})
+/** What every command can be sent with. */
+export const commandParameters = (canWait: boolean) => [
+  idParameter,
+  headerParameter('Idempotency-Key', name, 'A command that is sent again with its key is stored once.'),
+  headerParameter('If-Match', { type: 'string' }, 'Only if this is still the ETag.'),
+  headerParameter('If-None-Match', { const: '*' }, 'Only if there is none yet.'),
+  ...(canWait
+    ? [headerParameter('Prefer', { type: 'string', examples: ['wait=5'] }, 'Answer when views show it, or after 5 s.')]
+    : []),
+]
 
 export const stateSchema = {
   type: 'object',

@@ -141,6 +141,13 @@ describe('a command', () => {
   })
 })
 
+test('a command names its id first, and can be waited for where the handler can', () => {
+  const parametersOf = (made: OpenApiDocument) =>
+    (inside(made.paths, '/order/{id}/Place', 'post').parameters as { name: string }[]).map(({ name }) => name)
+  expect(parametersOf(document)).toEqual(['id', 'Idempotency-Key', 'If-Match', 'If-None-Match'])
+  expect(parametersOf(openApiDocument(shop, { authorize: 'none', waitFor: ['perCustomer'] }))).toContain('Prefer')
+})
+
 test('an event has the schema of its current version', () => {
   const { oneOf } = inside(document.components, 'schemas', 'order.Event') as { oneOf: object[] }
   const dataOf = (type: string) => {
