@@ -47,9 +47,12 @@ async function readBytes(body: ReadableStream<Uint8Array>, maxBytes: number): Pr
 
 const tooLarge = (maxBytes: number) => new HttpProblem(413, `A command may have ${maxBytes} bytes.`)
 
+/** Refuses what is no UTF-8. */
+const utf8 = new TextDecoder('utf-8', { fatal: true })
+
 function parseJson(bytes: Uint8Array): unknown {
   try {
-    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes))
+    return JSON.parse(utf8.decode(bytes))
   } catch (cause) {
     throw new ValidationError('The body is not JSON in UTF-8.', undefined, cause)
   }

@@ -43,9 +43,9 @@ export function createHandler<P extends HttpApp, C = undefined, X = unknown>(
   const { basePath = '', onError = reportError } = setup.options
   const answerTo = async (request: Request, platform: unknown): Promise<Response> => {
     try {
-      const { pathname, searchParams } = new URL(request.url)
-      const route = routeOf(setup.exposed, request.method, pathWithin(basePath, pathname))
-      return await respond(setup, { request, platform, search: searchParams }, route)
+      const url = new URL(request.url)
+      const route = routeOf(setup.exposed, request.method, pathWithin(basePath, url.pathname))
+      return await respond(setup, { request, platform, url }, route)
     } catch (error) {
       // Nobody is there any more to read an answer.
       if (request.signal.aborted && error === request.signal.reason) return new Response(null, { status: 499 })

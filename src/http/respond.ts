@@ -14,7 +14,7 @@ import type { HttpSetup } from './setup.ts'
 /** One request. */
 interface Asked {
   readonly request: Request
-  readonly search: URLSearchParams
+  readonly url: URL
   /** What the handler was called with besides. */
   readonly platform: unknown
 }
@@ -113,7 +113,7 @@ const rejected = (name: string, { reason, details }: Rejected): Response =>
 
 async function showState(setup: HttpSetup, asked: Asked, { aggregate, id }: RouteOf<'state'>) {
   await authorized(setup, asked, { kind: 'state', aggregate: aggregate.name, id })
-  const asOf = wholeNumber(parametersOf(asked.search, ['asOf']), 'asOf')
+  const asOf = wholeNumber(parametersOf(asked.url.searchParams, ['asOf']), 'asOf')
   const { state, sequence } = await aggregate.handle.load(id, { asOf, signal: asked.request.signal })
   if (sequence === 0) throw nothing(aggregate.name, id)
   const etag = etagOf(sequence)
@@ -122,7 +122,7 @@ async function showState(setup: HttpSetup, asked: Asked, { aggregate, id }: Rout
 
 async function showEvents(setup: HttpSetup, asked: Asked, { aggregate, id }: RouteOf<'events'>) {
   await authorized(setup, asked, { kind: 'events', aggregate: aggregate.name, id })
-  const parameters = parametersOf(asked.search, ['after', 'limit'])
+  const parameters = parametersOf(asked.url.searchParams, ['after', 'limit'])
   const after = wholeNumber(parameters, 'after') ?? 0
   const limit = wholeNumber(parameters, 'limit')
   if (limit === 0) throw new ValidationError('The parameter limit must be a whole number from 1 on.')
@@ -135,20 +135,20 @@ async function showEvents(setup: HttpSetup, asked: Asked, { aggregate, id }: Rou
 
 async function showIds(setup: HttpSetup, asked: Asked, { aggregate }: RouteOf<'ids'>) {
   await authorized(setup, asked, { kind: 'ids', aggregate: aggregate.name })
-  const parameters = parametersOf(asked.search, ['limit', 'after'])
+  const parameters = parametersOf(asked.url.searchParams, ['limit', 'after'])
   const ids: AggregateHandle<never>['ids'] = aggregate.handle.ids
   return answer(await ids({ limit: wholeNumber(parameters, 'limit'), after: parameters.get('after') }))
 }
 
 async function showRow(setup: HttpSetup, asked: Asked, { view, id }: RouteOf<'row'>) {
   await authorized(setup, asked, { kind: 'row', view: view.name, id })
-  const row = await view.handle.load(id, { fresh: flag(parametersOf(asked.search, ['fresh']), 'fresh') })
+  const row = await view.handle.load(id, { fresh: flag(parametersOf(asked.url.searchParams, ['fresh']), 'fresh') })
   if (row === undefined) throw nothing(view.name, id)
   return answer(row)
 }
 
 async function find(setup: HttpSetup, asked: Asked, { view }: RouteOf<'find'>) {
-  const parameters = parametersOf(asked.search, [...pageNames, ...conditionNames(view.definition)])
+  const parameters = parametersOf(asked.url.searchParams, [...pageNames, ...conditionNames(view.definition)])
   const where = whereOf(view.definition, parameters)
   await authorized(setup, asked, { kind: 'find', view: view.name, where })
   return answer(
