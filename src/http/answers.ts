@@ -102,6 +102,12 @@ export function answerError(error: unknown, report: (error: unknown) => void): R
   return status === 503 ? problem(status, { detail: notNow, ...code }, again) : problem(status, { detail: ourFault, ...code })
 }
 
+/** The request's signal has aborted before anything was stored: because time is up, or because nobody is there any more to read an answer. */
+export const answerAborted = (reason: unknown): Response =>
+  (reason as { name?: unknown } | undefined)?.name === 'TimeoutError'
+    ? problem(503, { detail: notNow }, again)
+    : new Response(null, { status: 499 })
+
 const notNow = 'This cannot be answered at the moment. Try again, with the same Idempotency-Key if there was one.'
 const ourFault = 'Something is wrong on our side. It has been reported.'
 

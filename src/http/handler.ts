@@ -1,4 +1,4 @@
-import { answerError, HttpProblem } from './answers.ts'
+import { answerAborted, answerError, HttpProblem } from './answers.ts'
 import type { OpenApiDocument } from './open-api.ts'
 import type { HttpApp, HttpOptions } from './options.ts'
 import { respond } from './respond.ts'
@@ -47,8 +47,7 @@ export function createHandler<P extends HttpApp, C = undefined, X = unknown>(
       const route = routeOf(setup.exposed, request.method, pathWithin(basePath, url.pathname))
       return await respond(setup, { request, platform, url }, route)
     } catch (error) {
-      // Nobody is there any more to read an answer.
-      if (request.signal.aborted && error === request.signal.reason) return new Response(null, { status: 499 })
+      if (request.signal.aborted && error === request.signal.reason) return answerAborted(error)
       return answerError(error, (cause) => harmless(onError, cause, request))
     }
   }
