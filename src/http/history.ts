@@ -29,12 +29,7 @@ export async function eventsAnswer(
         const isEnd = event === undefined || sent === limit
         if (isEnd) text += event === undefined ? ']}' : `],"next":${last}}`
         controller.enqueue(encoder.encode(text))
-        if (!isEnd) return
-        controller.close()
-        await reading.return?.()
-      },
-      async cancel() {
-        await reading.return?.()
+        if (isEnd) controller.close()
       },
     }),
   )

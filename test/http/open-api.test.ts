@@ -195,9 +195,19 @@ describe('a schema', () => {
   })
 
   test('keeps its data, and fields that are called like a reference', () => {
-    const made = withCommand(z.object({ $ref: z.literal('#/$defs/x'), pick: z.enum(['#', '#/a']) }))
+    const made = withCommand(
+      z.object({
+        $ref: z.literal('#/$defs/x'),
+        pick: z.enum(['#', '#/a']),
+        texts: z.record(z.string(), z.string()).default({ $ref: '#/$defs/x' }),
+      }),
+    )
     const { properties } = at(made, schemaOf(made, path))
-    expect(properties).toMatchObject({ $ref: { const: '#/$defs/x' }, pick: { enum: ['#', '#/a'] } })
+    expect(properties).toMatchObject({
+      $ref: { const: '#/$defs/x' },
+      pick: { enum: ['#', '#/a'] },
+      texts: { default: { $ref: '#/$defs/x' } },
+    })
   })
 
   test('that cannot be said in JSON Schema is anything', () => {
