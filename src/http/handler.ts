@@ -40,7 +40,7 @@ export function createHandler<P extends HttpApp, C = undefined, X = unknown>(
   options: HttpOptions<P, C, X>,
 ): (request: Request, platform?: X) => Promise<Response> {
   const setup = setupOf(app, options as unknown as ErasedOptions)
-  const { basePath = '', onError = reportError } = setup.options
+  const { basePath = '' } = setup.options
   const answerTo = async (request: Request, platform: unknown): Promise<Response> => {
     try {
       const url = new URL(request.url)
@@ -48,7 +48,7 @@ export function createHandler<P extends HttpApp, C = undefined, X = unknown>(
       return await respond(setup, { request, platform, url }, route)
     } catch (error) {
       if (request.signal.aborted && error === request.signal.reason) return answerAborted(error)
-      return answerError(error, (cause) => harmless(onError, cause, request))
+      return answerError(error, (cause) => setup.report(cause, request))
     }
   }
   return async (request, platform) => {
@@ -89,15 +89,4 @@ function pathWithin(basePath: string, pathname: string): string {
 function withoutBody(response: Response): Response {
   void response.body?.cancel()
   return new Response(null, { status: response.status, headers: response.headers })
-}
-
-const reportError = (error: unknown) => console.error(error)
-
-/** One who is told must not change the answer. */
-function harmless(onError: (error: unknown, request: Request) => void, error: unknown, request: Request): void {
-  try {
-    onError(error, request)
-  } catch (thrown) {
-    console.error('onError threw:', thrown, 'when told of:', error)
-  }
 }

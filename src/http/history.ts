@@ -3,15 +3,25 @@ import { streamed } from './answers.ts'
 /** Characters that are gathered before they are sent. */
 const chunkLength = 16_384
 
-/** `{ "items": [ … ], "next"?: … }`, sent as it is read; `undefined` where there are no events. The first page is read before the answer begins, so that what fails there has a status of its own. */
+/** `{ "items": [ … ], "next"?: … }`, sent as it is read; `undefined` where there are no events. The first page is read before the answer begins, so that what fails there has a status of its own; `report` is told of what breaks off the rest. */
 export async function eventsAnswer(
   events: AsyncIterable<{ readonly sequence: number }>,
   limit: number | undefined,
+  report: (error: unknown) => void,
 ): Promise<Response | undefined> {
   const reading = events[Symbol.asyncIterator]()
   const first = await reading.next()
   if (first.done === true) return undefined
   const encoder = new TextEncoder()
+  const next = async () => {
+    try {
+      const { done, value } = await reading.next()
+      return done === true ? undefined : value
+    } catch (error) {
+      report(error)
+      throw error
+    }
+  }
   let event: { readonly sequence: number } | undefined = first.value
   let sent = 0
   let last = 0
@@ -23,8 +33,7 @@ export async function eventsAnswer(
           text += `${sent === 0 ? '' : ','}${JSON.stringify(event)}`
           sent++
           last = event.sequence
-          const { done, value } = await reading.next()
-          event = done === true ? undefined : value
+          event = await next()
         }
         const isEnd = event === undefined || sent === limit
         if (isEnd) text += event === undefined ? ']}' : `],"next":${last}}`

@@ -78,7 +78,7 @@ export interface HttpOptions<P extends HttpApp, C, X = unknown> {
   readonly basePath?: string
   /** Of the body of a command, in bytes. Default 65,536. */
   readonly maxBodyBytes?: number
-  /** Told about each error that is answered with 500 or 503. Default: `console.error`. */
+  /** Told about each error that is answered with 500 or 503, or that breaks off a history. Default: `console.error`. */
   readonly onError?: (error: unknown, request: Request) => void
   /** What the OpenAPI document says about the whole. */
   readonly openApi?: OpenApiOptions

@@ -127,7 +127,11 @@ async function showEvents(setup: HttpSetup, asked: Asked, { aggregate, id }: Rou
   const limit = wholeNumber(parameters, 'limit')
   if (limit === 0) throw new ValidationError('The parameter limit must be a whole number from 1 on.')
   const events = aggregate.handle.events(id, { after, signal: asked.request.signal })
-  const response = await eventsAnswer(events, limit)
+  const { request } = asked
+  const response = await eventsAnswer(events, limit, (error) => {
+    // Of one that has gone away there is nothing to tell.
+    if (error !== request.signal.reason) setup.report(error, request)
+  })
   if (response !== undefined) return response
   if (after === 0) throw nothing(aggregate.name, id)
   return answer({ items: [] })

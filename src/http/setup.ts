@@ -13,6 +13,8 @@ export interface HttpSetup {
   readonly options: ErasedOptions
   readonly maxBodyBytes: number
   readonly waitFor: readonly string[]
+  /** Tells of what is answered with 500 or 503, or breaks off an answer. */
+  readonly report: (error: unknown, request: Request) => void
   /** Made when it is first asked for. */
   readonly document: () => OpenApiDocument
 }
@@ -24,7 +26,7 @@ export function setupOf(app: HttpApp, options: ErasedOptions): HttpSetup {
   const parts: AppParts | undefined = erased?.['~parts']
   if (erased === undefined || parts === undefined) throw new DefinitionError('createHandler takes an app made by createApp.')
   const exposed = exposedOf(erased, parts, options.expose as ErasedExpose | undefined)
-  const { waitFor = [], maxBodyBytes = 65_536 } = options
+  const { waitFor = [], maxBodyBytes = 65_536, onError = reportError } = options
   const unknown = waitFor.find((view) => !parts.views.has(view))
   if (unknown !== undefined)
     throw new DefinitionError(
@@ -36,9 +38,21 @@ export function setupOf(app: HttpApp, options: ErasedOptions): HttpSetup {
     options,
     waitFor,
     maxBodyBytes,
+    report: harmless(onError),
     document: () => {
       document ??= openApiOf(exposed, options)
       return document
     },
+  }
+}
+
+const reportError = (error: unknown) => console.error(error)
+
+/** One who is told must not change the answer. */
+const harmless = (onError: (error: unknown, request: Request) => void) => (error: unknown, request: Request) => {
+  try {
+    onError(error, request)
+  } catch (thrown) {
+    console.error('onError threw:', thrown, 'when told of:', error)
   }
 }

@@ -86,9 +86,12 @@ describe('the history', () => {
       throw new Error('the disk is gone')
     }
     const broken = { ...shop, aggregates: { order: { ...order, events } } } as unknown as Shop
-    const response = await createHandler(broken, { authorize: 'none' })(new Request('http://shop.example/order/o-0/events'))
+    const reported: unknown[] = []
+    const partly = createHandler(broken, { authorize: 'none', onError: (error) => reported.push(error) })
+    const response = await partly(new Request('http://shop.example/order/o-0/events'))
     expect(response.status).toBe(200)
     await expect(response.text()).rejects.toThrow('the disk is gone')
+    expect(reported).toEqual([new Error('the disk is gone')])
   })
 })
 
