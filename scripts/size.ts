@@ -13,8 +13,14 @@ interface Manifest {
   readonly exports: Readonly<Record<string, string | { readonly default: string }>>
 }
 
-/** What a program without views takes from the core: views bring the read side along. */
-const withoutViews = 'createApp, defineAggregate, noData, reject, typed'
+/** What programs take from the core: what follows the events brings along what runs its kind. */
+const commands = 'createApp, defineAggregate, noData, reject, typed'
+const programs = {
+  'without views': commands,
+  'with views': `${commands}, defineView`,
+  'with sqlView': `${commands}, sqlView`,
+  'with subscriptions': `${commands}, defineSubscription`,
+}
 
 interface Weight {
   readonly subpath: string
@@ -30,17 +36,19 @@ const manifest = JSON.parse(await readFile(`${root}package.json`, 'utf8')) as Ma
 const weights: Weight[] = []
 for (const [subpath, target] of Object.entries(manifest.exports)) {
   if (typeof target === 'string') continue
+  const loaded = await imported(target.default)
   weights.push({
     subpath: manifest.name + subpath.slice(1),
     ...(await bundled(`export * from '${target.default}'`)),
-    ...(await imported(target.default)),
+    ...loaded,
   })
   if (subpath === '.')
-    weights.push({
-      subpath: `${manifest.name} without views`,
-      ...(await bundled(`export { ${withoutViews} } from '${target.default}'`)),
-      ...(await imported(target.default)),
-    })
+    for (const [what, names] of Object.entries(programs))
+      weights.push({
+        subpath: `${manifest.name} ${what}`,
+        ...(await bundled(`export { ${names} } from '${target.default}'`)),
+        ...loaded,
+      })
 }
 const packed = await packedSize()
 

@@ -15,11 +15,12 @@ import type { Observation } from './observation.ts'
 import { checkBoolean, checkName, checkWholeNumber } from './options.ts'
 import type { Runtime } from './runtime.ts'
 import type { Store } from './store/store.ts'
-import type { Change, DrainRequest, SqlViewDefinition, ViewDefinition } from './subscriptions/definitions.ts'
+import type { Change } from './subscriptions/change.ts'
+import type { AnyDefinition, DrainRequest, SqlViewDefinition, ViewDefinition } from './subscriptions/definitions.ts'
 import type { FollowerHandle } from './subscriptions/handle.ts'
 import type { ListParked } from './subscriptions/parked.ts'
 import type { Subscription, SubscriptionApp } from './subscriptions/subscription.ts'
-import type { RebuildOptions } from './views/rebuild.ts'
+import type { RebuildOptions } from './views/rebuild-handle.ts'
 import type { SqlView } from './views/sql-view.ts'
 import type { View } from './views/view.ts'
 import type { ViewTypes } from './views/view-types.ts'
@@ -218,12 +219,6 @@ export function createApp<
       if (found === undefined) throw new DefinitionError(`app.aggregate: this app has no aggregate of the type '${type}'.`)
       return handles.get(found[0])
     },
-    views: Object.fromEntries(
-      [...views].map(([key, view]) => [
-        key,
-        'update' in view ? readSide?.viewsOf(view, lifecycle) : readSide?.sqlViewOf(view, lifecycle),
-      ]),
-    ),
     waitFor: waiting.waitFor,
     start: () => lifecycle.run('app.start', async () => readSide?.start()),
     drain: (request: DrainRequest = {}) =>
@@ -248,9 +243,10 @@ export function createApp<
       await lifecycle.close()
     },
   }
-  app.subscriptions = Object.fromEntries(
-    [...subscriptions].map(([key, subscription]) => [key, readSide?.subscriptionOf(subscription, lifecycle, app)]),
-  )
+  const open = (definitions: ReadonlyMap<string, AnyDefinition>) =>
+    Object.fromEntries([...definitions].map(([key, one]) => [key, readSide?.open(one, lifecycle, app)]))
+  app.views = open(views)
+  app.subscriptions = open(subscriptions)
   return Object.freeze(app) as unknown as App<A, W, U>
 }
 

@@ -70,7 +70,7 @@ export { platformRuntime, type Runtime } from './runtime.ts'
 // Stores
 export type { Store } from './store/store.ts'
 // Subscriptions
-export type { Change } from './subscriptions/definitions.ts'
+export type { Change } from './subscriptions/change.ts'
 export type { FollowerHandle, SubscriptionStatus } from './subscriptions/handle.ts'
 export type { ListParked, ParkedEvent } from './subscriptions/parked.ts'
 export {
@@ -81,7 +81,7 @@ export {
   type SubscriptionOptions,
 } from './subscriptions/subscription.ts'
 // Views
-export type { RebuildOptions, RebuildProgress } from './views/rebuild.ts'
+export type { RebuildOptions, RebuildProgress } from './views/rebuild-handle.ts'
 export { type SqlView, type SqlViewOptions, sqlView } from './views/sql-view.ts'
 export { defineView, type View, type ViewOptions } from './views/view.ts'
 export type { ViewTypes } from './views/view-types.ts'

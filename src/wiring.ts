@@ -72,7 +72,7 @@ export function wire(options: Wiring): {
   const definitions = definitionsByKey(options.aggregates)
   const following = followingOf(options.following ?? {})
   const [anyOne] = [...views.values(), ...subscriptions.values()]
-  const readSide = anyOne?.connect(core, {
+  const readSide = anyOne?.machinery.connect(core, {
     views: [...views.values()],
     subscriptions: [...subscriptions.values()],
     definitions: new Map([...definitions.values()].map((definition) => [definition.type, definition])),

@@ -1,6 +1,6 @@
 import type { AggregateLane } from './aggregate-lane.ts'
+import type { CatchUpOutcome, Change } from './change.ts'
 import type { ConsumerCore, Consumption, RunResult } from './consumption.ts'
-import type { CatchUpOutcome, Change } from './definitions.ts'
 import { stoppedError, stoppedKey, toStoppedRow } from './troubles.ts'
 
 /** Aggregates that are looked up at once: with the consumer's own row as many as DynamoDB reads in one request. */

@@ -2,21 +2,11 @@ import type { AggregateDefinition } from '../aggregate-definition.ts'
 import type { EventEnvelope, Position } from '../event-envelope.ts'
 import type { Core, SendWithViews } from '../execution/core.ts'
 import type { Lifecycle } from '../lifecycle.ts'
+import type { CatchUpOutcome, Change } from './change.ts'
+import type { ConsumerCore } from './consumption.ts'
+import type { Follower } from './follower.ts'
 
-/** One aggregate that has news. */
-export interface Change {
-  /** Type of the aggregate. */
-  readonly aggregateType: string
-  /** Id of the aggregate. */
-  readonly aggregateId: string
-  /** Of the last of its events that is known of. */
-  readonly sequence: number
-  /** Of the first of those that are new; `sequence` where it is left out. */
-  readonly first?: number | undefined
-}
-
-/** What became of one change: nothing to tell of, or what failed. */
-export type CatchUpOutcome = { readonly error: unknown } | undefined
+export type { Change }
 
 /** A view as the machinery sees it: checked, types erased. */
 export interface ViewDefinition {
@@ -31,7 +21,7 @@ export interface ViewDefinition {
   readonly consistency: 'inline' | 'async'
   /** Each row belongs to one aggregate, has its id, and so knows which of its events it has seen. */
   readonly followsOne: boolean
-  readonly connect: ConnectReadSide
+  readonly machinery: Machinery<ViewDefinition>
 }
 
 /** A view that is tables of the user's own, types erased. */
@@ -40,19 +30,18 @@ export interface SqlViewDefinition {
   readonly aggregateTypes: readonly string[]
   readonly apply: (client: unknown, event: EventEnvelope) => void | Promise<void>
   readonly reset: (client: unknown) => void | Promise<void>
-  readonly connect: ConnectReadSide
+  readonly machinery: Machinery<SqlViewDefinition>
 }
+
+/** Whatever follows the events. */
+export type AnyDefinition = ViewDefinition | SqlViewDefinition | SubscriptionDefinition
 
 /** What runs the views and subscriptions of one app. */
 export interface ReadSide {
   /** `undefined` for an aggregate that no inline view follows. */
   sendWithViews(definition: AggregateDefinition): SendWithViews | undefined
-  /** What `app.views` has. */
-  viewsOf(view: ViewDefinition, lifecycle: Lifecycle): object
-  /** What `app.views` has of a view that is tables of the user's own. */
-  sqlViewOf(view: SqlViewDefinition, lifecycle: Lifecycle): object
-  /** What `app.subscriptions` has. */
-  subscriptionOf(subscription: SubscriptionDefinition, lifecycle: Lifecycle, app: object): object
+  /** What `app.views` or `app.subscriptions` has of one. Called once for each. */
+  open(one: AnyDefinition, lifecycle: Lifecycle, app: object): object
   start(): void
   drain(request: DrainRequest): Promise<{ readonly caughtUp: boolean; readonly events: number }>
   stop(): Promise<void>
@@ -74,6 +63,27 @@ export interface ReadSideOptions {
 
 export type ConnectReadSide = (core: Core, options: ReadSideOptions) => ReadSide
 
+/** What runs definitions of one kind. Each of them has it along, so that a program holds it only where it defines one. */
+export interface Machinery<D> {
+  /** Puts together what runs all kinds: the same for each. @throws DefinitionError */
+  readonly connect: ConnectReadSide
+  /** Runs what an app has of this kind. @throws DefinitionError */
+  readonly run: (core: ConsumerCore, definitions: readonly D[]) => Running<D>
+}
+
+/** What an app runs of one kind. */
+export interface Running<D> {
+  /** What keeps one of them running, and what the app has of it. Called once for each, in `createApp`. */
+  open(definition: D, lifecycle: Lifecycle, app: object): Opened
+  /** Where some are written by the commands: `undefined` for an aggregate that none of these follows. */
+  sendWithViews?(definition: AggregateDefinition): SendWithViews | undefined
+}
+
+export interface Opened {
+  readonly follower: Follower
+  readonly handle: object
+}
+
 /** A subscription as the machinery sees it: checked, types erased. */
 export interface SubscriptionDefinition {
   readonly name: string
@@ -87,7 +97,7 @@ export interface SubscriptionDefinition {
   readonly slots: boolean
   readonly batchSize: number
   readonly handle: (events: readonly EventEnvelope[], context: object) => unknown
-  readonly connect: ConnectReadSide
+  readonly machinery: Machinery<SubscriptionDefinition>
 }
 
 /** What a drain is asked for. */

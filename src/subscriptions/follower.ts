@@ -1,6 +1,6 @@
 import type { Position } from '../event-envelope.ts'
+import type { CatchUpOutcome, Change } from './change.ts'
 import type { RunRequest, RunResult } from './consumption.ts'
-import type { CatchUpOutcome, Change } from './definitions.ts'
 
 /** What an app keeps running: a subscription, or a view behind the events. */
 export interface Follower {

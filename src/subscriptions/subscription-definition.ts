@@ -2,7 +2,7 @@ import { DefinitionError } from '../errors.ts'
 import type { EventEnvelope } from '../event-envelope.ts'
 import { isPosition } from '../names.ts'
 import { checkBoolean, checkFunction, checkName, checkOptions, checkWholeNumber } from '../options.ts'
-import type { ConnectReadSide, SubscriptionDefinition } from './definitions.ts'
+import type { Machinery, SubscriptionDefinition } from './definitions.ts'
 
 interface Options {
   readonly name: string
@@ -16,7 +16,7 @@ interface Options {
   readonly batchSize?: unknown
   readonly handle?: unknown
   readonly handleBatch?: unknown
-  readonly connect: ConnectReadSide
+  readonly machinery: Machinery<SubscriptionDefinition>
 }
 
 const optionNames = [
@@ -48,7 +48,7 @@ export function checkConsumerName(what: string, name: string): void {
 /** @throws DefinitionError */
 export function buildSubscription(options: Options): SubscriptionDefinition {
   const { name, aggregates, eventTypes, from = 'beginning', onFailure = 'stop', attempts = 1, timeoutMs = 60_000 } = options
-  const { slots = false, batchSize = 100, handle, handleBatch, connect } = options
+  const { slots = false, batchSize = 100, handle, handleBatch, machinery } = options
   checkName('The name of a subscription', name)
   const at = `Subscription '${name}'`
   checkConsumerName(at, name)
@@ -83,7 +83,7 @@ export function buildSubscription(options: Options): SubscriptionDefinition {
       handle === undefined
         ? (handleBatch as SubscriptionDefinition['handle'])
         : ([event], context) => one(event as EventEnvelope, context),
-    connect,
+    machinery,
   }
 }
 

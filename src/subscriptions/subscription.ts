@@ -3,9 +3,9 @@ import { definitionOf } from '../aggregate-definition.ts'
 import type { AggregateHandle } from '../aggregate-handle.ts'
 import { DefinitionError } from '../errors.ts'
 import type { Metadata, Position } from '../event-envelope.ts'
-import { connectReadSide } from '../views/read-side.ts'
 import type { SubscriptionDefinition } from './definitions.ts'
 import { buildSubscription, checkSubscriptionOptions } from './subscription-definition.ts'
+import { subscriptionMachinery } from './subscription-machinery.ts'
 
 /** A subscription, ready for `createApp`. Made by `defineSubscription`. */
 export interface Subscription<N extends string = string> {
@@ -120,6 +120,6 @@ export function defineSubscription<
   return {
     name: options.name,
     '~subscription': true,
-    '~definition': buildSubscription({ ...options, aggregates, connect: connectReadSide }),
+    '~definition': buildSubscription({ ...options, aggregates, machinery: subscriptionMachinery }),
   }
 }

@@ -1,34 +1,10 @@
-import type { Position } from '../event-envelope.ts'
 import { liveGeneration } from '../store/generations.ts'
-import type { ConsumerCore, RunRequest, RunResult } from '../subscriptions/consumption.ts'
+import type { RunRequest, RunResult } from '../subscriptions/consumption.ts'
 import type { ViewDefinition } from '../subscriptions/definitions.ts'
 import { endOf, type Lane, saveRows } from '../subscriptions/lane.ts'
 import type { Runs } from '../subscriptions/runs.ts'
+import { progressOf, type RebuildOptions } from './rebuild-handle.ts'
 import type { ViewCore } from './view-core.ts'
-
-/** How far a rebuild has come. */
-export interface RebuildProgress {
-  /** Places of the log that are behind it. */
-  readonly events: number
-  /** Places of the log in all, as of the beginning. */
-  readonly total: number
-  /** Since this call began. */
-  readonly eventsPerSecond: number
-  /** About how long it will still take, as far as can be told. */
-  readonly remainingMs: number | undefined
-  /** The rebuilt rows are the ones that are read now. */
-  readonly done: boolean
-}
-
-/** What `rebuild` takes. */
-export interface RebuildOptions {
-  /** Only the row of this aggregate, at once and in its place; for views of one aggregate without an `id` of their own. */
-  readonly id?: string | undefined
-  /** Called from time to time, and at the end. */
-  readonly onProgress?: ((progress: RebuildProgress) => void) | undefined
-  /** Ends it, with the signal's reason; the next rebuild goes on from there. */
-  readonly signal?: AbortSignal | undefined
-}
 
 /** What fills a generation of the view. */
 export type ConsumerOf = (generation: number) => Runs
@@ -87,28 +63,6 @@ export async function rebuild(
     if (events === 0) await runtime.sleep(waitMs, signal)
   }
   await report(true)
-}
-
-/** Tells how far a consumer has come towards a position, since now. */
-export async function progressOf(
-  { runtime }: ConsumerCore,
-  consumer: Runs,
-  end: Position,
-  onProgress: RebuildOptions['onProgress'],
-  start?: Position,
-): Promise<(done: boolean) => Promise<void>> {
-  const total = Number(end)
-  const began = runtime.now().getTime()
-  const first = Number(start ?? (await consumer.position()))
-  return async (done) => {
-    if (onProgress === undefined) return
-    const position = Number(await consumer.position())
-    const events = done ? Math.max(total, position) : position
-    const seconds = Math.max(0.001, (runtime.now().getTime() - began) / 1_000)
-    const eventsPerSecond = Math.round((events - first) / seconds)
-    const left = eventsPerSecond > 0 ? Math.max(0, Math.round(((total - events) / eventsPerSecond) * 1_000)) : undefined
-    onProgress({ events, total, eventsPerSecond, remainingMs: done ? 0 : left, done })
-  }
 }
 
 /** Readers and commands wait from the switch on until the new rows have what was stored before it. */

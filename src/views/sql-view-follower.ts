@@ -1,13 +1,14 @@
 import { ValidationError } from '../errors.ts'
 import type { EventEnvelope, Position } from '../event-envelope.ts'
 import type { Decoded } from '../evolution/decode.ts'
+import type { CatchUpOutcome, Change } from '../subscriptions/change.ts'
 import { Consumer } from '../subscriptions/consumer.ts'
 import type { ConsumerCore, Consumption, Processed, RunRequest, RunResult, Turn } from '../subscriptions/consumption.ts'
-import type { CatchUpOutcome, Change, SqlViewDefinition } from '../subscriptions/definitions.ts'
+import type { SqlViewDefinition } from '../subscriptions/definitions.ts'
 import type { Follower } from '../subscriptions/follower.ts'
 import { endOf, type Lane } from '../subscriptions/lane.ts'
 import { clearStopped } from '../subscriptions/troubles.ts'
-import { progressOf, type RebuildOptions } from './rebuild.ts'
+import { progressOf, type RebuildOptions } from './rebuild-handle.ts'
 
 /** How often an event is tried: a database may refuse a statement for a while (a deadlock). */
 const attempts = 3

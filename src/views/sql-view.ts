@@ -4,7 +4,7 @@ import { DefinitionError } from '../errors.ts'
 import { checkFunction, checkName, checkOptions } from '../options.ts'
 import type { SqlViewDefinition } from '../subscriptions/definitions.ts'
 import { checkConsumerName } from '../subscriptions/subscription-definition.ts'
-import { connectReadSide } from './read-side.ts'
+import { sqlViewMachinery } from './sql-view-machinery.ts'
 
 /** A view that is tables of your own, ready for `createApp`. Made by `sqlView`. */
 export interface SqlView<N extends string = string> {
@@ -81,7 +81,7 @@ export function sqlView<const N extends string, const A extends readonly AnyAggr
       aggregateTypes,
       apply: update as SqlViewDefinition['apply'],
       reset: reset as SqlViewDefinition['reset'],
-      connect: connectReadSide,
+      machinery: sqlViewMachinery,
     },
   }
 }

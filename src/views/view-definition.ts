@@ -2,7 +2,7 @@ import { checkJson } from '../aggregate-definition.ts'
 import { DefinitionError } from '../errors.ts'
 import { deepFreeze, isObject } from '../json.ts'
 import { checkFunction, checkName, checkOptions } from '../options.ts'
-import type { ConnectReadSide, SqlViewDefinition, ViewDefinition } from '../subscriptions/definitions.ts'
+import type { Machinery, SqlViewDefinition, ViewDefinition } from '../subscriptions/definitions.ts'
 import { checkConsumerName } from '../subscriptions/subscription-definition.ts'
 
 interface Options {
@@ -14,12 +14,12 @@ interface Options {
   readonly indexes?: readonly string[] | undefined
   readonly consistency?: unknown
   readonly viewVersion?: number | string | undefined
-  readonly connect: ConnectReadSide
+  readonly machinery: Machinery<ViewDefinition>
 }
 
 /** @throws DefinitionError */
 export function buildView(options: Options): ViewDefinition {
-  const { name, aggregates, initialView, id, update, indexes = [], consistency = 'inline', viewVersion = 1, connect } = options
+  const { name, aggregates, initialView, id, update, indexes = [], consistency = 'inline', viewVersion = 1, machinery } = options
   checkName('The name of a view', name)
   const at = `View '${name}'`
   checkConsumerName(at, name)
@@ -44,7 +44,7 @@ export function buildView(options: Options): ViewDefinition {
     viewVersion: String(viewVersion),
     consistency,
     followsOne: id === undefined && aggregates.length === 1,
-    connect,
+    machinery,
   }
 }
 

@@ -1,14 +1,16 @@
 import type { Position } from '../event-envelope.ts'
 import { ByAggregate } from '../subscriptions/by-aggregate.ts'
+import type { CatchUpOutcome, Change } from '../subscriptions/change.ts'
 import type { RunRequest, RunResult } from '../subscriptions/consumption.ts'
-import type { CatchUpOutcome, Change, ViewDefinition } from '../subscriptions/definitions.ts'
+import type { ViewDefinition } from '../subscriptions/definitions.ts'
 import type { Follower } from '../subscriptions/follower.ts'
 import { beginning, endOf } from '../subscriptions/lane.ts'
 import { type Runs, runsOf } from '../subscriptions/runs.ts'
 import { clearStopped } from '../subscriptions/troubles.ts'
 import { outdated, rebuildRow } from './behind.ts'
 import { Following, GenerationGone } from './following.ts'
-import { type RebuildOptions, rebuild, rebuildStep, settle } from './rebuild.ts'
+import { rebuild, rebuildStep, settle } from './rebuild.ts'
+import type { RebuildOptions } from './rebuild-handle.ts'
 import type { ViewCore } from './view-core.ts'
 
 /** Keeps the rows of a view: of one that is written behind the events, and of any while it is rebuilt. */

@@ -3,8 +3,8 @@ import { definitionOf } from '../aggregate-definition.ts'
 import { DefinitionError } from '../errors.ts'
 import type { IndexValue } from '../store/index-value.ts'
 import type { ViewDefinition } from '../subscriptions/definitions.ts'
-import { connectReadSide } from './read-side.ts'
 import { buildView, checkViewOptions } from './view-definition.ts'
+import { viewMachinery } from './view-machinery.ts'
 import type { ViewTypes } from './view-types.ts'
 
 /** A view, ready for `createApp` and for the test kit. Made by `defineView`. */
@@ -92,5 +92,5 @@ export function defineView<
     const { type, events } = definitionOf(`View '${options.name}': aggregates[${i}]`, aggregate)
     return { type, eventTypes: new Set(events.keys()) }
   })
-  return { name: options.name, '~definition': buildView({ ...options, aggregates, connect: connectReadSide }) }
+  return { name: options.name, '~definition': buildView({ ...options, aggregates, machinery: viewMachinery }) }
 }

@@ -10,7 +10,7 @@ import { type FollowerHandle, followerHandle } from '../subscriptions/handle.ts'
 import { catchUpRows, fromHistory, isBehind, outdated, readCatchUps } from './behind.ts'
 import { indexValueProblem } from './fold.ts'
 import type { Target } from './generations.ts'
-import type { RebuildOptions } from './rebuild.ts'
+import { type RebuildOptions, rebuildOf } from './rebuild-handle.ts'
 import type { ViewCore } from './view-core.ts'
 import type { ViewFollower } from './view-follower.ts'
 import type { ViewTypes } from './view-types.ts'
@@ -100,18 +100,6 @@ export function viewsOf(core: ViewCore, view: ViewDefinition, follower: ViewFoll
     ...followerHandle(core, follower, lifecycle),
   })
 }
-
-/** The checked `rebuild` of a view. */
-export const rebuildOf =
-  (at: string, follower: { rebuild(options: RebuildOptions): Promise<void> }, lifecycle: Lifecycle) =>
-  (options: RebuildOptions = {}): Promise<void> =>
-    lifecycle.run(`${at}: rebuild`, async () => {
-      checkCallOptions(`${at}: rebuild`, options, ['id', 'onProgress', 'signal'])
-      if (options.onProgress !== undefined && typeof options.onProgress !== 'function')
-        throw new ValidationError(`${at}: rebuild: onProgress must be a function.`)
-      if (options.id !== undefined) checkId(`${at}: rebuild`, options.id)
-      await follower.rebuild(options)
-    })
 
 /** The row, which is right also while its view is switched over to other rows. */
 async function loadRow(core: ViewCore, view: ViewDefinition, id: string, fresh: boolean): Promise<StoredView | undefined> {

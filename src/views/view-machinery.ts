@@ -1,0 +1,35 @@
+import { KeyedQueue } from '../execution/keyed-queue.ts'
+import type { Machinery, ViewDefinition } from '../subscriptions/definitions.ts'
+import { connectReadSide } from '../subscriptions/read-side.ts'
+import { Generations } from './generations.ts'
+import { sendWithViews } from './inline.ts'
+import type { ViewCore } from './view-core.ts'
+import { ViewFollower } from './view-follower.ts'
+import { viewsOf } from './views.ts'
+
+/** What runs views of rows. */
+export const viewMachinery: Machinery<ViewDefinition> = {
+  connect: connectReadSide,
+  run: (core, views) => {
+    const viewCore: ViewCore = {
+      ...core,
+      generations: new Generations(core.store, (view, generation) => followerOf(view).settle(generation)),
+      catchUps: new Map(),
+      rowQueue: new KeyedQueue(),
+    }
+    const followers = new Map(views.map((view) => [view.name, new ViewFollower(viewCore, view)]))
+    const followerOf = ({ name }: ViewDefinition) => followers.get(name) as ViewFollower
+    return {
+      open: (view, lifecycle) => ({
+        follower: followerOf(view),
+        handle: viewsOf(viewCore, view, followerOf(view), lifecycle),
+      }),
+      sendWithViews: (definition) => {
+        const inline = views.filter(
+          ({ consistency, aggregateTypes }) => consistency === 'inline' && aggregateTypes.includes(definition.type),
+        )
+        return inline.length === 0 ? undefined : sendWithViews(viewCore, definition, inline)
+      },
+    }
+  },
+}

@@ -1,0 +1,70 @@
+import { fileURLToPath } from 'node:url'
+import { build } from 'esbuild'
+import { describe, expect, test } from 'vitest'
+
+const source = fileURLToPath(new URL('../../src', import.meta.url))
+
+/** What follows the events, and the modules that no other kind may bring into a program. */
+const kinds = {
+  defineView: [
+    'views/behind.ts',
+    'views/fold.ts',
+    'views/following.ts',
+    'views/generations.ts',
+    'views/inline.ts',
+    'views/rebuild.ts',
+    'views/view-follower.ts',
+    'views/view-machinery.ts',
+    'views/view.ts',
+    'views/views.ts',
+  ],
+  sqlView: ['views/sql-view-follower.ts', 'views/sql-view-machinery.ts', 'views/sql-view.ts'],
+  defineSubscription: [
+    'subscriptions/attempt.ts',
+    'subscriptions/delivery.ts',
+    'subscriptions/parked.ts',
+    'subscriptions/reaction.ts',
+    'subscriptions/subscription-follower.ts',
+    'subscriptions/subscription-machinery.ts',
+    'subscriptions/subscription.ts',
+  ],
+} as const
+type Kind = keyof typeof kinds
+const names = Object.keys(kinds) as Kind[]
+
+describe('a bundled program', async () => {
+  const followings = Object.fromEntries(await Promise.all(names.map(async (name) => [name, await bundled(name)])))
+
+  test('that defines only aggregates has no more of views and subscriptions than the checks of createApp', async () => {
+    expect(await bundled()).toEqual(['subscriptions/subscription-definition.ts', 'views/view-definition.ts'])
+  })
+
+  test.each(names)('with %s has what runs that, and nothing of what runs others', (kind) => {
+    const elsewhere = new Set(names.filter((name) => name !== kind).flatMap((name) => followings[name] as string[]))
+    expect((followings[kind] as string[]).filter((module) => !elsewhere.has(module))).toEqual(kinds[kind])
+  })
+
+  test('with several of them has what they share once, and no more than they have', async () => {
+    const all = await bundled(...names)
+    expect(all).toEqual([...new Set(Object.values(followings).flat())].sort())
+  })
+})
+
+/** The modules of views and subscriptions that a bundler leaves in a program which takes these from the package. */
+async function bundled(...imports: readonly string[]): Promise<readonly string[]> {
+  const { metafile } = await build({
+    absWorkingDir: source,
+    stdin: { contents: `export { createApp, defineAggregate, ${imports.join(', ')} } from './index.ts'`, resolveDir: source },
+    bundle: true,
+    format: 'esm',
+    platform: 'neutral',
+    treeShaking: true,
+    metafile: true,
+    write: false,
+  })
+  const [output] = Object.values(metafile.outputs)
+  return Object.entries(output?.inputs ?? {})
+    .filter(([module, { bytesInOutput }]) => /^(views|subscriptions)\//.test(module) && bytesInOutput > 0)
+    .map(([module]) => module)
+    .sort()
+}
