@@ -6,8 +6,6 @@ import type { CatchUpOutcome, Change } from './change.ts'
 import type { ConsumerCore } from './consumption.ts'
 import type { Follower } from './follower.ts'
 
-export type { Change }
-
 /** A view as the machinery sees it: checked, types erased. */
 export interface ViewDefinition {
   readonly name: string
