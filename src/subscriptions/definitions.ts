@@ -71,14 +71,17 @@ export interface Machinery<D> {
 
 /** What an app runs of one kind. */
 export interface Running<D> {
-  /** What keeps one of them running, and what the app has of it. Called once for each, in `createApp`. */
+  /** Called once for each, in `createApp`. */
   open(definition: D, lifecycle: Lifecycle, app: object): Opened
   /** Where some are written by the commands: `undefined` for an aggregate that none of these follows. */
   sendWithViews?(definition: AggregateDefinition): SendWithViews | undefined
 }
 
+/** One of them, as an app has it. */
 export interface Opened {
+  /** What is kept running. */
   readonly follower: Follower
+  /** What `app.views` or `app.subscriptions` has of it. */
   readonly handle: object
 }
 
