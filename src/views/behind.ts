@@ -78,8 +78,9 @@ async function markedIds({ store }: ViewCore, view: ViewDefinition, generation: 
 }
 
 async function catchUpRow(core: ViewCore, view: ViewDefinition, generation: number, id: string): Promise<void> {
-  const [row] = await core.store.readViews([{ name: view.name, generation, id }])
+  // In this order: a row that is left behind again after the mark was read has moved the mark, and then nothing is stored here.
   const mark = await readMark(core, view, id, generation)
+  const [row] = await core.store.readViews([{ name: view.name, generation, id }])
   const views: ViewWrite[] = []
   if (mark.isSet) {
     views.push({ name: behindRows, generation: 1, id: mark.id, expectedVersion: mark.version, view: null })

@@ -109,57 +109,113 @@ test('a row that old code leaves behind while new code settles after the switch 
 })
 
 describe('find of a view that old code writes too', () => {
-  /** `find` of new code, with something that happens once, before or after its page is read. */
-  async function findWith(
-    when: 'before' | 'after',
-    happens: (apps: Record<'old' | 'other' | 'fresh', FollowingApp>) => Promise<unknown>,
-  ) {
+  const aPurse = { type: 'purse', id: 'p-0' } as const
+  type Apps = Readonly<Record<'old' | 'other' | 'fresh', FollowingApp>>
+  const find = ({ views }: FollowingApp) => views.inline.find()
+
+  /** New code, with something that happens once, before the nth call of its store during its next `find`. */
+  async function opened(nth: number, happens: (apps: Apps) => Promise<unknown>) {
     const inner = memoryStore()
-    const options = { views: ['inline'] } as const
-    let isDue = false
-    const once = async (now: typeof when) => {
-      if (!isDue || now !== when) return
-      isDue = false
-      await happens(apps)
-    }
+    let left = Number.POSITIVE_INFINITY
+    const soon =
+      <A extends unknown[], T>(method: (...of: A) => Promise<T>) =>
+      async (...of: A) => {
+        if (left-- === 0) await happens(apps)
+        return method.apply(inner, of)
+      }
+    const { append, findViews, readViews, readAggregate, viewGenerations } = inner
     const store = intercepted(inner, {
-      findViews: async (request) => {
-        if (request.name !== 'inline') return inner.findViews(request)
-        await once('before')
-        const page = await inner.findViews(request)
-        await once('after')
-        return page
-      },
+      append: soon(append),
+      findViews: soon(findViews),
+      readViews: soon(readViews),
+      readAggregate: soon(readAggregate),
+      viewGenerations: soon(viewGenerations),
     })
-    const apps = {
+    const options = { views: ['inline'] } as const
+    const apps: Apps = {
       old: openApp(inner, { ...options, made: 1 }),
       other: openApp(inner, { ...options, made: 2 }),
       fresh: openApp(store, { ...options, made: 2 }),
     }
     await write(apps.old, aPurse, 1)
     await apps.fresh.views.inline.rebuild()
-    const counts: number[] = []
-    for (let nth = 0; nth < 3; nth++) {
-      if (when === 'after') await write(apps.old, aPurse, 1)
-      isDue = true
-      counts.push(...(await apps.fresh.views.inline.find()).items.map(({ view }) => view.count))
+    const arm = () => {
+      left = nth
     }
-    await Promise.all(Object.values(apps).map((app) => app.close()))
-    return counts
+    return { apps, arm, happened: () => left < 0 }
   }
-  const aPurse = { type: 'purse', id: 'p-0' } as const
 
-  test('has a row that is left behind just before its page is read', async () => {
-    expect(await findWith('before', ({ old }) => write(old, aPurse, 1))).toEqual([2, 3, 4])
-  })
+  const before: Readonly<Record<string, (apps: Apps) => Promise<number>>> = {
+    'has written nothing yet': async () => 1,
+    'has left a row behind': async ({ old }) => {
+      await write(old, aPurse, 1)
+      return 2
+    },
+    'has left a row behind, which a command has made anew': async ({ old, other }) => {
+      await write(old, aPurse, 1)
+      await write(other, aPurse, 1)
+      return 3
+    },
+    'has left a row behind again': async ({ old, other }) => {
+      await write(old, aPurse, 1)
+      await find(other)
+      await write(old, aPurse, 1)
+      return 3
+    },
+  }
+  const happening: Readonly<Record<string, (apps: Apps) => Promise<number>>> = {
+    'old code writes': async ({ old }) => {
+      await write(old, aPurse, 1)
+      return 1
+    },
+    'old code writes, and another process loads the row': async ({ old, other }) => {
+      await write(old, aPurse, 1)
+      await other.views.inline.load('p-0')
+      return 1
+    },
+    'another process finds': async ({ other }) => {
+      await find(other)
+      return 0
+    },
+    'the same process finds': async ({ fresh }) => {
+      await find(fresh)
+      return 0
+    },
+    'another process writes, and old code after it': async ({ old, other }) => {
+      await write(other, aPurse, 1)
+      await write(old, aPurse, 1)
+      return 2
+    },
+  }
 
-  test('has a row that another process makes anew just after its page was read', async () => {
-    expect(await findWith('after', ({ other }) => other.views.inline.load('p-0'))).toEqual([2, 3, 4])
-  })
-
-  test('has a row that another find of its process makes anew just after its page was read', async () => {
-    expect(await findWith('after', ({ fresh }) => fresh.views.inline.find())).toEqual([2, 3, 4])
-  })
+  test.each(Object.keys(before).flatMap((state) => Object.keys(happening).map((meanwhile) => [state, meanwhile] as const)))(
+    'that %s has all that was stored before it, when %s in its middle',
+    async (state, meanwhile) => {
+      let calls = 0
+      for (let isLast = false; !isLast; calls++) {
+        let added = 0
+        const { apps, arm, happened } = await opened(calls, async (apps) => {
+          added = await (happening[meanwhile] as (typeof happening)[string])(apps)
+        })
+        const stored = await (before[state] as (typeof before)[string])(apps)
+        await find(apps.fresh)
+        const again = await (before[state] as (typeof before)[string])(apps)
+        arm()
+        const counts = (await find(apps.fresh)).items.map(({ view }) => view.count)
+        isLast = !happened()
+        const least = stored + again - 1
+        expect([calls, counts.length, (counts[0] ?? 0) >= least, (counts[0] ?? 0) <= least + added]).toEqual([
+          calls,
+          1,
+          true,
+          true,
+        ])
+        expect([calls, (await find(apps.fresh)).items.map(({ view }) => view.count)]).toEqual([calls, [least + added]])
+        await Promise.all(Object.values(apps).map((app) => app.close()))
+      }
+      expect(calls).toBeGreaterThan(2)
+    },
+  )
 })
 
 /** The store with some of its methods replaced. */
