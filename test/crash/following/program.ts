@@ -48,6 +48,9 @@ async function writeOn(app: FollowingApp, { boardFile, writer = 0, pauseMs = 5 }
   )
 }
 
+/** So many answers say something. */
+const enough = 21
+
 /** Holds every answer against what was known before and after it. */
 async function readOn(app: FollowingApp, { boardFile, view, made = 1 }: Task): Promise<void> {
   if (boardFile === undefined || view === undefined) throw new Error('What to read?')
@@ -60,7 +63,7 @@ async function readOn(app: FollowingApp, { boardFile, view, made = 1 }: Task): P
       const problem = problemOf(answer, { view, made, last: last.get(answer.id) ?? 0, mayGoBack: made > 1 })
       if (problem !== undefined) say(`problem ${answer.how} ${view} ${answer.id}: ${problem} ${JSON.stringify(answer.row)}`)
       last.set(answer.id, answer.row?.count ?? 0)
-      answers++
+      if (++answers === enough) say('enough')
     }
     await sleep(1)
   }

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import type { Store } from 'cqrs-es'
 import { memoryStore } from 'cqrs-es/memory'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { unselected } from '../../servers/stores.ts'
 import { type FollowingApp, openApp, targets, type ViewName, write } from './app.ts'
 import { Board } from './board.ts'
@@ -59,9 +59,10 @@ describe.each(sharedStores)(
         expect(await isSwitched()).toBe(true)
         expect(await old.stop()).toEqual([])
         expect(await late.stop()).toEqual([])
+        // While old code writes, a find waits for a moment at which it has left nothing behind: on a busy machine those are rare.
+        await vi.waitUntil(() => fresher.lines.includes('enough'), { timeout: 60_000 })
         const said = await fresher.stop()
         expect(said.filter((line) => line.startsWith('problem')).slice(0, 3)).toEqual([])
-        expect(Number(said.at(-1)?.split(' ')[1])).toBeGreaterThan(20)
         console.log(`${name}, ${view}: ${said.at(-1)}`)
 
         const app = openApp(store, { views: [view], made: 2 })
