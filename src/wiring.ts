@@ -6,6 +6,7 @@ import type { Core, Query, WiredAggregate } from './execution/core.ts'
 import { Gate } from './execution/gate.ts'
 import { KeyedQueue } from './execution/keyed-queue.ts'
 import { UnderWay } from './execution/under-way.ts'
+import { harmless } from './harmless.ts'
 import { isObject } from './json.ts'
 import type { Observation } from './observation.ts'
 import { checkFunction, checkOptions, checkWholeNumber } from './options.ts'
@@ -110,7 +111,7 @@ function coreOf(options: Wiring): Core {
     checkFunction(`createApp: runtime.${method}`, runtime[method])
   if (observe !== undefined) checkFunction('createApp: observe', observe)
   const { maxQueued, ...limits } = batchingOf(batching, store.capabilities)
-  const observing = observe && harmless(observe)
+  const observing = observe && harmless(observe, reportObserver)
   const gate = new Gate(maxQueued)
   return {
     store,
@@ -227,13 +228,4 @@ const reportQueryError: Core['onQueryError'] = (error, events) => {
   console.error(`A query failed on events of ${first?.aggregateType} '${first?.aggregateId}':`, error)
 }
 
-/** An observer that throws or rejects must not change what happens. */
-const harmless = (observe: (what: Observation) => unknown) => (what: Observation) => {
-  const report = (error: unknown) => console.error(`observe threw on '${what.kind}':`, error)
-  try {
-    const answer = observe(what)
-    if (answer instanceof Promise) answer.catch(report)
-  } catch (error) {
-    report(error)
-  }
-}
+const reportObserver = (error: unknown, { kind }: Observation) => console.error(`observe threw on '${kind}':`, error)

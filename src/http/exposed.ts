@@ -29,6 +29,8 @@ export interface ExposedView {
   readonly name: string
   readonly definition: ViewDefinition
   readonly handle: Views<ViewTypes>
+  /** What a `find` can be asked with. */
+  readonly parameters: readonly string[]
 }
 
 /** All that can be reached. */
@@ -104,18 +106,19 @@ function viewsOf(app: ErasedApp, { views }: AppParts, chosen: ErasedExpose['view
         throw new DefinitionError(
           `${at}: expose.views: there is no view '${name}' with rows. There are: ${[...rows.keys()].join(', ')}.`,
         )
-      checkIndexes(name, definition)
-      return [name, { name, definition, handle: app.views[name] as Views<ViewTypes> }]
+      const parameters = parametersOf(name, definition)
+      return [name, { name, definition, handle: app.views[name] as Views<ViewTypes>, parameters }]
     }),
   )
 }
 
-/** Every parameter must mean one thing. */
-function checkIndexes(name: string, view: ViewDefinition): void {
+/** Every parameter must mean one thing. @throws DefinitionError */
+function parametersOf(name: string, view: ViewDefinition): readonly string[] {
   const names = [...pageNames, ...conditionNames(view)]
   const double = names.find((one, i) => names.indexOf(one) !== i)
   if (double !== undefined)
     throw new DefinitionError(
       `${at}: the view '${name}' has an index whose parameter '${double}' would mean two things. Rename the field, or leave the view out of expose.views.`,
     )
+  return names
 }

@@ -1,4 +1,3 @@
-import type { AggregateHandle } from '../aggregate-handle.ts'
 import { isCqrsError, ValidationError } from '../errors.ts'
 import { isObject } from '../json.ts'
 import { answer, HttpProblem, notModified, problem } from './answers.ts'
@@ -7,7 +6,7 @@ import { etagOf, has, optionsOf } from './conditions.ts'
 import type { ExposedAggregate } from './exposed.ts'
 import { eventsAnswer } from './history.ts'
 import type { Authorization, HttpAction } from './options.ts'
-import { conditionNames, flag, pageNames, parametersOf, whereOf, wholeNumber } from './query.ts'
+import { flag, parametersOf, whereOf, wholeNumber } from './query.ts'
 import type { Route } from './routes.ts'
 import type { HttpSetup } from './setup.ts'
 
@@ -140,8 +139,7 @@ async function showEvents(setup: HttpSetup, asked: Asked, { aggregate, id }: Rou
 async function showIds(setup: HttpSetup, asked: Asked, { aggregate }: RouteOf<'ids'>) {
   await authorized(setup, asked, { kind: 'ids', aggregate: aggregate.name })
   const parameters = parametersOf(asked.url.searchParams, ['limit', 'after'])
-  const ids: AggregateHandle<never>['ids'] = aggregate.handle.ids
-  return answer(await ids({ limit: wholeNumber(parameters, 'limit'), after: parameters.get('after') }))
+  return answer(await aggregate.handle.ids({ limit: wholeNumber(parameters, 'limit'), after: parameters.get('after') }))
 }
 
 async function showRow(setup: HttpSetup, asked: Asked, { view, id }: RouteOf<'row'>) {
@@ -152,7 +150,7 @@ async function showRow(setup: HttpSetup, asked: Asked, { view, id }: RouteOf<'ro
 }
 
 async function find(setup: HttpSetup, asked: Asked, { view }: RouteOf<'find'>) {
-  const parameters = parametersOf(asked.url.searchParams, [...pageNames, ...conditionNames(view.definition)])
+  const parameters = parametersOf(asked.url.searchParams, view.parameters)
   const where = whereOf(view.definition, parameters)
   await authorized(setup, asked, { kind: 'find', view: view.name, where })
   return answer(

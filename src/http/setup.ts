@@ -1,5 +1,6 @@
 import type { AppParts } from '../app.ts'
 import { DefinitionError } from '../errors.ts'
+import { harmless } from '../harmless.ts'
 import { type ErasedApp, type ErasedExpose, type Exposed, exposedOf } from './exposed.ts'
 import { type OpenApiDocument, openApiOf } from './open-api.ts'
 import { checkHttpOptions, type HttpApp, type HttpOptions } from './options.ts'
@@ -38,7 +39,7 @@ export function setupOf(app: HttpApp, options: ErasedOptions): HttpSetup {
     options,
     waitFor,
     maxBodyBytes,
-    report: harmless(onError),
+    report: harmless(onError, reportTelling),
     document: () => {
       document ??= openApiOf(exposed, options)
       return document
@@ -48,11 +49,4 @@ export function setupOf(app: HttpApp, options: ErasedOptions): HttpSetup {
 
 const reportError = (error: unknown) => console.error(error)
 
-/** One who is told must not change the answer. */
-const harmless = (onError: (error: unknown, request: Request) => void) => (error: unknown, request: Request) => {
-  try {
-    onError(error, request)
-  } catch (thrown) {
-    console.error('onError threw:', thrown, 'when told of:', error)
-  }
-}
+const reportTelling = (thrown: unknown, error: unknown) => console.error('onError threw:', thrown, 'when told of:', error)

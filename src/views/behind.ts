@@ -59,9 +59,21 @@ export async function behindWrites(
  * How often rows of the view have been made anew, and 0 where no program ever left one behind. Rows that are read between two equal numbers, and before the marks were
  * read, are all there: a mark is only taken away together with a new number.
  */
-export async function readCatchUps({ store }: ViewCore, view: ViewDefinition, generation: number): Promise<number> {
+async function readCatchUps({ store }: ViewCore, view: ViewDefinition, generation: number): Promise<number> {
   const [row] = await store.readViews([{ name: behindRows, generation: 1, id: catchUpsId(view, generation) }])
   return row?.version ?? 0
+}
+
+/** What that number was when this process asked last. */
+export const knownCatchUps = ({ catchUps }: ViewCore, view: ViewDefinition, { generation }: Target): number =>
+  catchUps.get(catchUpsId(view, generation)) ?? 0
+
+/** Whether no row was left behind by another program when rows were read: after `known` was, and before now. */
+export async function nothingWasBehind(core: ViewCore, view: ViewDefinition, target: Target, known: number): Promise<boolean> {
+  const wasBehind = known > 0 && (await catchUpRows(core, view, target))
+  const now = await readCatchUps(core, view, target.generation)
+  core.catchUps.set(catchUpsId(view, target.generation), now)
+  return now === known && !wasBehind
 }
 
 /** Makes rows anew that other programs have left behind; all of the view's, or one. False when there were none. */

@@ -7,7 +7,7 @@ import { encodeIndexValue, type IndexValue } from '../store/index-value.ts'
 import type { StoredView, ViewFind } from '../store/store.ts'
 import type { ViewDefinition } from '../subscriptions/definitions.ts'
 import { type FollowerHandle, followerHandle } from '../subscriptions/handle.ts'
-import { catchUpRows, fromHistory, isBehind, outdated, readCatchUps } from './behind.ts'
+import { catchUpRows, fromHistory, isBehind, knownCatchUps, nothingWasBehind, outdated } from './behind.ts'
 import { indexValueProblem } from './fold.ts'
 import type { Target } from './generations.ts'
 import { type RebuildOptions, rebuildOf } from './rebuild-handle.ts'
@@ -141,19 +141,11 @@ async function findRows(core: ViewCore, view: ViewDefinition, request: Omit<View
     const target = await core.generations.target(view)
     if (!target.isOwn) throw outdated(view)
     const mayBeBehind = view.consistency === 'inline' && view.followsOne
-    const known = core.catchUps.get(`${target.generation}/${view.name}`) ?? 0
+    const known = knownCatchUps(core, view, target)
     const page = await core.store.findViews({ name: view.name, generation: 'live', ...request })
     const isComplete = !mayBeBehind || (await nothingWasBehind(core, view, target, known))
     if (isComplete && (await isCurrent(core, view, target, page.items[0]?.generation))) return page
   }
-}
-
-/** Whether no row was left behind by another program when the page was read: after `known` was, and before now. */
-async function nothingWasBehind(core: ViewCore, view: ViewDefinition, target: Target, known: number): Promise<boolean> {
-  const wasBehind = known > 0 && (await catchUpRows(core, view, target))
-  const now = await readCatchUps(core, view, target.generation)
-  core.catchUps.set(`${target.generation}/${view.name}`, now)
-  return now === known && !wasBehind
 }
 
 /** Whether what was read is of the generation that was taken to be live. Nothing found may be a sign that another one is. */

@@ -174,17 +174,16 @@ describe('metadata', () => {
   })
 })
 
+/** A command whose signal has aborted. */
+function aborted(reason?: unknown): Request {
+  const headers = { 'Content-Type': 'application/json' }
+  const init = { method: 'POST', headers, body: JSON.stringify(place), signal: AbortSignal.abort(reason) }
+  return new Request('http://shop.example/order/o-1/Place', init)
+}
+
 test('a command that time did not suffice for is 503, to be sent again, and was not stored', async () => {
   const handler = createHandler(shop, { authorize: 'none' })
-  const ended = new AbortController()
-  ended.abort(new DOMException('The time is up.', 'TimeoutError'))
-  const init = {
-    method: 'POST',
-    headers: { 'Content-Type': 'application/json' },
-    body: JSON.stringify(place),
-    signal: ended.signal,
-  }
-  const response = await handler(new Request('http://shop.example/order/o-1/Place', init))
+  const response = await handler(aborted(new DOMException('The time is up.', 'TimeoutError')))
   expect([response.status, response.headers.get('retry-after')]).toEqual([503, '1'])
   expect((await shop.aggregates.order.load('o-1')).sequence).toBe(0)
 })
@@ -192,15 +191,7 @@ test('a command that time did not suffice for is 503, to be sent again, and was 
 test('a caller that has gone away is waited for by nobody, and its command is not begun', async () => {
   const reported: unknown[] = []
   const handler = createHandler(shop, { authorize: 'none', onError: (error) => reported.push(error) })
-  const gone = new AbortController()
-  gone.abort()
-  const init = {
-    method: 'POST',
-    headers: { 'Content-Type': 'application/json' },
-    body: JSON.stringify(place),
-    signal: gone.signal,
-  }
-  const response = await handler(new Request('http://shop.example/order/o-1/Place', init))
+  const response = await handler(aborted())
   expect([response.status, reported]).toEqual([499, []])
   expect((await shop.aggregates.order.load('o-1')).sequence).toBe(0)
 })

@@ -95,13 +95,16 @@ describe('what only we can mend', () => {
     expect((await asking(createHandler(app, { authorize: 'none', onError: () => {} })).post('/teapot/t/Pour')).status).toBe(500)
   })
 
-  test('stays as it is when the one who is told throws', async () => {
-    const handler = createHandler(openShop(), {
-      authorize: 'none',
-      onError: () => {
+  test.each<[string, () => void]>([
+    [
+      'throws',
+      () => {
         throw new Error('the log is full')
       },
-    })
+    ],
+    ['rejects', () => Promise.reject(new Error('the log is full'))],
+  ])('stays as it is when the one who is told %s', async (_, onError) => {
+    const handler = createHandler(openShop(), { authorize: 'none', onError })
     const said: unknown[] = []
     const { error } = console
     console.error = (...all) => said.push(...all)
