@@ -27,6 +27,7 @@ for (const kind of crashStores)
       const bank = openBank(store)
       const ledger = new Ledger()
       const accepted = Array.from({ length: workers }, () => 0)
+      let refused = 0
       let stopping = false
       const load = accepted.map(async (_, nth) => {
         for (let n = 0; !stopping; n++) {
@@ -34,7 +35,10 @@ for (const kind of crashStores)
           const by = n % 3 === 2 ? [1, -2, 3] : [n]
           const { outcome } = await ledger.give(bank, { aggregate, id: `${aggregate}-${nth}`, by }, n % 2 === 0)
           if (outcome.kind === 'accepted') accepted[nth] = (accepted[nth] ?? 0) + 1
-          else await sleep(20)
+          else {
+            refused++
+            await sleep(20)
+          }
         }
       })
       const everybodyAccepts = async (more: number) => {
@@ -45,6 +49,8 @@ for (const kind of crashStores)
       for (let kills = 0; kills < 2; kills++) {
         await everybodyAccepts(atEase)
         await server.kill()
+        // Whoever is back soon enough is not noticed: what was under way is sent again for a while.
+        for (const before = refused; refused === before; ) await sleep(10)
         await sleep(500)
         await server.start()
       }
