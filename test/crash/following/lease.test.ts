@@ -106,7 +106,7 @@ describe.each(sharedStores)('processes with one subscription on $name', ({ store
       const { store, close } = await connect(url)
       await store.createSchema()
       const writer = await workers.start({ url, does: 'write', pauseMs: 30 })
-      const task = { url, does: 'follow', notesFile, handleMs: 3, leaseMs: 300 } as const
+      const task = { url, does: 'follow', notesFile, handleMs: 3, leaseMs } as const
       const pair = await Promise.all([workers.start(task), workers.start(task)])
 
       const checkpoints: bigint[] = []
