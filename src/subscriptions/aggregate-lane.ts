@@ -6,9 +6,16 @@ import { type Effects, type Lane, type Place, saveRows } from './lane.ts'
 /** How far a consumer has come in one aggregate, where there is no order of all events. */
 const seenRows = '~seen'
 
+interface Seen {
+  readonly sequence: number
+  readonly isParked?: true
+}
+
 /** The events of one aggregate, and how far a consumer has come in them. */
 export class AggregateLane implements Place {
   sequence = 0
+  /** It is in the row that every save moves: who passes over what waits, and who ends the wait, cannot miss each other. */
+  isParked = false
   readonly #core: ConsumerCore
   readonly #id: string
   readonly #aggregateType: string
@@ -59,17 +66,21 @@ export class AggregateLane implements Place {
 
   /** The row as somebody has read it. */
   take(row: StoredView | undefined): void {
+    const seen = row?.view as Seen | undefined
     this.#version = row?.version ?? 0
-    this.sequence = (row?.view as { readonly sequence: number } | undefined)?.sequence ?? 0
+    this.sequence = seen?.sequence ?? 0
+    this.isParked = seen?.isParked === true
   }
 
-  async save(reached: Position, { views = [] }: Effects = {}): Promise<'saved' | 'view' | 'generation'> {
+  async save(reached: Position, { views = [], parks = this.isParked }: Effects = {}): Promise<'saved' | 'view' | 'generation'> {
     const sequence = Math.max(this.sequence, Number(reached))
-    const seen = { ...this.key, expectedVersion: this.#version, view: { sequence } }
+    const view: Seen = parks ? { sequence, isParked: true } : { sequence }
+    const seen = { ...this.key, expectedVersion: this.#version, view }
     const saved = await saveRows(this.#core, [...views, seen])
     if (saved !== 'saved') return saved
     this.#version++
     this.sequence = sequence
+    this.isParked = parks
     return saved
   }
 }

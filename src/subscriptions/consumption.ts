@@ -40,7 +40,16 @@ export interface Consumption {
   readonly batchSize: number
   /** Called when leases were taken, and every few seconds, before anything is processed. `false`: there is nothing to do any more. */
   begin?(turns: readonly Turn[]): Promise<boolean>
+  /** What was set aside and shall be tried again, where the place of each aggregate is its own. */
+  again?(): Promise<readonly Again[]>
   process(batch: readonly Decoded[], turn: Turn): Promise<Processed>
+}
+
+/** An aggregate whose parked event shall be tried again. */
+export interface Again {
+  readonly aggregateType: string
+  readonly aggregateId: string
+  deliver(turn: Turn): Promise<void>
 }
 
 /** The circumstances of some processing. */

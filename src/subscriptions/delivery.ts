@@ -4,14 +4,16 @@ import { decodeApart } from '../evolution/decode.ts'
 import type { StoredEvent } from '../store/commit.ts'
 import { comparePositions } from '../store/order.ts'
 import { attempt, type Interrupted } from './attempt.ts'
-import type { ConsumerCore, Consumption, Processed, Turn } from './consumption.ts'
+import type { Again, ConsumerCore, Consumption, Processed, Turn } from './consumption.ts'
 import type { SubscriptionDefinition } from './definitions.ts'
 import { LeaseLost, placeOf } from './lane.ts'
 import { reactionTo } from './reaction.ts'
-import { type Parked, parkedWrite, readAllParked, readParkedOf, toParked, type Versioned } from './troubles.ts'
+import { type Parked, parkedEventId, parkedWrite, readAllParked, readParkedOf, toParked, type Versioned } from './troubles.ts'
 
 /** A checkpoint follows the handler at the latest after this long. */
 const checkpointMs = 250
+/** It is counted how often an event was tried for so many events. */
+const mostFailures = 1_000
 
 /** Events go to the handler one after another, or batch by batch; the checkpoint follows. */
 export class Delivery implements Consumption {
@@ -24,10 +26,10 @@ export class Delivery implements Consumption {
   readonly #core: ConsumerCore
   readonly #definition: SubscriptionDefinition
   readonly #app: object
-  /** Aggregates that have an event which was parked: what follows it waits behind it. */
-  #parked = new Map<string, Versioned<Parked>>()
-  /** The event that failed last, and how often. */
-  #failing: { readonly id: string; attempts: number } | undefined
+  /** Aggregates that have an event which was parked: what follows it waits behind it. (The place of one aggregate knows it by itself.) */
+  #parked = new Set<string>()
+  /** How often events have failed, those that did so last at the end. */
+  readonly #failures = new Map<string, number>()
 
   constructor(core: ConsumerCore, definition: SubscriptionDefinition, app: object) {
     this.#core = core
@@ -41,16 +43,25 @@ export class Delivery implements Consumption {
   }
 
   async begin(turns: readonly Turn[]): Promise<boolean> {
-    if (this.#definition.onFailure !== 'park') return true
+    if (this.#definition.onFailure !== 'park' || turns.length === 0) return true
     const rows = await readAllParked(this.#core, this.name)
-    this.#parked = new Map(rows.flatMap((row) => (row.value === undefined ? [] : [[keyOf(row.value), row]])))
-    for (const row of rows) {
-      const { value } = row
-      if (value === undefined || !value.again) continue
-      const turn = turns.find(({ lane }) => lane.covers(value.aggregateType, value.aggregateId))
-      if (turn !== undefined && !turn.isOver()) await this.#deliverParked(row, value, turn)
+    this.#parked = new Set(rows.flatMap(({ value }) => (value === undefined ? [] : [keyOf(value)])))
+    for (const one of rows.flatMap((row) => this.#againOf(row))) {
+      const turn = turns.find(({ lane }) => lane.covers(one.aggregateType, one.aggregateId))
+      if (turn !== undefined && !turn.isOver()) await one.deliver(turn)
     }
     return true
+  }
+
+  async again(): Promise<readonly Again[]> {
+    if (this.#definition.onFailure !== 'park') return []
+    return (await readAllParked(this.#core, this.name)).flatMap((row) => this.#againOf(row))
+  }
+
+  #againOf({ value }: Versioned<Parked>): readonly Again[] {
+    if (value?.again !== true) return []
+    const { aggregateType, aggregateId } = value
+    return [{ aggregateType, aggregateId, deliver: (turn) => this.#deliverParked(value, turn) }]
   }
 
   async process(batch: readonly Decoded[], turn: Turn): Promise<Processed> {
@@ -60,11 +71,11 @@ export class Delivery implements Consumption {
     const mayGoOn = () => done === 0 || (!turn.isOver() && runtime.now().getTime() - began < checkpointMs)
     while (done < batch.length && !turn.signal.aborted && mayGoOn()) {
       const next = batch[done] as Decoded
-      if (this.#parked.has(keyOf(next.stored))) {
+      if (this.#waits(next.stored, turn)) {
         done++
         continue
       }
-      const run = next.failure === undefined ? this.#together(batch, done) : 1
+      const run = next.failure === undefined ? this.#together(batch, done, turn) : 1
       const outcome = await this.#deliver(batch.slice(done, done + run), turn)
       done += outcome.done
       if (outcome.kind === 'interrupted') return { done }
@@ -78,15 +89,19 @@ export class Delivery implements Consumption {
   }
 
   /** How many events go to the handler at once, from this one on. */
-  #together(batch: readonly Decoded[], start: number): number {
+  #together(batch: readonly Decoded[], start: number, turn: Turn): number {
     const { batchSize } = this.#definition
     let run = 1
     while (run < batchSize) {
       const next = batch[start + run]
-      if (next === undefined || next.failure !== undefined || this.#parked.has(keyOf(next.stored))) break
+      if (next === undefined || next.failure !== undefined || this.#waits(next.stored, turn)) break
       run++
     }
     return run
+  }
+
+  #waits(event: StoredEvent, { lane }: Turn): boolean {
+    return lane.isParked ?? this.#parked.has(keyOf(event))
   }
 
   /** A batch that fails is delivered event by event, to find which of them it is. */
@@ -140,7 +155,7 @@ export class Delivery implements Consumption {
       }
       const outcome = await attempt(this.#core, turn.signal, timeoutMs, (signal) => handle(events, { ...context, signal }))
       if (turn.signal.reason instanceof LeaseLost) throw turn.signal.reason
-      if (outcome === 'done') this.#failing = undefined
+      if (outcome === 'done') for (const { id } of events) this.#failures.delete(id)
       if (outcome === 'done' || outcome === 'interrupted') return outcome
       this.#core.observe?.({
         kind: 'delivery',
@@ -157,12 +172,15 @@ export class Delivery implements Consumption {
 
   /** An event that cannot be read is tried once. */
   #triesOf({ id }: StoredEvent): number {
-    return this.#failing?.id === id ? this.#failing.attempts : 1
+    return this.#failures.get(id) ?? 1
   }
 
   #count({ id }: StoredEvent): number {
-    if (this.#failing?.id !== id) this.#failing = { id, attempts: 0 }
-    return ++this.#failing.attempts
+    const attempts = (this.#failures.get(id) ?? 0) + 1
+    this.#failures.delete(id)
+    this.#failures.set(id, attempts)
+    if (this.#failures.size > mostFailures) this.#failures.delete(this.#failures.keys().next().value as string)
+    return attempts
   }
 
   async #park(event: StoredEvent, error: unknown, position: Position, { lane }: Turn): Promise<void> {
@@ -170,46 +188,56 @@ export class Delivery implements Consumption {
     const parked = toParked(this.name, event, error, this.#triesOf(event), now)
     for (;;) {
       const row = await readParkedOf(this.#core, this.name, event)
-      if ((await lane.save(position, { views: [parkedWrite(row, parked)] })) !== 'saved') continue
-      this.#parked.set(keyOf(parked), { id: row.id, version: row.version + 1, value: parked })
-      this.#core.observe?.({ kind: 'parked', subscription: this.#definition.name, eventId: event.id, error })
-      return
+      if ((await lane.save(position, { views: [parkedWrite(row, parked)], parks: true })) === 'saved') break
+      await lane.read?.()
+      // Another process has been here: the event is done, or it was parked there.
+      if (lane.isParked || isPast(event, lane.position)) return
     }
+    this.#parked.add(keyOf(parked))
+    this.#core.observe?.({ kind: 'parked', subscription: this.#definition.name, eventId: event.id, error })
   }
 
   /** Tries an event that was parked again, and what waits behind it, up to where the subscription is. */
-  async #deliverParked(row: Versioned<Parked>, parked: Parked, turn: Turn): Promise<void> {
+  async #deliverParked(parked: Parked, turn: Turn): Promise<void> {
     const { aggregateType, aggregateId } = parked
     const { lane } = turn
-    const settle = async (left: Parked | null) => {
-      if ((await lane.save(lane.position, { views: [parkedWrite(row, left)] })) !== 'saved') return
-      if (left === null) this.#parked.delete(keyOf(parked))
-      else this.#parked.set(keyOf(parked), { id: row.id, version: row.version + 1, value: left })
-    }
+    const definition = this.#core.definitions.get(aggregateType)
+    if (definition === undefined) return
+    this.#failures.set(parkedEventId(parked), parked.attempts)
+    let left: Parked | null = null
     for (let after = parked.sequence - 1; ; ) {
-      const page = await this.#core.store.readAggregate({ aggregateType, aggregateId, after })
-      const passed = page.events.filter((event) => comparePositions(placeOf(event), lane.position) <= 0)
-      const definition = this.#core.definitions.get(aggregateType)
-      if (definition === undefined) return
-      for (const one of await decodeApart(() => definition, passed)) {
-        const outcome = await this.#deliver([one], turn)
-        if (outcome.kind === 'interrupted') return
-        if (outcome.kind === 'failed') {
-          const { attempts, parkedAt } = parked
-          const tries = attempts + this.#triesOf(one.stored)
-          const failed = toParked(this.name, one.stored, outcome.error, tries, this.#core.runtime.now())
-          return settle({ ...failed, parkedAt })
+      const row = await readParkedOf(this.#core, this.name, parked)
+      if (row.value?.again !== true) return
+      for (let more = left === null; more; ) {
+        const page = await this.#core.store.readAggregate({ aggregateType, aggregateId, after })
+        const passed = page.events.filter((event) => isPast(event, lane.position))
+        for (const one of await decodeApart(() => definition, passed)) {
+          const outcome = await this.#deliver([one], turn)
+          if (outcome.kind === 'interrupted') return
+          if (outcome.kind === 'failed') {
+            const tries = this.#triesOf(one.stored)
+            const { parkedAt } = parked
+            left = { ...toParked(this.name, one.stored, outcome.error, tries, this.#core.runtime.now()), parkedAt }
+            break
+          }
+          after = one.stored.sequence
         }
-        after = one.stored.sequence
+        more = left === null && page.more && passed.length === page.events.length
       }
-      if (!page.more || passed.length < page.events.length) return settle(null)
+      const saved = await lane.save(lane.position, { views: [parkedWrite(row, left)], parks: left !== null })
+      if (saved === 'saved') break
+      // Another process has passed over more that waits.
+      await lane.read?.()
     }
+    if (left === null) this.#parked.delete(keyOf(parked))
   }
 }
 
 type Delivered =
   | { readonly kind: 'done' | 'interrupted'; readonly done: number }
   | { readonly kind: 'failed'; readonly done: number; readonly error: unknown; readonly at: StoredEvent }
+
+const isPast = (event: StoredEvent, position: Position): boolean => comparePositions(placeOf(event), position) <= 0
 
 /** Name of a subscription's lease and checkpoint. */
 export const subscriptionConsumer = (name: string): string => `subscription/${name}`

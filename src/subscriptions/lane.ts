@@ -21,6 +21,8 @@ export const consumerQueue = ({ store, runtime, observe }: Core): CommitQueue =>
 export interface Effects {
   readonly views?: readonly ViewWrite[] | undefined
   readonly store?: ((commit: { id: string; checkpoint: Checkpoint }) => Promise<CommitOutcome>) | undefined
+  /** Whether what follows in the aggregate waits from now on; left out, it stays as it is. */
+  readonly parks?: boolean | undefined
 }
 
 type Checkpoint = { name: string; fence: number; position: string; expectedPosition: string | null }
@@ -31,6 +33,10 @@ export interface Place {
   readonly position: Position
   /** Whether the events of an aggregate come along here. */
   covers(aggregateType: string, aggregateId: string): boolean
+  /** Its events wait behind one that was parked: where it is the place of one aggregate. */
+  readonly isParked?: boolean
+  /** Looks again at what others may have moved. */
+  read?(): Promise<void>
   /** Makes sure that the lease is still ours. @throws LeaseLost */
   prove(): Promise<void>
   /**

@@ -108,9 +108,13 @@ export async function readParked({ store }: Core, consumer: string, limit: numbe
 }
 
 /** The row of an aggregate's trouble, also where there is none yet. */
-export async function readParkedOf(core: Core, consumer: string, event: StoredEvent): Promise<Versioned<Parked>> {
+export async function readParkedOf(
+  core: Core,
+  consumer: string,
+  { aggregateType, aggregateId }: { readonly aggregateType: string; readonly aggregateId: string },
+): Promise<Versioned<Parked>> {
   // Ids of rows are shorter than a type and an id may be together.
-  const id = await sha256(`${consumer}\n${event.aggregateType}/${event.aggregateId}`)
+  const id = await sha256(`${consumer}\n${aggregateType}/${aggregateId}`)
   const [row] = await core.store.readViews([{ name: parkedRows, generation: 1, id }])
   return toVersioned(id, row)
 }
