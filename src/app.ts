@@ -234,7 +234,8 @@ export function createApp<
     catchUp: (changes: readonly Change[], request: { signal?: AbortSignal } = {}) =>
       lifecycle.run('app.catchUp', async () => {
         checkCallOptions('app.catchUp', request, ['signal'])
-        for (const change of Array.isArray(changes) ? changes : [undefined]) checkChange(change)
+        for (const change of Array.isArray(changes) ? changes : [undefined])
+          if (!isForeign(definitions, change)) checkChange(change)
         return readSide === undefined ? changes.map(() => undefined) : readSide.catchUp(changes, request.signal)
       }),
     events: (request: { after?: Position; signal?: AbortSignal } = {}) => readLog(core, definitions, lifecycle, request),
@@ -255,6 +256,12 @@ function checkDrain(request: DrainRequest): void {
   if (request.reconcile !== undefined) checkBoolean('app.drain: reconcile', request.reconcile, ValidationError)
   if (request.budgetMs !== undefined) checkWholeNumber('app.drain: budgetMs', request.budgetMs, 0, ValidationError)
   if (request.maxEvents !== undefined) checkWholeNumber('app.drain: maxEvents', request.maxEvents, 1, ValidationError)
+}
+
+/** It is of no aggregate of the app, whatever else may be wrong with it. */
+const isForeign = (definitions: ReadonlyMap<string, unknown>, change: unknown): boolean => {
+  const type = isObject(change) ? (change as Partial<Change>).aggregateType : undefined
+  return typeof type === 'string' && type !== '' && !definitions.has(type)
 }
 
 function checkChange(change: unknown): void {

@@ -41,9 +41,26 @@ export const abortable = (signal: AbortSignal | undefined, begin: (done: () => v
       takeBack()
       reject(signal?.reason)
     }
+    let forget: (() => void) | undefined
     const takeBack = begin(() => {
-      signal?.removeEventListener('abort', abort)
+      forget?.()
       resolve()
     })
-    signal?.addEventListener('abort', abort, { once: true })
+    forget = signal && whenAborted(signal, abort)
   })
+
+const listeners = new WeakMap<AbortSignal, Set<() => void>>()
+
+/** Calls `listener` once when the signal aborts; returns how to forget it. However many there are, the signal has one listener: Node warns of more than ten. */
+export function whenAborted(signal: AbortSignal, listener: () => void): () => void {
+  const all = listeners.get(signal) ?? new Set()
+  if (!listeners.has(signal)) {
+    listeners.set(signal, all)
+    const tell = () => {
+      for (const one of [...all]) one()
+    }
+    signal.addEventListener('abort', tell, { once: true })
+  }
+  all.add(listener)
+  return () => all.delete(listener)
+}

@@ -25,7 +25,8 @@ export const streamSettings = {
 
 /** How Lambda hands messages to the function `queue`. */
 export const queueSettings = {
-  batchSize: 10,
+  /** One: behind a message that fails, the others of its group are not even handed over. In a larger batch they would be, and be given up together with it without having been run. */
+  batchSize: 1,
   /** Deliveries of a message before it goes to the dead-letter queue. */
   maxReceiveCount: 5,
 } as const
@@ -39,7 +40,7 @@ export const functionSettings = {
   command: { memory: 1024, timeout: 15 },
   /** A batch of 100 aggregates with views and transfers, one after another. */
   stream: { memory: 512, timeout: 60 },
-  /** Ten commands. A message stays invisible for six times as long, as AWS advises. */
+  /** A command. A message stays invisible for six times as long, as AWS advises. */
   queue: { memory: 512, timeout: 30 },
   /** Looks at every aggregate, and goes on the next day where time was up: the most that Lambda gives. */
   drain: { memory: 512, timeout: 900 },

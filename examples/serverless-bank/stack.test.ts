@@ -212,7 +212,7 @@ describe('what comes from the stream, the queue and the clock', () => {
       EventSourceArn: arn(one('AWS::SQS::Queue', 'Commands')),
       FunctionName: { Ref: functionOf('Queue')[0] },
       FunctionResponseTypes: ['ReportBatchItemFailures'],
-      BatchSize: 10,
+      BatchSize: 1,
     })
     expect(one('AWS::SQS::Queue', 'Commands')[1].Properties).toMatchObject({
       FifoQueue: true,

@@ -1,4 +1,4 @@
-import { abortable } from '../runtime.ts'
+import { abortable, whenAborted } from '../runtime.ts'
 
 interface Waiting {
   /** Those whose turn came once and who have to try again. */
@@ -13,13 +13,13 @@ export class KeyedQueue {
 
   /**
    * Waits for its turn; `signal` gives the place up with the signal's reason, but does not stop a task that runs. A task may `leave` before it ends, which lets the
-   * next one begin. With `again` it goes before those who have not had a turn yet.
+   * next one begin, as `until` does when it aborts. With `again` it goes before those who have not had a turn yet.
    */
   async run<T>(
     key: string,
     task: (leave: () => void) => Promise<T>,
     signal?: AbortSignal,
-    { again = false }: { readonly again?: boolean } = {},
+    { again = false, until }: { readonly again?: boolean; readonly until?: AbortSignal | undefined } = {},
   ): Promise<T> {
     const waiting = this.#waiting.get(key)
     if (waiting === undefined) this.#waiting.set(key, { again: [], first: [] })
@@ -29,9 +29,11 @@ export class KeyedQueue {
       if (!left) this.#next(key)
       left = true
     }
+    const forget = until && whenAborted(until, leave)
     try {
       return await task(leave)
     } finally {
+      forget?.()
       leave()
     }
   }

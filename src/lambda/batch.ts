@@ -1,6 +1,7 @@
 import { DefinitionError } from '../errors.ts'
 import { isObject } from '../json.ts'
 import { kindOfEvent } from './event-kind.ts'
+import { endsInTime, type LambdaContext } from './time.ts'
 
 /** What Lambda is told of a batch (`ReportBatchItemFailures`): what is in here comes again, all else is done. */
 export interface BatchResponse {
@@ -28,11 +29,20 @@ export function failuresOf(what: string, ids: readonly unknown[]): BatchResponse
   }
 }
 
-/** Tells of a failure. One that happens in there goes to the console: the answer must leave. */
-export async function tell(what: string, onFailure: () => void | Promise<void>): Promise<void> {
-  try {
-    await onFailure()
-  } catch (error) {
-    console.error(`${what}: onFailure has failed itself:`, error)
-  }
+/** Tells of failures, all at once. One that happens in there goes to the console, and so does it when there is no more time to wait: the answer must leave. */
+export async function tell<F>(
+  what: string,
+  failures: readonly F[],
+  context: LambdaContext | undefined,
+  onFailure: (failure: F) => void | Promise<void>,
+): Promise<void> {
+  const told = failures.map(async (failure) => {
+    try {
+      await onFailure(failure)
+    } catch (error) {
+      console.error(`${what}: onFailure has failed itself:`, error)
+    }
+  })
+  if (!(await endsInTime(context, Promise.all(told))))
+    console.error(`${what}: onFailure was not waited for any longer: the time of the Lambda function is up.`)
 }

@@ -20,7 +20,7 @@ export interface DynamoDbStreamEvent {
 
 /** What `onDynamoDbStream` takes besides the app. */
 export interface DynamoDbStreamOptions {
-  /** Told why an aggregate could not be brought up to date, and waited for. Default: `console.error`. */
+  /** Told why an aggregate could not be brought up to date, and waited for while there is time. Default: `console.error`. */
   readonly onFailure?: (error: unknown, change: Change) => void | Promise<void>
 }
 
@@ -63,7 +63,7 @@ export function onDynamoDbStream(
       const outcome = outcomes[i]
       return outcome === undefined ? [] : [{ firstAt, change, error: outcome.error }]
     })
-    for (const { error, change } of failed) await tell('onDynamoDbStream', () => onFailure(error, change))
+    await tell('onDynamoDbStream', failed, context, ({ error, change }) => onFailure(error, change))
     return failuresOf(
       'onDynamoDbStream',
       failed.map(({ firstAt }) => records[firstAt]?.dynamodb?.SequenceNumber),

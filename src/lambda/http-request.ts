@@ -65,14 +65,16 @@ function toUrl(event: HttpEvent): URL {
 }
 
 /**
- * The path without the stage, all encoded that has to be: an HTTP API decodes it, so there may be anything in it. Segments of dots are refused, since a URL would
+ * The path without the stage, all encoded that has to be: an HTTP API has decoded it, so there may be anything in it. Segments of dots are refused, since a URL would
  * resolve them, and end at another path than the one that a route was chosen by.
  */
-function toPath({ rawPath, requestContext: { stage = '$default' } }: HttpEvent): string {
+function toPath({ rawPath, requestContext: { stage = '$default', domainName } }: HttpEvent): string {
+  // What still looks encoded was encoded twice, and is no other character.
+  const isDecoded = !domainName.includes('.lambda-url.')
   const isStaged = stage !== '$default' && (rawPath === `/${stage}` || rawPath.startsWith(`/${stage}/`))
   const path = (isStaged ? rawPath.slice(stage.length + 1) : rawPath)
+    .replace(isDecoded ? /%/g : /%(?![0-9a-f]{2})/gi, '%25')
     .replace(/[^\w\-.~!$&'()*+,;=:@/%]+/g, encodeURIComponent)
-    .replace(/%(?![0-9a-f]{2})/gi, '%25')
   if (path.split('/').some((segment) => /^(\.|%2e){1,2}$/i.test(segment))) throw new BadRequest('The path has segments of dots.')
   return path.startsWith('/') ? path : `/${path}`
 }

@@ -34,7 +34,7 @@ export interface SqsOptions {
   readonly metadata?: (message: SqsMessage) => Metadata
   /** Told when the domain said no, and waited for; when it throws, the message has failed. Default: nothing. */
   readonly onRejected?: (rejected: Rejected<string, unknown>, message: SqsMessage) => void | Promise<void>
-  /** Told why a message has failed, and waited for. Default: `console.error`. */
+  /** Told why a message has failed, and waited for while there is time. Default: `console.error`. */
   readonly onFailure?: (error: unknown, message: SqsMessage) => void | Promise<void>
 }
 
@@ -87,7 +87,7 @@ export function onSqs(
   }
   return async (event, context) => {
     const messages = recordsOf('onSqs', 'aws:sqs', event)
-    const failed = new Set<SqsMessage>()
+    const failed = new Map<SqsMessage, unknown>()
     await withinTime(context, (begin) => {
       const runGroup = async (group: readonly SqsMessage[]) => {
         let first: SqsMessage | undefined
@@ -97,12 +97,12 @@ export function onSqs(
             await begin((signal) => execute(message, signal))
           } catch (error) {
             first ??= message
-            failed.add(message)
-            await tell('onSqs', () => onFailure(error, message))
+            failed.set(message, error)
           }
       }
       return Promise.all(groupsOf(messages).map(runGroup))
     })
+    await tell('onSqs', [...failed], context, ([message, error]) => onFailure(error, message))
     return failuresOf(
       'onSqs',
       messages.flatMap((message) => (failed.has(message) ? [message.messageId] : [])),

@@ -10,8 +10,25 @@ export interface LambdaContext {
 const reserveMs = 500
 /** … and is waited for so long after that, so that an answer can still leave. */
 const graceMs = 250
+/** What has to leave takes this long. */
+const answerMs = 100
 /** The longest wait that timers take. */
 const longestMs = 2 ** 31 - 1
+
+/** Waits for something until the last moment. Whether it ended. */
+export async function endsInTime(context: LambdaContext | undefined, work: Promise<unknown>): Promise<boolean> {
+  const remainingMs = context?.getRemainingTimeInMillis() ?? Number.POSITIVE_INFINITY
+  const ended = new AbortController()
+  const timeUp = Number.isFinite(remainingMs)
+    ? platformRuntime.sleep(Math.min(Math.max(0, remainingMs - answerMs), longestMs), ended.signal)
+    : new Promise<never>(() => {})
+  try {
+    return await Promise.race([work.then(() => true), timeUp.then(() => false)])
+  } finally {
+    timeUp.catch(() => {})
+    ended.abort()
+  }
+}
 
 /**
  * Begins a piece of work, which gets a signal of its own (one with many listeners is warned of) and the milliseconds until that aborts. Rejects when time is up before it began, or

@@ -16,13 +16,14 @@ export class AggregateLane implements Place {
   sequence = 0
   /** It is in the row that every save moves: who passes over what waits, and who ends the wait, cannot miss each other. */
   isParked = false
+  /** It is known where a consumer begins that was never in it. */
+  hasBegun = false
   readonly #core: ConsumerCore
   readonly #id: string
   readonly #aggregateType: string
   readonly #aggregateId: string
   readonly #lease: () => Lane | undefined
   #version = 0
-  #hasBegun = false
 
   get isNew(): boolean {
     return this.#version === 0
@@ -44,10 +45,10 @@ export class AggregateLane implements Place {
     return aggregateType === this.#aggregateType && aggregateId === this.#aggregateId
   }
 
-  /** Where a consumer that has never been in this aggregate begins; what was said first holds. */
+  /** Where a consumer that has never been in this aggregate begins. */
   beginAt(sequence: number): void {
-    if (!this.#hasBegun) this.sequence = sequence
-    this.#hasBegun = true
+    this.sequence = sequence
+    this.hasBegun = true
   }
 
   async prove(): Promise<void> {
@@ -68,7 +69,7 @@ export class AggregateLane implements Place {
   take(row: StoredView | undefined): void {
     const seen = row?.view as Seen | undefined
     this.#version = row?.version ?? 0
-    this.sequence = seen?.sequence ?? 0
+    this.sequence = seen?.sequence ?? (this.hasBegun ? this.sequence : 0)
     this.isParked = seen?.isParked === true
   }
 

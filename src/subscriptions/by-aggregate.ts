@@ -1,6 +1,6 @@
 import type { AggregateDefinition } from '../aggregate-definition.ts'
 import { sha256 } from '../digest.ts'
-import { isCqrsError } from '../errors.ts'
+import { isCqrsError, StoreError } from '../errors.ts'
 import type { Position } from '../event-envelope.ts'
 import { decodeApart } from '../evolution/decode.ts'
 import { KeyedQueue } from '../execution/keyed-queue.ts'
@@ -9,6 +9,7 @@ import { AggregateLane } from './aggregate-lane.ts'
 import { catchUp, type NewsConsumer, placeIn } from './catch-up.ts'
 import type { CatchUpOutcome, Change } from './change.ts'
 import type { ConsumerCore, Consumption, Processed, RunRequest, RunResult, Turn } from './consumption.ts'
+import { begunAt, type Start, startAmong, startAtNews } from './from-now.ts'
 import { beginning, Lane, LeaseLost, placeOf, saveRows } from './lane.ts'
 import { readStopped, stoppedError, stoppedWrite, toStopped } from './troubles.ts'
 
@@ -17,6 +18,8 @@ const atOnce = 8
 const pageSize = 200
 /** DynamoDB's indexes follow their table within this long, as far as anybody has seen. */
 const settleMs = 2_000
+/** So many aggregates that wait for another try do not keep it from the others; behind more, it waits too. */
+const mostLeft = 100
 
 /** A look at every aggregate. */
 interface Scan {
@@ -24,6 +27,8 @@ interface Scan {
   readonly after?: string | undefined
   /** What is there already is not delivered. */
   readonly marks: boolean
+  /** Not before, in milliseconds since 1970. */
+  readonly at: number
 }
 
 /** What the checkpoint says: where to go on in the changes, and in the scan of all aggregates that comes first. */
@@ -32,7 +37,12 @@ interface Cursor {
   readonly scan?: Scan | undefined
   /** All aggregates were looked at once. */
   readonly scanned?: true
+  /** Aggregates behind it that wait for another try: types and ids. */
+  readonly left?: readonly (readonly [string, string])[]
 }
+
+/** Whose word it is that an aggregate has news, which says where a consumer begins that was never in it. */
+type Word = 'told' | 'marks' | 'all'
 
 /**
  * The consumer of a store without a global order: it is told which aggregates have changed, as often and in whatever order, and brings each up to its end. How far it
@@ -44,6 +54,7 @@ export class ByAggregate {
   readonly #runs = new KeyedQueue()
   readonly #aggregates = new KeyedQueue()
   #lane: Lane | undefined
+  #since: Promise<number> | undefined
   /** Runs and calls that have ever begun, and those under way. */
   #begun = 0
   #underWay = 0
@@ -54,7 +65,8 @@ export class ByAggregate {
   }
 
   run(request: RunRequest = {}): Promise<RunResult> {
-    return this.#runs.run('', () => this.#counted(() => this.#run(request)))
+    const { signal } = request
+    return this.#runs.run('', () => this.#counted(() => this.#run(request)), signal, { until: signal })
   }
 
   async release(): Promise<void> {}
@@ -78,9 +90,9 @@ export class ByAggregate {
         consumption: this.consumption,
         signal,
         isAlone,
-        inTurn: (change, work) => this.#aggregates.run(placeIn(change), work),
+        inTurn: (change, work) => this.#inTurn(change, signal, work),
         laneOf: (change) => this.#laneOf(change),
-        advance: (lane, change) => this.#advanceAlong(lane, change, signal, () => signal.aborted),
+        advance: (lane, change) => this.#advanceAlong(lane, change, 'told', signal, () => signal.aborted),
       }
       return catchUp(consumer, changes)
     })
@@ -131,10 +143,9 @@ export class ByAggregate {
   async #consume(lane: Lane, request: RunRequest, isOver: () => boolean): Promise<RunResult> {
     const { store } = this.#core
     const signal = request.signal ?? this.#core.neverAborts
-    const turn: Turn = { lane, signal, isOver }
-    if ((await this.consumption.begin?.([turn])) === false) return { state: 'caught-up', events: 0 }
+    if ((await this.consumption.begin?.([])) === false) return { state: 'caught-up', events: 0 }
+    await this.#tryAgain(signal, isOver)
     let cursor = JSON.parse(lane.position) as Cursor
-    let events = 0
     const isNew = cursor.scan === undefined && cursor.scanned !== true
     const marks = isNew && this.consumption.from !== 'beginning'
     const scanAll = isNew || request.until !== undefined || request.reconcile === true || store.readChanges === undefined
@@ -142,22 +153,43 @@ export class ByAggregate {
     if (scanAll && (cursor.scan === undefined || request.finish !== undefined))
       cursor = await this.#beginScan(lane, cursor, marks || cursor.scan?.marks === true, request.finish !== undefined)
     const most = request.maxEvents ?? Number.POSITIVE_INFINITY
+    let events = 0
+    let failed: RunResult | undefined
+    /** What it came to with some more aggregates. */
+    const take = async (changes: readonly Change[], word: Word) => {
+      const { left, ...result } = await this.#advanceAll(changes, word, cursor.left ?? [], signal, isOver)
+      events += result.events
+      failed = result.state === 'waiting' ? result : failed
+      cursor = left.length === 0 ? withoutLeft(cursor) : { ...cursor, left }
+      return result.state === 'caught-up' || (result.state === 'waiting' && left.length <= mostLeft)
+        ? undefined
+        : { ...result, events }
+    }
+    const save = async () => {
+      const reached = JSON.stringify(cursor) as Position
+      if (reached !== lane.position) await lane.save(reached)
+    }
+    const ended = await take((cursor.left ?? []).map(toChange), 'all')
+    if (ended !== undefined) return ended
     while (cursor.scan !== undefined) {
       if (isOver() || events >= most) return { state: 'more', events }
       await lane.prove()
-      const { type, after, marks } = cursor.scan
+      const { type, after, marks, at } = cursor.scan
+      if (await this.#isTooSoon(at, request)) return { state: 'more', events }
       const page = await store.readIds({ aggregateType: type, limit: pageSize, ...(after === undefined ? {} : { after }) })
-      const changes = page.items.map((aggregateId) => ({ aggregateType: type, aggregateId, sequence: Number.POSITIVE_INFINITY }))
-      const result = marks ? await this.#markAll(changes) : await this.#advanceAll(changes, signal, isOver)
-      events += result.events
-      if (result.state !== 'caught-up') return { ...result, events }
-      cursor = { ...cursor, scan: this.#afterPage(cursor.scan, page.more ? page.items.at(-1) : undefined) }
-      if (cursor.scan === undefined)
-        cursor = { ...(cursor.changes === undefined ? {} : { changes: cursor.changes }), scanned: true }
-      await lane.save(JSON.stringify(cursor) as Position)
+      const ended = await take(
+        page.items.map((id) => toChange([type, id])),
+        marks ? 'marks' : 'all',
+      )
+      if (ended !== undefined) return ended
+      const scan = this.#afterPage(cursor.scan, page.more ? page.items.at(-1) : undefined)
+      const { scan: _, ...rest } = cursor
+      cursor = scan === undefined ? { ...rest, scanned: true } : { ...rest, scan }
+      await save()
     }
-    if (request.finish !== undefined) await request.finish(lane)
-    if (store.readChanges === undefined || request.until !== undefined) return { state: 'caught-up', events }
+    const end = (): RunResult => ({ state: 'caught-up', ...(cursor.left && failed), events })
+    if (cursor.left === undefined && request.finish !== undefined) await request.finish(lane)
+    if (store.readChanges === undefined || request.until !== undefined) return end()
     for (;;) {
       if (isOver() || events >= most) return { state: 'more', events }
       await lane.prove()
@@ -171,69 +203,144 @@ export class ByAggregate {
         return { state: 'more', events }
       }
       const wanted = page.changes.filter(({ aggregateType }) => this.consumption.aggregateTypes.includes(aggregateType))
-      const result = await this.#advanceAll(wanted, signal, isOver)
-      events += result.events
-      if (result.state !== 'caught-up') return { ...result, events }
-      cursor = { changes: page.cursor, scanned: true }
-      const reached = JSON.stringify(cursor) as Position
-      if (reached !== lane.position) await lane.save(reached)
-      if (!page.more) return { state: 'caught-up', events }
+      const ended = await take(wanted, 'all')
+      if (ended !== undefined) return ended
+      cursor = { ...cursor, changes: page.cursor }
+      await save()
+      if (!page.more) return end()
     }
   }
 
+  async #tryAgain(signal: AbortSignal, isOver: () => boolean): Promise<void> {
+    for (const one of (await this.consumption.again?.()) ?? []) {
+      if (isOver()) return
+      const change = toChange([one.aggregateType, one.aggregateId])
+      await this.#inTurn(change, signal, async () => {
+        const lane = await this.#laneOf(change)
+        await lane.read()
+        await one.deliver({ lane, signal, isOver })
+      })
+    }
+  }
+
+  /** A look at all is not begun before what was stored shortly before can be seen. */
   async #beginScan(lane: Lane, { changes: known }: Cursor, marks: boolean, isWhole = false): Promise<Cursor> {
     const { store, runtime } = this.#core
+    if (marks) await this.#begunAt()
     const changes = known ?? (await store.readChanges?.({ limit: 1 }))?.cursor
     // The list of aggregates may be a moment behind: what was stored just before the cursor, or before what waits for this, must be in it.
-    if (changes !== known || isWhole) await runtime.sleep(settleMs)
-    const scan = { type: this.consumption.aggregateTypes[0] as string, marks }
+    const settles = changes !== known || isWhole ? settleMs : 0
+    const scan = { type: this.consumption.aggregateTypes[0] as string, marks, at: runtime.now().getTime() + settles }
     const cursor = changes === undefined ? { scan } : { changes, scan }
     await lane.save(JSON.stringify(cursor) as Position)
     return cursor
   }
 
-  #afterPage({ type, marks }: Scan, last: string | undefined): Scan | undefined {
-    if (last !== undefined) return { type, after: last, marks }
-    const next = this.consumption.aggregateTypes[this.consumption.aggregateTypes.indexOf(type) + 1]
-    return next === undefined ? undefined : { type: next, marks }
+  /** Waits until then, for as long as there is time. */
+  async #isTooSoon(at: number, { budgetMs = settleMs, signal }: RunRequest): Promise<boolean> {
+    const { runtime } = this.#core
+    const leftMs = at - runtime.now().getTime()
+    if (leftMs > 0) await runtime.sleep(Math.min(leftMs, budgetMs), signal)
+    return leftMs > budgetMs
   }
 
-  async #advanceAll(changes: readonly Change[], signal: AbortSignal, isOver: () => boolean): Promise<RunResult> {
-    let events = 0
+  #afterPage({ type, marks, at }: Scan, last: string | undefined): Scan | undefined {
+    if (last !== undefined) return { type, after: last, marks, at }
+    const next = this.consumption.aggregateTypes[this.consumption.aggregateTypes.indexOf(type) + 1]
+    return next === undefined ? undefined : { type: next, marks, at }
+  }
+
+  /** Some aggregates, of which one that waits does not keep it from the others. `left`: who waits now, of those and of `before`. */
+  async #advanceAll(
+    changes: readonly Change[],
+    word: Word,
+    before: readonly (readonly [string, string])[],
+    signal: AbortSignal,
+    isOver: () => boolean,
+  ): Promise<RunResult & { readonly left: readonly (readonly [string, string])[] }> {
+    const left = new Map(before.map((one) => [placeIn(toChange(one)), one]))
+    let [events, waiting]: [number, RunResult | undefined] = [0, undefined]
+    const end = (result: RunResult) => ({ ...result, events, left: [...left.values()] })
     for (let i = 0; i < changes.length; i += atOnce) {
-      if (isOver()) return { state: 'more', events }
-      const results = await Promise.all(changes.slice(i, i + atOnce).map((change) => this.#advance(change, signal, isOver)))
-      events += results.reduce((sum, result) => sum + result.events, 0)
-      const stuck = results.find(({ state }) => state !== 'caught-up')
-      if (stuck !== undefined) return { ...stuck, events }
+      if (isOver()) return end({ state: 'more', events })
+      const some = changes.slice(i, i + atOnce)
+      const results = await Promise.all(some.map((change) => this.#advance(change, word, signal, isOver)))
+      for (const [nth, { state, events: taken }] of results.entries()) {
+        const change = some[nth] as Change
+        events += taken
+        if (state === 'waiting') left.set(placeIn(change), [change.aggregateType, change.aggregateId])
+        if (state === 'caught-up') left.delete(placeIn(change))
+      }
+      waiting = results.find(({ state }) => state === 'waiting') ?? waiting
+      const stuck = results.find(({ state }) => state === 'more' || state === 'stopped')
+      if (stuck !== undefined) return end(stuck)
+      if (waiting !== undefined && left.size > mostLeft) return end(waiting)
     }
-    return { state: 'caught-up', events }
+    return end(waiting ?? { state: 'caught-up', events })
   }
 
   /** From where it has come in the aggregate to the end of it. */
-  #advance(change: Change, signal: AbortSignal, isOver: () => boolean): Promise<RunResult> {
-    return this.#aggregates.run(placeIn(change), async () => {
+  #advance(change: Change, word: Word, signal: AbortSignal, isOver: () => boolean): Promise<RunResult> {
+    return this.#inTurn(change, signal, async () => {
       const lane = await this.#laneOf(change)
       await lane.read()
-      return this.#advanceAlong(lane, change, signal, isOver)
+      return this.#advanceAlong(lane, change, word, signal, isOver)
     })
   }
 
-  async #advanceAlong(lane: AggregateLane, change: Change, signal: AbortSignal, isOver: () => boolean): Promise<RunResult> {
+  async #advanceAlong(
+    lane: AggregateLane,
+    change: Change,
+    word: Word,
+    signal: AbortSignal,
+    isOver: () => boolean,
+  ): Promise<RunResult> {
     const { aggregateType, aggregateId } = change
     const turn: Turn = { lane, signal, isOver }
     let events = 0
-    // Who begins now, and is told of an aggregate before it has looked at all of them, begins there.
-    if (lane.isNew && this.consumption.from !== 'beginning' && this.#lane === undefined)
-      lane.beginAt((change.first ?? change.sequence) - 1)
+    await this.#beginIn(lane, change, word)
     if (lane.sequence >= change.sequence) return { state: 'caught-up', events }
-    for (;;) {
-      const limit = this.consumption.batchSize
-      const page = await this.#core.store.readAggregate({ aggregateType, aggregateId, after: lane.sequence, limit })
-      const result = await this.#process(page.events, lane, turn)
+    // A look at all also looks whether the last event that was seen is still there.
+    for (let isLook = change.sequence === Number.POSITIVE_INFINITY && lane.sequence > 0; ; isLook = false) {
+      const after = lane.sequence - (isLook ? 1 : 0)
+      const page = await this.#core.store.readAggregate({ aggregateType, aggregateId, after, limit: this.consumption.batchSize })
+      if (isLook && page.events[0]?.sequence !== lane.sequence) throw this.#ahead(lane, change)
+      const result = await this.#process(page.events.slice(isLook ? 1 : 0), lane, turn)
       events += result.events
       if (result.state !== 'caught-up' || !page.more) return { ...result, events }
     }
+  }
+
+  #ahead({ sequence }: AggregateLane, { aggregateType, aggregateId }: Change): StoreError {
+    return new StoreError(
+      'STORE_BEHIND',
+      `${this.consumption.title} has come to event ${sequence} of ${aggregateType} '${aggregateId}', which has no such event: was the table of events restored to an earlier moment than that of views?`,
+    )
+  }
+
+  /** In an aggregate where it was never. */
+  async #beginIn(lane: AggregateLane, change: Change, word: Word): Promise<void> {
+    while (lane.isNew && !lane.hasBegun && this.consumption.from !== 'beginning' && word !== 'all') {
+      const { store } = this.#core
+      const since = await this.#begunAt()
+      const start: Start = await (word === 'told' ? startAtNews : startAmong)(store, change, since)
+      lane.beginAt(start.sequence)
+      if (start.isCertain || (await lane.save(lane.position)) === 'saved') return
+      await lane.read()
+    }
+  }
+
+  #begunAt(): Promise<number> {
+    this.#since ??= begunAt(this.#core, this.consumption.name).catch((error: unknown) => {
+      this.#since = undefined
+      throw error
+    })
+    return this.#since
+  }
+
+  /** Who is told to end is waited for no longer: the versions of the rows see to it that nothing is done twice. */
+  #inTurn<T>(change: Change, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+    return this.#aggregates.run(placeIn(change), work, signal, { until: signal })
   }
 
   async #process(page: readonly StoredEvent[], lane: AggregateLane, turn: Turn): Promise<RunResult> {
@@ -269,26 +376,18 @@ export class ByAggregate {
     return { state: 'stopped', events: 0, error: stoppedError(this.consumption.title, stopped, error) }
   }
 
-  /** All that is there already counts as seen. */
-  async #markAll(changes: readonly Change[]): Promise<RunResult> {
-    for (const change of changes) {
-      const lane = await this.#laneOf(change)
-      await lane.read()
-      const { aggregateType, aggregateId } = change
-      for (let after = lane.sequence; ; ) {
-        const page = await this.#core.store.readAggregate({ aggregateType, aggregateId, after })
-        after = page.events.at(-1)?.sequence ?? after
-        if (page.more) continue
-        await lane.save(String(after) as Position)
-        break
-      }
-    }
-    return { state: 'caught-up', events: 0 }
-  }
-
   /** Not read yet. */
   async #laneOf({ aggregateType, aggregateId }: Change): Promise<AggregateLane> {
     const id = await sha256(`${this.consumption.name}\n${aggregateType}/${aggregateId}`)
     return new AggregateLane(this.#core, id, aggregateType, aggregateId, () => this.#lane)
   }
 }
+
+/** To the end of an aggregate, wherever that is. */
+const toChange = ([aggregateType, aggregateId]: readonly [string, string]): Change => ({
+  aggregateType,
+  aggregateId,
+  sequence: Number.POSITIVE_INFINITY,
+})
+
+const withoutLeft = ({ left: _, ...cursor }: Cursor): Cursor => cursor

@@ -43,7 +43,7 @@ export class Delivery implements Consumption {
   }
 
   async begin(turns: readonly Turn[]): Promise<boolean> {
-    if (this.#definition.onFailure !== 'park' || turns.length === 0) return true
+    if (turns.length === 0) return true
     const rows = await readAllParked(this.#core, this.name)
     this.#parked = new Set(rows.flatMap(({ value }) => (value === undefined ? [] : [keyOf(value)])))
     for (const one of rows.flatMap((row) => this.#againOf(row))) {
@@ -54,7 +54,6 @@ export class Delivery implements Consumption {
   }
 
   async again(): Promise<readonly Again[]> {
-    if (this.#definition.onFailure !== 'park') return []
     return (await readAllParked(this.#core, this.name)).flatMap((row) => this.#againOf(row))
   }
 

@@ -4,7 +4,7 @@ import { memoryStore } from 'cqrs-es/memory'
 import { describe, expect, test, vi } from 'vitest'
 import { failureOf, thrownBy } from '../support/async.ts'
 import { count, countEach, counter } from '../support/counter.ts'
-import { unordered } from '../support/stores.ts'
+import { changed, unordered } from '../support/stores.ts'
 import { sizesOf, totalsOf } from '../support/totals.ts'
 import { functionUrl, inserted, queued, remaining, stream } from './events.ts'
 
@@ -74,6 +74,7 @@ describe('a batch of the stream', () => {
       inserted(1, 'a', 1, { eventName: 'MODIFY' }),
       inserted(2, 'a', 1, { eventName: 'REMOVE' }),
       inserted(3, 'm-1', 1, { type: 'meter' }),
+      inserted(5, 'm'.repeat(300), 1, { type: 'meter' }),
       { eventName: 'INSERT', dynamodb: { Keys: { Pk: { S: 'key/counter:a' }, Sk: { S: 'k' } }, SequenceNumber: '4' } },
       { eventName: 'INSERT' },
       {},
@@ -88,7 +89,7 @@ describe('a batch of the stream', () => {
     const seen: string[] = []
     const log = defineSubscription({ name: 'new', aggregates: [counter], from: 'now', handle: ({ id }) => void seen.push(id) })
     const app = createApp({ store, aggregates: { counter }, subscriptions: { log } })
-    await app.aggregates.counter.execute('a', countEach(1, 2, 3, 4))
+    for (const by of [1, 2, 3, 4]) await app.aggregates.counter.execute('a', count(by))
     await onDynamoDbStream(app)(stream(inserted(4, 'a', 4), inserted(3, 'a', 3)))
     expect(seen).toEqual(['counter/a/3', 'counter/a/4'])
   })
@@ -113,6 +114,57 @@ describe('a batch with one that fails', () => {
     delete trouble.at
     expect(await handler(stream(first, inserted(3, 'a', 2), second, inserted(5, 'c', 1)))).toEqual(failed())
     expect(seen.slice(4)).toEqual(['counter/bad/2'])
+  })
+
+  test('is asked again for it after a request of it that never ended', async () => {
+    const store = unordered(memoryStore())
+    let hangs = true
+    const hanging = changed(store, { readAggregate: (request) => (hangs ? new Promise(() => {}) : store.readAggregate(request)) })
+    const { handler, seen } = following({}, hanging)
+    await following({}, store).write('a', 1)
+    const record = inserted(1, 'a', 1)
+    expect(await handler(stream(record), remaining(600))).toEqual(failed(record))
+    hangs = false
+    expect(await handler(stream(record), remaining(60_000))).toEqual(failed())
+    expect(seen).toEqual(['counter/a/1'])
+  })
+
+  test('tells how often an event was tried, whatever succeeds in between', async () => {
+    const attempts: number[] = []
+    const handle = ({ aggregateId }: { readonly aggregateId: string }, { attempt }: { readonly attempt: number }) => {
+      if (aggregateId !== 'bad') return
+      attempts.push(attempt)
+      throw new Error('odd')
+    }
+    const log = defineSubscription({ name: 'log', aggregates: [counter], onFailure: 'retry', handle })
+    const store = unordered(memoryStore())
+    const app = createApp({ store, aggregates: { counter }, subscriptions: { log }, observe: () => {} })
+    const handler = onDynamoDbStream(app, { onFailure: () => {} })
+    for (const id of ['bad', 'a', 'b']) await app.aggregates.counter.execute(id, count(1))
+    await handler(stream(inserted(1, 'bad', 1), inserted(2, 'a', 1)))
+    await handler(stream(inserted(1, 'bad', 1), inserted(3, 'b', 1)))
+    expect(attempts).toEqual([1, 2])
+  })
+
+  test('answers in time, however long it takes to tell of what has failed', async () => {
+    const told: string[] = []
+    const never = (_: unknown, { aggregateId }: { readonly aggregateId: string }) => {
+      told.push(aggregateId)
+      return new Promise<void>(() => {})
+    }
+    const { handler, write, trouble } = following({ onFailure: never })
+    await write('a', 1)
+    await write('b', 1)
+    Object.assign(trouble, { at: 'counter/a/1', how: 'hang' })
+    const spoken = vi.spyOn(console, 'error').mockImplementation(() => {})
+    try {
+      const [first, second] = [inserted(1, 'a', 1), inserted(2, 'b', 1)]
+      expect(await handler(stream(first, second), remaining(600))).toEqual(failed(first, second))
+      expect(told).toEqual(['a', 'b'])
+      expect(spoken.mock.calls).toEqual([[expect.stringContaining('onFailure was not waited for')]])
+    } finally {
+      spoken.mockRestore()
+    }
   })
 
   test('names one that cannot be an event of this package', async () => {

@@ -1,4 +1,7 @@
+import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import {
   ConditionalCheckFailedException,
   DynamoDB,
@@ -925,6 +928,29 @@ describe.skipIf(unselected('dynamodb'))('the DynamoDB store', () => {
       const store = dynamoDbStore(nowhere, { busyTimeoutMs: 0 })
       await expect(dataOf(store, 'a')).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' })
       expect(failure(await appendOne(store, commit('c1', 'a', 0)))).toMatchObject({ code: 'STORE_UNAVAILABLE', certain: true })
+    })
+
+    it('that never answers is noticed with the time limit that the page of the store asks for', async () => {
+      const silent = createServer(() => {}).listen(0, '127.0.0.1')
+      await once(silent, 'listening')
+      const { port } = silent.address() as AddressInfo
+      const client = new DynamoDB({
+        endpoint: `http://127.0.0.1:${port}`,
+        region: 'local',
+        credentials: { accessKeyId: 'a', secretAccessKey: 'b' },
+        maxAttempts: 1,
+        requestHandler: { connectionTimeout: 1_000, requestTimeout: 50, throwOnRequestTimeout: true },
+      })
+      try {
+        const store = dynamoDbStore(client, { busyTimeoutMs: 0 })
+        await expect(dataOf(store, 'a')).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' })
+        const outcome = failure(await appendOne(store, commit('c1', 'a', 0)))
+        expect(outcome).toMatchObject({ code: 'STORE_UNAVAILABLE', certain: false })
+      } finally {
+        client.destroy()
+        silent.close()
+        silent.closeAllConnections()
+      }
     })
   })
 })

@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest'
 import { failureOf } from '../support/async.ts'
 import { count, countEach, counter } from '../support/counter.ts'
 import { standingStill } from '../support/runtime.ts'
-import { unordered } from '../support/stores.ts'
+import { changed, unordered } from '../support/stores.ts'
 import { sizesOf, totalsOf } from '../support/totals.ts'
 
 function appOn(
@@ -134,12 +134,212 @@ describe('on a store without an order of all events', () => {
     }
     const log = defineSubscription({ name: 'log', aggregates: [counter], from: 'now', onFailure: 'retry', handle })
     const app = createApp({ store: unordered(memoryStore()), aggregates: { counter }, subscriptions: { log }, observe: () => {} })
-    await app.aggregates.counter.execute('a', countEach(1, 2, 3))
+    for (const by of [1, 2, 3]) await app.aggregates.counter.execute('a', count(by))
     const records = [change('a', 2), change('a', 3)]
     expect(await app.catchUp(records)).toMatchObject([{ error: { message: 'odd' } }, { error: { message: 'odd' } }])
     fails = false
     await app.catchUp(records)
     expect(seen).toEqual(['counter/a/2', 'counter/a/3'])
+  })
+
+  describe("a subscription from 'now'", () => {
+    /** Apps of several processes on one store, whose handlers fail at `failing`. */
+    function following(store = unordered(memoryStore())) {
+      const seen: string[] = []
+      const failing = new Set<string>()
+      const handle = ({ id }: { readonly id: string }) => {
+        if (failing.has(id)) throw new Error('odd')
+        seen.push(id)
+      }
+      const log = defineSubscription({ name: 'log', aggregates: [counter], from: 'now', onFailure: 'retry', handle })
+      const process = () => createApp({ store, aggregates: { counter }, subscriptions: { log }, observe: () => {} })
+      const write = (id: string, ...by: number[]) => process().aggregates.counter.execute(id, countEach(...by))
+      return { process, write, seen, failing }
+    }
+
+    test('begins at an event that was given up on, not at the next', async () => {
+      const { process, write, seen, failing } = following()
+      await write('a', 1)
+      failing.add('counter/a/1')
+      expect(await process().catchUp([change('a', 1)])).toMatchObject([{ error: { message: 'odd' } }])
+      failing.clear()
+      await write('a', 1)
+      await process().catchUp([change('a', 2)])
+      expect(seen).toEqual(['counter/a/1', 'counter/a/2'])
+    })
+
+    test('begins at an event whose record never came, when it runs already', async () => {
+      const { process, write, seen } = following()
+      await write('other', 1)
+      await process().catchUp([change('other', 1)])
+      await new Promise((resolve) => setTimeout(resolve, 2))
+      for (let i = 0; i < 300; i++) await write('a', 1)
+      await process().catchUp([change('a', 300)])
+      expect(seen.slice(1)).toEqual(Array.from({ length: 300 }, (_, i) => `counter/a/${i + 1}`))
+    })
+
+    test('begins with the whole commit, in whatever order its records come', async () => {
+      const { process, write, seen } = following()
+      await write('a', 1)
+      await write('a', 1, 2, 3)
+      await process().catchUp([change('a', 4)])
+      await process().catchUp([change('a', 2), change('a', 3)])
+      expect(seen).toEqual(['counter/a/2', 'counter/a/3', 'counter/a/4'])
+    })
+
+    test('has its first drain leave out nothing that waits for another try, or is still to be told', async () => {
+      const { process, write, seen, failing } = following()
+      await write('a', 1)
+      await process().catchUp([change('a', 1)])
+      failing.add('counter/a/2')
+      await write('a', 1)
+      await process().catchUp([change('a', 2)])
+      await new Promise((resolve) => setTimeout(resolve, 2))
+      await write('late', 1)
+      expect((await process().drain()).caughtUp).toBe(false)
+      expect(seen).toEqual(['counter/a/1', 'counter/late/1'])
+      failing.clear()
+      await process().catchUp([change('a', 2), change('late', 1)])
+      expect(seen).toEqual(['counter/a/1', 'counter/late/1', 'counter/a/2'])
+    })
+
+    test('begins once for all processes, also where two of them look at all aggregates at once', async () => {
+      const { process, write, seen } = following()
+      for (let i = 0; i < 20; i++) await write(`old-${i}`, 1, 2)
+      await Promise.all([process().drain(), process().drain(), process().drain()])
+      await Promise.all([process().catchUp([change('old-3', 2)]), process().drain()])
+      expect(seen).toEqual([])
+      await write('old-3', 1)
+      await Promise.all([process().drain(), process().catchUp([change('old-3', 3)])])
+      expect(new Set(seen)).toEqual(new Set(['counter/old-3/3']))
+    })
+  })
+
+  describe('what is parked', () => {
+    test('and tried again does not lose an event that comes meanwhile', async () => {
+      const store = unordered(memoryStore())
+      const seen: string[] = []
+      let broken = true
+      const told = appOn(store, seen, { park: true, fail: (id) => broken && id === 'counter/a/1' })
+      await told.aggregates.counter.execute('a', count(1))
+      await told.catchUp([change('a', 1)])
+      broken = false
+      await told.subscriptions.log.resume()
+      let comes = true
+      const append: Store['append'] = async (commits) => {
+        if (comes && commits.some(({ views = [] }) => views.some(({ name, view }) => name === '~parked' && view === null))) {
+          comes = false
+          await told.aggregates.counter.execute('a', count(1))
+          await told.catchUp([change('a', 2)])
+        }
+        return store.append(commits)
+      }
+      const drains = appOn(changed(store, { append }), seen, { park: true })
+      await drains.drain()
+      expect(comes).toBe(false)
+      expect(seen).toEqual(['counter/a/1', 'counter/a/2'])
+      expect((await told.subscriptions.log.parked()).items).toEqual([])
+    })
+
+    test('by one process has what follows wait in another that is under way', async () => {
+      const store = unordered(memoryStore())
+      const seen: string[] = []
+      const fail = (id: string) => id === 'counter/b/1'
+      const told = appOn(store, seen, { park: true, fail })
+      for (const id of ['a', 'b']) await told.aggregates.counter.execute(id, count(1))
+      let comes = true
+      const readAggregate: Store['readAggregate'] = async (request) => {
+        if (comes && request.aggregateId === 'b') {
+          comes = false
+          await told.catchUp([change('b', 1)])
+          await told.aggregates.counter.execute('b', count(1))
+        }
+        return store.readAggregate(request)
+      }
+      await appOn(changed(store, { readAggregate }), seen, { park: true, fail }).drain()
+      expect(comes).toBe(false)
+      expect(seen).toEqual(['counter/a/1'])
+      expect((await told.subscriptions.log.parked()).items).toMatchObject([{ eventId: 'counter/b/1' }])
+    })
+
+    test('by two processes at once is parked once, and delivered in order when it is resumed', async () => {
+      const store = unordered(memoryStore())
+      const seen: string[] = []
+      let broken = true
+      const fail = (id: string) => broken && id === 'counter/a/1'
+      const processes = [1, 2, 3].map(() => appOn(store, seen, { park: true, fail }))
+      const [one] = processes as [(typeof processes)[number]]
+      await one.aggregates.counter.execute('a', countEach(1, 2, 3))
+      await Promise.all(processes.map((app) => app.catchUp([change('a', 3)])))
+      expect((await one.subscriptions.log.parked()).items).toMatchObject([{ eventId: 'counter/a/1', attempts: 1 }])
+      broken = false
+      await one.subscriptions.log.resume()
+      await Promise.all(processes.map((app) => app.drain()))
+      expect(seen).toEqual(['counter/a/1', 'counter/a/2', 'counter/a/3'])
+    })
+  })
+
+  describe('a look at all aggregates', () => {
+    test('has one that fails keep it from none of the others', async () => {
+      const seen: string[] = []
+      let broken = true
+      const fail = ({ id }: { readonly id: string }) => {
+        if (broken && id.startsWith('counter/bad')) throw new Error('odd')
+        seen.push(id)
+      }
+      const log = defineSubscription({ name: 'log', aggregates: [counter], onFailure: 'retry', handle: fail })
+      const app = createApp({
+        store: unordered(memoryStore()),
+        aggregates: { counter },
+        subscriptions: { log },
+        observe: () => {},
+      })
+      for (let i = 0; i < 3; i++) await app.aggregates.counter.execute(`bad-${i}`, count(1))
+      for (let i = 0; i < 300; i++) await app.aggregates.counter.execute(`c${i}`, count(1))
+      expect(await app.drain()).toEqual({ caughtUp: false, events: 300 })
+      expect(seen.length).toBe(300)
+      broken = false
+      expect(await app.drain()).toEqual({ caughtUp: true, events: 3 })
+    })
+
+    test('ends where all of them fail, and loses none', async () => {
+      let broken = true
+      let calls = 0
+      const seen: string[] = []
+      const handle = ({ id }: { readonly id: string }) => {
+        calls++
+        if (broken) throw new Error('odd')
+        seen.push(id)
+      }
+      const log = defineSubscription({ name: 'log', aggregates: [counter], onFailure: 'retry', handle })
+      const app = createApp({
+        store: unordered(memoryStore()),
+        aggregates: { counter },
+        subscriptions: { log },
+        observe: () => {},
+      })
+      for (let i = 0; i < 500; i++) await app.aggregates.counter.execute(`c${i}`, count(1))
+      expect(await app.drain()).toEqual({ caughtUp: false, events: 0 })
+      expect(calls).toBeLessThan(250)
+      broken = false
+      expect(await app.drain()).toEqual({ caughtUp: true, events: 500 })
+      expect(new Set(seen).size).toBe(500)
+    })
+
+    test('finds that a consumer is ahead of events that were restored to an earlier moment', async () => {
+      const seen: string[] = []
+      const store = unordered(memoryStore())
+      await appOn(store).aggregates.counter.execute('a', countEach(1, 2))
+      await appOn(store, seen).drain()
+      const readAggregate: Store['readAggregate'] = async (request) => {
+        const page = await store.readAggregate(request)
+        return { ...page, events: page.events.filter(({ sequence }) => sequence < 2), more: false }
+      }
+      const restored = appOn(changed(store, { readAggregate }), seen)
+      const { code, message } = await failureOf(restored.drain())
+      expect(code).toBe('STORE_BEHIND')
+      expect(message).toMatch(/has come to event 2 of counter 'a'.*restored/)
+    })
   })
 
   test('a catch-up that is aborted ends, says so for each record that it has not done, and loses nothing', async () => {

@@ -11,28 +11,42 @@ export interface Message {
   readonly group?: string
 }
 
+type Received = Required<Message> & { readonly received: number }
+
 /** Hands messages to a function as an event source mapping does with `ReportBatchItemFailures`: what it reports comes again, and is given up in the end. */
 export async function deliverMessages(
   messages: readonly Message[],
   invoke: (event: SQSEvent) => Promise<Outcome>,
 ): Promise<{ readonly done: readonly string[]; readonly dead: readonly string[] }> {
-  let left = messages.map(({ body, messageId = randomUUID(), group = messageId }) => ({ body, messageId, group }))
-  const done: string[] = []
-  for (let received = 1; received <= queueSettings.maxReceiveCount && left.length > 0; received++) {
-    const failed = new Set<string>()
-    for (let i = 0; i < left.length; i += queueSettings.batchSize) {
-      const batch = left.slice(i, i + queueSettings.batchSize)
-      const outcome = await invoke({ Records: batch.map((message) => toRecord(message, received)) })
-      for (const id of failedIn(batch, outcome)) failed.add(id)
+  const left = messages.map(({ body, messageId = randomUUID(), group = messageId }) => ({ body, messageId, group, received: 0 }))
+  const [done, dead]: [string[], string[]] = [[], []]
+  while (left.length > 0) {
+    const tried = new Set<string>()
+    const held = new Set<string>()
+    for (;;) {
+      // Behind a message that is not done none of its group is handed over.
+      const next = left.filter(({ messageId, group }) => !tried.has(messageId) && !held.has(group))
+      const batch = next.slice(0, queueSettings.batchSize)
+      if (batch.length === 0) break
+      for (const message of batch) {
+        message.received++
+        tried.add(message.messageId)
+      }
+      const failed = failedIn(batch, await invoke({ Records: batch.map(toRecord) }))
+      for (const message of batch) {
+        const { messageId, group, received } = message
+        if (failed.includes(messageId)) held.add(group)
+        if (failed.includes(messageId) && received < queueSettings.maxReceiveCount) continue
+        left.splice(left.indexOf(message), 1)
+        ;(failed.includes(messageId) ? dead : done).push(messageId)
+      }
     }
-    done.push(...left.filter(({ messageId }) => !failed.has(messageId)).map(({ messageId }) => messageId))
-    left = left.filter(({ messageId }) => failed.has(messageId))
   }
-  return { done, dead: left.map(({ messageId }) => messageId) }
+  return { done, dead }
 }
 
 /** All of them, where the function fails or its report cannot be understood. */
-function failedIn(batch: readonly Required<Message>[], outcome: Outcome): readonly string[] {
+function failedIn(batch: readonly Received[], outcome: Outcome): readonly string[] {
   const all = batch.map(({ messageId }) => messageId)
   if ('failure' in outcome) return all
   const { batchItemFailures } = (outcome.answer ?? {}) as { batchItemFailures?: readonly { itemIdentifier?: string }[] | null }
@@ -40,7 +54,7 @@ function failedIn(batch: readonly Required<Message>[], outcome: Outcome): readon
   return reported.every((id) => all.includes(id)) ? reported : all
 }
 
-const toRecord = ({ body, messageId, group }: Required<Message>, received: number): SQSRecord => ({
+const toRecord = ({ body, messageId, group, received }: Received): SQSRecord => ({
   messageId,
   receiptHandle: randomUUID(),
   body,

@@ -1,0 +1,67 @@
+import type { StoredEvent } from '../store/commit.ts'
+import type { Store } from '../store/store.ts'
+import type { Change } from './change.ts'
+import type { ConsumerCore } from './consumption.ts'
+import { saveRows } from './lane.ts'
+
+/** Since when a consumer that has begun `'now'` runs, where there is no order of all events. */
+const begunRows = '~begun'
+
+/** When it ran first, in whichever process, in milliseconds since 1970. */
+export async function begunAt(core: ConsumerCore, consumer: string): Promise<number> {
+  const key = { name: begunRows, generation: 1, id: consumer }
+  for (;;) {
+    const [row] = await core.store.readViews([key])
+    if (row !== undefined) return Date.parse((row.view as { readonly at: string }).at)
+    await saveRows(core, [{ ...key, expectedVersion: 0, view: { at: core.runtime.now().toISOString() } }])
+  }
+}
+
+/** Where it begins in an aggregate that it was never in. */
+export interface Start {
+  /** Of the last event that counts as seen. */
+  readonly sequence: number
+  /** What comes behind it was all stored since it runs: whoever looks again comes to the same. */
+  readonly isCertain: boolean
+}
+
+/**
+ * Where it begins when it is told of an aggregate: at the first event that is told of, or at an earlier one that belongs to it (that of the same commit, whose records come in any order)
+ * or was stored since it runs (whose record failed, or is still to come).
+ */
+export async function startAtNews(store: Store, change: Change, since: number): Promise<Start> {
+  const first = change.first ?? change.sequence
+  for (let look = 1; ; look *= 100) {
+    const after = Math.max(0, first - 1 - look)
+    const events = await eventsBetween(store, change, after, first)
+    const told = events.at(-1)?.commitId
+    const isSeen = (event: StoredEvent) => event.sequence < first && event.commitId !== told && isOld(event, since)
+    const seen = events.map(isSeen).lastIndexOf(true)
+    if (seen < 0 && after > 0) continue
+    const sequence = events[seen]?.sequence ?? 0
+    return { sequence, isCertain: !events.slice(seen + 1).some((event) => isOld(event, since)) }
+  }
+}
+
+/** Where it begins in an aggregate that was there before: at the first event since it runs. */
+export async function startAmong(store: Store, { aggregateType, aggregateId }: Change, since: number): Promise<Start> {
+  for (let after = 0; ; ) {
+    const page = await store.readAggregate({ aggregateType, aggregateId, after })
+    const next = page.events.find((event) => !isOld(event, since))
+    after = next === undefined ? (page.events.at(-1)?.sequence ?? after) : next.sequence - 1
+    if (next !== undefined || !page.more) return { sequence: after, isCertain: false }
+  }
+}
+
+async function eventsBetween(store: Store, { aggregateType, aggregateId }: Change, from: number, to: number) {
+  const events: StoredEvent[] = []
+  for (let after = from; after < to; ) {
+    const page = await store.readAggregate({ aggregateType, aggregateId, after, limit: to - after })
+    events.push(...page.events)
+    after = page.events.at(-1)?.sequence ?? to
+    if (!page.more) break
+  }
+  return events
+}
+
+const isOld = ({ recordedAt }: StoredEvent, since: number): boolean => Date.parse(recordedAt) <= since
