@@ -13,7 +13,7 @@ import { memoryStore } from 'cqrs-es/memory'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { failureOf, gate, thrownBy } from '../support/async.ts'
 import { count, countEach, counter } from '../support/counter.ts'
-import { changed } from '../support/stores.ts'
+import { changed, unordered } from '../support/stores.ts'
 
 const lamp = defineAggregate({
   type: 'lamp',
@@ -361,6 +361,26 @@ describe('a handler that fails', () => {
     await counters(next).execute('bad', count(4))
     await next.drain()
     expect(seen.at(-1)).toBe('counter/bad/4')
+  })
+
+  test.each([
+    ['with an order of all events', (store: Store) => store],
+    ['without one', unordered],
+  ])("with 'park' is still delivered first when another way to fail is chosen later, on a store %s", async (_, as) => {
+    const store = as(memoryStore())
+    const seen: string[] = []
+    const parks = logging(store, failing(1, []), { onFailure: 'park' })
+    await counters(parks).execute('bad', countEach(1, 2))
+    await parks.drain()
+    await parks.close()
+    const stops = logging(store, ({ id }) => void seen.push(id), { onFailure: 'stop' })
+    await counters(stops).execute('bad', count(3))
+    await stops.drain()
+    expect(seen).toEqual([])
+    await stops.subscriptions.log.resume()
+    await stops.drain()
+    expect(seen).toEqual(['counter/bad/1', 'counter/bad/2', 'counter/bad/3'])
+    expect((await stops.subscriptions.log.parked()).items).toEqual([])
   })
 
   test('in a batch is found among the others', async () => {
