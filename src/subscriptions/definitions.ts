@@ -1,6 +1,7 @@
 import type { AggregateDefinition } from '../aggregate-definition.ts'
 import type { EventEnvelope, Position } from '../event-envelope.ts'
 import type { Core, SendWithViews } from '../execution/core.ts'
+import type { Patience } from '../execution/patience.ts'
 import type { Lifecycle } from '../lifecycle.ts'
 import type { CatchUpOutcome, Change } from './change.ts'
 import type { ConsumerCore } from './consumption.ts'
@@ -46,9 +47,9 @@ export interface ReadSide {
   /** Brings all up to date with these aggregates, where the store has no order of all events; what failed, by change. */
   catchUp(changes: readonly Change[], signal?: AbortSignal): Promise<readonly CatchUpOutcome[]>
   /** The same for one view, which rejects. */
-  catchUpView(view: ViewDefinition | SqlViewDefinition, change: Change): Promise<void>
-  /** Waits until a view has come to a position. */
-  reach(view: ViewDefinition | SqlViewDefinition, position: Position, timeoutMs: number | undefined): Promise<void>
+  catchUpView(view: ViewDefinition | SqlViewDefinition, change: Change, signal: AbortSignal): Promise<void>
+  /** Waits until a view has come to a position; runs it, but does not rebuild it. */
+  reach(view: ViewDefinition | SqlViewDefinition, position: Position, patience: Patience): Promise<void>
 }
 
 export interface ReadSideOptions {

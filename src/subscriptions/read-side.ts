@@ -54,12 +54,14 @@ export function connectReadSide(core: Core, options: ReadSideOptions): ReadSide 
       const byFollower = await Promise.all([...followers.values()].map((follower) => catchUp(follower, changes, signal)))
       return changes.map((_, i) => byFollower.map((outcomes) => outcomes[i]).find((outcome) => outcome !== undefined))
     },
-    catchUpView: async (view, change) => {
-      const [failed] = await followerOf(view).catchUp([change])
+    catchUpView: async (view, change, signal) => {
+      const [failed] = await followerOf(view).catchUp([change], signal)
       if (failed !== undefined) throw failed.error
     },
-    reach: (view, position, timeoutMs) =>
-      isRowView(view) && view.consistency === 'inline' ? Promise.resolve() : reach(shared, followerOf(view), position, timeoutMs),
+    reach: async (view, position, patience) => {
+      if (isRowView(view) && view.consistency === 'inline') return
+      await reach(shared, followerOf(view), position, patience, { rebuild: false })
+    },
   }
 }
 

@@ -42,6 +42,8 @@ export class ViewFollower implements Follower {
 
   async #catchUpWithVersion(request: RunRequest): Promise<RunResult> {
     if (await this.#core.generations.isOutdated(this.#view)) return { state: 'stopped', events: 0, error: outdated(this.#view) }
+    // A request that waits must not switch the view under programs that run.
+    if (request.rebuild === false) return { state: 'waiting', events: 0, error: outdated(this.#view) }
     return rebuildStep(this.#core, this.#view, (generation) => this.#consumer(generation), request)
   }
 
