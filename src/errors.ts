@@ -176,7 +176,7 @@ export class DeserializationError extends EventError {
 }
 
 /**
- * The app was closed before this call. Nothing was stored.
+ * The app was closed before this call, or while it waited for a view or a subscription. Nothing was stored.
  *
  * *Handling*: send it to another process. HTTP 503.
  */

@@ -55,7 +55,7 @@ export function connectReadSide(core: Core, options: ReadSideOptions): ReadSide 
       return changes.map((_, i) => byFollower.map((outcomes) => outcomes[i]).find((outcome) => outcome !== undefined))
     },
     catchUpView: async (view, change, signal) => {
-      const [failed] = await followerOf(view).catchUp([change], signal)
+      const [failed] = await followerOf(view).catchUp([change], signal, true)
       if (failed !== undefined) throw failed.error
     },
     reach: async (view, position, patience) => {

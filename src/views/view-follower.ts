@@ -47,11 +47,17 @@ export class ViewFollower implements Follower {
     return rebuildStep(this.#core, this.#view, (generation) => this.#consumer(generation), request)
   }
 
-  async catchUp(changes: readonly Change[], signal?: AbortSignal): Promise<readonly CatchUpOutcome[]> {
+  async catchUp(
+    changes: readonly Change[],
+    signal: AbortSignal | undefined,
+    isWaitedFor = false,
+  ): Promise<readonly CatchUpOutcome[]> {
     for (;;) {
       const { generation, isOwn } = await this.#core.generations.target(this.#view)
       const consumer = this.#consumer(generation)
-      if (!isOwn || this.#view.consistency === 'inline' || !(consumer instanceof ByAggregate)) return changes.map(() => undefined)
+      const isInline = this.#view.consistency === 'inline'
+      if (!isOwn && !isInline && isWaitedFor) throw outdated(this.#view)
+      if (!isOwn || isInline || !(consumer instanceof ByAggregate)) return changes.map(() => undefined)
       const outcomes = await consumer.catchUp(changes, signal)
       if (!outcomes.some((outcome) => outcome?.error instanceof GenerationGone)) return outcomes
       await this.#core.generations.refresh(this.#view)
