@@ -207,7 +207,7 @@ export function createApp<
   const { core, aggregates, views, subscriptions, readSide } = wire(options as unknown as Wiring)
   const lifecycle = new Lifecycle()
   const definitions = new Map([...aggregates.values()].map(({ definition }) => [definition.type, definition]))
-  const waiting = waitingFor(core, readSide, views, lifecycle)
+  const waiting = waitingFor(readSide, views, lifecycle)
   const handles = new Map([...aggregates].map(([key, aggregate]) => [key, handleOf(core, aggregate, lifecycle, waiting.prepare)]))
   const app: Record<string, unknown> = {
     '~parts': { aggregates: new Map([...aggregates].map(([key, { definition }]) => [key, definition])), views },

@@ -4,8 +4,6 @@ import { isPosition } from '../names.ts'
 import { checkWholeNumber } from '../options.ts'
 import type { ReadSide, SqlViewDefinition, ViewDefinition } from '../subscriptions/definitions.ts'
 import { type Call, checkCallOptions } from './call.ts'
-import type { Core } from './core.ts'
-import { patiently } from './patience.ts'
 import type { Accepted, Rejected } from './result.ts'
 
 type AnyViewDefinition = ViewDefinition | SqlViewDefinition
@@ -15,7 +13,6 @@ export type PrepareWaiting = (aggregateType: string, call: Call) => ((result: Ac
 
 /** Waiting until views have what was stored: of `app.waitFor`, and of commands. */
 export function waitingFor(
-  { runtime }: Core,
   readSide: ReadSide | undefined,
   views: ReadonlyMap<string, AnyViewDefinition>,
   lifecycle: Lifecycle,
@@ -37,7 +34,7 @@ export function waitingFor(
           )
         if (options.timeoutMs !== undefined) checkWholeNumber('app.waitFor: timeoutMs', options.timeoutMs, 0, ValidationError)
         const view = viewOf('app.waitFor', key)
-        await patiently(runtime, lifecycle, 'app.waitFor', options, async (patience) => readSide?.reach(view, position, patience))
+        await readSide?.patiently(lifecycle, 'app.waitFor', options, (patience) => readSide.reach(view, position, patience))
       }),
     prepare: (aggregateType, { waitFor, timeoutMs, signal }) => {
       if (waitFor === undefined) return undefined
@@ -47,7 +44,7 @@ export function waitingFor(
         const last = result.ok ? result.events.at(-1) : undefined
         if (last === undefined || readSide === undefined || wanted.length === 0) return
         const { position } = last
-        await patiently(runtime, lifecycle, at, { timeoutMs, signal }, async (patience) => {
+        await readSide.patiently(lifecycle, at, { timeoutMs, signal }, async (patience) => {
           for (const view of wanted)
             try {
               if (position !== undefined) await readSide.reach(view, position, patience)

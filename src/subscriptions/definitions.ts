@@ -1,11 +1,11 @@
 import type { AggregateDefinition } from '../aggregate-definition.ts'
 import type { EventEnvelope, Position } from '../event-envelope.ts'
 import type { Core, SendWithViews } from '../execution/core.ts'
-import type { Patience } from '../execution/patience.ts'
 import type { Lifecycle } from '../lifecycle.ts'
 import type { CatchUpOutcome, Change } from './change.ts'
 import type { ConsumerCore } from './consumption.ts'
 import type { Follower } from './follower.ts'
+import type { Patience, WaitLimits } from './patience.ts'
 
 /** A view as the machinery sees it: checked, types erased. */
 export interface ViewDefinition {
@@ -48,6 +48,8 @@ export interface ReadSide {
   catchUp(changes: readonly Change[], signal?: AbortSignal): Promise<readonly CatchUpOutcome[]>
   /** The same for one view, which rejects. */
   catchUpView(view: ViewDefinition | SqlViewDefinition, change: Change, signal: AbortSignal): Promise<void>
+  /** Waits for so long at the most, with `reach` and the like. */
+  patiently(lifecycle: Lifecycle, what: string, limits: WaitLimits, work: (patience: Patience) => Promise<void>): Promise<void>
   /** Waits until a view has come to a position; runs it, but does not rebuild it. */
   reach(view: ViewDefinition | SqlViewDefinition, position: Position, patience: Patience): Promise<void>
 }

@@ -1,13 +1,13 @@
 import { isCqrsError, NotYetError, ValidationError } from '../errors.ts'
 import type { Position } from '../event-envelope.ts'
 import { checkCallOptions } from '../execution/call.ts'
-import { type Patience, patiently } from '../execution/patience.ts'
 import type { Lifecycle } from '../lifecycle.ts'
 import { checkWholeNumber } from '../options.ts'
 import { comparePositions } from '../store/order.ts'
 import type { ConsumerCore, RunRequest, RunResult } from './consumption.ts'
 import type { Follower } from './follower.ts'
 import { beginning, endOf } from './lane.ts'
+import { type Patience, patiently } from './patience.ts'
 
 /** How a subscription, or a view behind the events, is doing. */
 export interface SubscriptionStatus {

@@ -16,6 +16,7 @@ import type { Follower } from './follower.ts'
 import { reach } from './handle.ts'
 import { consumerQueue } from './lane.ts'
 import { Loops } from './loops.ts'
+import { patiently } from './patience.ts'
 
 /** Connects the views and subscriptions of an app. What runs each kind comes with its definitions, so that none is loaded for another. @throws DefinitionError */
 export function connectReadSide(core: Core, options: ReadSideOptions): ReadSide {
@@ -58,6 +59,7 @@ export function connectReadSide(core: Core, options: ReadSideOptions): ReadSide 
       const [failed] = await followerOf(view).catchUp([change], signal, true)
       if (failed !== undefined) throw failed.error
     },
+    patiently: (...wait) => patiently(core.runtime, ...wait),
     reach: async (view, position, patience) => {
       if (isRowView(view) && view.consistency === 'inline') return
       await reach(shared, followerOf(view), position, patience, { rebuild: false })

@@ -2,6 +2,12 @@ import { ClosedError, NotYetError } from '../errors.ts'
 import type { Lifecycle } from '../lifecycle.ts'
 import type { Runtime } from '../runtime.ts'
 
+/** What a caller says about it. */
+export interface WaitLimits {
+  readonly timeoutMs?: number | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
 /** How long somebody waits: until time is up, the app closes or the caller gives up. */
 export interface Patience {
   /** Aborts when the waiting is over, with what is thrown then. */
@@ -24,7 +30,7 @@ export async function patiently<T>(
   runtime: Runtime,
   lifecycle: Lifecycle,
   what: string,
-  { timeoutMs, signal: given }: { readonly timeoutMs?: number | undefined; readonly signal?: AbortSignal | undefined },
+  { timeoutMs, signal: given }: WaitLimits,
   work: (patience: Patience) => Promise<T>,
 ): Promise<T> {
   const over = new AbortController()
