@@ -9,12 +9,13 @@ export interface AggregateHandle<T extends AggregateTypes> {
    * Decides a command and stores its events, with the inline views, the snapshot that is due and the idempotency key: all or nothing.
    *
    * Returns what the domain decided: `{ ok: true, events, sequence, state }` (no events when it decided nothing) or `{ ok: false, reason, details }`.
-   * Throws for what failed; nothing was stored then, but for `OutcomeUnknownError`. A handler's own exception passes through.
+   * Throws for what failed; nothing was stored then, with two exceptions: after `OutcomeUnknownError` it may be, and with `NotYetError` (of `waitFor`) it is. A handler's own
+   * exception passes through.
    *
    * Commands on one aggregate wait for each other, so a handler must not wait for one on its own aggregate.
    *
-   * @throws ValidationError, ConflictError, IdempotencyError, InvalidEventError, ApplyError, DeserializationError, StoreError, OutcomeUnknownError,
-   * ClosedError, and the signal's reason
+   * @throws ValidationError, ConflictError, IdempotencyError, InvalidEventError, ApplyError, DeserializationError, StoreError, OutcomeUnknownError, NotYetError,
+   * OverloadedError, ViewOutdatedError, ClosedError, and the signal's reason
    */
   execute<K extends keyof T['commands'] & string>(
     id: string,

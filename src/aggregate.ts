@@ -102,7 +102,7 @@ export interface Definition<N extends string, E extends Shapes, C extends Shapes
   }>
 }
 
-type EventData<E extends Shapes> = { [K in keyof E & string]: Out<E[K]> }
+type EventData<E extends Shapes> = { [K in keyof E & string]: Out<E[K]> } & {}
 type Decision<D> = Message<D> | readonly Message<D>[] | Rejection | void | undefined
 type Handlers<S, D, C extends Shapes, V> = {
   readonly [K in keyof C]: (state: S, command: Out<C[K]>, context: HandlerContext<S, D, V>) => Decision<D> | Promise<Decision<D>>

@@ -93,7 +93,8 @@ export interface App<
   readonly subscriptions: { readonly [K in keyof U]: SubscriptionHandle }
   /**
    * Resolves when a view has folded all up to a position; runs it when no other process does. At once for an inline view.
-   * @throws NotYetError after `timeoutMs` (default: never), StoppedError when the view has stopped, ValidationError, StoreError, ClosedError
+   * Does not rebuild a view whose `viewVersion` is new.
+   * @throws NotYetError after `timeoutMs` (default: never), StoppedError when the view has stopped, ValidationError, StoreError, ClosedError (also when the app closes meanwhile)
    */
   waitFor(view: keyof W & string, position: Position, options?: { readonly timeoutMs?: number | undefined }): Promise<void>
   /** Keeps subscriptions and views running in this process, until `close`. What fails is tried again, and told to `observe`, else to the console. @throws ClosedError */
@@ -144,7 +145,7 @@ export interface App<
     readonly signal?: AbortSignal | undefined
   }): AsyncIterable<EnvelopeOf<A[keyof A]>>
   /**
-   * Lets what runs come to its end, refuses new calls, and resolves when those under way are done, their queries included. An iteration over events is not waited for. The store's
+   * Lets what runs come to its end, tells what waits (`caughtUp`, `waitFor`) that the app has closed, refuses new calls, and resolves when those under way are done, their queries included. An iteration over events is not waited for. The store's
    * client stays open.
    */
   close(): Promise<void>
@@ -206,10 +207,8 @@ export function createApp<
   const { core, aggregates, views, subscriptions, readSide } = wire(options as unknown as Wiring)
   const lifecycle = new Lifecycle()
   const definitions = new Map([...aggregates.values()].map(({ definition }) => [definition.type, definition]))
-  const waiting = waitingFor(core, readSide, views, lifecycle)
-  const handles = new Map(
-    [...aggregates].map(([key, aggregate]) => [key, handleOf(core, aggregate, lifecycle, waiting.afterwards)]),
-  )
+  const waiting = waitingFor(readSide, views, lifecycle)
+  const handles = new Map([...aggregates].map(([key, aggregate]) => [key, handleOf(core, aggregate, lifecycle, waiting.prepare)]))
   const app: Record<string, unknown> = {
     '~parts': { aggregates: new Map([...aggregates].map(([key, { definition }]) => [key, definition])), views },
     aggregates: Object.fromEntries(handles),
@@ -240,6 +239,7 @@ export function createApp<
       }),
     events: (request: { after?: Position; signal?: AbortSignal } = {}) => readLog(core, definitions, lifecycle, request),
     close: async () => {
+      lifecycle.beginClosing()
       await readSide?.stop()
       await lifecycle.close()
     },

@@ -176,7 +176,7 @@ export class DeserializationError extends EventError {
 }
 
 /**
- * The app was closed before this call. Nothing was stored.
+ * The app was closed before this call, or while it waited for a view or a subscription. Nothing was stored.
  *
  * *Handling*: send it to another process. HTTP 503.
  */
@@ -227,7 +227,7 @@ export class StoppedError extends CqrsError {
 }
 
 /**
- * What was waited for was not there in time: a view or a subscription is still behind. A command that waited is stored all the same; `result` is what it came to.
+ * What was waited for was not there in time (or, for a command, before its signal aborted or the app closed): a view or a subscription is still behind. A command that waited is stored all the same; `result` is what it came to.
  *
  * *Handling*: show the result and look at the view later; do not send the command again. HTTP 202.
  */

@@ -3,8 +3,15 @@ import { ClosedError } from './errors.ts'
 /** Counts what is under way, so that closing can wait for it. */
 export class Lifecycle {
   #pending = 0
+  #closing = false
   #closed = false
   #idle: (() => void)[] = []
+  readonly #endings = new Set<() => void>()
+
+  /** `close` was called. */
+  get isClosing(): boolean {
+    return this.#closing
+  }
 
   /** @throws ClosedError after `close` */
   check(what: string): void {
@@ -20,6 +27,19 @@ export class Lifecycle {
     } finally {
       if (--this.#pending === 0 && this.#closed) for (const wake of this.#idle.splice(0)) wake()
     }
+  }
+
+  /** Calls `end` as soon as the app shall close, for what would wait on; what it answers takes that back. */
+  onClosing(end: () => void): () => void {
+    if (this.#closing) end()
+    else this.#endings.add(end)
+    return () => this.#endings.delete(end)
+  }
+
+  /** Ends what waits. All else may still be called. */
+  beginClosing(): void {
+    this.#closing = true
+    for (const end of this.#endings) end()
   }
 
   async close(): Promise<void> {

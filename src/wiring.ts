@@ -131,6 +131,7 @@ function coreOf(options: Wiring): Core {
 }
 
 function checkStore(store: unknown): void {
+  if (store === undefined) throw new DefinitionError('createApp needs a store, such as memoryStore() or sqliteStore(db).')
   const { append, readAggregate, capabilities } = (store ?? {}) as Partial<Store>
   if (typeof append !== 'function' || typeof readAggregate !== 'function' || capabilities === undefined)
     throw new DefinitionError(
@@ -164,10 +165,7 @@ function namedByKey<T extends { readonly name: string }>(
 ): Map<string, T> {
   checkNamespace(option, given)
   const found = new Map(Object.entries(given).map(([key, one]) => [key, definitionOfOne(`createApp: ${option}.${key}`, one)]))
-  refuseDoubles(
-    kind,
-    [...found.values()].map(({ name }) => name),
-  )
+  refuseDoubles(kind, option, found, ({ name }) => name)
   return found
 }
 
@@ -176,10 +174,7 @@ function definitionsByKey(aggregates: Readonly<Record<string, unknown>>): Map<st
   const definitions = new Map(
     Object.entries(aggregates).map(([key, aggregate]) => [key, definitionOf(`createApp: aggregates.${key}`, aggregate)]),
   )
-  refuseDoubles(
-    'aggregate type',
-    [...definitions.values()].map(({ type }) => type),
-  )
+  refuseDoubles('aggregate type', 'aggregates', definitions, ({ type }) => type)
   return definitions
 }
 
@@ -215,12 +210,22 @@ function servicesOf(
 
 function checkNamespace(what: string, value: unknown): void {
   if (!isObject(value) || Array.isArray(value))
-    throw new DefinitionError(`createApp: ${what} must be an object by name: { account: … }.`)
+    throw new DefinitionError(
+      `createApp: ${what} must be an object by name: { ${what === 'views' ? 'balances' : what === 'subscriptions' ? 'mailer' : 'account'}: … }.`,
+    )
 }
 
-function refuseDoubles(what: string, names: readonly string[]): void {
-  const double = names.find((name, i) => names.indexOf(name) !== i)
-  if (double !== undefined) throw new DefinitionError(`createApp: the ${what} '${double}' is registered twice.`)
+function refuseDoubles<T>(what: string, option: string, given: ReadonlyMap<string, T>, nameOf: (one: T) => string): void {
+  const keys = new Map<string, string>()
+  for (const [key, one] of given) {
+    const name = nameOf(one)
+    const first = keys.get(name)
+    if (first !== undefined)
+      throw new DefinitionError(
+        `createApp: the ${what} '${name}' is registered twice, as ${option}.${first} and ${option}.${key}.`,
+      )
+    keys.set(name, key)
+  }
 }
 
 const reportQueryError: Core['onQueryError'] = (error, events) => {

@@ -14,6 +14,22 @@ function hover(place: string, name: string): string {
   return ts.displayPartsToString(info?.displayParts).replace(/\s+/g, ' ')
 }
 
+/** A program that is wrong, and what is said about it. */
+const wrong = `${root}test/types/wrong.ts`
+const wrongText = `
+import { defineAggregate } from 'cqrs-es'
+import { z } from 'zod'
+defineAggregate({
+  type: 'order',
+  events: { Started: z.object({ by: z.string() }), Added: z.object({ item: z.string() }) },
+  commands: { Start: z.object({ by: z.string() }) },
+  initialState: () => ({}),
+}).implement({
+  handle: { Start: (_, { by }) => ({ type: 'Startd', data: { by } }) },
+  apply: { Started: (state) => state, Added: (state) => state },
+})
+`
+
 const config = ts.getParsedCommandLineOfConfigFile(
   `${root}test/types/tsconfig.json`,
   {},
@@ -26,14 +42,17 @@ const config = ts.getParsedCommandLineOfConfigFile(
 )
 const service = ts.createLanguageService({
   readFile: ts.sys.readFile,
-  fileExists: ts.sys.fileExists,
+  fileExists: (name) => name === wrong || ts.sys.fileExists(name),
   directoryExists: ts.sys.directoryExists,
   getDirectories: ts.sys.getDirectories,
   readDirectory: ts.sys.readDirectory,
   getCompilationSettings: () => config?.options ?? {},
-  getScriptFileNames: () => config?.fileNames ?? [],
+  getScriptFileNames: () => [...(config?.fileNames ?? []), wrong],
   getScriptVersion: () => '1',
-  getScriptSnapshot: (name) => (ts.sys.fileExists(name) ? ts.ScriptSnapshot.fromString(ts.sys.readFile(name) ?? '') : undefined),
+  getScriptSnapshot: (name) => {
+    const text = name === wrong ? wrongText : ts.sys.readFile(name)
+    return text === undefined ? undefined : ts.ScriptSnapshot.fromString(text)
+  },
   getCurrentDirectory: () => root,
   getDefaultLibFileName: ts.getDefaultLibFilePath,
 })
@@ -70,4 +89,11 @@ test('a log and what it is delivered to show their names', () => {
   expect(hover('log = givenLog', 'log')).toBe('const log: GivenLog')
   expect(hover('delivered = log', 'delivered')).toBe('const delivered: DeliveredTo')
   expect(hover('[sent] = await', 'sent')).toBe('const sent: SentCommand | undefined')
+})
+
+test('what is said about a wrong event shows the data of events, not the schemas', () => {
+  const said = service.getSemanticDiagnostics(wrong).map(({ messageText }) => ts.flattenDiagnosticMessageText(messageText, '\n'))
+  expect(said).toEqual([expect.stringContaining(`Type '"Startd"' is not assignable to type`)])
+  expect(said[0]).toContain('Decision<{ Started: { by: string; }; Added: { item: string; }; }>')
+  expect(said[0]).not.toMatch(/Zod|EventData/)
 })

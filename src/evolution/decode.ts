@@ -80,7 +80,7 @@ function envelope(decoder: Decoder, stored: StoredEvent, form: StoredForm, id: s
   const parsed = codec.decode(form.version, form.data)
   if (parsed.issues !== undefined)
     throw new DeserializationError(
-      `${nameOf(stored)} cannot be read: ${issuesText(parsed.issues)}.`,
+      `${nameOf(stored)} cannot be read: ${issuesText(parsed.issues)}.${form.version === codec.version ? hintFor(form) : ''}`,
       stored,
       undefined,
       parsed.issues,
@@ -88,6 +88,10 @@ function envelope(decoder: Decoder, stored: StoredEvent, form: StoredForm, id: s
   const current = { id, type: codec.type, version: codec.version, metadata: deepFreeze(form.metadata) }
   return envelopeOf(current, deepFreeze(parsed.value), stored, stored.position)
 }
+
+/** Its schema has changed, and nothing says so. */
+const hintFor = ({ version }: StoredForm) =>
+  ` Make its schema take it, or declare a newer version: versions('…', schema, { '${version}': … }).`
 
 const nameOf = (stored: StoredEvent) =>
   `Event ${stored.sequence} of ${stored.aggregateType} '${stored.aggregateId}' (${stored.type} ${stored.version})`

@@ -1,5 +1,5 @@
 import type { Issue } from '../errors.ts'
-import { deepFreeze, difference, holdsDate, NotJson, pathText, toJson } from '../json.ts'
+import { deepFreeze, difference, holdsDate, isObject, NotJson, toJson } from '../json.ts'
 import type { Shape } from '../message.ts'
 import { notJsonIssue, type Parsed, type Parser, parserOf } from './schema.ts'
 import { compareVersions, parseVersion, type SemanticVersion, versionText } from './semantic-version.ts'
@@ -63,16 +63,21 @@ function encodePlain(parser: Parser, data: unknown): Encoded {
 function encodeBySchema(parser: Parser, decided: unknown): Encoded {
   try {
     const input = toJson(decided, { dates: true })
-    const parsed = parseUnchanged(parser, input, decided, 'the schema would change it')
+    const parsed = parseUnchanged(parser, input, decided, { as: 'it', in: 'the handler' })
     if (parsed.issues !== undefined) return parsed
     if (!holdsDate(input)) return { stored: input, data: deepFreeze(parsed.value) }
     const stored = JSON.parse(JSON.stringify(input))
     const back = parseEvent(parser, stored)
     if (back.issues !== undefined)
-      return { issues: back.issues.map((issue) => ({ ...issue, message: `${issue.message} (when read back from JSON)` })) }
+      return {
+        issues: back.issues.map((issue) => ({
+          ...issue,
+          message: `${issue.message} (when read back from JSON): ${datesAreText}`,
+        })),
+      }
     const changed = difference(back.value, parsed.value)
     return changed
-      ? { issues: [{ message: 'comes back from JSON as something else', path: changed }] }
+      ? { issues: [{ message: `comes back from JSON as something else: ${datesAreText}`, path: changed }] }
       : { stored, data: deepFreeze(back.value) }
   } catch (error) {
     return { issues: [notJsonIssue(error)] }
@@ -82,22 +87,36 @@ function encodeBySchema(parser: Parser, decided: unknown): Encoded {
 function parseMigrated(parser: Parser, migrate: Migrate, data: unknown): Parsed {
   try {
     const migrated = migrate(data)
-    return parseUnchanged(parser, toJson(migrated, { dates: true }), migrated, 'the schema would change what versions() made')
+    const made = { as: 'what versions() made', in: 'versions()' }
+    return parseUnchanged(parser, toJson(migrated, { dates: true }), migrated, made)
   } catch (error) {
     if (error instanceof NotJson) return { issues: [notJsonIssue(error)] }
     throw error
   }
 }
 
-/** Parses a copy of `original`, since a schema may also change what it is given. */
-function parseUnchanged(parser: Parser, copy: unknown, original: unknown, problem: string): Parsed {
+const datesAreText = 'a Date comes back as text, so keep an ISO text, or use z.coerce.date()'
+
+/** Parses a copy of `original`, since a schema may also change what it is given. `made`: what it is called, and where it was made. */
+function parseUnchanged(parser: Parser, copy: unknown, original: unknown, made: Record<'as' | 'in', string>): Parsed {
   const parsed = parseEvent(parser, copy)
   if (parsed.issues !== undefined) return parsed
   const changed = difference(parsed.value, original)
-  return changed
-    ? { issues: [{ message: `${problem}${changed.length > 0 ? ` at ${pathText(changed)}` : ''}`, path: changed }] }
-    : parsed
+  if (changed === undefined) return parsed
+  const message = !has(original, changed)
+    ? `the schema fills it in; set it in ${made.in}`
+    : has(parsed.value, changed)
+      ? `the schema would change ${made.as}`
+      : 'the schema does not know this field'
+  return { issues: [{ message, path: changed }] }
 }
+
+/** Whether there is something at a path. */
+const has = (value: unknown, path: readonly PropertyKey[]): boolean =>
+  path.reduce<unknown>(
+    (inner, key) => (isObject(inner) && Object.hasOwn(inner, key) ? inner[key as never] : undefined),
+    value,
+  ) !== undefined
 
 function parseEvent(parser: Parser, data: unknown): Parsed {
   const parsed = parser.parse(data)

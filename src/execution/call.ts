@@ -16,7 +16,10 @@ export interface ExecuteOptions {
   readonly idempotencyKey?: string | undefined
   /** Only when the aggregate's last event has this sequence, else `ConflictError`; 0 = it must not exist yet. */
   readonly expectedSequence?: number | undefined
-  /** Gives up before anything is stored, with the signal's reason. Once the append is under way its outcome is returned. */
+  /**
+   * Gives up before anything is stored, with the signal's reason. Once the append is under way its outcome is returned; while `waitFor` waits, giving up is `NotYetError`, whose
+   * `result` is that outcome.
+   */
   readonly signal?: AbortSignal | undefined
   /** Returns when these views (by their names in the app) show what was stored, so that the caller reads what it wrote. Inline views always do. */
   readonly waitFor?: readonly string[] | undefined

@@ -13,17 +13,21 @@ export function evolve(definition: AggregateDefinition, state: unknown, event: A
   try {
     next = apply(state, event.data)
   } catch (error) {
-    const hint =
-      error instanceof TypeError && /read only|not extensible|object is not writable|delete property/i.test(error.message)
-        ? ' (it must return a new state, not change the one it is given)'
-        : ''
-    throw failed(definition, event, `it threw: ${messageOf(error)}${hint}`, error)
+    throw failed(definition, event, whyThrown(error, 'state'), error)
   }
   if (next === undefined) throw failed(definition, event, 'it returned nothing; it must return the next state')
   if (typeof (next as PromiseLike<unknown> | null)?.then === 'function')
     throw failed(definition, event, 'it returned a promise; it must return the next state at once')
   return deepFreeze(next)
 }
+
+/** What a function threw; whether it was for changing what is frozen. */
+export const whyThrown = (error: unknown, what: 'state' | 'view'): string =>
+  `it threw: ${messageOf(error)}${
+    error instanceof TypeError && /read only|not extensible|object is not writable|delete property/i.test(error.message)
+      ? ` (it must return a new ${what}, not change the one it is given)`
+      : ''
+  }`
 
 function failed(definition: AggregateDefinition, event: AppliedEvent, problem: string, cause?: unknown): ApplyError {
   const { aggregateId, sequence, type } = event

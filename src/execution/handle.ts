@@ -7,18 +7,19 @@ import { checkCall, checkCallOptions, checkId, checkPage, type ExecuteOptions } 
 import type { Core, WiredAggregate } from './core.ts'
 import { execute } from './execute.ts'
 import { loadAggregate, readEvents } from './load.ts'
-import type { Afterwards } from './waiting.ts'
+import type { PrepareWaiting } from './waiting.ts'
 
 /** The commands and the history of one aggregate type, types erased; `AggregateHandle` says what each does. */
-export function handleOf(core: Core, aggregate: WiredAggregate, lifecycle: Lifecycle, afterwards: Afterwards) {
+export function handleOf(core: Core, aggregate: WiredAggregate, lifecycle: Lifecycle, prepare: PrepareWaiting) {
   const { definition } = aggregate
   const at = (method: string) => `${method} of ${definition.type}`
   return Object.freeze({
     execute: (id: unknown, command: unknown, options?: ExecuteOptions) =>
       lifecycle.run(at('execute'), async () => {
         const call = checkCall(definition.type, id, command, options)
+        const afterwards = prepare(definition.type, call)
         const result = await execute(core, aggregate, call)
-        if (call.waitFor !== undefined) await afterwards(definition.type, call, result)
+        await afterwards?.(result)
         return result
       }),
 

@@ -46,7 +46,15 @@ export async function findReplay(
 }
 
 /** The key stands for another command. */
-export const keyTaken = (aggregateType: string, { aggregateId }: Pick<Call, 'aggregateId'>, idempotencyKey: string) =>
-  new IdempotencyError(
-    `The idempotencyKey '${idempotencyKey}' was used on ${aggregateType} '${aggregateId}' for another command. Use a new key for a new command.`,
+export const keyTaken = (
+  aggregateType: string,
+  { aggregateId, metadata }: Pick<Call, 'aggregateId' | 'metadata'>,
+  idempotencyKey: string,
+) => {
+  // Only an event's reaction is likely to say what caused it.
+  const way =
+    metadata.causationId === undefined ? 'Use a new key for a new command' : `Name each command of a handler: reaction('first')`
+  return new IdempotencyError(
+    `The idempotencyKey '${idempotencyKey}' was used on ${aggregateType} '${aggregateId}' for another command. ${way}.`,
   )
+}

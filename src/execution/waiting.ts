@@ -1,24 +1,22 @@
-import { isCqrsError, NotYetError, ValidationError } from '../errors.ts'
+import { messageOf, NotYetError, ValidationError } from '../errors.ts'
 import type { Lifecycle } from '../lifecycle.ts'
 import { isPosition } from '../names.ts'
 import { checkWholeNumber } from '../options.ts'
 import type { ReadSide, SqlViewDefinition, ViewDefinition } from '../subscriptions/definitions.ts'
 import { type Call, checkCallOptions } from './call.ts'
-import type { Core } from './core.ts'
 import type { Accepted, Rejected } from './result.ts'
 
 type AnyViewDefinition = ViewDefinition | SqlViewDefinition
 
-/** What is done with a result before it is returned. */
-export type Afterwards = (aggregateType: string, call: Call, result: Accepted | Rejected) => Promise<void>
+/** Says, before a command is stored, what is done with its result before that is returned; `undefined` for nothing. @throws ValidationError */
+export type PrepareWaiting = (aggregateType: string, call: Call) => ((result: Accepted | Rejected) => Promise<void>) | undefined
 
 /** Waiting until views have what was stored: of `app.waitFor`, and of commands. */
 export function waitingFor(
-  core: Core,
   readSide: ReadSide | undefined,
   views: ReadonlyMap<string, AnyViewDefinition>,
   lifecycle: Lifecycle,
-): { readonly waitFor: (view: unknown, position: unknown, options?: object) => Promise<void>; readonly afterwards: Afterwards } {
+): { readonly waitFor: (view: unknown, position: unknown, options?: object) => Promise<void>; readonly prepare: PrepareWaiting } {
   const viewOf = (at: string, key: unknown): AnyViewDefinition => {
     const view = views.get(key as string)
     if (view !== undefined) return view
@@ -35,42 +33,31 @@ export function waitingFor(
             `app.waitFor: what is waited for must be the position of an event, not '${String(position)}'.`,
           )
         if (options.timeoutMs !== undefined) checkWholeNumber('app.waitFor: timeoutMs', options.timeoutMs, 0, ValidationError)
-        await readSide?.reach(viewOf('app.waitFor', key), position, options.timeoutMs)
+        const view = viewOf('app.waitFor', key)
+        await readSide?.patiently(lifecycle, 'app.waitFor', options, (patience) => readSide.reach(view, position, patience))
       }),
-    afterwards: async (aggregateType, { waitFor, timeoutMs }, result) => {
-      if (waitFor === undefined) return
-      const wanted = waitFor.map((key) => viewOf(`execute on ${aggregateType}: waitFor`, key))
-      const last = result.ok ? result.events.at(-1) : undefined
-      if (last === undefined || readSide === undefined) return
-      const began = core.runtime.now().getTime()
-      for (const view of wanted.filter(({ aggregateTypes }) => aggregateTypes.includes(aggregateType))) {
-        const left = Math.max(0, timeoutMs - (core.runtime.now().getTime() - began))
-        try {
-          if (last.position === undefined) await within(core, left, readSide.catchUpView(view, last))
-          else await readSide.reach(view, last.position, left)
-        } catch (error) {
-          throw new NotYetError(
-            `The command on ${aggregateType} was stored, but the view '${view.name}' does not show it yet: ${isCqrsError(error) ? error.message : String(error)}`,
-            result,
-            error,
-          )
-        }
+    prepare: (aggregateType, { waitFor, timeoutMs, signal }) => {
+      if (waitFor === undefined) return undefined
+      const at = `execute on ${aggregateType}: waitFor`
+      const wanted = waitFor.map((key) => viewOf(at, key)).filter((view) => view.aggregateTypes.includes(aggregateType))
+      return async (result) => {
+        const last = result.ok ? result.events.at(-1) : undefined
+        if (last === undefined || readSide === undefined || wanted.length === 0) return
+        const { position } = last
+        await readSide.patiently(lifecycle, at, { timeoutMs, signal }, async (patience) => {
+          for (const view of wanted)
+            try {
+              if (position !== undefined) await readSide.reach(view, position, patience)
+              else await patience.until(() => readSide.catchUpView(view, last, patience.ending))
+            } catch (error) {
+              throw new NotYetError(
+                `The command on ${aggregateType} was stored, but the view '${view.name}' does not show it yet: ${messageOf(error)}`,
+                result,
+                error,
+              )
+            }
+        })
       }
     },
-  }
-}
-
-/** @throws NotYetError when it takes longer */
-async function within(core: Core, ms: number, task: Promise<void>): Promise<void> {
-  const done = new AbortController()
-  const late = core.runtime.sleep(ms, done.signal).then(() => {
-    throw new NotYetError(`it was not there within ${ms} ms.`)
-  })
-  try {
-    await Promise.race([task, late])
-  } finally {
-    done.abort()
-    late.catch(() => {})
-    task.catch(() => {})
   }
 }

@@ -82,6 +82,8 @@ export interface RunRequest {
   readonly until?: Position | undefined
   /** Keep the lease for the next run, which comes soon. */
   readonly keep?: boolean
+  /** `false`: rows of another version are left as they are, for who is there to rebuild them. */
+  readonly rebuild?: boolean
   /** Also look at every aggregate, where there is no order of all events: the news of it may have been lost. */
   readonly reconcile?: boolean | undefined
   /** Called under the lease when `until` is reached. */

@@ -5,6 +5,7 @@ import type { Lifecycle } from '../lifecycle.ts'
 import type { CatchUpOutcome, Change } from './change.ts'
 import type { ConsumerCore } from './consumption.ts'
 import type { Follower } from './follower.ts'
+import type { Patience, WaitLimits } from './patience.ts'
 
 /** A view as the machinery sees it: checked, types erased. */
 export interface ViewDefinition {
@@ -46,9 +47,11 @@ export interface ReadSide {
   /** Brings all up to date with these aggregates, where the store has no order of all events; what failed, by change. */
   catchUp(changes: readonly Change[], signal?: AbortSignal): Promise<readonly CatchUpOutcome[]>
   /** The same for one view, which rejects. */
-  catchUpView(view: ViewDefinition | SqlViewDefinition, change: Change): Promise<void>
-  /** Waits until a view has come to a position. */
-  reach(view: ViewDefinition | SqlViewDefinition, position: Position, timeoutMs: number | undefined): Promise<void>
+  catchUpView(view: ViewDefinition | SqlViewDefinition, change: Change, signal: AbortSignal): Promise<void>
+  /** Waits for so long at the most, with `reach` and the like. */
+  patiently(lifecycle: Lifecycle, what: string, limits: WaitLimits, work: (patience: Patience) => Promise<void>): Promise<void>
+  /** Waits until a view has come to a position; runs it, but does not rebuild it. */
+  reach(view: ViewDefinition | SqlViewDefinition, position: Position, patience: Patience): Promise<void>
 }
 
 export interface ReadSideOptions {

@@ -8,8 +8,10 @@ export interface Follower {
   readonly title: string
   /** Goes on from where it stands. @throws StoreError */
   run(request?: RunRequest): Promise<RunResult>
-  /** Brings aggregates up to their ends, where there is no order of all events; one outcome per change, in order. */
-  catchUp(changes: readonly Change[], signal?: AbortSignal): Promise<readonly CatchUpOutcome[]>
+  /**
+   * Brings aggregates up to their ends, where there is no order of all events; one outcome per change, in order. `isWaitedFor`: what has to be rebuilt first has failed.
+   */
+  catchUp(changes: readonly Change[], signal: AbortSignal | undefined, isWaitedFor?: boolean): Promise<readonly CatchUpOutcome[]>
   /** Gives up the lease that earlier runs have kept. */
   release(): Promise<void>
   /** All up to here is done, by whichever process. */

@@ -1,12 +1,13 @@
-import { NotYetError, ValidationError } from '../errors.ts'
+import { isCqrsError, NotYetError, ValidationError } from '../errors.ts'
 import type { Position } from '../event-envelope.ts'
 import { checkCallOptions } from '../execution/call.ts'
 import type { Lifecycle } from '../lifecycle.ts'
 import { checkWholeNumber } from '../options.ts'
 import { comparePositions } from '../store/order.ts'
-import type { ConsumerCore } from './consumption.ts'
+import type { ConsumerCore, RunRequest, RunResult } from './consumption.ts'
 import type { Follower } from './follower.ts'
 import { beginning, endOf } from './lane.ts'
+import { type Patience, patiently } from './patience.ts'
 
 /** How a subscription, or a view behind the events, is doing. */
 export interface SubscriptionStatus {
@@ -26,10 +27,10 @@ export interface SubscriptionStatus {
 export interface FollowerHandle {
   /**
    * Resolves when all that is stored by now is done. Runs what is to be done itself when no other process does.
-   * @throws StoppedError when it has stopped, NotYetError after `timeoutMs` (default: never), StoreError, ClosedError
+   * @throws StoppedError when it has stopped, NotYetError after `timeoutMs` (default: never), StoreError, ClosedError (also when the app closes meanwhile)
    */
   caughtUp(options?: { readonly timeoutMs?: number | undefined }): Promise<void>
-  /** How it is doing: now, and again whenever that has changed, for as long as it is iterated over. */
+  /** How it is doing: now, and again whenever that has changed, for as long as it is iterated over. It ends when the app closes. */
   status(): AsyncIterable<SubscriptionStatus>
   /** Lets it go on when it has stopped, and tries again what was parked; also what did so in another process, or before a restart. */
   resume(): Promise<void>
@@ -40,52 +41,71 @@ const longestWaitMs = 200
 
 export function followerHandle(core: ConsumerCore, follower: Follower, lifecycle: Lifecycle): FollowerHandle {
   const { title } = follower
+  const at = (method: string) => `${method} of ${title.toLowerCase()}`
   return {
     caughtUp: (options = {}) =>
-      lifecycle.run(`caughtUp of ${title.toLowerCase()}`, async () => {
+      lifecycle.run(at('caughtUp'), async () => {
         checkCallOptions('caughtUp', options, ['timeoutMs'])
-        await reach(core, follower, await endOf(core), options.timeoutMs)
+        if (options.timeoutMs !== undefined) checkWholeNumber('timeoutMs', options.timeoutMs, 0, ValidationError)
+        const position = await endOf(core)
+        await patiently(core.runtime, lifecycle, at('caughtUp'), options, (patience) => reach(core, follower, position, patience))
       }),
-    status: () => ({ [Symbol.asyncIterator]: () => statuses(core, follower) }),
+    status: () => ({ [Symbol.asyncIterator]: () => statuses(core, follower, lifecycle) }),
     resume: () =>
-      lifecycle.run(`resume of ${title.toLowerCase()}`, async () => {
+      lifecycle.run(at('resume'), async () => {
         await follower.resume()
         core.pulse.wake()
       }),
   }
 }
 
-/** Waits until a follower has come to a position; runs it when nobody else does. @throws StoppedError, NotYetError */
-export async function reach(core: ConsumerCore, follower: Follower, position: Position, timeoutMs?: number): Promise<void> {
-  const { runtime } = core
-  if (timeoutMs !== undefined) checkWholeNumber('timeoutMs', timeoutMs, 0, ValidationError)
-  const began = runtime.now().getTime()
+/**
+ * Waits until a follower has come to a position; runs it when nobody else does.
+ * @throws StoppedError, NotYetError, and what else ends the patience
+ */
+export async function reach(
+  core: ConsumerCore,
+  follower: Follower,
+  position: Position,
+  patience: Patience,
+  request: Pick<RunRequest, 'rebuild'> = {},
+): Promise<void> {
+  const { globalOrder } = core.store.capabilities
+  const { signal, ending, timeoutMs, leftMs, until } = patience
   const keep = core.pulse.isFollowing
-  for (let wait = firstWaitMs; ; wait = Math.min(longestWaitMs, wait * 2)) {
-    const left = timeoutMs === undefined ? undefined : timeoutMs - (runtime.now().getTime() - began)
-    const { state, error } = await follower.run({
-      ...(core.store.capabilities.globalOrder ? { until: position } : { reconcile: true }),
-      budgetMs: left,
-      keep,
-    })
-    const isThere = core.store.capabilities.globalOrder
-      ? comparePositions(await follower.position(), position) >= 0
-      : state === 'caught-up'
-    if (isThere) return
-    if (state === 'stopped') throw error
-    if (left !== undefined && left <= wait)
-      throw new NotYetError(
-        `${follower.title} was not there within ${timeoutMs} ms: it is at position ${await follower.position()}, and ${position} was waited for. ${state === 'elsewhere' ? 'Another process runs it.' : ''}`,
-        undefined,
-        error,
-      )
-    await runtime.sleep(wait)
+  let last: RunResult | undefined
+  const run = async () => {
+    for (let wait = firstWaitMs; ; wait = Math.min(longestWaitMs, wait * 2)) {
+      const place = globalOrder ? { until: position } : { reconcile: true }
+      last = await follower.run({ ...request, ...place, budgetMs: leftMs(), keep, signal: ending })
+      if (globalOrder ? comparePositions(await follower.position(), position) >= 0 : last.state === 'caught-up') return
+      if (last.state === 'stopped') throw last.error
+      await core.runtime.sleep(wait, signal)
+    }
+  }
+  try {
+    await until(run)
+  } catch (error) {
+    if (error !== signal.reason || !isCqrsError(error, 'NOT_YET')) throw error
+    const reached = await follower.position()
+    if (globalOrder && comparePositions(reached, position) >= 0) return
+    const why = last?.state === 'elsewhere' ? ' Another process runs it.' : ''
+    throw new NotYetError(
+      `${follower.title} was not there within ${timeoutMs} ms: it is at position ${reached}, and ${position} was waited for.${why}`,
+      undefined,
+      last?.error,
+    )
   }
 }
 
-async function* statuses(core: ConsumerCore, follower: Follower): AsyncGenerator<SubscriptionStatus, void, undefined> {
-  for (let last = ''; ; ) {
-    const status = await statusOf(core, follower)
+/** Ends when the app closes, which waits for a look that is under way. */
+async function* statuses(
+  core: ConsumerCore,
+  follower: Follower,
+  lifecycle: Lifecycle,
+): AsyncGenerator<SubscriptionStatus, void, undefined> {
+  for (let last = ''; !lifecycle.isClosing; ) {
+    const status = await lifecycle.run('status', () => statusOf(core, follower))
     const shown = JSON.stringify({ ...status, error: status.error === undefined ? undefined : String(status.error) })
     if (shown !== last) yield status
     last = shown

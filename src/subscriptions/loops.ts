@@ -48,7 +48,7 @@ export class Loops implements Pulse {
     const { store } = this.#scene
     if (!store.capabilities.globalOrder && store.readChanges === undefined)
       throw new DefinitionError(
-        'app.start: this store has no order of all events, and was not given what tells of changes (see the page of the store). Without it, call app.catchUp or app.drain.',
+        'app.start: this store has no order of all events, and nothing tells it of changes: give dynamoDbStore streams: true and a streamsClient, or call app.catchUp or app.drain.',
       )
     this.#unwatch = store.capabilities.push ? store.watch?.(() => this.wake()) : undefined
     this.#endings = [undefined, ...followers].map(() => new AbortController())
@@ -227,6 +227,7 @@ export class Loops implements Pulse {
   #report({ title }: Follower, error: unknown): void {
     const { observe } = this.#scene
     if (observe !== undefined) observe({ kind: 'following', name: title, error })
-    else console.error(isCqrsError(error, 'STOPPED') ? error.message : `${title} will try again:`, error)
+    else if (!isCqrsError(error, 'STOPPED')) console.error(`${title} will try again:`, error)
+    else console.error(error.message, ...(error.cause === undefined ? [] : [error.cause]))
   }
 }

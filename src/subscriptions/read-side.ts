@@ -16,6 +16,7 @@ import type { Follower } from './follower.ts'
 import { reach } from './handle.ts'
 import { consumerQueue } from './lane.ts'
 import { Loops } from './loops.ts'
+import { patiently } from './patience.ts'
 
 /** Connects the views and subscriptions of an app. What runs each kind comes with its definitions, so that none is loaded for another. @throws DefinitionError */
 export function connectReadSide(core: Core, options: ReadSideOptions): ReadSide {
@@ -54,12 +55,15 @@ export function connectReadSide(core: Core, options: ReadSideOptions): ReadSide 
       const byFollower = await Promise.all([...followers.values()].map((follower) => catchUp(follower, changes, signal)))
       return changes.map((_, i) => byFollower.map((outcomes) => outcomes[i]).find((outcome) => outcome !== undefined))
     },
-    catchUpView: async (view, change) => {
-      const [failed] = await followerOf(view).catchUp([change])
+    catchUpView: async (view, change, signal) => {
+      const [failed] = await followerOf(view).catchUp([change], signal, true)
       if (failed !== undefined) throw failed.error
     },
-    reach: (view, position, timeoutMs) =>
-      isRowView(view) && view.consistency === 'inline' ? Promise.resolve() : reach(shared, followerOf(view), position, timeoutMs),
+    patiently: (...wait) => patiently(core.runtime, ...wait),
+    reach: async (view, position, patience) => {
+      if (isRowView(view) && view.consistency === 'inline') return
+      await reach(shared, followerOf(view), position, patience, { rebuild: false })
+    },
   }
 }
 

@@ -40,8 +40,15 @@ export interface SubscriptionApp {
 
 type Handled<A extends readonly AnyAggregate[], T> = Extract<EnvelopeOf<A[number]>, { readonly type: T }>
 
-/** What `defineSubscription` takes. */
-export interface SubscriptionOptions<N extends string, A extends readonly AnyAggregate[], T extends string> {
+/** What `defineSubscription` takes: with `handle`, or with `handleBatch`. */
+export type SubscriptionOptions<N extends string, A extends readonly AnyAggregate[], T extends string> = AnySubscriptionOptions<
+  N,
+  A,
+  T
+> &
+  (ByOne<Handled<A, T>> | ByBatch<Handled<A, T>>)
+
+interface AnySubscriptionOptions<N extends string, A extends readonly AnyAggregate[], T extends string> {
   /** Name in the store, 1–200 characters: two subscriptions of one name share a checkpoint. */
   readonly name: N
   /** The aggregates whose events it gets. */
@@ -64,10 +71,19 @@ export interface SubscriptionOptions<N extends string, A extends readonly AnyAgg
    * once it has run. Default `false`: one process at a time does it all.
    */
   readonly slots?: boolean
+}
+
+interface ByOne<E> {
   /** Gets one event after another. What it does may happen again after a crash: make it safe to repeat, by `event.id`. */
-  readonly handle?: (event: Handled<A, T>, context: SubscriptionContext) => void | Promise<void>
+  readonly handle: (event: E, context: SubscriptionContext) => void | Promise<void>
+  readonly handleBatch?: undefined
+  readonly batchSize?: undefined
+}
+
+interface ByBatch<E> {
+  readonly handle?: undefined
   /** Gets several at once, in order, in place of `handle`. When it fails, the events are given one by one, to find which of them it is. */
-  readonly handleBatch?: (events: readonly Handled<A, T>[], context: SubscriptionContext) => void | Promise<void>
+  readonly handleBatch: (events: readonly E[], context: SubscriptionContext) => void | Promise<void>
   /** Events in a batch at the most. Default 100. */
   readonly batchSize?: number
 }

@@ -18,9 +18,9 @@ const behindRows = '~behind'
 /** A row that says it knows nothing: `null` at sequence 0, which no other row is. */
 export const isBehind = (row: StoredView | undefined): boolean => row !== undefined && row.view === null && row.sequence === 0
 
-export const outdated = ({ name, viewVersion }: ViewDefinition): ViewOutdatedError =>
+export const outdated = ({ name, viewVersion }: ViewDefinition, { version }: Target): ViewOutdatedError =>
   new ViewOutdatedError(
-    `The rows of the view '${name}' are not of version '${viewVersion}', which this program has. A newer program rebuilds them first (app.start(), app.drain() or rebuild()); an older one must be replaced.`,
+    `The rows of the view '${name}' are of version '${version}', and this program has version '${viewVersion}'. A newer program rebuilds them first (app.start(), app.drain() or rebuild()); an older one must be replaced.`,
   )
 
 /** Says, together with the events, that the row is behind them. */
@@ -114,7 +114,7 @@ export async function rebuildRow(core: ViewCore, view: ViewDefinition, id: strin
     )
   for (;;) {
     const target = await core.generations.refresh(view)
-    if (!target.isOwn) throw outdated(view)
+    if (!target.isOwn) throw outdated(view, target)
     const [row] = await core.store.readViews([{ name: view.name, generation: target.generation, id }])
     const { folded, last } = await fromHistory(core, view, id)
     if (last === undefined && row === undefined) return

@@ -1,5 +1,6 @@
-import { ApplyError, messageOf } from '../errors.ts'
+import { ApplyError } from '../errors.ts'
 import type { EventEnvelope } from '../event-envelope.ts'
+import { whyThrown } from '../execution/evolve.ts'
 import { deepFreeze, jsonProblem, toJson } from '../json.ts'
 import { maxNameLength, nameProblem } from '../names.ts'
 import type { ViewWrite } from '../store/commit.ts'
@@ -71,7 +72,7 @@ function guard(view: ViewDefinition, part: string, event: EventEnvelope, run: ()
   try {
     return run()
   } catch (error) {
-    throw failed(view, part, event, `it threw: ${messageOf(error)}`, error)
+    throw failed(view, part, event, whyThrown(error, 'view'), error)
   }
 }
 

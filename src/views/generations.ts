@@ -8,6 +8,8 @@ export interface Target {
   readonly generation: number
   /** They were made by this program's version of the view. */
   readonly isOwn: boolean
+  /** The version that they were made by. */
+  readonly version: string
 }
 
 /** What is kept of the rebuilds of a view. */
@@ -35,7 +37,7 @@ export class Generations {
 
   /** What was found last. A view that nobody has raised the version of is taken to be at its first generation, without a read. */
   known({ name, viewVersion }: ViewDefinition): Target | undefined {
-    return this.#known.get(name) ?? (viewVersion === '1' ? { generation: 1, isOwn: true } : undefined)
+    return this.#known.get(name) ?? (viewVersion === '1' ? { generation: 1, isOwn: true, version: '1' } : undefined)
   }
 
   async target(view: ViewDefinition): Promise<Target> {
@@ -50,7 +52,7 @@ export class Generations {
     const generation = liveGeneration(all)
     const liveVersion = all.find((one) => one.generation === generation)?.viewVersion
     const isOwn = liveVersion === undefined ? await this.#claim(view, all.length === 0) : liveVersion === viewVersion
-    const target = { generation, isOwn }
+    const target = { generation, isOwn, version: isOwn ? viewVersion : (liveVersion ?? '1') }
     if (isOwn && generation > 1 && before?.generation !== generation && (await this.isUnsettled(name, generation)))
       await this.#settle(view, generation)
     this.#known.set(name, target)

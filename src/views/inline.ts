@@ -84,7 +84,7 @@ async function targeted(core: ViewCore, plan: readonly PlannedRow[]): Promise<re
   const rows: TargetedRow[] = []
   for (const row of plan) {
     const target = await core.generations.target(row.view)
-    if (!target.isOwn && !row.view.followsOne) throw outdated(row.view)
+    if (!target.isOwn && !row.view.followsOne) throw outdated(row.view, target)
     rows.push({ ...row, target })
   }
   return rows

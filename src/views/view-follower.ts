@@ -9,6 +9,7 @@ import { type Runs, runsOf } from '../subscriptions/runs.ts'
 import { clearStopped } from '../subscriptions/troubles.ts'
 import { outdated, rebuildRow } from './behind.ts'
 import { Following, GenerationGone } from './following.ts'
+import type { Target } from './generations.ts'
 import { rebuild, rebuildStep, settle } from './rebuild.ts'
 import type { RebuildOptions } from './rebuild-handle.ts'
 import type { ViewCore } from './view-core.ts'
@@ -28,8 +29,9 @@ export class ViewFollower implements Follower {
 
   async run(request: RunRequest = {}): Promise<RunResult> {
     for (;;) {
-      const { generation, isOwn } = await this.#core.generations.target(this.#view)
-      if (!isOwn) return this.#catchUpWithVersion(request)
+      const target = await this.#core.generations.target(this.#view)
+      const { generation, isOwn } = target
+      if (!isOwn) return this.#catchUpWithVersion(request, target)
       if (this.#view.consistency === 'inline') return { state: 'caught-up', events: 0 }
       try {
         return await this.#consumer(generation).run(request)
@@ -40,16 +42,26 @@ export class ViewFollower implements Follower {
     }
   }
 
-  async #catchUpWithVersion(request: RunRequest): Promise<RunResult> {
-    if (await this.#core.generations.isOutdated(this.#view)) return { state: 'stopped', events: 0, error: outdated(this.#view) }
+  async #catchUpWithVersion(request: RunRequest, target: Target): Promise<RunResult> {
+    const error = outdated(this.#view, target)
+    if (await this.#core.generations.isOutdated(this.#view)) return { state: 'stopped', events: 0, error }
+    // A request that waits must not switch the view under programs that run.
+    if (request.rebuild === false) return { state: 'waiting', events: 0, error }
     return rebuildStep(this.#core, this.#view, (generation) => this.#consumer(generation), request)
   }
 
-  async catchUp(changes: readonly Change[], signal?: AbortSignal): Promise<readonly CatchUpOutcome[]> {
+  async catchUp(
+    changes: readonly Change[],
+    signal: AbortSignal | undefined,
+    isWaitedFor = false,
+  ): Promise<readonly CatchUpOutcome[]> {
     for (;;) {
-      const { generation, isOwn } = await this.#core.generations.target(this.#view)
+      const target = await this.#core.generations.target(this.#view)
+      const { generation, isOwn } = target
       const consumer = this.#consumer(generation)
-      if (!isOwn || this.#view.consistency === 'inline' || !(consumer instanceof ByAggregate)) return changes.map(() => undefined)
+      const isInline = this.#view.consistency === 'inline'
+      if (!isOwn && !isInline && isWaitedFor) throw outdated(this.#view, target)
+      if (!isOwn || isInline || !(consumer instanceof ByAggregate)) return changes.map(() => undefined)
       const outcomes = await consumer.catchUp(changes, signal)
       if (!outcomes.some((outcome) => outcome?.error instanceof GenerationGone)) return outcomes
       await this.#core.generations.refresh(this.#view)

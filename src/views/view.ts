@@ -40,7 +40,7 @@ export interface ViewOptions<N extends string, A extends readonly AnyAggregate[]
    * change without a new `viewVersion`. Default `'inline'`.
    */
   readonly consistency?: 'inline' | 'async'
-  /** Raise it when the shape or the rules change: `app.start()` and `app.drain()` then rebuild the rows. Default 1. */
+  /** Raise it when the shape or the rules change: `app.start()` and `app.drain()` then rebuild the rows, a command that waits does not. Default 1. */
   readonly viewVersion?: number | string
 }
 

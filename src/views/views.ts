@@ -105,7 +105,7 @@ export function viewsOf(core: ViewCore, view: ViewDefinition, follower: ViewFoll
 async function loadRow(core: ViewCore, view: ViewDefinition, id: string, fresh: boolean): Promise<StoredView | undefined> {
   for (;;) {
     const target = await core.generations.target(view)
-    if (!target.isOwn) return outdatedRow(core, view, id)
+    if (!target.isOwn) return outdatedRow(core, view, id, target)
     const [row] = await core.store.readViews([{ name: view.name, generation: 'live', id }])
     if (!(await isCurrent(core, view, target, row?.generation))) continue
     if (isBehind(row)) {
@@ -117,8 +117,8 @@ async function loadRow(core: ViewCore, view: ViewDefinition, id: string, fresh: 
 }
 
 /** A row of one aggregate can be made of its events whatever is stored. */
-async function outdatedRow(core: ViewCore, view: ViewDefinition, id: string): Promise<StoredView | undefined> {
-  if (!view.followsOne) throw outdated(view)
+async function outdatedRow(core: ViewCore, view: ViewDefinition, id: string, target: Target): Promise<StoredView | undefined> {
+  if (!view.followsOne) throw outdated(view, target)
   const { folded, last } = await fromHistory(core, view, id)
   return last && { name: view.name, generation: 0, id, version: last.sequence, view: folded, sequence: last.sequence }
 }
@@ -139,7 +139,7 @@ async function freshRow(
 async function findRows(core: ViewCore, view: ViewDefinition, request: Omit<ViewFind, 'name' | 'generation'>) {
   for (;;) {
     const target = await core.generations.target(view)
-    if (!target.isOwn) throw outdated(view)
+    if (!target.isOwn) throw outdated(view, target)
     const mayBeBehind = view.consistency === 'inline' && view.followsOne
     const known = knownCatchUps(core, view, target)
     const page = await core.store.findViews({ name: view.name, generation: 'live', ...request })
@@ -193,20 +193,20 @@ function encoded(at: string, index: string, value: unknown): string {
   return encodeIndexValue(value as IndexValue)
 }
 
-/** An id; behind it, where there is an order, the value that it is ordered by. */
+/** An id; with the value that it is ordered by, where there is an order. An id that could be taken for such a pair is put into a list of its own. */
 const toCursor = ({ id, value }: NonNullable<ViewFind['after']>): string =>
-  value === undefined ? id : JSON.stringify([id, value])
+  value === undefined && !id.startsWith('[') ? id : JSON.stringify(value === undefined ? [id] : [id, value])
 
 function cursorOf(at: string, after: unknown, isOrdered: boolean): NonNullable<ViewFind['after']> {
-  if (!isOrdered) {
+  if (!isOrdered && !String(after).startsWith('[')) {
     checkId(`${at}: after`, after)
     return { id: after }
   }
   try {
     const [id, value] = JSON.parse(String(after)) as unknown[]
-    if (typeof value !== 'string') throw new TypeError('no value')
+    if (typeof value !== (isOrdered ? 'string' : 'undefined')) throw new TypeError('another order')
     checkId(`${at}: after`, id)
-    return { id, value }
+    return typeof value === 'string' ? { id, value } : { id }
   } catch (error) {
     throw new ValidationError(`${at}: after must be the next of a page with the same order.`, undefined, error)
   }

@@ -2,6 +2,7 @@ import { createApp, defineAggregate, defineView, typed } from 'cqrs-es'
 import { memoryStore } from 'cqrs-es/memory'
 import { describe, expect, test } from 'vitest'
 import { failureOf } from '../support/async.ts'
+import { count, counter } from '../support/counter.ts'
 
 const tag = defineAggregate({
   type: 'tag',
@@ -160,5 +161,46 @@ describe('a view that is built anew beside the old one', () => {
     await store.removeViewGeneration({ name: 'tags', generation: 1 })
     expect((await reader.load('t'))?.view.sets).toBe(9)
     expect((await reader.find()).items.map(({ view }) => view.colour)).toEqual(['blue'])
+  })
+})
+
+describe('the next of a page', () => {
+  const listed = defineView({
+    name: 'listed',
+    aggregates: [counter],
+    initialView: () => ({ total: 0 }),
+    update: { Counted: (view, { data }) => ({ total: view.total + data.by }) },
+    indexes: ['total'],
+  })
+  const ids = ['["a"]', '["a","b"]', '[', 'a', 'b']
+  async function filled() {
+    const app = createApp({ store: memoryStore(), aggregates: { counter }, views: { listed } })
+    for (const id of ids) await app.aggregates.counter.execute(id, count(1))
+    return app.views.listed
+  }
+
+  test('is of no use to a find in another order, either way', async () => {
+    const views = await filled()
+    const ordered = await views.find({}, { orderBy: 'total', limit: 1 })
+    const plain = await views.find({}, { limit: 1 })
+    for (const asked of [views.find({}, { after: ordered.next }), views.find({}, { orderBy: 'total', after: plain.next })])
+      expect(await failureOf(asked)).toMatchObject({
+        code: 'VALIDATION',
+        message: expect.stringContaining('after must be the next of a page with the same order'),
+      })
+  })
+
+  test('leads on from every id', async () => {
+    const views = await filled()
+    for (const options of [{}, { orderBy: 'total' as const }]) {
+      const found: string[] = []
+      for (let after: string | undefined; ; ) {
+        const page = await views.find({}, { ...options, limit: 1, after })
+        found.push(...page.items.map(({ id }) => id))
+        after = page.next
+        if (after === undefined) break
+      }
+      expect(found).toEqual([...ids].sort())
+    }
   })
 })

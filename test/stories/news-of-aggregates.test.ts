@@ -403,6 +403,16 @@ describe('on a store without an order of all events', () => {
     expect((await app.views.sizes.load('by-5'))?.view.times).toBe(1)
   })
 
+  test('a command does not take rows of another version for what it waits for', async () => {
+    const store = unordered(memoryStore())
+    const totals = (viewVersion: number) => ({ totals: totalsOf('async', { viewVersion }) })
+    const old = createApp({ store, aggregates: { counter }, views: totals(1) })
+    await old.aggregates.counter.execute('a', count(1), { waitFor: ['totals'] })
+    const newer = createApp({ store, aggregates: { counter }, views: totals(2) })
+    const failure = await failureOf(newer.aggregates.counter.execute('a', count(2), { waitFor: ['totals'] }))
+    expect(failure).toMatchObject({ code: 'NOT_YET', result: { sequence: 2 }, cause: { code: 'VIEW_OUTDATED' } })
+  })
+
   test('changes that the store has forgotten are found by a look at every aggregate', async () => {
     const store = memoryStore()
     const { runtime } = standingStill()

@@ -102,7 +102,7 @@ describe('schemas of events', () => {
   ])('a schema that %s is refused at write, with the path', async (_, shape, data, path) => {
     const error = await failureOf(through(shape, data))
     expect(error).toMatchObject({ code: 'INVALID_EVENT', issues: [{ path }] })
-    expect(error.message).toContain('the schema would change it')
+    expect(error.message).toMatch(/the schema (would change it|fills it in|does not know this field)/)
   })
 
   test('one that makes a Date of a text is refused: what was decided is not what would be read', async () => {

@@ -247,6 +247,19 @@ const mailer = defineSubscription({
 defineSubscription({ name: 's', aggregates: [bankAccount], eventTypes: ['Nope'], handle: () => {} })
 // @ts-expect-error the wrong type of event
 defineSubscription({ name: 's', aggregates: [bankAccount], eventTypes: ['AccountClosed'], handle: (event) => event.data.owner })
+// @ts-expect-error neither handle nor handleBatch
+defineSubscription({ name: 's', aggregates: [bankAccount] })
+// @ts-expect-error both of them
+defineSubscription({ name: 's', aggregates: [bankAccount], handle: () => {}, handleBatch: () => {} })
+// @ts-expect-error a size of what is no batch
+defineSubscription({ name: 's', aggregates: [bankAccount], handle: () => {}, batchSize: 2 })
+defineSubscription({
+  name: 's',
+  aggregates: [bankAccount],
+  eventTypes: ['AccountOpened'],
+  handleBatch: ([first]) => void (first && same<string, typeof first.data.owner>(true)),
+  batchSize: 2,
+})
 const behind = defineView({ ...options, update: {}, indexes: ['owner'], consistency: 'async' })
 const following = createApp({
   store,

@@ -1,0 +1,77 @@
+import { ClosedError, NotYetError } from '../errors.ts'
+import type { Lifecycle } from '../lifecycle.ts'
+import type { Runtime } from '../runtime.ts'
+
+/** What a caller says about it. */
+export interface WaitLimits {
+  readonly timeoutMs?: number | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
+/** How long somebody waits: until time is up, the app closes or the caller gives up. */
+export interface Patience {
+  /** Aborts when the waiting is over, with what is thrown then. */
+  readonly signal: AbortSignal
+  /** The same, but for time: what was begun may come to its end when only that is up. */
+  readonly ending: AbortSignal
+  /** In milliseconds; `undefined`: for ever. */
+  readonly timeoutMs: number | undefined
+  /** Of it, by the clock. */
+  leftMs(): number | undefined
+  /** What a task comes to, or why the waiting is over before that. `close` waits for the task all the same. */
+  until<T>(task: () => Promise<T>): Promise<T>
+}
+
+/** The longest wait that timers take. */
+const longestMs = 2 ** 31 - 1
+
+/** Does what has to wait, for so long at the most; a clock that stands does not matter. @throws NotYetError, ClosedError, and the caller's signal's reason */
+export async function patiently<T>(
+  runtime: Runtime,
+  lifecycle: Lifecycle,
+  what: string,
+  { timeoutMs, signal: given }: WaitLimits,
+  work: (patience: Patience) => Promise<T>,
+): Promise<T> {
+  const over = new AbortController()
+  const ending = new AbortController()
+  const { signal } = over
+  const end = (reason: unknown) => {
+    over.abort(reason)
+    ending.abort(reason)
+  }
+  const giveUp = () => end(given?.reason)
+  const isOver = new Promise<never>((_, reject) => signal.addEventListener('abort', () => reject(signal.reason), { once: true }))
+  isOver.catch(() => {})
+  const takeBack = lifecycle.onClosing(() => end(new ClosedError(`${what} was ended by app.close().`)))
+  given?.addEventListener('abort', giveUp, { once: true })
+  if (given?.aborted) giveUp()
+  if (timeoutMs !== undefined && !signal.aborted)
+    runtime.sleep(Math.min(timeoutMs, longestMs), signal).then(
+      () => over.abort(new NotYetError(`It was not there within ${timeoutMs} ms.`)),
+      () => {},
+    )
+  const began = runtime.now().getTime()
+  const tasks: Promise<unknown>[] = []
+  const untilOver = <R>(task: () => Promise<R>): Promise<R> => {
+    const running = lifecycle.run(what, task)
+    tasks.push(running)
+    return Promise.race([running, isOver])
+  }
+  try {
+    return await work({
+      signal,
+      ending: ending.signal,
+      timeoutMs,
+      leftMs: () => timeoutMs && Math.max(0, timeoutMs - (runtime.now().getTime() - began)),
+      until: untilOver,
+    })
+  } finally {
+    over.abort()
+    // What goes on after its time must end when the app closes, too.
+    void Promise.allSettled(tasks).then(() => {
+      takeBack()
+      given?.removeEventListener('abort', giveUp)
+    })
+  }
+}
