@@ -220,27 +220,28 @@ export function createApp<
     },
     waitFor: waiting.waitFor,
     start: () => lifecycle.run('app.start', async () => readSide?.start()),
-    drain: (request: DrainRequest = {}) =>
-      lifecycle.run('app.drain', async () => {
-        checkDrain(request)
-        return readSide === undefined ? { caughtUp: true, events: 0 } : readSide.drain(request)
-      }),
+    drain: async (request: DrainRequest = {}) => {
+      checkDrain(request)
+      return lifecycle.follow('app.drain', request.signal, async (signal) =>
+        readSide === undefined ? { caughtUp: true, events: 0 } : readSide.drain({ ...request, signal }),
+      )
+    },
     replay: (query: Query, request: object = {}) =>
       lifecycle.run('app.replay', async () => {
         const typeOf = (aggregate: unknown) => definitionOf('app.replay: aggregate', aggregate).type
         return { events: await replay(core, definitions, query, checkReplay(definitions, typeOf, query, request)) }
       }),
-    catchUp: (changes: readonly Change[], request: { signal?: AbortSignal } = {}) =>
-      lifecycle.run('app.catchUp', async () => {
-        checkCallOptions('app.catchUp', request, ['signal'])
-        for (const change of Array.isArray(changes) ? changes : [undefined])
-          if (!isForeign(definitions, change)) checkChange(change)
-        return readSide === undefined ? changes.map(() => undefined) : readSide.catchUp(changes, request.signal)
-      }),
+    catchUp: async (changes: readonly Change[], request: { signal?: AbortSignal } = {}) => {
+      checkCallOptions('app.catchUp', request, ['signal'])
+      for (const change of Array.isArray(changes) ? changes : [undefined])
+        if (!isForeign(definitions, change)) checkChange(change)
+      return lifecycle.follow('app.catchUp', request.signal, async (signal) =>
+        readSide === undefined ? changes.map(() => undefined) : readSide.catchUp(changes, signal),
+      )
+    },
     events: (request: { after?: Position; signal?: AbortSignal } = {}) => readLog(core, definitions, lifecycle, request),
     close: async () => {
-      lifecycle.beginClosing()
-      await readSide?.stop()
+      await Promise.all([lifecycle.beginClosing(), readSide?.stop()])
       await lifecycle.close()
     },
   }

@@ -1,11 +1,14 @@
 import { ClosedError } from './errors.ts'
+import { whenAborted } from './runtime.ts'
 
 /** Counts what is under way, so that closing can wait for it. */
 export class Lifecycle {
   #pending = 0
+  #following = 0
   #closing = false
   #closed = false
   #idle: (() => void)[] = []
+  #ended: (() => void)[] = []
   readonly #endings = new Set<() => void>()
 
   /** `close` was called. */
@@ -15,7 +18,7 @@ export class Lifecycle {
 
   /** @throws ClosedError after `close` */
   check(what: string): void {
-    if (this.#closed) throw new ClosedError(`${what} was called after app.close().`)
+    if (this.#closed) throw closedError(what)
   }
 
   /** Runs a task that `close` waits for. @throws ClosedError after `close` */
@@ -29,6 +32,27 @@ export class Lifecycle {
     }
   }
 
+  /**
+   * Runs a task that may call handlers, and they the app. Its signal aborts when `given` does or the app shall close, and calls are not refused before it has ended.
+   * @throws ClosedError
+   */
+  async follow<T>(what: string, given: AbortSignal | undefined, task: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    if (this.#closing) throw closedError(what)
+    const ending = new AbortController()
+    const end = () => ending.abort(given?.aborted ? given.reason : new ClosedError(`${what} was ended by app.close().`))
+    if (given?.aborted) end()
+    const forget = given && whenAborted(given, end)
+    const takeBack = this.onClosing(end)
+    this.#following++
+    try {
+      return await this.run(what, () => task(ending.signal))
+    } finally {
+      takeBack()
+      forget?.()
+      if (--this.#following === 0) for (const wake of this.#ended.splice(0)) wake()
+    }
+  }
+
   /** Calls `end` as soon as the app shall close, for what would wait on; what it answers takes that back. */
   onClosing(end: () => void): () => void {
     if (this.#closing) end()
@@ -36,10 +60,11 @@ export class Lifecycle {
     return () => this.#endings.delete(end)
   }
 
-  /** Ends what waits. All else may still be called. */
-  beginClosing(): void {
+  /** Ends what waits and what follows events, and resolves when the latter has come to its end. All else may still be called. */
+  async beginClosing(): Promise<void> {
     this.#closing = true
     for (const end of this.#endings) end()
+    if (this.#following > 0) await new Promise<void>((resolve) => this.#ended.push(resolve))
   }
 
   async close(): Promise<void> {
@@ -47,3 +72,5 @@ export class Lifecycle {
     if (this.#pending > 0) await new Promise<void>((resolve) => this.#idle.push(resolve))
   }
 }
+
+const closedError = (what: string) => new ClosedError(`${what} was called after app.close().`)

@@ -54,7 +54,7 @@ export async function patiently<T>(
   const began = runtime.now().getTime()
   const tasks: Promise<unknown>[] = []
   const untilOver = <R>(task: () => Promise<R>): Promise<R> => {
-    const running = lifecycle.run(what, task)
+    const running = lifecycle.follow(what, undefined, task)
     tasks.push(running)
     return Promise.race([running, isOver])
   }

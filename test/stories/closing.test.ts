@@ -1,9 +1,9 @@
-import { createApp, defineView } from 'cqrs-es'
+import { createApp, defineSubscription, defineView, type Store } from 'cqrs-es'
 import { memoryStore } from 'cqrs-es/memory'
 import { describe, expect, test } from 'vitest'
 import { collect, failureOf, gate, settled } from '../support/async.ts'
 import { count, counter } from '../support/counter.ts'
-import { sendingBy } from '../support/stores.ts'
+import { sendingBy, unordered } from '../support/stores.ts'
 
 describe('close', () => {
   const totals = defineView({
@@ -38,6 +38,53 @@ describe('close', () => {
     await again
     expect(done).toEqual(['query', 'query', 'query', 'closed'])
     expect(await Promise.all(pending)).toMatchObject([{ sequence: 1 }, { sequence: 2 }, { sequence: 3 }])
+  })
+
+  describe.each([
+    ['with an order of all events', (store: Store) => store, ['drain', 'caughtUp']],
+    ['without one', unordered, ['drain', 'caughtUp', 'catchUp']],
+  ] as const)('on a store %s', (_, as, ways) => {
+    test.each(ways)(
+      'has a handler that %s runs come to its end, its commands too, and does not hold that against it',
+      async (how) => {
+        const store = as(memoryStore())
+        const { pass, open, reached } = gate()
+        const seen: string[] = []
+        const mirror = defineSubscription({
+          name: 'mirror',
+          aggregates: [counter],
+          handle: async ({ id, aggregateId }, { app, signal }) => {
+            if (aggregateId === 'mirror') return
+            if (!isOver) await pass()
+            if (!isOver) seen.push(`told to end: ${signal.aborted}`)
+            await app.aggregate(counter).execute('mirror', count(1))
+            seen.push(id)
+          },
+        })
+        let isOver = false
+        const make = () => createApp({ store, aggregates: { counter }, subscriptions: { mirror }, observe: () => {} })
+        const app = make()
+        for (const id of ['a', 'b']) await app.aggregates.counter.execute(id, count(1))
+        const run = {
+          drain: () => app.drain(),
+          caughtUp: () => app.subscriptions.mirror.caughtUp().catch(() => {}),
+          catchUp: () => app.catchUp([{ aggregateType: 'counter', aggregateId: 'a', sequence: 1 }]),
+        }[how]
+        const running = run()
+        await reached
+        const closed = app.close()
+        await settled()
+        open()
+        await closed
+        await running
+        isOver = true
+        expect(seen).toEqual(['told to end: true', 'counter/a/1'])
+        const next = make()
+        expect(await next.drain()).toMatchObject({ caughtUp: true })
+        expect(new Set(seen.slice(1))).toEqual(new Set(['counter/a/1', 'counter/b/1']))
+        await next.close()
+      },
+    )
   })
 
   test('refuses everything afterwards, and leaves the store open', async () => {
