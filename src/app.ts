@@ -9,6 +9,7 @@ import { handleOf } from './execution/handle.ts'
 import { readLog } from './execution/log.ts'
 import { checkReplay, replay } from './execution/replay.ts'
 import { waitingFor } from './execution/waiting.ts'
+import { notingErrors } from './foreign-errors.ts'
 import { isObject } from './json.ts'
 import { Lifecycle } from './lifecycle.ts'
 import type { Observation } from './observation.ts'
@@ -154,6 +155,8 @@ export interface App<
 export interface AppParts {
   readonly aggregates: ReadonlyMap<string, AggregateDefinition>
   readonly views: ReadonlyMap<string, ViewDefinition | SqlViewDefinition>
+  /** Whether a handler or a schema of a command threw it. */
+  readonly isForeign: (error: unknown) => boolean
 }
 
 /** A view of an app that is tables of your own. */
@@ -207,11 +210,19 @@ export function createApp<
   const lifecycle = new Lifecycle()
   const definitions = new Map([...aggregates.values()].map(({ definition }) => [definition.type, definition]))
   const waiting = waitingFor(core, readSide, views, lifecycle)
+  const foreign = new WeakSet<object>()
   const handles = new Map(
-    [...aggregates].map(([key, aggregate]) => [key, handleOf(core, aggregate, lifecycle, waiting.afterwards)]),
+    [...aggregates].map(([key, aggregate]) => {
+      const noting = { ...aggregate, definition: notingErrors(aggregate.definition, foreign) }
+      return [key, handleOf(core, noting, lifecycle, waiting.afterwards)]
+    }),
   )
   const app: Record<string, unknown> = {
-    '~parts': { aggregates: new Map([...aggregates].map(([key, { definition }]) => [key, definition])), views },
+    '~parts': {
+      aggregates: new Map([...aggregates].map(([key, { definition }]) => [key, definition])),
+      views,
+      isForeign: (error: unknown) => isObject(error) && foreign.has(error),
+    } satisfies AppParts,
     aggregates: Object.fromEntries(handles),
     aggregate: (aggregate: unknown) => {
       const { type } = definitionOf('app.aggregate: what is asked for', aggregate)
