@@ -1,15 +1,25 @@
 /**
- * What `cqrs-es/http` adds to a command: microseconds per command for `execute` alone, for a handler that is given a `Request` as a server makes it and returns its `Response`, and for a
- * route written by hand that does nothing but read the body, execute and make a `Response`. One caller, memory store, warm; the ways take turns.
+ * What `cqrs-es/http` adds to a command: microseconds per command for `execute` alone, for a handler that is given a `Request` and returns its `Response`, and for a route written by hand
+ * that does nothing but read the body, execute and make a `Response`. One caller, memory store, warm; the ways take turns.
+ *
+ * Then the same behind Node's adapter, whose `Request` is another one and has other costs: on a port, to which another process sends. There it is the processor time of the server per
+ * command, beside that of a server that reads the body and does nothing.
  */
+import { fork } from 'node:child_process'
+import { once } from 'node:events'
+import type { Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { createAdaptorServer } from '@hono/node-server'
 import { createApp } from 'cqrs-es'
 import { createHandler } from 'cqrs-es/http'
 import { memoryStore } from 'cqrs-es/memory'
 import { account, open } from './bank.ts'
+import type { Sending } from './http-client.ts'
 import { figure, short, shown, writeResults } from './report.ts'
 
 const rounds = 9
 const commands = 5_000
+const callers = 8
 
 const app = createApp({ store: memoryStore(), aggregates: { account } })
 const handler = createHandler(app, {
@@ -53,6 +63,36 @@ for (let round = -2; round < rounds; round++) {
     if (round >= 0) times.get(name)?.push(micros)
   }
 }
+
+/** What is behind the adapter. */
+const servers: Readonly<Record<string, (request: Request) => Promise<Response>>> = {
+  nothing: async (request) => new Response(`${(await request.arrayBuffer()).byteLength}`),
+  handler,
+  'by hand': (request) =>
+    (ways['by hand'] as (typeof ways)[string])(request.url.split('/')[4] as string, request) as Promise<Response>,
+}
+const openAccount = (id: string) => app.aggregates.account.execute(id, open)
+const busy = new Map<string, number[]>(Object.keys(servers).map((name) => [name, []]))
+const client = fork(new URL('http-client.ts', import.meta.url), { execArgv: ['--import', 'tsx'] })
+client.once('exit', (code) => code !== 0 && process.exit(1))
+for (let round = -2; round < rounds; round++) {
+  const order = Object.entries(servers)
+  for (const [name, fetch] of round % 2 === 0 ? order : order.reverse()) {
+    const server = createAdaptorServer({ fetch }) as Server
+    await once(server.listen(0, '127.0.0.1'), 'listening')
+    const account = `behind-${name.replace(' ', '-')}-${round}`
+    await Promise.all(Array.from({ length: callers }, (_, caller) => openAccount(`${account}-${caller}`)))
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/account/${account}`
+    const before = process.cpuUsage()
+    client.send({ url, callers, commands: commands / callers } satisfies Sending)
+    await once(client, 'message')
+    const { user, system } = process.cpuUsage(before)
+    if (round >= 0) busy.get(name)?.push((user + system) / commands)
+    server.closeAllConnections()
+    server.close()
+  }
+}
+client.disconnect()
 await app.close()
 
 const of = (name: string) => times.get(name) as number[]
@@ -60,6 +100,13 @@ const added = (name: string) => figure(of(name).map((micros, i) => micros - (of(
 const [ours, byHand] = [added('handler'), added('by hand')]
 console.table(Object.fromEntries(Object.keys(ways).map((name) => [name, { 'µs per command (range)': shown(figure(of(name))) }])))
 console.log(`The handler adds ${shown(ours)} µs to execute, a route by hand ${shown(byHand)} µs. Goal: below 50.`)
+const behind = (name: string) => figure(busy.get(name) as number[])
+console.table(
+  Object.fromEntries(
+    Object.keys(servers).map((name) => [name, { 'µs of processor time, behind the adapter (range)': shown(behind(name)) }]),
+  ),
+)
 const results = Object.keys(ways).map((name) => ({ way: name, micros: figure(of(name)) }))
+const behindAdapter = Object.keys(servers).map((name) => ({ way: name, micros: behind(name) }))
 const sums = { added: short(ours.median), addedByHand: short(byHand.median) }
-await writeResults('http', { rounds, commands, store: 'memory' }, results, sums)
+await writeResults('http', { rounds, commands, callers, store: 'memory' }, results, { ...sums, behindAdapter })

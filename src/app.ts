@@ -9,6 +9,7 @@ import { handleOf } from './execution/handle.ts'
 import { readLog } from './execution/log.ts'
 import { checkReplay, replay } from './execution/replay.ts'
 import { waitingFor } from './execution/waiting.ts'
+import { notingErrors } from './foreign-errors.ts'
 import { isObject } from './json.ts'
 import { Lifecycle } from './lifecycle.ts'
 import type { Observation } from './observation.ts'
@@ -155,6 +156,8 @@ export interface App<
 export interface AppParts {
   readonly aggregates: ReadonlyMap<string, AggregateDefinition>
   readonly views: ReadonlyMap<string, ViewDefinition | SqlViewDefinition>
+  /** Whether a handler or a schema of a command threw it. */
+  readonly isForeign: (error: unknown) => boolean
 }
 
 /** A view of an app that is tables of your own. */
@@ -208,9 +211,19 @@ export function createApp<
   const lifecycle = new Lifecycle()
   const definitions = new Map([...aggregates.values()].map(({ definition }) => [definition.type, definition]))
   const waiting = waitingFor(readSide, views, lifecycle)
-  const handles = new Map([...aggregates].map(([key, aggregate]) => [key, handleOf(core, aggregate, lifecycle, waiting.prepare)]))
+  const foreign = new WeakSet<object>()
+  const handles = new Map(
+    [...aggregates].map(([key, aggregate]) => {
+      const noting = { ...aggregate, definition: notingErrors(aggregate.definition, foreign) }
+      return [key, handleOf(core, noting, lifecycle, waiting.prepare)]
+    }),
+  )
   const app: Record<string, unknown> = {
-    '~parts': { aggregates: new Map([...aggregates].map(([key, { definition }]) => [key, definition])), views },
+    '~parts': {
+      aggregates: new Map([...aggregates].map(([key, { definition }]) => [key, definition])),
+      views,
+      isForeign: (error: unknown) => isObject(error) && foreign.has(error),
+    } satisfies AppParts,
     aggregates: Object.fromEntries(handles),
     aggregate: (aggregate: unknown) => {
       const { type } = definitionOf('app.aggregate: what is asked for', aggregate)
@@ -234,7 +247,7 @@ export function createApp<
     catchUp: async (changes: readonly Change[], request: { signal?: AbortSignal } = {}) => {
       checkCallOptions('app.catchUp', request, ['signal'])
       for (const change of Array.isArray(changes) ? changes : [undefined])
-        if (!isForeign(definitions, change)) checkChange(change)
+        if (!isPassedOver(definitions, change)) checkChange(change)
       return lifecycle.follow('app.catchUp', request.signal, async (signal) =>
         readSide === undefined ? changes.map(() => undefined) : readSide.catchUp(changes, signal),
       )
@@ -260,7 +273,7 @@ function checkDrain(request: DrainRequest): void {
 }
 
 /** It is of no aggregate of the app, whatever else may be wrong with it. */
-const isForeign = (definitions: ReadonlyMap<string, unknown>, change: unknown): boolean => {
+const isPassedOver = (definitions: ReadonlyMap<string, unknown>, change: unknown): boolean => {
   const type = isObject(change) ? (change as Partial<Change>).aggregateType : undefined
   return typeof type === 'string' && type !== '' && !definitions.has(type)
 }

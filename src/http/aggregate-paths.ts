@@ -4,6 +4,7 @@ import type { ExposedAggregate } from './exposed.ts'
 import {
   afterParameter,
   commandParameters,
+  conditionParameters,
   etagHeader,
   idParameter,
   json,
@@ -22,7 +23,7 @@ export function pathsOfAggregate(aggregate: ExposedAggregate, schemas: Schemas, 
   const { name, commands } = aggregate
   const at = `/${encodeURIComponent(name)}`
   const event = aggregate.events ? eventSchema(aggregate, schemas) : undefined
-  const accepted = acceptedSchema(aggregate, event)
+  const accepted = acceptedSchema(aggregate, event, answers.isOpen)
   const described = [...commands].map(([command, parser]) => ({
     command,
     isOptional: parser.kind === 'none',
@@ -46,15 +47,11 @@ interface DescribedCommand {
   readonly data: object
 }
 
-const oneCommand = (
-  name: string,
-  { command, isOptional, data }: DescribedCommand,
-  accepted: object,
-  answers: Answers,
-): object => ({
+const oneCommand = (name: string, { command, data }: DescribedCommand, accepted: object, answers: Answers): object => ({
   ...operation(`${name}.${command}`, command, name),
   parameters: commandParameters(answers.canWait),
-  requestBody: { required: !isOptional, content: json(data) },
+  // Of one without data too, though none is needed: a client that sends nothing sends no content type.
+  requestBody: { required: true, content: json(data) },
   responses: answers.command(accepted),
 })
 
@@ -80,7 +77,7 @@ const readIds = (name: string, answers: Answers): object => ({
 
 const readState = (name: string, answers: Answers): object => ({
   ...operation(`${name}.state`, 'The state', name),
-  parameters: [idParameter, queryParameter('asOf', wholeNumber, 'As it was right after this sequence.')],
+  parameters: [idParameter, queryParameter('asOf', wholeNumber, 'As it was right after this sequence.'), ...conditionParameters],
   responses: answers.read(stateSchema, { ETag: etagHeader }, true),
 })
 
@@ -94,9 +91,10 @@ const readEvents = (name: string, event: object | undefined, answers: Answers): 
   responses: answers.read(pageOf(event ?? {}, wholeNumber), {}, true),
 })
 
-const acceptedSchema = ({ state }: ExposedAggregate, event: object | undefined): object => ({
+/** Where not everybody may do everything, there are callers who may not read what their commands come to. */
+const acceptedSchema = ({ state }: ExposedAggregate, event: object | undefined, isOpen: boolean): object => ({
   type: 'object',
-  required: ['sequence', 'replayed', ...(event === undefined ? [] : ['events']), ...(state ? ['state'] : [])],
+  required: ['sequence', 'replayed', ...(isOpen && event !== undefined ? ['events'] : []), ...(isOpen && state ? ['state'] : [])],
   properties: {
     sequence: { ...wholeNumber, description: 'Of the last event.' },
     replayed: { type: 'boolean', description: 'The idempotency key had been used: this is what came of it then.' },

@@ -84,23 +84,49 @@ export const problem = (status: number, members: ProblemMembers, headers: Readon
 
 const again = { 'Retry-After': '1' }
 
+interface About {
+  readonly request: Request
+  /** A handler or a schema of the app's has thrown it: it says nothing about this command, though it may say that this is not the time. */
+  readonly isForeign: boolean
+  readonly report: (error: unknown) => void
+}
+
 /** Says what the caller can mend, keeps to ourselves what only we can, and reports that. */
-export function answerError(error: unknown, report: (error: unknown) => void): Response {
+export function answerError(error: unknown, { request, isForeign, report }: About): Response {
   if (error instanceof HttpProblem) return problem(error.status, { detail: error.message }, error.headers)
   const status = isCqrsError(error) ? statuses[error.code] : 500
   const code = isCqrsError(error) ? { code: error.code } : {}
-  if (isCqrsError(error, 'VALIDATION'))
-    return problem(status, { detail: error.message, ...code, issues: error.issues.map(plainIssue) })
+  if (status < 500 && isForeign) {
+    report(error)
+    return answerFault()
+  }
+  if (isCqrsError(error, 'VALIDATION')) {
+    const { message: detail, issues = [] } = error
+    return problem(status, { detail, ...code, issues: issues.map(plainIssue) })
+  }
   if (isCqrsError(error, 'CONFLICT')) {
     const { message: detail, expectedSequence, actualSequence } = error
-    if (expectedSequence === undefined) return problem(status, { detail, ...code }, again)
+    if (expectedSequence === undefined || !hasPrecondition(request)) return problem(status, { detail, ...code }, again)
     // RFC 9110, section 13.1.1: what a precondition of the request's refuses is no conflict that waiting would help.
     return problem(412, { detail, ...code, ...(actualSequence === undefined ? {} : { actualSequence }) })
   }
+  // Of a command that is stored that is an answer, and given elsewhere. Here nothing is known to be stored.
+  if (isCqrsError(error, 'NOT_YET')) return answerLater(error, code, report)
   if (isCqrsError(error) && status < 500) return problem(status, { detail: error.message, ...code })
+  if (status === 503) return answerLater(error, code, report)
   report(error)
-  return status === 503 ? problem(status, { detail: notNow, ...code }, again) : problem(status, { detail: ourFault, ...code })
+  return problem(status, { detail: ourFault, ...code })
 }
+
+const hasPrecondition = ({ headers }: Request): boolean => headers.has('If-Match') || headers.has('If-None-Match')
+
+function answerLater(error: unknown, code: { readonly code?: CqrsErrorCode }, report: (error: unknown) => void): Response {
+  report(error)
+  return problem(503, { detail: notNow, ...code }, again)
+}
+
+/** Our fault, about which there is nothing to say. */
+export const answerFault = (): Response => problem(500, { detail: ourFault })
 
 /** The request's signal has aborted before anything was stored: because time is up, or because nobody is there any more to read an answer. */
 export const answerAborted = (reason: unknown): Response =>

@@ -1,15 +1,19 @@
 import { ValidationError } from '../errors.ts'
 import type { ExecuteOptions } from '../execution/call.ts'
+import { HttpProblem } from './answers.ts'
+import { names, sequenceIn } from './etags.ts'
+import { secondsToWait } from './prefer.ts'
 
 /** What the headers of a command say about it. @throws ValidationError */
 export function optionsOf({ headers, signal }: Request, waitFor: readonly string[]): ExecuteOptions {
   const idempotencyKey = headers.get('Idempotency-Key')
   const expectedSequence = expectedBy(headers)
+  const seconds = waitFor.length === 0 ? undefined : secondsToWait(headers)
   return {
     signal,
     ...(idempotencyKey === null ? {} : { idempotencyKey }),
     ...(expectedSequence === undefined ? {} : { expectedSequence }),
-    ...waitBy(headers, waitFor),
+    ...(seconds === undefined ? {} : { waitFor, timeoutMs: seconds * 1_000 }),
   }
 }
 
@@ -19,23 +23,18 @@ function expectedBy(headers: Headers): number | undefined {
   const noneMatch = headers.get('If-None-Match')
   if (noneMatch !== null && noneMatch !== '*') throw new ValidationError('With a command, If-None-Match can only be *.')
   if (match === null) return noneMatch === null ? undefined : 0
-  const [, sequence] = /^"(\d{1,15})"$/.exec(match) ?? []
+  const sequence = sequenceIn(match)
   if (sequence === undefined || noneMatch !== null)
     throw new ValidationError(
       'With a command, If-Match must be the one ETag of an aggregate, in its quotes, and without If-None-Match.',
     )
-  return Number(sequence)
+  return sequence
 }
 
-/** `Prefer: wait=5` (RFC 7240): the answer comes when the views show the command, or after so many seconds. */
-function waitBy(headers: Headers, waitFor: readonly string[]): ExecuteOptions {
-  if (waitFor.length === 0) return {}
-  const [, seconds] = /(?:^|[,;\s])wait=(\d{1,2})(?:$|[,;\s])/.exec(headers.get('Prefer') ?? '') ?? []
-  return seconds === undefined ? {} : { waitFor, timeoutMs: Number(seconds) * 1_000 }
+/** Whether who reads has what has this ETag already (RFC 9110, section 13.2.2: If-Match comes first). @throws HttpProblem when he wants another one */
+export function hasAlready(headers: Headers, etag: string): boolean {
+  const match = headers.get('If-Match')
+  if (match !== null && !names(match, etag)) throw new HttpProblem(412, `Its ETag is ${etag}.`)
+  const noneMatch = headers.get('If-None-Match')
+  return noneMatch !== null && names(noneMatch, etag)
 }
-
-export const etagOf = (sequence: number): string => `"${sequence}"`
-
-/** Whether the caller has what has this ETag already (RFC 9110, section 13.1.2: compared weakly). */
-export const has = (headers: Headers, etag: string): boolean =>
-  (headers.get('If-None-Match') ?? '').split(',').some((one) => one.trim().replace(/^W\//, '') === etag)

@@ -4,7 +4,8 @@ import type { Schemas } from './schemas.ts'
 /** The answers of all operations. */
 export class Answers {
   readonly #problem: object
-  readonly #isOpen: boolean
+  /** Everybody may do everything. */
+  readonly isOpen: boolean
   /** Commands can be sent to be waited for. */
   readonly canWait: boolean
 
@@ -13,12 +14,14 @@ export class Answers {
     { authorize, waitFor = [] }: { readonly authorize: unknown; readonly waitFor?: readonly string[] },
   ) {
     this.#problem = schemas.reference('Problem')
-    this.#isOpen = authorize === 'none'
+    this.isOpen = authorize === 'none'
     this.canWait = waitFor.length > 0
   }
 
   command(accepted: object): object {
-    const done = { content: json(accepted), headers: { ETag: etagHeader } }
+    const waited = { schema: { type: 'string' }, description: 'How long the views were waited for at the most, if at all.' }
+    const headers = { ETag: etagHeader, ...(this.canWait ? { 'Preference-Applied': waited } : {}) }
+    const done = { content: json(accepted), headers }
     return {
       200: { description: 'The command was accepted.', ...done },
       ...(this.canWait ? { 202: { description: 'It was accepted, and views do not show it yet.', ...done } } : {}),
@@ -27,11 +30,12 @@ export class Answers {
   }
 
   read(schema: object, headers: object = {}, mayBeMissing = false): object {
-    const isKnown = 'ETag' in headers ? { 304: { description: 'It is as the caller has it: If-None-Match.' } } : {}
+    const isTagged = 'ETag' in headers
+    const isKnown = isTagged ? { 304: { description: 'It is as the caller has it: If-None-Match.' } } : {}
     return {
       200: { description: 'It is there.', content: json(schema), headers },
       ...isKnown,
-      ...this.#refer(400, ...this.#unauthorized, ...(mayBeMissing ? [404] : []), 500, 503),
+      ...this.#refer(400, ...this.#unauthorized, ...(mayBeMissing ? [404] : []), ...(isTagged ? [412] : []), 500, 503),
     }
   }
 
@@ -42,7 +46,7 @@ export class Answers {
   }
 
   get #unauthorized(): readonly number[] {
-    return this.#isOpen ? [] : [401, 403]
+    return this.isOpen ? [] : [401, 403]
   }
 
   #refer(...numbers: readonly number[]): object {
@@ -56,7 +60,7 @@ const meanings: Readonly<Record<number, string>> = {
   403: 'The caller may not do this.',
   404: 'There is no such thing.',
   409: 'Another writer was first, several times. Nothing was stored; try again.',
-  412: 'Something has happened since the sequence of `If-Match`. Nothing was stored.',
+  412: 'Something has happened since the sequence of `If-Match`. Nothing was stored, or is shown.',
   413: 'The command, or what it would store, is too large.',
   415: 'Not `application/json`.',
   422: 'The command was refused: `reason` and `details`. Or its idempotency key was used for another command: `code`.',

@@ -1,4 +1,4 @@
-import { answerAborted, answerError, HttpProblem } from './answers.ts'
+import { answerAborted, answerError, answerFault } from './answers.ts'
 import type { OpenApiDocument } from './open-api.ts'
 import type { HttpApp, HttpOptions } from './options.ts'
 import { respond } from './respond.ts'
@@ -42,13 +42,19 @@ export function createHandler<P extends HttpApp, C = undefined, X = unknown>(
   const setup = setupOf(app, options as unknown as ErasedOptions)
   const { basePath = '' } = setup.options
   const answerTo = async (request: Request, platform: unknown): Promise<Response> => {
+    const report = (error: unknown) => setup.report(error, request)
     try {
       const url = new URL(request.url)
-      const route = routeOf(setup.exposed, request.method, pathWithin(basePath, url.pathname))
-      return await respond(setup, { request, platform, url }, route)
+      return await respond(setup, { request, platform, url }, routeOf(setup.exposed, basePath, request.method, url.pathname))
     } catch (error) {
-      if (request.signal.aborted && error === request.signal.reason) return answerAborted(error)
-      return answerError(error, (cause) => setup.report(cause, request))
+      try {
+        if (request.signal.aborted && error === request.signal.reason) return answerAborted(error)
+        return answerError(error, { request, isForeign: setup.isForeign(error), report })
+      } catch {
+        // It cannot even be looked at.
+        report(error)
+        return answerFault()
+      }
     }
   }
   return async (request, platform) => {
@@ -78,12 +84,6 @@ export function openApiDocument<P extends HttpApp, C = undefined, X = unknown>(
   options: HttpOptions<P, C, X>,
 ): OpenApiDocument {
   return setupOf(app, options as unknown as ErasedOptions).document()
-}
-
-function pathWithin(basePath: string, pathname: string): string {
-  if (basePath === '') return pathname
-  if (pathname.startsWith(`${basePath}/`)) return pathname.slice(basePath.length)
-  throw new HttpProblem(404, `There is nothing at ${pathname}.`)
 }
 
 function withoutBody(response: Response): Response {

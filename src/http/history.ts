@@ -43,3 +43,14 @@ export async function eventsAnswer(
     }),
   )
 }
+
+/** Whether there is any event, where there is none after `after`: mostly that one is the last. */
+export async function hasEvents(eventsAfter: (sequence: number) => AsyncIterable<unknown>, after: number): Promise<boolean> {
+  if (after > 1 && (await isAny(eventsAfter(after - 1)))) return true
+  return after > 0 && isAny(eventsAfter(0))
+}
+
+async function isAny(events: AsyncIterable<unknown>): Promise<boolean> {
+  for await (const _ of events) return true
+  return false
+}

@@ -32,7 +32,7 @@ export function openApiOf({ aggregates, views }: Exposed, described: Described):
   const { title = 'API', version = '1.0.0', description, securitySchemes } = openApi
   const schemas = new Schemas({ Problem: problemSchema })
   const answers = new Answers(schemas, described)
-  const paths = [
+  const paths: [string, object][] = [
     ...[...aggregates.values()].flatMap((aggregate) => pathsOfAggregate(aggregate, schemas, answers)),
     ...[...views.values()].flatMap((view) => pathsOfView(view, answers)),
     [`/${documentSegment}`, { get: { operationId: 'openapi', summary: 'This document', responses: answers.read({}) } }],
@@ -42,7 +42,7 @@ export function openApiOf({ aggregates, views }: Exposed, described: Described):
     info: { title, version, ...(description === undefined ? {} : { description }) },
     ...(basePath === '' ? {} : { servers: [{ url: basePath }] }),
     ...(securitySchemes === undefined ? {} : { security: Object.keys(securitySchemes).map((name) => ({ [name]: [] })) }),
-    paths: Object.fromEntries(paths),
+    paths: withOwnIds(Object.fromEntries(paths)),
     components: {
       schemas: schemas.all(),
       responses: answers.problems(),
@@ -50,3 +50,18 @@ export function openApiOf({ aggregates, views }: Exposed, described: Described):
     },
   }
 }
+
+/** Names come from the app, so two operations may be called alike; each has an id of its own all the same. */
+function withOwnIds(paths: Readonly<Record<string, object>>): Record<string, object> {
+  const taken = new Set<string>()
+  const named = (operation: { readonly operationId: string }) => {
+    let operationId = operation.operationId
+    for (let nth = 2; taken.has(operationId); nth++) operationId = `${operation.operationId}-${nth}`
+    taken.add(operationId)
+    return { ...operation, operationId }
+  }
+  return mapped(paths, (item) => mapped(item as Record<string, { operationId: string }>, named))
+}
+
+const mapped = <A, B>(values: Readonly<Record<string, A>>, change: (value: A) => B): Record<string, B> =>
+  Object.fromEntries(Object.entries(values).map(([key, value]) => [key, change(value)]))

@@ -50,13 +50,17 @@ export type Authorization<C> =
 /** What `createHandler` takes. */
 export interface HttpOptions<P extends HttpApp, C, X = unknown> {
   /**
-   * Who may do this; called with every request that has a place to go to, before its data is checked. What it throws is answered with 500. `platform` is what the handler was called
-   * with besides the request: the event of a Lambda function, the bindings of a Worker. `'none'`: everybody may do everything, because something in front of the handler has decided already.
+   * Who may do this; asked about every request that has a place to go to, before its data is checked. About a command it is asked up to three times: the answer holds the state and the events
+   * only where the caller may read them. A command whose type stands in the body is read first; one that there is not is asked about as a look at the document. What it throws, and any
+   * other answer, is 500.
+   *
+   * `platform` is what the handler was called with besides the request: the event of a Lambda function, the bindings of a Worker. `'none'`: everybody may do everything, because
+   * something in front of the handler has decided already.
    */
   readonly authorize:
     | 'none'
     | ((request: Request, action: HttpAction<P>, platform: X | undefined) => Authorization<C> | Promise<Authorization<C>>)
-  /** What is stored with the events of a command; JSON. Default `{}`. */
+  /** What is stored with the events of a command; JSON. Default `{}`. What it throws, and what is not JSON, is answered with 500 before anything is stored. */
   readonly metadata?: (request: Request, caller: C, platform: X | undefined) => Metadata
   /** What can be reached. Default: all aggregates with all commands, states and events, and all views but those made by `sqlView`. */
   readonly expose?: {
@@ -72,11 +76,11 @@ export interface HttpOptions<P extends HttpApp, C, X = unknown> {
     /** Only these views. */
     readonly views?: readonly ViewNames<P>[]
   }
-  /** Views that a command with the header `Prefer: wait=5` waits for, for so many seconds. Default: none, and the header means nothing. */
+  /** Views that a command with the header `Prefer: wait=5` waits for, for so many seconds, 60 at the most. Default: none, and the header means nothing. */
   readonly waitFor?: readonly ViewNames<P>[]
   /** What comes before the paths, such as `/api`. Default `''`. */
   readonly basePath?: string
-  /** Of the body of a command, in bytes. Default 65,536. */
+  /** Of the body of a command, in bytes. Default 65,536. A `Content-Length` is believed, since the server holds the body to it. */
   readonly maxBodyBytes?: number
   /** Told about each error that is answered with 500 or 503, or that breaks off a history. Default: `console.error`. */
   readonly onError?: (error: unknown, request: Request) => void

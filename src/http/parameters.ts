@@ -20,7 +20,13 @@ export const limitParameter = queryParameter(
   'At the most. Default 100.',
 )
 export const afterParameter = queryParameter('after', { type: 'string' }, 'The `next` of the page before.')
-export const etagHeader = { schema: { type: 'string' }, description: 'The sequence, for If-Match.' }
+export const etagHeader = { schema: { type: 'string' }, description: 'Of the state at this sequence, for If-Match.' }
+
+/** What a state can be asked for with. */
+export const conditionParameters = [
+  headerParameter('If-Match', { type: 'string' }, 'Only if this is its ETag.'),
+  headerParameter('If-None-Match', { type: 'string' }, 'Only if this is not its ETag.'),
+]
 
 /** What every command can be sent with. */
 export const commandParameters = (canWait: boolean) => [
@@ -29,7 +35,13 @@ export const commandParameters = (canWait: boolean) => [
   headerParameter('If-Match', { type: 'string' }, 'Only if this is still the ETag.'),
   headerParameter('If-None-Match', { const: '*' }, 'Only if there is none yet.'),
   ...(canWait
-    ? [headerParameter('Prefer', { type: 'string', examples: ['wait=5'] }, 'Answer when views show it, or after 5 s.')]
+    ? [
+        headerParameter(
+          'Prefer',
+          { type: 'string', examples: ['wait=5'] },
+          'Answer when views show it, or after 5 s; 60 s at the most.',
+        ),
+      ]
     : []),
 ]
 

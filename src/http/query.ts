@@ -2,14 +2,42 @@ import { ValidationError } from '../errors.ts'
 import type { ViewDefinition } from '../subscriptions/definitions.ts'
 
 /** The parameters of a request, each once and of known names. @throws ValidationError */
-export function parametersOf(search: URLSearchParams, known: readonly string[]): ReadonlyMap<string, string> {
-  const found = new Map<string, string>()
-  for (const [name, value] of search) {
-    if (!known.includes(name)) throw new ValidationError(`There is no parameter '${name}' here. There are: ${known.join(', ')}.`)
-    if (found.has(name)) throw new ValidationError(`The parameter '${name}' is there twice.`)
-    found.set(name, value)
-  }
+export function parametersOf(url: URL, known: readonly string[]): ReadonlyMap<string, string> {
+  const { found, problem } = parametersIn(url, known)
+  if (problem !== undefined) throw problem
   return found
+}
+
+interface Parameters {
+  readonly found: ReadonlyMap<string, string>
+  readonly problem: ValidationError | undefined
+}
+
+function parametersIn({ search, searchParams }: URL, known: readonly string[]): Parameters {
+  const found = new Map<string, string>()
+  if (search === '') return { found, problem: undefined }
+  if (!isDecodable(search)) return { found, problem: new ValidationError('The query is not percent-encoded UTF-8.') }
+  let problem: ValidationError | undefined
+  for (const [name, value] of searchParams) {
+    if (!known.includes(name)) problem ??= new ValidationError(unknownText(name, known))
+    else if (found.has(name)) problem ??= new ValidationError(`The parameter '${name}' is there twice.`)
+    else found.set(name, value)
+  }
+  return { found, problem }
+}
+
+const unknownText = (name: string, known: readonly string[]): string =>
+  `There is no parameter '${name}' here. There are: ${known.join(', ') || 'none'}.`
+
+/** `URLSearchParams` decodes what is no UTF-8 as well, to something else. */
+function isDecodable(search: string): boolean {
+  if (!search.includes('%')) return true
+  try {
+    decodeURIComponent(search)
+    return true
+  } catch {
+    return false
+  }
 }
 
 /** @throws ValidationError */
@@ -35,22 +63,38 @@ const ranges = ['gt', 'gte', 'lt', 'lte']
 export const conditionNames = ({ indexes }: ViewDefinition): readonly string[] =>
   indexes.flatMap((index) => [index, ...ranges.map((range) => `${index}.${range}`)])
 
-type Condition = unknown | Readonly<Record<string, unknown>>
+/** What a `find` is asked with. */
+interface Asked {
+  readonly parameters: ReadonlyMap<string, string>
+  /** The conditions that could be understood; all of them where there is no problem. */
+  readonly where: Readonly<Record<string, unknown>>
+  readonly problem: unknown
+}
 
-/** What `find` is to look for. @throws ValidationError */
-export function whereOf(view: ViewDefinition, parameters: ReadonlyMap<string, string>): Readonly<Record<string, Condition>> {
-  return Object.fromEntries(
-    view.indexes.flatMap((index): [string, Condition][] => {
-      const text = parameters.get(index)
-      const ends = ranges.flatMap((range): [string, unknown][] => {
-        const end = parameters.get(`${index}.${range}`)
-        return end === undefined ? [] : [[range, fieldValue(view, index, end)]]
-      })
-      if (text === undefined) return ends.length === 0 ? [] : [[index, Object.fromEntries(ends)]]
-      if (ends.length > 0) throw new ValidationError(`The parameter '${index}' is a value or a range, not both.`)
-      return [[index, fieldValue(view, index, text)]]
-    }),
-  )
+/** As far as it can be understood: who may not ask shall not be told what could be asked, so the problem is for later. */
+export function askedOf(view: ViewDefinition, url: URL, known: readonly string[]): Asked {
+  const { found, problem } = parametersIn(url, known)
+  const where: [string, unknown][] = []
+  let first: unknown = problem
+  for (const index of view.indexes)
+    try {
+      where.push(...conditionsOn(view, index, found))
+    } catch (unfit) {
+      first ??= unfit
+    }
+  return { parameters: found, where: Object.fromEntries(where), problem: first }
+}
+
+function conditionsOn(view: ViewDefinition, index: string, parameters: ReadonlyMap<string, string>): [string, unknown][] {
+  const ends = ranges.flatMap((range): [string, unknown][] => {
+    const name = `${index}.${range}`
+    const end = parameters.get(name)
+    return end === undefined ? [] : [[range, fieldValue(view, index, name, end)]]
+  })
+  const text = parameters.get(index)
+  if (text === undefined) return ends.length === 0 ? [] : [[index, Object.fromEntries(ends)]]
+  if (ends.length > 0) throw new ValidationError(`The parameter '${index}' is a value or a range, not both.`)
+  return [[index, fieldValue(view, index, index, text)]]
 }
 
 /** Of the kind that the field has in the initial view. */
@@ -62,13 +106,13 @@ export function kindOfIndex(view: ViewDefinition, index: string): FieldKind {
 }
 
 /** Where the initial view has `null`, a text is taken as JSON if it is a value of JSON, else as it is. */
-function fieldValue(view: ViewDefinition, index: string, text: string): unknown {
+function fieldValue(view: ViewDefinition, index: string, name: string, text: string): unknown {
   const kind = kindOfIndex(view, index)
   if (kind === 'string') return text
   const value = scalarOf(text)
   if (kind === 'null') return value === undefined ? text : value
   if (typeof value === kind) return value
-  throw new ValidationError(`The parameter '${index}' must be a ${kind}, not '${text}'.`)
+  throw new ValidationError(`The parameter '${name}' must be a ${kind}, not '${text}'.`)
 }
 
 function scalarOf(text: string): string | number | boolean | null | undefined {

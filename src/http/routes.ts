@@ -14,13 +14,18 @@ export type Route =
   | { readonly kind: 'openapi' }
 
 /** @throws HttpProblem where there is nothing, ValidationError for a path that cannot be read */
-export function routeOf(exposed: Exposed, method: string, path: string): Route {
-  const at = path.split('/').slice(1).map(decoded)
+export function routeOf(exposed: Exposed, basePath: string, method: string, path: string): Route {
+  const nothing = () => new HttpProblem(404, `There is nothing at ${path}.`)
+  if (!path.startsWith(`${basePath}/`)) throw nothing()
+  const at = path
+    .slice(basePath.length + 1)
+    .split('/')
+    .map(decoded)
   const [get, post] = at.includes('') ? [undefined, undefined] : routesAt(exposed, at)
   const isRead = method === 'GET' || method === 'HEAD'
   const route = isRead ? get : method === 'POST' ? post : undefined
   if (route !== undefined) return route
-  if (get === undefined && post === undefined) throw new HttpProblem(404, `There is nothing at ${path}.`)
+  if (get === undefined && post === undefined) throw nothing()
   const allowed = [...(get === undefined ? [] : ['GET', 'HEAD']), ...(post === undefined ? [] : ['POST'])].join(', ')
   throw new HttpProblem(405, `Only ${allowed} can be used at ${path}.`, { Allow: allowed })
 }
@@ -50,6 +55,7 @@ function routesAt({ aggregates, views }: Exposed, at: readonly string[]): readon
 }
 
 function decoded(segment: string): string {
+  if (!segment.includes('%')) return segment
   try {
     return decodeURIComponent(segment)
   } catch (cause) {

@@ -1,4 +1,5 @@
 import type { Parser } from '../evolution/schema.ts'
+import { isObject } from '../json.ts'
 
 type Direction = 'input' | 'output'
 
@@ -90,15 +91,19 @@ const after = (pointer: string, start: string): string | undefined =>
 
 /** Members that hold data, not schemas. */
 const dataKeys = ['const', 'enum', 'default', 'examples', 'example']
+/** Members that hold schemas by names, which mean nothing else, however they read. */
+const namedKeys = ['properties', 'patternProperties', '$defs', 'definitions', 'dependentSchemas']
 
 /** The schema with its references to its own parts led to where these are now. */
 function moved(schema: unknown, refer: (ref: string) => string): unknown {
   if (Array.isArray(schema)) return schema.map((one) => moved(one, refer))
-  if (typeof schema !== 'object' || schema === null) return schema
-  return Object.fromEntries(
-    Object.entries(schema).map(([key, value]) => {
-      if (key === '$ref' && typeof value === 'string') return [key, value.startsWith('#') ? refer(value) : value]
-      return [key, dataKeys.includes(key) ? value : moved(value, refer)]
-    }),
-  )
+  if (!isObject(schema)) return schema
+  return mapped(schema, (value, key) => {
+    if (key === '$ref' && typeof value === 'string') return value.startsWith('#') ? refer(value) : value
+    if (dataKeys.includes(key)) return value
+    return namedKeys.includes(key) && isObject(value) ? mapped(value, (one) => moved(one, refer)) : moved(value, refer)
+  })
 }
+
+const mapped = (values: object, change: (value: unknown, key: string) => unknown): object =>
+  Object.fromEntries(Object.entries(values).map(([key, value]) => [key, change(value, key)]))

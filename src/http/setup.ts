@@ -16,6 +16,8 @@ export interface HttpSetup {
   readonly waitFor: readonly string[]
   /** Tells of what is answered with 500 or 503, or breaks off an answer. */
   readonly report: (error: unknown, request: Request) => void
+  /** Whether it came from a handler or a schema of the app's, whatever it looks like. */
+  readonly isForeign: (error: unknown) => boolean
   /** Made when it is first asked for. */
   readonly document: () => OpenApiDocument
 }
@@ -40,6 +42,7 @@ export function setupOf(app: HttpApp, options: ErasedOptions): HttpSetup {
     waitFor,
     maxBodyBytes,
     report: harmless(onError, reportTelling),
+    isForeign: parts.isForeign,
     document: () => {
       document ??= openApiOf(exposed, options)
       return document

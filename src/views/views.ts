@@ -1,6 +1,6 @@
 import { ValidationError } from '../errors.ts'
 import { checkCallOptions, checkId, checkPage } from '../execution/call.ts'
-import { deepFreeze, isObject } from '../json.ts'
+import { deepFreeze, isObject, textProblem } from '../json.ts'
 import type { Lifecycle } from '../lifecycle.ts'
 import { checkBoolean, unknownKey } from '../options.ts'
 import { encodeIndexValue, type IndexValue } from '../store/index-value.ts'
@@ -205,6 +205,8 @@ function cursorOf(at: string, after: unknown, isOrdered: boolean): NonNullable<V
   try {
     const [id, value] = JSON.parse(String(after)) as unknown[]
     if (typeof value !== (isOrdered ? 'string' : 'undefined')) throw new TypeError('another order')
+    // A value that no store has cannot come from a page, and some stores fail at it.
+    if (typeof value === 'string' && textProblem(value) !== undefined) throw new TypeError('no value')
     checkId(`${at}: after`, id)
     return typeof value === 'string' ? { id, value } : { id }
   } catch (error) {

@@ -43,7 +43,11 @@ test('every place asks, and says what is about to be done', async () => {
     expect([path, (await get(path)).status]).toEqual([path, 200])
   expect(actions).toEqual([
     { kind: 'command', aggregate: 'order', id: 'o-1', command: 'Place' },
+    { kind: 'state', aggregate: 'order', id: 'o-1' },
+    { kind: 'events', aggregate: 'order', id: 'o-1' },
     { kind: 'command', aggregate: 'order', id: 'o/1', command: 'Place' },
+    { kind: 'state', aggregate: 'order', id: 'o/1' },
+    { kind: 'events', aggregate: 'order', id: 'o/1' },
     { kind: 'state', aggregate: 'order', id: 'o-1' },
     { kind: 'events', aggregate: 'order', id: 'o-1' },
     { kind: 'ids', aggregate: 'order' },
@@ -75,18 +79,54 @@ describe('who may not', () => {
     await post('/order/o-1/Place', place),
     await post('/order/o-1/Place', '{"customer":'),
     await post('/order/o-1', { type: 'Place', data: place }),
+    await post('/order/o-1', { type: 'zz' }),
+    await post('/order/o-1', '{"type":'),
+    await post('/order/o-1', { type: 'Note', data: { text: 'x'.repeat(70_000) } }),
+    await post('/order/o-1', '', { 'Content-Type': 'text/plain' }),
+    await post('/order/o-1/Place?zz=1', place),
     ...(await Promise.all(
-      ['/order/o-1', '/order/o-1/events', '/order', '/views/orders/o-1', '/views/orders', '/openapi.json'].map((path) =>
-        get(path),
-      ),
+      [
+        '/order/o-1',
+        '/order/o-1/events',
+        '/order',
+        '/views/orders/o-1',
+        '/views/orders',
+        '/views/orders?zz=1',
+        '/views/orders?total=abc',
+        '/views/orders?total=%E4',
+        '/openapi.json',
+      ].map((path) => get(path)),
     )),
   ]
 
   test.each([401, 403] as const)('gets %i, and nothing else of it', async (status) => {
     await shop.aggregates.order.execute('o-1', { type: 'Place', data: place })
-    for (const answer of await everything(asked(() => ({ ok: false, status }))))
-      expect([answer.status, Object.keys(answer.body)]).toEqual([status, ['title', 'status', 'detail']])
+    for (const { status: answered, body, text } of await everything(asked(() => ({ ok: false, status })))) {
+      // Who is known, and may not read what there is, learns that a command is none, and no more.
+      expect(answered === status || (status === 403 && [400, 413, 415].includes(answered))).toBe(true)
+      if (answered === status) expect(Object.keys(body)).toEqual(['title', 'status', 'detail'])
+      expect(text).not.toMatch(/Tag|Rate|isOpen|cancelledOn/)
+    }
     expect((await shop.aggregates.order.load('o-1')).sequence).toBe(1)
+  })
+
+  test('read what there is, is not told it by a mistake', async () => {
+    const { post, get } = asking(
+      createHandler(shop, {
+        authorize: (_, { kind }) => (kind === 'openapi' ? { ok: false, status: 403 } : { ok: true, caller: 1 }),
+      }),
+    )
+    const unknown = await post('/order/o-1', { type: 'zz' })
+    expect([unknown.status, unknown.body.detail]).toEqual([400, "A command for order is { type, data }, not 'zz'."])
+    expect((await get('/views/orders?zz=1')).body.detail).toContain('isOpen')
+  })
+
+  test('ask for all rows is asked with what was understood of his conditions', async () => {
+    const { get, actions } = asked(() => ({ ok: true, caller: undefined }))
+    for (const query of ['customer=ann&zz=1', 'customer=ann&total=x', 'customer=ann&customer=bob', 'customer=%E4&total=1'])
+      expect((await get(`/views/orders?${query}`)).status).toBe(400)
+    const where = { customer: 'ann' }
+    expect(actions.map((action) => 'where' in action && action.where)).toEqual([where, where, where, {}])
   })
 
   test('since his token has expired is told so in the challenge', async () => {
@@ -128,5 +168,64 @@ describe('who may not', () => {
     expect(answers.map(({ text }) => text).join()).not.toContain('key server')
     expect(asking.reported).toHaveLength(answers.length)
     expect((await shop.aggregates.order.load('o-1')).sequence).toBe(0)
+  })
+})
+
+describe('an answer to a command', () => {
+  const answering = (refused: readonly string[], key?: string) =>
+    asking(
+      createHandler(shop, {
+        authorize: (_, { kind }) => (refused.includes(kind) ? { ok: false, status: 403 } : { ok: true, caller: undefined }),
+        metadata: () => ({ secret: key ?? 'none' }),
+        waitFor: ['perCustomer'],
+      }),
+    )
+
+  test.each([
+    [[], ['events', 'replayed', 'sequence', 'state']],
+    [['state'], ['events', 'replayed', 'sequence']],
+    [['events'], ['replayed', 'sequence', 'state']],
+    [
+      ['state', 'events'],
+      ['replayed', 'sequence'],
+    ],
+  ])('holds no more than its caller may read: without %j', async (refused, members) => {
+    const { post } = answering(refused)
+    const answer = await post('/order/o-1/Place', place)
+    expect([answer.status, Object.keys(answer.body).sort()]).toEqual([200, members])
+    const waiting = await post('/order/o-1/Note', { text: 'x' }, { Prefer: 'wait=0' })
+    expect([[200, 202].includes(waiting.status), Object.keys(waiting.body).sort()]).toEqual([true, members])
+  })
+
+  test('that was given to another caller does not show what that one left with it', async () => {
+    await answering([], 'swordfish').post('/order/o-1/Place', place, { 'Idempotency-Key': 'k' })
+    const { body, text } = await answering(['events']).post('/order/o-1/Place', place, { 'Idempotency-Key': 'k' })
+    expect(body).toMatchObject({ sequence: 1, replayed: true })
+    expect(text).not.toContain('swordfish')
+  })
+
+  test('is not begun with when nobody knows what it may hold', async () => {
+    const handler = createHandler(shop, {
+      authorize: (_, { kind }) => {
+        if (kind === 'events') throw new Error('the key server is away')
+        return { ok: true, caller: undefined }
+      },
+      onError: () => {},
+    })
+    expect((await ask(handler, 'POST', '/order/o-1/Place', place)).status).toBe(500)
+    expect((await shop.aggregates.order.load('o-1')).sequence).toBe(0)
+  })
+
+  test('is not asked for what nobody can reach', async () => {
+    const kinds: string[] = []
+    const handler = createHandler(shop, {
+      authorize: (_, { kind }) => {
+        kinds.push(kind)
+        return { ok: true, caller: undefined }
+      },
+      expose: { aggregates: { order: { state: false, events: false } } },
+    })
+    await ask(handler, 'POST', '/order/o-1/Place', place)
+    expect(kinds).toEqual(['command'])
   })
 })

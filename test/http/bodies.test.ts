@@ -1,6 +1,6 @@
 import { createHandler } from 'cqrs-es/http'
 import { beforeEach, describe, expect, test } from 'vitest'
-import { asking, openShop, type Shop } from './shop.ts'
+import { ask, asking, openShop, type Shop } from './shop.ts'
 
 let shop: Shop
 let handler: (request: Request) => Promise<Response>
@@ -69,6 +69,8 @@ describe('the content type', () => {
     'Application/JSON',
     'application/json; charset=utf-8',
     'application/json;charset="UTF-8"',
+    'application/json; charset=utf8',
+    'application/json;charset=UTF8;x=y',
     'application/json ; x=y',
   ])('%s is taken', async (type) => {
     expect((await send({ 'Content-Type': type })).status).toBe(200)
@@ -98,6 +100,10 @@ describe('the content type', () => {
   test('of something compressed is 415', async () => {
     expect((await send({ 'Content-Type': 'application/json', 'Content-Encoding': 'gzip' })).status).toBe(415)
     expect((await send({ 'Content-Type': 'application/json', 'Content-Encoding': 'identity' })).status).toBe(200)
+    expect(
+      (await send({ 'Content-Type': 'application/json', 'Content-Encoding': 'Identity' }, '{"text":"a"}', '/order/o-1/Note'))
+        .status,
+    ).toBe(200)
   })
 })
 
@@ -149,5 +155,79 @@ describe('the length', () => {
     expect((await streaming(note(1_500), { 'Content-Length': '10' })).status).toBe(413)
     expect((await streaming(note(500), { 'Content-Length': '5000' })).status).toBe(413)
     expect((await streaming(note(500), { 'Content-Length': 'many' })).status).toBe(200)
+  })
+})
+
+describe('a body that does not come to its end', () => {
+  const reported: unknown[] = []
+  const sending = (
+    body: ReadableStream<Uint8Array>,
+    { signal, ...headers }: { signal?: AbortSignal } & Record<string, unknown> = {},
+  ) => {
+    reported.length = 0
+    const telling = createHandler(shop, { authorize: 'none', maxBodyBytes: 1_000, onError: (error) => reported.push(error) })
+    const init = {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json', ...(headers as Record<string, string>) },
+      body,
+      duplex: 'half' as const,
+      ...(signal === undefined ? {} : { signal }),
+    }
+    return telling(new Request('http://shop.example/order/o-1/Place', init))
+  }
+  const some = new TextEncoder().encode('{"te')
+  const broken = () =>
+    new ReadableStream<Uint8Array>({
+      start: (controller) => controller.enqueue(some),
+      pull: (controller) => controller.error(new Error('aborted')),
+    })
+
+  test.each([{}, { 'Content-Length': '500' }])('since it breaks is the fault of nobody here: 400, %j', async (headers) => {
+    const response = await sending(broken(), headers)
+    expect([response.status, (await response.json()).detail]).toEqual([400, 'The body could not be read to its end.'])
+    expect([reported, await sequence()]).toEqual([[], 0])
+  })
+
+  test.each([{}, { 'Content-Length': '500' }])('is not waited for when its sender has gone away, %j', async (headers) => {
+    const gone = new AbortController()
+    const cancelled: unknown[] = []
+    const endless = new ReadableStream<Uint8Array>({
+      start: (controller) => controller.enqueue(some),
+      cancel: (reason) => {
+        cancelled.push(reason)
+        return new Promise(() => {})
+      },
+    })
+    const asked = sending(endless, { signal: gone.signal, ...headers })
+    setTimeout(() => gone.abort(), 20)
+    expect([(await asked).status, reported]).toEqual([499, []])
+    if (!('Content-Length' in headers)) expect(cancelled).toHaveLength(1)
+  })
+
+  test('is not begun with when time was up before', async () => {
+    const late = AbortSignal.abort(new DOMException('The time is up.', 'TimeoutError'))
+    expect((await sending(new ReadableStream<Uint8Array>(), { signal: late })).status).toBe(503)
+  })
+
+  test.each<[string, () => unknown]>([
+    ['never ends', () => new Promise(() => {})],
+    ['fails', () => Promise.reject(new Error('no'))],
+  ])('and is too long is 413, also when what gives it up %s', async (_, cancel) => {
+    const long = new ReadableStream<Uint8Array>({
+      pull: (controller) => controller.enqueue(new Uint8Array(600)),
+      cancel: cancel as () => void,
+    })
+    expect([(await sending(long)).status, reported]).toEqual([413, []])
+  })
+
+  test('since something before the handler has read it is the fault of the server', async () => {
+    const telling = createHandler(shop, { authorize: 'none', onError: (error) => reported.push(error) })
+    reported.length = 0
+    const handler = async (request: Request) => {
+      await request.text()
+      return telling(request)
+    }
+    expect((await ask(handler, 'POST', '/order/o-1/Place', place)).status).toBe(500)
+    expect(reported).toHaveLength(1)
   })
 })

@@ -123,6 +123,19 @@ test('a race that was lost again and again is 409, to be tried again, and nobody
   expect([status, headers.get('retry-after'), body.code, reported]).toEqual([409, '1', 'CONFLICT', []])
 })
 
+test('a race that a command has lost again and again is 409 without If-Match, and 412 with it', async () => {
+  const inner = memoryStore()
+  const lost = (commits: readonly unknown[]) => Promise.resolve(commits.map(() => ({ kind: 'conflict', on: 'sequence' })))
+  const store = new Proxy(inner, {
+    get: (target, key) => (key === 'append' ? lost : (Reflect.get(target, key).bind?.(target) ?? Reflect.get(target, key))),
+  }) as Store
+  const app = createApp({ store, aggregates: { order }, retries: 0 })
+  const { post } = asking(createHandler(app, { authorize: 'none' }))
+  const { status, headers } = await post('/order/o-1/Place', place)
+  expect([status, headers.get('retry-after')]).toEqual([409, '1'])
+  expect((await post('/order/o-1/Place', place, { 'If-None-Match': '*' })).status).toBe(412)
+})
+
 test('a crowd is turned away with 503 and Retry-After, and the others are served', async () => {
   const shop = createApp({ store: memoryStore(), aggregates: { order }, batching: { maxQueued: 1 } })
   const { post } = asking(createHandler(shop, { authorize: 'none', onError: () => {} }))
@@ -150,7 +163,13 @@ test('an error of another copy of the package counts as the same', async () => {
   const foreign = Object.assign(new Error('closed'), { code: new ClosedError('').code })
   expect((await failing(foreign).get('/order/o-1')).body.code).toBe('CLOSED')
   expect((await failing(Object.assign(new Error('x'), { code: 'ENOENT' })).get('/order/o-1')).body).not.toHaveProperty('code')
-  expect((await failing(new NotYetError('behind')).get('/order/o-1')).status).toBe(202)
+})
+
+test('what is not there yet is no answer to a read: 503, to be tried again', async () => {
+  const { get } = failing(new NotYetError('internal'))
+  const { status, headers, body, text } = await get('/order/o-1')
+  expect([status, headers.get('retry-after'), body.code]).toEqual([503, '1', 'NOT_YET'])
+  expect(text).not.toContain('internal')
 })
 
 test('each code has the status that the page of errors says', () => {

@@ -6,7 +6,7 @@ import { memoryStore } from 'cqrs-es/memory'
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { bankApp } from '../../examples/bank-account/app.ts'
-import { asking, openShop } from './shop.ts'
+import { asking, openShop, order, orders } from './shop.ts'
 
 const problemsOf = async (document: OpenApiDocument) =>
   (await new Validator().validate(structuredClone(document) as never)).errors
@@ -72,10 +72,40 @@ describe('the document', () => {
         return openApiDocument(createApp({ store: memoryStore(), aggregates: { 'ö/{d}': odd } }), { authorize: 'none' })
       },
     ],
+    [
+      'with commands and aggregates that are called like something else',
+      () => {
+        const commands = {
+          events: noData,
+          state: noData,
+          ids: noData,
+          command: noData,
+          load: noData,
+          find: noData,
+          openapi: noData,
+        }
+        const nothing = () => undefined
+        const handle = {
+          events: nothing,
+          state: nothing,
+          ids: nothing,
+          command: nothing,
+          load: nothing,
+          find: nothing,
+          openapi: nothing,
+        }
+        const odd = (type: string) =>
+          defineAggregate({ type, events: {}, commands, initialState: () => ({}) }).implement({ handle, apply: {} })
+        const aggregates = { a: odd('a'), 'views.orders': odd('b'), order }
+        return openApiDocument(createApp({ store: memoryStore(), aggregates, views: { orders } }), { authorize: 'none' })
+      },
+    ],
   ])('%s is valid, and refers to nothing that is not there', async (_, make) => {
     const made = make()
     expect(await problemsOf(made)).toBeUndefined()
     for (const reference of referencesIn(made)) at(made, reference)
+    const ids = Object.values(made.paths).flatMap((item) => Object.values(item).map(({ operationId }) => operationId))
+    expect([ids.includes(undefined), new Set(ids).size]).toEqual([false, ids.length])
     expect(JSON.parse(JSON.stringify(made))).toEqual(made)
   })
 
@@ -96,6 +126,7 @@ describe('the document', () => {
       '401',
       '403',
       '404',
+      '412',
       '500',
       '503',
     ])
@@ -122,9 +153,9 @@ describe('a command', () => {
     for (const path of ['/order/{id}/Note', '/order/{id}/Rate']) expect(schemaOf(document, path)).toEqual({})
   })
 
-  test('without data needs no body', () => {
+  test('without data takes an empty object, so that its content type is sent', () => {
     expect(bodyOf(document, '/order/{id}/Cancel')).toEqual({
-      required: false,
+      required: true,
       content: { 'application/json': { schema: { type: 'object', maxProperties: 0 } } },
     })
   })
@@ -146,6 +177,21 @@ test('a command names its id first, and can be waited for where the handler can'
     (inside(made.paths, '/order/{id}/Place', 'post').parameters as { name: string }[]).map(({ name }) => name)
   expect(parametersOf(document)).toEqual(['id', 'Idempotency-Key', 'If-Match', 'If-None-Match'])
   expect(parametersOf(openApiDocument(shop, { authorize: 'none', waitFor: ['perCustomer'] }))).toContain('Prefer')
+})
+
+test('a state can be asked for under conditions', () => {
+  const names = (inside(document.paths, '/order/{id}', 'get').parameters as { name: string }[]).map(({ name }) => name)
+  expect(names).toEqual(['id', 'asOf', 'If-Match', 'If-None-Match'])
+})
+
+test('an answer to a command has what its caller may read', () => {
+  const required = (made: OpenApiDocument) => {
+    const content = inside(made.paths, '/order/{id}/Place', 'post', 'responses', '200', 'content', 'application/json')
+    return inside(content, 'schema').required
+  }
+  expect(required(document)).toEqual(['sequence', 'replayed', 'events', 'state'])
+  const closed = openApiDocument(shop, { authorize: () => ({ ok: true, caller: undefined }) })
+  expect(required(closed)).toEqual(['sequence', 'replayed'])
 })
 
 test('an event has the schema of its current version', () => {
@@ -191,6 +237,21 @@ describe('a schema', () => {
     const written = at(made, schemaOf(made, path))
     expect(at(made, inside(written, 'properties', 'first'))).toMatchObject({ properties: { value: { type: 'string' } } })
     expect(JSON.stringify(made)).not.toContain('$schema')
+    expect(await problemsOf(made)).toBeUndefined()
+  })
+
+  test('keeps the references in fields that are called like a keyword', async () => {
+    const node = z.object({
+      value: z.string(),
+      get next() {
+        return z.union([node, z.null()])
+      },
+    })
+    const made = withCommand(
+      z.object({ default: node, const: node, enum: node, example: node, examples: node, properties: node, $defs: node }),
+    )
+    for (const reference of referencesIn(made)) at(made, reference)
+    expect(JSON.stringify(made)).not.toContain('#/$defs')
     expect(await problemsOf(made)).toBeUndefined()
   })
 

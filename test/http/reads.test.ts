@@ -1,4 +1,6 @@
+import { createApp, defineAggregate, noData } from 'cqrs-es'
 import { createHandler } from 'cqrs-es/http'
+import { memoryStore } from 'cqrs-es/memory'
 import { beforeEach, describe, expect, test } from 'vitest'
 import { ask, asking, openShop, type Shop } from './shop.ts'
 
@@ -33,6 +35,44 @@ describe('the state', () => {
     expect([status, text, headers.get('etag')]).toEqual([304, '', '"2"'])
   })
 
+  test('is not sent again to one who wants none that there is', async () => {
+    expect((await get('/order/o-0', { 'If-None-Match': '*' })).status).toBe(304)
+    expect((await get('/order/nobody', { 'If-None-Match': '*' })).status).toBe(404)
+  })
+
+  test.each(['"2"', 'W/"2"', '"1", "2"', '*'])('is sent to one who wants just this one: %s', async (value) => {
+    expect((await get('/order/o-0', { 'If-Match': value })).status).toBe(200)
+    expect((await get('/order/o-0', { 'If-Match': value, 'If-None-Match': '"2"' })).status).toBe(304)
+  })
+
+  test.each(['"1"', '"3", "1"', '2', 'x'])('is not sent to one who wants another one: 412, %s', async (value) => {
+    const { status, body } = await get('/order/o-0', { 'If-Match': value, 'If-None-Match': '"2"' })
+    expect([status, body.status]).toEqual([412, 412])
+  })
+
+  test.each([2, 'a "b", ü/', '1'])('that is made in another way, stateVersion %j, is another one', async (stateVersion) => {
+    const counted = defineAggregate({
+      type: 'order',
+      events: { Noted: noData },
+      commands: { Note: noData },
+      initialState: () => 0,
+      stateVersion,
+    }).implement({ handle: { Note: () => ({ type: 'Noted' }) }, apply: { Noted: (n) => n + 1 } })
+    const { get, post } = asking(
+      createHandler(createApp({ store: memoryStore(), aggregates: { counted } }), { authorize: 'none' }),
+    )
+    const stored = (await post('/counted/c/Note')).headers.get('etag') as string
+    const { headers } = await get('/counted/c')
+    expect(headers.get('etag')).toBe(stored)
+    expect(stored === '"1"').toBe(stateVersion === '1')
+    expect((await get('/counted/c', { 'If-None-Match': `"0", W/${stored}` })).status).toBe(304)
+    if (stateVersion !== '1') expect((await get('/counted/c', { 'If-None-Match': '"1"' })).status).toBe(200)
+    expect((await get('/counted/c', { 'If-Match': stored })).status).toBe(200)
+    expect((await post('/counted/c/Note', undefined, { 'If-Match': `W/${stored}` })).status).toBe(200)
+    expect((await post('/counted/c/Note', undefined, { 'If-Match': '"2"' })).status).toBe(200)
+    expect((await post('/counted/c/Note', undefined, { 'If-Match': stored })).status).toBe(412)
+  })
+
   test('is sent to one who has an older one', async () => {
     expect((await get('/order/o-0', { 'If-None-Match': '"1"' })).status).toBe(200)
   })
@@ -52,7 +92,9 @@ describe('the history', () => {
     ])
     expect((await get('/order/o-0/events?after=1')).body.items).toEqual(body.items.slice(1))
     expect((await get('/order/o-0/events?after=2')).body).toEqual({ items: [] })
-    expect((await get('/order/nobody/events')).status).toBe(404)
+    expect((await get('/order/o-0/events?after=7')).body).toEqual({ items: [] })
+    for (const query of ['', '?after=1', '?after=7', '?limit=1&after=2'])
+      expect([query, (await get(`/order/nobody/events${query}`)).status]).toEqual([query, 404])
   })
 
   test('goes page by page', async () => {
@@ -129,6 +171,8 @@ describe('find', () => {
     ['customer=ann', ['o-0', 'o-2']],
     ['customer=ann&total=20', ['o-2']],
     ['total.gte=10&total.lt=30', ['o-1', 'o-2']],
+    ['customer=%EF%BF%BD', []],
+    ['customer=a+b%20c', []],
     ['total.gt=10', ['o-2', 'o-3']],
     ['total.lte=1e1', ['o-0', 'o-1']],
     ['isOpen=false', ['o-3']],
@@ -156,7 +200,14 @@ describe('find', () => {
   test.each([
     ['ownr=ann', "no parameter 'ownr'"],
     ['customer=ann&customer=bob', 'twice'],
-    ['total=cheap', 'must be a number'],
+    ['total=cheap', "'total' must be a number"],
+    ['total.gte=abc', "'total.gte' must be a number"],
+    ['customer=%E4', 'percent-encoded'],
+    ['customer=100%', 'percent-encoded'],
+    ['%zz=1', 'percent-encoded'],
+    ['orderBy=total&after=["a","\\u0000"]', 'after'],
+    ['orderBy=total&after=["a","%EF%BF%BD",1', 'after'],
+    ['orderBy=total&after=%5B"a","\\ud800"%5D', 'after'],
     ['total=', 'must be a number'],
     ['total="1"', 'must be a number'],
     ['total=[1]', 'must be a number'],

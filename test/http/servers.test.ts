@@ -1,5 +1,6 @@
 import type { Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { type AddressInfo, connect } from 'node:net'
+import { setTimeout } from 'node:timers/promises'
 import { createAdaptorServer, getRequestListener } from '@hono/node-server'
 import { createHandler } from 'cqrs-es/http'
 import express from 'express'
@@ -89,4 +90,44 @@ describe.each(Object.keys(servers))('behind %s', (name) => {
       await shop.close()
     }
   })
+})
+
+test('a caller that goes away during its upload is told to nobody', async () => {
+  const reported: unknown[] = []
+  const answered: number[] = []
+  const handler = createHandler(openShop(), { authorize: 'none', onError: (error) => reported.push(error) })
+  const { url, close } = await listening(
+    createAdaptorServer({
+      fetch: async (request: Request) => {
+        const response = await handler(request)
+        answered.push(response.status)
+        return response
+      },
+    }) as Server,
+  )
+  const head = 'POST /order/o-1/Place HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n'
+  for (const part of ['Content-Length: 500\r\n\r\n{"te', 'Transfer-Encoding: chunked\r\n\r\n4\r\n{"te\r\n']) {
+    const socket = connect(Number(new URL(url).port), '127.0.0.1')
+    socket.write(head + part)
+    await setTimeout(50)
+    socket.destroy()
+    await setTimeout(50)
+  }
+  await close()
+  expect([answered, reported]).toEqual([[499, 499], []])
+})
+
+test('a body that something in front has taken is the fault of the server, and reported', async () => {
+  const reported: unknown[] = []
+  const handler = createHandler(openShop(), { authorize: 'none', onError: (error) => reported.push(error) })
+  const app = express().use(express.json()).use('/api', getRequestListener(handler))
+  const server = app.listen(0, '127.0.0.1')
+  await new Promise((resolve) => server.once('listening', resolve))
+  const response = await fetch(`http://127.0.0.1:${(server.address() as AddressInfo).port}/api/order/o-1/Place`, {
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json' },
+    body: '{"customer":"ann","total":1}',
+  })
+  await new Promise((resolve) => server.close(resolve))
+  expect([response.status, reported.length]).toEqual([500, 1])
 })

@@ -298,6 +298,7 @@ test('the event goes to the handler as well, so that what an authorizer has foun
   const asked = (sub: string) => {
     const { requestContext, ...event } = httpApi({
       rawPath: '/counter/a/Count',
+      rawQueryString: '',
       body: '{"by":2}',
       headers: { 'content-type': 'application/json' },
     })

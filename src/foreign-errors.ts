@@ -1,0 +1,31 @@
+import type { AggregateDefinition } from './aggregate-definition.ts'
+import { isObject } from './json.ts'
+
+/**
+ * The same definition, whose handlers and schemas of commands leave in `foreign` what they throw. It passes through `execute` as it is, and may be anything, an error of another command's
+ * too: whoever answers for this command must be able to tell it from what became of the command itself.
+ */
+export function notingErrors(definition: AggregateDefinition, foreign: WeakSet<object>): AggregateDefinition {
+  const note = (error: unknown): never => {
+    if (isObject(error)) foreign.add(error)
+    throw error
+  }
+  const noting =
+    <A extends readonly unknown[], R>(call: (...of: A) => R): ((...of: A) => R) =>
+    (...of) => {
+      try {
+        const made = call(...of)
+        return isThenable(made) ? (Promise.resolve(made).catch(note) as R) : made
+      } catch (error) {
+        return note(error)
+      }
+    }
+  return {
+    ...definition,
+    commands: new Map([...definition.commands].map(([type, parser]) => [type, { ...parser, parse: noting(parser.parse) }])),
+    handle: new Map([...definition.handle].map(([type, handle]) => [type, noting(handle)])),
+  }
+}
+
+const isThenable = (value: unknown): boolean =>
+  value instanceof Promise || (isObject(value) && typeof (value as { then?: unknown }).then === 'function')

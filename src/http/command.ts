@@ -1,0 +1,117 @@
+import { isCqrsError, ValidationError } from '../errors.ts'
+import type { Metadata } from '../event-envelope.ts'
+import { isObject, jsonProblem, toJson } from '../json.ts'
+import { answer, HttpProblem, problem } from './answers.ts'
+import { type Asked, authorized, may, refusal, verdictOn } from './authorized.ts'
+import { readJson } from './body.ts'
+import { optionsOf } from './conditions.ts'
+import { etagOf } from './etags.ts'
+import type { ExposedAggregate } from './exposed.ts'
+import { parametersOf } from './query.ts'
+import type { Route } from './routes.ts'
+import { serverSays } from './server-says.ts'
+import type { HttpSetup } from './setup.ts'
+
+type CommandRoute = Extract<Route, { readonly kind: 'command' }>
+
+/** Sends a command to its aggregate, and says what came of it. */
+export async function execute(setup: HttpSetup, asked: Asked, { aggregate, id, command }: CommandRoute): Promise<Response> {
+  const { name, handle } = aggregate
+  const { request } = asked
+  const inBody = command === undefined ? await commandInBody(setup, asked, aggregate) : undefined
+  const type = command ?? (inBody as Command).type
+  const caller = await authorized(setup, asked, { kind: 'command', aggregate: name, id, command: type })
+  parametersOf(asked.url, [])
+  const message = inBody ?? messageOf(type, await readJson(request, setup.maxBodyBytes))
+  const options = optionsOf(request, setup.waitFor)
+  const metadata = await metadataOf(setup, asked, caller)
+  const parts = await readable(setup, asked, aggregate, id)
+  const accepted = ({ sequence, replayed, events, state }: Accepted, status: 200 | 202) =>
+    answer(
+      { sequence, replayed, ...(parts.events ? { events } : {}), ...(parts.state ? { state } : {}) },
+      status,
+      headersOf(aggregate, sequence, options.timeoutMs),
+    )
+  try {
+    const result = await handle.execute(id, message as never, { ...options, ...metadata })
+    return result.ok ? accepted(result, 200) : rejected(name, result as unknown as Rejected)
+  } catch (error) {
+    if (isCqrsError(error, 'NOT_YET') && isObject(error.result) && !setup.isForeign(error))
+      return accepted(error.result as Accepted, 202)
+    throw error
+  }
+}
+
+interface Command {
+  readonly type: string
+}
+
+const messageOf = (type: string, data: unknown) => (data === undefined ? { type } : { type, data })
+
+/** Which commands there are is told to those who may read the document; who is nobody is told nothing but that. */
+async function commandInBody(setup: HttpSetup, asked: Asked, { name, commands }: ExposedAggregate): Promise<Command> {
+  let unfit: unknown
+  let said = ''
+  try {
+    const body = await readJson(asked.request, setup.maxBodyBytes)
+    const type = isObject(body) ? (body as { type?: unknown }).type : undefined
+    if (typeof type === 'string' && commands.has(type)) return body as Command
+    said = typeof type === 'string' ? `, not '${type}'` : ''
+  } catch (error) {
+    if (!(error instanceof HttpProblem || isCqrsError(error, 'VALIDATION'))) throw error
+    unfit = error
+  }
+  const verdict = await verdictOn(setup, asked, { kind: 'openapi' })
+  if (!verdict.ok && verdict.status === 401) throw refusal(verdict)
+  if (unfit !== undefined) throw unfit
+  const types = verdict.ok ? `; its types here are ${[...commands.keys()].join(', ')}` : ''
+  throw new ValidationError(`A command for ${name} is { type, data }${types}${said}.`)
+}
+
+/** Looked at before the command is executed: it is the server's, so what is wrong with it is too. */
+async function metadataOf(
+  { options: { metadata } }: HttpSetup,
+  { request, platform }: Asked,
+  caller: unknown,
+): Promise<{ readonly metadata?: Metadata }> {
+  if (metadata === undefined) return {}
+  const made = await serverSays('metadata', request, async () => jsonObject(await metadata(request, caller, platform)))
+  return made === undefined ? {} : { metadata: made }
+}
+
+function jsonObject(made: unknown): Metadata | undefined {
+  if (made === undefined) return undefined
+  if (!isObject(made) || Array.isArray(made)) throw new TypeError('it must answer an object.')
+  try {
+    return toJson(made) as Metadata
+  } catch (error) {
+    throw new TypeError(`it must answer JSON, but ${jsonProblem(error)}.`, { cause: error })
+  }
+}
+
+/** What of the aggregate the caller could read by himself: the answer holds no more. Asked before, since a command that is stored must not be answered with a fault. */
+async function readable(setup: HttpSetup, asked: Asked, { name: aggregate, state, events }: ExposedAggregate, id: string) {
+  const readable = (kind: 'state' | 'events') => may(setup, asked, { kind, aggregate, id })
+  const [canState, canEvents] = await Promise.all([state && readable('state'), events && readable('events')])
+  return { state: canState, events: canEvents }
+}
+
+interface Accepted {
+  readonly sequence: number
+  readonly events: readonly object[]
+  readonly state: unknown
+  readonly replayed: boolean
+}
+
+const headersOf = ({ definition }: ExposedAggregate, sequence: number, waitedMs: number | undefined) => ({
+  ETag: etagOf(sequence, definition.stateVersion),
+  ...(waitedMs === undefined ? {} : { 'Preference-Applied': `wait=${waitedMs / 1_000}` }),
+})
+
+interface Rejected {
+  readonly reason: string
+  readonly details: unknown
+}
+
+const rejected = (name: string, { reason, details }: Rejected): Response =>
+  problem(422, { detail: `The ${name} refused: ${reason}.`, reason, ...(details === undefined ? {} : { details }) })
