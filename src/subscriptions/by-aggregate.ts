@@ -4,6 +4,7 @@ import { isCqrsError } from '../errors.ts'
 import type { Position } from '../event-envelope.ts'
 import { decodeApart } from '../evolution/decode.ts'
 import { KeyedQueue } from '../execution/keyed-queue.ts'
+import { aggregatePage } from '../execution/read-page.ts'
 import type { StoredEvent } from '../store/commit.ts'
 import { AggregateLane } from './aggregate-lane.ts'
 import { catchUp, type NewsConsumer, placeIn } from './catch-up.ts'
@@ -229,7 +230,7 @@ export class ByAggregate {
     if (lane.sequence >= change.sequence) return { state: 'caught-up', events }
     for (;;) {
       const limit = this.consumption.batchSize
-      const page = await this.#core.store.readAggregate({ aggregateType, aggregateId, after: lane.sequence, limit })
+      const page = await aggregatePage(this.#core, { aggregateType, aggregateId, after: lane.sequence }, limit)
       const result = await this.#process(page.events, lane, turn)
       events += result.events
       if (result.state !== 'caught-up' || !page.more) return { ...result, events }
@@ -276,7 +277,7 @@ export class ByAggregate {
       await lane.read()
       const { aggregateType, aggregateId } = change
       for (let after = lane.sequence; ; ) {
-        const page = await this.#core.store.readAggregate({ aggregateType, aggregateId, after })
+        const page = await aggregatePage(this.#core, { aggregateType, aggregateId, after })
         after = page.events.at(-1)?.sequence ?? after
         if (page.more) continue
         await lane.save(String(after) as Position)
