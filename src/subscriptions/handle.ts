@@ -60,13 +60,11 @@ export async function reach(core: ConsumerCore, follower: Follower, position: Po
   const { runtime } = core
   if (timeoutMs !== undefined) checkWholeNumber('timeoutMs', timeoutMs, 0, ValidationError)
   const began = runtime.now().getTime()
-  const keep = core.pulse.isFollowing
   for (let wait = firstWaitMs; ; wait = Math.min(longestWaitMs, wait * 2)) {
     const left = timeoutMs === undefined ? undefined : timeoutMs - (runtime.now().getTime() - began)
     const { state, error } = await follower.run({
       ...(core.store.capabilities.globalOrder ? { until: position } : { reconcile: true }),
       budgetMs: left,
-      keep,
     })
     const isThere = core.store.capabilities.globalOrder
       ? comparePositions(await follower.position(), position) >= 0
