@@ -1,3 +1,5 @@
+import type { Position } from './event-envelope.ts'
+
 /** Every code a `CqrsError` can carry. Codes are stable: branch on them, not on messages. */
 export type CqrsErrorCode =
   | 'CONFLICT'
@@ -167,10 +169,13 @@ export class ApplyError extends EventError {
  */
 export class DeserializationError extends EventError {
   declare readonly code: 'DESERIALIZATION'
+  /** Of the event in the log, where the store has one and says it: who follows the log goes on behind it. */
+  declare readonly position?: Position
   /** What its schema says, where it was the schema that refused it; else empty. */
   readonly issues: readonly Issue[]
-  constructor(message: string, at: Place, cause?: unknown, issues: readonly Issue[] = []) {
+  constructor(message: string, at: Place & { readonly position?: Position }, cause?: unknown, issues: readonly Issue[] = []) {
     super('DESERIALIZATION', message, at, cause)
+    if (at.position !== undefined) this.position = at.position
     this.issues = issues
   }
 }

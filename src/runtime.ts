@@ -10,6 +10,9 @@ export interface Runtime {
   sleep(ms: number, signal?: AbortSignal): Promise<void>
 }
 
+/** A timer that is set for longer goes off at once. */
+const longestTimer = 2 ** 31 - 1
+
 /**
  * The platform's clock, Web Crypto and timers: the default, and the base of your own.
  *
@@ -28,7 +31,11 @@ export const platformRuntime: Runtime = {
   random: () => Math.random(),
   sleep: (ms, signal) =>
     abortable(signal, (done) => {
-      const timer = setTimeout(done, ms)
+      let timer: ReturnType<typeof setTimeout>
+      const wait = (left: number): void => {
+        timer = setTimeout(() => (left > longestTimer ? wait(left - longestTimer) : done()), Math.min(left, longestTimer))
+      }
+      wait(ms)
       return () => clearTimeout(timer)
     }),
 }

@@ -36,7 +36,8 @@ export const corruptionCases: Cases = {
       const all = await readLog(store)
       await database.corruptEvent?.('account', 'a', 3)
       const seen: string[] = []
-      await namesEvent(() => readOneByOne(store, seen))
+      const error = await namesEvent(() => readOneByOne(store, seen))
+      equal('its place in the log', error.position, all[4]?.position)
       equal('seen before it', seen, idsOf(all.slice(0, 4)))
       equal('of other types', await readLog(store, { only: [{ aggregateType: 'order' }] }), [])
       equal(
@@ -52,6 +53,7 @@ export const corruptionCases: Cases = {
 async function namesEvent(read: () => Promise<unknown>) {
   const error = (await rejects('the read', 'DESERIALIZATION', read)) as DeserializationError
   equal('the event', [error.aggregateType, error.aggregateId, error.sequence], ['account', 'a', 3])
+  return error
 }
 
 async function readOneByOne(store: Store, seen: string[]) {

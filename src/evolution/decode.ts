@@ -5,6 +5,7 @@ import type { StoredEvent } from '../store/commit.ts'
 import { envelopeOf } from './envelope.ts'
 import type { EventCodec } from './event-codec.ts'
 import { issuesText } from './schema.ts'
+import { isUnread } from './unread.ts'
 import { type StoredForm, type Upcaster, upcast } from './upcaster.ts'
 
 export interface Decoder {
@@ -58,6 +59,7 @@ function* inTurn(decoder: Decoder, page: readonly StoredEvent[]): Generator<Even
 }
 
 function decodeEvent(decoder: Decoder, stored: StoredEvent): EventEnvelope | EventEnvelope[] {
+  if (isUnread(stored)) throw stored.unread
   try {
     if (decoder.upcasters.length === 0) return envelope(decoder, stored, stored, stored.id)
     const forms = upcast(decoder.upcasters, stored)

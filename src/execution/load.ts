@@ -8,7 +8,7 @@ import type { AggregatePage, AggregateRequest } from '../store/store.ts'
 import { cacheKey, type Loaded } from './cache.ts'
 import type { Core } from './core.ts'
 import { evolve } from './evolve.ts'
-import { readPage } from './read-page.ts'
+import { aggregatePage } from './read-page.ts'
 import { stopwatch } from './stopwatch.ts'
 
 interface ReadRequest {
@@ -60,7 +60,7 @@ export async function* readStored(
   request: ReadRequest,
   after: number,
 ): AsyncGenerator<readonly StoredEvent[], void, undefined> {
-  const read = (wanted: AggregateRequest) => readPage((limit) => core.store.readAggregate({ ...wanted, limit }))
+  const read = (wanted: AggregateRequest) => aggregatePage(core, wanted)
   for await (const page of pages(read, request, after)) yield page.events
 }
 

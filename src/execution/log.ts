@@ -7,7 +7,7 @@ import { isPosition } from '../names.ts'
 import type { StoredEvent } from '../store/commit.ts'
 import { checkCallOptions } from './call.ts'
 import type { Core } from './core.ts'
-import { readPage } from './read-page.ts'
+import { feedPage } from './read-page.ts'
 
 /** The events of these aggregate types after a position, in commit order, read page by page as they are asked for; ends where the log ends now. */
 export function readLog(
@@ -48,7 +48,7 @@ export async function* logPages(
   for (let after = from; ; ) {
     signal?.throwIfAborted()
     const behind = after === undefined ? {} : { after }
-    const page = await readPage((limit) => store.readFeed({ only, limit, ...behind }))
+    const page = await feedPage({ store }, { only, ...behind })
     yield page.events
     if (!page.more) return
     after = page.position

@@ -47,7 +47,8 @@ function parse(row: EventRow, column: 'payload' | 'metadata', decode = (value: u
   try {
     return decode(JSON.parse(row[column]))
   } catch (cause) {
-    const at = { aggregateType: row.aggregate_type, aggregateId: row.aggregate_id, sequence: Number(row.sequence) }
+    const position = String(row.position) as Position
+    const at = { aggregateType: row.aggregate_type, aggregateId: row.aggregate_id, sequence: Number(row.sequence), position }
     const event = eventId(at.aggregateType, at.aggregateId, at.sequence)
     const problem = cause instanceof SyntaxError ? 'is not JSON' : `cannot be read: ${messageOf(cause)}`
     throw new DeserializationError(`The ${column} of the stored event ${event} ${problem}.`, at, cause)

@@ -4,6 +4,7 @@ import { isCqrsError, StoreError } from '../errors.ts'
 import type { Position } from '../event-envelope.ts'
 import { decodeApart } from '../evolution/decode.ts'
 import { KeyedQueue } from '../execution/keyed-queue.ts'
+import { aggregatePage } from '../execution/read-page.ts'
 import type { StoredEvent } from '../store/commit.ts'
 import { AggregateLane } from './aggregate-lane.ts'
 import { catchUp, type NewsConsumer, placeIn } from './catch-up.ts'
@@ -144,7 +145,7 @@ export class ByAggregate {
     const { store } = this.#core
     const signal = request.signal ?? this.#core.neverAborts
     if ((await this.consumption.begin?.([])) === false) return { state: 'caught-up', events: 0 }
-    await this.#tryAgain(signal, isOver)
+    let events = await this.#tryAgain(signal, isOver)
     let cursor = JSON.parse(lane.position) as Cursor
     const isNew = cursor.scan === undefined && cursor.scanned !== true
     const marks = isNew && this.consumption.from !== 'beginning'
@@ -153,7 +154,6 @@ export class ByAggregate {
     if (scanAll && (cursor.scan === undefined || request.finish !== undefined))
       cursor = await this.#beginScan(lane, cursor, marks || cursor.scan?.marks === true, request.finish !== undefined)
     const most = request.maxEvents ?? Number.POSITIVE_INFINITY
-    let events = 0
     let failed: RunResult | undefined
     /** What it came to with some more aggregates. */
     const take = async (changes: readonly Change[], word: Word) => {
@@ -211,16 +211,19 @@ export class ByAggregate {
     }
   }
 
-  async #tryAgain(signal: AbortSignal, isOver: () => boolean): Promise<void> {
+  /** How many events were taken of what was parked. */
+  async #tryAgain(signal: AbortSignal, isOver: () => boolean): Promise<number> {
+    let taken = 0
     for (const one of (await this.consumption.again?.()) ?? []) {
-      if (isOver()) return
+      if (isOver()) break
       const change = toChange([one.aggregateType, one.aggregateId])
-      await this.#inTurn(change, signal, async () => {
+      taken += await this.#inTurn(change, signal, async () => {
         const lane = await this.#laneOf(change)
         await lane.read()
-        await one.deliver({ lane, signal, isOver })
+        return one.deliver({ lane, signal, isOver })
       })
     }
+    return taken
   }
 
   /** A look at all is not begun before what was stored shortly before can be seen. */
@@ -303,7 +306,7 @@ export class ByAggregate {
     // A look at all also looks whether the last event that was seen is still there.
     for (let isLook = change.sequence === Number.POSITIVE_INFINITY && lane.sequence > 0; ; isLook = false) {
       const after = lane.sequence - (isLook ? 1 : 0)
-      const page = await this.#core.store.readAggregate({ aggregateType, aggregateId, after, limit: this.consumption.batchSize })
+      const page = await aggregatePage(this.#core, { aggregateType, aggregateId, after }, this.consumption.batchSize)
       if (isLook && page.events[0]?.sequence !== lane.sequence) throw this.#ahead(lane, change)
       const result = await this.#process(page.events.slice(isLook ? 1 : 0), lane, turn)
       events += result.events
@@ -321,9 +324,8 @@ export class ByAggregate {
   /** In an aggregate where it was never. */
   async #beginIn(lane: AggregateLane, change: Change, word: Word): Promise<void> {
     while (lane.isNew && !lane.hasBegun && this.consumption.from !== 'beginning' && word !== 'all') {
-      const { store } = this.#core
       const since = await this.#begunAt()
-      const start: Start = await (word === 'told' ? startAtNews : startAmong)(store, change, since)
+      const start: Start = await (word === 'told' ? startAtNews : startAmong)(this.#core, change, since)
       lane.beginAt(start.sequence)
       if (start.isCertain || (await lane.save(lane.position)) === 'saved') return
       await lane.read()

@@ -5,10 +5,13 @@ import { KeyedQueue } from '../execution/keyed-queue.ts'
 import type { StoredEvent } from '../store/commit.ts'
 import { comparePositions } from '../store/order.ts'
 import type { ConsumerCore, Consumption, Processed, RunRequest, RunResult, Turn } from './consumption.ts'
-import { type Gathered, gather, pagesFrom } from './feed.ts'
-import { beginning, Lane, LeaseLost, placeOf } from './lane.ts'
+import { eachEnded } from './each-ended.ts'
+import { Feed, type Gathered } from './feed.ts'
+import { beginning, type Lane, LeaseLost, placeOf } from './lane.ts'
 import { slotNames } from './slots.ts'
+import { takeLanes } from './take-lanes.ts'
 import { readStopped, type Stopped, stoppedError, stoppedWrite, toStopped, type Versioned } from './troubles.ts'
+import { type Hold, underLeases } from './under-leases.ts'
 
 const pageSize = 1_000
 /** A checkpoint that only passes what is of no interest is stored this often. */
@@ -22,6 +25,12 @@ export class Consumer {
   readonly #core: ConsumerCore
   readonly #runs = new KeyedQueue()
   #lanes: Lane[] = []
+  /** Somebody has kept the leases for runs to come, and will give them up. */
+  #isKept = false
+  /** Those of the last run in which an event shall be tried again. */
+  #failed: readonly Lane[] = []
+  /** For how long others may have the rest. */
+  #remainingMs = 0
   #stopped: Versioned<Stopped> | undefined
   #begunAt = 0
   #cause: { readonly eventId: string; readonly error: unknown } | undefined
@@ -34,6 +43,11 @@ export class Consumer {
   /** Takes the lease, goes on from the checkpoint, stores the next one, and releases. @throws StoreError */
   run(request: RunRequest = {}): Promise<RunResult> {
     return this.#runs.run('', () => this.#run(request))
+  }
+
+  /** Renews what earlier runs have kept. */
+  hold(): Promise<void> {
+    return this.#runs.run('', async () => void (await eachEnded(this.#lanes.map((lane) => lane.prove({ freshly: true })))))
   }
 
   /** Gives up what earlier runs have kept. */
@@ -67,44 +81,58 @@ export class Consumer {
   async #run(request: RunRequest): Promise<RunResult> {
     request.signal?.throwIfAborted()
     try {
-      const now = this.#now()
-      if (this.#lanes.length === 0 || now - this.#begunAt > lookAgainMs || now < this.#begunAt) {
-        this.#stopped = await readStopped(this.#core, this.consumption.name)
-        if (this.#stopped.value !== undefined) {
-          await this.#release()
-          return { state: 'stopped', events: 0, error: this.#stoppedError(this.#stopped.value) }
-        }
-        const remainingMs = await this.#takeLeases()
-        if (this.#lanes.length === 0) return { state: 'elsewhere', events: 0, remainingMs }
-        const goOn = await this.#withLeases(request, async (turnOf) => this.consumption.begin?.(this.#lanes.map(turnOf)))
-        if (goOn === false) {
-          await this.#release()
-          return { state: 'caught-up', events: 0 }
-        }
-        this.#begunAt = now
-      }
-      const result = await this.#withLeases(request, (turnOf) => this.#consume(request, turnOf))
-      const isPartial = this.#lanes.length < slotNames(this.consumption.name, this.consumption.slotted).length
-      if (!request.keep || result.state === 'stopped' || this.consumption.slotted) await this.#release()
-      return isPartial ? { ...result, isPartial } : result
+      return await this.#runOnce(request)
     } catch (error) {
-      if (!(error instanceof LeaseLost)) {
-        await this.#release().catch(() => {})
-        throw error
-      }
-      this.#lanes = []
-      return { state: 'elsewhere', events: 0, remainingMs: this.#core.leaseMs }
+      await this.#release().catch(() => {})
+      if (error instanceof LeaseLost) return { state: 'elsewhere', events: 0, remainingMs: this.#core.leaseMs }
+      throw error
     }
   }
 
-  #now(): number {
-    return this.#core.runtime.now().getTime()
+  async #runOnce(request: RunRequest): Promise<RunResult> {
+    const { slotted, name } = this.consumption
+    const now = this.#core.runtime.now().getTime()
+    let events = 0
+    if (this.#lanes.length === 0 || slotted || now - this.#begunAt > lookAgainMs || now < this.#begunAt) {
+      // Noted first: who wants it looked at again while it is looked at has it looked at once more.
+      this.#begunAt = now
+      this.#stopped = await readStopped(this.#core, name)
+      if (this.#stopped.value !== undefined) {
+        await this.#release()
+        return { state: 'stopped', events: 0, error: this.#stoppedError(this.#stopped.value) }
+      }
+      if (this.#lanes.length === 0 || slotted) await this.#take()
+      if (this.#lanes.length === 0) return { state: 'elsewhere', events: 0, remainingMs: this.#remainingMs }
+      const begin = async ({ turnOf }: Hold) => this.consumption.begin?.(this.#lanes.map(turnOf))
+      const begun = await underLeases(this.#core, this.#lanes, request, begin)
+      if (begun === false) {
+        await this.#release()
+        return { state: 'caught-up', events: 0 }
+      }
+      if (typeof begun === 'number') events = begun
+    }
+    const result = await underLeases(this.#core, this.#lanes, request, (hold) => this.#consume(request, hold))
+    const isPartial = this.#lanes.length < slotNames(name, slotted).length
+    if (request.keep) this.#isKept = true
+    // Who does not keep leaves what the one who does has kept: he gives it up by himself.
+    const kept = !this.#isKept || result.state === 'stopped' ? [] : slotted ? this.#failed : this.#lanes
+    await this.#release(kept)
+    const all = { ...result, events: result.events + events }
+    return isPartial ? { ...all, isPartial, remainingMs: this.#remainingMs } : all
   }
 
-  async #release(): Promise<void> {
-    const lanes = this.#lanes
-    this.#lanes = []
-    await Promise.all(
+  async #take(): Promise<void> {
+    const { lanes, remainingMs } = await takeLanes(this.#core, this.consumption)
+    this.#lanes = lanes
+    this.#remainingMs = remainingMs
+  }
+
+  /** Gives up all but these. */
+  async #release(kept: readonly Lane[] = []): Promise<void> {
+    const lanes = this.#lanes.filter((lane) => !kept.includes(lane))
+    this.#lanes = [...kept]
+    if (kept.length === 0) this.#isKept = false
+    await eachEnded(
       lanes.map(async (lane) => {
         if (!lane.isSaved && lane.position !== beginning) await lane.save(lane.position).catch(ignoreLost)
         await lane.release()
@@ -112,115 +140,30 @@ export class Consumer {
     )
   }
 
-  /** For how long others will have what could not be taken. */
-  async #takeLeases(): Promise<number> {
-    const { name, slotted } = this.consumption
-    let remainingMs = 0
-    if (this.#lanes.length > 0) return remainingMs
-    const names = slotNames(name, slotted)
-    const first = Math.floor(this.#core.runtime.random() * names.length)
-    const others = new Set<string>()
-    const taken: { slot: number; fence: number }[] = []
-    const tried = names.map((_, i) => (first + i) % names.length)
-    const answers = await Promise.all(tried.map((slot) => this.#acquire(names[slot] as string)))
-    answers.forEach((answer, i) => {
-      if (answer.acquired) taken.push({ slot: tried[i] as number, fence: answer.fence })
-      else {
-        others.add(answer.holder)
-        remainingMs = Math.max(remainingMs, answer.remainingMs)
-      }
-    })
-    if (slotted) await this.#knock(taken.length === 0, others)
-    // Others have some or wait for some: they get their share.
-    const share = Math.ceil(names.length / (others.size + 1))
-    await Promise.all(
-      taken.splice(share).map(({ slot, fence }) => this.#core.store.releaseLease({ name: names[slot] as string, fence })),
-    )
-    this.#lanes = await Promise.all(
-      taken.map(({ slot, fence }) => this.#lane(names[slot] as string, slotted ? slot : undefined, fence)),
-    )
-    return remainingMs
-  }
-
-  /** Who got no slot says so by a lease of its own, and who has some looks for it. */
-  async #knock(gotNone: boolean, others: Set<string>): Promise<void> {
-    const { store, holder, leaseMs } = this.#core
-    const name = `knock/${this.consumption.name}`
-    const answer = await store.acquireLease({ name, holder, ttlMs: leaseMs })
-    if (!answer.acquired) others.add(answer.holder)
-    else if (!gotNone) await store.releaseLease({ name, fence: answer.fence })
-  }
-
-  #acquire(name: string) {
-    const { store, holder, leaseMs } = this.#core
-    return store.acquireLease({ name, holder, ttlMs: leaseMs })
-  }
-
-  async #lane(name: string, slot: number | undefined, fence: number): Promise<Lane> {
-    const saved = (await this.#core.store.readCheckpoint(name))?.position ?? null
-    const start = (saved as Position | null) ?? (await this.#start())
-    const lane = new Lane(this.#core, this.#core.consumerQueue, { name, slot, fence, saved, start, ttlMs: this.#core.leaseMs })
-    if (saved === null && this.consumption.from !== 'beginning') await lane.save(start)
-    return lane
-  }
-
-  async #start(): Promise<Position> {
-    const { from } = this.consumption
-    if (from === 'beginning') return beginning
-    // What is under way now may be stored later, and must not be passed over: so it begins where the feed can read to.
-    return from === 'now' ? ((await this.#core.store.lastPosition()) ?? beginning) : from
-  }
-
-  /** Holds the leases as long as the work takes, and tells it when one is lost. */
-  async #withLeases<T>(request: RunRequest, work: (turnOf: (lane: Lane) => Turn) => Promise<T>): Promise<T> {
-    const { runtime, leaseMs } = this.#core
-    const lost = new AbortController()
-    const done = new AbortController()
-    const over = request.budgetMs === undefined ? Number.POSITIVE_INFINITY : this.#now() + request.budgetMs
-    const lanes = this.#lanes
-    const beat = async () => {
-      for (;;) {
-        await runtime.sleep(leaseMs / 3, done.signal)
-        await Promise.all(lanes.map((lane) => lane.prove({ freshly: true }))).catch((error: unknown) => {
-          if (error instanceof LeaseLost) lost.abort(error)
-        })
-      }
-    }
-    const beating = beat().catch(() => {})
-    const { signal } = lost
-    const pass = () => lost.abort(request.signal?.reason)
-    request.signal?.addEventListener('abort', pass, { once: true })
-    const isOver = () => signal.aborted || this.#now() >= over
-    try {
-      return await work((lane) => ({ lane, signal, isOver }))
-    } finally {
-      request.signal?.removeEventListener('abort', pass)
-      done.abort()
-      await beating
-    }
-  }
-
-  async #consume(request: RunRequest, turnOf: (lane: Lane) => Turn): Promise<RunResult> {
+  async #consume(request: RunRequest, hold: Hold): Promise<RunResult> {
     const { until, maxEvents = Number.POSITIVE_INFINITY } = request
     const lanes = this.#lanes
-    const isOver = turnOf(lanes[0] as Lane).isOver
     const reached = () => until !== undefined && comparePositions(lowest(lanes.map(({ position }) => position)), until) >= 0
-    const pages = pagesFrom(
+    const feed = new Feed(
       this.#core.store,
       this.consumption.aggregateTypes,
       lowest(lanes.map(({ position }) => position)),
       Math.min(pageSize, maxEvents),
     )
     let events = 0
+    this.#failed = []
     for (let more = true; more && !reached(); ) {
-      if (isOver() || events >= maxEvents) return this.#end(request, { state: 'more', events })
-      const gathered = await gather(pages, Math.min(this.consumption.batchSize, maxEvents - events))
+      if (hold.isOver() || events >= maxEvents) return this.#end(request, { state: 'more', events })
+      const gathered = await feed.gather(Math.min(this.consumption.batchSize, maxEvents - events))
       more = gathered.more
-      const results = await Promise.all(lanes.map((lane) => this.#advance(lane, turnOf(lane), gathered)))
+      const results = await hold.each((lane, turn) => this.#advance(lane, turn, gathered))
       events += results.reduce((sum, { events }) => sum + events, 0)
-      const failed = results.find(({ failure }) => failure !== undefined)?.failure
-      if (failed?.next === 'stop') return { ...(await this.#stop(failed)), events }
-      if (failed !== undefined) return this.#end(request, { state: 'waiting', events, error: failed.error })
+      const failures = results.flatMap(({ failure }) => failure ?? [])
+      const stop = failures.find(({ next }) => next === 'stop')
+      if (stop !== undefined) return { ...(await this.#stop(stop)), events }
+      this.#failed = lanes.filter((_, i) => results[i]?.failure !== undefined)
+      const [failure] = failures
+      if (failure !== undefined) return this.#end(request, { state: 'waiting', events, error: failure.error })
       if (results.some(({ isWhole }) => !isWhole)) return this.#end(request, { state: 'more', events })
       // Where neither the store nor the handler ever waits, nothing else in the process would have its turn, and what is held weakly would stay in memory.
       if (more) await this.#core.runtime.sleep(0)
@@ -232,7 +175,7 @@ export class Consumer {
   /** Stores the checkpoints that passed something. */
   async #end({ keep, until }: RunRequest, result: RunResult): Promise<RunResult> {
     const save = (lane: Lane) => !lane.isSaved && (!keep || until !== undefined || lane.unsaved >= unsavedMost)
-    await Promise.all(this.#lanes.filter(save).map((lane) => lane.save(lane.position)))
+    await eachEnded(this.#lanes.filter(save).map((lane) => lane.save(lane.position)))
     return result
   }
 
@@ -240,8 +183,11 @@ export class Consumer {
     const stopped = toStopped(error, at, this.#core.runtime.now())
     this.#cause = { eventId: at.id, error }
     const [lane] = this.#lanes
-    const row = this.#stopped
-    if (lane !== undefined && row !== undefined) await lane.save(lane.position, { views: [stoppedWrite(row, stopped)] })
+    for (let row = this.#stopped; lane !== undefined && row?.value === undefined; ) {
+      if (row !== undefined && (await lane.save(lane.position, { views: [stoppedWrite(row, stopped)] })) === 'saved') break
+      // Another process, with other slots, has stopped it too; perhaps it was resumed since.
+      row = await readStopped(this.#core, this.consumption.name)
+    }
     return { state: 'stopped', events: 0, error: this.#stoppedError(stopped) }
   }
 

@@ -38,8 +38,8 @@ export interface Consumption {
   readonly slotted: boolean
   /** Events handed over at once, at the most. */
   readonly batchSize: number
-  /** Called when leases were taken, and every few seconds, before anything is processed. `false`: there is nothing to do any more. */
-  begin?(turns: readonly Turn[]): Promise<boolean>
+  /** Called when leases were taken, and every few seconds, before anything is processed. `false`: there is nothing to do any more; a number: so many events were taken. */
+  begin?(turns: readonly Turn[]): Promise<boolean | number>
   /** What was set aside and shall be tried again, where the place of each aggregate is its own. */
   again?(): Promise<readonly Again[]>
   process(batch: readonly Decoded[], turn: Turn): Promise<Processed>
@@ -49,7 +49,8 @@ export interface Consumption {
 export interface Again {
   readonly aggregateType: string
   readonly aggregateId: string
-  deliver(turn: Turn): Promise<void>
+  /** Answers how many of its events were taken. */
+  deliver(turn: Turn): Promise<number>
 }
 
 /** The circumstances of some processing. */
@@ -80,7 +81,7 @@ export interface RunRequest {
   readonly maxEvents?: number | undefined
   /** Only up to here. */
   readonly until?: Position | undefined
-  /** Keep the lease for the next run, which comes soon. */
+  /** Keep the lease for the next run, which comes soon, or until `release`. Who does not keep leaves what others have kept. */
   readonly keep?: boolean
   /** `false`: rows of another version are left as they are, for who is there to rebuild them. */
   readonly rebuild?: boolean
@@ -101,6 +102,6 @@ export interface RunResult {
   readonly error?: unknown
   /** Other processes have the rest of what it is divided into. */
   readonly isPartial?: boolean
-  /** With `elsewhere`: for how long at the most. */
+  /** With `elsewhere` or `isPartial`: for how long at the most. */
   readonly remainingMs?: number
 }

@@ -1,6 +1,7 @@
 import type { EventEnvelope, Position } from '../event-envelope.ts'
 import type { Decoded } from '../evolution/decode.ts'
 import { decodeApart } from '../evolution/decode.ts'
+import { aggregatePage } from '../execution/read-page.ts'
 import type { StoredEvent } from '../store/commit.ts'
 import { comparePositions } from '../store/order.ts'
 import { attempt, type Interrupted } from './attempt.ts'
@@ -42,15 +43,16 @@ export class Delivery implements Consumption {
     this.slotted = definition.slots
   }
 
-  async begin(turns: readonly Turn[]): Promise<boolean> {
+  async begin(turns: readonly Turn[]): Promise<boolean | number> {
     if (turns.length === 0) return true
+    let taken = 0
     const rows = await readAllParked(this.#core, this.name)
     this.#parked = new Set(rows.flatMap(({ value }) => (value === undefined ? [] : [keyOf(value)])))
     for (const one of rows.flatMap((row) => this.#againOf(row))) {
       const turn = turns.find(({ lane }) => lane.covers(one.aggregateType, one.aggregateId))
-      if (turn !== undefined && !turn.isOver()) await one.deliver(turn)
+      if (turn !== undefined && !turn.isOver()) taken += await one.deliver(turn)
     }
-    return true
+    return taken
   }
 
   async again(): Promise<readonly Again[]> {
@@ -196,23 +198,24 @@ export class Delivery implements Consumption {
     this.#core.observe?.({ kind: 'parked', subscription: this.#definition.name, eventId: event.id, error })
   }
 
-  /** Tries an event that was parked again, and what waits behind it, up to where the subscription is. */
-  async #deliverParked(parked: Parked, turn: Turn): Promise<void> {
+  /** Tries an event that was parked again, and what waits behind it, up to where the subscription is; answers how many were taken. */
+  async #deliverParked(parked: Parked, turn: Turn): Promise<number> {
     const { aggregateType, aggregateId } = parked
     const { lane } = turn
     const definition = this.#core.definitions.get(aggregateType)
-    if (definition === undefined) return
+    let taken = 0
+    if (definition === undefined) return taken
     this.#failures.set(parkedEventId(parked), parked.attempts)
     let left: Parked | null = null
     for (let after = parked.sequence - 1; ; ) {
       const row = await readParkedOf(this.#core, this.name, parked)
-      if (row.value?.again !== true) return
+      if (row.value?.again !== true) return taken
       for (let more = left === null; more; ) {
-        const page = await this.#core.store.readAggregate({ aggregateType, aggregateId, after })
+        const page = await aggregatePage(this.#core, { aggregateType, aggregateId, after })
         const passed = page.events.filter((event) => isPast(event, lane.position))
         for (const one of await decodeApart(() => definition, passed)) {
           const outcome = await this.#deliver([one], turn)
-          if (outcome.kind === 'interrupted') return
+          if (outcome.kind === 'interrupted') return taken
           if (outcome.kind === 'failed') {
             const tries = this.#triesOf(one.stored)
             const { parkedAt } = parked
@@ -220,6 +223,7 @@ export class Delivery implements Consumption {
             break
           }
           after = one.stored.sequence
+          taken++
         }
         more = left === null && page.more && passed.length === page.events.length
       }
@@ -229,6 +233,7 @@ export class Delivery implements Consumption {
       await lane.read?.()
     }
     if (left === null) this.#parked.delete(keyOf(parked))
+    return taken
   }
 }
 

@@ -1,30 +1,8 @@
 import type { Position } from '../event-envelope.ts'
-import { readPage } from '../execution/read-page.ts'
+import { feedPage } from '../execution/read-page.ts'
 import type { StoredEvent } from '../store/commit.ts'
 import type { FeedPage, Store } from '../store/store.ts'
 import { beginning } from './lane.ts'
-
-/** The log of these aggregate types from a position on, one page read ahead; at its end the next page is what came since. */
-export async function* pagesFrom(
-  store: Store,
-  aggregateTypes: readonly string[],
-  start: Position,
-  size: number,
-): AsyncGenerator<FeedPage, never, undefined> {
-  const only = aggregateTypes.map((aggregateType) => ({ aggregateType }))
-  const read = (after: Position | undefined) =>
-    readPage((limit) => store.readFeed({ only, limit, ...(after === undefined ? {} : { after }) }), size)
-  let next = read(start === beginning ? undefined : start)
-  for (;;) {
-    const page = await next
-    if (page.more) {
-      next = read(page.position)
-      next.catch(() => {})
-    }
-    yield page
-    if (!page.more) next = read(page.position)
-  }
-}
 
 /** Some pages of the log together. */
 export interface Gathered {
@@ -33,12 +11,37 @@ export interface Gathered {
   readonly more: boolean
 }
 
-/** So many events, or as many as there are. */
-export async function gather(pages: AsyncGenerator<FeedPage, never, undefined>, most: number): Promise<Gathered> {
-  const events: StoredEvent[] = []
-  for (;;) {
-    const page = (await pages.next()).value
-    events.push(...page.events)
-    if (!page.more || events.length >= most) return { events, position: page.position, more: page.more }
+/** The log of these aggregate types from a position on, one page read ahead. */
+export class Feed {
+  readonly #read: (after: Position | undefined) => Promise<FeedPage>
+  #after: Position | undefined
+  #next: Promise<FeedPage> | undefined
+
+  constructor(store: Store, aggregateTypes: readonly string[], start: Position, size: number) {
+    const only = aggregateTypes.map((aggregateType) => ({ aggregateType }))
+    this.#after = start === beginning ? undefined : start
+    this.#read = (after) => feedPage({ store }, { only, ...(after === undefined ? {} : { after }) }, size)
+  }
+
+  /** So many events, or as many as there are; at the end of the log the next ones are what came since. */
+  async gather(most: number): Promise<Gathered> {
+    const events: StoredEvent[] = []
+    for (;;) {
+      const next = this.#next ?? this.#read(this.#after)
+      this.#next = next
+      let page: FeedPage
+      try {
+        page = await next
+      } catch (error) {
+        // What was read before comes first, and the error when it is asked for more.
+        if (events.length === 0) throw error
+        return { events, position: this.#after, more: true }
+      }
+      events.push(...page.events)
+      this.#after = page.position
+      this.#next = page.more ? this.#read(page.position) : undefined
+      this.#next?.catch(() => {})
+      if (!page.more || events.length >= most) return { events, position: page.position, more: page.more }
+    }
   }
 }

@@ -12,6 +12,10 @@ export interface Follower {
    * Brings aggregates up to their ends, where there is no order of all events; one outcome per change, in order. `isWaitedFor`: what has to be rebuilt first has failed.
    */
   catchUp(changes: readonly Change[], signal: AbortSignal | undefined, isWaitedFor?: boolean): Promise<readonly CatchUpOutcome[]>
+  /** Whether somebody, in whichever process, has asked for something to be tried again; left out where nothing is set aside. */
+  readonly isAsked?: (() => Promise<boolean>) | undefined
+  /** Renews the lease that earlier runs have kept; left out where what failed needs none while it waits. */
+  hold?(): Promise<void>
   /** Gives up the lease that earlier runs have kept. */
   release(): Promise<void>
   /** All up to here is done, by whichever process. */

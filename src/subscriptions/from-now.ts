@@ -1,5 +1,5 @@
+import { aggregatePage } from '../execution/read-page.ts'
 import type { StoredEvent } from '../store/commit.ts'
-import type { Store } from '../store/store.ts'
 import type { Change } from './change.ts'
 import type { ConsumerCore } from './consumption.ts'
 import { saveRows } from './lane.ts'
@@ -29,11 +29,11 @@ export interface Start {
  * Where it begins when it is told of an aggregate: at the first event that is told of, or at an earlier one that belongs to it (that of the same commit, whose records come in any order)
  * or was stored since it runs (whose record failed, or is still to come).
  */
-export async function startAtNews(store: Store, change: Change, since: number): Promise<Start> {
+export async function startAtNews(core: ConsumerCore, change: Change, since: number): Promise<Start> {
   const first = change.first ?? change.sequence
   for (let look = 1; ; look *= 100) {
     const after = Math.max(0, first - 1 - look)
-    const events = await eventsBetween(store, change, after, first)
+    const events = await eventsBetween(core, change, after, first)
     const told = events.at(-1)?.commitId
     const isSeen = (event: StoredEvent) => event.sequence < first && event.commitId !== told && isOld(event, since)
     const seen = events.map(isSeen).lastIndexOf(true)
@@ -44,19 +44,19 @@ export async function startAtNews(store: Store, change: Change, since: number): 
 }
 
 /** Where it begins in an aggregate that was there before: at the first event since it runs. */
-export async function startAmong(store: Store, { aggregateType, aggregateId }: Change, since: number): Promise<Start> {
+export async function startAmong(core: ConsumerCore, { aggregateType, aggregateId }: Change, since: number): Promise<Start> {
   for (let after = 0; ; ) {
-    const page = await store.readAggregate({ aggregateType, aggregateId, after })
+    const page = await aggregatePage(core, { aggregateType, aggregateId, after })
     const next = page.events.find((event) => !isOld(event, since))
     after = next === undefined ? (page.events.at(-1)?.sequence ?? after) : next.sequence - 1
     if (next !== undefined || !page.more) return { sequence: after, isCertain: false }
   }
 }
 
-async function eventsBetween(store: Store, { aggregateType, aggregateId }: Change, from: number, to: number) {
+async function eventsBetween(core: ConsumerCore, { aggregateType, aggregateId }: Change, from: number, to: number) {
   const events: StoredEvent[] = []
   for (let after = from; after < to; ) {
-    const page = await store.readAggregate({ aggregateType, aggregateId, after, limit: to - after })
+    const page = await aggregatePage(core, { aggregateType, aggregateId, after }, to - after)
     events.push(...page.events)
     after = page.events.at(-1)?.sequence ?? to
     if (!page.more) break

@@ -4,6 +4,7 @@ import { checkCallOptions } from '../execution/call.ts'
 import type { Lifecycle } from '../lifecycle.ts'
 import { checkWholeNumber } from '../options.ts'
 import { comparePositions } from '../store/order.ts'
+import { backOffMs } from './back-off.ts'
 import type { ConsumerCore, RunRequest, RunResult } from './consumption.ts'
 import type { Follower } from './follower.ts'
 import { beginning, endOf } from './lane.ts'
@@ -72,14 +73,19 @@ export async function reach(
 ): Promise<void> {
   const { globalOrder } = core.store.capabilities
   const { signal, ending, timeoutMs, leftMs, until } = patience
-  const keep = core.pulse.isFollowing
   let last: RunResult | undefined
   const run = async () => {
+    let [failures, restMs] = [0, 0]
     for (let wait = firstWaitMs; ; wait = Math.min(longestWaitMs, wait * 2)) {
       const place = globalOrder ? { until: position } : { reconcile: true }
-      last = await follower.run({ ...request, ...place, budgetMs: leftMs(), keep, signal: ending })
-      if (globalOrder ? comparePositions(await follower.position(), position) >= 0 : last.state === 'caught-up') return
-      if (last.state === 'stopped') throw last.error
+      // What has failed is left alone for a while; another process may be there meanwhile.
+      if (restMs <= 0) {
+        last = await follower.run({ ...request, ...place, budgetMs: leftMs(), signal: ending })
+        if (last.state === 'waiting') restMs = backOffMs(++failures)
+      }
+      restMs -= wait
+      if (globalOrder ? comparePositions(await follower.position(), position) >= 0 : last?.state === 'caught-up') return
+      if (last?.state === 'stopped') throw last.error
       await core.runtime.sleep(wait, signal)
     }
   }

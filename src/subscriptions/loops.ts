@@ -1,20 +1,23 @@
 import { DefinitionError, isCqrsError } from '../errors.ts'
 import type { Core } from '../execution/core.ts'
+import { backOffMs } from './back-off.ts'
 import type { Pulse, RunResult } from './consumption.ts'
 import type { DrainRequest } from './definitions.ts'
+import { eachEnded } from './each-ended.ts'
 import type { Follower } from './follower.ts'
 
 /** A lease is given up when nothing has come for so long, and a run ends to let others in. */
 const lingerMs = 500
 const sliceMs = 2_000
 const breatherMs = 20
-const firstBackOffMs = 100
-const longestBackOffMs = 30_000
+/** What another process has resumed is looked for this often. */
+const lookAgainMs = 5_000
 /** With push the log is still looked at from time to time: a wake-up may be lost. */
 const pollsWithPush = 10
 
 interface Scene extends Pick<Core, 'store' | 'runtime' | 'observe'> {
   readonly pollMs: number
+  readonly leaseMs: number
 }
 
 /** Runs followers: over and over in a server, or once until all have caught up. */
@@ -96,7 +99,9 @@ export class Loops implements Pulse {
       const seen = this.#wakes
       const result = await this.#runOnce(follower, { budgetMs: sliceMs, keep: true, signal })
       if (signal.aborted) break
-      failures = result.state === 'waiting' ? failures + 1 : 0
+      // That another process has it for a while says nothing about what has failed here.
+      if (result.state === 'waiting') failures++
+      else if (result.state !== 'elsewhere') failures = 0
       await this.#pause(follower, result, failures, seen, signal)
     }
     await follower.release().catch((error: unknown) => this.#report(follower, error))
@@ -104,27 +109,42 @@ export class Loops implements Pulse {
 
   async #pause(
     follower: Follower,
-    { state, remainingMs = 0 }: RunResult,
+    { state, isPartial, remainingMs = 0 }: RunResult,
     failures: number,
     seen: number,
     signal: AbortSignal,
   ): Promise<void> {
     const { pollMs, runtime } = this.#scene
     const sleep = (ms: number) => runtime.sleep(ms, signal).catch(() => {})
+    const theirsMs = Math.max(20, Math.min(remainingMs, pollMs)) * (0.5 + runtime.random())
     if (state === 'more') {
       // Others may have waited for it.
       await follower.release().catch(() => {})
       return sleep(breatherMs * (0.5 + runtime.random()))
     }
     if (state === 'waiting') {
-      await follower.release().catch(() => {})
-      return sleep(Math.min(longestBackOffMs, firstBackOffMs * 2 ** (failures - 1)) * (0.5 + runtime.random()))
+      const ms = backOffMs(failures) * (0.5 + runtime.random())
+      return this.#backOff(follower, ms, signal)
     }
-    if (state === 'elsewhere') return sleep(Math.max(20, Math.min(remainingMs, pollMs)) * (0.5 + runtime.random()))
+    if (state === 'elsewhere') return sleep(theirsMs)
     if (state === 'stopped') return void (await this.#woken(pollMs, seen, signal))
     if (await this.#woken(lingerMs, seen, signal)) return
     await follower.release().catch((error: unknown) => this.#report(follower, error))
-    while (!signal.aborted && !(await this.#woken(undefined, seen, signal)));
+    // Who has the rest may have died, and left something behind that is not new.
+    if (isPartial) return void (await this.#woken(theirsMs, seen, signal))
+    const ms = follower.isAsked && lookAgainMs
+    while (!signal.aborted && !(await this.#woken(ms, seen, signal)))
+      if (!signal.aborted && (await follower.isAsked?.().catch(() => false))) return
+  }
+
+  /** Waits with the lease: in other processes the waits would begin anew, with short ones. */
+  async #backOff(follower: Follower, ms: number, signal: AbortSignal): Promise<void> {
+    const { runtime, leaseMs } = this.#scene
+    const step = leaseMs / 3
+    for (let left = ms; left > 0 && !signal.aborted; left -= step) {
+      await (follower.hold ?? follower.release).call(follower).catch(() => {})
+      await runtime.sleep(Math.min(step, left), signal).catch(() => {})
+    }
   }
 
   /** Whether something was said to be new since `seen`; waits for it, for so long at the most. */
@@ -173,20 +193,26 @@ export class Loops implements Pulse {
   ): Promise<{ readonly caughtUp: boolean; readonly events: number }> {
     const { runtime } = this.#scene
     const began = runtime.now().getTime()
+    if (signal?.aborted) return { caughtUp: false, events: 0 }
     const leftOf = () => (budgetMs === undefined ? undefined : Math.max(0, budgetMs - (runtime.now().getTime() - began)))
     let events = 0
     let hasWaited = false
+    let busy = followers.length
     for (;;) {
-      const left = maxEvents === undefined ? undefined : maxEvents - events
-      const keep = this.isFollowing
+      // Each gets its share of what may be taken: none waits for the others.
+      const share = maxEvents === undefined ? undefined : Math.ceil((maxEvents - events) / Math.max(1, busy))
       const first = events === 0 && reconcile
-      const runs = followers.map((follower, i) => {
-        const own = endings[i]?.signal
-        return follower.run({ budgetMs: leftOf(), maxEvents: left, signal: own, keep, reconcile: first })
-      })
-      // Each comes to its end before one that failed is told of.
-      await Promise.allSettled(runs)
-      const results = (await Promise.all(runs)).map((result, i) => this.#note(followers[i] as Follower, result))
+      const run = async (follower: Follower, own: AbortSignal | undefined): Promise<RunResult> => {
+        try {
+          return await follower.run({ budgetMs: leftOf(), maxEvents: share, signal: own, reconcile: first })
+        } catch (error) {
+          if (own?.aborted && error === own.reason) return { state: 'more', events: 0 }
+          throw error
+        }
+      }
+      const runs = await eachEnded(followers.map((follower, i) => run(follower, endings[i]?.signal)))
+      const results = runs.map((result, i) => this.#note(followers[i] as Follower, result))
+      busy = results.filter(({ state }) => state === 'more').length
       const done = results.reduce((sum, result) => sum + result.events, 0)
       events += done
       const caughtUp = results.every(({ state, isPartial }) => state === 'caught-up' && isPartial !== true)
@@ -202,7 +228,7 @@ export class Loops implements Pulse {
 
   /** Waits once, where there is time, until the leases of others would be over: they may have died, and on some stores that shows only to who has watched them for so long. */
   async #waited(results: readonly RunResult[], leftMs: number | undefined, signal: AbortSignal | undefined): Promise<boolean> {
-    const ms = Math.max(0, ...results.map(({ state, remainingMs = 0 }) => (state === 'elsewhere' ? remainingMs : 0)))
+    const ms = Math.max(0, ...results.map(({ remainingMs = 0 }) => remainingMs))
     if (ms === 0 || leftMs === undefined || leftMs <= ms) return false
     await this.#scene.runtime.sleep(ms + 1, signal).catch(() => {})
     return true

@@ -21,7 +21,7 @@ import { patiently } from './patience.ts'
 /** Connects the views and subscriptions of an app. What runs each kind comes with its definitions, so that none is loaded for another. @throws DefinitionError */
 export function connectReadSide(core: Core, options: ReadSideOptions): ReadSide {
   for (const one of [...options.views, ...options.subscriptions]) checkIsFed(one, [...options.definitions.keys()])
-  const loops = new Loops({ ...core, pollMs: options.pollMs })
+  const loops = new Loops({ ...core, pollMs: options.pollMs, leaseMs: options.leaseMs })
   const shared: ConsumerCore = {
     ...core,
     definitions: options.definitions,

@@ -1,4 +1,5 @@
 import { StoreError } from '../errors.ts'
+import { aggregatePage } from '../execution/read-page.ts'
 import type { StoredEvent } from '../store/commit.ts'
 import type { Store } from '../store/store.ts'
 
@@ -45,7 +46,7 @@ export class Sequences {
   async #missing({ aggregateType, aggregateId, sequence }: StoredEvent, last: number): Promise<readonly StoredEvent[]> {
     const missing: StoredEvent[] = []
     for (let at = last; at < sequence - 1; ) {
-      const page = await this.#store.readAggregate({ aggregateType, aggregateId, after: at, upTo: sequence - 1 })
+      const page = await aggregatePage({ store: this.#store }, { aggregateType, aggregateId, after: at, upTo: sequence - 1 })
       for (const event of page.events) if (event.sequence === at + 1) at = missing.push(event) + last
       if (page.events.length === 0 || page.events.at(-1)?.sequence !== at)
         throw new StoreError(

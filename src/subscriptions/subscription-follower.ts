@@ -6,12 +6,13 @@ import type { SubscriptionDefinition } from './definitions.ts'
 import { Delivery } from './delivery.ts'
 import type { Follower } from './follower.ts'
 import { type Runs, runsOf } from './runs.ts'
-import { clearStopped, readAllParked, retryParked } from './troubles.ts'
+import { clearStopped, isSomethingAgain, readAllParked, retryParked } from './troubles.ts'
 
 /** Keeps a subscription running. */
 export class SubscriptionFollower implements Follower {
   readonly title: string
   readonly consumer: Runs
+  readonly isAsked: (() => Promise<boolean>) | undefined
   readonly #core: ConsumerCore
   readonly #name: string
 
@@ -21,6 +22,7 @@ export class SubscriptionFollower implements Follower {
     this.#name = delivery.name
     this.title = delivery.title
     this.consumer = runsOf(core, delivery)
+    this.isAsked = definition.onFailure === 'park' ? () => isSomethingAgain(core, delivery.name) : undefined
   }
 
   run(request?: RunRequest): Promise<RunResult> {
@@ -29,6 +31,10 @@ export class SubscriptionFollower implements Follower {
 
   async catchUp(changes: readonly Change[], signal?: AbortSignal): Promise<readonly CatchUpOutcome[]> {
     return this.consumer instanceof ByAggregate ? this.consumer.catchUp(changes, signal) : changes.map(() => undefined)
+  }
+
+  async hold(): Promise<void> {
+    if (!(this.consumer instanceof ByAggregate)) await this.consumer.hold()
   }
 
   release(): Promise<void> {

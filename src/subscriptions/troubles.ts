@@ -125,8 +125,16 @@ export const parkedWrite = (row: Versioned<Parked>, parked: Parked | null): View
   id: row.id,
   expectedVersion: row.version,
   view: parked,
-  indexes: parked === null ? [] : [{ index: 'consumer', value: encodeIndexValue(parked.consumer) }],
+  indexes: parked === null ? [] : indexesOf(parked).map((index) => ({ index, value: encodeIndexValue(parked.consumer) })),
 })
+
+const indexesOf = ({ again }: Parked) => (again ? ['consumer', 'again'] : ['consumer'])
+
+/** Whether something that is parked waits for being tried again. */
+export async function isSomethingAgain({ store }: Core, consumer: string): Promise<boolean> {
+  const where = [{ index: 'again', is: '=', value: encodeIndexValue(consumer) }] as const
+  return (await store.findViews({ name: parkedRows, generation: 1, where, limit: 1 })).items.length > 0
+}
 
 export const toParked = (consumer: string, event: StoredEvent, error: unknown, attempts: number, now: Date): Parked => ({
   consumer,
@@ -152,6 +160,7 @@ export async function clearStopped(core: ConsumerCore, consumer: string): Promis
 
 /** Asks for all that is parked to be tried again. */
 export async function retryParked(core: ConsumerCore, consumer: string): Promise<void> {
-  for (const row of await readAllParked(core, consumer))
-    if (row.value !== undefined && !row.value.again) await saveRows(core, [parkedWrite(row, { ...row.value, again: true })])
+  for (const found of await readAllParked(core, consumer))
+    for (let row = found; row.value !== undefined && !row.value.again; row = await readParkedOf(core, consumer, row.value))
+      if ((await saveRows(core, [parkedWrite(row, { ...row.value, again: true })])) === 'saved') break
 }

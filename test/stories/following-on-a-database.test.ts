@@ -69,6 +69,30 @@ describe.each(databases)('on $name', ({ skipped, host }) => {
     ])
   })
 
+  test.skipIf(skipped)(
+    'an event whose JSON is corrupt is parked as any other that cannot be read, and no other waits',
+    async () => {
+      const { store, corruptEvent } = await created()
+      const seen: string[] = []
+      const app = appOn(store, { seen })
+      await app.aggregates.counter.execute('a', count(1))
+      await app.aggregates.counter.execute('damaged', countEach(1, 2, 3))
+      for (let i = 0; i < 5; i++) await app.aggregates.counter.execute('c', count(1))
+      await corruptEvent?.('counter', 'damaged', 2)
+      const wanted = ['counter/a/1', 'counter/damaged/1', ...[1, 2, 3, 4, 5].map((n) => `counter/c/${n}`)].sort()
+      await eventually(app, async () => seen.length >= wanted.length && (await app.subscriptions.log.parked()).items.length > 0)
+      const parked = { eventId: 'counter/damaged/2', message: expect.stringContaining('counter/damaged/2 is not JSON') }
+      expect((await app.subscriptions.log.parked()).items).toEqual([expect.objectContaining(parked)])
+      await app.subscriptions.log.resume()
+      await app.drain()
+      expect((await app.subscriptions.log.parked()).items).toEqual([expect.objectContaining(parked)])
+      expect([...seen].sort()).toEqual(wanted)
+      const stopped = { code: 'STOPPED', eventId: 'counter/damaged/2' }
+      expect(await failureOf(app.views.totals.caughtUp())).toMatchObject(stopped)
+      expect((await app.views.totals.load('a'))?.view.total).toBe(1)
+    },
+  )
+
   test.skipIf(skipped)('a started app keeps them up to date, and a command can wait for a view', async () => {
     const { store, connect } = await created()
     const seen: string[] = []

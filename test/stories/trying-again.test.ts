@@ -1,0 +1,175 @@
+import { platformRuntime } from 'cqrs-es'
+import { memoryStore } from 'cqrs-es/memory'
+import { afterEach, describe, expect, test, vi } from 'vitest'
+import { gate } from '../support/async.ts'
+import { count } from '../support/counter.ts'
+import { logging } from '../support/logging.ts'
+import { changed } from '../support/stores.ts'
+
+const apps: { close(): Promise<void> }[] = []
+const appWith = (...args: Parameters<typeof logging>) => {
+  const app = logging(...args)
+  apps.push(app)
+  return app
+}
+afterEach(async () => {
+  vi.useRealTimers()
+  await Promise.all(apps.splice(0).map((app) => app.close()))
+})
+
+/** Until `signal` aborts. */
+const forEver = (signal: AbortSignal | undefined) => platformRuntime.sleep(Number.POSITIVE_INFINITY, signal)
+const failing = () => {
+  throw new Error('down')
+}
+
+describe("an event with onFailure 'retry'", () => {
+  test('is tried by one process, which keeps the subscription while it waits', async () => {
+    const store = memoryStore()
+    const waits = gate()
+    const runtime = {
+      ...platformRuntime,
+      random: () => 0.5,
+      sleep: (ms: number, signal?: AbortSignal) => {
+        if (ms !== 100) return platformRuntime.sleep(ms, signal)
+        void waits.pass()
+        return forEver(signal)
+      },
+    }
+    const calls: string[] = []
+    const make = (name: string, ...rest: [object?, typeof runtime?]) => {
+      const handle = () => {
+        calls.push(name)
+        failing()
+      }
+      return appWith(store, handle, { onFailure: 'retry' }, ...rest)
+    }
+    const one = make('one', { leaseMs: 60_000 }, runtime)
+    const other = make('other')
+    await one.aggregates.counter.execute('a', count(1))
+    await one.start()
+    await waits.reached
+    expect(await other.drain()).toEqual({ caughtUp: false, events: 0 })
+    expect(calls).toEqual(['one'])
+    await one.close()
+    await other.drain()
+    expect(calls).toEqual(['one', 'other'])
+  })
+
+  test('is waited for longer each time, also when another process had the subscription in between', async () => {
+    let now = Date.now()
+    const store = memoryStore({ clock: () => now })
+    const third = gate()
+    const waits: number[] = []
+    const runtime = {
+      ...platformRuntime,
+      now: () => new Date(now),
+      random: () => 0.5,
+      sleep: async (ms: number, signal?: AbortSignal) => {
+        if (ms === 1_000) now += 5_000
+        else if (ms < 100 || ms > 400) return platformRuntime.sleep(ms, signal)
+        else waits.push(ms)
+        if (waits.length === 2 && ms !== 1_000) {
+          now += 120_000
+          await store.acquireLease({ name: 'subscription/log', holder: 'other', ttlMs: 1_000 })
+        }
+        if (waits.length < 3) return platformRuntime.sleep(0, signal)
+        void third.pass()
+        return forEver(signal)
+      },
+    }
+    const app = appWith(store, failing, { onFailure: 'retry' }, { leaseMs: 60_000 }, runtime)
+    await app.aggregates.counter.execute('a', count(1))
+    await app.start()
+    await third.reached
+    expect(waits).toEqual([100, 200, 400])
+  })
+})
+
+describe('an event that was parked', () => {
+  test('is tried again when another process resumes it, though nothing new comes', async () => {
+    const store = memoryStore()
+    const isIdle = gate()
+    const quiet = changed(store, {
+      capabilities: { ...store.capabilities, push: false },
+      releaseLease: async (request) => {
+        await store.releaseLease(request)
+        void isIdle.pass()
+      },
+    })
+    const again = gate()
+    let works = false
+    const server = appWith(quiet, () => (works ? void again.pass() : failing()), { onFailure: 'park' }, { pollMs: 3_600_000 })
+    await server.aggregates.counter.execute('a', count(1))
+    await server.start()
+    await isIdle.reached
+    expect((await server.subscriptions.log.parked()).items.length).toBe(1)
+    works = true
+    await appWith(store, () => {}, { onFailure: 'park' }).subscriptions.log.resume()
+    await again.reached
+  }, 30_000)
+
+  test('is tried again when it is resumed while what is parked is looked up', async () => {
+    const store = memoryStore()
+    let during: (() => Promise<void>) | undefined
+    let isIdle = gate()
+    const watched = changed(store, {
+      findViews: async (request) => {
+        const page = await store.findViews(request)
+        const work = during
+        during = undefined
+        await work?.()
+        return page
+      },
+      releaseLease: async (request) => {
+        await store.releaseLease(request)
+        void isIdle.pass()
+      },
+    })
+    const again = gate()
+    let works = false
+    // It is found at once, not only when what is parked is looked for by the clock.
+    const runtime = {
+      ...platformRuntime,
+      sleep: (ms: number, signal?: AbortSignal) => (ms === 5_000 ? forEver(signal) : platformRuntime.sleep(ms, signal)),
+    }
+    const handle = ({ aggregateId }: { aggregateId: string }) => {
+      if (aggregateId === 'a') return works ? void again.pass() : failing()
+    }
+    const app = appWith(watched, handle, { onFailure: 'park' }, {}, runtime)
+    await app.aggregates.counter.execute('a', count(1))
+    await app.start()
+    await isIdle.reached
+    isIdle = gate()
+    during = async () => {
+      works = true
+      await app.subscriptions.log.resume()
+    }
+    await app.aggregates.counter.execute('b', count(1))
+    await again.reached
+  })
+})
+
+describe('a time that is longer than a timer can be set for', () => {
+  test('is the time that a handler has', async () => {
+    const store = memoryStore()
+    const app = appWith(store, () => new Promise((resolve) => setTimeout(resolve, 20)), { timeoutMs: Number.MAX_SAFE_INTEGER })
+    await app.aggregates.counter.execute('a', count(1))
+    expect(await app.drain()).toEqual({ caughtUp: true, events: 1 })
+  })
+
+  test('is slept through, and no shorter', async () => {
+    vi.useFakeTimers()
+    const ended: string[] = []
+    void platformRuntime.sleep(2 ** 32).then(() => ended.push('long'))
+    const stop = new AbortController()
+    const stopped = platformRuntime.sleep(2 ** 32, stop.signal).catch(() => ended.push('aborted'))
+    await vi.advanceTimersByTimeAsync(2 ** 32 - 1)
+    expect(ended).toEqual([])
+    stop.abort()
+    await stopped
+    await vi.advanceTimersByTimeAsync(1)
+    expect(ended).toEqual(['aborted', 'long'])
+    expect(vi.getTimerCount()).toBe(0)
+  })
+})
