@@ -1,4 +1,5 @@
 import type { Core } from '../execution/core.ts'
+import { whenAborted } from '../runtime.ts'
 
 /** The app closes or the lease is lost: nobody knows whether the handler would have succeeded. */
 export type Interrupted = 'interrupted'
@@ -24,7 +25,7 @@ export async function attempt(
     () => ({ error: tooLong }),
     () => new Promise<never>(() => {}),
   )
-  const interrupted = whenAborted(outer, ended.signal).then(async () => {
+  const interrupted = aborted(outer, ended.signal).then(async () => {
     inner.abort(outer.reason)
     await runtime.sleep(graceMs, ended.signal)
     return 'interrupted' as const
@@ -37,8 +38,8 @@ export async function attempt(
 }
 
 /** Resolves when `signal` aborts; nothing is left behind once `ended` aborts. */
-const whenAborted = (signal: AbortSignal, ended: AbortSignal): Promise<void> =>
+const aborted = (signal: AbortSignal, ended: AbortSignal): Promise<void> =>
   new Promise((resolve) => {
     if (signal.aborted) return resolve()
-    signal.addEventListener('abort', () => resolve(), { once: true, signal: ended })
+    ended.addEventListener('abort', whenAborted(signal, resolve), { once: true })
   })
