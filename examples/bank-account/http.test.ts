@@ -44,11 +44,11 @@ describe('a command', () => {
 
   it('stores time, uri and user agent of the request with the events', async () => {
     const before = new Date().toISOString()
-    await post('/account/acct-1/OpenAccount?from=phone', { owner: 'ann' }, { 'User-Agent': 'phone/7' })
+    await post('/account/acct-1/OpenAccount', { owner: 'ann' }, { 'User-Agent': 'phone/7' })
     const [{ metadata }] = (await get('/account/acct-1/events')).body.items
     expect(metadata).toEqual({
       time: expect.any(String),
-      uri: '/account/acct-1/OpenAccount?from=phone',
+      uri: '/account/acct-1/OpenAccount',
       userAgent: 'phone/7',
     })
     expect(metadata.time >= before && metadata.time <= new Date().toISOString()).toBe(true)
