@@ -102,8 +102,8 @@ async function catchUpRow(core: ViewCore, view: ViewDefinition, generation: numb
     const { folded, last } = await fromHistory(core, view, id)
     if (last !== undefined) views.push(rowWrite(view, { generation, id, expectedVersion: row?.version ?? 0 }, folded, last))
   }
-  // A conflict means that somebody else was at it: whoever asked looks again.
-  if (views.length > 0) await saveRows(core, views)
+  // A conflict means that somebody else was at it, or that other rows are live: whoever asked looks again.
+  if (views.length > 0 && (await saveRows(core, views)) === 'generation') await core.generations.refresh(view)
 }
 
 /** Makes one row anew in its place. @throws ValidationError where the row is not of one aggregate alone, ViewOutdatedError */
