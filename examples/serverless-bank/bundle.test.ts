@@ -71,7 +71,7 @@ describe.skipIf(unselected('dynamodb'))('the bundle of the command function', ()
     expect(event.headers).not.toHaveProperty('cookie')
     const program = `
       const { handler } = await import(${JSON.stringify(pathToFileURL(bundles.command.file).href)})
-      console.log(JSON.stringify(await handler(${JSON.stringify(event)}, { getRemainingTimeInMillis: () => 15_000 })))`
+      console.log(JSON.stringify(await handler(${JSON.stringify({ ...event, rawQueryString: '' })}, { getRemainingTimeInMillis: () => 15_000 })))`
     const env = environmentOf('command', endpoint, prefix)
     const { code, output } = await run(process.execPath, ['--input-type=module', '--eval', program], { env })
     expect(code, output).toBe(0)

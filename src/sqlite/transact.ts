@@ -47,7 +47,8 @@ function runNow(work: (client: unknown) => void | Promise<void>, client: unknown
     throw new WorkError(error)
   }
   if (typeof (answer as Partial<Promise<void>> | undefined)?.then !== 'function') return
-  Promise.resolve(answer).catch(() => {})
+  // What is no promise may begin only when it is waited for: it never shall.
+  if (answer instanceof Promise) answer.catch(() => {})
   throw new WorkError(
     new DefinitionError(
       'On SQLite the function in the transaction must be synchronous; this one returned a promise. What it had done by then is rolled back; what it does after its first await is in no transaction.',

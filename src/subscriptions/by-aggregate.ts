@@ -175,7 +175,7 @@ export class ByAggregate {
       if (isOver() || events >= most) return { state: 'more', events }
       await lane.prove()
       const { type, after, marks, at } = cursor.scan
-      if (await this.#isTooSoon(at, request)) return { state: 'more', events }
+      if (await this.#isTooSoon(at, lane, request)) return { state: 'more', events }
       const page = await store.readIds({ aggregateType: type, limit: pageSize, ...(after === undefined ? {} : { after }) })
       const ended = await take(
         page.items.map((id) => toChange([type, id])),
@@ -239,12 +239,16 @@ export class ByAggregate {
     return cursor
   }
 
-  /** Waits until then, for as long as there is time. */
-  async #isTooSoon(at: number, { budgetMs = settleMs, signal }: RunRequest): Promise<boolean> {
-    const { runtime } = this.#core
-    const leftMs = at - runtime.now().getTime()
-    if (leftMs > 0) await runtime.sleep(Math.min(leftMs, budgetMs), signal)
-    return leftMs > budgetMs
+  /** Waits until then, for as long as there is time, and keeps the lease. */
+  async #isTooSoon(at: number, lane: Lane, { budgetMs = settleMs, signal }: RunRequest): Promise<boolean> {
+    const { runtime, leaseMs } = this.#core
+    const waitMs = at - runtime.now().getTime()
+    const step = leaseMs / 3
+    for (let leftMs = Math.min(waitMs, budgetMs); leftMs > 0; leftMs -= step) {
+      await runtime.sleep(Math.min(step, leftMs), signal)
+      await lane.prove({ freshly: true })
+    }
+    return waitMs > budgetMs
   }
 
   #afterPage({ type, marks, at }: Scan, last: string | undefined): Scan | undefined {

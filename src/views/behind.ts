@@ -18,7 +18,7 @@ const behindRows = '~behind'
 /** A row that says it knows nothing: `null` at sequence 0, which no other row is. */
 export const isBehind = (row: StoredView | undefined): boolean => row !== undefined && row.view === null && row.sequence === 0
 
-export const outdated = ({ name, viewVersion }: ViewDefinition, { version }: Target): ViewOutdatedError =>
+export const outdated = ({ name, viewVersion }: ViewDefinition, version: string): ViewOutdatedError =>
   new ViewOutdatedError(
     `The rows of the view '${name}' are of version '${version}', and this program has version '${viewVersion}'. A newer program rebuilds them first (app.start(), app.drain() or rebuild()); an older one must be replaced.`,
   )
@@ -102,8 +102,8 @@ async function catchUpRow(core: ViewCore, view: ViewDefinition, generation: numb
     const { folded, last } = await fromHistory(core, view, id)
     if (last !== undefined) views.push(rowWrite(view, { generation, id, expectedVersion: row?.version ?? 0 }, folded, last))
   }
-  // A conflict means that somebody else was at it: whoever asked looks again.
-  if (views.length > 0) await saveRows(core, views)
+  // A conflict means that somebody else was at it, or that other rows are live: whoever asked looks again.
+  if (views.length > 0 && (await saveRows(core, views)) === 'generation') await core.generations.refresh(view)
 }
 
 /** Makes one row anew in its place. @throws ValidationError where the row is not of one aggregate alone, ViewOutdatedError */
@@ -114,7 +114,7 @@ export async function rebuildRow(core: ViewCore, view: ViewDefinition, id: strin
     )
   for (;;) {
     const target = await core.generations.refresh(view)
-    if (!target.isOwn) throw outdated(view, target)
+    if (!target.isOwn) throw outdated(view, target.version)
     const [row] = await core.store.readViews([{ name: view.name, generation: target.generation, id }])
     const { folded, last } = await fromHistory(core, view, id)
     if (last === undefined && row === undefined) return

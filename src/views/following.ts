@@ -2,10 +2,11 @@ import type { EventEnvelope } from '../event-envelope.ts'
 import type { Decoded } from '../evolution/decode.ts'
 import { deepFreeze } from '../json.ts'
 import type { StoredEvent, ViewWrite } from '../store/commit.ts'
-import type { StoredView } from '../store/store.ts'
+import type { StoredView, ViewKey } from '../store/store.ts'
 import type { Consumption, Processed, Turn } from '../subscriptions/consumption.ts'
 import type { ViewDefinition } from '../subscriptions/definitions.ts'
 import { foldView, idsOf, rowWrite } from './fold.ts'
+import { isSettled, settledKey } from './settled.ts'
 import type { ViewCore } from './view-core.ts'
 
 /** Rows that are remembered at the most, so that a row which changes often is not read each time. */
@@ -18,7 +19,7 @@ interface Row {
   readonly sequence: number | undefined
 }
 
-/** Other writers moved the whole view to another generation. */
+/** This generation is to be filled no more: others moved the view to another one, or its commands write it. */
 export class GenerationGone extends Error {}
 
 /** Name of the lease and the checkpoint of one generation of a view. */
@@ -47,14 +48,13 @@ export class Following implements Consumption {
     this.batchSize = core.store.capabilities.itemsPerCommit < 1_000 ? 10 : 5_000
   }
 
-  /** The rows of an inline view are written by its commands, once it is live and has all that came before. */
+  /** The rows of an inline view are written by its commands, once it is live and has all that came before. Until then nobody but the holder of the lease can end that. */
   async begin(_turns: readonly Turn[]): Promise<boolean> {
     this.#rows.clear()
     if (this.#view.consistency !== 'inline') return true
-    const { store, generations } = this.#core
-    const own = (await store.viewGenerations(this.#view.name)).find(({ generation }) => generation === this.#generation)
-    if (own?.state === 'building') return true
-    return own?.state === 'live' && (await generations.isUnsettled(this.#view.name, this.#generation))
+    const { name } = this.#view
+    const own = (await this.#core.store.viewGenerations(name)).find(({ generation }) => generation === this.#generation)
+    return own?.state === 'building' || (own?.state === 'live' && !(await isSettled(this.#core, name, this.#generation)))
   }
 
   async process(batch: readonly Decoded[]): Promise<Processed> {
@@ -92,11 +92,20 @@ export class Following implements Consumption {
     return { byId, done: batch.length, failure: undefined }
   }
 
+  /**
+   * Where there is no order of all events, no fence holds back who has lost the lease, so it is also looked whether the generation is settled. As long as it is not, no event that was read by then is in
+   * its rows by a command; and what others have filled in they have marked as seen.
+   */
   async #read(ids: readonly string[]): Promise<ReadonlyMap<string, Row>> {
+    const { store } = this.#core
+    const { name, consistency } = this.#view
     const rows = new Map(ids.map((id) => [id, this.#rows.get(id)]))
     const unknown = ids.filter((id) => rows.get(id) === undefined)
-    const keys = unknown.map((id) => ({ name: this.#view.name, generation: this.#generation, id }))
-    const found = unknown.length === 0 ? [] : await this.#core.store.readViews(keys)
+    const keys = unknown.map((id): ViewKey => ({ name, generation: this.#generation, id }))
+    const isUnfenced = consistency === 'inline' && !store.capabilities.globalOrder
+    const all = isUnfenced ? [...keys, settledKey(name, this.#generation)] : keys
+    const found = all.length === 0 ? [] : await store.readViews(all)
+    if (isUnfenced && found[keys.length] !== undefined) throw new GenerationGone()
     unknown.forEach((id, i) => {
       rows.set(id, rowOf(found[i]))
     })

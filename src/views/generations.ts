@@ -1,7 +1,9 @@
-import type { Core } from '../execution/core.ts'
-import type { ViewWrite } from '../store/commit.ts'
-import { liveGeneration } from '../store/generations.ts'
+import { canSwitch, liveGeneration } from '../store/generations.ts'
+import type { ViewGeneration } from '../store/store.ts'
+import type { ConsumerCore } from '../subscriptions/consumption.ts'
 import type { ViewDefinition } from '../subscriptions/definitions.ts'
+import { isReplaced, noteReplaced } from './replaced.ts'
+import { isSettled } from './settled.ts'
 
 /** Which rows of a view are in use. */
 export interface Target {
@@ -12,26 +14,17 @@ export interface Target {
   readonly version: string
 }
 
-/** What is kept of the rebuilds of a view. */
-interface Rebuilds {
-  /** Went live before it had all that the one before it had. */
-  readonly unsettled: number | null
-  /** Versions that were live before the one that is. */
-  readonly past: readonly string[]
-}
-
-const rebuildsRows = '~rebuilds'
-const pastMost = 100
-
 /** Which generation of each view is live, as far as this process knows. A commit that names a wrong one is refused by the store, so being late does no harm. */
 export class Generations {
-  readonly #store: Core['store']
+  readonly #core: ConsumerCore
   readonly #settle: (view: ViewDefinition, generation: number) => Promise<void>
   readonly #known = new Map<string, Target>()
+  /** Views whose aggregates have events. */
+  readonly #begun = new Set<string>()
 
-  /** `settle` completes the rows of a generation that has just gone live. */
-  constructor(store: Core['store'], settle: (view: ViewDefinition, generation: number) => Promise<void>) {
-    this.#store = store
+  /** `settle` completes the rows of a generation that has just gone live; it also ends when that is live no more. */
+  constructor(core: ConsumerCore, settle: (view: ViewDefinition, generation: number) => Promise<void>) {
+    this.#core = core
     this.#settle = settle
   }
 
@@ -40,61 +33,77 @@ export class Generations {
     return this.#known.get(name) ?? (viewVersion === '1' ? { generation: 1, isOwn: true, version: '1' } : undefined)
   }
 
+  /** What is known; rows of another version are looked at again, since that ends when somebody has rebuilt them. */
   async target(view: ViewDefinition): Promise<Target> {
-    return this.known(view) ?? this.refresh(view)
+    const known = this.known(view)
+    return known?.isOwn ? known : this.refresh(view)
   }
 
   /** Looks again, and waits until what is live has all that it should have. */
   async refresh(view: ViewDefinition): Promise<Target> {
     const { name, viewVersion } = view
-    const before = this.#known.get(name)
-    const all = await this.#store.viewGenerations(name)
-    const generation = liveGeneration(all)
-    const liveVersion = all.find((one) => one.generation === generation)?.viewVersion
-    const isOwn = liveVersion === undefined ? await this.#claim(view, all.length === 0) : liveVersion === viewVersion
-    const target = { generation, isOwn, version: isOwn ? viewVersion : (liveVersion ?? '1') }
-    if (isOwn && generation > 1 && before?.generation !== generation && (await this.isUnsettled(name, generation)))
-      await this.#settle(view, generation)
-    this.#known.set(name, target)
-    return target
+    for (;;) {
+      const all = await this.#core.store.viewGenerations(name)
+      const generation = liveGeneration(all)
+      const isOwn = liveVersion(all) === viewVersion
+      if (!isOwn && (await this.#begin(view, all))) continue
+      const isNew = isOwn && this.#known.get(name)?.generation !== generation
+      if (isNew && !(await isSettled(this.#core, name, generation))) {
+        await this.#settle(view, generation)
+        continue
+      }
+      const target = { generation, isOwn, version: liveVersion(all) }
+      this.#known.set(name, target)
+      return target
+    }
   }
 
-  /** The first generation belongs to version 1, unless it has no rows yet. */
-  async #claim({ name, viewVersion }: ViewDefinition, isFree: boolean): Promise<boolean> {
-    if (viewVersion === '1') return true
-    if (!isFree) return false
-    const { items } = await this.#store.findViews({ name, generation: 1, where: [], limit: 1 })
-    return items.length === 0 && (await this.#store.addViewGeneration({ name, generation: 1, viewVersion }))
+  /**
+   * A step to rows of this version where no version has any, because nothing was stored. Generation 1 is never theirs: a program of version 1 takes it to be its own without a read, so that only
+   * a switch makes the store refuse what it writes there. What such a program stores before the switch is found by settling. False where there is something to rebuild.
+   */
+  async #begin(view: ViewDefinition, all: readonly ViewGeneration[]): Promise<boolean> {
+    if (all.some(({ state }) => state !== 'building') || (await this.#hasEvents(view))) return false
+    const begun = begunBy(view, all)
+    if (begun === undefined) await this.add(view, all)
+    else await this.switchTo(view, all, begun)
+    return true
   }
 
-  async isUnsettled(name: string, generation: number): Promise<boolean> {
-    return (await this.#readRebuilds(name)).value.unsettled === generation
+  async #hasEvents({ name, aggregateTypes }: ViewDefinition): Promise<boolean> {
+    for (const aggregateType of this.#begun.has(name) ? [] : aggregateTypes)
+      if ((await this.#core.store.readIds({ aggregateType, limit: 1 })).items.length > 0) this.#begun.add(name)
+    return this.#begun.has(name)
   }
 
-  /** A later version of the view is or was live: this program is an older one, and must not turn the view back. */
-  async isOutdated({ name, viewVersion }: ViewDefinition): Promise<boolean> {
-    return (await this.#readRebuilds(name)).value.past.includes(viewVersion)
+  /** Adds a generation for this version behind all there are; `undefined` when somebody else has added one since. */
+  async add({ name, viewVersion }: ViewDefinition, all: readonly ViewGeneration[]): Promise<number | undefined> {
+    const generation = Math.max(liveGeneration(all), ...all.map((one) => one.generation)) + 1
+    return (await this.#core.store.addViewGeneration({ name, generation, viewVersion })) ? generation : undefined
   }
 
-  /** The write that says that a generation is about to go live in the place of a version. */
-  async unsettledWrite(name: string, generation: number, viewVersion: string, before: string): Promise<ViewWrite> {
-    const { version, value } = await this.#readRebuilds(name)
-    const past = [...new Set([...value.past, before])].filter((one) => one !== viewVersion).slice(-pastMost)
-    return this.#rebuildsWrite(name, version, { unsettled: generation, past })
+  /** Makes a building generation live in the place of what was live when all were looked at. False when that has changed since. */
+  async switchTo(view: ViewDefinition, all: readonly ViewGeneration[], to: number): Promise<boolean> {
+    const { name, viewVersion } = view
+    const from = liveGeneration(all)
+    if (!canSwitch(all, from, to)) return false
+    const before = liveVersion(all)
+    // Those that were begun earlier than this one are of older programs, also where they have never come to their end.
+    const earlier = all.filter(({ generation }) => generation < to).map((one) => one.viewVersion)
+    if (before !== viewVersion) await noteReplaced(this.#core, name, [before, ...earlier], to)
+    return this.#core.store.switchViewGeneration({ name, from, to })
   }
 
-  /** The write that says that the live generation has all that it should have. */
-  async settledWrite(name: string): Promise<ViewWrite> {
-    const { version, value } = await this.#readRebuilds(name)
-    return this.#rebuildsWrite(name, version, { ...value, unsettled: null })
-  }
-
-  #rebuildsWrite(id: string, expectedVersion: number, view: Rebuilds): ViewWrite {
-    return { name: rebuildsRows, generation: 1, id, expectedVersion, view }
-  }
-
-  async #readRebuilds(name: string): Promise<{ readonly version: number; readonly value: Rebuilds }> {
-    const [row] = await this.#store.readViews([{ name: rebuildsRows, generation: 1, id: name }])
-    return { version: row?.version ?? 0, value: (row?.view ?? { unsettled: null, past: [] }) as Rebuilds }
+  /** A later version of the view is or was live: this program is an older one, and must not turn the view back. `all` were looked at before. */
+  isOutdated({ name, viewVersion }: ViewDefinition, all: readonly ViewGeneration[]): Promise<boolean> {
+    return isReplaced(this.#core, name, viewVersion, all)
   }
 }
+
+/** Generation 1 is of version 1 where nobody has said otherwise. */
+export const liveVersion = (all: readonly ViewGeneration[]): string =>
+  all.find(({ state }) => state === 'live')?.viewVersion ?? '1'
+
+/** The generation that a program of this version has begun to fill. */
+export const begunBy = ({ viewVersion }: ViewDefinition, all: readonly ViewGeneration[]): number | undefined =>
+  all.find((one) => one.state === 'building' && one.viewVersion === viewVersion)?.generation

@@ -6,13 +6,19 @@ import { Consumer } from '../subscriptions/consumer.ts'
 import type { ConsumerCore, Consumption, Processed, RunRequest, RunResult, Turn } from '../subscriptions/consumption.ts'
 import type { SqlViewDefinition } from '../subscriptions/definitions.ts'
 import type { Follower } from '../subscriptions/follower.ts'
-import { endOf, type Lane } from '../subscriptions/lane.ts'
+import { endOf, type Lane, LeaseLost } from '../subscriptions/lane.ts'
 import { clearStopped } from '../subscriptions/troubles.ts'
 import { progressOf, type RebuildOptions } from './rebuild-handle.ts'
 
 /** How often an event is tried: a database may refuse a statement for a while (a deadlock). */
 const attempts = 3
 const sliceMs = 500
+
+interface Reset {
+  isDone: boolean
+  /** Why it could not be done. */
+  failure?: { readonly error: unknown }
+}
 
 /** Hands events to the user's statements, in the transaction of the checkpoint. */
 class SqlFollowing implements Consumption {
@@ -26,8 +32,8 @@ class SqlFollowing implements Consumption {
   readonly #view: SqlViewDefinition
   /** The event that failed, how often, and how. */
   #failing: { readonly id: string; readonly tries: number; readonly error: unknown } | undefined
-  /** The tables shall be emptied, and all be told again. */
-  shallReset = false
+  /** Those who want the tables emptied, and all told again. */
+  readonly resets = new Set<Reset>()
 
   constructor(core: ConsumerCore, view: SqlViewDefinition) {
     this.#core = core
@@ -38,11 +44,23 @@ class SqlFollowing implements Consumption {
   }
 
   async begin([turn]: readonly Turn[]): Promise<boolean> {
-    if (!this.shallReset || turn === undefined) return true
-    await (turn.lane as Lane).rewind({
-      store: (commit) => this.#transact(commit, (client) => this.#view.reset(client)),
-    })
-    this.shallReset = false
+    const wanted = [...this.resets]
+    if (wanted.length === 0 || turn === undefined) return true
+    let failure: Reset['failure']
+    try {
+      await (turn.lane as Lane).rewind({
+        store: (commit) => this.#transact(commit, (client) => this.#view.reset(client)),
+      })
+    } catch (error) {
+      if (error instanceof LeaseLost) throw error
+      failure = { error }
+    }
+    // A reset that fails is told to those who wanted it, and to nobody else: the tables are as they were, and are followed on.
+    for (const reset of wanted) {
+      reset.isDone = true
+      if (failure !== undefined) reset.failure = failure
+      this.resets.delete(reset)
+    }
     return true
   }
 
@@ -86,11 +104,20 @@ class SqlFollowing implements Consumption {
   }
 }
 
-/** One after another; at once as long as none of them gives a promise, for databases that know no waiting. */
+/**
+ * One after another; at once as long as none of them gives a promise, for databases that know no waiting. What is given may be no promise of the language's own (a query builder's begins when it is
+ * waited for), and so is this: where nobody waits, nothing more is begun.
+ */
 function inTurn<T>(items: readonly T[], run: (item: T) => void | Promise<void>, from = 0): void | Promise<void> {
   for (let i = from; i < items.length; i++) {
     const answer = run(items[i] as T)
-    if (answer instanceof Promise) return answer.then(() => inTurn(items, run, i + 1))
+    if (typeof answer?.then !== 'function') continue
+    const goOn = async () => {
+      await answer
+      await inTurn(items, run, i + 1)
+    }
+    // biome-ignore lint/suspicious/noThenProperty: it is waited for, or not.
+    return { then: (...next: Parameters<Promise<void>['then']>) => goOn().then(...next) } as Promise<void>
   }
 }
 
@@ -142,19 +169,26 @@ export class SqlViewFollower implements Follower {
     const { id, signal, onProgress } = options
     if (id !== undefined)
       throw new ValidationError(`${this.title} is tables of your own: it is rebuilt as a whole, without an id.`)
+    signal?.throwIfAborted()
     const until = await endOf(this.#core)
     const report = await progressOf(this.#core, this.#consumer, until, onProgress, '0' as Position)
-    await this.#consumer.release()
-    this.#following.shallReset = true
-    for (;;) {
-      signal?.throwIfAborted()
-      const { state, error } = await this.#consumer.run({ until, budgetMs: sliceMs, signal, keep: true })
-      if (state === 'stopped') throw error
-      if (state === 'caught-up' && !this.#following.shallReset) break
-      await report(false)
-      if (state !== 'more') await this.#core.runtime.sleep(20, signal)
+    const reset: Reset = { isDone: false }
+    this.#following.resets.add(reset)
+    try {
+      for (;;) {
+        signal?.throwIfAborted()
+        if (!reset.isDone) this.#consumer.lookAgain()
+        const { state, error } = await this.#consumer.run({ until, budgetMs: sliceMs, signal, keep: true })
+        if (reset.failure !== undefined) throw reset.failure.error
+        if (state === 'stopped') throw error
+        if (state === 'caught-up' && reset.isDone) break
+        await report(false)
+        if (state !== 'more') await this.#core.runtime.sleep(20, signal)
+      }
+    } finally {
+      this.#following.resets.delete(reset)
+      await this.#consumer.release()
     }
-    if (!this.#core.pulse.isFollowing) await this.#consumer.release()
     await report(true)
   }
 }

@@ -1,4 +1,7 @@
+import { isCqrsError } from '../errors.ts'
 import type { Position } from '../event-envelope.ts'
+import { liveGeneration } from '../store/generations.ts'
+import type { ViewGeneration } from '../store/store.ts'
 import { ByAggregate } from '../subscriptions/by-aggregate.ts'
 import type { CatchUpOutcome, Change } from '../subscriptions/change.ts'
 import type { RunRequest, RunResult } from '../subscriptions/consumption.ts'
@@ -8,11 +11,19 @@ import { beginning, endOf } from '../subscriptions/lane.ts'
 import { type Runs, runsOf } from '../subscriptions/runs.ts'
 import { clearStopped } from '../subscriptions/troubles.ts'
 import { outdated, rebuildRow } from './behind.ts'
-import { Following, GenerationGone } from './following.ts'
-import type { Target } from './generations.ts'
+import { Following, GenerationGone, viewConsumer } from './following.ts'
+import { begunBy, liveVersion, type Target } from './generations.ts'
 import { rebuild, rebuildStep, settle } from './rebuild.ts'
 import type { RebuildOptions } from './rebuild-handle.ts'
+import { isSettled } from './settled.ts'
 import type { ViewCore } from './view-core.ts'
+
+interface Live extends Target {
+  /** Commands write its rows. */
+  readonly isWritten: boolean
+  /** All generations, where they had to be looked at. */
+  readonly all: readonly ViewGeneration[]
+}
 
 /** Keeps the rows of a view: of one that is written behind the events, and of any while it is rebuilt. */
 export class ViewFollower implements Follower {
@@ -28,10 +39,23 @@ export class ViewFollower implements Follower {
   }
 
   async run(request: RunRequest = {}): Promise<RunResult> {
+    try {
+      return await this.#run(request)
+    } catch (error) {
+      // An event stored just before a switch cannot be folded, so that what is live cannot be settled.
+      if (isCqrsError(error, 'STOPPED')) return { state: 'stopped', events: 0, error }
+      throw error
+    }
+  }
+
+  async #run(request: RunRequest): Promise<RunResult> {
     for (;;) {
-      const target = await this.#core.generations.target(this.#view)
-      const { generation, isOwn } = target
-      if (!isOwn) return this.#catchUpWithVersion(request, target)
+      const { generation, isOwn } = await this.#core.generations.target(this.#view)
+      if (!isOwn) {
+        const result = await rebuildStep(this.#core, this.#view, (number) => this.#consumer(number), request)
+        if (result !== undefined) return result
+        continue
+      }
       if (this.#view.consistency === 'inline') return { state: 'caught-up', events: 0 }
       try {
         return await this.#consumer(generation).run(request)
@@ -40,14 +64,6 @@ export class ViewFollower implements Follower {
         await this.#core.generations.refresh(this.#view)
       }
     }
-  }
-
-  async #catchUpWithVersion(request: RunRequest, target: Target): Promise<RunResult> {
-    const error = outdated(this.#view, target)
-    if (await this.#core.generations.isOutdated(this.#view)) return { state: 'stopped', events: 0, error }
-    // A request that waits must not switch the view under programs that run.
-    if (request.rebuild === false) return { state: 'waiting', events: 0, error }
-    return rebuildStep(this.#core, this.#view, (generation) => this.#consumer(generation), request)
   }
 
   async catchUp(
@@ -60,7 +76,7 @@ export class ViewFollower implements Follower {
       const { generation, isOwn } = target
       const consumer = this.#consumer(generation)
       const isInline = this.#view.consistency === 'inline'
-      if (!isOwn && !isInline && isWaitedFor) throw outdated(this.#view, target)
+      if (!isOwn && !isInline && isWaitedFor) throw outdated(this.#view, target.version)
       if (!isOwn || isInline || !(consumer instanceof ByAggregate)) return changes.map(() => undefined)
       const outcomes = await consumer.catchUp(changes, signal)
       if (!outcomes.some((outcome) => outcome?.error instanceof GenerationGone)) return outcomes
@@ -73,22 +89,26 @@ export class ViewFollower implements Follower {
   }
 
   async position(): Promise<Position> {
-    const { generation, isOwn } = await this.#core.generations.target(this.#view)
+    const { generation, isOwn, isWritten } = await this.#live()
+    if (!isOwn) return beginning
     // Its commands write its rows: nothing is ever behind.
-    if (isOwn && this.#view.consistency === 'inline') return endOf(this.#core)
-    return isOwn ? this.#consumer(generation).position() : beginning
+    return isWritten ? endOf(this.#core) : this.#consumer(generation).position()
   }
 
+  /** Where what is live is of another version: why it does not come to this one. */
   async trouble(): Promise<unknown> {
-    return (await this.#live()).trouble()
+    const { generation, isOwn, version, all } = await this.#live()
+    if (isOwn) return this.#consumer(generation).trouble()
+    if (await this.#core.generations.isOutdated(this.#view, all)) return outdated(this.#view, version)
+    const begun = begunBy(this.#view, all)
+    return begun === undefined ? undefined : this.#consumer(begun).trouble()
   }
 
+  /** Nothing is waited for here: what has to be settled before it can be used may be what has stopped. */
   async resume(): Promise<void> {
-    for (const { generation } of [
-      await this.#core.generations.refresh(this.#view),
-      ...(await this.#core.store.viewGenerations(this.#view.name)),
-    ])
-      await clearStopped(this.#core, this.#consumer(generation).consumption.name)
+    const all = await this.#core.store.viewGenerations(this.#view.name)
+    for (const generation of new Set([liveGeneration(all), ...all.map((one) => one.generation)]))
+      await clearStopped(this.#core, viewConsumer(this.#view.name, generation))
     for (const consumer of this.#consumers.values()) consumer.lookAgain()
   }
 
@@ -105,8 +125,17 @@ export class ViewFollower implements Follower {
     return settle(this.#core, this.#view, this.#consumer(generation), generation)
   }
 
-  async #live(): Promise<Runs> {
-    return this.#consumer((await this.#core.generations.target(this.#view)).generation)
+  /** What is live, without waiting until it is settled. */
+  async #live(): Promise<Live> {
+    const isInline = this.#view.consistency === 'inline'
+    const known = this.#core.generations.known(this.#view)
+    if (known?.isOwn) return { ...known, isWritten: isInline, all: [] }
+    const all = await this.#core.store.viewGenerations(this.#view.name)
+    const generation = liveGeneration(all)
+    const version = liveVersion(all)
+    const isOwn = version === this.#view.viewVersion
+    const isWritten = isOwn && isInline && (await isSettled(this.#core, this.#view.name, generation))
+    return { generation, isOwn, version, isWritten, all }
   }
 
   #consumer(generation: number): Runs {

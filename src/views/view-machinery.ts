@@ -13,7 +13,7 @@ export const viewMachinery: Machinery<ViewDefinition> = {
   run: (core, views) => {
     const viewCore: ViewCore = {
       ...core,
-      generations: new Generations(core.store, (view, generation) => followerOf(view).settle(generation)),
+      generations: new Generations(core, (view, generation) => followerOf(view).settle(generation)),
       catchUps: new Map(),
       rowQueue: new KeyedQueue(),
     }

@@ -44,12 +44,12 @@ export interface Views<T extends ViewTypes> extends FollowerHandle {
   ): Promise<{ readonly items: readonly ViewRow<T['view']>[]; readonly next?: string }>
   /**
    * Makes all rows anew from the events, beside the ones that are read, which are then switched over; commands and readers go on meanwhile. One that was broken off is gone on with.
-   * @throws StoppedError at an event that cannot be folded, StoreError, ClosedError, and the signal's reason
+   * @throws StoppedError at an event that cannot be folded, ViewOutdatedError when a program of another version was first, StoreError, ClosedError, and the signal's reason
    */
   rebuild(options?: RebuildOptions): Promise<void>
 }
 
-/** What an index must be: a value, or between values. Values are ordered: `null`, `false`, `true`, numbers, texts by their bytes. */
+/** What an index must be: a value, or between values; a bound that is `undefined` is none. Values are ordered: `null`, `false`, `true`, numbers, texts by their bytes. */
 export type Condition<V> =
   | V
   | { readonly gt?: V | undefined; readonly gte?: V | undefined; readonly lt?: V | undefined; readonly lte?: V | undefined }
@@ -118,7 +118,7 @@ async function loadRow(core: ViewCore, view: ViewDefinition, id: string, fresh: 
 
 /** A row of one aggregate can be made of its events whatever is stored. */
 async function outdatedRow(core: ViewCore, view: ViewDefinition, id: string, target: Target): Promise<StoredView | undefined> {
-  if (!view.followsOne) throw outdated(view, target)
+  if (!view.followsOne) throw outdated(view, target.version)
   const { folded, last } = await fromHistory(core, view, id)
   return last && { name: view.name, generation: 0, id, version: last.sequence, view: folded, sequence: last.sequence }
 }
@@ -139,7 +139,7 @@ async function freshRow(
 async function findRows(core: ViewCore, view: ViewDefinition, request: Omit<ViewFind, 'name' | 'generation'>) {
   for (;;) {
     const target = await core.generations.target(view)
-    if (!target.isOwn) throw outdated(view, target)
+    if (!target.isOwn) throw outdated(view, target.version)
     const mayBeBehind = view.consistency === 'inline' && view.followsOne
     const known = knownCatchUps(core, view, target)
     const page = await core.store.findViews({ name: view.name, generation: 'live', ...request })
@@ -169,11 +169,9 @@ function conditionsOf(at: string, view: ViewDefinition, where: unknown): ViewFin
       throw new ValidationError(
         `${at}: find: the value of '${index}' must be a text, a finite number, a boolean or null, or a range of them: { gt, gte, lt, lte }.`,
       )
-    return Object.entries(condition).map(([is, value]) => ({
-      index,
-      is: ranges[is as keyof typeof ranges],
-      value: encoded(at, index, value),
-    }))
+    return Object.entries(condition).flatMap(([is, value]) =>
+      value === undefined ? [] : [{ index, is: ranges[is as keyof typeof ranges], value: encoded(at, index, value) }],
+    )
   })
 }
 

@@ -13,6 +13,8 @@ const kinds = {
     'views/generations.ts',
     'views/inline.ts',
     'views/rebuild.ts',
+    'views/replaced.ts',
+    'views/settled.ts',
     'views/view-follower.ts',
     'views/view-machinery.ts',
     'views/view.ts',

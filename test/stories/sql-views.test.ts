@@ -196,3 +196,113 @@ describe('the definition of tables of your own', () => {
     expect(thrownBy(build).message).toContain("the view 'mine' is made by sqlView, which needs a store")
   })
 })
+
+describe('tables of your own that are told everything again', () => {
+  async function onTable(reset = (client: SqliteDatabase) => client.exec('DELETE FROM mine')) {
+    const db = new LibSql(':memory:')
+    db.exec('CREATE TABLE mine (id text)')
+    const store = sqliteStore(db)
+    await store.createSchema()
+    let resets = 0
+    const mine = sqlView({
+      name: 'mine',
+      aggregates: [counter],
+      update: (client: typeof db, event) => void client.prepare('INSERT INTO mine VALUES (?)').run(event.aggregateId),
+      reset: (client: typeof db) => {
+        resets++
+        reset(client as never)
+      },
+    })
+    const app = createApp({ store, aggregates: { counter }, views: { mine }, observe: () => {} })
+    const rows = () => db.prepare('SELECT id FROM mine ORDER BY id').all().length
+    return { app, rows, resets: () => resets }
+  }
+
+  test('by a rebuild that was aborted before it began are not emptied later', async () => {
+    const { app, rows, resets } = await onTable()
+    await app.aggregates.counter.execute('a', countEach(1, 1))
+    await app.drain()
+    const failure = await failureOf(app.views.mine.rebuild({ signal: AbortSignal.abort(new Error('never mind')) }))
+    expect(failure.message).toBe('never mind')
+    await app.aggregates.counter.execute('a', count(1))
+    await app.drain()
+    expect([resets(), rows()]).toEqual([0, 3])
+  })
+
+  test('are followed on when reset throws, which only the one who asked is told', async () => {
+    let isBroken = true
+    const { app, rows } = await onTable((client) => {
+      if (isBroken) throw new Error('no permission')
+      client.exec('DELETE FROM mine')
+    })
+    await app.aggregates.counter.execute('a', count(1))
+    await app.drain()
+    expect((await failureOf(app.views.mine.rebuild())).message).toBe('no permission')
+    await app.aggregates.counter.execute('a', count(1))
+    expect(await app.drain()).toMatchObject({ caughtUp: true, events: 1 })
+    expect(rows()).toBe(2)
+    isBroken = false
+    await app.views.mine.rebuild()
+    expect(rows()).toBe(2)
+  })
+
+  test('for two at once, one of whom gives up, are emptied for the other', async () => {
+    const { app, rows, resets } = await onTable()
+    await app.aggregates.counter.execute('a', countEach(1, 1))
+    await app.drain()
+    const stop = new AbortController()
+    const first = failureOf(app.views.mine.rebuild({ signal: stop.signal }))
+    const second = app.views.mine.rebuild()
+    stop.abort(new Error('never mind'))
+    expect((await first).message).toBe('never mind')
+    await second
+    expect(resets()).toBeGreaterThan(0)
+    expect(rows()).toBe(2)
+  })
+})
+
+describe('an update that is not done when it returns', () => {
+  /** As query builders do it: nothing happens until somebody waits for it. */
+  // biome-ignore lint/suspicious/noThenProperty: it is what is tested.
+  const lazily = (run: () => void) => ({ then: (done: () => void) => Promise.resolve().then(run).then(done) })
+
+  test.each([
+    ['a promise', async (run: () => void) => run()],
+    ['something to wait for that is no promise', lazily],
+  ] as const)('(%s) is refused on SQLite, and nothing is done for the events behind it', async (_, how) => {
+    const db = new LibSql(':memory:')
+    db.exec('CREATE TABLE mine (id text)')
+    const store = sqliteStore(db)
+    await store.createSchema()
+    const update = (client: typeof db, { sequence }: { sequence: number }) =>
+      how(() => void client.prepare('INSERT INTO mine VALUES (?)').run(String(sequence)))
+    const mine = sqlView({ name: 'mine', aggregates: [counter], update: update as never, reset: () => {} })
+    const app = createApp({ store, aggregates: { counter }, views: { mine }, observe: () => {} })
+    await app.aggregates.counter.execute('a', countEach(1, 1, 1))
+    expect(await app.drain()).toMatchObject({ caughtUp: false })
+    await new Promise((resolve) => setTimeout(resolve, 20))
+    expect(db.prepare('SELECT id FROM mine').all()).toEqual([])
+    expect((await failureOf(app.views.mine.caughtUp())).message).toContain('must be synchronous')
+    await app.close()
+  })
+
+  test.skipIf(unselected('postgres'))('is waited for on Postgres, also when it is no promise', async () => {
+    const tables = await onPostgres()
+    const mine = sqlView({
+      name: 'mine',
+      aggregates: [counter],
+      update: ((client: never, event: { aggregateId: string; data: { by: number } }) => ({
+        // biome-ignore lint/suspicious/noThenProperty: it is what is tested.
+        then: (...next: [() => void, (error: unknown) => void]) =>
+          Promise.resolve(tables.add(client, event.aggregateId, event.data.by)).then(...next),
+      })) as never,
+      reset: () => {},
+    })
+    const app = createApp({ store: tables.store, aggregates: { counter }, views: { mine }, observe: () => {} })
+    await app.aggregates.counter.execute('a', countEach(1, 2))
+    expect(await app.drain()).toMatchObject({ caughtUp: true, events: 2 })
+    expect(await tables.rows()).toEqual([['a', 3, 2]])
+    await app.close()
+    await tables.close()
+  })
+})

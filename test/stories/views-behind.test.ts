@@ -242,6 +242,14 @@ describe('finding by ranges and in order', () => {
     expect(await found(app, { total: 20 })).toEqual(['c'])
   })
 
+  test('takes a bound that is undefined for none', async () => {
+    const app = await filled()
+    expect(await found(app, { total: { gte: 20, lt: undefined } })).toEqual(['b', 'c'])
+    expect(await found(app, { total: { gte: undefined, lt: undefined } })).toEqual(['a', 'b', 'c', 'd', 'e'])
+    expect((await failureOf(app.views.totals.find({ total: {} }))).code).toBe('VALIDATION')
+    expect((await failureOf(app.views.totals.find({ total: undefined } as never))).code).toBe('VALIDATION')
+  })
+
   test('gives pages in the order of an index, either way', async () => {
     const app = await filled()
     for (const [descending, order] of [
