@@ -1,18 +1,12 @@
-import type { AggregateDefinition } from '../aggregate-definition.ts'
-import { sha256 } from '../digest.ts'
-import { isCqrsError, StoreError } from '../errors.ts'
+import { isCqrsError } from '../errors.ts'
 import type { Position } from '../event-envelope.ts'
-import { decodeApart } from '../evolution/decode.ts'
 import { KeyedQueue } from '../execution/keyed-queue.ts'
-import { aggregatePage } from '../execution/read-page.ts'
-import type { StoredEvent } from '../store/commit.ts'
-import { AggregateLane } from './aggregate-lane.ts'
-import { catchUp, type NewsConsumer, placeIn } from './catch-up.ts'
-import type { CatchUpOutcome, Change } from './change.ts'
-import type { ConsumerCore, Consumption, Processed, RunRequest, RunResult, Turn } from './consumption.ts'
-import { begunAt, type Start, startAmong, startAtNews } from './from-now.ts'
-import { beginning, Lane, LeaseLost, placeOf, saveRows } from './lane.ts'
-import { readStopped, stoppedError, stoppedWrite, toStopped } from './troubles.ts'
+import { Aggregates, type Word } from './aggregates.ts'
+import { catchUp, type NewsConsumer } from './catch-up.ts'
+import { type CatchUpOutcome, type Change, placeIn } from './change.ts'
+import type { ConsumerCore, Consumption, RunRequest, RunResult } from './consumption.ts'
+import { beginning, Lane, LeaseLost } from './lane.ts'
+import { readStopped, stoppedError } from './troubles.ts'
 
 /** Aggregates that are worked on at the same time. */
 const atOnce = 8
@@ -42,9 +36,6 @@ interface Cursor {
   readonly left?: readonly (readonly [string, string])[]
 }
 
-/** Whose word it is that an aggregate has news, which says where a consumer begins that was never in it. */
-type Word = 'told' | 'marks' | 'all'
-
 /**
  * The consumer of a store without a global order: it is told which aggregates have changed, as often and in whatever order, and brings each up to its end. How far it
  * has come in each is stored with the effects, so that each event has its effects once.
@@ -53,9 +44,8 @@ export class ByAggregate {
   readonly consumption: Consumption
   readonly #core: ConsumerCore
   readonly #runs = new KeyedQueue()
-  readonly #aggregates = new KeyedQueue()
+  readonly #aggregates: Aggregates
   #lane: Lane | undefined
-  #since: Promise<number> | undefined
   /** Runs and calls that have ever begun, and those under way. */
   #begun = 0
   #underWay = 0
@@ -63,6 +53,7 @@ export class ByAggregate {
   constructor(core: ConsumerCore, consumption: Consumption) {
     this.#core = core
     this.consumption = consumption
+    this.#aggregates = new Aggregates(core, consumption, () => this.#lane)
   }
 
   run(request: RunRequest = {}): Promise<RunResult> {
@@ -91,9 +82,9 @@ export class ByAggregate {
         consumption: this.consumption,
         signal,
         isAlone,
-        inTurn: (change, work) => this.#inTurn(change, signal, work),
-        laneOf: (change) => this.#laneOf(change),
-        advance: (lane, change) => this.#advanceAlong(lane, change, 'told', signal, () => signal.aborted),
+        inTurn: (change, work) => this.#aggregates.inTurn(change, signal, work),
+        laneOf: (change) => this.#aggregates.laneOf(change),
+        advance: (lane, change) => this.#aggregates.advanceAlong(lane, change, 'told', signal, () => signal.aborted),
       }
       return catchUp(consumer, changes)
     })
@@ -217,8 +208,8 @@ export class ByAggregate {
     for (const one of (await this.consumption.again?.()) ?? []) {
       if (isOver()) break
       const change = toChange([one.aggregateType, one.aggregateId])
-      taken += await this.#inTurn(change, signal, async () => {
-        const lane = await this.#laneOf(change)
+      taken += await this.#aggregates.inTurn(change, signal, async () => {
+        const lane = await this.#aggregates.laneOf(change)
         await lane.read()
         return one.deliver({ lane, signal, isOver })
       })
@@ -229,7 +220,7 @@ export class ByAggregate {
   /** A look at all is not begun before what was stored shortly before can be seen. */
   async #beginScan(lane: Lane, { changes: known }: Cursor, marks: boolean, isWhole = false): Promise<Cursor> {
     const { store, runtime } = this.#core
-    if (marks) await this.#begunAt()
+    if (marks) await this.#aggregates.begunAt()
     const changes = known ?? (await store.readChanges?.({ limit: 1 }))?.cursor
     // The list of aggregates may be a moment behind: what was stored just before the cursor, or before what waits for this, must be in it.
     const settles = changes !== known || isWhole ? settleMs : 0
@@ -271,7 +262,7 @@ export class ByAggregate {
     for (let i = 0; i < changes.length; i += atOnce) {
       if (isOver()) return end({ state: 'more', events })
       const some = changes.slice(i, i + atOnce)
-      const results = await Promise.all(some.map((change) => this.#advance(change, word, signal, isOver)))
+      const results = await Promise.all(some.map((change) => this.#aggregates.advance(change, word, signal, isOver)))
       for (const [nth, { state, events: taken }] of results.entries()) {
         const change = some[nth] as Change
         events += taken
@@ -284,108 +275,6 @@ export class ByAggregate {
       if (waiting !== undefined && left.size > mostLeft) return end(waiting)
     }
     return end(waiting ?? { state: 'caught-up', events })
-  }
-
-  /** From where it has come in the aggregate to the end of it. */
-  #advance(change: Change, word: Word, signal: AbortSignal, isOver: () => boolean): Promise<RunResult> {
-    return this.#inTurn(change, signal, async () => {
-      const lane = await this.#laneOf(change)
-      await lane.read()
-      return this.#advanceAlong(lane, change, word, signal, isOver)
-    })
-  }
-
-  async #advanceAlong(
-    lane: AggregateLane,
-    change: Change,
-    word: Word,
-    signal: AbortSignal,
-    isOver: () => boolean,
-  ): Promise<RunResult> {
-    const { aggregateType, aggregateId } = change
-    const turn: Turn = { lane, signal, isOver }
-    let events = 0
-    await this.#beginIn(lane, change, word)
-    if (lane.sequence >= change.sequence) return { state: 'caught-up', events }
-    // A look at all also looks whether the last event that was seen is still there.
-    for (let isLook = change.sequence === Number.POSITIVE_INFINITY && lane.sequence > 0; ; isLook = false) {
-      const after = lane.sequence - (isLook ? 1 : 0)
-      const page = await aggregatePage(this.#core, { aggregateType, aggregateId, after }, this.consumption.batchSize)
-      if (isLook && page.events[0]?.sequence !== lane.sequence) throw this.#ahead(lane, change)
-      const result = await this.#process(page.events.slice(isLook ? 1 : 0), lane, turn)
-      events += result.events
-      if (result.state !== 'caught-up' || !page.more) return { ...result, events }
-    }
-  }
-
-  #ahead({ sequence }: AggregateLane, { aggregateType, aggregateId }: Change): StoreError {
-    return new StoreError(
-      'STORE_BEHIND',
-      `${this.consumption.title} has come to event ${sequence} of ${aggregateType} '${aggregateId}', which has no such event: was the table of events restored to an earlier moment than that of views?`,
-    )
-  }
-
-  /** In an aggregate where it was never. */
-  async #beginIn(lane: AggregateLane, change: Change, word: Word): Promise<void> {
-    while (lane.isNew && !lane.hasBegun && this.consumption.from !== 'beginning' && word !== 'all') {
-      const since = await this.#begunAt()
-      const start: Start = await (word === 'told' ? startAtNews : startAmong)(this.#core, change, since)
-      lane.beginAt(start.sequence)
-      if (start.isCertain || (await lane.save(lane.position)) === 'saved') return
-      await lane.read()
-    }
-  }
-
-  #begunAt(): Promise<number> {
-    this.#since ??= begunAt(this.#core, this.consumption.name).catch((error: unknown) => {
-      this.#since = undefined
-      throw error
-    })
-    return this.#since
-  }
-
-  /** Who is told to end is waited for no longer: the versions of the rows see to it that nothing is done twice. */
-  #inTurn<T>(change: Change, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
-    return this.#aggregates.run(placeIn(change), work, signal, { until: signal })
-  }
-
-  async #process(page: readonly StoredEvent[], lane: AggregateLane, turn: Turn): Promise<RunResult> {
-    let left = await decodeApart((type) => this.#core.definitions.get(type) as AggregateDefinition, page)
-    let events = 0
-    while (left.length > 0) {
-      if (turn.isOver()) return { state: 'more', events }
-      const processed: Processed = await this.consumption.process(left, turn)
-      const { done, failure } = processed
-      const last = left[done - 1]
-      if (last !== undefined) {
-        const saved = await lane.save(placeOf(last.stored), processed)
-        if (saved !== 'saved') {
-          await processed.moved?.(saved)
-          await lane.read()
-          left = left.filter(({ stored }) => stored.sequence > lane.sequence)
-          continue
-        }
-        processed.stored?.()
-      }
-      events += done
-      left = left.slice(done)
-      if (failure !== undefined) return { ...(await this.#fail(failure)), events }
-    }
-    return { state: 'caught-up', events }
-  }
-
-  async #fail({ error, at, next }: NonNullable<Processed['failure']>): Promise<RunResult> {
-    if (next === 'wait') return { state: 'waiting', events: 0, error }
-    const stopped = toStopped(error, at, this.#core.runtime.now())
-    const row = await readStopped(this.#core, this.consumption.name)
-    await saveRows(this.#core, [stoppedWrite(row, stopped)])
-    return { state: 'stopped', events: 0, error: stoppedError(this.consumption.title, stopped, error) }
-  }
-
-  /** Not read yet. */
-  async #laneOf({ aggregateType, aggregateId }: Change): Promise<AggregateLane> {
-    const id = await sha256(`${this.consumption.name}\n${aggregateType}/${aggregateId}`)
-    return new AggregateLane(this.#core, id, aggregateType, aggregateId, () => this.#lane)
   }
 }
 

@@ -1,5 +1,5 @@
 import type { AggregateLane } from './aggregate-lane.ts'
-import type { CatchUpOutcome, Change } from './change.ts'
+import { type CatchUpOutcome, type Change, placeIn } from './change.ts'
 import type { ConsumerCore, Consumption, RunResult } from './consumption.ts'
 import { stoppedError, stoppedKey, toStoppedRow } from './troubles.ts'
 
@@ -84,6 +84,3 @@ async function lookUp(consumer: NewsConsumer, changes: readonly Change[]): Promi
 }
 
 const now = ({ core }: NewsConsumer): number => core.runtime.now().getTime()
-
-/** Names an aggregate in memory. */
-export const placeIn = ({ aggregateType, aggregateId }: Change): string => `${aggregateType}/${aggregateId}`

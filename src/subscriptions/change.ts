@@ -12,3 +12,6 @@ export interface Change {
 
 /** What became of one change: nothing to tell of, or what failed. */
 export type CatchUpOutcome = { readonly error: unknown } | undefined
+
+/** Names an aggregate in memory. */
+export const placeIn = ({ aggregateType, aggregateId }: Change): string => `${aggregateType}/${aggregateId}`
