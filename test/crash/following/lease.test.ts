@@ -117,19 +117,30 @@ describe.each(sharedStores)('processes with one subscription on $name', ({ store
           await sleep(10)
         }
       })()
-      const holder = async (): Promise<number> => {
-        for (const seen = readNotes(notesFile).length; ; await sleep(10)) {
+      const holder = async (patienceMs = Number.POSITIVE_INFINITY): Promise<number | undefined> => {
+        const seen = readNotes(notesFile).length
+        for (let waited = 0; waited < patienceMs; waited += 10) {
+          await sleep(10)
           const news = readNotes(notesFile).slice(seen)
           if (news.length > 20) return news.at(-1)?.pid as number
+        }
+        return undefined
+      }
+      /** Where the holder is frozen in the middle of a transaction, the database lets nobody go on: then it is frozen at another moment. */
+      const freeze = async () => {
+        for (;;) {
+          const frozen = (await holder()) as number
+          const frozenAt = process.hrtime.bigint()
+          process.kill(frozen, 'SIGSTOP')
+          const other = await holder(10_000)
+          if (other !== undefined) return { frozen, frozenAt, other }
+          process.kill(frozen, 'SIGCONT')
         }
       }
       await sleep(200)
       for (let n = 0; n < 3; n++) {
         for (const seen = checkpoints.at(-1); checkpoints.at(-1) === seen; ) await sleep(10)
-        const frozen = await holder()
-        const frozenAt = process.hrtime.bigint()
-        process.kill(frozen, 'SIGSTOP')
-        const other = await holder()
+        const { frozen, frozenAt, other } = await freeze()
         expect(other).not.toBe(frozen)
         const wokenAt = process.hrtime.bigint()
         process.kill(frozen, 'SIGCONT')

@@ -3,10 +3,10 @@ import { memoryStore } from 'cqrs-es/memory'
 import { sqliteStore } from 'cqrs-es/sqlite'
 import Database from 'libsql'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
-import { count, counter } from '../support/counter.ts'
-import { randomOf } from '../support/random.ts'
-import { unordered } from '../support/stores.ts'
-import { virtualTime } from '../support/virtual-time.ts'
+import { count, counter } from '../../support/counter.ts'
+import { randomOf } from '../../support/random.ts'
+import { unordered } from '../../support/stores.ts'
+import { virtualTime } from '../../support/virtual-time.ts'
 
 /** Longer than a look at every aggregate waits for the list of them. */
 const leaseMs = 3_000
