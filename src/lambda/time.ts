@@ -12,15 +12,13 @@ const reserveMs = 500
 const graceMs = 250
 /** What has to leave takes this long. */
 const answerMs = 100
-/** The longest wait that timers take. */
-const longestMs = 2 ** 31 - 1
 
 /** Waits for something until the last moment. Whether it ended. */
 export async function endsInTime(context: LambdaContext | undefined, work: Promise<unknown>): Promise<boolean> {
   const remainingMs = context?.getRemainingTimeInMillis() ?? Number.POSITIVE_INFINITY
   const ended = new AbortController()
   const timeUp = Number.isFinite(remainingMs)
-    ? platformRuntime.sleep(Math.min(Math.max(0, remainingMs - answerMs), longestMs), ended.signal)
+    ? platformRuntime.sleep(Math.max(0, remainingMs - answerMs), ended.signal)
     : new Promise<never>(() => {})
   try {
     return await Promise.race([work.then(() => true), timeUp.then(() => false)])
@@ -43,7 +41,7 @@ export async function withinTime<T>(context: LambdaContext | undefined, run: (be
   const ended = new AbortController()
   const underWay = new Set<AbortController>()
   let timeUp: Error | undefined
-  const wait = (ms: number) => platformRuntime.sleep(Math.min(ms, longestMs), ended.signal)
+  const wait = (ms: number) => platformRuntime.sleep(ms, ended.signal)
   const end = async (): Promise<never> => {
     await (leftMs === undefined ? new Promise<never>(() => {}) : wait(leftMs))
     timeUp = new DOMException('The time of the Lambda function is up.', 'TimeoutError')

@@ -2,7 +2,7 @@ import { aggregatePage } from '../execution/read-page.ts'
 import type { StoredEvent } from '../store/commit.ts'
 import type { Change } from './change.ts'
 import type { ConsumerCore } from './consumption.ts'
-import { saveRows } from './lane.ts'
+import { firstSaid } from './lane.ts'
 
 /** Since when a consumer that has begun `'now'` runs, where there is no order of all events. */
 const begunRows = '~begun'
@@ -10,11 +10,7 @@ const begunRows = '~begun'
 /** When it ran first, in whichever process, in milliseconds since 1970. */
 export async function begunAt(core: ConsumerCore, consumer: string): Promise<number> {
   const key = { name: begunRows, generation: 1, id: consumer }
-  for (;;) {
-    const [row] = await core.store.readViews([key])
-    if (row !== undefined) return Date.parse((row.view as { readonly at: string }).at)
-    await saveRows(core, [{ ...key, expectedVersion: 0, view: { at: core.runtime.now().toISOString() } }])
-  }
+  return Date.parse((await firstSaid(core, key, () => ({ at: core.runtime.now().toISOString() }))).at)
 }
 
 /** Where it begins in an aggregate that it was never in. */

@@ -165,5 +165,19 @@ export async function saveRows(
   return savedOr(await consumerQueue.send({ id, appends: [], views }, id, undefined).outcome)
 }
 
+/** What a row says that is written once: what it was given by whoever came first. */
+export async function firstSaid<T>(
+  core: Core & { readonly consumerQueue: CommitQueue },
+  key: { readonly name: string; readonly generation: number; readonly id: string },
+  make: () => T | Promise<T>,
+): Promise<T> {
+  for (;;) {
+    const [row] = await core.store.readViews([key])
+    if (row !== undefined) return row.view as T
+    const view = await make()
+    if ((await saveRows(core, [{ ...key, expectedVersion: 0, view }])) === 'saved') return view
+  }
+}
+
 const savedOr = (outcome: Settled): 'saved' | 'view' | 'generation' =>
   outcome.kind !== 'conflict' ? 'saved' : outcome.on === 'generation' ? 'generation' : 'view'

@@ -1,6 +1,6 @@
 import { ClosedError, NotYetError } from '../errors.ts'
 import type { Lifecycle } from '../lifecycle.ts'
-import type { Runtime } from '../runtime.ts'
+import { type Runtime, whenAborted } from '../runtime.ts'
 
 /** What a caller says about it. */
 export interface WaitLimits {
@@ -44,7 +44,7 @@ export async function patiently<T>(
   const isOver = new Promise<never>((_, reject) => signal.addEventListener('abort', () => reject(signal.reason), { once: true }))
   isOver.catch(() => {})
   const takeBack = lifecycle.onClosing(() => end(new ClosedError(`${what} was ended by app.close().`)))
-  given?.addEventListener('abort', giveUp, { once: true })
+  const forget = given && whenAborted(given, giveUp)
   if (given?.aborted) giveUp()
   if (timeoutMs !== undefined && !signal.aborted)
     runtime.sleep(Math.min(timeoutMs, longestMs), signal).then(
@@ -71,7 +71,7 @@ export async function patiently<T>(
     // What goes on after its time must end when the app closes, too.
     void Promise.allSettled(tasks).then(() => {
       takeBack()
-      given?.removeEventListener('abort', giveUp)
+      forget?.()
     })
   }
 }

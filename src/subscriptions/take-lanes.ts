@@ -1,7 +1,7 @@
 import type { Position } from '../event-envelope.ts'
 import type { ConsumerCore, Consumption } from './consumption.ts'
 import { eachEnded } from './each-ended.ts'
-import { beginning, Lane, saveRows } from './lane.ts'
+import { beginning, firstSaid, Lane } from './lane.ts'
 import { slotNames } from './slots.ts'
 
 /** Where subscriptions in parts began, as rows of a view whose name no user's view can have. */
@@ -90,12 +90,7 @@ async function startOf(core: ConsumerCore, { name, from, slotted }: Consumption)
   if (!slotted) return lastOf(core)
   // A slot may be taken for the first time long after the others: all begin where the first one did.
   const key = { name: startRows, generation: 1, id: name }
-  for (;;) {
-    const [row] = await core.store.readViews([key])
-    if (row !== undefined) return (row.view as { readonly position: Position }).position
-    const position = await lastOf(core)
-    if ((await saveRows(core, [{ ...key, expectedVersion: 0, view: { position } }])) === 'saved') return position
-  }
+  return (await firstSaid(core, key, async () => ({ position: await lastOf(core) }))).position
 }
 
 /** What is under way now may be stored later, and must not be passed over: so it is where the feed can read to. */

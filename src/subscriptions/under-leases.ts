@@ -1,3 +1,4 @@
+import { whenAborted } from '../runtime.ts'
 import type { ConsumerCore, RunRequest, Turn } from './consumption.ts'
 import { eachEnded } from './each-ended.ts'
 import { type Lane, LeaseLost } from './lane.ts'
@@ -55,12 +56,12 @@ export async function underLeases<T>(
   }
   const beating = beat().catch(() => {})
   const pass = () => endAll(signal?.reason)
-  signal?.addEventListener('abort', pass, { once: true })
+  const forget = signal && whenAborted(signal, pass)
   if (signal?.aborted) pass()
   try {
     return await work(hold)
   } finally {
-    signal?.removeEventListener('abort', pass)
+    forget?.()
     done.abort()
     await beating
   }

@@ -1,31 +1,22 @@
 import { createApp, defineSubscription } from 'cqrs-es'
 import { memoryStore } from 'cqrs-es/memory'
-import { afterEach, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { gate } from '../support/async.ts'
 import { bankAccount } from '../support/bank-account.ts'
 import { count, counter } from '../support/counter.ts'
+import { keeping } from '../support/keeping.ts'
 import { logging } from '../support/logging.ts'
-import { changed } from '../support/stores.ts'
+import { changed, withReleases } from '../support/stores.ts'
 
-const apps: { close(): Promise<void> }[] = []
-function kept<T extends { close(): Promise<void> }>(app: T): T {
-  apps.push(app)
-  return app
-}
-afterEach(async () => {
-  await Promise.all(apps.splice(0).map((app) => app.close()))
-})
+const kept = keeping()
 
 describe('a drain', () => {
   test('also runs what events lead to that were parked', async () => {
     let works = false
     const store = memoryStore()
     const isDone = gate()
-    const watched = changed(store, {
-      releaseLease: async (request) => {
-        await store.releaseLease(request)
-        if (works && request.name === 'subscription/second') void isDone.pass()
-      },
+    const watched = withReleases(store, (name) => {
+      if (works && name === 'subscription/second') void isDone.pass()
     })
     const got: string[] = []
     const first = defineSubscription({
@@ -93,13 +84,8 @@ describe('a drain', () => {
   test('in another process has its turn after somebody has waited in a started app that is idle', async () => {
     const store = memoryStore()
     let released = gate()
-    const watched = changed(store, {
-      capabilities: { ...store.capabilities, push: false },
-      releaseLease: async (request) => {
-        await store.releaseLease(request)
-        void released.pass()
-      },
-    })
+    const quiet = changed(store, { capabilities: { ...store.capabilities, push: false } })
+    const watched = withReleases(quiet, () => void released.pass())
     const server = kept(logging(watched, () => {}, {}, { pollMs: 3_600_000 }))
     const other = kept(logging(store, () => {}))
     await server.start()

@@ -1,22 +1,18 @@
 import { createApp, defineAggregate, defineView, noData, type Store, typed } from 'cqrs-es'
 import { memoryStore } from 'cqrs-es/memory'
-import { afterEach, describe, expect, test, vi } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { failureOf, gate } from '../support/async.ts'
 import { count, counter } from '../support/counter.ts'
+import { keeping } from '../support/keeping.ts'
 import { changed } from '../support/stores.ts'
 import { sizesOf, totalsOf } from '../support/totals.ts'
 
-const apps: { close(): Promise<void> }[] = []
-afterEach(async () => {
-  await Promise.all(apps.splice(0).map((app) => app.close()))
-})
+const kept = keeping()
 
 /** A process with a view whose rows several aggregates write: nothing but the order of things keeps an event from counting twice there. */
 function sizesOn(store: Store, viewVersion = 1, consistency: 'inline' | 'async' = 'inline') {
   const views = { sizes: sizesOf(consistency, { viewVersion }) }
-  const app = createApp({ store, aggregates: { counter }, views, observe: () => {}, following: { pollMs: 20 } })
-  apps.push(app)
-  return app
+  return kept(createApp({ store, aggregates: { counter }, views, observe: () => {}, following: { pollMs: 20 } }))
 }
 type Bank = ReturnType<typeof sizesOn>
 
@@ -205,7 +201,7 @@ describe('a program whose version is not live yet', () => {
       })
     const make = (viewVersion: number) => {
       const app = createApp({ store, aggregates: { counter }, views: { sums: viewOf(viewVersion) }, observe: () => {} })
-      apps.push(app)
+      kept(app)
       return app
     }
     const old = make(1)
@@ -252,7 +248,7 @@ describe('a view that begins with a version of its own', () => {
           viewVersion,
         })
         const app = createApp({ store, aggregates: { account }, views: { accounts }, observe: () => {} })
-        apps.push(app)
+        kept(app)
         return app
       }
       const old = make(1)
@@ -279,7 +275,7 @@ describe('a view that begins with a version of its own', () => {
         viewVersion,
       })
       const app = createApp({ store, aggregates: { account }, views: { owners } })
-      apps.push(app)
+      kept(app)
       return app
     }
     const open = (app: ReturnType<typeof make>, id: string) =>
@@ -359,7 +355,7 @@ describe('rows that a switch left unsettled', () => {
       })
     const make = (on: Store, viewVersion: number) => {
       const app = createApp({ store: on, aggregates: { counter }, views: { sums: viewOf(viewVersion) }, observe: () => {} })
-      apps.push(app)
+      kept(app)
       return app
     }
     const old = make(store, 1)
@@ -406,7 +402,7 @@ describe('rows that a switch left unsettled', () => {
     const store = memoryStore()
     const make = (viewVersion: number) => {
       const app = createApp({ store, aggregates: { counter }, views: { totals: totalsOf('inline', { viewVersion }) } })
-      apps.push(app)
+      kept(app)
       return app
     }
     const [old, young, other] = [make(1), make(2), make(2)]

@@ -1,23 +1,19 @@
 import { memoryStore } from 'cqrs-es/memory'
-import { afterEach, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { failureOf, gate, settled } from '../support/async.ts'
 import { count, countEach } from '../support/counter.ts'
+import { keeping } from '../support/keeping.ts'
 import { logging } from '../support/logging.ts'
 import { changed } from '../support/stores.ts'
 
 const slots = 64
 const slotName = (slot: number) => `${slot}/subscription/log`
 
-const apps: { close(): Promise<void> }[] = []
+const kept = keeping()
 const appWith = (...args: Parameters<typeof logging>) => {
   const [store, handle, options, ...rest] = args
-  const app = logging(store, handle, { slots: true, ...options }, ...rest)
-  apps.push(app)
-  return app
+  return kept(logging(store, handle, { slots: true, ...options }, ...rest))
 }
-afterEach(async () => {
-  await Promise.all(apps.splice(0).map((app) => app.close()))
-})
 
 describe('a subscription in parts', () => {
   test('that fails in one of them ends the handlers of the others before anybody calls them again', async () => {

@@ -6,13 +6,14 @@ import {
   platformRuntime,
   type Store,
   type Subscription,
-  type SubscriptionOptions,
   typed,
 } from 'cqrs-es'
 import { memoryStore } from 'cqrs-es/memory'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { failureOf, gate, thrownBy } from '../support/async.ts'
 import { count, countEach, counter } from '../support/counter.ts'
+import { keeping } from '../support/keeping.ts'
+import { type LogHandler as Handler, logging as loggingOn } from '../support/logging.ts'
 import { changed, unordered } from '../support/stores.ts'
 
 const lamp = defineAggregate({
@@ -26,21 +27,10 @@ const lamp = defineAggregate({
 })
 const dim = (level: number) => ({ type: 'Dim', data: { level } }) as const
 
-type Options = SubscriptionOptions<'log', readonly [typeof counter], 'Counted'>
-type Handler = NonNullable<Options['handle']>
-
-const apps: { close(): Promise<void> }[] = []
-afterEach(async () => {
-  await Promise.all(apps.splice(0).map((app) => app.close()))
-  vi.restoreAllMocks()
-})
-
-function logging(store: Store, handle: Handler, options: Partial<Options> = {}, following = {}, runtime = platformRuntime) {
-  const log = defineSubscription({ name: 'log', aggregates: [counter], handle, ...options } as Options)
-  const app = createApp({ store, aggregates: { counter }, subscriptions: { log }, following, runtime, observe: () => {} })
-  apps.push(app)
-  return app
-}
+// After the apps are closed: of such hooks the first one is the last.
+afterEach(() => void vi.restoreAllMocks())
+const kept = keeping()
+const logging = (...args: Parameters<typeof loggingOn>) => kept(loggingOn(...args))
 
 type Logging = ReturnType<typeof logging>
 const counters = (app: Pick<App<{ counter: typeof counter }, Record<never, never>>, 'aggregates'>) => app.aggregates.counter

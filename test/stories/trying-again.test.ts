@@ -3,19 +3,14 @@ import { memoryStore } from 'cqrs-es/memory'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { gate } from '../support/async.ts'
 import { count } from '../support/counter.ts'
+import { keeping } from '../support/keeping.ts'
 import { logging } from '../support/logging.ts'
-import { changed } from '../support/stores.ts'
+import { changed, withReleases } from '../support/stores.ts'
 
-const apps: { close(): Promise<void> }[] = []
-const appWith = (...args: Parameters<typeof logging>) => {
-  const app = logging(...args)
-  apps.push(app)
-  return app
-}
-afterEach(async () => {
-  vi.useRealTimers()
-  await Promise.all(apps.splice(0).map((app) => app.close()))
-})
+const kept = keeping()
+const appWith = (...args: Parameters<typeof logging>) => kept(logging(...args))
+// Before the apps are closed: of such hooks the last one is the first.
+afterEach(() => void vi.useRealTimers())
 
 /** Until `signal` aborts. */
 const forEver = (signal: AbortSignal | undefined) => platformRuntime.sleep(Number.POSITIVE_INFINITY, signal)
@@ -90,13 +85,8 @@ describe('an event that was parked', () => {
   test('is tried again when another process resumes it, though nothing new comes', async () => {
     const store = memoryStore()
     const isIdle = gate()
-    const quiet = changed(store, {
-      capabilities: { ...store.capabilities, push: false },
-      releaseLease: async (request) => {
-        await store.releaseLease(request)
-        void isIdle.pass()
-      },
-    })
+    const unpushed = changed(store, { capabilities: { ...store.capabilities, push: false } })
+    const quiet = withReleases(unpushed, () => void isIdle.pass())
     const again = gate()
     let works = false
     const server = appWith(quiet, () => (works ? void again.pass() : failing()), { onFailure: 'park' }, { pollMs: 3_600_000 })

@@ -26,6 +26,15 @@ export const unordered = (store: Store, changes: Partial<Store> = {}): Store =>
     ...changes,
   })
 
+/** A store that tells the name of each lease that was released. */
+export const withReleases = (store: Store, told: (name: string) => void): Store =>
+  changed(store, {
+    releaseLease: async (request) => {
+      await store.releaseLease(request)
+      told(request.name)
+    },
+  })
+
 type SendOne = (commit: Commit) => Promise<CommitOutcome>
 
 /** A store whose appends go through `send`, which is told the number of the append, from 1 on, and how to really do it. */
