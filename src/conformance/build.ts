@@ -12,6 +12,8 @@ export interface AppendPlan {
   readonly aggregateId: string
   /** The expected sequence. */
   readonly at: number
+  /** The expected commit id. */
+  readonly on?: string
   /** How many, or what is special about each; one unless given. */
   readonly events?: number | readonly EventPlan[]
   readonly snapshot?: { readonly stateVersion: string; readonly state: unknown }
@@ -49,10 +51,11 @@ export const viewKey = (id: string, rest: { readonly name?: string } = {}) => ({
 
 export const range = (count: number): readonly number[] => Array.from({ length: count }, (_, i) => i)
 
-function append(commitId: string, { aggregateType = 'account', aggregateId, at, events = 1, snapshot }: AppendPlan) {
+function append(commitId: string, { aggregateType = 'account', aggregateId, at, on, events = 1, snapshot }: AppendPlan) {
   const plans = typeof events === 'number' ? range(events).map(() => ({})) : events
   const stored = plans.map((plan, i) => event(aggregateType, aggregateId, at + 1 + i, commitId, plan))
-  return { aggregateType, aggregateId, expectedSequence: at, events: stored, ...(snapshot && { snapshot }) }
+  const expected = { expectedSequence: at, ...(on !== undefined && { expectedCommitId: on }) }
+  return { aggregateType, aggregateId, ...expected, events: stored, ...(snapshot && { snapshot }) }
 }
 
 function event(

@@ -21,6 +21,7 @@ export interface Given {
   readonly tellsChanges: boolean
   readonly corruptsEvents: boolean
   readonly corruptsSnapshots: boolean
+  readonly losesEvents: boolean
 }
 
 /** Why a case does not apply, `undefined` when it does. */
@@ -70,5 +71,8 @@ export const corruptEvents: Requirement = ({ corruptsEvents }) =>
 
 export const corruptSnapshots: Requirement = ({ corruptsSnapshots }) =>
   corruptsSnapshots ? undefined : 'the host cannot corrupt a stored snapshot'
+
+export const lostEvents: Requirement = ({ losesEvents }) =>
+  losesEvents ? undefined : 'the host cannot delete the last events of an aggregate'
 
 const schemaRequired: Requirement = ({ schema }) => (schema === 'required' ? undefined : 'the store works without a schema')

@@ -48,6 +48,10 @@ export interface TestDatabase {
   corruptEvent?(aggregateType: string, aggregateId: string, sequence: number): Promise<void>
   /** Makes the stored JSON of this aggregate's snapshot unreadable, where the host can reach it. */
   corruptSnapshot?(aggregateType: string, aggregateId: string): Promise<void>
+  /**
+   * Deletes the events of this aggregate past a sequence and leaves all else, as a crash of a database that had not written its last commits to disk, where the host can reach them.
+   */
+  loseEvents?(aggregateType: string, aggregateId: string, after: number): Promise<void>
   /** Closes every client and removes the database. */
   close(): Promise<void>
 }

@@ -32,8 +32,13 @@ export const sequences = async (store: Store, aggregateId: string, rest: Partly<
   sequencesOf((await readAll(store, aggregateId, rest)).events)
 
 /** The snapshot of an account, with `stateVersion` 1. */
-export const snapshotOf = async (store: Store, aggregateId: string) =>
-  (await store.readAggregate({ aggregateType: 'account', aggregateId, after: 0, snapshot: { stateVersion: '1' } })).snapshot
+/** The snapshot of an account without its commit id, which is a new one in each run. */
+export async function snapshotOf(store: Store, aggregateId: string, stateVersion = '1') {
+  const page = await store.readAggregate({ aggregateType: 'account', aggregateId, after: 0, snapshot: { stateVersion } })
+  if (page.snapshot === undefined) return undefined
+  const { commitId: _, ...snapshot } = page.snapshot
+  return snapshot
+}
 
 /** All of the feed, page by page, to the end. */
 export async function readLog(store: Store, rest: Partly<FeedRequest> = {}): Promise<readonly StoredEvent[]> {

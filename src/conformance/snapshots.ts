@@ -18,6 +18,12 @@ export const snapshotCases: Cases = {
     }
   },
 
+  'a snapshot names the commit of its last event': async ({ store }) => {
+    const sent = save('a', 0, 2)
+    await stores(store, sent, deposit('a', 2))
+    equal('commit id', (await readAll(store, 'a', { snapshot: { stateVersion: '1' } })).snapshot?.commitId, sent.id)
+  },
+
   'a snapshot is given with the events behind it, and only when asked for': async ({ store }) => {
     await stores(store, save('a', 0, 2), deposit('a', 2, 2))
     const { events, snapshot } = await readAll(store, 'a', { snapshot: { stateVersion: '1' } })
@@ -45,8 +51,8 @@ export const snapshotCases: Cases = {
   'a snapshot replaces the one before, whatever its state version': async ({ store }) => {
     await stores(store, save('a', 0, 2), save('a', 2, 1, '2'))
     equal('of the old state version', await snapshotOf(store, 'a'), undefined)
-    const { snapshot, events } = await readAll(store, 'a', { snapshot: { stateVersion: '2' } })
-    equal('snapshot', snapshot, { sequence: 3, stateVersion: '2', version: 2, state: { count: 3 } })
+    const { events } = await readAll(store, 'a', { snapshot: { stateVersion: '2' } })
+    equal('snapshot', await snapshotOf(store, 'a', '2'), { sequence: 3, stateVersion: '2', version: 2, state: { count: 3 } })
     equal('events', sequencesOf(events), [])
   },
 

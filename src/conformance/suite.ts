@@ -9,6 +9,7 @@ import { dataCases } from './data.ts'
 import { feedCases } from './feed.ts'
 import { findCases } from './find.ts'
 import { generationCases } from './generations.ts'
+import { headCases } from './heads.ts'
 import type { ConformanceHost } from './host.ts'
 import { keyCases } from './keys.ts'
 import { leaseCases } from './leases.ts'
@@ -74,6 +75,7 @@ const subjects: readonly Cases[] = [
   repeatCases,
   conflictCases,
   batchCases,
+  headCases,
   readCases,
   snapshotCases,
   keyCases,
@@ -102,6 +104,7 @@ async function ask(host: ConformanceHost): Promise<Given> {
       tellsChanges: database.store.readChanges !== undefined,
       corruptsEvents: database.corruptEvent !== undefined,
       corruptsSnapshots: database.corruptSnapshot !== undefined,
+      losesEvents: database.loseEvents !== undefined,
     }
   } finally {
     await database.close()

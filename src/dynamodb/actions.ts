@@ -86,13 +86,14 @@ function putEvents({ tables }: Connection, { appends }: Commit, { events }: Comm
 }
 
 /** `CurrentSnapshot` counts the saves, which the crate reads too. */
-function saveSnapshots({ tables }: Connection, { appends }: Commit, { snapshots }: CommitTexts): Action[] {
+function saveSnapshots({ tables }: Connection, { id, appends }: Commit, { snapshots }: CommitTexts): Action[] {
   return appends.flatMap(({ aggregateType, aggregateId, expectedSequence, events, snapshot }, i): Action[] => {
     const state = snapshots[i]
     if (snapshot === undefined || state === undefined) return []
     const values = {
       ':type': { S: aggregateType },
       ':id': { S: aggregateId },
+      ':commit': { S: id },
       ':sequence': { N: String(expectedSequence + events.length) },
       ':state': { B: bytesOf(state) },
       ':version': { S: snapshot.stateVersion },
@@ -100,7 +101,7 @@ function saveSnapshots({ tables }: Connection, { appends }: Commit, { snapshots 
       ':one': { N: '1' },
     }
     const set =
-      'SET #AggregateType = :type, #AggregateId = :id, #CurrentSequence = :sequence, #VouchedSequence = :sequence, #Payload = :state, #StateVersion = :version, ' +
+      'SET #AggregateType = :type, #AggregateId = :id, #CurrentSequence = :sequence, #VouchedSequence = :sequence, #CommitId = :commit, #Payload = :state, #StateVersion = :version, ' +
       '#CurrentSnapshot = if_not_exists(#CurrentSnapshot, :none) + :one'
     const key = snapshotKey(aggregateType, aggregateId)
     return [{ what: 'snapshot', action: { Update: { TableName: tables.snapshots, Key: key, ...update(set, values) } } }]

@@ -1,13 +1,14 @@
 import { StoreError } from '../errors.ts'
 import type { Commit, CommitOutcome } from '../store/commit.ts'
+import { isDecidedOn, noEvents } from '../store/head.ts'
 import { type CommitTexts, toTexts } from '../store/texts.ts'
 import { Unstored } from '../store/unstored.ts'
 import { actionsOf, type OldIndexes, rowOf } from './actions.ts'
 import type { ReadItem } from './client.ts'
-import { findConflict, ownerProblem } from './conflicts.ts'
+import { findConflict, headProjection, ownerProblem } from './conflicts.ts'
 import type { Connection } from './connection.ts'
 import { toStoreError } from './errors.ts'
-import { indexesOf, number, readIndexes, text } from './items.ts'
+import { headOf, indexesOf, number, readIndexes, text } from './items.ts'
 import { aggregateKey, aggregateOf, eventKey } from './keys.ts'
 import { checkActions, checkEvents } from './limits.ts'
 import { readRows } from './views.ts'
@@ -110,20 +111,22 @@ function eventsIn(refused: ReadonlyMap<number, ReadItem>): ReadonlyMap<string, R
 }
 
 /**
- * Whether the event before each append's first is there. A condition can only look at the item it writes, and a check of another item would make a
+ * Whether the event that each append was decided on is there. A condition can only look at the item it writes, and a check of another item would make a
  * transaction of a lone event. Events are never deleted, so one read before is as good, and who has read or written the aggregate need not
  * even do that.
  */
 async function hasNoGap(connection: Connection, { appends }: Commit): Promise<boolean> {
   for (const append of appends) {
     const { aggregateType, aggregateId, expectedSequence } = append
-    const known = connection.knownSequences.get(aggregateOf(aggregateType, aggregateId)) ?? 0
-    if (expectedSequence <= known) continue
+    const known = connection.knownHeads.get(aggregateOf(aggregateType, aggregateId)) ?? noEvents
+    // With a later event there the put itself is refused.
+    if (expectedSequence < known.sequence || isDecidedOn(append, known)) continue
     const key = eventKey(aggregateType, aggregateId, expectedSequence)
-    const item = await connection.get(connection.tables.events, key, '#AggregateIdSequence, #AggregateType, #AggregateId')
+    const item = await connection.get(connection.tables.events, key, headProjection)
     if (item === undefined) return false
     const problem = ownerProblem(item, append)
     if (problem !== undefined) throw problem
+    if (!isDecidedOn(append, headOf(item))) return false
   }
   return true
 }
@@ -146,9 +149,12 @@ async function readOldIndexes(connection: Connection, { views = [] }: Commit): P
   return old
 }
 
-function remember(connection: Connection, { appends, views = [] }: Commit): void {
+function remember(connection: Connection, { id, appends, views = [] }: Commit): void {
   for (const { aggregateType, aggregateId, expectedSequence, events } of appends)
-    connection.knownSequences.set(aggregateOf(aggregateType, aggregateId), expectedSequence + events.length)
+    connection.knownHeads.set(aggregateOf(aggregateType, aggregateId), {
+      sequence: expectedSequence + events.length,
+      commitId: id,
+    })
   for (const write of views)
     connection.knownIndexes.set(rowOf(write), { version: write.expectedVersion + 1, indexes: indexesOf(write) })
 }

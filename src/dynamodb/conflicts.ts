@@ -1,11 +1,12 @@
 import { StoreError } from '../errors.ts'
 import type { Append, Commit, CommitOutcome } from '../store/commit.ts'
 import { isWritable } from '../store/generations.ts'
+import { isDecidedOn, noEvents } from '../store/head.ts'
 import type { ReadItem } from './client.ts'
 import type { Connection } from './connection.ts'
 import { namesIn } from './expressions.ts'
 import { readGenerations } from './generations.ts'
-import { isOf, number, text } from './items.ts'
+import { headOf, isOf, number, text } from './items.ts'
 import { aggregateKey, consumerKey, eventKey, keyOfKey, viewKey } from './keys.ts'
 import { readKey } from './read.ts'
 
@@ -30,8 +31,8 @@ export async function findConflict(
     const last = await lastEvent(connection, append)
     const problem = ownerProblem(last, append)
     if (problem !== undefined) return { kind: 'failed', certain: true, cause: problem }
-    const actualSequence = last === undefined ? 0 : number(last.AggregateIdSequence)
-    if (actualSequence !== append.expectedSequence) return { kind: 'conflict', on: 'sequence', actualSequence }
+    const head = last === undefined ? noEvents : headOf(last)
+    if (!isDecidedOn(append, head)) return { kind: 'conflict', on: 'sequence', actualSequence: head.sequence }
   }
   const behind = (await generation(connection, commit)) ?? (await view(connection, commit))
   return behind === undefined ? undefined : { kind: 'conflict', on: behind }
@@ -68,14 +69,16 @@ async function key(connection: Connection, { key, appends: [first] }: Commit): P
   return taken === undefined ? undefined : 'key'
 }
 
+/** What an append looks at of an event before it. */
+export const headProjection = '#AggregateIdSequence, #AggregateType, #AggregateId, #CommitId'
+
 async function lastEvent(connection: Connection, { aggregateType, aggregateId }: Append): Promise<ReadItem | undefined> {
   const keyCondition = '#AggregateTypeAndId = :key'
-  const projection = '#AggregateIdSequence, #AggregateType, #AggregateId'
   const { items } = await connection.query({
     TableName: connection.tables.events,
     KeyConditionExpression: keyCondition,
-    ProjectionExpression: projection,
-    ExpressionAttributeNames: namesIn(keyCondition, projection),
+    ProjectionExpression: headProjection,
+    ExpressionAttributeNames: namesIn(keyCondition, headProjection),
     ExpressionAttributeValues: { ':key': { S: aggregateKey(aggregateType, aggregateId) } },
     ScanIndexForward: false,
     Limit: 1,

@@ -1,4 +1,5 @@
 import { type CqrsError, isCqrsError, StoreError } from '../errors.ts'
+import type { Head } from '../store/head.ts'
 import type { PayloadFormat } from '../store/payload-format.ts'
 import type { DynamoDbClient, Item, Put, Query, ReadItem, TransactionAction, Update } from './client.ts'
 import { failedConditions, surelyRefused, toStoreError } from './errors.ts'
@@ -35,8 +36,8 @@ export class Connection {
   readonly keyTtlSeconds: number
   readonly payloadFormat: PayloadFormat
   readonly slots = new Slots(atOnce)
-  /** How many events an aggregate has at least. Events are never deleted, so this can only be behind. */
-  readonly knownSequences = new Recent<number>(remembered)
+  /** The last event of an aggregate that was read or written. Events are never deleted, so there can only be later ones. */
+  readonly knownHeads = new Recent<Head>(remembered)
   /** What the rows that were read or written last are found by, so that a save need not read them first. */
   readonly knownIndexes = new Recent<KnownIndexes>(remembered)
   /** The live generation of a view as it was last seen. */

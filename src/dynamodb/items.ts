@@ -1,6 +1,7 @@
 import { DeserializationError, messageOf, StoreError } from '../errors.ts'
 import type { Append, StoredEvent, ViewWrite } from '../store/commit.ts'
 import { eventId } from '../store/event-id.ts'
+import type { Head } from '../store/head.ts'
 import { decodePayload, type PayloadFormat } from '../store/payload-format.ts'
 import type { StoredKey, StoredSnapshot, StoredView } from '../store/store.ts'
 import type { Item, ReadAttribute, ReadItem } from './client.ts'
@@ -64,6 +65,11 @@ export function toStoredEvent(item: ReadItem, aggregateType: string, aggregateId
   }
 }
 
+export const headOf = (item: ReadItem): Head => ({
+  sequence: number(item.AggregateIdSequence),
+  commitId: text(item.CommitId) ?? '',
+})
+
 export const snapshotKey = (aggregateType: string, aggregateId: string): Item => ({
   AggregateTypeAndId: { S: aggregateKey(aggregateType, aggregateId) },
 })
@@ -73,7 +79,13 @@ export function toStoredSnapshot(item: ReadItem, stateVersion: string): StoredSn
   const sequence = number(item.CurrentSequence)
   if (text(item.StateVersion) !== stateVersion || number(item.VouchedSequence) !== sequence) return undefined
   try {
-    return { sequence, stateVersion, version: number(item.CurrentSnapshot), state: parse(item.Payload) }
+    return {
+      sequence,
+      commitId: text(item.CommitId) ?? '',
+      stateVersion,
+      version: number(item.CurrentSnapshot),
+      state: parse(item.Payload),
+    }
   } catch {
     return undefined
   }

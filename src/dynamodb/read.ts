@@ -1,10 +1,11 @@
 import { StoreError } from '../errors.ts'
+import { type Head, noEvents } from '../store/head.ts'
 import type { AggregatePage, AggregateRequest, IdsPage, IdsRequest, StoredKey } from '../store/store.ts'
 import { secondsNow } from './actions.ts'
 import type { Item, ReadItem } from './client.ts'
 import type { Connection } from './connection.ts'
 import { isValidationError } from './errors.ts'
-import { isOf, number, snapshotKey, text, toStoredEvent, toStoredKey, toStoredSnapshot } from './items.ts'
+import { headOf, isOf, number, snapshotKey, text, toStoredEvent, toStoredKey, toStoredSnapshot } from './items.ts'
 import { aggregateKey, aggregateOf } from './keys.ts'
 import { firstEventsIndex } from './schema.ts'
 
@@ -23,14 +24,15 @@ export async function readAggregate(connection: Connection, request: AggregateRe
   const { items, more } = await readEvents(connection, aggregateKey(aggregateType, aggregateId), from, upTo, limit)
   const own = items.filter((item) => isOf(item, aggregateType, aggregateId))
   const last = own.at(-1)
-  learn(connection, request, Math.max(last === undefined ? 0 : number(last.AggregateIdSequence), snapshot?.sequence ?? 0))
+  const head = last === undefined ? snapshot : headOf(last)
+  if (head !== undefined) learn(connection, request, head)
   const events = own.map((item) => toStoredEvent(item, aggregateType, aggregateId, connection.payloadFormat))
   return { ...(snapshot && { snapshot }), events, more: more && own.length > 0 }
 }
 
-function learn({ knownSequences }: Connection, { aggregateType, aggregateId }: AggregateRequest, sequence: number): void {
+function learn({ knownHeads }: Connection, { aggregateType, aggregateId }: AggregateRequest, { sequence, commitId }: Head): void {
   const key = aggregateOf(aggregateType, aggregateId)
-  if (sequence > (knownSequences.get(key) ?? 0)) knownSequences.set(key, sequence)
+  if (sequence >= (knownHeads.get(key) ?? noEvents).sequence) knownHeads.set(key, { sequence, commitId })
 }
 
 async function readSnapshot(connection: Connection, request: AggregateRequest, upTo: number) {

@@ -77,13 +77,13 @@ function sendWith(
 /** What is stored goes into the cache before anybody can miss it among what is under way. */
 function senderOf(
   core: Core,
-  { state, sequence }: DecidedEvents,
+  { state, sequence, commitId }: DecidedEvents,
   place: string,
   below: Tip | undefined,
   onSent: (state: Loaded, sent: Sent) => void,
 ): Send {
   return async (commit, rows, mayBeBuiltOn) => {
-    const after = { state, sequence, rows }
+    const after = { state, sequence, commitId, rows }
     const sent = core.commitQueue.send(commit, place, below?.sent)
     if (mayBeBuiltOn) onSent(after, sent)
     const outcome = await sent.outcome
@@ -96,7 +96,13 @@ function senderOf(
 }
 
 function appendOf(definition: AggregateDefinition, aggregateId: string, base: Loaded, decision: DecidedEvents): Append {
-  const append = { aggregateType: definition.type, aggregateId, expectedSequence: base.sequence, events: decision.stored }
+  const append = {
+    aggregateType: definition.type,
+    aggregateId,
+    expectedSequence: base.sequence,
+    ...(base.commitId === undefined ? {} : { expectedCommitId: base.commitId }),
+    events: decision.stored,
+  }
   return snapshotIsDue(definition, base.sequence, decision.sequence)
     ? { ...append, snapshot: snapshotOf(definition, aggregateId, decision) }
     : append

@@ -19,28 +19,50 @@ interface ReadRequest {
   readonly signal?: AbortSignal | undefined
 }
 
-/** The state as the store has it now (or had it at `upTo`): from what is known already, else from the snapshot, else from the first event. */
-export async function loadAggregate(core: Core, request: ReadRequest & { readonly from?: Loaded | undefined }): Promise<Loaded> {
-  const { definition, aggregateId, from, upTo } = request
+/**
+ * Reads the state as the store has it now, or had it at `upTo`: from a known state on, else from the snapshot, else from the first event. A known state that the store does
+ * not have any more, because the database lost its last commits, is dropped.
+ */
+export async function loadAggregate(
+  core: Core,
+  { from, ...request }: ReadRequest & { readonly from?: Loaded | undefined },
+): Promise<Loaded> {
+  const loaded = await loadFrom(core, request, from)
+  if (loaded !== undefined) return loaded
+  core.cache.drop(cacheKey(request.definition.type, request.aggregateId))
+  return (await loadFrom(core, request, undefined)) as Loaded
+}
+
+/** `undefined` when the store has lost the last event of `from`. That event is read with the ones after it, so to confirm it takes no request of its own. */
+async function loadFrom(core: Core, request: ReadRequest, from: Loaded | undefined): Promise<Loaded | undefined> {
+  const { definition, aggregateId, upTo } = request
   const ms = stopwatch(core)
   let state = from === undefined ? definition.initialState() : from.state
   let sequence = from?.sequence ?? 0
+  let commitId = from?.commitId
+  let toConfirm = commitId
   let source: 'start' | 'snapshot' | 'cache' = from === undefined ? 'start' : 'cache'
   let events = 0
   const stateVersion = from === undefined && definition.snapshots !== 'never' ? definition.stateVersion : undefined
   const read = (wanted: AggregateRequest) => core.store.readAggregate(wanted)
-  for await (const page of pages(read, request, sequence, stateVersion)) {
+  for await (const page of pages(read, request, toConfirm === undefined ? sequence : sequence - 1, stateVersion)) {
     if (page.snapshot !== undefined) {
       state = deepFreeze(page.snapshot.state)
       sequence = page.snapshot.sequence
+      commitId = page.snapshot.commitId
       source = 'snapshot'
     }
-    for (const event of await decodePage(definition, page.events)) state = evolve(definition, state, event)
-    sequence = page.events.at(-1)?.sequence ?? sequence
-    events += page.events.length
+    if (toConfirm !== undefined && page.events[0]?.commitId !== toConfirm) return undefined
+    const added = toConfirm === undefined ? page.events : page.events.slice(1)
+    toConfirm = undefined
+    for (const event of await decodePage(definition, added)) state = evolve(definition, state, event)
+    const last = added.at(-1)
+    sequence = last?.sequence ?? sequence
+    commitId = last?.commitId ?? commitId
+    events += added.length
   }
   core.observe?.({ kind: 'load', aggregateType: definition.type, aggregateId, from: source, events, sequence, ms: ms() })
-  const loaded = from?.sequence === sequence ? from : { state, sequence }
+  const loaded = from?.sequence === sequence ? from : { state, sequence, commitId }
   if (upTo === undefined) core.cache.put(cacheKey(definition.type, aggregateId), loaded)
   return loaded
 }

@@ -1,6 +1,7 @@
 import type { Position } from '../event-envelope.ts'
 import type { Append, Commit, CommitOutcome } from '../store/commit.ts'
 import { isWritable } from '../store/generations.ts'
+import { isDecidedOn, noEvents } from '../store/head.ts'
 import type { CommitTexts } from '../store/texts.ts'
 import type { Unstored } from '../store/unstored.ts'
 import type { Leases } from './leases.ts'
@@ -48,9 +49,9 @@ function conflict(tables: Tables, leases: Leases, unstored: Unstored, commit: Co
     }
   }
   for (const append of appends) {
-    const actualSequence = tables.aggregate(append.aggregateType, append.aggregateId)?.events.length ?? 0
-    if (actualSequence !== append.expectedSequence || unstored.isBelow(append))
-      return { kind: 'conflict', on: 'sequence', actualSequence }
+    const head = tables.aggregate(append.aggregateType, append.aggregateId)?.events.at(-1) ?? noEvents
+    if (!isDecidedOn(append, head) || unstored.isBelow(append))
+      return { kind: 'conflict', on: 'sequence', actualSequence: head.sequence }
   }
   if (views === undefined) return undefined
   for (const { name, generation } of views) {

@@ -209,8 +209,13 @@ class MemoryStore implements Store {
   }
 }
 
-function usableSnapshot({ snapshot: kept }: AggregateRows, request: AggregateRequest, last: number): StoredSnapshot | undefined {
+function usableSnapshot(
+  { snapshot: kept, events }: AggregateRows,
+  request: AggregateRequest,
+  last: number,
+): StoredSnapshot | undefined {
   if (kept === undefined || kept.stateVersion !== request.snapshot?.stateVersion) return undefined
   if (kept.sequence <= request.after || kept.sequence > last) return undefined
-  return { ...kept, state: JSON.parse(kept.state) }
+  const commitId = events[kept.sequence - 1]?.commitId
+  return commitId === undefined ? undefined : { ...kept, commitId, state: JSON.parse(kept.state) }
 }

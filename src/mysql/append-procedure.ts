@@ -52,7 +52,10 @@ BEGIN
     IF roots IS NOT NULL THEN
       SELECT COUNT(*) INTO found_now
       FROM ${rootRows} AS r
-      WHERE r.s <> ${lastSequence(n)};
+      WHERE r.s <> ${lastSequence(n)}
+        OR r.c IS NOT NULL AND NOT EXISTS (
+          SELECT 1 FROM ${n.events} AS e WHERE ${sameAggregate} AND e.sequence = r.s AND e.commit_id = r.c COLLATE ${collation}
+        );
       SET in_the_way = in_the_way + found_now;
     END IF;
 
@@ -157,7 +160,7 @@ BEGIN
   END IF;
 END`
 
-const rootRows = rowsOf('roots', { t: 'name', i: 'name', s: 'number' })
+const rootRows = rowsOf('roots', { t: 'name', i: 'name', s: 'number', c: 'name' })
 const keyPlaces = rowsOf('idempotency_keys', { t: 'name', i: 'name', k: 'name' })
 const generationRows = rowsOf('generations', { n: 'name', g: 'number' })
 const viewPlaces = rowsOf('views', { n: 'name', g: 'number', i: 'name', f: 'number' })
@@ -168,12 +171,14 @@ const sameKey = `k.aggregate_type = r.t COLLATE ${collation} AND k.aggregate_id 
 const sameGeneration = `g.view_name = r.n COLLATE ${collation} AND g.generation = r.g`
 const sameView = `v.view_name = r.n COLLATE ${collation} AND v.generation = r.g AND v.view_id = r.i COLLATE ${collation}`
 
-/** One row of the index, however many events there are: `max()` would read them all, since the place is not a constant here. */
-const lastSequence = (n: Names): string =>
-  `COALESCE((SELECT e.sequence FROM ${n.events} AS e WHERE ${sameAggregate} ORDER BY e.type_key DESC, e.id_key DESC, e.sequence DESC LIMIT 1), 0)`
+/** Of the last event. One row of the index, however many events there are: `max()` would read them all, since the place is not a constant here. */
+const ofLast = (n: Names, column: string): string =>
+  `(SELECT e.${column} FROM ${n.events} AS e WHERE ${sameAggregate} ORDER BY e.type_key DESC, e.id_key DESC, e.sequence DESC LIMIT 1)`
+
+const lastSequence = (n: Names): string => `COALESCE(${ofLast(n, 'sequence')}, 0)`
 
 const facts = (n: Names): string => `
-    SELECT 'sequence' AS kind, r.nth, ${lastSequence(n)} AS number, NULL AS text, NULL AS other
+    SELECT 'head' AS kind, r.nth, ${lastSequence(n)} AS number, ${ofLast(n, 'commit_id')} AS text, NULL AS other
     FROM ${rootRows} AS r
     UNION ALL
     SELECT 'position', r.nth, e.position, NULL, NULL

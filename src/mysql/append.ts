@@ -71,7 +71,10 @@ function toFacts(round: Round, rows: readonly Row[]): Facts {
     return row === undefined || row.number === null ? null : Number(row.number)
   }
   return {
-    sequences: round.roots.map((_, at) => number('sequence', at) ?? 0),
+    heads: round.roots.map((_, at) => ({
+      sequence: number('head', at) ?? 0,
+      commitId: (all('head', at)[0]?.text as string | null | undefined) ?? null,
+    })),
     positions: round.events.map((_, at) => {
       const position = number('position', at)
       return position === null ? null : String(position)

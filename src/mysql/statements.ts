@@ -17,8 +17,9 @@ export function statementsOf(n: Names) {
     /** The snapshot, where there is one, is the first row. One statement, so that both are as of one moment. */
     readSnapshotAndEvents: `
 SELECT current_snapshot AS saved, NULL AS found, NULL AS position, NULL AS aggregate_type, NULL AS aggregate_id, last_sequence AS sequence, NULL AS event_type,
-  NULL AS event_version, CONVERT(payload USING utf8mb4) AS payload, NULL AS metadata, NULL AS recorded_at, NULL AS commit_id
-FROM ${n.snapshots}
+  NULL AS event_version, CONVERT(payload USING utf8mb4) AS payload, NULL AS metadata, NULL AS recorded_at,
+  (SELECT e.commit_id FROM ${n.events} AS e WHERE e.type_key = s.type_key AND e.id_key = s.id_key AND e.sequence = s.last_sequence) AS commit_id
+FROM ${n.snapshots} AS s
 WHERE ${trusted}
 UNION ALL
 (${eventsPage(n, 'sequence', `type_key = ? AND id_key = ? AND sequence > COALESCE((SELECT last_sequence FROM ${n.snapshots} WHERE ${trusted}), CAST(? AS SIGNED)) AND sequence <= ?`, 'NULL AS saved, ')})`,

@@ -146,10 +146,7 @@ class MysqlStore implements Store {
       ? await this.#all(this.#statements.readSnapshotAndEvents, ...trusted, ...place, ...trusted, after, upTo, limit + 1)
       : await this.#all(this.#statements.readEvents, ...place, after, upTo, limit + 1)
     const saved = rows.find((row) => (row.saved ?? null) !== null)
-    const snapshot =
-      wanted &&
-      saved &&
-      toStoredSnapshot(wanted.stateVersion, { sequence: saved.sequence, version: saved.saved, payload: saved.payload })
+    const snapshot = wanted && saved && toStoredSnapshot(wanted.stateVersion, { ...saved, version: saved.saved })
     if (saved !== undefined && snapshot === undefined) {
       const { snapshot: _, ...withoutSnapshot } = request
       return this.readAggregate(withoutSnapshot)

@@ -1,12 +1,16 @@
 import { checkIsolation, generationLock, indexKey } from './fragments.ts'
 import type { Names } from './names.ts'
 
-const rootsOf = `json_to_recordset(roots::json) AS root(t text, i text, s bigint)`
+const rootsOf = `json_to_recordset(roots::json) AS root(t text, i text, s bigint, c text)`
 const keysOf = `json_to_recordset(keys::json) AS key(t text, i text, k text, h text, c text, f bigint, l bigint)`
 const viewsOf = `json_to_recordset(views::json) AS view(n text, g bigint, i text, f bigint, v bigint, d json, s bigint)`
 const indexesOf = `json_to_recordset(indexes::json) AS entry(n text, g bigint, i text, x text, v text)`
 const checkpointsOf = `json_to_recordset(checkpoints::json) AS moved(n text, p text, f bigint, c text, e json)`
 const snapshotsOf = `json_to_recordset(snapshots::json) AS state(t text, i text, s bigint, v text, d json, n bigint)`
+
+/** The last event of the aggregate `i` of type `t`. */
+const headOf = (n: Names): string =>
+  `SELECT sequence, commit_id FROM ${n.events} WHERE aggregate_type = t AND aggregate_id = i ORDER BY sequence DESC LIMIT 1`
 
 /** The rows of a list with their places in it. */
 const numbered = (list: string, columns: string, alias: string): string =>
@@ -45,8 +49,8 @@ ${checkIsolation}
   -- One look for each list that is there: Postgres prepares all of an expression, also the parts that it skips.
   IF roots IS NOT NULL THEN
     free := NOT EXISTS (
-      SELECT FROM ${rootsOf}
-      WHERE s <> coalesce((SELECT max(sequence) FROM ${n.events} WHERE aggregate_type = t AND aggregate_id = i), 0)
+      SELECT FROM ${rootsOf} LEFT JOIN LATERAL (${headOf(n)}) AS head ON true
+      WHERE s <> coalesce(head.sequence, 0) OR c IS NOT NULL AND c IS DISTINCT FROM head.commit_id
     );
   END IF;
   IF free AND keys IS NOT NULL THEN
@@ -157,9 +161,9 @@ ${checkIsolation}
   END IF;
 
   RETURN (SELECT json_build_object('refused', refused, 'facts', json_build_object(
-    'sequences', coalesce((
-      SELECT json_agg(coalesce((SELECT max(sequence) FROM ${n.events} WHERE aggregate_type = t AND aggregate_id = i), 0) ORDER BY nth)
-      FROM ${numbered('roots', 't text, i text, s bigint', 'root(t, i, s, nth)')}), '[]'),
+    'heads', coalesce((
+      SELECT json_agg(json_build_object('sequence', coalesce(head.sequence, 0), 'commitId', head.commit_id) ORDER BY nth)
+      FROM ${numbered('roots', 't text, i text', 'root(t, i, nth)')} LEFT JOIN LATERAL (${headOf(n)}) AS head ON true), '[]'),
     'positions', coalesce((
       SELECT json_agg((SELECT position::text FROM ${n.events} WHERE aggregate_type = t AND aggregate_id = i AND sequence = s AND commit_id = c) ORDER BY nth)
       FROM ${numbered('events', 't text, i text, s bigint, c text', 'event(t, i, s, c, nth)')}), '[]'),

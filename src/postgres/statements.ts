@@ -37,7 +37,8 @@ WITH snapshot AS MATERIALIZED (
   ORDER BY last_sequence DESC LIMIT 1
 )
 SELECT NULL AS position, NULL AS aggregate_type, NULL AS aggregate_id, last_sequence::text AS sequence, NULL AS event_type, NULL AS event_version,
-  payload::text AS payload, NULL AS metadata, NULL AS recorded_at, NULL AS commit_id, false AS followed, current_snapshot::text AS saved
+  payload::text AS payload, NULL AS metadata, NULL AS recorded_at,
+  (SELECT commit_id FROM ${n.events} WHERE aggregate_type = $1 AND aggregate_id = $2 AND sequence = last_sequence) AS commit_id, false AS followed, current_snapshot::text AS saved
 FROM snapshot
 UNION ALL
 (${eventsPage(n, 'coalesce((SELECT last_sequence FROM snapshot), $3::bigint)', ', NULL AS saved')} ORDER BY page.sequence)`,

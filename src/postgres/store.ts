@@ -169,10 +169,7 @@ class PostgresStore implements Store {
       ? await this.#connection.all(this.#statements.readSnapshotAndEvents, ...values, wanted.stateVersion)
       : await this.#connection.all(this.#statements.readEvents, ...values)
     const saved = wanted && rows[0]?.saved ? rows.shift() : undefined
-    const snapshot =
-      wanted &&
-      saved &&
-      toStoredSnapshot(wanted.stateVersion, { sequence: saved.sequence, version: saved.saved, payload: saved.payload })
+    const snapshot = wanted && saved && toStoredSnapshot(wanted.stateVersion, { ...saved, version: saved.saved })
     if (saved !== undefined && snapshot === undefined) {
       const { snapshot: _, ...withoutSnapshot } = request
       return this.readAggregate(withoutSnapshot)

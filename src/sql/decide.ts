@@ -1,6 +1,7 @@
 import type { Position } from '../event-envelope.ts'
 import type { CheckpointWrite, Commit, CommitOutcome } from '../store/commit.ts'
 import { isWritable } from '../store/generations.ts'
+import { type Head, isDecidedOn, noEvents } from '../store/head.ts'
 import type { ViewGeneration } from '../store/store.ts'
 import type { Unstored } from '../store/unstored.ts'
 import { joined, keyOf, type Prepared, type Round, viewOf } from './round.ts'
@@ -9,8 +10,8 @@ import { joined, keyOf, type Prepared, type Round, viewOf } from './round.ts'
  * What the database found when it could not store a round, as of one moment: one entry per row of the round, in the same order. Nothing was stored.
  */
 export interface Facts {
-  /** Last sequence of each root, 0 when there is none. */
-  readonly sequences: readonly number[]
+  /** The last event of each root. */
+  readonly heads: readonly Head[]
   /** Position of each event that is stored already with the id of its commit, else `null`. */
   readonly positions: readonly (string | null)[]
   /** Whether each idempotency key is taken. */
@@ -60,7 +61,7 @@ const canMove = ({ fence, expectedPosition }: CheckpointWrite, found: Checkpoint
 /** What the database has, and what it will have when the members so far are stored. */
 class State {
   readonly #positions: Facts['positions']
-  readonly #sequences: Map<string, number>
+  readonly #heads: Map<string, Head>
   readonly #keys: Set<string>
   readonly #views: Map<string, number>
   readonly #generations: ReadonlyMap<string, readonly ViewGeneration[]>
@@ -71,7 +72,7 @@ class State {
   constructor(round: Round, facts: Facts, unstored: Unstored) {
     this.#unstored = unstored
     this.#positions = facts.positions
-    this.#sequences = new Map(round.roots.map(({ t, i }, at) => [joined(t, i), facts.sequences[at] ?? 0]))
+    this.#heads = new Map(round.roots.map(({ t, i }, at) => [joined(t, i), facts.heads[at] ?? noEvents]))
     this.#keys = new Set(round.keys.filter((_, at) => facts.keys[at]).map(({ t, i, k }) => joined(t, i, k)))
     this.#views = new Map(round.views.map(({ n, g, i }, at) => [joined(n, g, i), facts.views[at] ?? 0]))
     this.#generations = new Map(round.generations.map(({ n }, at) => [n, facts.generations[at] ?? []]))
@@ -94,9 +95,9 @@ class State {
     if (key !== undefined && first !== undefined && this.#keys.has(keyOf(first, key.idempotencyKey)))
       return { kind: 'conflict', on: 'key' }
     for (const append of appends) {
-      const actualSequence = this.#sequences.get(joined(append.aggregateType, append.aggregateId)) ?? 0
-      if (actualSequence !== append.expectedSequence || this.#unstored.isBelow(append))
-        return { kind: 'conflict', on: 'sequence', actualSequence }
+      const head = this.#heads.get(joined(append.aggregateType, append.aggregateId)) ?? noEvents
+      if (!isDecidedOn(append, head) || this.#unstored.isBelow(append))
+        return { kind: 'conflict', on: 'sequence', actualSequence: head.sequence }
     }
     if (views.some(({ name, generation }) => !isWritable(this.#generations.get(name) ?? [], generation)))
       return { kind: 'conflict', on: 'generation' }
@@ -107,9 +108,9 @@ class State {
     return undefined
   }
 
-  apply({ appends, views = [], key }: Commit): void {
+  apply({ id, appends, views = [], key }: Commit): void {
     for (const { aggregateType, aggregateId, expectedSequence, events } of appends)
-      this.#sequences.set(joined(aggregateType, aggregateId), expectedSequence + events.length)
+      this.#heads.set(joined(aggregateType, aggregateId), { sequence: expectedSequence + events.length, commitId: id })
     const [first] = appends
     if (key !== undefined && first !== undefined) this.#keys.add(keyOf(first, key.idempotencyKey))
     for (const write of views) this.#views.set(viewOf(write), write.expectedVersion + 1)

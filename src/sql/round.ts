@@ -1,4 +1,5 @@
 import type { Commit, ViewWrite } from '../store/commit.ts'
+import { type Head, isDecidedOn } from '../store/head.ts'
 import type { CommitTexts } from '../store/texts.ts'
 
 /** A commit with its JSON texts, and its place in the batch. */
@@ -34,6 +35,8 @@ export interface RootRow {
   readonly t: string
   readonly i: string
   readonly s: number
+  /** Commit id of the event at `s`, where the commit names it. */
+  readonly c?: string
 }
 
 export interface EventInput {
@@ -126,8 +129,8 @@ class Plan {
   #bytesLeft: number
   readonly #members: Prepared[] = []
   readonly #blocked = new Set<string>()
-  /** Where each aggregate is after the commits taken so far. */
-  readonly #sequences = new Map<string, number>()
+  /** The last event of each aggregate after the commits taken so far. */
+  readonly #heads = new Map<string, Head>()
   readonly #roots: RootRow[] = []
   readonly #events: EventInput[] = []
   readonly #snapshots = new Map<string, SnapshotRow>()
@@ -181,8 +184,8 @@ class Plan {
     if (checkpoint !== undefined && this.#checkpoints.has(checkpoint.name)) return false
     if (key !== undefined && first !== undefined && this.#keys.has(keyOf(first, key.idempotencyKey))) return false
     const follows = appends.every((append) => {
-      const at = this.#sequences.get(joined(append.aggregateType, append.aggregateId))
-      return at === undefined || at === append.expectedSequence
+      const head = this.#heads.get(joined(append.aggregateType, append.aggregateId))
+      return head === undefined || isDecidedOn(append, head)
     })
     return (
       follows &&
@@ -196,10 +199,10 @@ class Plan {
   #add({ commit, texts }: Prepared): void {
     const { id: c, appends, views = [], key, checkpoint } = commit
     appends.forEach((append, at) => {
-      const { aggregateType: t, aggregateId: i, expectedSequence: s, events, snapshot } = append
+      const { aggregateType: t, aggregateId: i, expectedSequence: s, expectedCommitId, events, snapshot } = append
       const place = joined(t, i)
-      if (!this.#sequences.has(place)) this.#roots.push({ t, i, s })
-      this.#sequences.set(place, s + events.length)
+      if (!this.#heads.has(place)) this.#roots.push({ t, i, s, ...(expectedCommitId !== undefined && { c: expectedCommitId }) })
+      this.#heads.set(place, { sequence: s + events.length, commitId: c })
       events.forEach(({ type: e, version: v, recordedAt: r }, n) => {
         const { data: d = '', metadata: m = '' } = texts.events[at]?.[n] ?? {}
         this.#events.push({ t, i, s: s + 1 + n, e, v, d, m, r, c })

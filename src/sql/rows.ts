@@ -55,20 +55,21 @@ function parse(row: EventRow, column: 'payload' | 'metadata', decode = (value: u
   }
 }
 
-/** `undefined` when its JSON is corrupt: it then counts as none. */
+type Row = Readonly<Record<string, unknown>>
+
+/** `undefined` when its JSON is corrupt, or its event is not stored: it then counts as none. */
 export function toStoredSnapshot(
   stateVersion: string,
-  { sequence, version, payload }: { readonly sequence: unknown; readonly version: unknown; readonly payload: unknown },
+  { sequence, version, payload, commit_id: commitId }: Row,
 ): StoredSnapshot | undefined {
+  if (typeof commitId !== 'string') return undefined
   try {
     const state: unknown = JSON.parse(payload as string)
-    return { sequence: Number(sequence), stateVersion, version: Number(version), state }
+    return { sequence: Number(sequence), commitId, stateVersion, version: Number(version), state }
   } catch {
     return undefined
   }
 }
-
-type Row = Readonly<Record<string, unknown>>
 
 export const toStoredKey = (row: Row): StoredKey => ({
   commandHash: row.command_hash as string,

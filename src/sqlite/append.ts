@@ -2,6 +2,7 @@ import { StoreError } from '../errors.ts'
 import type { Position } from '../event-envelope.ts'
 import type { Append, Commit, CommitOutcome, ViewWrite } from '../store/commit.ts'
 import { isWritable } from '../store/generations.ts'
+import { type Head, isDecidedOn, noEvents } from '../store/head.ts'
 import { type CommitTexts, toTexts } from '../store/texts.ts'
 import { Unstored } from '../store/unstored.ts'
 import type { Connection } from './connection.ts'
@@ -77,20 +78,21 @@ function applyCommit(connection: Connection, unstored: Unstored, commit: Commit,
 }
 
 export function inTheWay(connection: Connection, unstored: Unstored, commit: Commit): CommitOutcome | undefined {
-  const actual = commit.appends.map(({ aggregateType, aggregateId }) =>
-    Number(connection.first(statements.readLastSequence, aggregateType, aggregateId)?.sequence ?? 0),
-  )
-  return repeated(connection, commit, actual) ?? conflict(connection, unstored, commit, actual)
+  const heads = commit.appends.map(({ aggregateType, aggregateId }): Head => {
+    const row = connection.first(statements.readHead, aggregateType, aggregateId)
+    return row === undefined ? noEvents : { sequence: Number(row.sequence), commitId: String(row.commit_id) }
+  })
+  return repeated(connection, commit, heads) ?? conflict(connection, unstored, commit, heads)
 }
 
-function repeated(connection: Connection, commit: Commit, actual: readonly number[]): CommitOutcome | undefined {
+function repeated(connection: Connection, commit: Commit, heads: readonly Head[]): CommitOutcome | undefined {
   const first = commit.appends[0]
   if (first === undefined) {
     if (commit.checkpoint === undefined) return undefined
     const stored = connection.first(statements.readCheckpoint, commit.checkpoint.name)
     return stored?.commit_id === commit.id ? { kind: 'repeated', positions: [] } : undefined
   }
-  if ((actual[0] ?? 0) <= first.expectedSequence) return undefined
+  if ((heads[0]?.sequence ?? 0) <= first.expectedSequence) return undefined
   const positions: Position[] = []
   for (const { aggregateType, aggregateId, expectedSequence, events } of commit.appends) {
     const last = expectedSequence + events.length
@@ -101,12 +103,7 @@ function repeated(connection: Connection, commit: Commit, actual: readonly numbe
   return { kind: 'repeated', positions }
 }
 
-function conflict(
-  connection: Connection,
-  unstored: Unstored,
-  commit: Commit,
-  actual: readonly number[],
-): CommitOutcome | undefined {
+function conflict(connection: Connection, unstored: Unstored, commit: Commit, heads: readonly Head[]): CommitOutcome | undefined {
   const { appends, views, key, checkpoint } = commit
   if (checkpoint !== undefined) {
     const { name, fence, expectedPosition } = checkpoint
@@ -124,9 +121,9 @@ function conflict(
     }
   }
   for (const [i, append] of appends.entries()) {
-    const actualSequence = actual[i] ?? 0
-    if (actualSequence !== append.expectedSequence || unstored.isBelow(append))
-      return { kind: 'conflict', on: 'sequence', actualSequence }
+    const head = heads[i] as Head
+    if (!isDecidedOn(append, head) || unstored.isBelow(append))
+      return { kind: 'conflict', on: 'sequence', actualSequence: head.sequence }
   }
   if (views === undefined) return undefined
   for (const { name, generation } of views) {

@@ -21,7 +21,8 @@ const now = `CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)`
 
 export const readSchemaVersion = 'SELECT max(version) AS version FROM cqrs_es_schema'
 
-export const readLastSequence = 'SELECT max(sequence) AS sequence FROM events WHERE aggregate_type = ? AND aggregate_id = ?'
+export const readHead =
+  'SELECT sequence, commit_id FROM events WHERE aggregate_type = ? AND aggregate_id = ? ORDER BY sequence DESC LIMIT 1'
 
 export const readCommitPositions = `
 SELECT position FROM events
@@ -61,7 +62,10 @@ WHERE position > ? AND position <= ?
 ORDER BY position LIMIT ?`
 
 export const readSnapshot = `
-SELECT last_sequence, current_snapshot, payload FROM snapshots
+SELECT last_sequence AS sequence, current_snapshot AS version, payload,
+  (SELECT commit_id FROM events AS e
+   WHERE e.aggregate_type = s.aggregate_type AND e.aggregate_id = s.aggregate_id AND e.sequence = s.last_sequence) AS commit_id
+FROM snapshots AS s
 WHERE aggregate_type = ? AND aggregate_id = ? AND state_version = ?
   AND vouched_sequence = last_sequence AND last_sequence > ? AND last_sequence <= ?`
 

@@ -218,8 +218,6 @@ class SqliteStore implements Store {
     if (snapshot === undefined) return undefined
     const { stateVersion } = snapshot
     const row = this.#connection.first(statements.readSnapshot, aggregateType, aggregateId, stateVersion, after, upTo)
-    return (
-      row && toStoredSnapshot(stateVersion, { sequence: row.last_sequence, version: row.current_snapshot, payload: row.payload })
-    )
+    return row && toStoredSnapshot(stateVersion, row)
   }
 }

@@ -31,6 +31,11 @@ export interface Append {
   readonly aggregateId: string
   /** Sequence of the aggregate's last stored event, 0 when it must not exist yet. */
   readonly expectedSequence: number
+  /**
+   * Commit id of the event at `expectedSequence`, where the caller knows it. Another commit's event there is a conflict on `sequence`: the
+   * database has lost the one that this append was decided on.
+   */
+  readonly expectedCommitId?: string
   /** At least one; their sequences are `expectedSequence + 1, + 2 …`, their `commitId` is the commit's id. */
   readonly events: readonly Omit<StoredEvent, 'position'>[]
   /** The state at the end of this append. Replaces the aggregate's snapshot, whatever that was. */
@@ -82,7 +87,7 @@ export type CommitOutcome =
   | {
       readonly kind: 'conflict'
       readonly on: 'sequence' | 'view' | 'key' | 'fence' | 'generation'
-      /** On `sequence`: what the first aggregate in conflict has. */
+      /** On `sequence`: what the first aggregate in conflict has. Equal to the expected one where the commit id differs. */
       readonly actualSequence?: number
     }
   | { readonly kind: 'failed'; readonly certain: boolean; readonly cause: unknown }

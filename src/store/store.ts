@@ -172,6 +172,8 @@ export interface AggregatePage {
 export interface StoredSnapshot {
   /** Of the last event in the state. */
   readonly sequence: number
+  /** Commit id of that event. A snapshot whose event is not stored counts as none. */
+  readonly commitId: string
   readonly stateVersion: string
   /** How many times a snapshot of this aggregate was saved: 1, 2, 3 … */
   readonly version: number

@@ -57,6 +57,21 @@ const brokenStores: readonly BrokenStore[] = [
     },
   },
   {
+    what: 'looks at the sequence of the last event and not at its commit',
+    break: (store) => ({
+      append: (commits) =>
+        store.append(
+          commits.map((commit) => ({ ...commit, appends: commit.appends.map(({ expectedCommitId: _, ...append }) => append) })),
+        ),
+    }),
+    fails: {
+      'an append is a conflict when the last event is not of the commit that it names':
+        /the outcome: expected .*"conflict".*got .*"stored"/,
+      'a later commit of a batch may name an earlier one, and no other': /the outcome: expected .*"conflict".*got/,
+      'one wrong commit id in a batch harms no other aggregate': /the outcome: expected .*"conflict".*got .*"stored"/,
+    },
+  },
+  {
     what: 'reads the first page of an aggregate and takes it for all',
     break: (store) => ({
       readAggregate: async (request) => ({

@@ -41,6 +41,9 @@ export const sqliteHost = (driver: Driver): ConformanceHost => ({
         ),
       corruptSnapshot: (type, id) =>
         corrupt('UPDATE snapshots SET payload = ? WHERE aggregate_type = ? AND aggregate_id = ?', '{"a', type, id),
+      loseEvents: async (...place) => {
+        databases[0]?.prepare('DELETE FROM events WHERE aggregate_type = ? AND aggregate_id = ? AND sequence > ?').run(...place)
+      },
     }
   },
 })

@@ -25,6 +25,7 @@ test('what does not apply to it are limits it has not, a schema, push, transacti
     'itemsPerCommit is not limited, or to more than a test would send',
     'the host cannot corrupt a stored event',
     'the host cannot corrupt a stored snapshot',
+    'the host cannot delete the last events of an aggregate',
     'the store has a global order',
     'the store has no `readChanges`',
     'the store has no `transact`',

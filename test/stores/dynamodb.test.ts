@@ -156,7 +156,13 @@ describe.skipIf(unselected('dynamodb'))('the DynamoDB store', () => {
       await appendOne(store, withSnapshot('c1'))
       expect(calls).toEqual(['transactWriteItems'])
       expect(await appendOne(store, withSnapshot('c2'))).toEqual({ kind: 'conflict', on: 'sequence', actualSequence: 2 })
-      expect((await read()).snapshot).toEqual({ sequence: 2, stateVersion: '1', version: 1, state: { by: 'c1' } })
+      expect((await read()).snapshot).toEqual({
+        sequence: 2,
+        commitId: 'c1',
+        stateVersion: '1',
+        version: 1,
+        state: { by: 'c1' },
+      })
     })
 
     it('nothing for a commit that holds nothing', async () => {

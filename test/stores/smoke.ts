@@ -34,7 +34,7 @@ export function smokeTests(open: () => Promise<Store>): void {
     await appendOne(store, commit('c2', 'a', 2))
     const request = { aggregateType: 'account', aggregateId: 'a', after: 0 }
     const page = await store.readAggregate({ ...request, snapshot: { stateVersion: '1' } })
-    expect(page.snapshot).toEqual({ sequence: 2, stateVersion: '1', version: 1, state: { balance: 3 } })
+    expect(page.snapshot).toEqual({ sequence: 2, commitId: 'c1', stateVersion: '1', version: 1, state: { balance: 3 } })
     expect(page.events.map((e) => e.sequence)).toEqual([3])
     const other = await store.readAggregate({ ...request, snapshot: { stateVersion: '2' } })
     expect([other.snapshot, other.events.length]).toEqual([undefined, 3])

@@ -16,7 +16,7 @@ describe('load', () => {
     expect(await here.aggregates.counter.load('c')).toEqual({ state: { total: 3 }, sequence: 2 })
   })
 
-  test('reads only the tail of what it knows', async () => {
+  test('reads from the last event that it knows on, to confirm that one', async () => {
     const store = memoryStore()
     const asked: number[] = []
     const counted = changed(store, {
@@ -28,7 +28,7 @@ describe('load', () => {
     const { counter: c } = appOn(counted).aggregates
     await c.execute('c', countEach(1, 1, 1))
     await c.load('c')
-    expect(asked).toEqual([0, 3])
+    expect(asked).toEqual([0, 2])
   })
 
   test('gives the state right after any event', async () => {
@@ -58,10 +58,11 @@ describe('load', () => {
   test('that is overtaken by a command does not put the next one behind', async () => {
     const store = memoryStore()
     const { pass, open, reached } = gate()
+    let reads = 0
     const slow = changed(store, {
       readAggregate: async (request) => {
         const page = await store.readAggregate(request)
-        if (request.after === 1) await pass()
+        if (++reads === 2) await pass()
         return page
       },
     })

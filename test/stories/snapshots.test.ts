@@ -65,7 +65,13 @@ describe('with a snapshot at each commit', () => {
     for (const [i, size] of [1, 3, 2].entries()) {
       await sum.execute('s', ones(size))
       const sequence = [1, 4, 6][i] as number
-      expect(await snapshotIn(store)).toEqual({ sequence, stateVersion: '1', version: i + 1, state: { sum: sequence } })
+      expect(await snapshotIn(store)).toEqual({
+        sequence,
+        commitId: expect.any(String),
+        stateVersion: '1',
+        version: i + 1,
+        state: { sum: sequence },
+      })
     }
     expect(await collect(sum.events('s'))).toHaveLength(6)
   })
@@ -108,7 +114,14 @@ describe('with a snapshot every three events', () => {
       if (sequence !== undefined && sequence !== at[i - 1]) saved++
       const snapshot = await snapshotIn(store)
       expect(snapshot?.sequence).toBe(sequence)
-      if (snapshot) expect(snapshot).toEqual({ sequence, stateVersion: '1', version: saved, state: { sum: sequence } })
+      if (snapshot)
+        expect(snapshot).toEqual({
+          sequence,
+          commitId: expect.any(String),
+          stateVersion: '1',
+          version: saved,
+          state: { sum: sequence },
+        })
       expect(await sum.load('s')).toEqual({ state: { sum: total }, sequence: total })
     }
   })

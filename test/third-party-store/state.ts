@@ -5,6 +5,7 @@ import {
   type Commit,
   type CommitOutcome,
   canSwitch,
+  isDecidedOn,
   isWritable,
   type LeaseAnswer,
   liveGeneration,
@@ -172,9 +173,9 @@ export class State {
     if (first && key && this.aggregate(first.aggregateType, first.aggregateId)?.keys.has(key.idempotencyKey))
       return { kind: 'conflict', on: 'key' }
     for (const append of appends) {
-      const actualSequence = this.aggregate(append.aggregateType, append.aggregateId)?.events.length ?? 0
-      if (actualSequence !== append.expectedSequence || unstored.isBelow(append))
-        return { kind: 'conflict', on: 'sequence', actualSequence }
+      const head = this.aggregate(append.aggregateType, append.aggregateId)?.events.at(-1) ?? { sequence: 0, commitId: null }
+      if (!isDecidedOn(append, head) || unstored.isBelow(append))
+        return { kind: 'conflict', on: 'sequence', actualSequence: head.sequence }
     }
     if (!views.every(({ name, generation }) => isWritable(this.generations(name), generation)))
       return { kind: 'conflict', on: 'generation' }
@@ -205,7 +206,8 @@ export class State {
       this.feed.push(event)
     }
     const lastSequence = aggregate.events.length
-    if (snapshot) aggregate.snapshot = { ...snapshot, sequence: lastSequence, version: (aggregate.snapshot?.version ?? 0) + 1 }
+    const version = (aggregate.snapshot?.version ?? 0) + 1
+    if (snapshot) aggregate.snapshot = { ...snapshot, sequence: lastSequence, commitId, version }
     if (key) aggregate.keys.set(key.idempotencyKey, { commandHash: key.commandHash, commitId, firstSequence, lastSequence })
   }
 
