@@ -104,7 +104,7 @@ async function attempt(
   const load = (from?: Loaded) => loadAggregate(core, { definition, aggregateId, from, signal })
   let below = core.underWay.get(place)
   const known = below === undefined && attempts.lost === undefined ? core.cache.get(place) : undefined
-  let base = below?.state ?? known ?? (await read(core, place, attempts.lost, load))
+  let base = below?.state ?? known ?? (await load(attempts.lost?.on ?? core.cache.get(place)))
   let fresh = below === undefined && known === undefined
   /** Reads what came after `base`, once that is stored; true when it had been behind, or never was. */
   const wasBehind = async () => {
@@ -151,20 +151,6 @@ async function attempt(
     if (fresh) await core.runtime.sleep(firstRetryWaitMs * 2 ** attempts.conflicts * core.runtime.random(), signal)
     return undefined
   }
-}
-
-/** The state as it is now. When nothing came after what a race was lost on, that state itself was wrong (an older copy of the database): then it starts from the store alone. */
-async function read(
-  core: Core,
-  place: string,
-  lost: Attempts['lost'],
-  load: (from?: Loaded) => Promise<Loaded>,
-): Promise<Loaded> {
-  if (lost?.on === undefined) return load(core.cache.get(place))
-  const next = await load(lost.on)
-  if (next !== lost.on) return next
-  core.cache.drop(place)
-  return load()
 }
 
 function raise(error: unknown): never {
