@@ -1,5 +1,7 @@
+import { availableParallelism } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitest/config'
+import { patienceMs } from './test/strength.ts'
 
 const file = (path: string) => fileURLToPath(new URL(path, import.meta.url))
 
@@ -12,28 +14,58 @@ export const aliasTo = (core: string) => [
 /** Where `.ci/run` reads how many tests passed and failed. */
 const report = process.env.VITEST_REPORT
 
-const time = { testTimeout: 60_000, hookTimeout: 60_000 }
-
-/** Two processes on three databases take a minute; whether they follow each other has nothing to do with these defaults. */
-const once = ['test/stories/following-on-a-database.test.ts']
+/** Test files by what they need. All others run in this process alone, without a server: `fast`. */
+const kinds = {
+  servers: [
+    'test/conformance/{dynamodb,mysql,postgres,sqlite}*.test.ts',
+    'test/stores/{dynamodb,mysql,postgres,sqlite}*.test.ts',
+    'test/stories/{on-a-database,following-on-a-database,sql-views}.test.ts',
+    'test/lambda/on-dynamodb.test.ts',
+    'test/servers/*.test.ts',
+  ],
+  crash: ['test/crash/**/*.test.ts'],
+  docs: ['test/docs/docs.test.ts'],
+  package: ['test/{package,runtimes}/*.test.ts', 'test/{types,hover,lint}.test.ts'],
+  examples: ['examples/**/*.test.ts'],
+}
 
 /** The stories once more with other defaults: what they promise must not depend on them. */
-const storiesWith = (name: string, core: string) => ({
-  resolve: { alias: aliasTo(core) },
-  test: { ...time, name, include: ['test/stories/**/*.test.ts'], exclude: once },
-})
+const others = { 'without batching': 'test/defaults/without-batching.ts', 'without cache': 'test/defaults/without-cache.ts' }
+
+const time = { testTimeout: patienceMs, hookTimeout: patienceMs }
+
+const heavy = Object.values(kinds).flat()
+
+/** `serverUrl` of `test/servers/ask.ts` refuses here. */
+const withoutServers = { TEST_SERVERS: '' }
+
+const installed = '**/node_modules/**'
 
 export default defineConfig({
   test: {
     globalSetup: ['test/servers/setup.ts'],
     reporters: report === undefined ? ['default'] : ['default', ['json', { outputFile: report }]],
+    // Much of a test's time is waiting; by itself Vitest leaves one of two cores idle.
+    maxWorkers: Math.max(2, availableParallelism()),
     projects: [
+      ...Object.entries(kinds).map(([name, include]) => ({
+        resolve: { alias: aliasTo('src/index.ts') },
+        test: { ...time, name, include, exclude: [installed] },
+      })),
       {
         resolve: { alias: aliasTo('src/index.ts') },
-        test: { ...time, name: 'all', include: ['test/**/*.test.ts', 'examples/**/*.test.ts'] },
+        test: { ...time, name: 'fast', include: ['test/**/*.test.ts'], exclude: [installed, ...heavy], env: withoutServers },
       },
-      storiesWith('without batching', 'test/defaults/without-batching.ts'),
-      storiesWith('without cache', 'test/defaults/without-cache.ts'),
+      ...Object.entries(others).map(([name, core]) => ({
+        resolve: { alias: aliasTo(core) },
+        test: {
+          ...time,
+          name,
+          include: ['test/stories/**/*.test.ts'],
+          exclude: [installed, ...heavy],
+          env: withoutServers,
+        },
+      })),
     ],
   },
 })

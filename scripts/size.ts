@@ -1,9 +1,9 @@
 /** What the built package weighs: `npm run size`. Prints a table and writes bench/results/weight.json. */
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
-import { gzipSync } from 'node:zlib'
-import { build, version as esbuild } from 'esbuild'
+import { version as esbuild } from 'esbuild'
 import { node, root, run } from '../test/run.ts'
+import { bundled, programs } from './bundles.ts'
 
 const rounds = 21
 
@@ -11,15 +11,6 @@ interface Manifest {
   readonly name: string
   readonly version: string
   readonly exports: Readonly<Record<string, string | { readonly default: string }>>
-}
-
-/** What programs take from the core: what follows the events brings along what runs its kind. */
-const commands = 'createApp, defineAggregate, noData, reject, typed'
-const programs = {
-  'without views': commands,
-  'with views': `${commands}, defineView`,
-  'with sqlView': `${commands}, sqlView`,
-  'with subscriptions': `${commands}, defineSubscription`,
 }
 
 interface Weight {
@@ -70,25 +61,6 @@ await writeFile(
   `${root}bench/results/weight.json`,
   `${JSON.stringify({ question: 'weight', settings, weights, packed }, null, 2)}\n`,
 )
-
-/** A module of this text with all that it imports, as a bundler would ship it. */
-async function bundled(contents: string): Promise<Pick<Weight, 'minifiedBytes' | 'gzippedBytes'>> {
-  const { outputFiles } = await build({
-    absWorkingDir: root,
-    stdin: { contents, resolveDir: root },
-    bundle: true,
-    minify: true,
-    format: 'esm',
-    platform: 'neutral',
-    target: 'es2022',
-    external: ['node:*', 'bun:*'],
-    write: false,
-    logLevel: 'error',
-  })
-  const [bundle] = outputFiles
-  if (bundle === undefined) throw new Error(`No bundle for ${contents}.`)
-  return { minifiedBytes: bundle.contents.length, gzippedBytes: gzipSync(bundle.contents, { level: 9 }).length }
-}
 
 async function imported(file: string): Promise<Pick<Weight, 'importMs' | 'heapBytes'>> {
   const program = `

@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
+import { patienceMs } from './strength.ts'
 
 /** The repository's root, with a slash at the end. */
 export const root = fileURLToPath(new URL('..', import.meta.url))
@@ -22,7 +23,7 @@ export function run(
   args: readonly string[],
   options: { cwd?: string; env?: Readonly<Record<string, string | undefined>>; timeout?: number } = {},
 ): Promise<Outcome> {
-  const { cwd = root, env = {}, timeout = 120_000 } = options
+  const { cwd = root, env = {}, timeout = patienceMs } = options
   return new Promise((resolve) => {
     const settings = { cwd, env: { ...process.env, ...env }, timeout, maxBuffer: 64 * 1024 * 1024 }
     const child = execFile(file, args, settings, (error, stdout, stderr) => {

@@ -5,6 +5,7 @@ import type { OpenApiDocument } from 'cqrs-es/http'
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { startChromium } from '../../test/servers/chromium.ts'
+import { patienceMs } from '../../test/strength.ts'
 import { listen } from './listen.ts'
 import { sqlite } from './stores.ts'
 
@@ -69,12 +70,12 @@ describe('in a browser', () => {
 
   beforeAll(async () => {
     browser = await startChromium()
-  }, 600_000)
+  })
   afterAll(() => browser?.close())
 
   beforeEach(async () => {
     page = await browser.newPage()
-    page.setDefaultTimeout(60_000)
+    page.setDefaultTimeout(patienceMs)
     complaints = []
     requests = []
     page.on('console', (message) => complaints.push(`${message.type()}: ${message.text()}`))
@@ -98,7 +99,7 @@ describe('in a browser', () => {
     return { status: await answer.locator('.response-col_status').innerText(), text: await answer.innerText() }
   }
 
-  it('shows every operation, and does what it is told', { timeout: 240_000 }, async () => {
+  it('shows every operation, and does what it is told', async () => {
     await page.goto(`${server.url}/`)
     await operation('post', '/account/{id}/OpenAccount').waitFor()
     expect(page.url()).toBe(`${server.url}/docs`)

@@ -79,26 +79,22 @@ describe('npm run demo', () => {
     expect(out).not.toContain('\u001b')
   })
 
-  it.skipIf(unselected('postgres'))(
-    'runs on a Postgres of its own where STORE says so, and nothing stays behind',
-    { timeout: 60_000 },
-    async () => {
-      const { code, out, err } = await run('demo.ts', { STORE: 'postgres', POSTGRES_URL: '' })
-      expect({ code, err }).toEqual({ code: 0, err: '' })
-      expect(out).toMatch(
-        /^ {2}Store {3}postgres at 127\.0\.0\.1:\d+ \(private, gone when this ends; POSTGRES_URL names another\)$/m,
-      )
-      expect(out).toMatch(/^ {2}balance {3}195$/m)
-      const [, port] = /127\.0\.0\.1:(\d+) \(private/.exec(out) ?? []
-      await expect(fetch(`http://127.0.0.1:${port}`)).rejects.toThrow('fetch failed')
-    },
-  )
+  it.skipIf(unselected('postgres'))('runs on a Postgres of its own where STORE says so, and nothing stays behind', async () => {
+    const { code, out, err } = await run('demo.ts', { STORE: 'postgres', POSTGRES_URL: '' })
+    expect({ code, err }).toEqual({ code: 0, err: '' })
+    expect(out).toMatch(
+      /^ {2}Store {3}postgres at 127\.0\.0\.1:\d+ \(private, gone when this ends; POSTGRES_URL names another\)$/m,
+    )
+    expect(out).toMatch(/^ {2}balance {3}195$/m)
+    const [, port] = /127\.0\.0\.1:(\d+) \(private/.exec(out) ?? []
+    await expect(fetch(`http://127.0.0.1:${port}`)).rejects.toThrow('fetch failed')
+  })
 
   it.each([
     ['postgres', 'POSTGRES_URL'],
     ['mysql', 'MYSQL_URL'],
     ['dynamodb', 'DYNAMODB_ENDPOINT'],
-  ] as const)('goes on from the balance of the first run on %s too', { timeout: 60_000 }, async (store, variable) => {
+  ] as const)('goes on from the balance of the first run on %s too', async (store, variable) => {
     if (unselected(store)) return
     // The AWS SDK warns of a Node that is getting old.
     const env = { STORE: store, [variable]: await freshDatabase(store), NODE_NO_WARNINGS: '1' }

@@ -87,7 +87,7 @@ async function sendMoney() {
   const transfer = `/transfer/ann-${(await view())?.sequence}`
   await post(`${transfer}/RequestTransfer`, { from: 'acct-1', to: 'acct-bob', amount: 30 })
   let status = 'requested'
-  for (let tries = 0; status !== 'completed' && tries < 200; tries++) {
+  for (let tries = 0; status !== 'completed' && tries < 1_200; tries++) {
     await setTimeout(50)
     status = (await request(transfer)).body.state.status
   }

@@ -7,6 +7,7 @@ import { Validator } from '@seriousme/openapi-schema-validator'
 import { memoryStore } from 'cqrs-es/memory'
 import Database from 'libsql'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { patienceMs } from '../../test/strength.ts'
 import { bankApp } from './app.ts'
 import { bankHandler } from './http.ts'
 import { listen } from './listen.ts'
@@ -266,7 +267,7 @@ describe('transfers', () => {
     expect((await request(order)).status).toBe(200)
     await vi.waitFor(
       async () => expect((await get('/transfer/t-1')).body.state).toEqual({ ...order, status: 'completed' }),
-      10_000,
+      patienceMs,
     )
     expect((await get('/views/accounts/acct-1')).body.view).toMatchObject({ balance: 150, sequence: 3 })
     expect((await get('/views/accounts/acct-2')).body.view.ledger).toMatchObject([
@@ -283,7 +284,7 @@ describe('transfers', () => {
 
   it('leave no account where there was none', async () => {
     await request({ from: 'nobody', to: 'acct-1', amount: 50 })
-    await vi.waitFor(async () => expect((await get('/transfer/t-1')).body.state?.status).toBe('refused'), 10_000)
+    await vi.waitFor(async () => expect((await get('/transfer/t-1')).body.state?.status).toBe('refused'), patienceMs)
     expectProblem(await get('/views/accounts/nobody'), 404)
   })
 })

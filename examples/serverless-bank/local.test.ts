@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { serverUrl } from '../../test/servers/ask.ts'
 import { unselected } from '../../test/servers/stores.ts'
+import { patienceMs } from '../../test/strength.ts'
 import { bundleFunctions } from './bundle.ts'
 import type { DeadRecords } from './local/stream.ts'
 import { localToken } from './local/tokens.ts'
@@ -16,7 +17,7 @@ import { DynamoDbProxy } from './test/proxy.ts'
 import { type Started, startBank } from './test/start.ts'
 import { arn, BankTemplate } from './test/template.ts'
 
-const patience = { timeout: 30_000, interval: 100 }
+const patience = { timeout: patienceMs, interval: 100 }
 
 describe.skipIf(unselected('dynamodb'))('the bank on this machine', () => {
   let proxy: DynamoDbProxy
@@ -184,14 +185,14 @@ describe.skipIf(unselected('dynamodb'))('the bank on this machine', () => {
       expect(await deadLetters()).toEqual([])
     })
 
-    it('gives up what fails for ever, goes on with all else, and the drain finds it later', { timeout: 90_000 }, async () => {
+    it('gives up what fails for ever, goes on with all else, and the drain finds it later', async () => {
       await open('poison-1', 11)
       await open('healthy-1')
       await expect.poll(days, patience).toEqual(await daysByHistory())
       proxy.refuses = ({ who, body }) => who === 'stream' && body.includes('account:poison-1')
       await command('account', 'poison-1', 'DepositMoney', { amount: 5 })
       await command('account', 'healthy-1', 'DepositMoney', { amount: 7 })
-      await expect.poll(deadLetters, { ...patience, timeout: 60_000 }).toHaveLength(1)
+      await expect.poll(deadLetters, patience).toHaveLength(1)
       const [dead] = await deadLetters()
       expect(dead).toMatchObject({ condition: 'RetryAttemptsExhausted', DDBStreamBatchInfo: { shardId: expect.any(String) } })
       expect(JSON.stringify(dead?.keys)).toContain('account:poison-1')

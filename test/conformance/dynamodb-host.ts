@@ -6,10 +6,10 @@ import { serverUrl } from '../servers/ask.ts'
 import { dynamoDb, dynamoDbStreams, newTables, removeTables } from '../stores/dynamodb-tables.ts'
 
 /** New tables for each case, with a stream that stores follow. */
-export const dynamoDbHost: ConformanceHost = {
+export const dynamoDbHostOn = (server: 'dynamodb' | 'dynamodb-local'): ConformanceHost => ({
   schema: 'required',
   async open({ schema }) {
-    const url = await serverUrl('dynamodb')
+    const url = await serverUrl(server)
     const tables = newTables()
     const client = dynamoDb(url)
     const clients: (DynamoDB | DynamoDBStreams)[] = []
@@ -43,4 +43,6 @@ export const dynamoDbHost: ConformanceHost = {
       corruptSnapshot: (type, id) => corrupt(tables.snapshots, { AggregateTypeAndId: { S: `${type}:${id}` } }),
     }
   },
-}
+})
+
+export const dynamoDbHost = dynamoDbHostOn('dynamodb')

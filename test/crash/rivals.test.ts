@@ -3,6 +3,7 @@ import { createApp } from 'cqrs-es'
 import { describe, expect, test } from 'vitest'
 import { root, run } from '../run.ts'
 import { unselected } from '../servers/stores.ts'
+import { atStrength } from '../strength.ts'
 import { collect } from '../support/async.ts'
 import { purse, type Report, type Task } from './rivals.ts'
 import { crashStores } from './servers.ts'
@@ -10,7 +11,7 @@ import { crashStores } from './servers.ts'
 const program = fileURLToPath(new URL('rivals.ts', import.meta.url))
 const rivals = [1, 2, 3, 4]
 const accounts = 8
-const commands = 250
+const commands = atStrength({ moderate: 100, full: 250 })
 
 const modes = [
   { cache: true, batching: true },
@@ -23,29 +24,23 @@ const stores = crashStores.filter(({ name }) => !/mariadb/.test(name))
 describe.each(stores)(
   'four processes that send commands to the same few accounts on $name',
   ({ store, name, startServer, connect }) => {
-    test.skipIf(unselected(store)).each(modes)(
-      'tell each caller the truth, cache $cache, batching $batching',
-      { timeout: 120_000 },
-      async (mode) => {
-        const server = await startServer({ durable: false })
-        try {
-          const opened = connect(server.port)
-          await opened.store.createSchema()
-          const reports = (
-            await Promise.all(
-              rivals.map((rival) =>
-                play({ store: name, port: server.port, rival, commands, accounts, ...mode, seed: rival * 7 }),
-              ),
-            )
-          ).flat()
-          expect(reports.length).toBe(rivals.length * commands)
-          await check(createApp({ store: opened.store, aggregates: { purse } }).aggregates.purse, reports)
-          await opened.close()
-        } finally {
-          await server.stop()
-        }
-      },
-    )
+    test.skipIf(unselected(store)).each(modes)('tell each caller the truth, cache $cache, batching $batching', async (mode) => {
+      const server = await startServer({ durable: false })
+      try {
+        const opened = connect(server.port)
+        await opened.store.createSchema()
+        const reports = (
+          await Promise.all(
+            rivals.map((rival) => play({ store: name, port: server.port, rival, commands, accounts, ...mode, seed: rival * 7 })),
+          )
+        ).flat()
+        expect(reports.length).toBe(rivals.length * commands)
+        await check(createApp({ store: opened.store, aggregates: { purse } }).aggregates.purse, reports)
+        await opened.close()
+      } finally {
+        await server.stop()
+      }
+    })
   },
 )
 

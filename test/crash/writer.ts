@@ -34,7 +34,8 @@ export const purses = defineView({
 
 export function openPurses(file: string) {
   const database = new Database(file)
-  const store = sqliteStore(database)
+  // A writer that is starved holds up the others.
+  const store = sqliteStore(database, { busyTimeoutMs: 60_000 })
   return { database, store, app: createApp({ store, aggregates: { purse }, views: { purses } }) }
 }
 

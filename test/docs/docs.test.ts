@@ -11,7 +11,7 @@ describe('the snippets of README, docs and doc comments', () => {
   let verdicts: ReadonlyMap<Snippet, Verdict>
   beforeAll(async () => {
     verdicts = await checkSnippets(snippets, join(root, 'test/docs/.snippets'))
-  }, 300_000)
+  })
 
   test.each(snippets.map((snippet) => [`${snippet.page}:${snippet.line}`, snippet] as const))('%s', (_, snippet) => {
     expect(verdicts.get(snippet)).toBe('')
@@ -80,7 +80,7 @@ describe('snippets are found', () => {
 })
 
 describe('a snippet that is wrong', () => {
-  test('is named by its page and line', { timeout: 120_000 }, async () => {
+  test('is named by its page and line', async () => {
     const text = page(
       ...['```ts', "export const a: number = 'a'", '```'],
       ...['```ts', "throw new Error('oh')", '```'],

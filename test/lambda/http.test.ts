@@ -44,7 +44,7 @@ describe('the bank account behind a Function URL', () => {
       return row === undefined ? c.notFound() : c.json(row.view)
     })
   const handler = onHttp(server.fetch)
-  const post = (body: string) => handler(functionUrl({ rawPath: '/accounts/a-1', body }, 'POST'), remaining(3_000))
+  const post = (body: string) => handler(functionUrl({ rawPath: '/accounts/a-1', body }, 'POST'), remaining(60_000))
 
   test('a command comes in by POST and a view goes out by GET', async () => {
     expect(await post('{"type":"OpenAccount","data":{"owner":"ann"}}')).toMatchObject({ statusCode: 204, body: '' })
@@ -53,7 +53,7 @@ describe('the bank account behind a Function URL', () => {
       body: '{"reason":"already-open"}',
     })
     await post('{"type":"DepositMoney","data":{"amount":200}}')
-    expect(await handler(functionUrl({ rawPath: '/accounts/a-1' }), remaining(3_000))).toEqual({
+    expect(await handler(functionUrl({ rawPath: '/accounts/a-1' }), remaining(60_000))).toEqual({
       statusCode: 200,
       headers: { 'content-type': 'application/json' },
       body: '{"owner":"ann","balance":200}',

@@ -48,9 +48,9 @@ test('a process ends by itself after the answer: nothing is left that would keep
 test('a process that was frozen past the time of one invocation goes on with the next as if nothing was', async () => {
   const { child, ended, invoke } = startSandbox()
   try {
-    expect(await invoke(1_000)).toEqual(answerOf(1))
+    expect(await invoke(3_000)).toEqual(answerOf(1))
     child.kill('SIGSTOP')
-    await new Promise((resolve) => setTimeout(resolve, 1_500))
+    await new Promise((resolve) => setTimeout(resolve, 3_500))
     child.kill('SIGCONT')
     expect(await invoke(60_000)).toEqual(answerOf(2))
     expect(await invoke(60_000)).toEqual(answerOf(3))

@@ -25,10 +25,10 @@ describe('a queue of commands', () => {
   test('has each of a batch executed, those on one aggregate in the order they came', async () => {
     const { handler, counts, total } = counting()
     const messages = [1, 2, 3, 4].map((n) => queued(`m-${n}`, by(n === 4 ? 'b' : 'a', n)))
-    expect(await handler(sqs(...messages), remaining(3_000))).toEqual(failed())
+    expect(await handler(sqs(...messages), remaining(60_000))).toEqual(failed())
     expect((await counts('a')).map(({ by }) => by)).toEqual([1, 2, 3])
     expect(await total('b')).toBe(4)
-    expect(await handler(sqs(), remaining(3_000))).toEqual(failed())
+    expect(await handler(sqs(), remaining(60_000))).toEqual(failed())
   })
 
   test('stores a message once, however often it comes, also twice in one batch', async () => {

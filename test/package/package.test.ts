@@ -14,7 +14,7 @@ beforeAll(async () => {
   packed = await pack()
   project = await install(packed)
   specifiers = specifiersOf(packed.manifest)
-}, 180_000)
+})
 afterAll(() => rm(packed.folder, { recursive: true, force: true }))
 
 describe('the tarball', () => {

@@ -24,10 +24,9 @@ test.each(Object.entries(programs))('the core works on %s', async (_, program) =
 test.each([
   ['node:sqlite', 'Node 24'],
   ['bun:sqlite', 'Bun'],
-] as const)('the SQLite store keeps the contract on %s', { timeout: 300_000 }, async (_, runtime) => {
+] as const)('the SQLite store keeps the contract on %s', async (_, runtime) => {
   const { code, output } = await run(binary(runtime), [await bundle('sqlite.ts')], {
     env: { NODE_NO_WARNINGS: '1' },
-    timeout: 300_000,
   })
   expect(output).toMatch(/^\{"passed":\d{3},"failed":0,"not applicable":\d+\}\n$/)
   expect(code).toBe(0)

@@ -4,6 +4,7 @@ import { mkdtemp } from 'node:fs/promises'
 import { createServer, Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { patienceMs } from '../strength.ts'
 
 /** A server of the tests. */
 export interface Server {
@@ -53,11 +54,11 @@ export async function startProgram(
   child.once('error', (error) => {
     failure = error
   })
-  for (const deadline = Date.now() + 60_000; ; ) {
+  for (const deadline = Date.now() + patienceMs; ; ) {
     if (failure !== undefined) throw failure
     if (child.exitCode !== null) throw new Error(`${file} ended with ${child.exitCode}:\n${output}`)
     if (await ready(output)) return unref(child)
-    if (Date.now() > deadline) throw new Error(`${file} did not get ready within a minute:\n${output}`)
+    if (Date.now() > deadline) throw new Error(`${file} did not get ready within ${patienceMs / 1_000} s:\n${output}`)
     await new Promise((resolve) => setTimeout(resolve, 20))
   }
 }

@@ -8,7 +8,7 @@ let made = 0
 /** Address of a new, empty database on the server of this test run; of the server itself where it has no databases. */
 export async function freshDatabase(server: ServerName): Promise<string> {
   const url = await serverUrl(server)
-  if (server === 'dynamodb') return url
+  if (server === 'dynamodb' || server === 'dynamodb-local') return url
   const name = `fresh_${process.pid}_${++made}`
   if (server === 'postgres') {
     const client = new pg.Client({ connectionString: url })

@@ -2,6 +2,7 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Server } from './child.ts'
 import { startDynamoDb } from './dynamodb.ts'
+import { startDynamoDbLocal } from './dynamodb-local.ts'
 import { startMariaDb } from './mariadb.ts'
 import { startPostgres } from './postgres.ts'
 import { selected } from './stores.ts'
@@ -11,6 +12,7 @@ const servers = {
   postgres: { given: 'TEST_POSTGRES_URL', start: () => startPostgres() },
   mysql: { given: 'TEST_MYSQL_URL', start: () => startMariaDb() },
   dynamodb: { given: 'TEST_DYNAMODB_ENDPOINT', start: () => startDynamoDb() },
+  'dynamodb-local': { given: 'TEST_DYNAMODB_LOCAL_ENDPOINT', start: () => startDynamoDbLocal() },
 } as const satisfies Record<string, { given: string; start: () => Promise<Server> }>
 
 export type ServerName = keyof typeof servers

@@ -310,5 +310,5 @@ describe.skipIf(skipped)('the schema on MySQL', () => {
     expectOrder(seen)
     expect((await appendOne(store, commit('c1', 'a', 0))).kind).toBe('stored')
     expect(await database.sql('SELECT version FROM cqrs_es_schema')).toEqual([{ version: 1 }])
-  }, 120_000)
+  })
 })

@@ -351,10 +351,7 @@ describe.skipIf(unselected('postgres'))('the Postgres store', () => {
     }
 
     async function until(holds: () => boolean) {
-      for (let tries = 0; !holds(); tries++) {
-        if (tries > 500) throw new Error('it did not happen within five seconds')
-        await pause(10)
-      }
+      while (!holds()) await pause(10)
     }
 
     const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
@@ -846,7 +843,7 @@ describe.skipIf(unselected('postgres'))('the Postgres store', () => {
     it.each([
       ['filled and analysed', fill],
       ['still empty', async () => {}],
-    ])('use an index for every statement on tables that are %s', { timeout: 120_000 }, async (_, prepare) => {
+    ])('use an index for every statement on tables that are %s', async (_, prepare) => {
       const all = await plans(prepare)
       expect(all.length).toBeGreaterThan(40)
       expect(all.filter((plan) => scan.test(plan)).join('\n')).toBe('')

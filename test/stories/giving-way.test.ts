@@ -6,6 +6,7 @@ import { memoryStore } from 'cqrs-es/memory'
 import { sqliteStore } from 'cqrs-es/sqlite'
 import Database from 'libsql'
 import { expect, it } from 'vitest'
+import { patienceMs } from '../strength.ts'
 
 const counter = defineAggregate({
   type: 'counter',
@@ -31,7 +32,7 @@ it.each(['memory', 'sqlite'] as const)('a rebuild on %s gives way to what else t
   const store = name === 'memory' ? memoryStore() : sqliteStore(db)
   await store.createSchema()
   const app = createApp({ store, aggregates: { counter }, views: { sums } })
-  for (let i = 0; i < 60; i++) await app.aggregates.counter.execute(`c-${i}`, { type: 'Add', data: { times: 500 } })
+  for (let i = 0; i < 25; i++) await app.aggregates.counter.execute(`c-${i}`, { type: 'Add', data: { times: 500 } })
   const abort = new AbortController()
   setTimeout(() => abort.abort(new Error('enough')), 1)
   await expect(app.views.sums.rebuild({ signal: abort.signal })).rejects.toThrow('enough')
@@ -54,6 +55,6 @@ it('a rebuild comes to its end also where reading takes longer than its patience
     await new Promise((resolve) => setTimeout(resolve, 600))
     return readFeed(request)
   }
-  await app.views.sums.rebuild({ signal: AbortSignal.timeout(10_000) })
+  await app.views.sums.rebuild({ signal: AbortSignal.timeout(patienceMs) })
   await app.close()
 })

@@ -1,6 +1,7 @@
 import { createApp, defineAggregate, defineView, noData, type Store, typed } from 'cqrs-es'
 import { memoryStore } from 'cqrs-es/memory'
 import { describe, expect, test, vi } from 'vitest'
+import { patienceMs } from '../strength.ts'
 import { failureOf, gate } from '../support/async.ts'
 import { count, counter } from '../support/counter.ts'
 import { keeping } from '../support/keeping.ts'
@@ -74,7 +75,7 @@ describe('two processes that rebuild one view', () => {
     const many = [1, 2, 3].map(() => sizesOn(store, 2))
     for (const app of many) await app.drain({ budgetMs: 0 })
     for (const app of many) await app.start()
-    await vi.waitUntil(async () => (await statesOf(store)).includes('2 of 2 live'), { timeout: 5_000 })
+    await vi.waitUntil(async () => (await statesOf(store)).includes('2 of 2 live'), { timeout: patienceMs })
     for (const app of many) expect(await timesOf(app)).toBe(50)
     for (const app of [...many, sizesOn(store, 2)]) await app.drain()
     expect((await statesOf(store)).filter((state) => state.includes('of 2'))).toEqual(['2 of 2 live'])
@@ -396,9 +397,7 @@ describe('rows that a switch left unsettled', () => {
     expect(await timesOf(other)).toBe(5)
   })
 
-  test('that older programs leave behind are not looked for in a generation that is live no more', {
-    timeout: 5_000,
-  }, async () => {
+  test('that older programs leave behind are not looked for in a generation that is live no more', async () => {
     const store = memoryStore()
     const make = (viewVersion: number) => {
       const app = createApp({ store, aggregates: { counter }, views: { totals: totalsOf('inline', { viewVersion }) } })

@@ -97,7 +97,7 @@ describe('an event that was parked', () => {
     works = true
     await appWith(store, () => {}, { onFailure: 'park' }).subscriptions.log.resume()
     await again.reached
-  }, 30_000)
+  })
 
   test('is tried again when it is resumed while what is parked is looked up', async () => {
     const store = memoryStore()

@@ -3,6 +3,7 @@ import { postgresStore } from 'cqrs-es/postgres'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { unselected } from '../../servers/stores.ts'
+import { atStrength, patienceMs } from '../../strength.ts'
 import { openApp, targets, write } from './app.ts'
 import { checkOrder, checkRows } from './check.ts'
 import { connect } from './connect.ts'
@@ -10,7 +11,7 @@ import { notesIn, readNotes } from './notes.ts'
 import { Workers } from './processes.ts'
 import { sharedStores } from './stores.ts'
 
-const backlog = 100_000
+const backlog = atStrength({ moderate: 30_000, full: 100_000 })
 
 /** Of the heap, with all garbage collected: some pages of events and the states of all who follow, but by far not the backlog. */
 const mostBytes = 40 * 1024 * 1024
@@ -24,7 +25,7 @@ beforeAll(async () => {
 afterAll(() => workers?.close())
 
 describe.each(sharedStores)(`${backlog} events on $name`, ({ store: kind, name, fresh }) => {
-  test.skipIf(unselected(kind))('are drained to the end without being held in memory', { timeout: 120_000 }, async () => {
+  test.skipIf(unselected(kind))('are drained to the end without being held in memory', async () => {
     const url = await fresh()
     const { store, close } = await connect(url)
     await store.createSchema()
@@ -78,8 +79,8 @@ describe.skipIf(unselected('postgres'))('transactions of Postgres that store eve
     await write(inside, own, 5)
     await client.query('ROLLBACK')
     await write(app, other, 3)
-    await app.subscriptions.writesDown.caughtUp({ timeoutMs: 30_000 })
-    await app.views.behindShared.caughtUp({ timeoutMs: 30_000 })
+    await app.subscriptions.writesDown.caughtUp({ timeoutMs: patienceMs })
+    await app.views.behindShared.caughtUp({ timeoutMs: patienceMs })
     expect([handled('gate/g-0'), handled('gate/g-1')]).toEqual([0, 6])
     await end()
   })
@@ -88,16 +89,16 @@ describe.skipIf(unselected('postgres'))('transactions of Postgres that store eve
     const { app, client, inside, handled, end } = await open('slow')
     await app.start()
     await write(app, other, 3)
-    await app.subscriptions.writesDown.caughtUp({ timeoutMs: 30_000 })
+    await app.subscriptions.writesDown.caughtUp({ timeoutMs: patienceMs })
     await client.query('BEGIN')
     await write(inside, own, 5)
     await write(app, other, 3)
     await sleep(500)
     expect([handled('gate/g-0'), handled('gate/g-1')]).toEqual([0, 3])
     await client.query('COMMIT')
-    await app.subscriptions.writesDown.caughtUp({ timeoutMs: 30_000 })
-    await app.views.behind.caughtUp({ timeoutMs: 30_000 })
-    await app.views.behindShared.caughtUp({ timeoutMs: 30_000 })
+    await app.subscriptions.writesDown.caughtUp({ timeoutMs: patienceMs })
+    await app.views.behind.caughtUp({ timeoutMs: patienceMs })
+    await app.views.behindShared.caughtUp({ timeoutMs: patienceMs })
     expect([handled('gate/g-0'), handled('gate/g-1')]).toEqual([5, 6])
     await end()
   })

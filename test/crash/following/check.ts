@@ -1,4 +1,5 @@
 import { expect } from 'vitest'
+import { patienceMs } from '../../strength.ts'
 import { collect } from '../../support/async.ts'
 import { digitRowOf, type FollowingApp, isInline, isShared, nextRow, type Row, type ViewName, viewNames } from './app.ts'
 import type { Note } from './notes.ts'
@@ -62,7 +63,7 @@ export function checkAlone(notes: readonly Note[], killed: ReadonlySet<number> =
 
 /** Leases of those who were killed run out first. */
 export async function untilDrained(app: FollowingApp): Promise<boolean> {
-  for (let tries = 0; tries < 50; tries++) {
+  for (const began = performance.now(); performance.now() - began < patienceMs; ) {
     if ((await app.drain()).caughtUp) return true
     await new Promise((resolve) => setTimeout(resolve, 100))
   }

@@ -24,5 +24,5 @@ export async function connect(url: string): Promise<Opened> {
   }
   const { default: Database } = await import('libsql')
   const database = new Database(url)
-  return { store: sqliteStore(database, { durability: 'normal' }), close: async () => database.close() }
+  return { store: sqliteStore(database, { durability: 'normal', busyTimeoutMs: 60_000 }), close: async () => database.close() }
 }

@@ -3,6 +3,7 @@ import { memoryStore } from 'cqrs-es/memory'
 import { sqliteStore } from 'cqrs-es/sqlite'
 import Database from 'libsql'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { atStrength } from '../../strength.ts'
 import { count, counter } from '../../support/counter.ts'
 import { randomOf } from '../../support/random.ts'
 import { unordered } from '../../support/stores.ts'
@@ -113,15 +114,15 @@ function watched(store: Store) {
 }
 
 const kinds: Readonly<Record<string, { rounds: number; dies: boolean; open(time: Time): Promise<Store> }>> = {
-  memory: { rounds: 150, dies: true, open: async (time) => memoryStore({ clock: time.now }) },
+  memory: { rounds: atStrength({ moderate: 60, full: 600 }), dies: true, open: async (time) => memoryStore({ clock: time.now }) },
   'a store without an order of all events': {
-    rounds: 100,
+    rounds: atStrength({ moderate: 40, full: 400 }),
     dies: true,
     open: async (time) => unordered(memoryStore({ clock: time.now })),
   },
   // Its leases go by the clock of the machine.
   SQLite: {
-    rounds: 25,
+    rounds: atStrength({ moderate: 10, full: 100 }),
     dies: false,
     open: async () => {
       const store = sqliteStore(new Database(':memory:'))
@@ -260,7 +261,7 @@ async function play(kind: keyof typeof kinds, seed: number): Promise<void> {
 describe.each(Object.keys(kinds))(
   'processes of several versions that rebuild views, write, read and die as chance has it, on %s',
   (kind) => {
-    test('leave every row right, and no reader sees a wrong one', { timeout: 120_000 }, async () => {
+    test('leave every row right, and no reader sees a wrong one', async () => {
       const first = Number(process.env.SEED ?? 1)
       const rounds = Number(process.env.ROUNDS ?? kinds[kind]?.rounds)
       const failures: string[] = []

@@ -3,6 +3,7 @@ import type { Store } from 'cqrs-es'
 import { memoryStore } from 'cqrs-es/memory'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { unselected } from '../../servers/stores.ts'
+import { patienceMs } from '../../strength.ts'
 import { type FollowingApp, openApp, targets, type ViewName, write } from './app.ts'
 import { Board } from './board.ts'
 import { checkRows, untilDrained } from './check.ts'
@@ -23,7 +24,6 @@ describe.each(sharedStores)(
   ({ store: kind, name, fresh }) => {
     test.skipIf(unselected(kind)).each<ViewName>(['inline', 'behind'])(
       'lets all commands through and the rows of the new code are right (%s)',
-      { timeout: 120_000 },
       async (view) => {
         const url = await fresh()
         const boardFile = join(workers.folder, `${name}-${view}-board`)
@@ -48,10 +48,7 @@ describe.each(sharedStores)(
         const fresher = await workers.start({ ...task, does: 'write and read', writer: 2, made: 2 })
         const isSwitched = async () =>
           (await store.viewGenerations(view)).some(({ state, viewVersion }) => state === 'live' && viewVersion === '2')
-        for (let tries = 0; !(await isSwitched()); tries++) {
-          if (tries > 1_000) throw new Error('The new code never switched over.')
-          await sleep(10)
-        }
+        await vi.waitUntil(isSwitched, { timeout: patienceMs })
         await sleep(1_500)
         // A process of the old code that starts only now must not turn the view back.
         const late = await workers.start({ ...task, does: 'write', writer: 3, made: 1 })
@@ -60,7 +57,7 @@ describe.each(sharedStores)(
         expect(await old.stop()).toEqual([])
         expect(await late.stop()).toEqual([])
         // While old code writes, a find waits for a moment at which it has left nothing behind: on a busy machine those are rare.
-        await vi.waitUntil(() => fresher.lines.includes('enough'), { timeout: 60_000 })
+        await vi.waitUntil(() => fresher.lines.includes('enough'), { timeout: patienceMs })
         const said = await fresher.stop()
         expect(said.filter((line) => line.startsWith('problem')).slice(0, 3)).toEqual([])
         console.log(`${name}, ${view}: ${said.at(-1)}`)
