@@ -1,8 +1,7 @@
 import { createApp, defineAggregate, defineView, reject, type SnapshotPolicy, type Store, typed } from 'cqrs-es'
 import { memoryStore } from 'cqrs-es/memory'
 import { describe, expect, test } from 'vitest'
-import { databases } from '../conformance/hosts.ts'
-import { collect, failureOf } from '../support/async.ts'
+import { failureOf } from '../support/async.ts'
 import { changed } from '../support/stores.ts'
 
 const purseWith = (snapshots: SnapshotPolicy) =>
@@ -134,27 +133,4 @@ test('a process decides anew when the whole aggregate is lost', async () => {
   expect(await warm.execute('p', take(5))).toMatchObject({ ok: false, details: { coins: 0 } })
   expect(await warm.load('p')).toEqual({ state: { coins: 0 }, sequence: 0 })
   expect(await warm.execute('p', put(1))).toMatchObject({ ok: true, sequence: 1 })
-})
-
-describe.each(databases.filter(({ name }) => name !== 'DynamoDB'))('on $name', ({ skipped, host }) => {
-  test.skipIf(skipped)('a command decided on events that the database lost is decided again', async () => {
-    const { store, connect, loseEvents, close } = await host.open({ schema: true })
-    try {
-      const warm = createApp({ store, aggregates: { purse } }).aggregates.purse
-      await warm.execute('p', put(1))
-      await warm.execute('p', put(5))
-      await loseEvents?.('purse', 'p', 1)
-      const other = createApp({ store: await connect(), aggregates: { purse } }).aggregates.purse
-      await other.execute('p', put(2))
-      expect(await warm.execute('p', take(5))).toMatchObject({ ok: false, details: { coins: 3 } })
-      expect(await warm.execute('p', take(3))).toMatchObject({ ok: true, sequence: 3 })
-      expect((await collect(other.events('p'))).map(({ type, data }) => [type, data.n])).toEqual([
-        ['Put', 1],
-        ['Put', 2],
-        ['Took', 3],
-      ])
-    } finally {
-      await close()
-    }
-  })
 })
