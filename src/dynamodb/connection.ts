@@ -1,4 +1,5 @@
 import { type CqrsError, isCqrsError, StoreError } from '../errors.ts'
+import type { InexactNumbers } from '../store/exact-json.ts'
 import type { PayloadFormat } from '../store/payload-format.ts'
 import type { DynamoDbClient, Item, Put, Query, ReadItem, TransactionAction, Update } from './client.ts'
 import { failedConditions, surelyRefused, toStoreError } from './errors.ts'
@@ -34,6 +35,7 @@ export class Connection {
   readonly tables: TableNames
   readonly keyTtlSeconds: number
   readonly payloadFormat: PayloadFormat
+  readonly inexactNumbers: InexactNumbers
   readonly slots = new Slots(atOnce)
   /** How many events an aggregate has at least. Events are never deleted, so this can only be behind. */
   readonly knownSequences = new Recent<number>(remembered)
@@ -45,12 +47,19 @@ export class Connection {
 
   constructor(
     client: DynamoDbClient,
-    options: { tables: TableNames; busyTimeoutMs: number; keyTtlSeconds: number; payloadFormat: PayloadFormat },
+    options: {
+      tables: TableNames
+      busyTimeoutMs: number
+      keyTtlSeconds: number
+      payloadFormat: PayloadFormat
+      inexactNumbers: InexactNumbers
+    },
   ) {
     this.client = client
     this.tables = options.tables
     this.keyTtlSeconds = options.keyTtlSeconds
     this.payloadFormat = options.payloadFormat
+    this.inexactNumbers = options.inexactNumbers
     this.#busyTimeoutMs = options.busyTimeoutMs
   }
 

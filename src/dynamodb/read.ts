@@ -24,7 +24,7 @@ export async function readAggregate(connection: Connection, request: AggregateRe
   const own = items.filter((item) => isOf(item, aggregateType, aggregateId))
   const last = own.at(-1)
   learn(connection, request, Math.max(last === undefined ? 0 : number(last.AggregateIdSequence), snapshot?.sequence ?? 0))
-  const events = own.map((item) => toStoredEvent(item, aggregateType, aggregateId, connection.payloadFormat))
+  const events = own.map((item) => toStoredEvent(item, aggregateType, aggregateId, connection))
   return { ...(snapshot && { snapshot }), events, more: more && own.length > 0 }
 }
 

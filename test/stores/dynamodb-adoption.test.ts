@@ -6,7 +6,7 @@ import { dynamoItems, type Item } from '../fixtures/rust/rows.ts'
 import { dynamoRequests as crate, dynamoTables } from '../fixtures/rust/statements.ts'
 import { startDynamoDb } from '../servers/dynamodb.ts'
 import { unselected } from '../servers/stores.ts'
-import { counter } from './crate-counter.ts'
+import { counter, dataIn, rustFormat } from './crate-counter.ts'
 import { dynamoDb } from './dynamodb-tables.ts'
 
 const decoder = new TextDecoder()
@@ -38,7 +38,7 @@ describe.skipIf(unselected('dynamodb'))("the Rust crate's tables on DynamoDB", (
   })
 
   const adopt = async () => {
-    const store = dynamoDbStore(client, { payloadFormat: 'serde-enum' })
+    const store = dynamoDbStore(client, rustFormat)
     await store.createSchema()
     return store
   }
@@ -53,12 +53,7 @@ describe.skipIf(unselected('dynamodb'))("the Rust crate's tables on DynamoDB", (
       .filter((item) => item.AggregateTypeAndId?.S === 'order:order-1')
       .sort((a, b) => Number(a.AggregateIdSequence?.N) - Number(b.AggregateIdSequence?.N))
     expect(items.length).toBeGreaterThan(10)
-    expect(events.map(({ data }) => data)).toEqual(
-      items.map((item) => {
-        const payload: unknown = JSON.parse(textOf(item.Payload))
-        return typeof payload === 'string' ? {} : Object.values(payload as object)[0]
-      }),
-    )
+    expect(events.map(({ data }) => data)).toEqual(items.map((item) => dataIn(textOf(item.Payload))))
     expect(events.map(({ type, version, metadata }) => [type, version, metadata])).toEqual(
       items.map((item) => [item.EventType?.S, item.EventVersion?.S, JSON.parse(textOf(item.Metadata))]),
     )
