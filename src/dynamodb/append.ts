@@ -7,6 +7,7 @@ import type { ReadItem } from './client.ts'
 import { findConflict, ownerProblem } from './conflicts.ts'
 import type { Connection } from './connection.ts'
 import { toStoreError } from './errors.ts'
+import { addIfFirst } from './first-events.ts'
 import { indexesOf, number, readIndexes, text } from './items.ts'
 import { aggregateKey, aggregateOf, eventKey } from './keys.ts'
 import { checkActions, checkEvents } from './limits.ts'
@@ -124,6 +125,8 @@ async function hasNoGap(connection: Connection, { appends }: Commit): Promise<bo
     if (item === undefined) return false
     const problem = ownerProblem(item, append)
     if (problem !== undefined) throw problem
+    if (connection.foreignWriters === true)
+      await addIfFirst(connection, await connection.get(connection.tables.events, eventKey(aggregateType, aggregateId, 1)))
   }
   return true
 }

@@ -43,6 +43,10 @@ export class Connection {
   readonly knownIndexes = new Recent<KnownIndexes>(remembered)
   /** The live generation of a view as it was last seen. */
   readonly knownLive = new Recent<number>(remembered)
+  /** `undefined` until it is known. */
+  foreignWriters: boolean | undefined
+  /** By aggregate type, the ids that were added to the index of first events, and when. */
+  readonly addedIds = new Map<string, Map<string, number>>()
   readonly #busyTimeoutMs: number
 
   constructor(
@@ -53,6 +57,7 @@ export class Connection {
       keyTtlSeconds: number
       payloadFormat: PayloadFormat
       inexactNumbers: InexactNumbers
+      foreignWriters: boolean | undefined
     },
   ) {
     this.client = client
@@ -60,6 +65,7 @@ export class Connection {
     this.keyTtlSeconds = options.keyTtlSeconds
     this.payloadFormat = options.payloadFormat
     this.inexactNumbers = options.inexactNumbers
+    this.foreignWriters = options.foreignWriters
     this.#busyTimeoutMs = options.busyTimeoutMs
   }
 

@@ -4,6 +4,7 @@ import { secondsNow } from './actions.ts'
 import type { Item, ReadItem } from './client.ts'
 import type { Connection } from './connection.ts'
 import { isValidationError } from './errors.ts'
+import { addFirstEvents, addIfFirst, hasForeignWriters, withAdded } from './first-events.ts'
 import { isOf, number, snapshotKey, text, toStoredEvent, toStoredKey, toStoredSnapshot } from './items.ts'
 import { aggregateKey, aggregateOf } from './keys.ts'
 import { firstEventsIndex } from './schema.ts'
@@ -23,6 +24,7 @@ export async function readAggregate(connection: Connection, request: AggregateRe
   const { items, more } = await readEvents(connection, aggregateKey(aggregateType, aggregateId), from, upTo, limit)
   const own = items.filter((item) => isOf(item, aggregateType, aggregateId))
   const last = own.at(-1)
+  await addIfFirst(connection, own[0])
   learn(connection, request, Math.max(last === undefined ? 0 : number(last.AggregateIdSequence), snapshot?.sequence ?? 0))
   const events = own.map((item) => toStoredEvent(item, aggregateType, aggregateId, connection))
   return { ...(snapshot && { snapshot }), events, more: more && own.length > 0 }
@@ -61,8 +63,14 @@ async function readEvents(connection: Connection, key: string, after: number, up
   }
 }
 
-/** From the index of first events, which follows the table within moments: DynamoDB's indexes cannot be read consistently. */
-export async function readIds(connection: Connection, { aggregateType, after, limit }: IdsRequest): Promise<IdsPage> {
+/** From the index of first events, to which those of another program are added before the first page. */
+export async function readIds(connection: Connection, request: IdsRequest): Promise<IdsPage> {
+  if (request.after === undefined && (await hasForeignWriters(connection))) await addFirstEvents(connection)
+  return withAdded(connection, request, await readIndex(connection, request))
+}
+
+/** The index follows the table within moments: DynamoDB's indexes cannot be read consistently. */
+async function readIndex(connection: Connection, { aggregateType, after, limit }: IdsRequest): Promise<IdsPage> {
   const ids: string[] = []
   for (let from = after; ; ) {
     const page = await queryIds(connection, aggregateType, from, limit + 1 - ids.length)

@@ -54,6 +54,11 @@ export interface DynamoDbStoreOptions extends TableOptions {
   /** How to read numbers that JavaScript would round, such as 64-bit integers of another program. Default `'refuse'`: their event is a `DeserializationError`. */
   readonly inexactNumbers?: InexactNumbers
   /**
+   * Another program creates aggregates in the table of events too. `ids`, `replay` and `drain` then read the whole table first, to find them. Default: `true` with `payloadFormat: 'serde-enum'`
+   * and on a table of another program that `createSchema()` has adopted. Set it to `false` when the other program has stopped for good, after a last `createSchema()`.
+   */
+  readonly foreignWriters?: boolean
+  /**
    * The `DynamoDBStreams` class of `@aws-sdk/client-dynamodb-streams`, with which `readChanges` follows the stream of the table of events; needs `streams: true`. Without
    * it there is no `readChanges`.
    */
@@ -106,10 +111,20 @@ export interface DynamoDbStore extends Store {
  */
 export function dynamoDbStore(client: DynamoDbClient, options: DynamoDbStoreOptions = {}): DynamoDbStore {
   checkClient(client)
-  const known = ['tables', 'streams', 'idempotencyTtl', 'busyTimeoutMs', 'payloadFormat', 'inexactNumbers', 'streamsClient']
+  const known = [
+    'tables',
+    'streams',
+    'idempotencyTtl',
+    'busyTimeoutMs',
+    'payloadFormat',
+    'inexactNumbers',
+    'foreignWriters',
+    'streamsClient',
+  ]
   checkOptions('dynamoDbStore', options, known)
   const { streams = false, idempotencyTtl = 2_592_000, busyTimeoutMs = 5_000 } = options
   const { payloadFormat = 'json', inexactNumbers = 'refuse' } = options
+  const { foreignWriters = payloadFormat === 'json' ? undefined : true } = options
   checkPayloadFormat('dynamoDbStore', payloadFormat)
   checkInexactNumbers('dynamoDbStore', inexactNumbers)
   checkBoolean('dynamoDbStore: "streams"', streams)
@@ -122,7 +137,8 @@ export function dynamoDbStore(client: DynamoDbClient, options: DynamoDbStoreOpti
     checkWholeNumber('dynamoDbStore: "idempotencyTtl" (seconds)', idempotencyTtl, 1)
   checkWholeNumber('dynamoDbStore: "busyTimeoutMs"', busyTimeoutMs, 0)
   const tables = tableNames(options.tables)
-  const reading = { payloadFormat, inexactNumbers }
+  if (foreignWriters !== undefined) checkBoolean('dynamoDbStore: "foreignWriters"', foreignWriters)
+  const reading = { payloadFormat, inexactNumbers, foreignWriters }
   const connection = new Connection(client, { tables, busyTimeoutMs, keyTtlSeconds: idempotencyTtl, ...reading })
   return new StoreOnDynamoDb(connection, streams, streamsClient && new EventStream(connection, streamsClient))
 }

@@ -1,9 +1,11 @@
 import { isCqrsError, StoreError } from '../errors.ts'
 import type { ChangesPage, ChangesRequest } from '../store/store.ts'
 import { type DynamoDbChange, type DynamoDbStreamRecord, dynamoDbChanges } from './changes.ts'
+import type { ReadItem } from './client.ts'
 import type { Connection } from './connection.ts'
 import { behind, type Cursor, numberOf, type Place, parseCursor, printCursor } from './cursor.ts'
 import { isExpiredIterator, isTrimmed, toShardsError, toStreamError } from './errors.ts'
+import { addIfFirst } from './first-events.ts'
 import { aggregateOf } from './keys.ts'
 import { Recent } from './recent.ts'
 import { follow, leaves, type Shards } from './shards.ts'
@@ -71,6 +73,8 @@ export class EventStream {
       read.push(...pages)
       left -= pages.reduce((sum, { records }) => sum + records.length, 0)
     }
+    const images = read.flatMap(({ records }) => records.map(firstImage)).filter((image) => image !== undefined)
+    await inTurns(images, (image) => addIfFirst(this.#connection, image))
     const unread = open.slice(read.length)
     const waiting = all.filter(([, place]) => place === 'done')
     const places = [...unread, ...read.map(({ shard, place }) => [shard, place] as const), ...waiting]
@@ -228,6 +232,18 @@ function found({ Records, NextShardIterator: next }: RecordsPage): { place: Plac
 function lastOf({ Records }: RecordsPage): Place | undefined {
   const number = Records?.at(-1)?.dynamodb?.SequenceNumber
   return number === undefined ? undefined : `after ${number}`
+}
+
+/** The event of a record that tells of a new aggregate. */
+function firstImage({ eventName, dynamodb }: DynamoDbStreamRecord): ReadItem | undefined {
+  const image = dynamodb?.NewImage
+  const { AggregateType, AggregateId, AggregateIdSequence } = image ?? {}
+  if (eventName !== 'INSERT' || image?.FirstOfType !== undefined || AggregateIdSequence?.N !== '1') return undefined
+  return {
+    AggregateType: { S: AggregateType?.S ?? '' },
+    AggregateId: { S: AggregateId?.S ?? '' },
+    AggregateIdSequence: { N: '1' },
+  }
 }
 
 function lookedAt(place: Place): Place {
