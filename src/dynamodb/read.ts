@@ -63,10 +63,11 @@ async function readEvents(connection: Connection, key: string, after: number, up
   }
 }
 
-/** From the index of first events, to which those of another program are added before the first page. */
+/** From the index of first events, and what it lacks: before the first page is given, those of another program are added. */
 export async function readIds(connection: Connection, request: IdsRequest): Promise<IdsPage> {
+  const page = await readIndex(connection, request)
   if (request.after === undefined && (await hasForeignWriters(connection))) await addFirstEvents(connection)
-  return withAdded(connection, request, await readIndex(connection, request))
+  return withAdded(connection, request, page)
 }
 
 /** The index follows the table within moments: DynamoDB's indexes cannot be read consistently. */
