@@ -8,6 +8,7 @@ import type { ReadItem } from './client.ts'
 import { findConflict, headProjection, ownerProblem } from './conflicts.ts'
 import type { Connection } from './connection.ts'
 import { toStoreError } from './errors.ts'
+import { addIfFirst } from './first-events.ts'
 import { headOf, indexesOf, number, readIndexes, text } from './items.ts'
 import { aggregateKey, aggregateOf, eventKey } from './keys.ts'
 import { checkActions, checkEvents } from './limits.ts'
@@ -127,6 +128,8 @@ async function hasNoGap(connection: Connection, { appends }: Commit): Promise<bo
     const problem = ownerProblem(item, append)
     if (problem !== undefined) throw problem
     if (!isDecidedOn(append, headOf(item))) return false
+    if (connection.foreignWriters === true)
+      await addIfFirst(connection, await connection.get(connection.tables.events, eventKey(aggregateType, aggregateId, 1)))
   }
   return true
 }

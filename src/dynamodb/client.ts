@@ -63,6 +63,15 @@ export interface Query {
   ExclusiveStartKey?: Item
 }
 
+interface Scan {
+  TableName: string
+  ConsistentRead: boolean
+  FilterExpression: string
+  ExpressionAttributeNames: Record<string, string>
+  ExpressionAttributeValues: Record<string, AttributeValue>
+  ExclusiveStartKey?: Item
+}
+
 interface KeySchemaElement {
   AttributeName: string
   KeyType: 'HASH' | 'RANGE'
@@ -103,7 +112,7 @@ export interface TableDescription {
 
 /**
  * What the store asks of the AWS SDK: the methods of the `DynamoDB` class of `@aws-sdk/client-dynamodb` (version 3) that it calls. The last
- * five only `createSchema()` needs, and `describeTable` also a store that follows its stream.
+ * five only `createSchema()` needs, `describeTable` also a store that follows its stream, and `scan` a store with `foreignWriters`.
  *
  * @example
  * ```ts
@@ -124,6 +133,10 @@ export interface DynamoDbClient {
   putItem(input: Put): Promise<unknown>
   updateItem(input: Update): Promise<unknown>
   query(input: Query): Promise<{
+    readonly Items?: readonly ReadItem[] | undefined
+    readonly LastEvaluatedKey?: ReadItem | undefined
+  }>
+  scan(input: Scan): Promise<{
     readonly Items?: readonly ReadItem[] | undefined
     readonly LastEvaluatedKey?: ReadItem | undefined
   }>

@@ -1,4 +1,5 @@
 import { type CqrsError, isCqrsError, StoreError } from '../errors.ts'
+import type { InexactNumbers } from '../store/exact-json.ts'
 import type { Head } from '../store/head.ts'
 import type { PayloadFormat } from '../store/payload-format.ts'
 import type { DynamoDbClient, Item, Put, Query, ReadItem, TransactionAction, Update } from './client.ts'
@@ -35,6 +36,7 @@ export class Connection {
   readonly tables: TableNames
   readonly keyTtlSeconds: number
   readonly payloadFormat: PayloadFormat
+  readonly inexactNumbers: InexactNumbers
   readonly slots = new Slots(atOnce)
   /** The last event of an aggregate that was read or written. Events are never deleted, so there can only be later ones. */
   readonly knownHeads = new Recent<Head>(remembered)
@@ -42,16 +44,29 @@ export class Connection {
   readonly knownIndexes = new Recent<KnownIndexes>(remembered)
   /** The live generation of a view as it was last seen. */
   readonly knownLive = new Recent<number>(remembered)
+  /** `undefined` until it is known. */
+  foreignWriters: boolean | undefined
+  /** By aggregate type, the ids that were added to the index of first events, and when. */
+  readonly addedIds = new Map<string, Map<string, number>>()
   readonly #busyTimeoutMs: number
 
   constructor(
     client: DynamoDbClient,
-    options: { tables: TableNames; busyTimeoutMs: number; keyTtlSeconds: number; payloadFormat: PayloadFormat },
+    options: {
+      tables: TableNames
+      busyTimeoutMs: number
+      keyTtlSeconds: number
+      payloadFormat: PayloadFormat
+      inexactNumbers: InexactNumbers
+      foreignWriters: boolean | undefined
+    },
   ) {
     this.client = client
     this.tables = options.tables
     this.keyTtlSeconds = options.keyTtlSeconds
     this.payloadFormat = options.payloadFormat
+    this.inexactNumbers = options.inexactNumbers
+    this.foreignWriters = options.foreignWriters
     this.#busyTimeoutMs = options.busyTimeoutMs
   }
 

@@ -3,6 +3,7 @@ import type { DynamoDbClient, TableDescription } from './client.ts'
 import type { Connection } from './connection.ts'
 import { isBegun, isInUse, toStoreError } from './errors.ts'
 import { condition } from './expressions.ts'
+import { noteForeignWriters, repair } from './first-events.ts'
 import { number } from './items.ts'
 import { schemaKey } from './keys.ts'
 import { definitions, schemaVersion, type TableDefinition } from './schema.ts'
@@ -13,8 +14,20 @@ const patienceMs = 600_000
 
 /** Makes what is missing, all tables at once, and waits until they can be used. */
 export async function createSchema(connection: Connection, streams: boolean): Promise<void> {
-  await Promise.all(definitions(connection.tables, streams).map((table) => makeTable(connection, table)))
+  const all = definitions(connection.tables, streams)
+  for (const table of all.filter((one) => one.GlobalSecondaryIndexes !== undefined)) {
+    const there = await describe(connection, table.TableName)
+    if (there === undefined || there.GlobalSecondaryIndexes !== undefined) continue
+    // A table of another program. That is noted before the index is there, so that it is never forgotten.
+    checkKeys(table, there)
+    await Promise.all(
+      all.filter(({ TableName }) => TableName === connection.tables.meta).map((meta) => makeTable(connection, meta)),
+    )
+    await noteForeignWriters(connection)
+  }
+  await Promise.all(all.map((table) => makeTable(connection, table)))
   await leaveVersion(connection)
+  await repair(connection)
 }
 
 async function makeTable(connection: Connection, table: TableDefinition): Promise<void> {

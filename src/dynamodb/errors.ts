@@ -95,6 +95,9 @@ export const toShardsError = (error: unknown): CqrsError =>
 const busyStream = (error: unknown): CqrsError =>
   new StoreError('STORE_BUSY', `DynamoDB throttles the readers of the stream of events. (${messageOf(error)})`, error)
 
+/** The records at a place in a shard are gone. */
+export const isTrimmed = (error: unknown): boolean => asSdkError(error).name === 'TrimmedDataAccessException'
+
 /** A place in a shard can be used for 15 minutes. */
 export const isExpiredIterator = (error: unknown): boolean => asSdkError(error).name === 'ExpiredIteratorException'
 

@@ -1,8 +1,9 @@
-import { DeserializationError, messageOf, StoreError } from '../errors.ts'
+import { DeserializationError, StoreError } from '../errors.ts'
 import type { Append, StoredEvent, ViewWrite } from '../store/commit.ts'
 import { eventId } from '../store/event-id.ts'
+import { type InexactNumbers, parseExact, problemOf } from '../store/exact-json.ts'
 import type { Head } from '../store/head.ts'
-import { decodePayload, type PayloadFormat } from '../store/payload-format.ts'
+import { decodeMetadata, decodePayload, type PayloadFormat } from '../store/payload-format.ts'
 import type { StoredKey, StoredSnapshot, StoredView } from '../store/store.ts'
 import type { Item, ReadAttribute, ReadItem } from './client.ts'
 import { aggregateKey, bytesOf, eventKey, viewKey } from './keys.ts'
@@ -34,32 +35,42 @@ export function eventItem(append: Append, i: number, texts: { readonly data: str
 export const isOf = (item: ReadItem, aggregateType: string, aggregateId: string): boolean =>
   (text(item.AggregateType) ?? aggregateType) === aggregateType && (text(item.AggregateId) ?? aggregateId) === aggregateId
 
+/** How stored events are read. */
+export interface Reading {
+  readonly payloadFormat: PayloadFormat
+  readonly inexactNumbers: InexactNumbers
+}
+
 /**
  * What another program has written has no commit id, and no time but this.
- * @throws DeserializationError when its JSON is corrupt, or not of this format
+ * @throws DeserializationError when its JSON is corrupt, not of this format, or has a number that is refused
  */
-export function toStoredEvent(item: ReadItem, aggregateType: string, aggregateId: string, format: PayloadFormat): StoredEvent {
+export function toStoredEvent(
+  item: ReadItem,
+  aggregateType: string,
+  aggregateId: string,
+  { payloadFormat: format, inexactNumbers: inexact }: Reading,
+): StoredEvent {
   const sequence = number(item.AggregateIdSequence)
   const id = eventId(aggregateType, aggregateId, sequence)
   const type = text(item.EventType) ?? ''
-  const json = (attribute: 'Payload' | 'Metadata') => {
+  const json = <T>(attribute: 'Payload' | 'Metadata', decode: (value: unknown) => T): T => {
     try {
-      return attribute === 'Payload' ? decodePayload(format, parse(item.Payload)) : parse(item.Metadata)
+      return decode(parse(item[attribute], inexact))
     } catch (cause) {
       const at = { aggregateType, aggregateId, sequence }
-      const problem = cause instanceof SyntaxError ? 'is not JSON' : `cannot be read: ${messageOf(cause)}`
-      throw new DeserializationError(`The ${attribute.toLowerCase()} of the stored event ${id} ${problem}.`, at, cause)
+      throw new DeserializationError(`The ${attribute.toLowerCase()} of the stored event ${id} ${problemOf(cause)}.`, at, cause)
     }
   }
   return {
     id,
     type,
     version: text(item.EventVersion) ?? '',
-    data: json('Payload'),
+    data: json('Payload', (payload) => decodePayload(format, type, payload)),
     aggregateType,
     aggregateId,
     sequence,
-    metadata: json('Metadata') as StoredEvent['metadata'],
+    metadata: json('Metadata', decodeMetadata),
     commitId: text(item.CommitId) ?? '',
     recordedAt: text(item.RecordedAt) ?? '1970-01-01T00:00:00.000Z',
   }
@@ -139,8 +150,13 @@ function parseView(name: string, id: string, payload: ReadAttribute | undefined)
   try {
     return parse(payload)
   } catch (cause) {
-    throw new StoreError('STORE_CORRUPT', `The row of the view ${name}/${id} is not JSON: restore it from a backup.`, cause)
+    throw new StoreError(
+      'STORE_CORRUPT',
+      `The row of the view ${name}/${id} ${problemOf(cause)}: restore it from a backup.`,
+      cause,
+    )
   }
 }
 
-const parse = (attribute: ReadAttribute | undefined): unknown => JSON.parse(attribute?.S ?? decoder.decode(attribute?.B))
+const parse = (attribute: ReadAttribute | undefined, inexact?: InexactNumbers): unknown =>
+  parseExact(attribute?.S ?? decoder.decode(attribute?.B), inexact)

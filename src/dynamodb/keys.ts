@@ -71,6 +71,9 @@ export const consumerKey = (name: string): Item => ({ Pk: { S: `consumer/${name}
 /** One of the copies of a view's generations; each is a partition of its own, with write units of its own. */
 export const generationsKey = (name: string, copy: number): Item => ({ Pk: { S: `generations/${copy}/${name}` }, Sk: { S: '-' } })
 
+/** There when another program writes events too. */
+export const foreignWritersKey: Item = { Pk: { S: 'foreign-writers' }, Sk: { S: '-' } }
+
 export const schemaKey: Item = { Pk: { S: 'schema' }, Sk: { S: '-' } }
 
 const separator = new Uint8Array([0])

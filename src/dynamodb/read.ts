@@ -5,6 +5,7 @@ import { secondsNow } from './actions.ts'
 import type { Item, ReadItem } from './client.ts'
 import type { Connection } from './connection.ts'
 import { isValidationError } from './errors.ts'
+import { addFirstEvents, addIfFirst, hasForeignWriters, withAdded } from './first-events.ts'
 import { headOf, isOf, number, snapshotKey, text, toStoredEvent, toStoredKey, toStoredSnapshot } from './items.ts'
 import { aggregateKey, aggregateOf } from './keys.ts'
 import { firstEventsIndex } from './schema.ts'
@@ -24,9 +25,10 @@ export async function readAggregate(connection: Connection, request: AggregateRe
   const { items, more } = await readEvents(connection, aggregateKey(aggregateType, aggregateId), from, upTo, limit)
   const own = items.filter((item) => isOf(item, aggregateType, aggregateId))
   const last = own.at(-1)
+  await addIfFirst(connection, own[0])
   const head = last === undefined ? snapshot : headOf(last)
   if (head !== undefined) learn(connection, request, head)
-  const events = own.map((item) => toStoredEvent(item, aggregateType, aggregateId, connection.payloadFormat))
+  const events = own.map((item) => toStoredEvent(item, aggregateType, aggregateId, connection))
   return { ...(snapshot && { snapshot }), events, more: more && own.length > 0 }
 }
 
@@ -63,8 +65,15 @@ async function readEvents(connection: Connection, key: string, after: number, up
   }
 }
 
-/** From the index of first events, which follows the table within moments: DynamoDB's indexes cannot be read consistently. */
-export async function readIds(connection: Connection, { aggregateType, after, limit }: IdsRequest): Promise<IdsPage> {
+/** From the index of first events, and what it lacks: before the first page is given, those of another program are added. */
+export async function readIds(connection: Connection, request: IdsRequest): Promise<IdsPage> {
+  const page = await readIndex(connection, request)
+  if (request.after === undefined && (await hasForeignWriters(connection))) await addFirstEvents(connection)
+  return withAdded(connection, request, page)
+}
+
+/** The index follows the table within moments: DynamoDB's indexes cannot be read consistently. */
+async function readIndex(connection: Connection, { aggregateType, after, limit }: IdsRequest): Promise<IdsPage> {
   const ids: string[] = []
   for (let from = after; ; ) {
     const page = await queryIds(connection, aggregateType, from, limit + 1 - ids.length)

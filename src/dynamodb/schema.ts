@@ -6,7 +6,7 @@ import type { TableShape } from './client.ts'
 export interface DynamoDbTables {
   /** Events. Default `'Events'`. */
   readonly events?: string
-  /** Snapshots. Default `'Snapshots'`. */
+  /** Snapshots. Default `'StateSnapshots'`; the Rust crate has its own in `Snapshots`. */
   readonly snapshots?: string
   /** Rows of views and the entries of their indexes. Default `'Views'`. */
   readonly views?: string
@@ -51,7 +51,7 @@ export const firstEventsIndex = 'FirstEvents'
  *     { Type: 'AWS::DynamoDB::Table', DeletionPolicy: 'Retain', Properties: table },
  *   ]),
  * )
- * console.log(Object.keys(resources)) // [ 'shopevents', 'Snapshots', 'Views', 'Meta' ]
+ * console.log(Object.keys(resources)) // [ 'shopevents', 'StateSnapshots', 'Views', 'Meta' ]
  * ```
  */
 export function tableDefinitions(options: TableOptions = {}): TableDefinition[] {
@@ -64,7 +64,7 @@ export function tableNames(tables: DynamoDbTables = {}): TableNames {
   checkOptions('dynamoDbStore: "tables"', tables, ['events', 'snapshots', 'views', 'meta'])
   const names = {
     events: tables.events ?? 'Events',
-    snapshots: tables.snapshots ?? 'Snapshots',
+    snapshots: tables.snapshots ?? 'StateSnapshots',
     views: tables.views ?? 'Views',
     meta: tables.meta ?? 'Meta',
   }

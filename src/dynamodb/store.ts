@@ -1,6 +1,7 @@
 import { DefinitionError, StoreError } from '../errors.ts'
 import { checkBoolean, checkOptions, checkWholeNumber } from '../options.ts'
 import type { Commit, CommitOutcome } from '../store/commit.ts'
+import { checkInexactNumbers, type InexactNumbers } from '../store/exact-json.ts'
 import { checkPayloadFormat, type PayloadFormat } from '../store/payload-format.ts'
 import type {
   AggregatePage,
@@ -50,6 +51,13 @@ export interface DynamoDbStoreOptions extends TableOptions {
   readonly busyTimeoutMs?: number
   /** How the data of events is kept: `'json'` (the default), or `'serde-enum'` to share the tables with programs that use the Rust crate. */
   readonly payloadFormat?: PayloadFormat
+  /** How to read numbers that JavaScript would round, such as 64-bit integers of another program. Default `'refuse'`: their event is a `DeserializationError`. */
+  readonly inexactNumbers?: InexactNumbers
+  /**
+   * Another program creates aggregates in the table of events too. `ids`, `replay` and `drain` then read the whole table first, to find them. Default: `true` with `payloadFormat: 'serde-enum'`
+   * and on a table of another program that `createSchema()` has adopted. Set it to `false` when the other program has stopped for good, after a last `createSchema()`.
+   */
+  readonly foreignWriters?: boolean
   /**
    * The `DynamoDBStreams` class of `@aws-sdk/client-dynamodb-streams`, with which `readChanges` follows the stream of the table of events; needs `streams: true`. Without
    * it there is no `readChanges`.
@@ -103,10 +111,22 @@ export interface DynamoDbStore extends Store {
  */
 export function dynamoDbStore(client: DynamoDbClient, options: DynamoDbStoreOptions = {}): DynamoDbStore {
   checkClient(client)
-  const known = ['tables', 'streams', 'idempotencyTtl', 'busyTimeoutMs', 'payloadFormat', 'streamsClient']
+  const known = [
+    'tables',
+    'streams',
+    'idempotencyTtl',
+    'busyTimeoutMs',
+    'payloadFormat',
+    'inexactNumbers',
+    'foreignWriters',
+    'streamsClient',
+  ]
   checkOptions('dynamoDbStore', options, known)
-  const { streams = false, idempotencyTtl = 2_592_000, busyTimeoutMs = 5_000, payloadFormat = 'json' } = options
+  const { streams = false, idempotencyTtl = 2_592_000, busyTimeoutMs = 5_000 } = options
+  const { payloadFormat = 'json', inexactNumbers = 'refuse' } = options
+  const { foreignWriters = payloadFormat === 'json' ? undefined : true } = options
   checkPayloadFormat('dynamoDbStore', payloadFormat)
+  checkInexactNumbers('dynamoDbStore', inexactNumbers)
   checkBoolean('dynamoDbStore: "streams"', streams)
   const { streamsClient } = options
   if (streamsClient !== undefined) {
@@ -117,7 +137,9 @@ export function dynamoDbStore(client: DynamoDbClient, options: DynamoDbStoreOpti
     checkWholeNumber('dynamoDbStore: "idempotencyTtl" (seconds)', idempotencyTtl, 1)
   checkWholeNumber('dynamoDbStore: "busyTimeoutMs"', busyTimeoutMs, 0)
   const tables = tableNames(options.tables)
-  const connection = new Connection(client, { tables, busyTimeoutMs, keyTtlSeconds: idempotencyTtl, payloadFormat })
+  if (foreignWriters !== undefined) checkBoolean('dynamoDbStore: "foreignWriters"', foreignWriters)
+  const reading = { payloadFormat, inexactNumbers, foreignWriters }
+  const connection = new Connection(client, { tables, busyTimeoutMs, keyTtlSeconds: idempotencyTtl, ...reading })
   return new StoreOnDynamoDb(connection, streams, streamsClient && new EventStream(connection, streamsClient))
 }
 

@@ -1,9 +1,11 @@
 import { isCqrsError, StoreError } from '../errors.ts'
 import type { ChangesPage, ChangesRequest } from '../store/store.ts'
 import { type DynamoDbChange, type DynamoDbStreamRecord, dynamoDbChanges } from './changes.ts'
+import type { ReadItem } from './client.ts'
 import type { Connection } from './connection.ts'
 import { behind, type Cursor, numberOf, type Place, parseCursor, printCursor } from './cursor.ts'
-import { isExpiredIterator, toShardsError, toStreamError } from './errors.ts'
+import { isExpiredIterator, isTrimmed, toShardsError, toStreamError } from './errors.ts'
+import { addIfFirst } from './first-events.ts'
 import { aggregateOf } from './keys.ts'
 import { Recent } from './recent.ts'
 import { follow, leaves, type Shards } from './shards.ts'
@@ -71,6 +73,8 @@ export class EventStream {
       read.push(...pages)
       left -= pages.reduce((sum, { records }) => sum + records.length, 0)
     }
+    const images = read.flatMap(({ records }) => records.map(firstImage)).filter((image) => image !== undefined)
+    await inTurns(images, (image) => addIfFirst(this.#connection, image))
     const unread = open.slice(read.length)
     const waiting = all.filter(([, place]) => place === 'done')
     const places = [...unread, ...read.map(({ shard, place }) => [shard, place] as const), ...waiting]
@@ -123,7 +127,7 @@ export class EventStream {
     if (place.startsWith('start') && Date.now() - Number(numberOf(place)) > emptyMs)
       throw behind(`The shard ${shard} of ${stream} was looked at too long ago.`)
     const cached = this.#iterators.get(keyOf(stream, shard, place))
-    const again = cached === undefined ? undefined : await this.#usePage(cached, limit)
+    const again = cached === undefined ? undefined : await this.#usePage(cached, limit, isTrimmed)
     const page = again ?? (await this.#freshPage(stream, shard, place, limit))
     const { Records: records = [], NextShardIterator: next } = page
     const reached = next === undefined ? 'done' : (lastOf(page) ?? lookedAt(place))
@@ -139,7 +143,9 @@ export class EventStream {
     for (let requests = 1; requests < requestsToRecord; requests++) {
       const { Records: records = [], NextShardIterator: next } = page
       if (records.length > 0 || next === undefined) break
-      page = await this.#page(next, limit)
+      const more = await this.#usePage(next, limit, isTrimmed)
+      if (more === undefined) break
+      page = more
     }
     return page
   }
@@ -162,13 +168,16 @@ export class EventStream {
     return page
   }
 
-  /** `undefined` when the iterator is too old. */
-  #usePage(iterator: string, limit: number): Promise<RecordsPage | undefined> {
+  /**
+   * `undefined` when the iterator is too old, or fails with what `isLost` knows. An iterator that was kept may say that its records are trimmed though none are (DynamoDB Local's, after
+   * a write to another table); a fresh one from the same place says it only when it is so.
+   */
+  #usePage(iterator: string, limit: number, isLost: (cause: unknown) => boolean = () => false): Promise<RecordsPage | undefined> {
     return this.#connection.patiently(async () => {
       try {
         return await this.#client.getRecords({ ShardIterator: iterator, Limit: limit })
       } catch (cause) {
-        if (isExpiredIterator(cause)) return undefined
+        if (isExpiredIterator(cause) || isLost(cause)) return undefined
         throw cause
       }
     }, toStreamError)
@@ -223,6 +232,18 @@ function found({ Records, NextShardIterator: next }: RecordsPage): { place: Plac
 function lastOf({ Records }: RecordsPage): Place | undefined {
   const number = Records?.at(-1)?.dynamodb?.SequenceNumber
   return number === undefined ? undefined : `after ${number}`
+}
+
+/** The event of a record that tells of a new aggregate. */
+function firstImage({ eventName, dynamodb }: DynamoDbStreamRecord): ReadItem | undefined {
+  const image = dynamodb?.NewImage
+  const { AggregateType, AggregateId, AggregateIdSequence } = image ?? {}
+  if (eventName !== 'INSERT' || image?.FirstOfType !== undefined || AggregateIdSequence?.N !== '1') return undefined
+  return {
+    AggregateType: { S: AggregateType?.S ?? '' },
+    AggregateId: { S: AggregateId?.S ?? '' },
+    AggregateIdSequence: { N: '1' },
+  }
 }
 
 function lookedAt(place: Place): Place {

@@ -39,10 +39,11 @@ export function newEvents(
   const decoded: unknown[] = []
   let { state, sequence } = base
   for (const event of events) {
-    const { type, version, storedData, data } = encodeEvent(definition, by, event)
+    const { type, version, storedData, data, noData } = encodeEvent(definition, by, event)
     sequence++
     const id = eventId(aggregateType, aggregateId, sequence)
-    stored.push({ id, type, data: storedData, version, aggregateType, aggregateId, sequence, metadata, commitId, recordedAt })
+    const place = { aggregateType, aggregateId, sequence, metadata, commitId, recordedAt }
+    stored.push({ id, type, data: storedData, version, ...place, ...(noData && { noData }) })
     decoded.push(data)
     state = evolve(definition, state, { type, data, aggregateId, sequence })
   }
@@ -70,7 +71,8 @@ export function encodeEvent(definition: AggregateDefinition, by: () => string, e
   const encoded = codec.encode(data)
   if (encoded.issues !== undefined)
     throw new InvalidEventError(`${by()} ${type} with data that cannot be stored: ${issuesText(encoded.issues)}.`, encoded.issues)
-  return { type, version: codec.version, storedData: encoded.stored, data: encoded.data }
+  const noData = codec.parser.kind === 'none'
+  return { type, version: codec.version, storedData: encoded.stored, data: encoded.data, noData }
 }
 
 function shown(value: unknown): string {

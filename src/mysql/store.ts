@@ -4,6 +4,7 @@ import { appendBatch, type RoundDatabase } from '../sql/append.ts'
 import { type EventRow, eventReader, toIdsPage, toStoredKey, toStoredSnapshot, toStoredView, toViewPage } from '../sql/rows.ts'
 import { transact } from '../sql/transact.ts'
 import type { CheckpointWrite, Commit, CommitOutcome } from '../store/commit.ts'
+import { checkInexactNumbers, type InexactNumbers } from '../store/exact-json.ts'
 import { checkPayloadFormat, type PayloadFormat } from '../store/payload-format.ts'
 import type {
   AggregatePage,
@@ -44,6 +45,8 @@ export interface MysqlStoreOptions {
   readonly tables?: MysqlTables
   /** How the data of events is kept: as it is, or as the Rust crate keeps an enum. Default `'json'`. */
   readonly payloadFormat?: PayloadFormat
+  /** How to read numbers that JavaScript would round, such as 64-bit integers of another program. Default `'refuse'`: their event is a `DeserializationError`. */
+  readonly inexactNumbers?: InexactNumbers
   /**
    * Another program inserts events as well: `createSchema()` and `printSchema()` then add a trigger that gives a position to each row of its. Default `false`: the log cannot be
    * read when it comes upon such a row.
@@ -75,12 +78,22 @@ export interface MysqlStoreOptions {
  */
 export function mysqlStore(pool: MysqlPool, options: MysqlStoreOptions = {}): Store {
   checkPool(pool)
-  checkOptions('mysqlStore', options, ['database', 'tables', 'payloadFormat', 'foreignWriters', 'bytesPerCommit'])
+  checkOptions('mysqlStore', options, [
+    'database',
+    'tables',
+    'payloadFormat',
+    'inexactNumbers',
+    'foreignWriters',
+    'bytesPerCommit',
+  ])
   const { database, tables = {}, payloadFormat = 'json', foreignWriters = false, bytesPerCommit = 12_000_000 } = options
+  const { inexactNumbers = 'refuse' } = options
   checkPayloadFormat('mysqlStore', payloadFormat)
+  checkInexactNumbers('mysqlStore', inexactNumbers)
   checkBoolean('mysqlStore: "foreignWriters"', foreignWriters)
   checkWholeNumber('mysqlStore: "bytesPerCommit"', bytesPerCommit, 1)
-  return new MysqlStore(new Client(pool), namesOf(database, tables), { payloadFormat, foreignWriters, bytesPerCommit })
+  const rest = { payloadFormat, inexactNumbers, foreignWriters, bytesPerCommit }
+  return new MysqlStore(new Client(pool), namesOf(database, tables), rest)
 }
 
 /** A page of events has at most so many, so that a long history is neither read in one go nor kept in memory at once. */
@@ -101,7 +114,12 @@ class MysqlStore implements Store {
   constructor(
     client: Client,
     names: Names,
-    { payloadFormat: format, foreignWriters, bytesPerCommit }: Required<Omit<MysqlStoreOptions, 'database' | 'tables'>>,
+    {
+      payloadFormat: format,
+      inexactNumbers,
+      foreignWriters,
+      bytesPerCommit,
+    }: Required<Omit<MysqlStoreOptions, 'database' | 'tables'>>,
   ) {
     this.#client = client
     this.#names = names
@@ -116,7 +134,7 @@ class MysqlStore implements Store {
       bytesPerEvent: bytesPerCommit,
     }
     this.#rounds = roundDatabase(client, this.#statements, { format, limits: { ...this.capabilities, bytesPerRound } })
-    this.#toStoredEvent = eventReader(format)
+    this.#toStoredEvent = eventReader(format, inexactNumbers)
   }
 
   createSchema(): Promise<void> {

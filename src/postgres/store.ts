@@ -14,6 +14,7 @@ import {
 } from '../sql/rows.ts'
 import { transact } from '../sql/transact.ts'
 import type { CheckpointWrite, Commit, CommitOutcome, StoredEvent } from '../store/commit.ts'
+import { checkInexactNumbers, type InexactNumbers } from '../store/exact-json.ts'
 import { checkPayloadFormat, type PayloadFormat } from '../store/payload-format.ts'
 import type {
   AggregatePage,
@@ -53,6 +54,8 @@ export interface PostgresStoreOptions {
   readonly tables?: PostgresTables
   /** How the data of events is kept: `'json'` (the default), or `'serde-enum'` to share the rows with programs that use the Rust crate. */
   readonly payloadFormat?: PayloadFormat
+  /** How to read numbers that JavaScript would round, such as 64-bit integers of another program. Default `'refuse'`: their event is a `DeserializationError`. */
+  readonly inexactNumbers?: InexactNumbers
   /**
    * Keep the statements prepared on each connection: saves Postgres the planning of reads. Only with `pg`, and only without a pooler between, or with one
    * that knows of prepared statements. Default `false`.
@@ -91,15 +94,24 @@ export interface PostgresStoreOptions {
  */
 export function postgresStore(client: PostgresClient, options: PostgresStoreOptions = {}): Store {
   checkClient(client)
-  checkOptions('postgresStore', options, ['schema', 'tables', 'payloadFormat', 'preparedStatements', 'listener', 'notify'])
+  checkOptions('postgresStore', options, [
+    'schema',
+    'tables',
+    'payloadFormat',
+    'inexactNumbers',
+    'preparedStatements',
+    'listener',
+    'notify',
+  ])
   const { schema = 'public', tables = {}, payloadFormat = 'json', preparedStatements = false, listener } = options
-  const { notify = listener !== undefined } = options
+  const { notify = listener !== undefined, inexactNumbers = 'refuse' } = options
   checkPayloadFormat('postgresStore', payloadFormat)
+  checkInexactNumbers('postgresStore', inexactNumbers)
   checkBoolean('postgresStore: "preparedStatements"', preparedStatements)
   if (listener !== undefined) checkListener(listener)
   checkBoolean('postgresStore: "notify"', notify)
   const names = namesOf(schema, tables)
-  return new PostgresStore(new Connection(client, preparedStatements), names, { payloadFormat, listener, notify })
+  return new PostgresStore(new Connection(client, preparedStatements), names, { payloadFormat, inexactNumbers, listener, notify })
 }
 
 const capacity = {
@@ -131,16 +143,22 @@ class PostgresStore implements Store {
     names: Names,
     {
       payloadFormat: format,
+      inexactNumbers,
       listener,
       notify,
-    }: { payloadFormat: PayloadFormat; listener: PostgresListener | undefined; notify: boolean },
+    }: {
+      payloadFormat: PayloadFormat
+      inexactNumbers: InexactNumbers
+      listener: PostgresListener | undefined
+      notify: boolean
+    },
   ) {
     this.capabilities = { ...capacity, push: listener !== undefined }
     this.#connection = connection
     this.#names = names
     this.#statements = statementsOf(names)
     this.#rounds = roundDatabase(connection, this.#statements.append, { format, limits })
-    this.#toStoredEvent = eventReader(format)
+    this.#toStoredEvent = eventReader(format, inexactNumbers)
     this.#bell = notify ? new Bell(connection, this.#statements, names.channel) : undefined
     if (listener === undefined) return
     const ear = new Ear(listener, names.channel)

@@ -4,7 +4,7 @@ import { checkOptions } from '../options.ts'
 /** The tables that the SQL servers' stores have in common, and what each is called unless told otherwise. */
 export const commonTables = {
   events: 'events',
-  snapshots: 'snapshots',
+  snapshots: 'state_snapshots',
   idempotencyKeys: 'idempotency_keys',
   views: 'views',
   viewIndexes: 'view_indexes',

@@ -1,8 +1,9 @@
-import { DeserializationError, messageOf, StoreError } from '../errors.ts'
+import { DeserializationError, StoreError } from '../errors.ts'
 import type { Position } from '../event-envelope.ts'
 import type { StoredEvent } from '../store/commit.ts'
 import { eventId } from '../store/event-id.ts'
-import { decodePayload, type PayloadFormat } from '../store/payload-format.ts'
+import { type InexactNumbers, parseExact, problemOf } from '../store/exact-json.ts'
+import { decodeMetadata, decodePayload, type PayloadFormat } from '../store/payload-format.ts'
 import type { IdsPage, StoredKey, StoredSnapshot, StoredView, ViewFind, ViewGeneration, ViewPage } from '../store/store.ts'
 
 /** A row of the table `events`, as a driver hands it out: integers may be numbers, bigints or digits. */
@@ -19,9 +20,9 @@ export interface EventRow {
   readonly commit_id: string
 }
 
-/** How the rows of a store are read. What it gives throws a DeserializationError when a row's JSON is corrupt, or not of this format. */
+/** How the rows of a store are read. The result throws a DeserializationError when a row's JSON is corrupt, not of this format, or has a number that is refused. */
 export const eventReader =
-  (format: PayloadFormat) =>
+  (format: PayloadFormat, inexact: InexactNumbers) =>
   (row: EventRow): StoredEvent => {
     const aggregateType = row.aggregate_type
     const aggregateId = row.aggregate_id
@@ -30,28 +31,25 @@ export const eventReader =
       id: eventId(aggregateType, aggregateId, sequence),
       type: row.event_type,
       version: row.event_version,
-      data: parse(row, 'payload', (payload) => decodePayload(format, payload)),
+      data: parse(row, 'payload', inexact, (payload) => decodePayload(format, row.event_type, payload)),
       aggregateType,
       aggregateId,
       sequence,
       position: String(row.position) as Position,
-      metadata: parse(row, 'metadata') as StoredEvent['metadata'],
+      metadata: parse(row, 'metadata', inexact, decodeMetadata),
       commitId: row.commit_id,
       recordedAt: row.recorded_at,
     }
   }
 
-export const toStoredEvent = eventReader('json')
-
-function parse(row: EventRow, column: 'payload' | 'metadata', decode = (value: unknown): unknown => value): unknown {
+function parse<T>(row: EventRow, column: 'payload' | 'metadata', inexact: InexactNumbers, decode: (value: unknown) => T): T {
   try {
-    return decode(JSON.parse(row[column]))
+    return decode(parseExact(row[column], inexact))
   } catch (cause) {
     const position = String(row.position) as Position
     const at = { aggregateType: row.aggregate_type, aggregateId: row.aggregate_id, sequence: Number(row.sequence), position }
     const event = eventId(at.aggregateType, at.aggregateId, at.sequence)
-    const problem = cause instanceof SyntaxError ? 'is not JSON' : `cannot be read: ${messageOf(cause)}`
-    throw new DeserializationError(`The ${column} of the stored event ${event} ${problem}.`, at, cause)
+    throw new DeserializationError(`The ${column} of the stored event ${event} ${problemOf(cause)}.`, at, cause)
   }
 }
 
@@ -64,7 +62,7 @@ export function toStoredSnapshot(
 ): StoredSnapshot | undefined {
   if (typeof commitId !== 'string') return undefined
   try {
-    const state: unknown = JSON.parse(payload as string)
+    const state: unknown = parseExact(payload as string)
     return { sequence: Number(sequence), commitId, stateVersion, version: Number(version), state }
   } catch {
     return undefined
@@ -112,8 +110,12 @@ export function toStoredView(
 
 function parseView(name: string, id: string, payload: unknown): unknown {
   try {
-    return JSON.parse(payload as string)
+    return parseExact(payload as string)
   } catch (cause) {
-    throw new StoreError('STORE_CORRUPT', `The row of the view ${name}/${id} is not JSON: restore it from a backup.`, cause)
+    throw new StoreError(
+      'STORE_CORRUPT',
+      `The row of the view ${name}/${id} ${problemOf(cause)}: restore it from a backup.`,
+      cause,
+    )
   }
 }

@@ -1,5 +1,6 @@
 import type { Position } from '../event-envelope.ts'
-import { toStoredEvent } from '../sql/rows.ts'
+import type { EventRow } from '../sql/rows.ts'
+import type { StoredEvent } from '../store/commit.ts'
 import { feedStart, feedWindow } from '../store/feed-start.ts'
 import type { FeedPage, FeedRequest } from '../store/store.ts'
 import type { Connection, Row } from './connection.ts'
@@ -7,7 +8,11 @@ import { readPage } from './read-page.ts'
 import * as statements from './statements.ts'
 
 /** Positions are drawn and committed under the one write lock, so whatever a reader sees is without holes that could still fill. */
-export function readFeed(connection: Connection, { after, only, limit }: FeedRequest): FeedPage {
+export function readFeed(
+  connection: Connection,
+  { after, only, limit }: FeedRequest,
+  toStoredEvent: (row: EventRow) => StoredEvent,
+): FeedPage {
   const last = lastPosition(connection) ?? 0
   const start = feedStart(after, last)
   if (start === last) return { events: [], position: after, more: false }

@@ -2,8 +2,9 @@ import { DefinitionError } from '../errors.ts'
 import type { Position } from '../event-envelope.ts'
 import { checkOptions } from '../options.ts'
 import { mostEvents } from '../sql/page.ts'
-import { toIdsPage, toStoredEvent, toStoredKey, toStoredSnapshot, toStoredView, toViewPage } from '../sql/rows.ts'
+import { eventReader, toIdsPage, toStoredKey, toStoredSnapshot, toStoredView, toViewPage } from '../sql/rows.ts'
 import type { CheckpointWrite, Commit, CommitOutcome } from '../store/commit.ts'
+import { checkInexactNumbers, type InexactNumbers } from '../store/exact-json.ts'
 import type {
   AggregatePage,
   AggregateRequest,
@@ -45,6 +46,8 @@ export interface SqliteStoreOptions {
   readonly durability?: 'full' | 'normal'
   /** How long to wait for locks of other connections before `STORE_BUSY`, in milliseconds. Default 5000. Other work goes on meanwhile. */
   readonly busyTimeoutMs?: number
+  /** How to read numbers that JavaScript would round, such as 64-bit integers of another program. Default `'refuse'`: their event is a `DeserializationError`. */
+  readonly inexactNumbers?: InexactNumbers
 }
 
 /**
@@ -66,15 +69,16 @@ export interface SqliteStoreOptions {
  */
 export function sqliteStore(db: SqliteDatabase, options: SqliteStoreOptions = {}): Store {
   checkDatabase(db)
-  checkOptions('sqliteStore', options, ['durability', 'busyTimeoutMs'])
-  const { durability = 'full', busyTimeoutMs = 5_000 } = options
+  checkOptions('sqliteStore', options, ['durability', 'busyTimeoutMs', 'inexactNumbers'])
+  const { durability = 'full', busyTimeoutMs = 5_000, inexactNumbers = 'refuse' } = options
   if (durability !== 'full' && durability !== 'normal') {
     throw new DefinitionError(`sqliteStore: "durability" must be 'full' or 'normal', not ${JSON.stringify(durability)}.`)
   }
   if (!(typeof busyTimeoutMs === 'number' && busyTimeoutMs >= 0 && Number.isFinite(busyTimeoutMs))) {
     throw new DefinitionError('sqliteStore: "busyTimeoutMs" must be a number of milliseconds, 0 or more.')
   }
-  return new SqliteStore(new Connection(db, { durability, busyTimeoutMs }))
+  checkInexactNumbers('sqliteStore', inexactNumbers)
+  return new SqliteStore(new Connection(db, { durability, busyTimeoutMs }), inexactNumbers)
 }
 
 const capabilities: Capabilities = {
@@ -89,9 +93,11 @@ const capabilities: Capabilities = {
 class SqliteStore implements Store {
   readonly capabilities = capabilities
   readonly #connection: Connection
+  readonly #toStoredEvent: ReturnType<typeof eventReader>
 
-  constructor(connection: Connection) {
+  constructor(connection: Connection, inexactNumbers: InexactNumbers) {
     this.#connection = connection
+    this.#toStoredEvent = eventReader('json', inexactNumbers)
   }
 
   createSchema(): Promise<void> {
@@ -114,7 +120,7 @@ class SqliteStore implements Store {
         const from = Number(last?.sequence ?? snapshot?.sequence ?? after)
         return this.#connection.all(statements.readEvents, aggregateType, aggregateId, from, upTo, most)
       })
-      return { ...(snapshot && { snapshot }), events: rows.map(toStoredEvent), more }
+      return { ...(snapshot && { snapshot }), events: rows.map(this.#toStoredEvent), more }
     })
   }
 
@@ -167,7 +173,7 @@ class SqliteStore implements Store {
   }
 
   readFeed(request: FeedRequest): Promise<FeedPage> {
-    return this.#connection.read(() => readFeed(this.#connection, request))
+    return this.#connection.read(() => readFeed(this.#connection, request, this.#toStoredEvent))
   }
 
   lastPosition(): Promise<Position | undefined> {

@@ -5,6 +5,8 @@ export interface StoredEvent extends EnvelopeContext {
   readonly type: string
   /** JSON; `{}` for an event without data. What is not JSON (`undefined` among it) makes its commit `failed`, `certain` (`toTexts`). */
   readonly data: unknown
+  /** The event is declared with `noData`; only in an append. A store that writes `{}` for its data need not look. */
+  readonly noData?: true
 }
 
 /** What must be stored all together or not at all. It serves commands and, later, consumers of the log and commits over several aggregates. */

@@ -2,6 +2,7 @@ export { DeserializationError, StoreError, type StoreErrorCode } from '../errors
 export type { EnvelopeContext, Metadata, Position } from '../event-envelope.ts'
 export type { Append, CheckpointWrite, Commit, CommitOutcome, StoredEvent, ViewWrite } from './commit.ts'
 export { eventId } from './event-id.ts'
+export type { InexactNumbers } from './exact-json.ts'
 export { addedState, canSwitch, isWritable, liveGeneration } from './generations.ts'
 export { type Head, isDecidedOn } from './head.ts'
 export { encodeIndexValue, type IndexValue } from './index-value.ts'

@@ -2,42 +2,74 @@ import { DefinitionError, StoreError } from '../errors.ts'
 import type { Metadata } from '../event-envelope.ts'
 
 /**
- * How the data of an event is kept.
+ * How the data of an event is stored.
  * - `'json'`: as it is.
- * - `'serde-enum'`: as the Rust crate `cqrs-es` keeps an enum, tagged with the event's type: `{"AccountOpened":{"owner":"ann"}}`, and the type alone, `"AccountClosed"`, for
- *   an event without data. Rust and TypeScript programs can then read and write the same rows. Metadata must be texts, since the crate reads no other.
+ * - `'serde-enum'`: as serde stores an enum in the Rust crate `cqrs-es`, tagged with the event type: `{"AccountOpened":{"owner":"ann"}}`. An event that is
+ *   declared with `noData` is the unit variant `"AccountClosed"`; any other event has data, and `{}` is stored as `{"AccountNoted":{}}`.
+ * - `{ serdeEnum: names }`: the same, where `event_type()` in Rust is not the name of the variant. `names` maps event types to variant names; an event type that is not in
+ *   it is its own variant name.
+ *
+ * Rust and TypeScript programs can then read and write the same rows. Metadata must be texts, because the crate reads no other.
  *
  * @example
  * ```ts
  * import type { PayloadFormat } from 'cqrs-es/store'
  *
- * export const formatOf = (sharedWithRust: boolean): PayloadFormat => (sharedWithRust ? 'serde-enum' : 'json')
+ * export const payloadFormat: PayloadFormat = { serdeEnum: { 'order.opened': 'Opened' } }
  * ```
  */
-export type PayloadFormat = 'json' | 'serde-enum'
+export type PayloadFormat = 'json' | 'serde-enum' | { readonly serdeEnum: Readonly<Record<string, string>> }
 
-/** @throws DefinitionError for a format there is not */
+/** @throws DefinitionError for an unknown format */
 export function checkPayloadFormat(store: string, format: unknown): asserts format is PayloadFormat {
-  if (format === 'json' || format === 'serde-enum') return
-  throw new DefinitionError(`${store}: "payloadFormat" must be 'json' or 'serde-enum', not ${JSON.stringify(format)}.`)
+  if (format === 'json' || format === 'serde-enum' || isSerdeEnum(format)) return
+  throw new DefinitionError(
+    `${store}: "payloadFormat" must be 'json', 'serde-enum' or { serdeEnum: { eventType: 'VariantName' } }, not ${JSON.stringify(format)}.`,
+  )
 }
 
-/** The text that is stored for an event's data. `{}` is what an event without data has, in Rust a unit variant. */
-export function encodePayload(format: PayloadFormat, type: string, data: string): string {
+function isSerdeEnum(format: unknown): boolean {
+  if (!isObject(format) || Object.keys(format).join() !== 'serdeEnum') return false
+  const names = (format as { readonly serdeEnum: unknown }).serdeEnum
+  return isObject(names) && Object.values(names).every((name) => typeof name === 'string' && name !== '')
+}
+
+const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null && !Array.isArray(value)
+
+function variantOf(format: Exclude<PayloadFormat, 'json'>, type: string): string {
+  return typeof format === 'object' && Object.hasOwn(format.serdeEnum, type) ? (format.serdeEnum[type] as string) : type
+}
+
+/** The text that is stored for the data of an event. */
+export function encodePayload(
+  format: PayloadFormat,
+  event: { readonly type: string; readonly noData?: true },
+  data: string,
+): string {
   if (format === 'json') return data
-  return data === '{}' ? JSON.stringify(type) : `{${JSON.stringify(type)}:${data}}`
+  const variant = JSON.stringify(variantOf(format, event.type))
+  return event.noData === true ? variant : `{${variant}:${data}}`
 }
 
-/** An event's data from what is stored. @throws Error when it is not of this format */
-export function decodePayload(format: PayloadFormat, payload: unknown): unknown {
+/** The data of an event of this type, from what is stored. @throws Error when that is not a variant of this name */
+export function decodePayload(format: PayloadFormat, type: string, payload: unknown): unknown {
   if (format === 'json') return payload
-  if (typeof payload === 'string') return {}
-  const fields = typeof payload === 'object' && payload !== null && !Array.isArray(payload) ? Object.values(payload) : []
-  if (fields.length === 1) return fields[0]
-  throw new Error('With payloadFormat \'serde-enum\' a payload is {"EventType": data} or "EventType".')
+  const variant = variantOf(format, type)
+  if (payload === variant) return {}
+  const [only, ...others] = isObject(payload) ? Object.entries(payload) : []
+  if (only !== undefined && others.length === 0 && only[0] === variant) return only[1]
+  throw new Error(
+    `payloadFormat 'serde-enum' expects {"${variant}": data} or "${variant}". If the variant has another name, set payloadFormat: { serdeEnum: { '${type}': '…' } }`,
+  )
 }
 
-/** @throws StoreError for metadata that the other reader of the rows could not read */
+/** Metadata from what is stored. @throws Error when that is no object */
+export function decodeMetadata(metadata: unknown): Metadata {
+  if (isObject(metadata)) return metadata as Metadata
+  throw new Error('metadata must be a JSON object')
+}
+
+/** @throws StoreError for metadata that the crate could not read */
 export function checkMetadata(format: PayloadFormat, eventId: string, metadata: Metadata): void {
   if (format === 'json') return
   const odd = Object.entries(metadata).find(([, value]) => typeof value !== 'string')

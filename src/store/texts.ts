@@ -31,7 +31,7 @@ export function toTexts(commit: Commit, format: PayloadFormat = 'json'): CommitT
       append.events.map((event) => {
         checkMetadata(format, event.id, event.metadata)
         return {
-          data: encodePayload(format, event.type, toJson(event.data, 'event data')),
+          data: encodePayload(format, event, toJson(event.data, 'event data')),
           metadata: toJson(event.metadata, 'event metadata'),
         }
       }),

@@ -28,7 +28,7 @@ export const mysqlHost = (driver: 'mysql2' | 'mariadb'): ConformanceHost => ({
           sequence,
         ),
       corruptSnapshot: (type, id) =>
-        corrupt('UPDATE snapshots SET payload = ? WHERE aggregate_type = ? AND aggregate_id = ?', '{"a', type, id),
+        corrupt('UPDATE state_snapshots SET payload = ? WHERE aggregate_type = ? AND aggregate_id = ?', '{"a', type, id),
       loseEvents: async (...place) => {
         await database.sql('DELETE FROM events WHERE aggregate_type = ? AND aggregate_id = ? AND sequence > ?', ...place)
       },

@@ -26,7 +26,7 @@ export const postgresHost = (
       connect: async () => postgresStore(second, { ...options, notify: listener !== undefined, schema }),
       corruptEvent: (type, id, sequence) =>
         corrupt('events', 'aggregate_type = $1 AND aggregate_id = $2 AND sequence = $3', type, id, sequence),
-      corruptSnapshot: (type, id) => corrupt('snapshots', 'aggregate_type = $1 AND aggregate_id = $2', type, id),
+      corruptSnapshot: (type, id) => corrupt('state_snapshots', 'aggregate_type = $1 AND aggregate_id = $2', type, id),
       loseEvents: async (...place) => {
         const lost = `DELETE FROM ${schema}.events WHERE aggregate_type = $1 AND aggregate_id = $2 AND sequence > $3`
         await client.query(lost, place)

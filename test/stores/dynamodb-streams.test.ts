@@ -306,6 +306,47 @@ describe('a stream whose shards split', () => {
     expect((await follow(() => storeOn(stream), cursor)).told).toEqual(['a:1'])
   })
 
+  it.each([
+    ['before its first record', []],
+    ['behind a record', ['old']],
+  ])('readChanges takes a fresh iterator when a kept one %s says trimmed', async (_, before) => {
+    const stream = scriptedStream()
+    const shard = stream.add()
+    for (const id of before) stream.insert(shard, id, 1)
+    const store = storeOn(stream)
+    const start = await changes(store, { limit: 10 })
+    const { cursor } = await changes(store, { cursor: start.cursor, limit: 10 })
+    stream.lapse()
+    expect((await changes(store, { cursor, limit: 10 })).changes).toEqual([])
+    stream.lapse()
+    stream.insert(shard, 'a', 1)
+    const told = await follow(store, cursor)
+    expect(told.told).toEqual(['a:1'])
+    stream.trim(shard)
+    stream.insert(shard, 'b', 1)
+    expect((await follow(store, told.cursor)).told).toEqual(['b:1'])
+    stream.insert(shard, 'c', 1)
+    stream.trim(shard)
+    await expect(changes(store, { cursor: told.cursor, limit: 10 })).rejects.toMatchObject({ code: 'STORE_BEHIND' })
+  })
+
+  it('readChanges goes on when the iterator behind an empty page says trimmed at once', async () => {
+    const stream = scriptedStream()
+    const shard = stream.add()
+    const { cursor } = await changes(storeOn(stream), { limit: 10 })
+    const { getRecords } = stream.streamsClient
+    stream.streamsClient.getRecords = async (input) => {
+      const page = await getRecords(input)
+      stream.lapse()
+      return page
+    }
+    const store = storeOn(stream)
+    const page = await changes(store, { cursor, limit: 10 })
+    expect(page.changes).toEqual([])
+    stream.insert(shard, 'a', 1)
+    expect((await follow(store, page.cursor)).told).toEqual(['a:1'])
+  })
+
   it('is begun at its leaves alone', async () => {
     const stream = scriptedStream()
     const parent = stream.add()
@@ -453,7 +494,9 @@ describe('a stream whose shards split', () => {
       let { cursor } = await changes(store, { limit: 1 })
       const read = async () => {
         if (chance(0.3)) store = storeOn(stream)
-        if (chance(0.1)) stream.expire()
+        const fate = random()
+        if (fate < 0.1) stream.expire()
+        else if (fate < 0.2) stream.lapse()
         const page = await changes(store, { cursor, limit: 1 + Math.floor(random() * 6) })
         if (chance(0.1)) return true
         for (const { aggregateId: id, sequence } of page.changes) told.set(id, [...(told.get(id) ?? []), sequence])

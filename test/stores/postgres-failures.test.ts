@@ -174,7 +174,7 @@ describe.skipIf(unselected('postgres'))('the Postgres store says what is wrong, 
       })
     })
 
-    test.each(['events', 'snapshots', 'idempotency_keys', 'views', 'view_indexes'])(
+    test.each(['events', 'state_snapshots', 'idempotency_keys', 'views', 'view_indexes'])(
       'the table %s was dropped by hand',
       async (table) => {
         const { store, sql, stored } = await newSchema()

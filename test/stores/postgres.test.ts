@@ -837,7 +837,7 @@ describe.skipIf(unselected('postgres'))('the Postgres store', () => {
       return seen.filter((message) => message.includes('Query Text:'))
     }
 
-    const tables = 'events|snapshots|idempotency_keys|views|view_indexes|view_generations|checkpoints|leases'
+    const tables = 'events|state_snapshots|idempotency_keys|views|view_indexes|view_generations|checkpoints|leases'
     const scan = new RegExp(`Seq Scan on (public\\.)?(${tables})\\b`)
 
     it.each([
@@ -860,7 +860,7 @@ describe.skipIf(unselected('postgres'))('the Postgres store', () => {
 const grants = (role: string) => `
 GRANT USAGE ON SCHEMA public TO ${role};
 GRANT SELECT, INSERT ON events, idempotency_keys TO ${role};
-GRANT SELECT, INSERT, UPDATE, DELETE ON snapshots, views, view_indexes, view_generations TO ${role};
+GRANT SELECT, INSERT, UPDATE, DELETE ON state_snapshots, views, view_indexes, view_generations TO ${role};
 GRANT SELECT, INSERT, UPDATE ON checkpoints, leases TO ${role};
 GRANT SELECT ON cqrs_es_schema TO ${role};
 GRANT SELECT, USAGE ON SEQUENCE events_position_seq TO ${role};`
@@ -869,7 +869,7 @@ async function fill(pool: pg.Pool): Promise<void> {
   await pool.query(`
 INSERT INTO events (aggregate_type, aggregate_id, sequence, event_type, event_version, payload, metadata, commit_id)
 SELECT 'account', 'f' || i / 10, i % 10 + 1, 'E', '1.0', '{}', '{}', 'f' FROM generate_series(0, 19999) AS i;
-INSERT INTO snapshots SELECT 'account', 'f' || i, 10, 1, '{}', '1', 10 FROM generate_series(0, 1999) AS i;
+INSERT INTO state_snapshots SELECT 'account', 'f' || i, 10, 1, '{}', '1', 10 FROM generate_series(0, 1999) AS i;
 INSERT INTO idempotency_keys SELECT 'account', 'f' || i, 'k', 'h', 'f', 1, 1 FROM generate_series(0, 1999) AS i;
 INSERT INTO views SELECT name, 1, 'f' || i, 1, '{"n":1}', 1 FROM generate_series(0, 4999) AS i, unnest(ARRAY['balances', 'b', 'c', 'd', 'e', 'f', 'g', 'h']) AS name;
 INSERT INTO view_indexes SELECT name, 1, 'f' || i, x, sha256(convert_to(length(name) || ':' || name || x, 'UTF8')), '4' || i % 100

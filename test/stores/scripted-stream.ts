@@ -22,13 +22,14 @@ export function scriptedStream({ shardsPerPage = 100 } = {}) {
   let written = 0
   let made = 0
   let generation = 0
+  let lapsed = 0
   let enabled = true
   const shardOf = (name: string): Shard => {
     const shard = shards.get(name)
     if (shard === undefined) throw Object.assign(new Error('not found'), { name: 'ResourceNotFoundException', ...refused })
     return shard
   }
-  const iteratorAt = (shard: string, at: number) => `${generation}|${shard}|${at}`
+  const iteratorAt = (shard: string, at: number) => `${generation}|${shard}|${at}|${lapsed}`
   const trimmed = () => new TrimmedDataAccessException({ message: 'trimmed', ...refused })
 
   const streamsClient: DynamoDbStreamsClient = {
@@ -56,12 +57,12 @@ export function scriptedStream({ shardsPerPage = 100 } = {}) {
       return { ShardIterator: iteratorAt(ShardId, ShardIteratorType === 'AT_SEQUENCE_NUMBER' ? at : at + 1) }
     },
     async getRecords({ ShardIterator, Limit }) {
-      const [made, name = '', from] = ShardIterator.split('|')
+      const [made, name = '', from, before] = ShardIterator.split('|')
       calls.push(`getRecords ${name}`)
       if (made !== String(generation)) throw new ExpiredIteratorException({ message: 'expired', ...refused })
       const { records, closed, trimmedTo } = shardOf(name)
       const at = Number(from)
-      if (at < trimmedTo) throw trimmed()
+      if (at < trimmedTo || before !== String(lapsed)) throw trimmed()
       const page = records.slice(at, at + Limit)
       const isEnd = closed && at + page.length === records.length
       return { Records: page, ...(!isEnd && { NextShardIterator: iteratorAt(name, at + page.length) }) }
@@ -107,6 +108,10 @@ export function scriptedStream({ shardsPerPage = 100 } = {}) {
     /** All iterators that were handed out are too old. */
     expire() {
       generation++
+    },
+    /** All iterators that were handed out say that their records are trimmed, as on DynamoDB Local after a write to another table. */
+    lapse() {
+      lapsed++
     },
     insert(name: string, id: string, sequence: number) {
       const Keys = { AggregateTypeAndId: { S: `account:${id}` }, AggregateIdSequence: { N: String(sequence) } }

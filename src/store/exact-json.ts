@@ -1,0 +1,107 @@
+import { DefinitionError, messageOf } from '../errors.ts'
+
+/**
+ * How a number is read that JavaScript would round: `9007199254740993`, `0.12345678901234567`, `1e400`. Other programs may store such numbers, JavaScript never does.
+ * - `'refuse'`: reading the event fails with a `DeserializationError` that names it.
+ * - `'text'`: the number is given as its text, digit by digit. Smaller numbers stay numbers.
+ *
+ * @example
+ * ```ts
+ * import type { InexactNumbers } from 'cqrs-es/store'
+ *
+ * export const optionOf = (countsInCents: boolean): InexactNumbers => (countsInCents ? 'text' : 'refuse')
+ * ```
+ */
+export type InexactNumbers = 'refuse' | 'text'
+
+/** @throws DefinitionError for an unknown choice */
+export function checkInexactNumbers(store: string, choice: unknown): asserts choice is InexactNumbers {
+  if (choice === 'refuse' || choice === 'text') return
+  throw new DefinitionError(`${store}: "inexactNumbers" must be 'refuse' or 'text', not ${JSON.stringify(choice)}.`)
+}
+
+/** Numbers of at most 15 digits and without an exponent are always exact, so most texts need only this test. */
+const suspicious = /(?:^|[\s:,[])-?(?:[\d.]{16}|[\d.]+e)/i
+
+/** The value of JSON text, with every number exact or as text. @throws SyntaxError when it is not JSON, Error when a number would be rounded */
+export function parseExact(json: string, inexact: InexactNumbers = 'refuse'): unknown {
+  const value: unknown = JSON.parse(json)
+  if (!suspicious.test(json)) return value
+  const exact = quoteInexact(json, inexact === 'text' ? '' : mark)
+  if (exact === json) return value
+  const read: unknown = JSON.parse(exact)
+  if (inexact === 'text') return read
+  throw new Error(
+    `${pathOfMark(read)} is a number that JavaScript would round. The store option inexactNumbers: 'text' gives it as text`,
+  )
+}
+
+/** What is wrong with stored text for which `parseExact`, or what reads its value, has thrown this. */
+export const problemOf = (cause: unknown): string =>
+  cause instanceof SyntaxError ? 'is not JSON' : `cannot be read: ${messageOf(cause)}`
+
+/** Stands before a refused number, to find it again in the value. */
+const mark = 'cqrs-es inexact '
+
+/** The same JSON with the inexact numbers as texts behind `prefix`. */
+function quoteInexact(json: string, prefix: string): string {
+  const next = /"|-?\d+(?:\.\d+)?(?:e[+-]?\d+)?/gi
+  let quoted = ''
+  let from = 0
+  for (let found = next.exec(json); found !== null; found = next.exec(json)) {
+    const [token] = found
+    if (token === '"') next.lastIndex = endOfText(json, found.index)
+    else if (!isExact(token)) {
+      quoted += `${json.slice(from, found.index)}"${prefix}${token}"`
+      from = next.lastIndex
+    }
+  }
+  return quoted + json.slice(from)
+}
+
+/** Behind the closing quote. */
+function endOfText(json: string, start: number): number {
+  for (let at = start + 1; ; at++) {
+    at = json.indexOf('"', at)
+    let before = at
+    while (json[before - 1] === '\\') before--
+    if ((at - before) % 2 === 0) return at + 1
+  }
+}
+
+/** Whether JavaScript would write the number with the same value. */
+function isExact(number: string): boolean {
+  const value = Number(number)
+  const written = String(value)
+  return written === number || (Number.isFinite(value) && decimalOf(number) === decimalOf(written))
+}
+
+/** Two numbers of the same sign have the same value exactly when this is the same text: their digits, and the power of ten of the last one. */
+function decimalOf(number: string): string {
+  const [mantissa = '', power = '0'] = number.replace(/^-/, '').toLowerCase().split('e')
+  const [whole = '', fraction = ''] = mantissa.split('.')
+  const digits = whole + fraction
+  let first = 0
+  while (digits[first] === '0') first++
+  if (first === digits.length) return '0'
+  let end = digits.length
+  while (digits[end - 1] === '0') end--
+  return `${digits.slice(first, end)}e${Number(power) - fraction.length + digits.length - end}`
+}
+
+/** `lines[2].amount`, `it` for the value itself. */
+function pathOfMark(value: unknown): string {
+  const path = pathTo(value) ?? []
+  const text = path.map((key) => (typeof key === 'number' ? `[${key}]` : `.${key}`)).join('')
+  return text.replace(/^\./, '') || 'it'
+}
+
+function pathTo(value: unknown): readonly (string | number)[] | undefined {
+  if (typeof value === 'string') return value.startsWith(mark) ? [] : undefined
+  if (typeof value !== 'object' || value === null) return undefined
+  for (const [key, item] of Object.entries(value)) {
+    const path = pathTo(item)
+    if (path !== undefined) return [Array.isArray(value) ? Number(key) : key, ...path]
+  }
+  return undefined
+}
