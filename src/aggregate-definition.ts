@@ -7,6 +7,7 @@ import { deepFreeze, isObject, jsonProblem, NotJson, toJson } from './json.ts'
 import type { Shape, Shapes } from './message.ts'
 import { typeProblem } from './names.ts'
 import { checkFunction, checkName, checkOptions, checkWholeNumber } from './options.ts'
+import { isThenable, refusing } from './refusing.ts'
 
 export type Handler = (state: unknown, command: unknown, context: object) => unknown
 export type Applier = (state: unknown, data: unknown) => unknown
@@ -82,7 +83,7 @@ export function buildDefinition(
       ),
     ),
     needsServices: options.services !== undefined,
-    initialState: () => deepFreeze(options.initialState()),
+    initialState: () => deepFreeze(checkReturned(`${at}: initialState()`, options.initialState())),
     snapshots: typeof snapshots === 'object' ? snapshots.every : snapshots,
     stateVersion: String(options.stateVersion ?? 1),
     upcasters,
@@ -95,21 +96,55 @@ function checkShapes(what: string, shapes: unknown, { versioned }: { versioned: 
     if (type === '__proto__')
       throw new DefinitionError(`${what} must not have the type '__proto__': the name is reserved by JavaScript.`)
     checkName(`${what}: a type`, type)
-    if (parserOf(versioned ? versionsOf(shape).shape : shape) === undefined)
+    const parser = parserOf(versioned ? versionsOf(shape).shape : shape)
+    if (parser === undefined)
       throw new DefinitionError(
         `${what}: '${type}' needs a schema (any Standard Schema), typed<…>() or noData${versioned ? '' : '; versions(…) are for events'}.`,
       )
+    if (versioned) checkSynchronous(`${what}: the schema of '${type}'`, parser)
   }
+}
+
+/**
+ * A schema that answers even for no data with a promise does so for all data. Zod is not asked: it answers at once unless a check of the user's is asynchronous, and a `z.lazy` whose schema is
+ * not there yet would stay broken.
+ *
+ * @throws DefinitionError
+ */
+function checkSynchronous(what: string, { schema, parse }: Parser): void {
+  if (schema === undefined || schema['~standard'].vendor === 'zod') return
+  let parsed: unknown
+  try {
+    parsed = parse(undefined)
+  } catch {
+    // What it makes of data is seen when there is some.
+    return
+  }
+  if (!isThenable(parsed)) return
+  throw refusing(
+    new DefinitionError(
+      `${what} is asynchronous: it answers with a promise. Events are read synchronously: use a synchronous schema, or typed<…>(), and check the data in the command's schema, which may be asynchronous.`,
+    ),
+    parsed,
+  )
 }
 
 /** @throws DefinitionError when `value` is not JSON */
 export function checkJson(what: string, value: unknown): void {
+  checkReturned(what, value)
   try {
     if (value === undefined) throw new NotJson('undefined', [])
     toJson(value)
   } catch (error) {
-    throw new DefinitionError(`${what} must be JSON, but ${jsonProblem(error)}.`, error)
+    throw refusing(new DefinitionError(`${what} must be JSON, but ${jsonProblem(error)}.`, error), value)
   }
+}
+
+/** What a synchronous function returned. @throws DefinitionError for a promise */
+export function checkReturned<T>(what: string, value: T): T {
+  if (isThenable(value))
+    throw refusing(new DefinitionError(`${what} returned a promise; it must return its value at once.`), value)
+  return value
 }
 
 function checkSnapshots(at: string, policy: unknown): void {
@@ -126,7 +161,7 @@ function checkUpcasters(at: string, upcasters: readonly Upcaster[], events: Read
     checkFunction(`${at}: upcasters[${i}].canUpcast`, upcaster?.canUpcast)
     checkFunction(`${at}: upcasters[${i}].upcast`, upcaster.upcast)
     for (const { type, version } of events.values())
-      if (upcaster.canUpcast(type, version))
+      if (checkReturned(`${at}: upcasters[${i}].canUpcast`, upcaster.canUpcast(type, version)))
         throw new DefinitionError(
           `${at}: upcasters[${i}] would change new events of type '${type}': they are stored with version ${version}. Declare the newer version: versions('…', schema, {}).`,
         )

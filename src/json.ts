@@ -120,9 +120,10 @@ function differenceOfMembers(a: Record<string, unknown>, b: Record<string, unkno
   return undefined
 }
 
-/** Freezes a value and all below it, stopping at what is frozen already. Returns it. */
+/** Freezes a value and all below it, stopping at what is frozen already. Returns it. @throws NotJson for a promise, TypeError for what cannot be frozen */
 export function deepFreeze<T>(value: T): T {
   if (!isObject(value) || Object.isFrozen(value)) return value
+  if (value instanceof Promise) throw new NotJson('it holds a Promise', [])
   Object.freeze(value)
   for (const key in value) deepFreeze(value[key])
   return value

@@ -1,6 +1,7 @@
 import type { AggregateDefinition } from '../aggregate-definition.ts'
 import { ApplyError } from '../errors.ts'
 import { jsonProblem, toJson } from '../json.ts'
+import { refusing } from '../refusing.ts'
 import type { Append, Commit } from '../store/commit.ts'
 import type { Loaded } from './cache.ts'
 import type { Sent } from './commit-queue.ts'
@@ -120,10 +121,13 @@ function snapshotOf(definition: AggregateDefinition, aggregateId: string, { stat
   } catch (error) {
     const problem = jsonProblem(error)
     const at = { aggregateType: definition.type, aggregateId, sequence }
-    throw new ApplyError(
-      `The state of ${definition.type} '${aggregateId}' at ${sequence} cannot be stored as a snapshot: ${problem}. State must be JSON.`,
-      at,
-      error,
+    throw refusing(
+      new ApplyError(
+        `The state of ${definition.type} '${aggregateId}' at ${sequence} cannot be stored as a snapshot: ${problem}. State must be JSON.`,
+        at,
+        error,
+      ),
+      state,
     )
   }
 }

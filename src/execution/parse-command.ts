@@ -2,6 +2,7 @@ import type { AggregateDefinition } from '../aggregate-definition.ts'
 import { ValidationError } from '../errors.ts'
 import { issuesText } from '../evolution/schema.ts'
 import { deepFreeze, NotJson, toJson } from '../json.ts'
+import { refusing } from '../refusing.ts'
 import type { Call } from './call.ts'
 
 /** The command's data as its schema gives it. @throws ValidationError */
@@ -16,9 +17,12 @@ export async function parseCommand(
     )
   const parsed = await parser.parse(command.data)
   if (parsed.issues !== undefined)
-    throw new ValidationError(
-      `${command.type} on ${definition.type} '${aggregateId}' does not fit: ${issuesText(parsed.issues)}.`,
-      parsed.issues,
+    throw refusing(
+      new ValidationError(
+        `${command.type} on ${definition.type} '${aggregateId}' does not fit: ${issuesText(parsed.issues)}.`,
+        parsed.issues,
+      ),
+      command.data,
     )
   return frozenCopy(parsed.value)
 }

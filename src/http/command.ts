@@ -1,6 +1,7 @@
 import { isCqrsError, ValidationError } from '../errors.ts'
 import type { Metadata } from '../event-envelope.ts'
 import { isObject, jsonProblem, toJson } from '../json.ts'
+import { refusing } from '../refusing.ts'
 import { answer, HttpProblem, problem } from './answers.ts'
 import { type Asked, authorized, may, refusal, verdictOn } from './authorized.ts'
 import { readJson } from './body.ts'
@@ -85,7 +86,7 @@ function jsonObject(made: unknown): Metadata | undefined {
   try {
     return toJson(made) as Metadata
   } catch (error) {
-    throw new TypeError(`it must answer JSON, but ${jsonProblem(error)}.`, { cause: error })
+    throw refusing(new TypeError(`it must answer JSON, but ${jsonProblem(error)}.`, { cause: error }), made)
   }
 }
 

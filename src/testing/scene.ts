@@ -1,3 +1,4 @@
+import { AssertionError } from 'node:assert'
 import type { AggregateDefinition } from '../aggregate-definition.ts'
 import type { EventEnvelope, Metadata } from '../event-envelope.ts'
 import { decide } from '../execution/decide.ts'
@@ -5,6 +6,7 @@ import { evolve } from '../execution/evolve.ts'
 import { envelopesOf, newEvents } from '../execution/new-events.ts'
 import { parseCommand } from '../execution/parse-command.ts'
 import { deepFreeze, jsonProblem, toJson } from '../json.ts'
+import { refusing } from '../refusing.ts'
 import { platformRuntime } from '../runtime.ts'
 import type { ViewDefinition } from '../subscriptions/definitions.ts'
 import { foldView, idsOf, indexValues, storableView } from '../views/fold.ts'
@@ -99,7 +101,7 @@ function checkJson(problem: string, value: unknown): void {
   try {
     toJson(value)
   } catch (error) {
-    fail(`${problem}: ${jsonProblem(error)}.`)
+    throw refusing(new AssertionError({ message: `${problem}: ${jsonProblem(error)}.` }), value)
   }
 }
 
