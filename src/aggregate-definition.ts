@@ -1,6 +1,6 @@
-import { DefinitionError } from './errors.ts'
-import { type EventCodec, eventCodec } from './evolution/event-codec.ts'
-import { type Parser, parserOf } from './evolution/schema.ts'
+import { DefinitionError, messageOf } from './errors.ts'
+import { type EventCodec, eventCodec, parseUnchanged } from './evolution/event-codec.ts'
+import { issuesText, type Parser, parserOf } from './evolution/schema.ts'
 import type { Upcaster } from './evolution/upcaster.ts'
 import { versionsOf } from './evolution/versions.ts'
 import { deepFreeze, isObject, jsonProblem, NotJson, toJson } from './json.ts'
@@ -26,6 +26,8 @@ export interface AggregateDefinition {
   readonly initialState: () => unknown
   readonly snapshots: SnapshotInterval
   readonly stateVersion: string
+  /** What is wrong with a state, `undefined` when nothing is. */
+  readonly stateProblem: (state: unknown) => string | undefined
   readonly upcasters: readonly Upcaster[]
 }
 
@@ -37,10 +39,21 @@ interface Options {
   readonly initialState: () => unknown
   readonly snapshots?: 'never' | 'always' | { readonly every: number }
   readonly stateVersion?: string | number
+  readonly stateSchema?: unknown
   readonly upcasters?: readonly Upcaster[]
 }
 
-const optionNames = ['type', 'events', 'commands', 'services', 'initialState', 'snapshots', 'stateVersion', 'upcasters']
+const optionNames = [
+  'type',
+  'events',
+  'commands',
+  'services',
+  'initialState',
+  'snapshots',
+  'stateVersion',
+  'stateSchema',
+  'upcasters',
+]
 
 /** @throws DefinitionError */
 export function checkDefinition(options: Options): void {
@@ -53,7 +66,9 @@ export function checkDefinition(options: Options): void {
   if (options.services !== undefined && parserOf(options.services)?.kind !== 'typed')
     throw new DefinitionError(`${at}: services must be typed<Services>(); the services themselves are given to createApp.`)
   checkFunction(`${at}: initialState`, options.initialState)
-  checkJson(`${at}: initialState()`, options.initialState())
+  const first = options.initialState()
+  checkJson(`${at}: initialState()`, first)
+  checkStateSchema(at, options.stateSchema, first)
   checkSnapshots(at, options.snapshots)
   const { stateVersion, upcasters } = options
   if (stateVersion !== undefined) checkName(`${at}: stateVersion`, String(stateVersion))
@@ -86,6 +101,7 @@ export function buildDefinition(
     initialState: () => deepFreeze(checkReturned(`${at}: initialState()`, options.initialState())),
     snapshots: typeof snapshots === 'object' ? snapshots.every : snapshots,
     stateVersion: String(options.stateVersion ?? 1),
+    stateProblem: stateProblemBy(options.stateSchema),
     upcasters,
   }
 }
@@ -123,7 +139,7 @@ function checkSynchronous(what: string, { schema, parse }: Parser): void {
   if (!isThenable(parsed)) return
   throw refusing(
     new DefinitionError(
-      `${what} is asynchronous: it answers with a promise. Events are read synchronously: use a synchronous schema, or typed<…>(), and check the data in the command's schema, which may be asynchronous.`,
+      `${what} is asynchronous: it answers with a promise. Use a synchronous schema. Only schemas of commands may be asynchronous.`,
     ),
     parsed,
   )
@@ -166,6 +182,32 @@ function checkUpcasters(at: string, upcasters: readonly Upcaster[], events: Read
           `${at}: upcasters[${i}] would change new events of type '${type}': they are stored with version ${version}. Declare the newer version: versions('…', schema, {}).`,
         )
   })
+}
+
+function checkStateSchema(at: string, stateSchema: unknown, first: unknown): void {
+  if (stateSchema === undefined) return
+  const parser = parserOf(stateSchema)
+  if (parser?.kind !== 'schema') throw new DefinitionError(`${at}: stateSchema must be a schema (any Standard Schema).`)
+  checkSynchronous(`${at}: stateSchema`, parser)
+  const problem = stateProblemBy(stateSchema)(first)
+  if (problem !== undefined) throw new DefinitionError(`${at}: initialState() does not fit stateSchema: ${problem}.`)
+}
+
+/** Never throws: a schema may be surprised by a state of another shape. */
+function stateProblemBy(stateSchema: unknown): AggregateDefinition['stateProblem'] {
+  const parser = stateSchema === undefined ? undefined : parserOf(stateSchema)
+  if (parser === undefined) return () => undefined
+  return (state) => {
+    try {
+      const parsed = parseUnchanged(parser, toJson(state), state, { as: 'it', in: 'initialState or apply' })
+      if (parsed.issues === undefined) return undefined
+      const problem = issuesText(parsed.issues)
+      refusing(new Error(problem), parsed.refused)
+      return problem
+    } catch (error) {
+      return messageOf(error)
+    }
+  }
 }
 
 /** One function for each declared type, and no other. */

@@ -97,7 +97,7 @@ function parseMigrated(parser: Parser, migrate: Migrate, data: unknown): Parsed 
 const datesAreText = 'a Date comes back as text, so keep an ISO text, or use z.coerce.date()'
 
 /** Parses a copy of `original`, since a schema may also change what it is given. `made`: what it is called, and where it was made. */
-function parseUnchanged(parser: Parser, copy: unknown, original: unknown, made: Record<'as' | 'in', string>): Parsed {
+export function parseUnchanged(parser: Parser, copy: unknown, original: unknown, made: Record<'as' | 'in', string>): Parsed {
   const parsed = parseEvent(parser, copy)
   if (parsed.issues !== undefined) return parsed
   const changed = difference(parsed.value, original)
@@ -119,5 +119,5 @@ const has = (value: unknown, path: readonly PropertyKey[]): boolean =>
 
 function parseEvent(parser: Parser, data: unknown): Parsed {
   const parsed = parser.parse(data)
-  return isThenable(parsed) ? refuse('its schema is asynchronous; schemas of events must not be', parsed) : parsed
+  return isThenable(parsed) ? refuse('its schema is asynchronous; only schemas of commands may be', parsed) : parsed
 }

@@ -116,11 +116,17 @@ function snapshotIsDue({ snapshots }: AggregateDefinition, before: number, after
 }
 
 function snapshotOf(definition: AggregateDefinition, aggregateId: string, { state, sequence }: DecidedEvents) {
+  const at = { aggregateType: definition.type, aggregateId, sequence }
+  const unfit = definition.stateProblem(state)
+  if (unfit !== undefined)
+    throw new ApplyError(
+      `The state of ${definition.type} '${aggregateId}' at ${sequence} does not fit stateSchema: ${unfit}.`,
+      at,
+    )
   try {
     return { stateVersion: definition.stateVersion, state: toJson(state) }
   } catch (error) {
     const problem = jsonProblem(error)
-    const at = { aggregateType: definition.type, aggregateId, sequence }
     throw refusing(
       new ApplyError(
         `The state of ${definition.type} '${aggregateId}' at ${sequence} cannot be stored as a snapshot: ${problem}. State must be JSON.`,

@@ -73,6 +73,9 @@ export function stateAfter({ definition }: Scene, events: readonly EventEnvelope
   return events.reduce((state, event) => {
     const next = evolve(definition, state, event)
     checkJson(`apply.${event.type} of ${definition.type} made a state that is not JSON`, next)
+    const problem = definition.stateProblem(next)
+    if (problem !== undefined)
+      fail(`apply.${event.type} of ${definition.type} made a state that does not fit stateSchema: ${problem}.`)
     return next
   }, definition.initialState())
 }
