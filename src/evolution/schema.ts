@@ -64,7 +64,7 @@ function plainIssues(result: SchemaResult): Parsed {
 /** The issue of a value that is not JSON; any other error is thrown on. */
 export function notJsonIssue(error: unknown): Issue {
   if (!(error instanceof NotJson)) throw error
-  return { message: `${error.message} is not JSON`, path: error.path }
+  return { message: `${error.message} cannot be stored as JSON`, path: error.path }
 }
 
 /** `balance: must be a number; owner: required`. */

@@ -18,7 +18,9 @@ function canonical(aggregateType: string, call: Call, command: unknown): string 
   try {
     return canonicalJson(command)
   } catch (error) {
-    const issue = notJsonIssue(error)
+    const { message, path = [] } = notJsonIssue(error)
+    // As of the data's own schema.
+    const issue = { message, path: path[0] === 'data' ? path.slice(1) : path }
     throw refusing(
       new ValidationError(
         `${call.command.type} on ${aggregateType} '${call.aggregateId}' has an idempotencyKey, so it must be JSON: ${issuesText([issue])}.`,
