@@ -63,17 +63,20 @@ export interface Query {
   ExclusiveStartKey?: Item
 }
 
-interface KeySchemaElement {
+/** An attribute of a key, as the SDK has it. */
+export interface KeySchemaElement {
   AttributeName: string
   KeyType: 'HASH' | 'RANGE'
 }
 
-interface AttributeDefinition {
+/** The type of an attribute in a key, as the SDK has it. */
+export interface AttributeDefinition {
   AttributeName: string
   AttributeType: 'S' | 'N' | 'B'
 }
 
-interface GlobalSecondaryIndex {
+/** An index of a table, as the SDK has it. */
+export interface GlobalSecondaryIndex {
   IndexName: string
   KeySchema: KeySchemaElement[]
   Projection: { ProjectionType: 'KEYS_ONLY' }
