@@ -53,8 +53,7 @@ async function loadFrom(
   const read = (wanted: AggregateRequest) => core.store.readAggregate(wanted)
   for await (const page of pages(read, request, toConfirm === undefined ? sequence : sequence - 1, stateVersion)) {
     if (page.snapshot !== undefined) {
-      if (definition.stateProblem(page.snapshot.state) !== undefined)
-        return loadFrom(core, request, undefined, false)
+      if (definition.stateProblem(page.snapshot.state) !== undefined) return loadFrom(core, request, undefined, false)
       state = deepFreeze(page.snapshot.state)
       sequence = page.snapshot.sequence
       commitId = page.snapshot.commitId
