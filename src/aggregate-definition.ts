@@ -122,8 +122,8 @@ function checkShapes(what: string, shapes: unknown, { versioned }: { versioned: 
 }
 
 /**
- * A schema that answers even for no data with a promise does so for all data. Zod is not asked: it answers at once unless a check of the user's is asynchronous, and a `z.lazy` whose schema is
- * not there yet would stay broken.
+ * A schema that gives a promise even for `undefined` gives one for all data. Zod is not called: it is synchronous unless a check of the user's is not, and a `z.lazy` whose schema is declared
+ * later would stay broken.
  *
  * @throws DefinitionError
  */
@@ -193,7 +193,7 @@ function checkStateSchema(at: string, stateSchema: unknown, first: unknown): voi
   if (problem !== undefined) throw new DefinitionError(`${at}: initialState() does not fit stateSchema: ${problem}.`)
 }
 
-/** Never throws: a schema may be surprised by a state of another shape. */
+/** Never throws: a schema may be surprised by a state of another shape. That the state is JSON is checked elsewhere. */
 function stateProblemBy(stateSchema: unknown): AggregateDefinition['stateProblem'] {
   const parser = stateSchema === undefined ? undefined : parserOf(stateSchema)
   if (parser === undefined) return () => undefined
@@ -205,7 +205,7 @@ function stateProblemBy(stateSchema: unknown): AggregateDefinition['stateProblem
       refusing(new Error(problem), parsed.refused)
       return problem
     } catch (error) {
-      return messageOf(error)
+      return error instanceof NotJson ? undefined : messageOf(error)
     }
   }
 }

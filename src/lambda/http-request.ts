@@ -21,7 +21,7 @@ export interface HttpEvent {
   /** Whether the body is base64. Default `false`. */
   readonly isBase64Encoded?: boolean | undefined
   readonly requestContext: {
-    /** Default: the `host` header, else `localhost`. A Function URL is told by its name. */
+    /** Default: the `host` header, else `localhost`. Its name tells a Function URL from an HTTP API. */
     readonly domainName?: string | undefined
     /** `$default`, or the first segment of the path. Default `$default`. */
     readonly stage?: string | undefined

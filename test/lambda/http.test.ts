@@ -318,7 +318,7 @@ describe('an event of which only some is there', () => {
   const http = { method: 'GET' }
   const least = { version: '2.0', rawPath: '/my/path', requestContext: { http } }
 
-  test('is a request to localhost when there is nothing but its path and method', async () => {
+  test('onHttp asks localhost when an event has nothing but its path and method', async () => {
     const { url, method, headers, body } = await requested(least)
     expect([url, method, [...headers], body]).toEqual(['https://localhost/my/path', 'GET', [], null])
     const posted = await requested({ ...least, body: 'text', requestContext: { http: { method: 'POST' } } })
@@ -328,7 +328,7 @@ describe('an event of which only some is there', () => {
   const whole = httpApi({ headers: { host: 'api.example', 'content-type': 'text/plain' } })
   const { domainName: _, ...unnamed } = whole.requestContext
 
-  test('is a request to its host header when it has no domain name', async () => {
+  test('onHttp takes the host header when an event has no domain name', async () => {
     const { url } = await requested({ ...whole, requestContext: unnamed })
     expect(url).toBe('https://api.example/my/path?parameter1=value1&parameter1=value2&parameter2=value')
     for (const host of ['localhost:3000', '127.0.0.1', '[::1]:8080'])
@@ -337,12 +337,12 @@ describe('an event of which only some is there', () => {
       expect(await refused({ ...whole, headers: { Host: host }, requestContext: unnamed })).toMatchObject({ statusCode: 400 })
   })
 
-  test('has its path as it was sent when its host is a Function URL', async () => {
+  test('onHttp keeps the path of a Function URL as it was sent when only the host header names it', async () => {
     const headers = { host: 'x.lambda-url.eu-central-1.on.aws' }
     expect((await requested({ ...least, rawPath: '/a%20b', headers })).url).toBe(`https://${headers.host}/a%20b`)
   })
 
-  test('takes the path of http when there is no rawPath, and the parameters when there is no query', async () => {
+  test('onHttp takes http.path and the parameters when rawPath and the query are missing', async () => {
     const event = {
       version: '2.0',
       queryStringParameters: { a: '1 2', b: '%&=', c: undefined },
@@ -359,7 +359,7 @@ describe('an event of which only some is there', () => {
   })
 
   test.each(['headers', 'cookies', 'rawQueryString', 'queryStringParameters', 'body', 'isBase64Encoded', 'routeKey'])(
-    'works without %s',
+    'onHttp works without %s',
     async (name) => {
       for (const value of [undefined, null]) {
         const request = await requested({ ...whole, [name]: value } as typeof whole)
@@ -369,7 +369,7 @@ describe('an event of which only some is there', () => {
   )
 
   test.each(['accountId', 'apiId', 'domainName', 'domainPrefix', 'requestId', 'stage', 'time', 'timeEpoch'])(
-    'works without requestContext.%s',
+    'onHttp works without requestContext.%s',
     async (name) => {
       const requestContext = { ...whole.requestContext, [name]: undefined } as typeof whole.requestContext
       expect(new URL((await requested({ ...whole, requestContext })).url).pathname).toBe('/my/path')
@@ -381,7 +381,7 @@ describe('an event of which only some is there', () => {
     [{ version: '2.0', rawPath: '/', requestContext: { http: {} } }, 'requestContext.http.method'],
     [{ version: '2.0', requestContext: { http: {} } }, 'requestContext.http.method and rawPath'],
     [{ version: '2.0', rawPath: 7, requestContext: { http } }, 'rawPath'],
-  ])('is refused with what is missing: %#', async (event, missing) => {
+  ])('onHttp names what is missing: %#', async (event, missing) => {
     const { code, message } = await failureOf(onHttp(() => new Response())(event as never))
     expect([code, message]).toEqual([
       'DEFINITION',

@@ -110,7 +110,7 @@ describe('a program that installed it', () => {
       expect(code).toBe(0)
     })
 
-    test(`emits declarations of each member of what the package makes, on ${compiler}`, async () => {
+    test(`${compiler} emits declarations of each member of each public type`, async () => {
       await copyFile(join(root, 'test/package/declarations/program.ts'), join(project, 'program.ts'))
       await writeFile(join(project, 'values.ts'), valuesOf(join(project, 'program.ts'), specifiers))
       const files = ['program.ts', 'values.ts']

@@ -214,11 +214,11 @@ describe('an asynchronous function that rejects, where a synchronous one is aske
   })
 
   test('observe, onQueryError and queries are reported on the console', async () => {
-    const told = vi.spyOn(console, 'error').mockImplementation(() => {})
+    const spy = vi.spyOn(console, 'error').mockImplementation(() => {})
     await executed({}, { observe: rejecting, queries: [rejecting], onQueryError: rejecting })
     await settled()
-    const said = told.mock.calls.flat().filter((one) => one === reason)
-    told.mockRestore()
+    const said = spy.mock.calls.flat().filter((one) => one === reason)
+    spy.mockRestore()
     expect(said.length).toBeGreaterThanOrEqual(3)
   })
 
@@ -234,34 +234,34 @@ describe('an asynchronous function that rejects, where a synchronous one is aske
     expect(await failureOf(app.views.v.rebuild({ onProgress: rejecting }))).toBe(reason)
   })
 
-  test('metadata of createHandler is a fault, and onError that rejects too is told on the console', async () => {
-    const told = vi.spyOn(console, 'error').mockImplementation(() => {})
+  test('metadata of createHandler is a fault, and a rejecting onError is reported on the console', async () => {
+    const spy = vi.spyOn(console, 'error').mockImplementation(() => {})
     const app = createApp({ store: memoryStore(), aggregates: { thing } })
     const handler = createHandler(app, { authorize: 'none', metadata: rejecting, onError: rejecting })
     const headers = { 'Content-Type': 'application/json' }
     const response = await handler(new Request('http://localhost/thing/t/Put', { method: 'POST', headers }))
     expect(response.status).toBe(500)
     await settled()
-    expect(told.mock.calls.flat()).toContain(reason)
-    told.mockRestore()
+    expect(spy.mock.calls.flat()).toContain(reason)
+    spy.mockRestore()
   })
 
   test('authorize of createHandler is a fault', async () => {
-    const told: unknown[] = []
+    const reported: unknown[] = []
     const app = createApp({ store: memoryStore(), aggregates: { thing } })
-    const handler = createHandler(app, { authorize: rejecting, onError: (error) => told.push(error) })
+    const handler = createHandler(app, { authorize: rejecting, onError: (error) => reported.push(error) })
     expect((await handler(new Request('http://localhost/thing/t'))).status).toBe(500)
-    expect(told).toMatchObject([{ cause: reason }])
+    expect(reported).toMatchObject([{ cause: reason }])
   })
 
-  test('metadata of onSqs makes its message fail, and onFailure that rejects is told on the console', async () => {
-    const told = vi.spyOn(console, 'error').mockImplementation(() => {})
+  test('metadata of onSqs makes its message fail, and onFailure that rejects is reported on the console', async () => {
+    const spy = vi.spyOn(console, 'error').mockImplementation(() => {})
     const app = createApp({ store: memoryStore(), aggregates: { thing } })
     const body = JSON.stringify({ aggregate: 'thing', id: 't', command: { type: 'Put' } })
     const handle = onSqs(app, { metadata: rejecting, onFailure: rejecting, onRejected: rejecting })
     expect(await handle({ Records: [{ messageId: 'm', body }] })).toEqual({ batchItemFailures: [{ itemIdentifier: 'm' }] })
-    expect(told.mock.calls.flat()).toContain(reason)
-    told.mockRestore()
+    expect(spy.mock.calls.flat()).toContain(reason)
+    spy.mockRestore()
   })
 
   test('onSqs waits for metadata that is made asynchronously', async () => {
@@ -271,8 +271,8 @@ describe('an asynchronous function that rejects, where a synchronous one is aske
     for await (const { metadata } of app.aggregates.thing.events('t')) expect(metadata).toEqual({ userId: 'ann' })
   })
 
-  test('onFailure of onDynamoDbStream is told on the console', async () => {
-    const told = vi.spyOn(console, 'error').mockImplementation(() => {})
+  test('onFailure of onDynamoDbStream is reported on the console', async () => {
+    const spy = vi.spyOn(console, 'error').mockImplementation(() => {})
     const record = {
       eventName: 'INSERT' as const,
       dynamodb: {
@@ -283,8 +283,8 @@ describe('an asynchronous function that rejects, where a synchronous one is aske
     }
     const app = { catchUp: rejecting }
     await onDynamoDbStream(app, { onFailure: rejecting })({ Records: [record] })
-    expect(told.mock.calls.flat()).toContain(reason)
-    told.mockRestore()
+    expect(spy.mock.calls.flat()).toContain(reason)
+    spy.mockRestore()
   })
 
   test.each<[string, () => Promise<unknown>]>([

@@ -51,7 +51,7 @@ describe('a schema that always answers with a promise', () => {
   const boxOf = (events: Readonly<Record<string, Shape>>, commands: Readonly<Record<string, Shape>> = {}) =>
     defineAggregate({ type: 'box', events, commands, initialState: () => ({}) })
 
-  test.each(asynchronous)('is refused for an event when the aggregate is defined: %s', (_, schema) => {
+  test.each(asynchronous)('a schema of an event that always gives a promise is refused by defineAggregate: %s', (_, schema) => {
     const error = thrownBy(() => boxOf({ Sealed: noData, Packed: schema }))
     expect(error.code).toBe('DEFINITION')
     expect(error.message).toBe(
@@ -62,11 +62,11 @@ describe('a schema that always answers with a promise', () => {
     )
   })
 
-  test.each(asynchronous)('is fine for a command: %s', (_, schema) => {
+  test.each(asynchronous)('a schema of a command may always give a promise: %s', (_, schema) => {
     expect(() => boxOf({}, { Pack: schema })).not.toThrow()
   })
 
-  test('is told from one that throws without data, and from a z.lazy whose schema comes later', async () => {
+  test('defineAggregate accepts a schema that throws without data, and a z.lazy that is early', async () => {
     const strict = standard((value) => ({ value: (value as { n: number }).n > 0 ? value : value }))
     expect(await through(strict, { n: 1 })).toMatchObject({ later: { n: 1 } })
     const lazy = z.lazy(() => later)

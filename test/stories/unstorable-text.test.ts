@@ -67,7 +67,7 @@ const unfit: [string, string, (string | number)[]][] = [
 
 describe.each(unfit)('a command whose data has %s', (_, json, path) => {
   test.each(['Open', 'Note', 'Strip', 'Decode', 'Type'] as const)(
-    'is a ValidationError with the path when %s is executed',
+    'execute of %s throws a ValidationError with the path',
     async (type) => {
       const command = { type, data: JSON.parse(json) } as never
       for (const options of [{}, { idempotencyKey: 'k' }]) {
@@ -78,7 +78,7 @@ describe.each(unfit)('a command whose data has %s', (_, json, path) => {
     },
   )
 
-  test.each(['Open', 'Note', 'Strip', 'Decode', 'Type'])('is 400 with the path when %s is posted', async (type) => {
+  test.each(['Open', 'Note', 'Strip', 'Decode', 'Type'])('POST of %s answers 400 with the path', async (type) => {
     for (const more of [{}, { 'Idempotency-Key': 'k' }]) {
       const alone = await post(`/account/a/${type}`, json, more)
       expect(alone).toMatchObject({ status: 400, body: { code: 'VALIDATION', issues: [{ path }] } })
@@ -88,16 +88,16 @@ describe.each(unfit)('a command whose data has %s', (_, json, path) => {
     await nothingStored()
   })
 
-  test('is a failed message of SQS', async () => {
-    const told: unknown[] = []
-    const handle = onSqs(app, { onFailure: (error) => told.push(error) })
+  test('onSqs reports its message as failed', async () => {
+    const reported: unknown[] = []
+    const handle = onSqs(app, { onFailure: (error) => reported.push(error) })
     const body = `{"aggregate":"account","id":"a","command":{"type":"Strip","data":${json}}}`
     expect(await handle({ Records: [{ messageId: 'm', body }] })).toEqual({ batchItemFailures: [{ itemIdentifier: 'm' }] })
-    expect(told).toMatchObject([{ code: 'VALIDATION', issues: [{ path: ['command', 'data', ...path] }] }])
+    expect(reported).toMatchObject([{ code: 'VALIDATION', issues: [{ path: ['command', 'data', ...path] }] }])
     await nothingStored()
   })
 
-  test('fails a test of the kit', async () => {
+  test('the test kit throws a ValidationError with the path', async () => {
     const error = await failureOf(
       given(account)
         .when({ type: 'Strip', data: JSON.parse(json) })
@@ -143,8 +143,8 @@ test.each([
   ['an id', 'GET', '/account/a%00'],
   ['an id', 'GET', '/account/a%00/events'],
   ['the id of a row', 'GET', '/views/owners/%00'],
-  ['a place to go on from', 'GET', '/account?after=%00'],
-  ['a place to go on from', 'GET', '/views/owners?after=%00'],
+  ['a cursor', 'GET', '/account?after=%00'],
+  ['a cursor', 'GET', '/views/owners?after=%00'],
   ['a condition', 'GET', '/views/owners?owner=%00'],
   ['a bound', 'GET', '/views/owners?owner.gte=%00'],
   ['an order', 'GET', '/views/owners?orderBy=%00'],
@@ -160,10 +160,10 @@ test('the type of a command with a NUL character is 400', async () => {
 })
 
 test('a metadata key __proto__ of an SQS message makes it fail', async () => {
-  const told: unknown[] = []
+  const reported: unknown[] = []
   const body = '{"aggregate":"account","id":"a","command":{"type":"Strip","data":{}},"metadata":{"__proto__":{"x":1}}}'
-  await onSqs(app, { onFailure: (error) => told.push(error), metadata: () => ({}) })({ Records: [{ messageId: 'm', body }] })
-  expect(told).toMatchObject([{ code: 'VALIDATION', issues: [{ path: ['metadata', '__proto__'] }] }])
+  await onSqs(app, { onFailure: (error) => reported.push(error), metadata: () => ({}) })({ Records: [{ messageId: 'm', body }] })
+  expect(reported).toMatchObject([{ code: 'VALIDATION', issues: [{ path: ['metadata', '__proto__'] }] }])
 })
 
 test('data that refers to itself is handed to its schema as before', async () => {

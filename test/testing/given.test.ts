@@ -116,23 +116,26 @@ describe('thenThrows', () => {
   })
   const pay = (how: 'throw' | 'reject' | 'later' | 'value' | 'fine') => given(purse).when({ type: 'Pay', data: { how } })
 
-  test.each(['throw', 'later'] as const)('passes when the handler throws, by message and by value (%s)', async (how) => {
-    const seen: unknown[] = []
-    await pay(how).thenThrows()
-    await pay(how).thenThrows('purse holds 3')
-    await pay(how).thenThrows((error) => seen.push(error))
-    await pay(how).thenThrows((error) => error instanceof Insufficient && error.balance === 3)
-    expect(seen).toEqual([new Insufficient('the purse holds 3')])
-  })
+  test.each(['throw', 'later'] as const)(
+    'thenThrows passes when the handler throws, by message and by value (%s)',
+    async (how) => {
+      const seen: unknown[] = []
+      await pay(how).thenThrows()
+      await pay(how).thenThrows('purse holds 3')
+      await pay(how).thenThrows((error) => seen.push(error))
+      await pay(how).thenThrows((error) => error instanceof Insufficient && error.balance === 3)
+      expect(seen).toEqual([new Insufficient('the purse holds 3')])
+    },
+  )
 
-  test('passes for what is no error, and for a command that does not fit', async () => {
+  test('thenThrows passes for a thrown text, and for a command that does not fit', async () => {
     await pay('value').thenThrows('no error')
     await given(purse)
       .when({ type: 'Pay', data: { how: Number.NaN } } as never)
       .thenThrows((error) => isCqrsError(error, 'VALIDATION'))
   })
 
-  test('fails when the error is another one, and shows its message', async () => {
+  test('thenThrows shows the message when the error is another one', async () => {
     const message = await failure(pay('throw').thenThrows('holds 4'))
     expect(message).toContain('What Pay threw differs.\n  expected: a message with "holds 4"\n  actual:   "the purse holds 3"')
     expect(await failure(pay('throw').thenThrows(() => false))).toContain('What Pay threw does not match: the purse holds 3')
@@ -143,7 +146,7 @@ describe('thenThrows', () => {
     await expect(checked).rejects.toThrow('my own check')
   })
 
-  test('fails when the command is accepted or rejected', async () => {
+  test('thenThrows fails when the command is accepted or rejected', async () => {
     expect(await failure(pay('fine').thenThrows('x'))).toContain(
       'Pay was expected to throw (x), but was accepted with no events.',
     )
