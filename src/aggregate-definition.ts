@@ -1,12 +1,13 @@
-import { DefinitionError } from './errors.ts'
-import { type EventCodec, eventCodec } from './evolution/event-codec.ts'
-import { type Parser, parserOf } from './evolution/schema.ts'
+import { DefinitionError, messageOf } from './errors.ts'
+import { type EventCodec, eventCodec, parseUnchanged } from './evolution/event-codec.ts'
+import { issuesText, type Parser, parserOf } from './evolution/schema.ts'
 import type { Upcaster } from './evolution/upcaster.ts'
 import { versionsOf } from './evolution/versions.ts'
 import { deepFreeze, isObject, jsonProblem, NotJson, toJson } from './json.ts'
 import type { Shape, Shapes } from './message.ts'
 import { typeProblem } from './names.ts'
 import { checkFunction, checkName, checkOptions, checkWholeNumber } from './options.ts'
+import { isThenable, refusing } from './refusing.ts'
 
 export type Handler = (state: unknown, command: unknown, context: object) => unknown
 export type Applier = (state: unknown, data: unknown) => unknown
@@ -25,6 +26,8 @@ export interface AggregateDefinition {
   readonly initialState: () => unknown
   readonly snapshots: SnapshotInterval
   readonly stateVersion: string
+  /** What is wrong with a state, `undefined` when nothing is. */
+  readonly stateProblem: (state: unknown) => string | undefined
   readonly upcasters: readonly Upcaster[]
 }
 
@@ -36,10 +39,21 @@ interface Options {
   readonly initialState: () => unknown
   readonly snapshots?: 'never' | 'always' | { readonly every: number }
   readonly stateVersion?: string | number
+  readonly stateSchema?: unknown
   readonly upcasters?: readonly Upcaster[]
 }
 
-const optionNames = ['type', 'events', 'commands', 'services', 'initialState', 'snapshots', 'stateVersion', 'upcasters']
+const optionNames = [
+  'type',
+  'events',
+  'commands',
+  'services',
+  'initialState',
+  'snapshots',
+  'stateVersion',
+  'stateSchema',
+  'upcasters',
+]
 
 /** @throws DefinitionError */
 export function checkDefinition(options: Options): void {
@@ -52,7 +66,9 @@ export function checkDefinition(options: Options): void {
   if (options.services !== undefined && parserOf(options.services)?.kind !== 'typed')
     throw new DefinitionError(`${at}: services must be typed<Services>(); the services themselves are given to createApp.`)
   checkFunction(`${at}: initialState`, options.initialState)
-  checkJson(`${at}: initialState()`, options.initialState())
+  const first = options.initialState()
+  checkJson(`${at}: initialState()`, first)
+  checkStateSchema(at, options.stateSchema, first)
   checkSnapshots(at, options.snapshots)
   const { stateVersion, upcasters } = options
   if (stateVersion !== undefined) checkName(`${at}: stateVersion`, String(stateVersion))
@@ -82,9 +98,10 @@ export function buildDefinition(
       ),
     ),
     needsServices: options.services !== undefined,
-    initialState: () => deepFreeze(options.initialState()),
+    initialState: () => deepFreeze(checkReturned(`${at}: initialState()`, options.initialState())),
     snapshots: typeof snapshots === 'object' ? snapshots.every : snapshots,
     stateVersion: String(options.stateVersion ?? 1),
+    stateProblem: stateProblemBy(options.stateSchema),
     upcasters,
   }
 }
@@ -95,21 +112,55 @@ function checkShapes(what: string, shapes: unknown, { versioned }: { versioned: 
     if (type === '__proto__')
       throw new DefinitionError(`${what} must not have the type '__proto__': the name is reserved by JavaScript.`)
     checkName(`${what}: a type`, type)
-    if (parserOf(versioned ? versionsOf(shape).shape : shape) === undefined)
+    const parser = parserOf(versioned ? versionsOf(shape).shape : shape)
+    if (parser === undefined)
       throw new DefinitionError(
         `${what}: '${type}' needs a schema (any Standard Schema), typed<…>() or noData${versioned ? '' : '; versions(…) are for events'}.`,
       )
+    if (versioned) checkSynchronous(`${what}: the schema of '${type}'`, parser)
   }
+}
+
+/**
+ * A schema that gives a promise even for `undefined` gives one for all data. Zod is not called: it is synchronous unless a check of the user's is not, and a `z.lazy` whose schema is declared
+ * later would stay broken.
+ *
+ * @throws DefinitionError
+ */
+function checkSynchronous(what: string, { schema, parse }: Parser): void {
+  if (schema === undefined || schema['~standard'].vendor === 'zod') return
+  let parsed: unknown
+  try {
+    parsed = parse(undefined)
+  } catch {
+    // What it makes of data is seen when there is some.
+    return
+  }
+  if (!isThenable(parsed)) return
+  throw refusing(
+    new DefinitionError(
+      `${what} is asynchronous: it answers with a promise. Use a synchronous schema. Only schemas of commands may be asynchronous.`,
+    ),
+    parsed,
+  )
 }
 
 /** @throws DefinitionError when `value` is not JSON */
 export function checkJson(what: string, value: unknown): void {
+  checkReturned(what, value)
   try {
     if (value === undefined) throw new NotJson('undefined', [])
     toJson(value)
   } catch (error) {
-    throw new DefinitionError(`${what} must be JSON, but ${jsonProblem(error)}.`, error)
+    throw refusing(new DefinitionError(`${what} must be JSON, but ${jsonProblem(error)}.`, error), value)
   }
+}
+
+/** What a synchronous function returned. @throws DefinitionError for a promise */
+export function checkReturned<T>(what: string, value: T): T {
+  if (isThenable(value))
+    throw refusing(new DefinitionError(`${what} returned a promise; it must return its value at once.`), value)
+  return value
 }
 
 function checkSnapshots(at: string, policy: unknown): void {
@@ -126,11 +177,37 @@ function checkUpcasters(at: string, upcasters: readonly Upcaster[], events: Read
     checkFunction(`${at}: upcasters[${i}].canUpcast`, upcaster?.canUpcast)
     checkFunction(`${at}: upcasters[${i}].upcast`, upcaster.upcast)
     for (const { type, version } of events.values())
-      if (upcaster.canUpcast(type, version))
+      if (checkReturned(`${at}: upcasters[${i}].canUpcast`, upcaster.canUpcast(type, version)))
         throw new DefinitionError(
           `${at}: upcasters[${i}] would change new events of type '${type}': they are stored with version ${version}. Declare the newer version: versions('…', schema, {}).`,
         )
   })
+}
+
+function checkStateSchema(at: string, stateSchema: unknown, first: unknown): void {
+  if (stateSchema === undefined) return
+  const parser = parserOf(stateSchema)
+  if (parser?.kind !== 'schema') throw new DefinitionError(`${at}: stateSchema must be a schema (any Standard Schema).`)
+  checkSynchronous(`${at}: stateSchema`, parser)
+  const problem = stateProblemBy(stateSchema)(first)
+  if (problem !== undefined) throw new DefinitionError(`${at}: initialState() does not fit stateSchema: ${problem}.`)
+}
+
+/** Never throws: a schema may be surprised by a state of another shape. That the state is JSON is checked elsewhere. */
+function stateProblemBy(stateSchema: unknown): AggregateDefinition['stateProblem'] {
+  const parser = stateSchema === undefined ? undefined : parserOf(stateSchema)
+  if (parser === undefined) return () => undefined
+  return (state) => {
+    try {
+      const parsed = parseUnchanged(parser, toJson(state), state, { as: 'it', in: 'initialState or apply' })
+      if (parsed.issues === undefined) return undefined
+      const problem = issuesText(parsed.issues)
+      refusing(new Error(problem), parsed.refused)
+      return problem
+    } catch (error) {
+      return error instanceof NotJson ? undefined : messageOf(error)
+    }
+  }
 }
 
 /** One function for each declared type, and no other. */

@@ -1,7 +1,7 @@
 import { type AggregateDefinition, buildDefinition, checkDefinition } from './aggregate-definition.ts'
 import type { EnvelopeContext, Metadata } from './event-envelope.ts'
 import type { Upcaster } from './evolution/upcaster.ts'
-import type { In, Message, MessageOf, Out, Shapes, Typed } from './message.ts'
+import type { In, Message, MessageInput, MessageOf, Out, ReadonlyData, Shapes, StandardSchema, Typed } from './message.ts'
 import type { Rejection } from './reject.ts'
 
 /** When a snapshot of the state is stored: never, at the end of each commit, or at the end of a commit that crosses a multiple of `every` events. */
@@ -23,6 +23,11 @@ export interface AggregateOptions<N extends string, E extends Shapes, C extends 
   readonly snapshots?: SnapshotPolicy
   /** Raise it when the shape of the state or what `apply` makes of it changes: snapshots of another one are ignored. Default 1. */
   readonly stateVersion?: string | number
+  /**
+   * Schema of the state. A snapshot that does not fit it, or that it would change, is passed over, and replaced when the next one is due: it catches a forgotten `stateVersion`. Synchronous;
+   * `initialState()` and each state that is stored as a snapshot must fit. Default: none, and each snapshot of this `stateVersion` is believed.
+   */
+  readonly stateSchema?: StandardSchema<unknown, NoInfer<S>>
   /** For events of older forms, in list order; they run before `versions(…)`. */
   readonly upcasters?: readonly Upcaster[]
 }
@@ -47,9 +52,11 @@ export interface HandlerContext<S, D, V> {
   /** The caller's, or one that never aborts. */
   readonly signal: AbortSignal
   /** Typed makers of events, for events that are collected before they are returned. */
-  readonly event: { readonly [K in keyof D & string]: (...data: [D[K]] extends [void] ? [] : [data: D[K]]) => MessageOf<K, D[K]> }
+  readonly event: {
+    readonly [K in keyof D & string]: (...data: [D[K]] extends [void] ? [] : [data: ReadonlyData<D[K]>]) => MessageOf<K, D[K]>
+  }
   /** The state as it will be after these events. */
-  apply(state: S, ...events: Message<D>[]): S
+  apply(state: S, ...events: readonly MessageInput<D>[]): S
 }
 
 /** The types of one aggregate in one bag, so that a hover stays short and the bag can grow. */
@@ -103,11 +110,11 @@ export interface Definition<N extends string, E extends Shapes, C extends Shapes
 }
 
 type EventData<E extends Shapes> = { [K in keyof E & string]: Out<E[K]> } & {}
-type Decision<D> = Message<D> | readonly Message<D>[] | Rejection | void | undefined
+type Decision<D> = MessageInput<D> | readonly MessageInput<D>[] | Rejection | void | undefined
 type Handlers<S, D, C extends Shapes, V> = {
   readonly [K in keyof C]: (state: S, command: Out<C[K]>, context: HandlerContext<S, D, V>) => Decision<D> | Promise<Decision<D>>
 }
-type Appliers<S, D> = { readonly [K in keyof D]: (state: S, data: D[K]) => S }
+type Appliers<S, D> = { readonly [K in keyof D]: (state: S, data: D[K]) => ReadonlyData<S> }
 type RejectionOf<F> = F extends (...args: never[]) => infer R ? Extract<Awaited<R>, Rejection> : never
 
 /** Turns a handler that returns an event with a field its data does not have into an error at that handler. */
@@ -131,8 +138,8 @@ type KeyOf<T> = T extends unknown ? keyof T : never
  * Declares an aggregate: its events, commands, services and initial state. All types are inferred from here; call
  * `.implement({ handle, apply })` on the result.
  *
- * @throws DefinitionError for a misspelt option, a reserved or unfit name, a state that is not JSON, or an upcaster that would
- * change new events
+ * @throws DefinitionError for a misspelt option, a reserved or unfit name, an initial state that is not JSON or does not fit `stateSchema`, an asynchronous schema of an event or of the
+ * state, or an upcaster that would change new events
  *
  * @example
  * ```ts

@@ -51,9 +51,9 @@ export interface AppOptions<
    * Receive all events of one command, after the commit, in this order, at most once: what must not be missed does not belong here. Not called for a
    * repeat. `execute` waits for them.
    */
-  readonly queries?: readonly ((events: readonly EnvelopeOf<A[keyof A]>[]) => void | Promise<void>)[]
+  readonly queries?: readonly ((events: readonly EnvelopeOf<A[keyof A]>[]) => unknown)[]
   /** Told what a query threw, and waited for. Default: `console.error`. */
-  readonly onQueryError?: (error: unknown, events: readonly EventEnvelope[]) => void | Promise<void>
+  readonly onQueryError?: (error: unknown, events: readonly EventEnvelope[]) => unknown
   /** How often a command is decided again after a lost race, before `ConflictError`. Default 3. */
   readonly retries?: number
   /** How many states are kept, the least recently used dropped first. Default `{ maxAggregates: 10_000 }`. */
@@ -119,11 +119,11 @@ export interface App<
    * @throws DeserializationError, what the query throws, ValidationError, StoreError, ClosedError, and the signal's reason
    */
   replay<B extends A[keyof A] = A[keyof A]>(
-    query: (events: readonly EnvelopeOf<B>[]) => void | Promise<void>,
+    query: (events: readonly EnvelopeOf<B>[]) => unknown,
     options?: {
       readonly aggregate?: B | undefined
       readonly id?: string | undefined
-      readonly onError?: ((error: unknown, eventId: string) => void) | undefined
+      readonly onError?: ((error: unknown, eventId: string) => unknown) | undefined
       readonly signal?: AbortSignal | undefined
     },
   ): Promise<{ readonly events: number }>

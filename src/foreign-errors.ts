@@ -1,5 +1,6 @@
 import type { AggregateDefinition } from './aggregate-definition.ts'
 import { isObject } from './json.ts'
+import { isThenable } from './refusing.ts'
 
 /**
  * The same definition, whose handlers and schemas of commands leave in `foreign` what they throw. It passes through `execute` as it is, and may be anything, an error of another command's
@@ -26,6 +27,3 @@ export function notingErrors(definition: AggregateDefinition, foreign: WeakSet<o
     handle: new Map([...definition.handle].map(([type, handle]) => [type, noting(handle)])),
   }
 }
-
-const isThenable = (value: unknown): boolean =>
-  value instanceof Promise || (isObject(value) && typeof (value as { then?: unknown }).then === 'function')

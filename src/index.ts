@@ -14,6 +14,7 @@ export {
   type RejectionsOf,
   type SnapshotPolicy,
   type StateOf,
+  type TypesOf,
 } from './aggregate.ts'
 // App
 export type { Accepted, AggregateHandle, Rejected, RejectedBy } from './aggregate-handle.ts'
@@ -54,10 +55,13 @@ export { type StoredForm, semanticVersionUpcaster, type Upcaster } from './evolu
 export { type Versioned, versions } from './evolution/versions.ts'
 export type { ExecuteOptions } from './execution/call.ts'
 export {
+  type DataOf,
   type In,
   type Message,
+  type MessageInput,
   noData,
   type Out,
+  type ReadonlyData,
   type Shape,
   type Shapes,
   type StandardSchema,

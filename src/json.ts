@@ -33,6 +33,36 @@ export function toJson(value: unknown, { dates = false }: { dates?: boolean } = 
   return copy(value, dates, [])
 }
 
+/**
+ * Looks for what no store can hold in data that a schema may still change: texts, keys, and `__proto__`, in lists and plain objects. All else is the schema's matter.
+ *
+ * @throws NotJson with the path
+ */
+export function checkTexts(value: unknown, path: PropertyKey[] = [], seen = new Set<object>()): void {
+  if (typeof value === 'string') {
+    const problem = textProblem(value)
+    if (problem !== undefined) throw new NotJson(problem, [...path])
+  }
+  if (!isObject(value) || seen.has(value) || !(Array.isArray(value) || isPlain(value))) return
+  if (path.length > maxDepth) throw tooDeep(path)
+  seen.add(value)
+  for (const key of Object.keys(value)) {
+    path.push(Array.isArray(value) ? Number(key) : key)
+    checkKey(key, path)
+    checkTexts((value as Record<string, unknown>)[key], path, seen)
+    path.pop()
+  }
+}
+
+const tooDeep = (path: readonly PropertyKey[]) =>
+  new NotJson(`nested deeper than ${maxDepth} levels, or in a circle`, path.slice(0, 5))
+
+function checkKey(key: string, path: readonly PropertyKey[]): void {
+  if (key === '__proto__') throw new NotJson('the key __proto__', [...path])
+  const problem = textProblem(key)
+  if (problem !== undefined) throw new NotJson(`a key that is ${problem}`, [...path])
+}
+
 function copy(value: unknown, dates: boolean, path: PropertyKey[]): unknown {
   if (typeof value === 'string') {
     const problem = textProblem(value)
@@ -45,7 +75,7 @@ function copy(value: unknown, dates: boolean, path: PropertyKey[]): unknown {
   }
   if (typeof value === 'boolean' || value === null) return value
   if (typeof value !== 'object') throw new NotJson(typeof value, [...path])
-  if (path.length > maxDepth) throw new NotJson(`nested deeper than ${maxDepth} levels, or in a circle`, path.slice(0, 5))
+  if (path.length > maxDepth) throw tooDeep(path)
   if (Array.isArray(value)) return copyArray(value, dates, path)
   if (dates && value instanceof Date) {
     if (Number.isNaN(value.getTime())) throw new NotJson('an invalid Date', [...path])
@@ -71,9 +101,7 @@ function copyObject(value: Record<string, unknown>, dates: boolean, path: Proper
   const result: Record<string, unknown> = {}
   for (const key of Object.keys(value)) {
     path.push(key)
-    if (key === '__proto__') throw new NotJson('the key __proto__', [...path])
-    const problem = textProblem(key)
-    if (problem !== undefined) throw new NotJson(`a key that is ${problem}`, [...path])
+    checkKey(key, path)
     const item = value[key]
     if (item !== undefined) result[key] = copy(item, dates, path)
     path.pop()
@@ -120,9 +148,10 @@ function differenceOfMembers(a: Record<string, unknown>, b: Record<string, unkno
   return undefined
 }
 
-/** Freezes a value and all below it, stopping at what is frozen already. Returns it. */
+/** Freezes a value and all below it, stopping at what is frozen already. Returns it. @throws NotJson for a promise, TypeError for what cannot be frozen */
 export function deepFreeze<T>(value: T): T {
   if (!isObject(value) || Object.isFrozen(value)) return value
+  if (value instanceof Promise) throw new NotJson('it holds a Promise', [])
   Object.freeze(value)
   for (const key in value) deepFreeze(value[key])
   return value

@@ -43,8 +43,16 @@ export type Out<S> = S extends { readonly '~standard': { readonly types?: { read
 export type Message<D> = { [K in keyof D & string]: MessageOf<K, D[K]> }[keyof D & string]
 export type MessageOf<K extends string, D> =
   IsNoData<D> extends true ? { readonly type: K; readonly data?: undefined } : { readonly type: K; readonly data: D }
-/** The part of a message that carries its data. */
-export type DataOf<D> = IsNoData<D> extends true ? { readonly data?: undefined } : { readonly data: D }
+/** The same as it may be passed in: lists and objects may be readonly, as `as const` makes them. */
+export type MessageInput<D> = { [K in keyof D & string]: { readonly type: K } & DataOf<D[K]> }[keyof D & string]
+/** The part of a message that carries its data, as it may be passed in. */
+export type DataOf<D> = IsNoData<D> extends true ? { readonly data?: undefined } : { readonly data: ReadonlyData<D> }
+/** Data whose lists and objects may be readonly, all the way down. */
+export type ReadonlyData<T> = T extends string | number | boolean | bigint | symbol | null | undefined | Date
+  ? T
+  : T extends object
+    ? { readonly [K in keyof T]: ReadonlyData<T[K]> }
+    : T
 type IsNoData<D> = 0 extends 1 & D ? false : [D] extends [void] ? true : false
 
 /**

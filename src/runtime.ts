@@ -1,3 +1,7 @@
+import { DefinitionError } from './errors.ts'
+import { isObject } from './json.ts'
+import { isThenable, refusing } from './refusing.ts'
+
 /** All time, randomness, timers and waits of the core. Pass your own to `createApp` to freeze the clock or to make a run repeatable. */
 export interface Runtime {
   /** The current time: `recordedAt`, the handler's `now`, and how long things took. */
@@ -38,6 +42,31 @@ export const platformRuntime: Runtime = {
       wait(ms)
       return () => clearTimeout(timer)
     }),
+}
+
+/** A runtime of the user's own, whose answers are checked. @throws DefinitionError from each of its functions */
+export function checkedRuntime(runtime: Runtime): Runtime {
+  if (runtime === platformRuntime) return runtime
+  const checked = <T>(method: string, wanted: string, value: T, fits: boolean): T => {
+    if (fits) return value
+    const returned = isThenable(value) ? 'a promise' : String(value)
+    throw refusing(new DefinitionError(`createApp: runtime.${method}() must return ${wanted} at once, not ${returned}.`), value)
+  }
+  return {
+    now: () => {
+      const now: unknown = runtime.now()
+      return checked('now', 'a valid Date', now as Date, isObject(now) && Number.isFinite((now as Partial<Date>).getTime?.()))
+    },
+    randomUUID: () => {
+      const id: unknown = runtime.randomUUID()
+      return checked('randomUUID', 'a text', id as string, typeof id === 'string' && id !== '')
+    },
+    random: () => {
+      const number: unknown = runtime.random()
+      return checked('random', 'a number from 0 to below 1', number as number, Number(number) >= 0 && Number(number) < 1)
+    },
+    sleep: (ms, signal) => runtime.sleep(ms, signal),
+  }
 }
 
 /** Waits until `done` is called, or rejects with the signal's reason when it aborts first; `begin` returns how to take back what it began. */

@@ -10,7 +10,7 @@ import { harmless } from './harmless.ts'
 import { isObject } from './json.ts'
 import type { Observation } from './observation.ts'
 import { checkFunction, checkOptions, checkWholeNumber } from './options.ts'
-import { platformRuntime, type Runtime } from './runtime.ts'
+import { checkedRuntime, platformRuntime, type Runtime } from './runtime.ts'
 import type { Capabilities, Store } from './store/store.ts'
 import type { ReadSide, SqlViewDefinition, SubscriptionDefinition, ViewDefinition } from './subscriptions/definitions.ts'
 import { subscriptionDefinitionOf } from './subscriptions/subscription-definition.ts'
@@ -113,13 +113,14 @@ function coreOf(options: Wiring): Core {
   const { maxQueued, ...limits } = batchingOf(batching, store.capabilities)
   const observing = observe && harmless(observe, reportObserver)
   const gate = new Gate(maxQueued)
+  const checked = checkedRuntime(runtime)
   return {
     store,
-    runtime,
+    runtime: checked,
     retries,
     cache: new StateCache(cacheSize(cache)),
     aggregateQueue: new KeyedQueue(),
-    commitQueue: new CommitQueue({ store, runtime, observe: observing }, limits, gate),
+    commitQueue: new CommitQueue({ store, runtime: checked, observe: observing }, limits, gate),
     underWay: new UnderWay(),
     gate,
     queries,

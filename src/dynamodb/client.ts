@@ -63,7 +63,8 @@ export interface Query {
   ExclusiveStartKey?: Item
 }
 
-interface Scan {
+/** A scan, as the SDK has it. */
+export interface Scan {
   TableName: string
   ConsistentRead: boolean
   FilterExpression: string
@@ -72,17 +73,20 @@ interface Scan {
   ExclusiveStartKey?: Item
 }
 
-interface KeySchemaElement {
+/** An attribute of a key, as the SDK has it. */
+export interface KeySchemaElement {
   AttributeName: string
   KeyType: 'HASH' | 'RANGE'
 }
 
-interface AttributeDefinition {
+/** The type of an attribute in a key, as the SDK has it. */
+export interface AttributeDefinition {
   AttributeName: string
   AttributeType: 'S' | 'N' | 'B'
 }
 
-interface GlobalSecondaryIndex {
+/** An index of a table, as the SDK has it. */
+export interface GlobalSecondaryIndex {
   IndexName: string
   KeySchema: KeySchemaElement[]
   Projection: { ProjectionType: 'KEYS_ONLY' }

@@ -43,7 +43,7 @@ export interface DynamoDbStoreOptions extends TableOptions {
    * How long an idempotency key is remembered, in seconds; `Infinity` for ever. Default 2,592,000: 30 days, longer than a message can wait in a queue
    * of AWS. DynamoDB deletes what is over by itself.
    */
-  readonly idempotencyTtl?: number
+  readonly idempotencyTtlSeconds?: number
   /**
    * How long to go on, with growing pauses, when DynamoDB throttles or another transaction has the same items, before `STORE_BUSY`, in
    * milliseconds. Default 5000. The retries of the SDK come on top.
@@ -114,7 +114,7 @@ export function dynamoDbStore(client: DynamoDbClient, options: DynamoDbStoreOpti
   const known = [
     'tables',
     'streams',
-    'idempotencyTtl',
+    'idempotencyTtlSeconds',
     'busyTimeoutMs',
     'payloadFormat',
     'inexactNumbers',
@@ -122,7 +122,7 @@ export function dynamoDbStore(client: DynamoDbClient, options: DynamoDbStoreOpti
     'streamsClient',
   ]
   checkOptions('dynamoDbStore', options, known)
-  const { streams = false, idempotencyTtl = 2_592_000, busyTimeoutMs = 5_000 } = options
+  const { streams = false, idempotencyTtlSeconds = 2_592_000, busyTimeoutMs = 5_000 } = options
   const { payloadFormat = 'json', inexactNumbers = 'refuse' } = options
   const { foreignWriters = payloadFormat === 'json' ? undefined : true } = options
   checkPayloadFormat('dynamoDbStore', payloadFormat)
@@ -133,13 +133,13 @@ export function dynamoDbStore(client: DynamoDbClient, options: DynamoDbStoreOpti
     checkStreamsClient(streamsClient)
     if (!streams) throw new DefinitionError('dynamoDbStore: "streamsClient" needs "streams: true".')
   }
-  if (idempotencyTtl !== Number.POSITIVE_INFINITY)
-    checkWholeNumber('dynamoDbStore: "idempotencyTtl" (seconds)', idempotencyTtl, 1)
+  if (idempotencyTtlSeconds !== Number.POSITIVE_INFINITY)
+    checkWholeNumber('dynamoDbStore: "idempotencyTtlSeconds"', idempotencyTtlSeconds, 1)
   checkWholeNumber('dynamoDbStore: "busyTimeoutMs"', busyTimeoutMs, 0)
   const tables = tableNames(options.tables)
   if (foreignWriters !== undefined) checkBoolean('dynamoDbStore: "foreignWriters"', foreignWriters)
   const reading = { payloadFormat, inexactNumbers, foreignWriters }
-  const connection = new Connection(client, { tables, busyTimeoutMs, keyTtlSeconds: idempotencyTtl, ...reading })
+  const connection = new Connection(client, { tables, busyTimeoutMs, keyTtlSeconds: idempotencyTtlSeconds, ...reading })
   return new StoreOnDynamoDb(connection, streams, streamsClient && new EventStream(connection, streamsClient))
 }
 

@@ -1,6 +1,7 @@
 import { CqrsError, DeserializationError, messageOf } from '../errors.ts'
 import type { EventEnvelope } from '../event-envelope.ts'
 import { deepFreeze } from '../json.ts'
+import { refusing } from '../refusing.ts'
 import type { StoredEvent } from '../store/commit.ts'
 import { envelopeOf } from './envelope.ts'
 import type { EventCodec } from './event-codec.ts'
@@ -62,7 +63,9 @@ function decodeEvent(decoder: Decoder, stored: StoredEvent): EventEnvelope | Eve
   if (isUnread(stored)) throw stored.unread
   try {
     if (decoder.upcasters.length === 0) return envelope(decoder, stored, stored, stored.id)
-    const forms = upcast(decoder.upcasters, stored)
+    const forms = upcast(decoder.upcasters, stored, (problem, value) => {
+      throw refusing(new DeserializationError(`${nameOf(stored)} cannot be read: ${problem}.`, stored), value)
+    })
     return forms.map((form, i) => envelope(decoder, stored, form, forms.length === 1 ? stored.id : `${stored.id}.${i + 1}`))
   } catch (error) {
     if (error instanceof CqrsError) throw error
@@ -74,18 +77,24 @@ function envelope(decoder: Decoder, stored: StoredEvent, form: StoredForm, id: s
   const codec = decoder.events.get(form.type)
   if (codec === undefined) {
     const upcasted = form.type === stored.type ? '' : ` (upcast to '${form.type}')`
-    throw new DeserializationError(
-      `${nameOf(stored)}${upcasted} is of a type this program does not know. Deploy the version that declares it, or add an upcaster.`,
-      stored,
+    throw refusing(
+      new DeserializationError(
+        `${nameOf(stored)}${upcasted} is of a type this program does not know. Deploy the version that declares it, or add an upcaster.`,
+        stored,
+      ),
+      form,
     )
   }
   const parsed = codec.decode(form.version, form.data)
   if (parsed.issues !== undefined)
-    throw new DeserializationError(
-      `${nameOf(stored)} cannot be read: ${issuesText(parsed.issues)}.${form.version === codec.version ? hintFor(form) : ''}`,
-      stored,
-      undefined,
-      parsed.issues,
+    throw refusing(
+      new DeserializationError(
+        `${nameOf(stored)} cannot be read: ${issuesText(parsed.issues)}.${form.version === codec.version ? hintFor(form) : ''}`,
+        stored,
+        undefined,
+        parsed.issues,
+      ),
+      [form, parsed.refused],
     )
   const current = { id, type: codec.type, version: codec.version, metadata: deepFreeze(form.metadata) }
   return envelopeOf(current, deepFreeze(parsed.value), stored, stored.position)

@@ -1,13 +1,11 @@
-import type { Issue } from '../errors.ts'
-import { deepFreeze, difference, holdsDate, isObject, NotJson, toJson } from '../json.ts'
+import { deepFreeze, difference, holdsDate, isObject, toJson } from '../json.ts'
 import type { Shape } from '../message.ts'
-import { notJsonIssue, type Parsed, type Parser, parserOf } from './schema.ts'
+import { isThenable } from '../refusing.ts'
+import { notJsonIssue, type Parsed, type Parser, parserOf, type Unfit } from './schema.ts'
 import { compareVersions, parseVersion, type SemanticVersion, versionText } from './semantic-version.ts'
 import { type Migrate, versionsOf } from './versions.ts'
 
-export type Encoded =
-  | { readonly stored: unknown; readonly data: unknown; readonly issues?: undefined }
-  | { readonly issues: readonly Issue[] }
+export type Encoded = { readonly stored: unknown; readonly data: unknown; readonly issues?: undefined } | Unfit
 
 /** How the data of one event type goes into the store and comes back. */
 export interface EventCodec {
@@ -52,7 +50,7 @@ export function eventCodec(type: string, declared: Shape): EventCodec {
   }
 }
 
-const refuse = (message: string): Parsed => ({ issues: [{ message }] })
+const refuse = (message: string, refused?: unknown): Parsed => ({ issues: [{ message }], refused })
 
 function encodePlain(parser: Parser, data: unknown): Encoded {
   const parsed = parser.parse(data) as Parsed
@@ -85,20 +83,21 @@ function encodeBySchema(parser: Parser, decided: unknown): Encoded {
 }
 
 function parseMigrated(parser: Parser, migrate: Migrate, data: unknown): Parsed {
+  const migrated = migrate(data)
+  if (isThenable(migrated))
+    return refuse('its function in versions() returned a promise; it must return the data at once', migrated)
   try {
-    const migrated = migrate(data)
     const made = { as: 'what versions() made', in: 'versions()' }
     return parseUnchanged(parser, toJson(migrated, { dates: true }), migrated, made)
   } catch (error) {
-    if (error instanceof NotJson) return { issues: [notJsonIssue(error)] }
-    throw error
+    return { issues: [notJsonIssue(error)], refused: migrated }
   }
 }
 
 const datesAreText = 'a Date comes back as text, so keep an ISO text, or use z.coerce.date()'
 
 /** Parses a copy of `original`, since a schema may also change what it is given. `made`: what it is called, and where it was made. */
-function parseUnchanged(parser: Parser, copy: unknown, original: unknown, made: Record<'as' | 'in', string>): Parsed {
+export function parseUnchanged(parser: Parser, copy: unknown, original: unknown, made: Record<'as' | 'in', string>): Parsed {
   const parsed = parseEvent(parser, copy)
   if (parsed.issues !== undefined) return parsed
   const changed = difference(parsed.value, original)
@@ -120,5 +119,5 @@ const has = (value: unknown, path: readonly PropertyKey[]): boolean =>
 
 function parseEvent(parser: Parser, data: unknown): Parsed {
   const parsed = parser.parse(data)
-  return parsed instanceof Promise ? refuse('its schema is asynchronous; schemas of events must not be') : parsed
+  return isThenable(parsed) ? refuse('its schema is asynchronous; only schemas of commands may be', parsed) : parsed
 }

@@ -1,8 +1,15 @@
 import type { Issue } from '../errors.ts'
 import { isObject, NotJson, pathText, toJson } from '../json.ts'
 import type { StandardSchema } from '../message.ts'
+import { isThenable } from '../refusing.ts'
 
-export type Parsed = { readonly value: unknown; readonly issues?: undefined } | { readonly issues: readonly Issue[] }
+export type Parsed = { readonly value: unknown; readonly issues?: undefined } | Unfit
+
+/** `refused`: where the value that does not fit is not the one that was passed in, so that promises in it can be caught. */
+export interface Unfit {
+  readonly issues: readonly Issue[]
+  readonly refused?: unknown
+}
 
 /** What a shape is at run time. */
 export interface Parser {
@@ -39,7 +46,7 @@ function parseJson(data: unknown): Parsed {
 
 function parseBy(schema: StandardSchema, data: unknown): Parsed | Promise<Parsed> {
   const result = schema['~standard'].validate(data)
-  return result instanceof Promise ? result.then(plainIssues) : plainIssues(result)
+  return isThenable(result) ? Promise.resolve(result).then(plainIssues) : plainIssues(result)
 }
 
 type SchemaResult = Awaited<ReturnType<StandardSchema['~standard']['validate']>>
@@ -57,7 +64,7 @@ function plainIssues(result: SchemaResult): Parsed {
 /** The issue of a value that is not JSON; any other error is thrown on. */
 export function notJsonIssue(error: unknown): Issue {
   if (!(error instanceof NotJson)) throw error
-  return { message: `${error.message} is not JSON`, path: error.path }
+  return { message: `${error.message} cannot be stored as JSON`, path: error.path }
 }
 
 /** `balance: must be a number; owner: required`. */

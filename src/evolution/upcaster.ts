@@ -1,5 +1,6 @@
 import { DefinitionError } from '../errors.ts'
 import type { Metadata } from '../event-envelope.ts'
+import { isThenable } from '../refusing.ts'
 import { compareVersions, parseVersion, versionText } from './semantic-version.ts'
 
 /** An event as it is stored: what an upcaster sees and gives. */
@@ -50,10 +51,25 @@ export function semanticVersionUpcaster(type: string, version: string, change: (
   }
 }
 
-/** Runs all upcasters over one stored event, in list order, each on the results of the one before. */
-export function upcast(upcasters: readonly Upcaster[], event: StoredForm): readonly StoredForm[] {
+/** Runs all upcasters over one stored event, in list order, each on the results of the one before. `refuse` throws. */
+export function upcast(
+  upcasters: readonly Upcaster[],
+  event: StoredForm,
+  refuse: (problem: string, value: unknown) => never,
+): readonly StoredForm[] {
   let forms: readonly StoredForm[] = [event]
-  for (const upcaster of upcasters)
-    forms = forms.flatMap((form) => (upcaster.canUpcast(form.type, form.version) ? upcaster.upcast(form) : form))
+  for (const [i, upcaster] of upcasters.entries()) {
+    const returned = <T>(method: string, value: T, isWaiting: boolean): T =>
+      isWaiting ? refuse(`upcasters[${i}].${method} returned a promise; it must return its value at once`, value) : value
+    forms = forms.flatMap((form) => {
+      const can = upcaster.canUpcast(form.type, form.version)
+      if (!returned('canUpcast', can, isThenable(can))) return form
+      const made = upcaster.upcast(form)
+      return returned('upcast', made, [made].flat().some(isWaiting))
+    })
+  }
   return forms
 }
+
+/** It is a promise, or its data is one. */
+const isWaiting = (form: StoredForm | undefined): boolean => isThenable(form) || isThenable(form?.data)

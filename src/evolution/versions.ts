@@ -1,5 +1,5 @@
 import { DefinitionError } from '../errors.ts'
-import type { In, Out, Shape, StandardSchema, Typed } from '../message.ts'
+import type { In, Out, ReadonlyData, Shape, StandardSchema, Typed } from '../message.ts'
 import { compareVersions, parseVersion, versionText } from './semantic-version.ts'
 
 /** What `versions` makes: the shape of the current version, with the way from each older one. */
@@ -33,7 +33,7 @@ export function versions<S extends Shape>(
   current: string,
   shape: S,
   // biome-ignore lint/suspicious/noExplicitAny: each function names the form of its own version
-  older: Readonly<Record<string, (old: any) => In<S>>>,
+  older: Readonly<Record<string, (old: any) => ReadonlyData<In<S>>>>,
 ): Versioned<S> {
   const target = parseVersion(current)
   if (target === undefined) throw new DefinitionError(`versions('${current}', …): '${current}' is not a version such as '2.0'.`)

@@ -4,6 +4,7 @@ import { issuesText, notJsonIssue } from '../evolution/schema.ts'
 import { deepFreeze, isObject, toJson } from '../json.ts'
 import { messageKeys } from '../message.ts'
 import { checkName, checkOptions, checkWholeNumber, unknownKey } from '../options.ts'
+import { refusing } from '../refusing.ts'
 
 /** What a caller may say besides the command. */
 export interface ExecuteOptions {
@@ -92,12 +93,13 @@ export function checkCallOptions(at: string, options: unknown, known: readonly s
 }
 
 function checkMetadata(at: string, metadata: unknown): Metadata {
-  if (!isObject(metadata) || Array.isArray(metadata)) throw new ValidationError(`${at}: metadata must be an object.`)
+  if (!isObject(metadata) || Array.isArray(metadata))
+    throw refusing(new ValidationError(`${at}: metadata must be an object.`), metadata)
   try {
     return deepFreeze(toJson(metadata)) as Metadata
   } catch (error) {
     const issue = notJsonIssue(error)
-    throw new ValidationError(`${at}: metadata does not fit: ${issuesText([issue])}.`, [issue], error)
+    throw refusing(new ValidationError(`${at}: metadata does not fit: ${issuesText([issue])}.`, [issue], error), metadata)
   }
 }
 

@@ -1,6 +1,7 @@
 import type { AggregateDefinition } from '../aggregate-definition.ts'
 import { ApplyError } from '../errors.ts'
 import { jsonProblem, toJson } from '../json.ts'
+import { refusing } from '../refusing.ts'
 import type { Append, Commit } from '../store/commit.ts'
 import type { Loaded } from './cache.ts'
 import type { Sent } from './commit-queue.ts'
@@ -115,15 +116,24 @@ function snapshotIsDue({ snapshots }: AggregateDefinition, before: number, after
 }
 
 function snapshotOf(definition: AggregateDefinition, aggregateId: string, { state, sequence }: DecidedEvents) {
+  const at = { aggregateType: definition.type, aggregateId, sequence }
+  const unfit = definition.stateProblem(state)
+  if (unfit !== undefined)
+    throw new ApplyError(
+      `The state of ${definition.type} '${aggregateId}' at ${sequence} does not fit stateSchema: ${unfit}.`,
+      at,
+    )
   try {
     return { stateVersion: definition.stateVersion, state: toJson(state) }
   } catch (error) {
     const problem = jsonProblem(error)
-    const at = { aggregateType: definition.type, aggregateId, sequence }
-    throw new ApplyError(
-      `The state of ${definition.type} '${aggregateId}' at ${sequence} cannot be stored as a snapshot: ${problem}. State must be JSON.`,
-      at,
-      error,
+    throw refusing(
+      new ApplyError(
+        `The state of ${definition.type} '${aggregateId}' at ${sequence} cannot be stored as a snapshot: ${problem}. State must be JSON.`,
+        at,
+        error,
+      ),
+      state,
     )
   }
 }

@@ -24,7 +24,7 @@ export interface Core {
   readonly underWay: UnderWay
   readonly gate: Gate
   readonly queries: readonly Query[]
-  readonly onQueryError: (error: unknown, events: readonly EventEnvelope[]) => void | Promise<void>
+  readonly onQueryError: (error: unknown, events: readonly EventEnvelope[]) => unknown
   readonly observe: ((what: Observation) => void) | undefined
   /** Called when something was stored. */
   readonly onStored: Set<() => void>
@@ -33,7 +33,7 @@ export interface Core {
 }
 
 /** Receives all events of one command, types erased. */
-export type Query = (events: readonly EventEnvelope[]) => void | Promise<void>
+export type Query = (events: readonly EventEnvelope[]) => unknown
 
 /** One aggregate type in an app. */
 export interface WiredAggregate {

@@ -4,7 +4,7 @@ import type { Loaded } from './cache.ts'
 import type { Call } from './call.ts'
 import type { Core, WiredAggregate } from './core.ts'
 import { evolve } from './evolve.ts'
-import { encodeEvent, type NewEvents, newEvents } from './new-events.ts'
+import { encodeEvents, type NewEvents, newEvents } from './new-events.ts'
 
 /** What a handler decided on one state. */
 export type Decision = { readonly kind: 'rejected'; readonly rejection: Rejection } | { readonly kind: 'nothing' } | DecidedEvents
@@ -36,10 +36,10 @@ export async function decide(
     signal: call.signal ?? neverAborts,
     event: definition.event,
     apply: (state: unknown, ...events: readonly unknown[]) =>
-      events.reduce((current, event, i) => {
-        const { type, data } = encodeEvent(definition, by, event)
-        return evolve(definition, current, { type, data, aggregateId, sequence: base.sequence + i + 1 })
-      }, state),
+      encodeEvents(definition, by, events).reduce(
+        (current, { type, data }, i) => evolve(definition, current, { type, data, aggregateId, sequence: base.sequence + i + 1 }),
+        state,
+      ),
   })
   if (isRejection(decided)) return { kind: 'rejected', rejection: decided }
   const events = decided === undefined ? [] : Array.isArray(decided) ? decided : [decided]

@@ -2,6 +2,7 @@ import type { AggregateDefinition } from '../aggregate-definition.ts'
 import { ApplyError, messageOf } from '../errors.ts'
 import type { EventEnvelope } from '../event-envelope.ts'
 import { deepFreeze } from '../json.ts'
+import { isThenable, refusing } from '../refusing.ts'
 
 type AppliedEvent = Pick<EventEnvelope, 'type' | 'data' | 'aggregateId' | 'sequence'>
 
@@ -16,9 +17,13 @@ export function evolve(definition: AggregateDefinition, state: unknown, event: A
     throw failed(definition, event, whyThrown(error, 'state'), error)
   }
   if (next === undefined) throw failed(definition, event, 'it returned nothing; it must return the next state')
-  if (typeof (next as PromiseLike<unknown> | null)?.then === 'function')
-    throw failed(definition, event, 'it returned a promise; it must return the next state at once')
-  return deepFreeze(next)
+  if (isThenable(next))
+    throw refusing(failed(definition, event, 'it returned a promise; it must return the next state at once'), next)
+  try {
+    return deepFreeze(next)
+  } catch (error) {
+    throw refusing(failed(definition, event, `it returned a state that is not JSON: ${messageOf(error)}`, error), next)
+  }
 }
 
 /** What a function threw; whether it was for changing what is frozen. */

@@ -2,6 +2,7 @@ import { sha256 } from '../digest.ts'
 import { IdempotencyError, ValidationError } from '../errors.ts'
 import { issuesText, notJsonIssue } from '../evolution/schema.ts'
 import { canonicalJson } from '../json.ts'
+import { refusing } from '../refusing.ts'
 import type { Call } from './call.ts'
 import type { Core, WiredAggregate } from './core.ts'
 import { loadAggregate, readEvents } from './load.ts'
@@ -17,11 +18,16 @@ function canonical(aggregateType: string, call: Call, command: unknown): string 
   try {
     return canonicalJson(command)
   } catch (error) {
-    const issue = notJsonIssue(error)
-    throw new ValidationError(
-      `${call.command.type} on ${aggregateType} '${call.aggregateId}' has an idempotencyKey, so it must be JSON: ${issuesText([issue])}.`,
-      [issue],
-      error,
+    const { message, path = [] } = notJsonIssue(error)
+    // As of the data's own schema.
+    const issue = { message, path: path[0] === 'data' ? path.slice(1) : path }
+    throw refusing(
+      new ValidationError(
+        `${call.command.type} on ${aggregateType} '${call.aggregateId}' has an idempotencyKey, so it must be JSON: ${issuesText([issue])}.`,
+        [issue],
+        error,
+      ),
+      command,
     )
   }
 }

@@ -34,7 +34,12 @@ export async function loadAggregate(
 }
 
 /** `undefined` when the store has lost the last event of `from`. That event is read with the ones after it, so to confirm it takes no request of its own. */
-async function loadFrom(core: Core, request: ReadRequest, from: Loaded | undefined): Promise<Loaded | undefined> {
+async function loadFrom(
+  core: Core,
+  request: ReadRequest,
+  from: Loaded | undefined,
+  trustSnapshot = true,
+): Promise<Loaded | undefined> {
   const { definition, aggregateId, upTo } = request
   const ms = stopwatch(core)
   let state = from === undefined ? definition.initialState() : from.state
@@ -43,10 +48,12 @@ async function loadFrom(core: Core, request: ReadRequest, from: Loaded | undefin
   let toConfirm = commitId
   let source: 'start' | 'snapshot' | 'cache' = from === undefined ? 'start' : 'cache'
   let events = 0
-  const stateVersion = from === undefined && definition.snapshots !== 'never' ? definition.stateVersion : undefined
+  const stateVersion =
+    trustSnapshot && from === undefined && definition.snapshots !== 'never' ? definition.stateVersion : undefined
   const read = (wanted: AggregateRequest) => core.store.readAggregate(wanted)
   for await (const page of pages(read, request, toConfirm === undefined ? sequence : sequence - 1, stateVersion)) {
     if (page.snapshot !== undefined) {
+      if (definition.stateProblem(page.snapshot.state) !== undefined) return loadFrom(core, request, undefined, false)
       state = deepFreeze(page.snapshot.state)
       sequence = page.snapshot.sequence
       commitId = page.snapshot.commitId

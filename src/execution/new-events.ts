@@ -6,6 +6,7 @@ import { issuesText } from '../evolution/schema.ts'
 import { isObject } from '../json.ts'
 import { messageKeys } from '../message.ts'
 import { unknownKey } from '../options.ts'
+import { refusing } from '../refusing.ts'
 import { isRejection } from '../reject.ts'
 import type { StoredEvent } from '../store/commit.ts'
 import { eventId } from '../store/event-id.ts'
@@ -38,8 +39,7 @@ export function newEvents(
   const stored: Omit<StoredEvent, 'position'>[] = []
   const decoded: unknown[] = []
   let { state, sequence } = base
-  for (const event of events) {
-    const { type, version, storedData, data, noData } = encodeEvent(definition, by, event)
+  for (const { type, version, storedData, data, noData } of encodeEvents(definition, by, events)) {
     sequence++
     const id = eventId(aggregateType, aggregateId, sequence)
     const place = { aggregateType, aggregateId, sequence, metadata, commitId, recordedAt }
@@ -55,7 +55,15 @@ export const envelopesOf = ({ stored, data }: NewEvents, positions?: readonly Po
   stored.map((event, i) => envelopeOf(event, data[i], event, positions?.[i]))
 
 /** @throws InvalidEventError */
-export function encodeEvent(definition: AggregateDefinition, by: () => string, event: unknown) {
+export function encodeEvents(definition: AggregateDefinition, by: () => string, events: readonly unknown[]) {
+  try {
+    return events.map((event) => encodeEvent(definition, by, event))
+  } catch (error) {
+    throw error instanceof InvalidEventError ? refusing(error, events) : error
+  }
+}
+
+function encodeEvent(definition: AggregateDefinition, by: () => string, event: unknown) {
   if (!isObject(event) || typeof (event as { type?: unknown }).type !== 'string')
     throw new InvalidEventError(
       `${by()} ${shown(event)} where an event { type, data }, a list of events, reject(…) or nothing is expected.`,
@@ -70,7 +78,10 @@ export function encodeEvent(definition: AggregateDefinition, by: () => string, e
   if (surplus !== undefined) throw new InvalidEventError(`${by()} ${type} with '${surplus}' beside type and data.`)
   const encoded = codec.encode(data)
   if (encoded.issues !== undefined)
-    throw new InvalidEventError(`${by()} ${type} with data that cannot be stored: ${issuesText(encoded.issues)}.`, encoded.issues)
+    throw refusing(
+      new InvalidEventError(`${by()} ${type} with data that cannot be stored: ${issuesText(encoded.issues)}.`, encoded.issues),
+      encoded.refused,
+    )
   const noData = codec.parser.kind === 'none'
   return { type, version: codec.version, storedData: encoded.stored, data: encoded.data, noData }
 }

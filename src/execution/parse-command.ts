@@ -1,7 +1,8 @@
 import type { AggregateDefinition } from '../aggregate-definition.ts'
-import { ValidationError } from '../errors.ts'
-import { issuesText } from '../evolution/schema.ts'
-import { deepFreeze, NotJson, toJson } from '../json.ts'
+import { type Issue, ValidationError } from '../errors.ts'
+import { issuesText, notJsonIssue } from '../evolution/schema.ts'
+import { checkTexts, deepFreeze, NotJson, toJson } from '../json.ts'
+import { refusing } from '../refusing.ts'
 import type { Call } from './call.ts'
 
 /** The command's data as its schema gives it. @throws ValidationError */
@@ -14,13 +15,28 @@ export async function parseCommand(
     throw new ValidationError(
       `${definition.type} has no command '${command.type}'. Its commands: ${[...definition.commands.keys()].join(', ')}.`,
     )
-  const parsed = await parser.parse(command.data)
-  if (parsed.issues !== undefined)
-    throw new ValidationError(
-      `${command.type} on ${definition.type} '${aggregateId}' does not fit: ${issuesText(parsed.issues)}.`,
-      parsed.issues,
+  const unfit = (issues: readonly Issue[], cause?: unknown) =>
+    refusing(
+      new ValidationError(
+        `${command.type} on ${definition.type} '${aggregateId}' does not fit: ${issuesText(issues)}.`,
+        issues,
+        cause,
+      ),
+      command.data,
     )
-  return frozenCopy(parsed.value)
+  const storable = (data: unknown) => {
+    try {
+      checkTexts(data)
+    } catch (error) {
+      throw unfit([notJsonIssue(error)], error)
+    }
+  }
+  if (parser.kind === 'schema') storable(command.data)
+  const parsed = await parser.parse(command.data)
+  if (parsed.issues !== undefined) throw unfit(parsed.issues)
+  const data = frozenCopy(parsed.value)
+  if (data === parsed.value) storable(data)
+  return data
 }
 
 /** A command may be decided several times, each time on the same data. What is not JSON (an object with a class) is handed over as it is. */

@@ -12,7 +12,7 @@ import { logPages } from './log.ts'
 export interface ReplayRequest {
   readonly aggregateType: string | undefined
   readonly id: string | undefined
-  readonly onError: ((error: unknown, eventId: string) => void) | undefined
+  readonly onError: ((error: unknown, eventId: string) => unknown) | undefined
   readonly signal: AbortSignal | undefined
 }
 
@@ -26,9 +26,9 @@ export async function replay(
   { aggregateType, id, onError, signal }: ReplayRequest,
 ): Promise<number> {
   const types = aggregateType === undefined ? [...definitions.keys()] : [aggregateType]
-  const report = (error: unknown, eventId: string) => {
+  const report = async (error: unknown, eventId: string) => {
     if (onError === undefined) throw error
-    onError(error, eventId)
+    await onError(error, eventId)
   }
   let events = 0
   let commit: EventEnvelope[] = []
@@ -40,7 +40,7 @@ export async function replay(
     try {
       await query(handed)
     } catch (error) {
-      report(error, first.id)
+      await report(error, first.id)
     }
     events += handed.length
   }
@@ -51,7 +51,7 @@ export async function replay(
     for (const { stored, events: parts, failure } of decoded) {
       // Events of tables that another program has filled say nothing of their commits: each stands for itself.
       if (stored.commitId === '' || commit[0]?.commitId !== stored.commitId) await hand()
-      if (failure !== undefined) report(failure.error, stored.id)
+      if (failure !== undefined) await report(failure.error, stored.id)
       commit.push(...parts)
     }
   }

@@ -1,6 +1,8 @@
 import { isCqrsError, ValidationError } from '../errors.ts'
 import type { Metadata } from '../event-envelope.ts'
+import { issuesText, notJsonIssue } from '../evolution/schema.ts'
 import { isObject, jsonProblem, toJson } from '../json.ts'
+import { refusing } from '../refusing.ts'
 import { answer, HttpProblem, problem } from './answers.ts'
 import { type Asked, authorized, may, refusal, verdictOn } from './authorized.ts'
 import { readJson } from './body.ts'
@@ -23,6 +25,7 @@ export async function execute(setup: HttpSetup, asked: Asked, { aggregate, id, c
   const caller = await authorized(setup, asked, { kind: 'command', aggregate: name, id, command: type })
   parametersOf(asked.url, [])
   const message = inBody ?? messageOf(type, await readJson(request, setup.maxBodyBytes))
+  checkData(name, message)
   const options = optionsOf(request, setup.waitFor)
   const metadata = await metadataOf(setup, asked, caller)
   const parts = await readable(setup, asked, aggregate, id)
@@ -44,9 +47,20 @@ export async function execute(setup: HttpSetup, asked: Asked, { aggregate, id, c
 
 interface Command {
   readonly type: string
+  readonly data?: unknown
 }
 
-const messageOf = (type: string, data: unknown) => (data === undefined ? { type } : { type, data })
+/** JSON says more than data can hold: numbers beyond JavaScript's, texts that no store keeps. @throws ValidationError */
+function checkData(aggregate: string, { type, data }: Command): void {
+  try {
+    if (data !== undefined) toJson(data)
+  } catch (error) {
+    const issue = notJsonIssue(error)
+    throw new ValidationError(`${type} on ${aggregate} does not fit: ${issuesText([issue])}.`, [issue], error)
+  }
+}
+
+const messageOf = (type: string, data: unknown): Command => (data === undefined ? { type } : { type, data })
 
 /** Which commands there are is told to those who may read the document; who is nobody is told nothing but that. */
 async function commandInBody(setup: HttpSetup, asked: Asked, { name, commands }: ExposedAggregate): Promise<Command> {
@@ -85,7 +99,7 @@ function jsonObject(made: unknown): Metadata | undefined {
   try {
     return toJson(made) as Metadata
   } catch (error) {
-    throw new TypeError(`it must answer JSON, but ${jsonProblem(error)}.`, { cause: error })
+    throw refusing(new TypeError(`it must answer JSON, but ${jsonProblem(error)}.`, { cause: error }), made)
   }
 }
 

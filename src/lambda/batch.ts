@@ -34,7 +34,7 @@ export async function tell<F>(
   what: string,
   failures: readonly F[],
   context: LambdaContext | undefined,
-  onFailure: (failure: F) => void | Promise<void>,
+  onFailure: (failure: F) => unknown,
 ): Promise<void> {
   const told = failures.map(async (failure) => {
     try {

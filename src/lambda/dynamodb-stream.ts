@@ -21,7 +21,7 @@ export interface DynamoDbStreamEvent {
 /** What `onDynamoDbStream` takes besides the app. */
 export interface DynamoDbStreamOptions {
   /** Told why an aggregate could not be brought up to date, and waited for while there is time. Default: `console.error`. */
-  readonly onFailure?: (error: unknown, change: Change) => void | Promise<void>
+  readonly onFailure?: (error: unknown, change: Change) => unknown
 }
 
 /**

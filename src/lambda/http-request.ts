@@ -7,22 +7,25 @@ import { kindOfEvent } from './event-kind.ts'
 export interface HttpEvent {
   /** `'2.0'`. */
   readonly version: string
-  /** Of a Function URL as it was sent; an HTTP API has decoded it. */
-  readonly rawPath: string
-  /** Without the question mark. */
-  readonly rawQueryString: string
-  /** Several of one name are one, joined by commas. */
-  readonly headers: Readonly<Record<string, string | undefined>>
+  /** Of a Function URL as it was sent; an HTTP API has decoded it. Default: `requestContext.http.path`. */
+  readonly rawPath?: string | undefined
+  /** Without the question mark. Default: what `queryStringParameters` say. */
+  readonly rawQueryString?: string | undefined
+  /** Decoded; several of one name are one, joined by commas. */
+  readonly queryStringParameters?: Readonly<Record<string, string | undefined>> | null | undefined
+  /** Several of one name are one, joined by commas. Default: none. */
+  readonly headers?: Readonly<Record<string, string | undefined>> | null | undefined
   /** What was in the `cookie` header. */
-  readonly cookies?: readonly string[] | undefined
+  readonly cookies?: readonly string[] | null | undefined
   readonly body?: string | null | undefined
-  /** Whether the body is base64. */
-  readonly isBase64Encoded: boolean
+  /** Whether the body is base64. Default `false`. */
+  readonly isBase64Encoded?: boolean | undefined
   readonly requestContext: {
-    readonly domainName: string
-    /** `$default`, or the first segment of the path. */
-    readonly stage: string
-    readonly http: { readonly method: string }
+    /** Default: the `host` header, else `localhost`. Its name tells a Function URL from an HTTP API. */
+    readonly domainName?: string | undefined
+    /** `$default`, or the first segment of the path. Default `$default`. */
+    readonly stage?: string | undefined
+    readonly http: { readonly method: string; readonly path?: string | undefined }
   }
 }
 
@@ -31,10 +34,17 @@ export class BadRequest extends Error {}
 
 /** @throws DefinitionError that says what came instead, and what to do */
 export function checkHttpEvent(event: HttpEvent): void {
-  const { version, rawPath, headers, requestContext } = isObject(event) ? event : ({} as Partial<HttpEvent>)
+  const { version, rawPath, requestContext } = isObject(event) ? event : ({} as Partial<HttpEvent>)
   const context: Partial<HttpEvent['requestContext']> = requestContext ?? {}
-  const isOurs = version === '2.0' && typeof rawPath === 'string' && isObject(headers) && isObject(context.http)
-  if (isOurs && typeof context.domainName === 'string') return
+  if (version === '2.0' && isObject(context.http)) {
+    const { method, path } = context.http
+    const missing = [
+      ...(typeof method === 'string' ? [] : ['requestContext.http.method']),
+      ...(typeof (rawPath ?? path) === 'string' ? [] : ['rawPath']),
+    ]
+    if (missing.length === 0) return
+    throw new DefinitionError(`onHttp got ${kindOfEvent(event)} that lacks ${missing.join(' and ')}, a text.`)
+  }
   const advice =
     version === '1.0'
       ? 'Set the payload format of its integration to 2.0.'
@@ -59,18 +69,33 @@ export function toRequest(event: HttpEvent, signal: AbortSignal): Request | BadR
 }
 
 function toUrl(event: HttpEvent): URL {
-  const url = new URL(`https://${event.requestContext.domainName}${toPath(event)}`)
-  url.search = event.rawQueryString ?? ''
+  const host = hostOf(event)
+  if (!/^(\[[\da-f:.]+\]|[\w.-]+)(:\d+)?$/i.test(host)) throw new BadRequest('The host is malformed.')
+  const url = new URL(`https://${host}${toPath(event, host)}`)
+  url.search = event.rawQueryString ?? toQuery(event.queryStringParameters ?? {})
   return url
+}
+
+/** Events that are made by hand, or by something that stands for AWS on a developer's machine, often have no domain name. */
+function hostOf({ requestContext: { domainName }, headers }: HttpEvent): string {
+  const sent = Object.entries(headers ?? {}).find(([name]) => name.toLowerCase() === 'host')
+  return domainName ?? sent?.[1] ?? 'localhost'
+}
+
+function toQuery(parameters: NonNullable<HttpEvent['queryStringParameters']>): string {
+  const given = Object.entries(parameters).filter((parameter): parameter is [string, string] => parameter[1] !== undefined)
+  return new URLSearchParams(given).toString()
 }
 
 /**
  * The path without the stage, all encoded that has to be: an HTTP API has decoded it, so there may be anything in it. Segments of dots are refused, since a URL would
  * resolve them, and end at another path than the one that a route was chosen by.
  */
-function toPath({ rawPath, requestContext: { stage = '$default', domainName } }: HttpEvent): string {
+function toPath({ rawPath: raw, requestContext: { stage: named, http } }: HttpEvent, host: string): string {
+  const rawPath = (raw ?? http.path) as string
+  const stage = named ?? '$default'
   // What still looks encoded was encoded twice, and is no other character.
-  const isDecoded = !domainName.includes('.lambda-url.')
+  const isDecoded = !host.includes('.lambda-url.')
   const isStaged = stage !== '$default' && (rawPath === `/${stage}` || rawPath.startsWith(`/${stage}/`))
   const path = (isStaged ? rawPath.slice(stage.length + 1) : rawPath)
     .replace(isDecoded ? /%/g : /%(?![0-9a-f]{2})/gi, '%25')
@@ -79,11 +104,11 @@ function toPath({ rawPath, requestContext: { stage = '$default', domainName } }:
   return path.startsWith('/') ? path : `/${path}`
 }
 
-function toHeaders({ headers: given, cookies = [] }: HttpEvent): Headers {
+function toHeaders({ headers: given, cookies }: HttpEvent): Headers {
   const headers = new Headers()
-  const all = cookies.length > 0 ? { ...given, cookie: cookies.join('; ') } : given
-  for (const [name, value] of Object.entries(all))
-    if (value !== undefined) as(`The header '${name}'`, () => headers.set(name, toBytes(value)))
+  const all = cookies != null && cookies.length > 0 ? { ...given, cookie: cookies.join('; ') } : given
+  for (const [name, value] of Object.entries(all ?? {}))
+    if (value != null) as(`The header '${name}'`, () => headers.set(name, toBytes(value)))
   return headers
 }
 

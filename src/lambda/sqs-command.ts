@@ -1,7 +1,8 @@
 import { ValidationError } from '../errors.ts'
 import type { Metadata } from '../event-envelope.ts'
+import { issuesText, notJsonIssue } from '../evolution/schema.ts'
 import type { ExecuteOptions } from '../execution/call.ts'
-import { isObject } from '../json.ts'
+import { isObject, toJson } from '../json.ts'
 import { unknownKey } from '../options.ts'
 
 /** A message of SQS as Lambda hands it over, as far as it is looked at. */
@@ -51,6 +52,12 @@ function parse(messageId: string, body: string): QueuedCommand & ExecuteOptions 
     sent = JSON.parse(body)
   } catch (error) {
     throw new ValidationError(`SQS message '${messageId}' is not JSON.`, undefined, error)
+  }
+  try {
+    toJson(sent)
+  } catch (error) {
+    const issue = notJsonIssue(error)
+    throw new ValidationError(`SQS message '${messageId}' does not fit: ${issuesText([issue])}.`, [issue], error)
   }
   if (!isObject(sent) || Array.isArray(sent))
     throw new ValidationError(`SQS message '${messageId}' is no command: { aggregate, id, command: { type, data } }.`)

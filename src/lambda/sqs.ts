@@ -31,11 +31,11 @@ export interface SqsEvent {
 /** What `onSqs` takes besides the app. */
 export interface SqsOptions {
   /** Goes into the metadata of the command, over what the message says. Default: nothing. */
-  readonly metadata?: (message: SqsMessage) => Metadata
+  readonly metadata?: (message: SqsMessage) => Metadata | Promise<Metadata>
   /** Told when the domain said no, and waited for; when it throws, the message has failed. Default: nothing. */
-  readonly onRejected?: (rejected: Rejected<string, unknown>, message: SqsMessage) => void | Promise<void>
+  readonly onRejected?: (rejected: Rejected<string, unknown>, message: SqsMessage) => unknown
   /** Told why a message has failed, and waited for while there is time. Default: `console.error`. */
-  readonly onFailure?: (error: unknown, message: SqsMessage) => void | Promise<void>
+  readonly onFailure?: (error: unknown, message: SqsMessage) => unknown
 }
 
 /**
@@ -78,7 +78,7 @@ export function onSqs(
   for (const [name, option] of Object.entries(options)) if (option !== undefined) checkFunction(`onSqs: ${name}`, option)
   const { metadata, onRejected, onFailure = report } = options
   const execute = async (message: SqsMessage, signal: AbortSignal) => {
-    const { aggregate, id, command, options } = commandOf(message, metadata?.(message))
+    const { aggregate, id, command, options } = commandOf(message, await metadata?.(message))
     const handle = Object.hasOwn(app.aggregates, aggregate) ? app.aggregates[aggregate] : undefined
     if (handle === undefined)
       throw new ValidationError(`SQS message '${message.messageId}': this app has no aggregate '${aggregate}'.`)

@@ -1,4 +1,5 @@
 import { DefinitionError } from '../errors.ts'
+import { isThenable, refusing } from '../refusing.ts'
 import { ended, WorkError } from '../sql/transact.ts'
 import type { CheckpointWrite, Commit, CommitOutcome } from '../store/commit.ts'
 import { toTexts } from '../store/texts.ts'
@@ -46,12 +47,13 @@ function runNow(work: (client: unknown) => void | Promise<void>, client: unknown
   } catch (error) {
     throw new WorkError(error)
   }
-  if (typeof (answer as Partial<Promise<void>> | undefined)?.then !== 'function') return
-  // What is no promise may begin only when it is waited for: it never shall.
-  if (answer instanceof Promise) answer.catch(() => {})
+  if (!isThenable(answer)) return
   throw new WorkError(
-    new DefinitionError(
-      'On SQLite the function in the transaction must be synchronous; this one returned a promise. What it had done by then is rolled back; what it does after its first await is in no transaction.',
+    refusing(
+      new DefinitionError(
+        'On SQLite the function in the transaction must be synchronous; this one returned a promise. What it had done by then is rolled back; what it does after its first await is in no transaction.',
+      ),
+      answer,
     ),
   )
 }

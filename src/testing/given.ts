@@ -1,5 +1,6 @@
 import type { AnyAggregate, EventOf, TypesOf } from '../aggregate.ts'
 import { definitionOf } from '../aggregate-definition.ts'
+import { messageOf } from '../errors.ts'
 import type { EventEnvelope, Metadata } from '../event-envelope.ts'
 import { difference } from '../json.ts'
 import type { DataOf } from '../message.ts'
@@ -54,7 +55,7 @@ type ReasonOf<J> = J extends Rejection<infer Q> ? Q : never
 
 /**
  * What a command came to. Each `then…` runs the command, rejects with an `AssertionError` that shows the first difference, and passes through what the
- * command itself threw (a `ValidationError`, a handler's exception).
+ * command itself threw (a `ValidationError`, a handler's exception); `thenThrows` expects that.
  */
 export interface When<A extends AnyAggregate, K> {
   /** Exactly these events, in this order. */
@@ -67,6 +68,11 @@ export interface When<A extends AnyAggregate, K> {
   thenNothing(): Promise<void>
   /** Refused for this reason and, where given, with these details. */
   thenRejected<R extends ReasonOf<RejectionAt<A, K>>>(reason: R, details?: DetailsOf<RejectionAt<A, K>, R>): Promise<void>
+  /**
+   * The command throws: an exception of the handler, a `ValidationError` … `expected`: a part of the error's message, or a check of your own of the error, which fails by throwing or by
+   * returning `false`. Default: any error.
+   */
+  thenThrows(expected?: string | ((error: unknown) => unknown)): Promise<void>
   /** The state after the decided events. */
   thenState(expected: TypesOf<A>['state']): Promise<void>
   /** The view after the decided events: of the aggregate's id, or of `id`. `undefined`: there is none. */
@@ -125,11 +131,7 @@ function whenScene(scene: Scene, command: { readonly type: string; readonly data
   const run = () => runCommand(scene, command)
   const accepted = async () => {
     const outcome = await run()
-    return outcome.ok
-      ? outcome
-      : fail(
-          `${command.type} was rejected: ${outcome.reason}${outcome.details === undefined ? '' : ` ${shown(outcome.details)}`}.`,
-        )
+    return outcome.ok ? outcome : fail(`${command.type} ${cameTo(outcome)}.`)
   }
   return Object.freeze({
     thenEvents: async (expected: readonly unknown[]) =>
@@ -141,6 +143,12 @@ function whenScene(scene: Scene, command: { readonly type: string; readonly data
     },
     thenNothing: async () => assertEqual(`Events of ${command.type}: what was decided`, (await accepted()).events, []),
     thenRejected: async (reason: string, ...details: unknown[]) => thenRejected(command.type, await run(), reason, details),
+    thenThrows: async (expected?: string | ((error: unknown) => unknown)) => {
+      const outcome = await run().catch((error: unknown) => ({ error }))
+      if ('error' in outcome) return thenThrows(command.type, outcome.error, expected)
+      const wanted = typeof expected === 'string' ? ` (${expected})` : ''
+      fail(`${command.type} was expected to throw${wanted}, but ${cameTo(outcome)}.`)
+    },
     thenState: async (expected: unknown) => assertEqual(`The state after ${command.type}`, (await accepted()).state, expected),
     thenView: async (view: unknown, expected: unknown, options?: { readonly id?: string }) => {
       const { envelopes } = await accepted()
@@ -162,11 +170,20 @@ function thenIncludes(command: string, events: readonly unknown[], expected: rea
   }
 }
 
+async function thenThrows(command: string, error: unknown, expected?: string | ((error: unknown) => unknown)): Promise<void> {
+  const said = messageOf(error)
+  if (typeof expected === 'string' && !said.includes(expected))
+    fail(`What ${command} threw differs.\n  expected: a message with ${shown(expected)}\n  actual:   ${shown(said)}`)
+  if (typeof expected === 'function' && (await expected(error)) === false) fail(`What ${command} threw does not match: ${said}`)
+}
+
+const cameTo = (outcome: Outcome): string =>
+  outcome.ok
+    ? `was accepted with ${outcome.events.length === 0 ? 'no events' : shown(outcome.events)}`
+    : `was rejected: ${outcome.reason}${outcome.details === undefined ? '' : ` ${shown(outcome.details)}`}`
+
 function thenRejected(command: string, outcome: Outcome, reason: string, details: readonly unknown[]): void {
-  if (outcome.ok)
-    fail(
-      `${command} was expected to be rejected (${reason}), but was accepted with ${outcome.events.length === 0 ? 'no events' : shown(outcome.events)}.`,
-    )
+  if (outcome.ok) fail(`${command} was expected to be rejected (${reason}), but ${cameTo(outcome)}.`)
   assertEqual(`The reason why ${command} was rejected`, outcome.reason, reason)
   if (details.length > 0) assertEqual(`The details of the rejection ${reason}`, outcome.details, details[0])
 }

@@ -1,4 +1,4 @@
 export type { DeliveredTo, ExpectedCommand, ExpectedCommands } from './delivered.ts'
 export type { Answer, DeliveryOptions, SentCommand } from './fake-app.ts'
-export { type Given, type GivenOptions, given, type When, type WhenResult } from './given.ts'
+export { type Given, type GivenOptions, given, type ViewOf, type When, type WhenResult } from './given.ts'
 export { type GivenLog, givenLog, type LogOptions } from './log.ts'

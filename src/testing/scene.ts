@@ -1,3 +1,4 @@
+import { AssertionError } from 'node:assert'
 import type { AggregateDefinition } from '../aggregate-definition.ts'
 import type { EventEnvelope, Metadata } from '../event-envelope.ts'
 import { decide } from '../execution/decide.ts'
@@ -5,6 +6,7 @@ import { evolve } from '../execution/evolve.ts'
 import { envelopesOf, newEvents } from '../execution/new-events.ts'
 import { parseCommand } from '../execution/parse-command.ts'
 import { deepFreeze, jsonProblem, toJson } from '../json.ts'
+import { refusing } from '../refusing.ts'
 import { platformRuntime } from '../runtime.ts'
 import type { ViewDefinition } from '../subscriptions/definitions.ts'
 import { foldView, idsOf, indexValues, storableView } from '../views/fold.ts'
@@ -71,6 +73,9 @@ export function stateAfter({ definition }: Scene, events: readonly EventEnvelope
   return events.reduce((state, event) => {
     const next = evolve(definition, state, event)
     checkJson(`apply.${event.type} of ${definition.type} made a state that is not JSON`, next)
+    const problem = definition.stateProblem(next)
+    if (problem !== undefined)
+      fail(`apply.${event.type} of ${definition.type} made a state that does not fit stateSchema: ${problem}.`)
     return next
   }, definition.initialState())
 }
@@ -99,7 +104,7 @@ function checkJson(problem: string, value: unknown): void {
   try {
     toJson(value)
   } catch (error) {
-    fail(`${problem}: ${jsonProblem(error)}.`)
+    throw refusing(new AssertionError({ message: `${problem}: ${jsonProblem(error)}.` }), value)
   }
 }
 

@@ -1,8 +1,9 @@
-import { ApplyError } from '../errors.ts'
+import { ApplyError, messageOf } from '../errors.ts'
 import type { EventEnvelope } from '../event-envelope.ts'
 import { whyThrown } from '../execution/evolve.ts'
 import { deepFreeze, jsonProblem, toJson } from '../json.ts'
 import { maxNameLength, nameProblem } from '../names.ts'
+import { isThenable, refusing } from '../refusing.ts'
 import type { ViewWrite } from '../store/commit.ts'
 import { encodeIndexValue, type IndexValue } from '../store/index-value.ts'
 import type { ViewDefinition } from '../subscriptions/definitions.ts'
@@ -11,10 +12,11 @@ import type { ViewDefinition } from '../subscriptions/definitions.ts'
 export function idsOf(view: ViewDefinition, event: EventEnvelope): readonly string[] {
   if (view.id === undefined) return [event.aggregateId]
   const answer = guard(view, 'id', event, () => view.id?.(event))
+  if (isThenable(answer)) throw refusing(failed(view, 'id', event, 'it returned a promise; it must return ids at once'), answer)
   const ids = new Set(Array.isArray(answer) ? answer : [answer])
   for (const id of ids) {
     const problem = nameProblem(id)
-    if (problem !== undefined) throw failed(view, 'id', event, `an id ${problem} (return [] for no view)`)
+    if (problem !== undefined) throw refusing(failed(view, 'id', event, `an id ${problem} (return [] for no view)`), answer)
   }
   return [...ids] as string[]
 }
@@ -26,9 +28,17 @@ export function foldView(view: ViewDefinition, current: unknown, event: EventEnv
   const next = guard(view, `update.${event.type}`, event, () => update(current ?? view.initialView(), event))
   if (next === undefined)
     throw failed(view, `update.${event.type}`, event, 'it returned nothing; it must return the next view, or null to delete it')
-  if (typeof (next as PromiseLike<unknown> | null)?.then === 'function')
-    throw failed(view, `update.${event.type}`, event, 'it returned a promise; it must return the next view at once')
-  return deepFreeze(next)
+  if (isThenable(next))
+    throw refusing(
+      failed(view, `update.${event.type}`, event, 'it returned a promise; it must return the next view at once'),
+      next,
+    )
+  try {
+    return deepFreeze(next)
+  } catch (error) {
+    const problem = `it returned a view that is not JSON: ${messageOf(error)}`
+    throw refusing(failed(view, `update.${event.type}`, event, problem, error), next)
+  }
 }
 
 /** A copy that JSON keeps as it is, frozen. @throws ApplyError */
@@ -36,7 +46,10 @@ export function storableView(view: ViewDefinition, id: string, value: unknown, e
   try {
     return deepFreeze(toJson(value))
   } catch (error) {
-    throw failed(view, `update.${event.type}`, event, `the view '${id}' must be JSON, but ${jsonProblem(error)}`, error)
+    throw refusing(
+      failed(view, `update.${event.type}`, event, `the view '${id}' must be JSON, but ${jsonProblem(error)}`, error),
+      value,
+    )
   }
 }
 

@@ -23,8 +23,8 @@ export interface RebuildProgress {
 export interface RebuildOptions {
   /** Only the row of this aggregate, at once and in its place; for views of one aggregate without an `id` of their own. */
   readonly id?: string | undefined
-  /** Called from time to time, and at the end. */
-  readonly onProgress?: ((progress: RebuildProgress) => void) | undefined
+  /** Called from time to time, and at the end; the rebuild waits for it, and ends with what it throws. */
+  readonly onProgress?: ((progress: RebuildProgress) => unknown) | undefined
   /** Ends it, with the signal's reason; the next rebuild goes on from there. */
   readonly signal?: AbortSignal | undefined
 }
@@ -59,6 +59,6 @@ export async function progressOf(
     const seconds = Math.max(0.001, (runtime.now().getTime() - began) / 1_000)
     const eventsPerSecond = Math.round((events - first) / seconds)
     const left = eventsPerSecond > 0 ? Math.max(0, Math.round(((total - events) / eventsPerSecond) * 1_000)) : undefined
-    onProgress({ events, total, eventsPerSecond, remainingMs: done ? 0 : left, done })
+    await onProgress({ events, total, eventsPerSecond, remainingMs: done ? 0 : left, done })
   }
 }

@@ -106,7 +106,7 @@ class SqlFollowing implements Consumption {
 
 /**
  * One after another; at once as long as none of them gives a promise, for databases that know no waiting. What is given may be no promise of the language's own (a query builder's begins when it is
- * waited for), and so is this: where nobody waits, nothing more is begun.
+ * waited for), and so is this: where nobody waits, nothing more is begun. A store that refuses to wait catches `answer`.
  */
 function inTurn<T>(items: readonly T[], run: (item: T) => void | Promise<void>, from = 0): void | Promise<void> {
   for (let i = from; i < items.length; i++) {
@@ -117,7 +117,7 @@ function inTurn<T>(items: readonly T[], run: (item: T) => void | Promise<void>, 
       await inTurn(items, run, i + 1)
     }
     // biome-ignore lint/suspicious/noThenProperty: it is waited for, or not.
-    return { then: (...next: Parameters<Promise<void>['then']>) => goOn().then(...next) } as Promise<void>
+    return { then: (...next: Parameters<Promise<void>['then']>) => goOn().then(...next), answer } as unknown as Promise<void>
   }
 }
 

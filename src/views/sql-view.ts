@@ -23,9 +23,9 @@ export interface SqlViewOptions<N extends string, A extends readonly AnyAggregat
   /** The aggregates whose events it gets. */
   readonly aggregates: A
   /** Changes your tables for one event, on the client of the transaction that also moves the checkpoint: each event has its effect once. On SQLite it must be synchronous. */
-  readonly update: (client: Client, event: EnvelopeOf<A[number]>) => void | Promise<void>
+  readonly update: (client: Client, event: EnvelopeOf<A[number]>) => unknown
   /** Empties your tables, in the same way, before a rebuild. */
-  readonly reset: (client: Client) => void | Promise<void>
+  readonly reset: (client: Client) => unknown
 }
 
 /**

@@ -1,4 +1,4 @@
-import { checkJson } from '../aggregate-definition.ts'
+import { checkJson, checkReturned } from '../aggregate-definition.ts'
 import { DefinitionError } from '../errors.ts'
 import { deepFreeze, isObject } from '../json.ts'
 import { checkFunction, checkName, checkOptions } from '../options.ts'
@@ -37,7 +37,7 @@ export function buildView(options: Options): ViewDefinition {
   return {
     name,
     aggregateTypes,
-    initialView: () => deepFreeze(initialView()),
+    initialView: () => deepFreeze(checkReturned(`${at}: initialView()`, initialView())),
     id: id as ViewDefinition['id'],
     update: updates(at, update, aggregates),
     indexes: checkIndexes(at, indexes, first),

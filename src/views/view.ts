@@ -1,6 +1,7 @@
 import type { AnyAggregate, EnvelopeOf } from '../aggregate.ts'
 import { definitionOf } from '../aggregate-definition.ts'
 import { DefinitionError } from '../errors.ts'
+import type { ReadonlyData } from '../message.ts'
 import type { IndexValue } from '../store/index-value.ts'
 import type { ViewDefinition } from '../subscriptions/definitions.ts'
 import { buildView, checkViewOptions } from './view-definition.ts'
@@ -45,7 +46,7 @@ export interface ViewOptions<N extends string, A extends readonly AnyAggregate[]
 }
 
 type ViewUpdate<W, E extends { readonly type: string }> = {
-  readonly [K in E['type']]?: (view: W, event: Extract<E, { readonly type: K }>) => W | null
+  readonly [K in E['type']]?: (view: W, event: Extract<E, { readonly type: K }>) => ReadonlyData<W> | null
 }
 
 /** The fields that can be an index. */

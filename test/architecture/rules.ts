@@ -2,7 +2,7 @@ import type { Module } from './modules.ts'
 
 const stores = ['memory', 'sqlite', 'postgres', 'mysql', 'dynamodb']
 const outerFolders = ['testing', 'conformance', 'http', 'lambda']
-const foundations = ['errors.ts', 'event-envelope.ts', 'options.ts']
+const foundations = ['errors.ts', 'event-envelope.ts', 'options.ts', 'refusing.ts']
 
 /** Where modules of one part may import from, besides their own folder. Parts not named here are the core. */
 const allowed: Readonly<Record<string, (target: string) => boolean>> = {

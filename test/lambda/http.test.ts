@@ -314,6 +314,82 @@ test('the event goes to the handler as well, so that what an authorizer has foun
   ])
 })
 
+describe('an event of which only some is there', () => {
+  const http = { method: 'GET' }
+  const least = { version: '2.0', rawPath: '/my/path', requestContext: { http } }
+
+  test('onHttp asks localhost when an event has nothing but its path and method', async () => {
+    const { url, method, headers, body } = await requested(least)
+    expect([url, method, [...headers], body]).toEqual(['https://localhost/my/path', 'GET', [], null])
+    const posted = await requested({ ...least, body: 'text', requestContext: { http: { method: 'POST' } } })
+    expect(await posted.text()).toBe('text')
+  })
+
+  const whole = httpApi({ headers: { host: 'api.example', 'content-type': 'text/plain' } })
+  const { domainName: _, ...unnamed } = whole.requestContext
+
+  test('onHttp takes the host header when an event has no domain name', async () => {
+    const { url } = await requested({ ...whole, requestContext: unnamed })
+    expect(url).toBe('https://api.example/my/path?parameter1=value1&parameter1=value2&parameter2=value')
+    for (const host of ['localhost:3000', '127.0.0.1', '[::1]:8080'])
+      expect((await requested({ ...least, headers: { host } })).url).toBe(`https://${host}/my/path`)
+    for (const host of ['a/b', 'a b', 'user@a', 'a:x', 'a?b', ''])
+      expect(await refused({ ...whole, headers: { Host: host }, requestContext: unnamed })).toMatchObject({ statusCode: 400 })
+  })
+
+  test('onHttp keeps the path of a Function URL as it was sent when only the host header names it', async () => {
+    const headers = { host: 'x.lambda-url.eu-central-1.on.aws' }
+    expect((await requested({ ...least, rawPath: '/a%20b', headers })).url).toBe(`https://${headers.host}/a%20b`)
+  })
+
+  test('onHttp takes http.path and the parameters when rawPath and the query are missing', async () => {
+    const event = {
+      version: '2.0',
+      queryStringParameters: { a: '1 2', b: '%&=', c: undefined },
+      requestContext: { http: { ...http, path: '/from/http' } },
+    }
+    const { pathname, searchParams } = new URL((await requested(event)).url)
+    expect([pathname, [...searchParams]]).toEqual([
+      '/from/http',
+      [
+        ['a', '1 2'],
+        ['b', '%&='],
+      ],
+    ])
+  })
+
+  test.each(['headers', 'cookies', 'rawQueryString', 'queryStringParameters', 'body', 'isBase64Encoded', 'routeKey'])(
+    'onHttp works without %s',
+    async (name) => {
+      for (const value of [undefined, null]) {
+        const request = await requested({ ...whole, [name]: value } as typeof whole)
+        expect([request.method, new URL(request.url).pathname]).toEqual(['POST', '/my/path'])
+      }
+    },
+  )
+
+  test.each(['accountId', 'apiId', 'domainName', 'domainPrefix', 'requestId', 'stage', 'time', 'timeEpoch'])(
+    'onHttp works without requestContext.%s',
+    async (name) => {
+      const requestContext = { ...whole.requestContext, [name]: undefined } as typeof whole.requestContext
+      expect(new URL((await requested({ ...whole, requestContext })).url).pathname).toBe('/my/path')
+    },
+  )
+
+  test.each([
+    [{ version: '2.0', requestContext: { http } }, 'rawPath'],
+    [{ version: '2.0', rawPath: '/', requestContext: { http: {} } }, 'requestContext.http.method'],
+    [{ version: '2.0', requestContext: { http: {} } }, 'requestContext.http.method and rawPath'],
+    [{ version: '2.0', rawPath: 7, requestContext: { http } }, 'rawPath'],
+  ])('onHttp names what is missing: %#', async (event, missing) => {
+    const { code, message } = await failureOf(onHttp(() => new Response())(event as never))
+    expect([code, message]).toEqual([
+      'DEFINITION',
+      `onHttp got a request of an HTTP API or a Function URL that lacks ${missing}, a text.`,
+    ])
+  })
+})
+
 describe('an event that is none of an HTTP API or a Function URL', () => {
   test.each([
     [restApi, 'a request of a REST API. Put an HTTP API or a Function URL in front of the function.'],

@@ -1,9 +1,10 @@
-import { readFile, rm, writeFile } from 'node:fs/promises'
+import { copyFile, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { publint } from 'publint'
 import { formatMessage } from 'publint/utils'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { compilers, node, root, run } from '../run.ts'
+import { membersOf, valuesOf } from './members.ts'
 import { install, type Packed, pack, specifiersOf } from './pack.ts'
 
 let packed: Packed
@@ -104,6 +105,32 @@ describe('a program that installed it', () => {
       const strict = { target: 'ES2022', strict: true, skipLibCheck: false, noEmit: true }
       const compilerOptions = { ...strict, typeRoots: [join(root, 'node_modules/@types')], ...options }
       await writeFile(join(project, 'tsconfig.json'), JSON.stringify({ compilerOptions, files: ['program.ts'] }))
+      const { code, output } = await run(process.execPath, [path, '-p', project, '--pretty', 'false'], { cwd: project })
+      expect(output).toBe('')
+      expect(code).toBe(0)
+    })
+
+    test(`${compiler} emits declarations of each member of each public type`, async () => {
+      await copyFile(join(root, 'test/package/declarations/program.ts'), join(project, 'program.ts'))
+      await writeFile(join(project, 'values.ts'), valuesOf(join(project, 'program.ts'), specifiers))
+      const files = ['program.ts', 'values.ts']
+      for (const file of [...files]) {
+        const exported = membersOf(join(project, file)).map((member, i) => `export const m${i} = ${member}`)
+        expect(exported.length).toBeGreaterThan(300)
+        files.push(`members-of-${file}`)
+        const from = file.replace('.ts', '.js')
+        await writeFile(join(project, `members-of-${file}`), `import * as all from './${from}'\n${exported.join('\n')}\n`)
+      }
+      const emitting = { declaration: true, emitDeclarationOnly: true, outDir: 'declarations', skipLibCheck: true }
+      const compilerOptions = {
+        target: 'ES2022',
+        module: 'nodenext',
+        strict: true,
+        types: [],
+        lib: ['ES2022', 'DOM'],
+        ...emitting,
+      }
+      await writeFile(join(project, 'tsconfig.json'), JSON.stringify({ compilerOptions, files }))
       const { code, output } = await run(process.execPath, [path, '-p', project, '--pretty', 'false'], { cwd: project })
       expect(output).toBe('')
       expect(code).toBe(0)

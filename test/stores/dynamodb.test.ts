@@ -87,8 +87,8 @@ describe.skipIf(unselected('dynamodb'))('the DynamoDB store', () => {
       [{ tables: { meta: 'ab' } }, '"tables.meta" must be 3 to 255 characters'],
       [{ tables: { views: "Views'; --" } }, '"tables.views" must be'],
       [{ tables: { events: 'Same', views: 'Same' } }, 'different names'],
-      [{ idempotencyTtl: 0 }, '"idempotencyTtl" (seconds) must be a whole number'],
-      [{ idempotencyTtl: '1d' }, '"idempotencyTtl" (seconds) must be a whole number'],
+      [{ idempotencyTtlSeconds: 0 }, '"idempotencyTtlSeconds" must be a whole number'],
+      [{ idempotencyTtlSeconds: '1d' }, '"idempotencyTtlSeconds" must be a whole number'],
       [{ busyTimeoutMs: -1 }, '"busyTimeoutMs" must be a whole number'],
       [{ streams: 'yes' }, '"streams" must be true or false'],
     ])('and refuses the options %j', (options, message) => {
@@ -526,11 +526,11 @@ describe.skipIf(unselected('dynamodb'))('the DynamoDB store', () => {
       (await raw.getItem({ TableName: tables.meta, Key: { Pk: { S: 'key/account:a' }, Sk: { S: 'k' } } })).Item
 
     it('are remembered for 30 days, or as long as the option says', async () => {
-      for (const [idempotencyTtl, seconds] of [
+      for (const [idempotencyTtlSeconds, seconds] of [
         [undefined, 2_592_000],
         [60, 60],
       ] as const) {
-        const opened = await open(idempotencyTtl === undefined ? {} : { idempotencyTtl })
+        const opened = await open(idempotencyTtlSeconds === undefined ? {} : { idempotencyTtlSeconds })
         await appendOne(opened.store, keyed('c1', 0))
         const expiresIn = Number((await storedKey(opened))?.ExpiresAt?.N) - Date.now() / 1_000
         expect(Math.abs(expiresIn - seconds)).toBeLessThan(10)
@@ -538,7 +538,7 @@ describe.skipIf(unselected('dynamodb'))('the DynamoDB store', () => {
     })
 
     it('are remembered for ever with Infinity', async () => {
-      const opened = await open({ idempotencyTtl: Number.POSITIVE_INFINITY })
+      const opened = await open({ idempotencyTtlSeconds: Number.POSITIVE_INFINITY })
       await appendOne(opened.store, keyed('c1', 0))
       expect((await storedKey(opened))?.ExpiresAt).toBeUndefined()
     })

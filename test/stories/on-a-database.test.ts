@@ -11,6 +11,7 @@ import {
 import type { TestDatabase } from 'cqrs-es/conformance'
 import { memoryStore } from 'cqrs-es/memory'
 import { afterEach, describe, expect, test } from 'vitest'
+import { z } from 'zod'
 import { databases } from '../conformance/hosts.ts'
 import { collect, failureOf } from '../support/async.ts'
 import { count, countEach, counter } from '../support/counter.ts'
@@ -129,6 +130,38 @@ describe.each(databases)('on $name', ({ name, skipped, host }) => {
       const request = { aggregateType: 'sum', aggregateId: 's', after: 0, snapshot: { stateVersion: '1' } }
       expect((await store.readAggregate(request)).snapshot).toMatchObject({ sequence: 4, state: { sum: 4 } })
       expect(await appOf().load('s')).toEqual({ state: { sum: 4 }, sequence: 4 })
+    },
+  )
+
+  test.skipIf(skipped).each<SnapshotPolicy>(['always', { every: 2 }])(
+    'a snapshot that does not fit stateSchema is passed over, and the next one replaces it (%j)',
+    async (snapshots) => {
+      const { store } = await created()
+      const total = defineAggregate({
+        type: 'sum',
+        events: { Added: typed<{ n: number }>() },
+        commands: { Add: typed<{ n: number }>() },
+        initialState: () => ({ total: 0 }),
+        snapshots,
+        stateSchema: z.object({ total: z.number() }),
+      }).implement({
+        handle: { Add: (_, data) => ({ type: 'Added', data }) },
+        apply: { Added: (state, { n }) => ({ total: state.total + n }) },
+      })
+      const add = { type: 'Add', data: { n: 1 } } as const
+      const old = createApp({ store, aggregates: { sum: adding(snapshots) } }).aggregates.sum
+      for (let i = 0; i < 2; i++) await old.execute('s', add)
+      const snapshot = async () =>
+        (await store.readAggregate({ aggregateType: 'sum', aggregateId: 's', after: 0, snapshot: { stateVersion: '1' } }))
+          .snapshot
+      expect(await snapshot()).toMatchObject({ sequence: 2, state: { sum: 2 } })
+      const appOf = (cache: object = {}) => createApp({ store, aggregates: { total }, ...cache }).aggregates.total
+      expect(await appOf().load('s')).toEqual({ state: { total: 2 }, sequence: 2 })
+      expect(await appOf({ cache: false }).load('s', { asOf: 2 })).toEqual({ state: { total: 2 }, sequence: 2 })
+      const warm = appOf()
+      for (let i = 0; i < 2; i++) await warm.execute('s', add)
+      expect(await snapshot()).toMatchObject({ sequence: 4, state: { total: 4 } })
+      expect(await appOf().load('s')).toEqual({ state: { total: 4 }, sequence: 4 })
     },
   )
 

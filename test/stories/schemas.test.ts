@@ -1,5 +1,5 @@
 import { type } from 'arktype'
-import { createApp, defineAggregate, noData, reject, type Shape, type StandardSchema, typed } from 'cqrs-es'
+import { createApp, defineAggregate, noData, reject, type Shape, type StandardSchema, typed, versions } from 'cqrs-es'
 import { memoryStore } from 'cqrs-es/memory'
 import * as v from 'valibot'
 import { describe, expect, test } from 'vitest'
@@ -36,6 +36,45 @@ const doublesInPlace: StandardSchema<{ cents: number }> = {
     },
   },
 }
+
+describe('a schema that always answers with a promise', () => {
+  const standard = (validate: (value: unknown) => unknown): Shape =>
+    ({ '~standard': { version: 1, vendor: 'test', validate } }) as StandardSchema
+  const asynchronous: [string, Shape][] = [
+    ['an async function', standard(async (value) => ({ value }))],
+    ['a function that returns a promise', standard((value) => Promise.resolve({ value }))],
+    ['one that rejects', standard(async () => Promise.reject(new Error('no connection')))],
+    // biome-ignore lint/suspicious/noThenProperty: what is awaited need be no promise
+    ['a thenable', standard((value) => ({ then: (done: (made: unknown) => void) => done({ value }) }))],
+    ['valibot', v.objectAsync({ n: v.number() })],
+  ]
+  const boxOf = (events: Readonly<Record<string, Shape>>, commands: Readonly<Record<string, Shape>> = {}) =>
+    defineAggregate({ type: 'box', events, commands, initialState: () => ({}) })
+
+  test.each(asynchronous)('a schema of an event that always gives a promise is refused by defineAggregate: %s', (_, schema) => {
+    const error = thrownBy(() => boxOf({ Sealed: noData, Packed: schema }))
+    expect(error.code).toBe('DEFINITION')
+    expect(error.message).toBe(
+      "Aggregate 'box': events: the schema of 'Packed' is asynchronous: it answers with a promise. Use a synchronous schema. Only schemas of commands may be asynchronous.",
+    )
+    expect(thrownBy(() => boxOf({ Packed: versions('2.0', schema, {}) })).message).toContain(
+      "the schema of 'Packed' is asynchronous",
+    )
+  })
+
+  test.each(asynchronous)('a schema of a command may always give a promise: %s', (_, schema) => {
+    expect(() => boxOf({}, { Pack: schema })).not.toThrow()
+  })
+
+  test('defineAggregate accepts a schema that throws without data, and a z.lazy that is early', async () => {
+    const strict = standard((value) => ({ value: (value as { n: number }).n > 0 ? value : value }))
+    expect(await through(strict, { n: 1 })).toMatchObject({ later: { n: 1 } })
+    const lazy = z.lazy(() => later)
+    boxOf({ Packed: lazy })
+    const later = z.object({ n: z.number() })
+    expect(await through(lazy, { n: 1 })).toMatchObject({ later: { n: 1 } })
+  })
+})
 
 describe('schemas of events', () => {
   test.each([

@@ -1,6 +1,10 @@
-import { createApp, defineAggregate, type SnapshotPolicy, type Store, typed } from 'cqrs-es'
+import { type } from 'arktype'
+import { createApp, defineAggregate, type SnapshotPolicy, type StandardSchema, type Store, typed } from 'cqrs-es'
 import { memoryStore } from 'cqrs-es/memory'
+import { given } from 'cqrs-es/testing'
+import * as v from 'valibot'
 import { describe, expect, test } from 'vitest'
+import { z } from 'zod'
 import { collect, failureOf, thrownBy } from '../support/async.ts'
 import { changed, sendingBy } from '../support/stores.ts'
 
@@ -188,6 +192,122 @@ describe('a snapshot that does not fit this program', () => {
     })
     expect(await failureOf(appOn(broken, 'always').execute('s', ones(1)))).toBe(failure)
     expect(await store.lastPosition()).toBeUndefined()
+  })
+})
+
+describe('stateSchema', () => {
+  /** Adds up in a field of the name `total`, which was `sum` in the program before; `stateVersion` was forgotten. */
+  const totalling = (snapshots: SnapshotPolicy, stateSchema: object | undefined) =>
+    defineAggregate({
+      type: 'sum',
+      events: { Added: typed<{ n: number }>() },
+      commands: { Add: typed<{ n: readonly number[] }>() },
+      initialState: () => ({ total: 0 }),
+      snapshots,
+      ...(stateSchema === undefined ? {} : { stateSchema: stateSchema as StandardSchema<unknown, { total: number }> }),
+    }).implement({
+      handle: { Add: (_, { n }) => n.map((each) => ({ type: 'Added' as const, data: { n: each } })) },
+      apply: { Added: ({ total }, { n }) => ({ total: total + n }) },
+    })
+  const loads: unknown[] = []
+  const totalOn = (store: Store, stateSchema?: object, cache?: false) =>
+    createApp({
+      store,
+      aggregates: { sum: totalling('always', stateSchema) },
+      ...(cache === undefined ? {} : { cache }),
+      observe: (what) => what.kind === 'load' && loads.push([what.from, what.events]),
+    }).aggregates.sum
+  const schemas = {
+    zod: z.object({ total: z.number() }),
+    valibot: v.object({ total: v.number() }),
+    arktype: type({ total: 'number' }),
+    'one that throws': {
+      '~standard': {
+        version: 1,
+        vendor: 'test',
+        validate: (value: unknown) => {
+          if (!Object.hasOwn(value as object, 'total')) throw new TypeError('there is no total')
+          return { value }
+        },
+      },
+    },
+  }
+
+  test('load returns a snapshot of another shape when there is no stateSchema', async () => {
+    const store = memoryStore()
+    await appOn(store, 'always').execute('s', ones(4))
+    expect(await totalOn(store).load('s')).toEqual({ state: { sum: 4 }, sequence: 4 })
+  })
+
+  test.each(Object.entries(schemas))(
+    'stateSchema of %s passes over an unfit snapshot, and the next commit replaces it',
+    async (_, schema) => {
+      const store = memoryStore()
+      await appOn(store, 'always').execute('s', ones(4))
+      for (const cache of [undefined, false] as const) {
+        expect(await totalOn(store, schema, cache).load('s')).toEqual({ state: { total: 4 }, sequence: 4 })
+        expect(loads.at(-1)).toEqual(['start', 4])
+      }
+      expect(await totalOn(store, schema).execute('s', ones(1))).toMatchObject({ sequence: 5, state: { total: 5 } })
+      expect(await snapshotIn(store)).toMatchObject({ sequence: 5, state: { total: 5 }, version: 2 })
+      expect(await totalOn(store, schema).load('s')).toEqual({ state: { total: 5 }, sequence: 5 })
+      expect(loads.at(-1)).toEqual(['snapshot', 0])
+    },
+  )
+
+  test('stateSchema passes over an unfit snapshot on load asOf', async () => {
+    const store = memoryStore()
+    for (const command of [ones(2), ones(3)]) await appOn(store, 'always').execute('s', command)
+    for (const asOf of [1, 4, 5])
+      expect(await totalOn(store, schemas.zod).load('s', { asOf })).toEqual({ state: { total: asOf }, sequence: asOf })
+  })
+
+  test('stateSchema passes over a snapshot that it would change', async () => {
+    const store = memoryStore()
+    await appOn(store, 'always').execute('s', ones(2))
+    expect((await snapshotIn(store))?.state).toEqual({ sum: 2 })
+    const stripping = z.object({ total: z.number().default(-1) })
+    expect(await totalOn(store, stripping).load('s')).toEqual({ state: { total: 2 }, sequence: 2 })
+  })
+
+  test('stateSchema refuses a commit whose snapshot does not fit, and nothing is stored', async () => {
+    const store = memoryStore()
+    const error = await failureOf(totalOn(store, z.object({ total: z.number().max(3) })).execute('s', ones(4)))
+    expect(error).toMatchObject({ code: 'APPLY', aggregateType: 'sum', aggregateId: 's', sequence: 4 })
+    expect(error.message).toContain('does not fit stateSchema: total: ')
+    expect(await store.lastPosition()).toBeUndefined()
+  })
+
+  test('stateSchema fails a test of the kit whose state does not fit', async () => {
+    const sum = totalling('never', z.object({ total: z.number().max(3) }))
+    const error = await failureOf(given(sum, [{ type: 'Added', data: { n: 4 } }]).thenState({ total: 4 }))
+    expect(error.message).toContain('apply.Added of sum made a state that does not fit stateSchema: total: ')
+  })
+
+  test.each<[string, unknown, string]>([
+    ['no schema', { total: 'number' }, 'stateSchema must be a schema'],
+    ['typed<…>()', typed<{ total: number }>(), 'stateSchema must be a schema'],
+    [
+      'one that the initial state does not fit',
+      z.object({ total: z.string() }),
+      'initialState() does not fit stateSchema: total: ',
+    ],
+    [
+      'one that changes the initial state',
+      z.object({ total: z.number().transform((n) => n + 1) }),
+      'initialState() does not fit stateSchema: total: ',
+    ],
+    ['an asynchronous one', v.objectAsync({ total: v.number() }), 'stateSchema is asynchronous'],
+    [
+      'one of zod with an asynchronous check',
+      z.object({ total: z.number() }).refine(async () => true),
+      'its schema is asynchronous',
+    ],
+  ])('stateSchema is refused by defineAggregate: %s', (_, schema, words) => {
+    const error = thrownBy(() => totalling('always', schema as object))
+    expect(error.code).toBe('DEFINITION')
+    expect(error.message).toContain("Aggregate 'sum': ")
+    expect(error.message).toContain(words)
   })
 })
 

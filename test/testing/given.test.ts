@@ -1,5 +1,5 @@
 import { AssertionError } from 'node:assert'
-import { defineAggregate, defineView, typed } from 'cqrs-es'
+import { defineAggregate, defineView, isCqrsError, reject, typed } from 'cqrs-es'
 import { given } from 'cqrs-es/testing'
 import { describe, expect, test } from 'vitest'
 import { balances, bankAccount } from '../support/bank-account.ts'
@@ -90,6 +90,69 @@ describe('what passes', () => {
     await given(clock, [{ type: 'Read', data: read }], { now, aggregateId: 'c9', metadata: { userId: 'bob' } })
       .when({ type: 'Read', data: {} })
       .thenEvents([{ type: 'Read', data: { at: '2020-02-02T02:02:02.020Z', id: 'c9', by: 'bob', sequence: 1 } }])
+  })
+})
+
+describe('thenThrows', () => {
+  class Insufficient extends Error {
+    readonly balance = 3
+  }
+  const purse = defineAggregate({
+    type: 'purse',
+    events: {},
+    commands: { Pay: typed<{ how: 'throw' | 'reject' | 'later' | 'value' | 'fine' }>() },
+    initialState: () => ({}),
+  }).implement({
+    handle: {
+      Pay: async (_, { how }) => {
+        if (how === 'later') await new Promise((resolve) => setImmediate(resolve))
+        if (how === 'value') throw 'no error at all'
+        if (how === 'reject') return reject('empty', { balance: 3 })
+        if (how === 'fine') return undefined
+        throw new Insufficient('the purse holds 3')
+      },
+    },
+    apply: {},
+  })
+  const pay = (how: 'throw' | 'reject' | 'later' | 'value' | 'fine') => given(purse).when({ type: 'Pay', data: { how } })
+
+  test.each(['throw', 'later'] as const)(
+    'thenThrows passes when the handler throws, by message and by value (%s)',
+    async (how) => {
+      const seen: unknown[] = []
+      await pay(how).thenThrows()
+      await pay(how).thenThrows('purse holds 3')
+      await pay(how).thenThrows((error) => seen.push(error))
+      await pay(how).thenThrows((error) => error instanceof Insufficient && error.balance === 3)
+      expect(seen).toEqual([new Insufficient('the purse holds 3')])
+    },
+  )
+
+  test('thenThrows passes for a thrown text, and for a command that does not fit', async () => {
+    await pay('value').thenThrows('no error')
+    await given(purse)
+      .when({ type: 'Pay', data: { how: Number.NaN } } as never)
+      .thenThrows((error) => isCqrsError(error, 'VALIDATION'))
+  })
+
+  test('thenThrows shows the message when the error is another one', async () => {
+    const message = await failure(pay('throw').thenThrows('holds 4'))
+    expect(message).toContain('What Pay threw differs.\n  expected: a message with "holds 4"\n  actual:   "the purse holds 3"')
+    expect(await failure(pay('throw').thenThrows(() => false))).toContain('What Pay threw does not match: the purse holds 3')
+    expect(await failure(pay('throw').thenThrows(async () => false))).toContain('does not match')
+    const checked = pay('throw').thenThrows(() => {
+      throw new Error('my own check')
+    })
+    await expect(checked).rejects.toThrow('my own check')
+  })
+
+  test('thenThrows fails when the command is accepted or rejected', async () => {
+    expect(await failure(pay('fine').thenThrows('x'))).toContain(
+      'Pay was expected to throw (x), but was accepted with no events.',
+    )
+    expect(await failure(pay('reject').thenThrows())).toContain(
+      'Pay was expected to throw, but was rejected: empty {"balance":3}.',
+    )
   })
 })
 

@@ -18,7 +18,7 @@ export const noFeed: Promise<never> = onDynamoDb.readFeed()
 // @ts-expect-error the bare client has no method per operation
 dynamoDbStore(new DynamoDBClient({ region: 'eu-central-1' }))
 // @ts-expect-error a misspelt option
-dynamoDbStore(new DynamoDB(), { idempotencyTTL: 60 })
+dynamoDbStore(new DynamoDB(), { idempotencyTtl: 60 })
 // @ts-expect-error a table it does not have
 dynamoDbStore(new DynamoDB(), { tables: { event: 'Events' } })
 
