@@ -133,7 +133,7 @@ function checkSynchronous(what: string, { schema, parse }: Parser): void {
   try {
     parsed = parse(undefined)
   } catch {
-    // What it makes of data is seen when there is some.
+    // A schema may throw for `undefined`; its answer to data is checked when there is data.
     return
   }
   if (!isThenable(parsed)) return
@@ -156,7 +156,7 @@ export function checkJson(what: string, value: unknown): void {
   }
 }
 
-/** What a synchronous function returned. @throws DefinitionError for a promise */
+/** Passes on the value that a synchronous function returned. @throws DefinitionError for a promise */
 export function checkReturned<T>(what: string, value: T): T {
   if (isThenable(value))
     throw refusing(new DefinitionError(`${what} returned a promise; it must return its value at once.`), value)

@@ -34,7 +34,7 @@ export function toJson(value: unknown, { dates = false }: { dates?: boolean } = 
 }
 
 /**
- * Looks for what no store can hold in data that a schema may still change: texts, keys, and `__proto__`, in lists and plain objects. All else is the schema's matter.
+ * Checks the texts and keys of data for what no store can hold, in lists and plain objects. All else is left to a schema.
  *
  * @throws NotJson with the path
  */

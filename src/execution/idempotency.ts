@@ -6,11 +6,13 @@ import { refusing } from '../refusing.ts'
 import type { Call } from './call.ts'
 import type { Core, WiredAggregate } from './core.ts'
 import { loadAggregate, readEvents } from './load.ts'
+import { checkStorable } from './parse-command.ts'
 import type { Accepted } from './result.ts'
 
 /** SHA-256 of the command's type and data as canonical JSON, in hexadecimal digits. @throws ValidationError when it is not JSON */
 export async function commandHash(aggregateType: string, call: Call): Promise<string> {
   const { type, data } = call.command
+  checkStorable(aggregateType, call, data)
   return sha256(canonical(aggregateType, call, { type, data: data ?? null }))
 }
 
@@ -18,9 +20,7 @@ function canonical(aggregateType: string, call: Call, command: unknown): string 
   try {
     return canonicalJson(command)
   } catch (error) {
-    const { message, path = [] } = notJsonIssue(error)
-    // As of the data's own schema.
-    const issue = { message, path: path[0] === 'data' ? path.slice(1) : path }
+    const issue = notJsonIssue(error)
     throw refusing(
       new ValidationError(
         `${call.command.type} on ${aggregateType} '${call.aggregateId}' has an idempotencyKey, so it must be JSON: ${issuesText([issue])}.`,

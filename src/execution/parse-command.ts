@@ -6,38 +6,42 @@ import { refusing } from '../refusing.ts'
 import type { Call } from './call.ts'
 
 /** The command's data as its schema gives it. @throws ValidationError */
-export async function parseCommand(
-  definition: AggregateDefinition,
-  { command, aggregateId }: Pick<Call, 'command' | 'aggregateId'>,
-): Promise<unknown> {
+export async function parseCommand(definition: AggregateDefinition, call: Sent): Promise<unknown> {
+  const { command } = call
   const parser = definition.commands.get(command.type)
   if (parser === undefined)
     throw new ValidationError(
       `${definition.type} has no command '${command.type}'. Its commands: ${[...definition.commands.keys()].join(', ')}.`,
     )
-  const unfit = (issues: readonly Issue[], cause?: unknown) =>
-    refusing(
-      new ValidationError(
-        `${command.type} on ${definition.type} '${aggregateId}' does not fit: ${issuesText(issues)}.`,
-        issues,
-        cause,
-      ),
-      command.data,
-    )
-  const storable = (data: unknown) => {
-    try {
-      checkTexts(data)
-    } catch (error) {
-      throw unfit([notJsonIssue(error)], error)
-    }
-  }
-  if (parser.kind === 'schema') storable(command.data)
+  if (parser.kind === 'schema') checkStorable(definition.type, call, command.data)
   const parsed = await parser.parse(command.data)
-  if (parsed.issues !== undefined) throw unfit(parsed.issues)
+  if (parsed.issues !== undefined) throw unfit(definition.type, call, parsed.issues)
   const data = frozenCopy(parsed.value)
-  if (data === parsed.value) storable(data)
+  // It was copied where it is JSON.
+  if (data === parsed.value) checkStorable(definition.type, call, data)
   return data
 }
+
+type Sent = Pick<Call, 'command' | 'aggregateId'>
+
+/** Refuses texts and keys that no store can hold, in what was sent or in what its schema made of it. @throws ValidationError */
+export function checkStorable(aggregateType: string, call: Sent, data: unknown): void {
+  try {
+    checkTexts(data)
+  } catch (error) {
+    throw unfit(aggregateType, call, [notJsonIssue(error)], error)
+  }
+}
+
+const unfit = (aggregateType: string, { command, aggregateId }: Sent, issues: readonly Issue[], cause?: unknown) =>
+  refusing(
+    new ValidationError(
+      `${command.type} on ${aggregateType} '${aggregateId}' does not fit: ${issuesText(issues)}.`,
+      issues,
+      cause,
+    ),
+    command.data,
+  )
 
 /** A command may be decided several times, each time on the same data. What is not JSON (an object with a class) is handed over as it is. */
 export function frozenCopy(data: unknown): unknown {

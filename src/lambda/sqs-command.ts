@@ -39,11 +39,22 @@ export function commandOf({ messageId, body }: SqsMessage, added: Metadata | und
   const surplus = unknownKey(sent, known)
   if (surplus !== undefined)
     throw new ValidationError(`SQS message '${messageId}' has '${surplus}'. What it may have: ${known.join(', ')}.`)
+  checkJson(messageId, sent)
   const { aggregate, id, command, metadata = {}, idempotencyKey = messageId, expectedSequence } = sent
   if (typeof aggregate !== 'string') throw new ValidationError(`SQS message '${messageId}' does not name its aggregate.`)
   if (!isObject(metadata) || Array.isArray(metadata))
     throw new ValidationError(`SQS message '${messageId}': metadata must be an object.`)
   return { aggregate, id, command, options: { metadata: { ...metadata, ...added }, idempotencyKey, expectedSequence } }
+}
+
+/** JSON says more than data can hold: numbers beyond JavaScript's, texts that no store keeps. @throws ValidationError */
+function checkJson(messageId: string, sent: unknown): void {
+  try {
+    toJson(sent)
+  } catch (error) {
+    const issue = notJsonIssue(error)
+    throw new ValidationError(`SQS message '${messageId}' does not fit: ${issuesText([issue])}.`, [issue], error)
+  }
 }
 
 function parse(messageId: string, body: string): QueuedCommand & ExecuteOptions {
@@ -52,12 +63,6 @@ function parse(messageId: string, body: string): QueuedCommand & ExecuteOptions 
     sent = JSON.parse(body)
   } catch (error) {
     throw new ValidationError(`SQS message '${messageId}' is not JSON.`, undefined, error)
-  }
-  try {
-    toJson(sent)
-  } catch (error) {
-    const issue = notJsonIssue(error)
-    throw new ValidationError(`SQS message '${messageId}' does not fit: ${issuesText([issue])}.`, [issue], error)
   }
   if (!isObject(sent) || Array.isArray(sent))
     throw new ValidationError(`SQS message '${messageId}' is no command: { aggregate, id, command: { type, data } }.`)

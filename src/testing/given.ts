@@ -69,8 +69,8 @@ export interface When<A extends AnyAggregate, K> {
   /** Refused for this reason and, where given, with these details. */
   thenRejected<R extends ReasonOf<RejectionAt<A, K>>>(reason: R, details?: DetailsOf<RejectionAt<A, K>, R>): Promise<void>
   /**
-   * The command throws: an exception of the handler, a `ValidationError` … `expected`: a part of the error's message, or a check of your own of the error, which fails by throwing or by
-   * returning `false`. Default: any error.
+   * The command throws: an exception of the handler, or a `ValidationError`. `expected` is a part of the error's message, or a check of the error.
+   * A check fails by throwing or by returning `false`. Default: any error.
    */
   thenThrows(expected?: string | ((error: unknown) => unknown)): Promise<void>
   /** The state after the decided events. */
