@@ -18,7 +18,7 @@ const report = process.env.VITEST_REPORT
 const kinds = {
   servers: [
     'test/conformance/{dynamodb,mysql,postgres,sqlite}*.test.ts',
-    'test/stores/{dynamodb,mysql,postgres,sqlite}*.test.ts',
+    'test/stores/{crate,dynamodb,mysql,postgres,sqlite}*.test.ts',
     'test/stories/{on-a-database,following-on-a-database,sql-views}.test.ts',
     'test/lambda/on-dynamodb.test.ts',
     'test/servers/*.test.ts',

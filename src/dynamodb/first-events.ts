@@ -7,8 +7,8 @@ import { number, text } from './items.ts'
 import { eventKey, foreignWritersKey } from './keys.ts'
 
 /**
- * The index of first events lists the aggregates. Another program does not write the attribute that the index looks for, so that its aggregates are added here: by a look at all of the
- * table before ids are read, and whenever one is met.
+ * The index of first events lists the aggregates. Another program does not write the attribute that the index needs, so its aggregates are added here: by a scan of the table before ids
+ * are read, and whenever one is met.
  */
 
 /** Longer than the index needs to follow the table. */
@@ -25,7 +25,7 @@ export async function noteForeignWriters(connection: Connection): Promise<void> 
   await connection.change([{ Put: { TableName: connection.tables.meta, Item: foreignWritersKey } }])
 }
 
-/** Adds what the index lacks, as long as another program writes; once more, and for the last time, when the option says that it has stopped. */
+/** Adds what the index lacks while another program writes, and a last time when the option says that it has stopped. */
 export async function repair(connection: Connection): Promise<void> {
   const noted = await isNoted(connection)
   connection.foreignWriters ??= noted

@@ -169,8 +169,8 @@ export class EventStream {
   }
 
   /**
-   * `undefined` when the iterator is too old, or fails with what `isLost` knows. An iterator that was kept may say that its records are trimmed though none are (DynamoDB Local's, after
-   * a write to another table); a fresh one from the same place says it only when it is so.
+   * `undefined` when the iterator is too old, or fails with what `isLost` knows. On DynamoDB Local a kept iterator may say that its records are trimmed though none are, after a write
+   * to another table. A fresh one from the same place says it only when it is so.
    */
   #usePage(iterator: string, limit: number, isLost: (cause: unknown) => boolean = () => false): Promise<RecordsPage | undefined> {
     return this.#connection.patiently(async () => {

@@ -76,7 +76,7 @@ function isExact(number: string): boolean {
   return written === number || (Number.isFinite(value) && decimalOf(number) === decimalOf(written))
 }
 
-/** Two numbers of the same sign have the same value exactly when this is the same text: their digits, and the power of ten of the last one. */
+/** The digits of a number and the power of ten of the last one: the same text for the same value, signs aside. */
 function decimalOf(number: string): string {
   const [mantissa = '', power = '0'] = number.replace(/^-/, '').toLowerCase().split('e')
   const [whole = '', fraction = ''] = mantissa.split('.')

@@ -19,7 +19,7 @@ describe.each(crateTables)('snapshots beside the Rust crate, on %s:', (name, ope
   afterAll(() => tables?.close())
 
   it.skipIf(skipped).each(['json', 'serde-enum'] as const)(
-    "ours leave the crate's as they are, where the crate has one and where not (%s)",
+    'execute leaves the snapshots of the crate as they are (%s)',
     async (payloadFormat) => {
       const store = tables.store({ payloadFormat })
       const { execute } = createApp({ store, aggregates: { counter } }).aggregates.counter
@@ -32,7 +32,7 @@ describe.each(crateTables)('snapshots beside the Rust crate, on %s:', (name, ope
     },
   )
 
-  it.skipIf(skipped)('ours are read where they are, and never the one of the crate', async () => {
+  it.skipIf(skipped)('readAggregate reads snapshots of the store, and never those of the crate', async () => {
     const store = tables.store({ payloadFormat: 'serde-enum' })
     const read = (aggregateId: string) =>
       store.readAggregate({ aggregateType: 'counter', aggregateId, after: 0, snapshot: { stateVersion: '1' } })
@@ -43,7 +43,7 @@ describe.each(crateTables)('snapshots beside the Rust crate, on %s:', (name, ope
     expect((await read('read')).events).toEqual([])
   })
 
-  it.skipIf(skipped)("ours replace the crate's at every commit when tables.snapshots names its table", async () => {
+  it.skipIf(skipped)('execute replaces the snapshot of the crate when tables.snapshots names its table', async () => {
     const own = await open()
     await own.write([{ id: 'shared', sequence: 1, eventType: 'Added', payload: '{"Added":{"by":1}}' }], ofCrate)
     const shared = own.store({ payloadFormat: 'serde-enum', shareSnapshots: true })

@@ -148,7 +148,7 @@ describe.skipIf(unselected('dynamodb'))("the Rust crate's tables on DynamoDB", (
     })
     const viewsOn = (store: Store) => createApp({ store, aggregates: { counter }, views: { totals } })
 
-    it.each([1, 2, 100])('readIds lists old and new ones in byte order, in pages of %i', async (limit) => {
+    it.each([1, 2, 100])('readIds lists aggregates of the crate in byte order, in pages of %i', async (limit) => {
       const store = await adopt()
       for (const id of ['zz', 'a new one', '\u{1f600}', '\uff5e']) await create(id)
       const all = [...old, 'zz', 'a new one', '\u{1f600}', '\uff5e'].sort(compareBytes)
@@ -157,13 +157,13 @@ describe.skipIf(unselected('dynamodb'))("the Rust crate's tables on DynamoDB", (
       expect(await idsOf(store, limit)).toEqual([...all, 'later'].sort(compareBytes))
     })
 
-    it('every process lists them, whatever its payloadFormat, when createSchema() has adopted the table', async () => {
+    it('readIds lists aggregates of the crate in every process once createSchema() adopted the table', async () => {
       await dynamoDbStore(client).createSchema()
       await create('new')
       expect(await idsOf(dynamoDbStore(client))).toEqual([...old, 'new'].sort(compareBytes))
     })
 
-    it('drain brings them into a view, and is caught up only then', async () => {
+    it('drain brings aggregates of the crate into a view before it is caught up', async () => {
       const app = viewsOn(await adopt())
       expect(await app.drain()).toMatchObject({ caughtUp: true })
       await create('new')
@@ -172,7 +172,7 @@ describe.skipIf(unselected('dynamodb'))("the Rust crate's tables on DynamoDB", (
       await app.close()
     })
 
-    it('drain brings them into a view by the stream', async () => {
+    it('drain brings aggregates of the crate into a view by the stream', async () => {
       const streamsClient = dynamoDbStreams(server.url)
       const app = viewsOn(await adopt({ streams: true, streamsClient }))
       expect(await app.drain()).toMatchObject({ caughtUp: true })
@@ -183,7 +183,7 @@ describe.skipIf(unselected('dynamodb'))("the Rust crate's tables on DynamoDB", (
       streamsClient.destroy()
     })
 
-    it('replay hands them to a query', async () => {
+    it('replay hands aggregates of the crate to a query', async () => {
       const app = viewsOn(await adopt())
       await create('new')
       const seen: string[] = []
@@ -196,7 +196,7 @@ describe.skipIf(unselected('dynamodb'))("the Rust crate's tables on DynamoDB", (
       ['read', (store: Store) => store.readAggregate({ aggregateType: 'counter', aggregateId: 'new', after: 0 })],
       ['written', (store: Store) => appendOne(store, { id: 'c', appends: [append('c', 'counter', 'new', 2, [{ by: 1 }])] })],
       ['found in the stream', (store: Store, cursor: string) => store.readChanges?.({ cursor, limit: 100 })],
-    ])('one that is %s is in the index from then on', async (_, meet) => {
+    ])('an aggregate of the crate is in the index of ids once it was %s', async (_, meet) => {
       const streamsClient = dynamoDbStreams(server.url)
       await adopt({ streams: true })
       const store = dynamoDbStore(client, { ...rustFormat, streams: true, streamsClient })
@@ -208,7 +208,7 @@ describe.skipIf(unselected('dynamodb'))("the Rust crate's tables on DynamoDB", (
       streamsClient.destroy()
     })
 
-    it('one is read also by a program that may not write', async () => {
+    it('readAggregate reads an aggregate of the crate when the program may not write', async () => {
       await adopt()
       await create('new')
       const denied = Object.assign(new Error('no'), { name: 'AccessDeniedException', $metadata: { httpStatusCode: 400 } })
@@ -221,7 +221,7 @@ describe.skipIf(unselected('dynamodb'))("the Rust crate's tables on DynamoDB", (
       expect(await isListed('new')).toBe(false)
     })
 
-    it('foreignWriters: false ends the looks at the whole table, after a last createSchema() that adds what is new', async () => {
+    it('foreignWriters: false ends the scans of the table after a last createSchema()', async () => {
       const store = await adopt()
       for (const id of ['first', 'second']) {
         await create(id)
