@@ -5,6 +5,7 @@ import { CommitQueue } from './execution/commit-queue.ts'
 import type { Core, Query, WiredAggregate } from './execution/core.ts'
 import { Gate } from './execution/gate.ts'
 import { KeyedQueue } from './execution/keyed-queue.ts'
+import { withResentReads } from './execution/resent-reads.ts'
 import { UnderWay } from './execution/under-way.ts'
 import { harmless } from './harmless.ts'
 import { isObject } from './json.ts'
@@ -91,7 +92,7 @@ function followingOf(following: NonNullable<Wiring['following']>) {
 
 function coreOf(options: Wiring): Core {
   const {
-    store,
+    store: given,
     queries = [],
     onQueryError = reportQueryError,
     retries = defaultRetries,
@@ -100,7 +101,7 @@ function coreOf(options: Wiring): Core {
     runtime = platformRuntime,
     observe,
   } = options
-  checkStore(store)
+  checkStore(given)
   if (!Array.isArray(queries)) throw new DefinitionError('createApp: queries must be a list of functions.')
   queries.forEach((query, i) => {
     checkFunction(`createApp: queries[${i}]`, query)
@@ -110,6 +111,7 @@ function coreOf(options: Wiring): Core {
   for (const method of ['now', 'randomUUID', 'random', 'sleep'] as const)
     checkFunction(`createApp: runtime.${method}`, runtime[method])
   if (observe !== undefined) checkFunction('createApp: observe', observe)
+  const store = withResentReads(given, runtime)
   const { maxQueued, ...limits } = batchingOf(batching, store.capabilities)
   const observing = observe && harmless(observe, reportObserver)
   const gate = new Gate(maxQueued)

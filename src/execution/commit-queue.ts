@@ -3,11 +3,9 @@ import type { Observation } from '../observation.ts'
 import type { Runtime } from '../runtime.ts'
 import type { Commit, CommitOutcome } from '../store/commit.ts'
 import type { Store } from '../store/store.ts'
+import { resends, waitToResend } from './resend.ts'
 import type { Settled } from './result.ts'
 import { stopwatch } from './stopwatch.ts'
-
-const resends = 5
-const firstWaitMs = 50
 
 /** Steps that a gathering waits for more: who was answered by one append comes back with the next command within this many, without a timer. */
 const patience = 60
@@ -160,7 +158,7 @@ export class CommitQueue {
     if (first === undefined) return []
     for (const { commit, sends } of unknown)
       observe?.({ kind: 'retry', ...aggregateOf(commit), attempt: sends, on: 'unknown-outcome' })
-    await runtime.sleep(firstWaitMs * 2 ** (first.sends - 1) * (0.5 + runtime.random()))
+    await waitToResend(runtime, first.sends)
     return unknown
   }
 }

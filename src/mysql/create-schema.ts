@@ -7,8 +7,10 @@ import {
   adoptTable,
   placeEvents,
   positionTrigger,
+  raiseSequencer,
   readBroken,
   readColumns,
+  readInstalled,
   readTrigger,
   readUnplaced,
   saveVersion,
@@ -39,6 +41,8 @@ export async function createSchema(target: Target): Promise<void> {
 
 async function isUpToDate({ client, names, statements, foreignWriters }: Target): Promise<boolean> {
   if ((await installedVersion(client.run, statements)) < schemaVersion) return false
+  const installed = await client.run(readInstalled(names))
+  if (installed.rows.length < names.tableTexts.length + 1) return false
   return !foreignWriters || (await client.run(readTrigger(names))).rows.length > 0
 }
 
@@ -68,6 +72,7 @@ async function makeSchema({ client, names, foreignWriters }: Target): Promise<bo
       for (const statement of tableStatements(names)) await make(statement)
       const adopted = await adopt(run, make, names, 'events')
       await adopt(run, make, names, 'snapshots')
+      await make(raiseSequencer(names))
       await make(setRecordedNow(names))
       await make(appendProcedure(names))
       if (foreignWriters) await make(positionTrigger(names))

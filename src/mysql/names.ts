@@ -1,4 +1,4 @@
-import { checkName, commonTables, tableNames } from '../sql/names.ts'
+import { checkName, commonTables, functionEnding, tableNames } from '../sql/names.ts'
 
 const defaults = { ...commonTables, sequencer: 'cqrs_es_sequencer' }
 
@@ -25,12 +25,16 @@ export function namesOf(database: string | undefined, tables: MysqlTables) {
   const of = tableNames('mysqlStore', defaults, tables, longest)
   if (database !== undefined) checkName('mysqlStore', 'database', database, longest)
   const full = (name: string) => (database === undefined ? `\`${name}\`` : `\`${database}\`.\`${name}\``)
+  const append = `${of.events}_append_${functionEnding(defaults, of)}`
   return {
     /** For look-ups in `information_schema`. */
     databaseText: database === undefined ? 'DATABASE()' : `'${database}'`,
     eventsText: `'${of.events}'`,
     snapshotsText: `'${of.snapshots}'`,
     triggerText: `'${of.events}_position'`,
+    appendText: `'${append}'`,
+    /** In lower case: some systems keep them so. */
+    tableTexts: Object.values(of).map((name) => `'${name.toLowerCase()}'`),
     events: full(of.events),
     snapshots: full(of.snapshots),
     keys: full(of.idempotencyKeys),
@@ -41,7 +45,7 @@ export function namesOf(database: string | undefined, tables: MysqlTables) {
     leases: full(of.leases),
     sequencer: full(of.sequencer),
     version: full(of.schemaVersion),
-    append: full(`${of.events}_append_v1`),
+    append: full(append),
     trigger: full(`${of.events}_position`),
   }
 }

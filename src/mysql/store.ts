@@ -189,7 +189,7 @@ class MysqlStore implements Store {
     const byPlace = new Map(rows.map((row) => [Number(row.nth), row]))
     return keys.map(({ name, id }, at) => {
       const row = byPlace.get(at + 1)
-      return row && toStoredView({ name, generation: row.generation, id }, row)
+      return row && toStoredView(name, id, row)
     })
   }
 

@@ -1,4 +1,4 @@
-import { checkIsolation, generationLock, indexKey } from './fragments.ts'
+import { checkIsolation, generationLock, indexKey, restoredSequence } from './fragments.ts'
 import type { Names } from './names.ts'
 
 const rootsOf = `json_to_recordset(roots::json) AS root(t text, i text, s bigint, c text)`
@@ -22,7 +22,7 @@ const numbered = (list: string, columns: string, alias: string): string =>
  * write is caught by the keys and by the count of rows.
  */
 export const appendFunction = (n: Names): string => `
-CREATE FUNCTION ${n.append}(
+CREATE OR REPLACE FUNCTION ${n.append}(
   roots text, events text, event_count integer, snapshots text, keys text, generations text, views text, indexes text, checkpoints text
 ) RETURNS text LANGUAGE plpgsql
 -- Postgres takes each list for a hundred rows, and would read all of a table that is not much larger.
@@ -33,9 +33,12 @@ DECLARE
   positions json := '[]';
   written bigint;
   inserted bigint;
+  last bigint;
+  first bigint;
   refused text;
 BEGIN
 ${checkIsolation}
+  PERFORM ${n.checkSession}();
 
   -- A generation cannot be switched, nor a lease taken over, nor another commit move the same checkpoint, until this transaction has ended.
   IF generations IS NOT NULL THEN
@@ -84,6 +87,7 @@ ${checkIsolation}
   IF free THEN
   BEGIN
     IF events IS NOT NULL THEN
+      SELECT CASE WHEN is_called THEN last_value ELSE last_value - 1 END INTO last FROM ${n.positions};
       -- Positions are drawn in list order, and not before the trigger has its lock: the list is read by the INSERT alone.
       WITH drawn AS MATERIALIZED (
         SELECT nextval('${n.positions}') AS position, event.*
@@ -94,7 +98,11 @@ ${checkIsolation}
         SELECT position, t, i, s, e, v, coalesce(d, 'null'), m, r, c FROM drawn ORDER BY t COLLATE "C", i COLLATE "C", s
         RETURNING position
       )
-      SELECT count(*), json_agg(position::text ORDER BY position) INTO written, positions FROM stored;
+      SELECT count(*), json_agg(position::text ORDER BY position), min(position) INTO written, positions, first FROM stored;
+      -- One that this session drew ahead, from a sequence with a CACHE: readers may have passed it.
+      IF first <= last THEN
+        RAISE EXCEPTION '${restoredSequence(n)}' USING ERRCODE = 'CQ007';
+      END IF;
       IF written <> event_count THEN
         RAISE EXCEPTION '% of % events were left out', event_count - written, event_count USING ERRCODE = 'CQ003';
       END IF;

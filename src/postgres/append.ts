@@ -1,5 +1,6 @@
 import { StoreError } from '../errors.ts'
 import type { RoundDatabase } from '../sql/append.ts'
+import { text } from '../sql/columns.ts'
 import type { EventInput, Round, SnapshotRow, ViewRow } from '../sql/round.ts'
 import type { Connection, PostgresValue, Statement } from './client.ts'
 import { understand } from './errors.ts'
@@ -15,8 +16,8 @@ export const roundDatabase = (
   understand,
   async storeRound(round) {
     const [row] = await connection.send(statement, parameters(round))
-    if (typeof row?.answer !== 'string') throw new StoreError('STORE_FAILED', 'Postgres gave no answer to an append.')
-    return JSON.parse(row.answer)
+    if (row === undefined) throw new StoreError('STORE_FAILED', 'Postgres gave no answer to an append.')
+    return JSON.parse(text(row, 'answer'))
   },
 })
 

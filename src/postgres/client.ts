@@ -1,4 +1,5 @@
-import { DefinitionError } from '../errors.ts'
+import { DefinitionError, StoreError } from '../errors.ts'
+import type { Row } from '../sql/columns.ts'
 import { toStoreError } from './errors.ts'
 
 /**
@@ -23,8 +24,6 @@ export interface PostgresClient {
 
 /** What the store binds to a statement's parameters. */
 export type PostgresValue = string | number | null
-
-export type Row = Readonly<Record<string, unknown>>
 
 /** The user's client, and how its failures read. */
 export class Connection {
@@ -56,11 +55,21 @@ export class Connection {
 
   /** As the driver throws it. */
   async send({ name, text }: Statement, values: PostgresValue[]): Promise<Row[]> {
-    const { rows } = await (this.#prepared && name !== undefined
+    const answer = await (this.#prepared && name !== undefined
       ? (this.client as unknown as NamedClient).query({ name, text, values })
       : this.client.query(text, values))
-    return rows as Row[]
+    return rowsOf(answer)
   }
+}
+
+/** Neon over HTTP answers with the rows alone, unless told otherwise. */
+function rowsOf(answer: { readonly rows: unknown[] } | undefined): Row[] {
+  const rows = answer?.rows
+  if (Array.isArray(rows)) return rows as Row[]
+  throw new StoreError(
+    'STORE_FAILED',
+    'The query(text, values) of the Postgres client must resolve to an object with "rows". For neon(url), set fullResults: true.',
+  )
 }
 
 /** A statement; those without a name are not worth keeping prepared. */

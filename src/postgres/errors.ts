@@ -7,7 +7,13 @@ type Answer = readonly [StoreErrorCode, string]
 const answers: Readonly<Record<string, Answer>> = {
   '08': ['STORE_UNAVAILABLE', 'The connection to Postgres failed.'],
   '22001': ['STORE_LIMIT', 'A value is too long for its column.'],
-  '25006': ['STORE_READ_ONLY', 'The Postgres server or transaction is read-only: the store needs the primary.'],
+  '22021': ['STORE_FAILED', 'A text does not fit the client_encoding of the connection to Postgres: set it to UTF8.'],
+  '22P05': ['STORE_FAILED', 'A text does not fit the client_encoding of the connection to Postgres: set it to UTF8.'],
+  '25006': [
+    'STORE_READ_ONLY',
+    'The Postgres server or transaction is read-only: the store needs the primary, and default_transaction_read_only off.',
+  ],
+  '25P03': ['STORE_UNAVAILABLE', 'Postgres ended the connection after idle_in_transaction_session_timeout.'],
   '28': ['STORE_UNAVAILABLE', 'Postgres refused the credentials.'],
   '3D000': ['STORE_UNAVAILABLE', 'The Postgres database does not exist.'],
   '3F000': ['SCHEMA_MISSING', 'The Postgres database lacks the schema of the store: call createSchema().'],
@@ -23,14 +29,14 @@ const answers: Readonly<Record<string, Answer>> = {
   '42883': ['SCHEMA_MISSING', 'The Postgres database lacks a function of the store: call createSchema().'],
   '42P01': [
     'SCHEMA_MISSING',
-    'The Postgres database lacks a table of the store: call createSchema(). One that was dropped after that must come back from a backup.',
+    'The Postgres database lacks a table of the store: call createSchema(). It makes one that was dropped anew and empty: restore that from a backup before.',
   ],
   '53': ['STORE_UNAVAILABLE', 'Postgres is out of memory or connections.'],
   '53100': ['STORE_FULL', 'The disk of the Postgres server is full.'],
   '54': ['STORE_LIMIT', 'A limit of Postgres was exceeded.'],
   '55P03': ['STORE_BUSY', 'A lock in Postgres was not to be had within lock_timeout.'],
   '57': ['STORE_UNAVAILABLE', 'The Postgres server ended the connection.'],
-  '57014': ['STORE_BUSY', 'Postgres cancelled the statement, for a timeout or at somebody’s request.'],
+  '57014': ['STORE_BUSY', 'Postgres cancelled the statement, for statement_timeout or at somebody’s request.'],
   '57P03': ['STORE_UNAVAILABLE', 'The Postgres server is not ready.'],
   '58': ['STORE_UNAVAILABLE', 'The Postgres server failed to read or write its files.'],
   CQ001: [
@@ -39,6 +45,15 @@ const answers: Readonly<Record<string, Answer>> = {
   ],
   CQ002: ['STORE_READ_ONLY', 'The Postgres server is a standby; the store needs the primary.'],
   CQ003: ['STORE_FAILED', 'Postgres did not store all rows: look for a trigger or a rule on the tables of the store.'],
+  CQ005: [
+    'STORE_FAILED',
+    'The session of Postgres would change texts: set client_encoding to UTF8 for the role or connection of the store.',
+  ],
+  CQ006: [
+    'STORE_FAILED',
+    'Row-level security could hide rows of the store: give its role BYPASSRLS, or disable row level security on its tables.',
+  ],
+  CQ007: ['STORE_FAILED', 'The log in Postgres is not as createSchema() made it, and events could be lost. To mend it:'],
   XX: ['STORE_CORRUPT', 'Postgres found damaged data: look into its log.'],
 }
 

@@ -1,9 +1,12 @@
+import { StoreError } from '../errors.ts'
 import type { Position } from '../event-envelope.ts'
+import { digitsOf, oneOf, type Row, whole } from '../sql/columns.ts'
 import type { EventRow } from '../sql/rows.ts'
 import type { StoredEvent } from '../store/commit.ts'
 import { feedStart, feedWindow } from '../store/feed-start.ts'
 import type { FeedPage, FeedRequest } from '../store/store.ts'
 import type { Connection } from './client.ts'
+import { followed } from './fragments.ts'
 import type { Statements } from './statements.ts'
 
 /** How far a page may reach without a filter: every position there can be. */
@@ -26,11 +29,12 @@ export async function readFeed(
     Math.min(limit, most.events),
     most.bytes,
   )
-  const start = feedStart(after, Number(head?.log_end ?? 0))
-  const events = (rows as unknown as EventRow[]).map(toStoredEvent)
-  if (rows.at(-1)?.followed === true) return { events, position: events.at(-1)?.position, more: true }
+  if (head === undefined) throw noAnswer()
+  const start = feedStart(after, whole(head, 'log_end'))
+  const end = whole(head, 'page_end')
+  const events = rows.map(toStoredEvent)
+  if (isFollowed(rows.at(-1))) return { events, position: events.at(-1)?.position, more: true }
   // The horizon may lie behind what a reader has seen, when a slow writer has just taken its lock: nothing is new then.
-  const end = Number(head?.page_end ?? 0)
   if (end <= start) return { events: [], position: after, more: false }
   return { events, position: String(end) as Position, more: filter !== undefined && end === start + feedWindow }
 }
@@ -45,9 +49,18 @@ export const lastPosition = (connection: Connection, statements: Statements) => 
 export const endPosition = (connection: Connection, statements: Statements) => position(connection, statements, 'last')
 
 async function position(connection: Connection, { readPositions }: Statements, which: 'horizon' | 'last') {
-  const found = (await connection.first(readPositions))?.[which] as Position | undefined
+  const row = await connection.first(readPositions)
+  if (row === undefined) throw noAnswer()
+  const found = digitsOf(row, which) as Position
   return found === '0' ? undefined : found
 }
+
+/** Whether more of a page was there. */
+export const isFollowed = (last: Row | undefined): boolean =>
+  last !== undefined && oneOf(last, 'followed', followed) === followed[0]
+
+const noAnswer = (): StoreError =>
+  new StoreError('STORE_FAILED', 'The Postgres client returned no row where there is always one.')
 
 /** Aggregate types that are wanted whole, and `aggregate type/event type` of the others. */
 function filterOf(only: NonNullable<FeedRequest['only']>) {

@@ -1,7 +1,7 @@
 import { conditionsByIndex, operators } from '../sql/conditions.ts'
 import type { ViewFind } from '../store/store.ts'
 import type { PostgresValue, Statement } from './client.ts'
-import { indexKey } from './fragments.ts'
+import { inCheckedSession, indexKey } from './fragments.ts'
 import type { Names } from './names.ts'
 import { liveGeneration } from './statements.ts'
 
@@ -34,5 +34,5 @@ export function findViewsStatement(n: Names, find: ViewFind): { statement: State
     lines.push(`AND i0.value ${past}= ${value} AND (i0.value ${past} ${value} OR ${id} > ${bind(after.id)})`)
   }
   lines.push(`ORDER BY ${order} LIMIT ${bind(limit)}`)
-  return { statement: { text: lines.join('\n') }, values }
+  return { statement: { text: inCheckedSession(n, orderBy ? 6 : 5, lines.join('\n')) }, values }
 }

@@ -6,9 +6,10 @@ import type { Names } from './names.ts'
  * several rows needs a function, since a client can only send one statement.
  */
 export const generationFunctions = (n: Names): string => `
-CREATE FUNCTION ${n.addGeneration}(name text, added bigint, version text) RETURNS boolean LANGUAGE plpgsql AS $body$
+CREATE OR REPLACE FUNCTION ${n.addGeneration}(name text, added bigint, version text) RETURNS boolean LANGUAGE plpgsql AS $body$
 BEGIN
 ${checkIsolation}
+  PERFORM ${n.checkSession}();
   PERFORM pg_advisory_xact_lock(${generationLock(n, 'name')});
   INSERT INTO ${n.generations} (view_name, generation, view_version, state)
   SELECT name, added, version, CASE WHEN added = 1 THEN 'live' ELSE 'building' END
@@ -17,9 +18,10 @@ ${checkIsolation}
 END
 $body$;
 
-CREATE FUNCTION ${n.switchGeneration}(name text, old bigint, new bigint) RETURNS boolean LANGUAGE plpgsql AS $body$
+CREATE OR REPLACE FUNCTION ${n.switchGeneration}(name text, old bigint, new bigint) RETURNS boolean LANGUAGE plpgsql AS $body$
 BEGIN
 ${checkIsolation}
+  PERFORM ${n.checkSession}();
   PERFORM pg_advisory_xact_lock(${generationLock(n, 'name')});
   IF old <> coalesce((SELECT generation FROM ${n.generations} WHERE view_name = name AND state = 'live'), 1)
     OR NOT EXISTS (SELECT FROM ${n.generations} WHERE view_name = name AND generation = new AND state = 'building')
@@ -32,9 +34,10 @@ ${checkIsolation}
 END
 $body$;
 
-CREATE FUNCTION ${n.removeGeneration}(name text, removed bigint) RETURNS boolean LANGUAGE plpgsql AS $body$
+CREATE OR REPLACE FUNCTION ${n.removeGeneration}(name text, removed bigint) RETURNS boolean LANGUAGE plpgsql AS $body$
 BEGIN
 ${checkIsolation}
+  PERFORM ${n.checkSession}();
   PERFORM pg_advisory_xact_lock(${generationLock(n, 'name')});
   IF removed = coalesce((SELECT generation FROM ${n.generations} WHERE view_name = name AND state = 'live'), 1) THEN
     RETURN false;

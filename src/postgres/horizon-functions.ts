@@ -1,4 +1,4 @@
-import { bytesBefore, checkIsolation } from './fragments.ts'
+import { bytesBefore, checkIsolation, isFollowed, restoredSequence } from './fragments.ts'
 import type { Names } from './names.ts'
 
 /**
@@ -9,31 +9,48 @@ import type { Names } from './names.ts'
  * look either had drawn nothing at the first, or has ended and is seen by the third. In one statement, or in a transaction that keeps its snapshot, events are missed.
  */
 export const horizonFunctions = (n: Names): string => `
-CREATE FUNCTION ${n.lockHorizon}() RETURNS trigger LANGUAGE plpgsql AS $body$
+CREATE OR REPLACE FUNCTION ${n.lockHorizon}() RETURNS trigger LANGUAGE plpgsql AS $body$
 DECLARE
   last bigint;
 BEGIN
-  SELECT CASE WHEN is_called THEN last_value ELSE 0 END INTO last FROM ${n.positions};
+  SELECT CASE WHEN is_called THEN last_value ELSE last_value - 1 END INTO last FROM ${n.positions};
   PERFORM pg_advisory_xact_lock_shared(${lockClass(n)}, (last % 2147483648)::integer);
   RETURN NULL;
 END
 $body$;
 
-CREATE TRIGGER ${n.trigger} BEFORE INSERT ON ${n.events}
-FOR EACH STATEMENT EXECUTE FUNCTION ${n.lockHorizon}();
+IF NOT ${hasTrigger(n)} THEN
+  CREATE TRIGGER ${n.trigger} BEFORE INSERT ON ${n.events} FOR EACH STATEMENT EXECUTE FUNCTION ${n.lockHorizon}();
+END IF;
 
 -- Also on a subscriber of logical replication, and for a session that has switched triggers off.
 ALTER TABLE ${n.events} ENABLE ALWAYS TRIGGER ${n.trigger};
 
-CREATE FUNCTION ${n.horizon}(OUT last bigint, OUT horizon bigint) LANGUAGE plpgsql AS $body$
+CREATE OR REPLACE FUNCTION ${n.horizon}(OUT last bigint, OUT horizon bigint) LANGUAGE plpgsql AS $body$
 DECLARE
   behind bigint;
+  altered text;
 BEGIN
 ${checkIsolation}
+  PERFORM ${n.checkSession}();
   IF pg_is_in_recovery() THEN
     RAISE EXCEPTION 'the log cannot be read in order on a standby server' USING ERRCODE = 'CQ002';
   END IF;
-  SELECT CASE WHEN is_called THEN last_value ELSE 0 END INTO last FROM ${n.positions};
+  -- What is not as createSchema() has made it would let events appear where a reader has passed, or go.
+  SELECT CASE
+    WHEN seqcache <> 1 OR seqincrement <> 1 OR seqcycle THEN '${restoredSequence(n)}'
+    WHEN events.relpersistence <> 'p' THEN 'ALTER TABLE ${n.events} SET LOGGED'
+    WHEN positions.relpersistence <> 'p' THEN 'ALTER SEQUENCE ${n.positions} SET LOGGED'
+    WHEN tgenabled IS DISTINCT FROM 'A' THEN coalesce('ALTER TABLE ${n.events} ENABLE ALWAYS TRIGGER ' || tgname, 'createSchema()')
+  END INTO altered
+  FROM pg_sequence JOIN pg_class AS positions ON positions.oid = seqrelid
+  JOIN pg_class AS events ON events.oid = '${n.events}'::regclass
+  LEFT JOIN pg_trigger ON tgrelid = events.oid AND tgname = ${n.triggerText}
+  WHERE seqrelid = '${n.positions}'::regclass;
+  IF altered IS NOT NULL THEN
+    RAISE EXCEPTION '%', altered USING ERRCODE = 'CQ007';
+  END IF;
+  SELECT CASE WHEN is_called THEN last_value ELSE last_value - 1 END INTO last FROM ${n.positions};
   -- Locks are kept modulo 2^31; one that seems to be further behind than half of that was taken after the last position was read.
   SELECT max(distance) INTO behind
   FROM (
@@ -48,10 +65,10 @@ ${checkIsolation}
 END
 $body$;
 
-CREATE FUNCTION ${n.feed}(after bigint, types text, event_types text, reach bigint, most integer, most_bytes bigint)
+CREATE OR REPLACE FUNCTION ${n.feed}(after bigint, types text, event_types text, reach bigint, most integer, most_bytes bigint)
 RETURNS TABLE (
   log_end bigint, page_end bigint, "position" bigint, aggregate_type text, aggregate_id text, sequence bigint,
-  event_type text, event_version text, payload text, metadata text, recorded_at text, commit_id text, followed boolean
+  event_type text, event_version text, payload text, metadata text, recorded_at text, commit_id text, followed text
 ) LANGUAGE plpgsql AS $body$
 #variable_conflict use_column
 BEGIN
@@ -59,7 +76,7 @@ BEGIN
   RETURN NEXT;
   RETURN QUERY
   SELECT NULL::bigint, NULL::bigint, page.position, page.aggregate_type, page.aggregate_id, page.sequence,
-    page.event_type, page.event_version, page.payload::text, page.metadata::text, page.recorded_at, page.commit_id, page.next IS NOT NULL
+    page.event_type, page.event_version, page.payload::text, page.metadata::text, page.recorded_at, page.commit_id, ${isFollowed('page.next')}
   FROM (
     SELECT *, ${bytesBefore('position')}, lead(position) OVER (ORDER BY position) AS next
     FROM ${n.events}
@@ -74,6 +91,9 @@ BEGIN
 END
 $body$;
 `
+
+export const hasTrigger = (n: Names): string =>
+  `EXISTS (SELECT FROM pg_trigger WHERE tgrelid = to_regclass('${n.events}') AND tgname = ${n.triggerText})`
 
 /** The sequence's own id, so that the locks of two stores, or of a restored copy, are never mixed up. As a signed number, since that is what the lock takes. */
 const lockClass = (n: Names): string =>

@@ -1,4 +1,4 @@
-import { checkName, commonTables, tableNames } from '../sql/names.ts'
+import { checkName, commonTables, digest, functionEnding, tableNames } from '../sql/names.ts'
 
 /**
  * Names of the store's tables, each optional.
@@ -23,11 +23,13 @@ export function namesOf(schema: string, tables: PostgresTables) {
   const of = tableNames('postgresStore', commonTables, tables, longest)
   checkName('postgresStore', 'schema', schema, longest)
   const full = (name: string) => `"${schema}"."${name}"`
+  const own = functionEnding(commonTables, of)
   return {
     schema: `"${schema}"`,
     /** For look-ups in the catalogue; quoted as text. */
     schemaText: `'${schema}'`,
     eventsText: `'${of.events}'`,
+    triggerText: `'${of.events}_lock_horizon'`,
     events: full(of.events),
     snapshots: full(of.snapshots),
     keys: full(of.idempotencyKeys),
@@ -42,22 +44,16 @@ export function namesOf(schema: string, tables: PostgresTables) {
     indexesByView: `"${of.viewIndexes}_by_view"`,
     lockHorizon: full(`${of.events}_lock_horizon`),
     trigger: `"${of.events}_lock_horizon"`,
-    append: full(`${of.events}_append_v1`),
-    horizon: full(`${of.events}_horizon_v1`),
-    feed: full(`${of.events}_feed_v1`),
-    addGeneration: full(`${of.viewGenerations}_add_v1`),
-    switchGeneration: full(`${of.viewGenerations}_switch_v1`),
-    removeGeneration: full(`${of.viewGenerations}_remove_v1`),
+    checkSession: full(`${of.events}_check_${own}`),
+    append: full(`${of.events}_append_${own}`),
+    horizon: full(`${of.events}_horizon_${own}`),
+    feed: full(`${of.events}_feed_${own}`),
+    addGeneration: full(`${of.viewGenerations}_add_${own}`),
+    switchGeneration: full(`${of.viewGenerations}_switch_${own}`),
+    removeGeneration: full(`${of.viewGenerations}_remove_${own}`),
     /** Advisory locks of view generations start with this text. */
     generationLock: `'${schema}.${of.viewGenerations}.'`,
     /** Where commits are told. The two names in full may not fit; who shares it by chance is woken in vain. */
     channel: `cqrs_es_${digest(`${schema}.${of.events}`)}`,
   }
-}
-
-/** FNV-1a: http://www.isthe.com/chongo/tech/comp/fnv */
-function digest(text: string): string {
-  let hash = 0x811c9dc5
-  for (const character of text) hash = Math.imul(hash ^ character.charCodeAt(0), 0x01000193)
-  return (hash >>> 0).toString(16).padStart(8, '0')
 }

@@ -21,7 +21,6 @@ export interface PostgresListener {
   on(event: 'notification', heard: (message: { readonly channel: string }) => void): unknown
   on(event: 'error', lost: () => void): unknown
   removeListener(event: 'notification', heard: (message: { readonly channel: string }) => void): unknown
-  removeListener(event: 'error', lost: () => void): unknown
 }
 
 /** @throws DefinitionError that says what is needed */
@@ -48,6 +47,8 @@ export class Ear {
   constructor(listener: PostgresListener, channel: string) {
     this.#listener = listener
     this.#channel = channel
+    // For as long as the client lives: without a listener for errors, one that loses its connection would end the process.
+    listener.on('error', ignore)
   }
 
   watch(wake: () => void): () => void {
@@ -61,16 +62,13 @@ export class Ear {
 
   #start(): void {
     this.#listener.on('notification', this.#heard)
-    this.#listener.on('error', this.#lost)
     // What was committed before the server listens is not told, so whoever watches by then looks once.
-    this.#run(`LISTEN "${this.#channel}"`).then(this.#wakeAll, this.#lost)
+    this.#run(`LISTEN "${this.#channel}"`).then(this.#wakeAll, ignore)
   }
 
   #stop(): void {
     this.#listener.removeListener('notification', this.#heard)
-    this.#run(`UNLISTEN "${this.#channel}"`)
-      .catch(this.#lost)
-      .finally(() => this.#listener.removeListener('error', this.#lost))
+    this.#run(`UNLISTEN "${this.#channel}"`).catch(ignore)
   }
 
   /** Also what the driver throws at once is a rejection. */
@@ -85,10 +83,9 @@ export class Ear {
   readonly #wakeAll = (): void => {
     for (const wake of [...this.#watchers]) if (this.#watchers.has(wake)) wake()
   }
-
-  /** Without a listener of its own for errors, a client that loses its connection would end the process. */
-  readonly #lost = (): void => {}
 }
+
+const ignore = (): void => {}
 
 /** Tells those who listen that something was stored. One message is under way at a time, and the next stands for all that came meanwhile. */
 export class Bell {

@@ -1,18 +1,17 @@
 import { appendFunction } from './append-function.ts'
 import { generationFunctions } from './generation-functions.ts'
-import { horizonFunctions } from './horizon-functions.ts'
+import { hasTrigger, horizonFunctions } from './horizon-functions.ts'
 import type { Names } from './names.ts'
+import { sessionFunction } from './session-function.ts'
 
 /** A released version never changes; later ones only add. */
 export const schemaVersion = 1
 
 /**
- * One statement that makes the schema, or brings an older one or the tables of the Rust crate up to date: all of it or nothing. It waits for others who do the same.
+ * One statement that makes the schema, or adds to it, or to the tables of the Rust crate, what is missing: all of it or nothing. It waits for others who do the same.
  * A `DO` block, so that it is a single statement for drivers and poolers that take no scripts.
  */
 export const schemaStatement = (n: Names): string => `DO $schema$
-DECLARE
-  adopted boolean;
 BEGIN
 PERFORM pg_advisory_xact_lock(hashtextextended('cqrs-es ' || ${n.schemaText} || ${n.eventsText}, 0));
 
@@ -20,60 +19,87 @@ PERFORM pg_advisory_xact_lock(hashtextextended('cqrs-es ' || ${n.schemaText} || 
 IF NOT EXISTS (SELECT FROM pg_namespace WHERE nspname = ${n.schemaText}) THEN
   CREATE SCHEMA ${n.schema};
 END IF;
-
-CREATE TABLE IF NOT EXISTS ${n.version} (
-  version integer NOT NULL PRIMARY KEY
-);
-
+${parts(n)
+  .map(({ is, make }) => `\nIF NOT (${is}) THEN\n${make}\nEND IF;\n`)
+  .join('')}
 IF NOT EXISTS (SELECT FROM ${n.version} WHERE version >= 1) THEN
-${version1(n)}
-INSERT INTO ${n.version} (version) VALUES (1);
+  INSERT INTO ${n.version} (version) VALUES (1);
 END IF;
 END
 $schema$;
 `
 
-const version1 = (n: Names): string => `
-adopted := to_regclass('${n.events}') IS NOT NULL;
+/** Whether nothing is missing. */
+export const isComplete = (n: Names): string =>
+  parts(n)
+    .map(({ is }) => `(${is})`)
+    .join('\n  AND ')
 
-CREATE TABLE IF NOT EXISTS ${n.events} (
-  aggregate_type text NOT NULL,
-  aggregate_id text NOT NULL,
-  sequence bigint NOT NULL CHECK (sequence >= 0),
-  event_type text NOT NULL,
-  event_version text NOT NULL,
-  payload json NOT NULL,
-  metadata json NOT NULL,
-  PRIMARY KEY (aggregate_type, aggregate_id, sequence)
-);
+/** Something of the schema: the condition that it is there, and what makes it. */
+interface Part {
+  readonly is: string
+  readonly make: string
+}
 
-CREATE TABLE IF NOT EXISTS ${n.snapshots} (
-  aggregate_type text NOT NULL,
-  aggregate_id text NOT NULL,
-  last_sequence bigint NOT NULL CHECK (last_sequence >= 0),
-  current_snapshot bigint NOT NULL CHECK (current_snapshot >= 0),
-  payload json NOT NULL,
-  PRIMARY KEY (aggregate_type, aggregate_id, last_sequence)
-);
+/** A table of another program that has the name but lacks a column is in the way: to make it fails, and so nothing at all is made. */
+const table = (name: string, columns: Readonly<Record<string, string>>, more: readonly string[] = []): Part => ({
+  is: hasColumns(name, Object.keys(columns)),
+  make: `CREATE TABLE ${name} (
+${[...Object.entries(columns).map(([column, type]) => `  ${column} ${type}`), ...more.map((line) => `  ${line}`)].join(',\n')}
+);`,
+})
 
--- Ids are compared and ordered by their bytes.
-ALTER TABLE ${n.events}
+const hasColumns = (name: string, columns: readonly string[]): string =>
+  `${columns.length} = (
+    SELECT count(*) FROM pg_attribute WHERE attrelid = to_regclass('${name}') AND attname IN (${columns.map((column) => `'${column}'`).join(', ')})
+  )`
+
+/** Ids are compared and ordered by their bytes. */
+const id = 'text COLLATE "C" NOT NULL'
+
+const parts = (n: Names): readonly Part[] => [
+  table(n.version, { version: 'integer NOT NULL PRIMARY KEY' }),
+
+  table(
+    n.events,
+    {
+      aggregate_type: 'text NOT NULL',
+      aggregate_id: 'text NOT NULL',
+      sequence: 'bigint NOT NULL CHECK (sequence >= 0)',
+      event_type: 'text NOT NULL',
+      event_version: 'text NOT NULL',
+      payload: 'json NOT NULL',
+      metadata: 'json NOT NULL',
+    },
+    ['PRIMARY KEY (aggregate_type, aggregate_id, sequence)'],
+  ),
+
+  table(
+    n.snapshots,
+    {
+      aggregate_type: 'text NOT NULL',
+      aggregate_id: 'text NOT NULL',
+      last_sequence: 'bigint NOT NULL CHECK (last_sequence >= 0)',
+      current_snapshot: 'bigint NOT NULL CHECK (current_snapshot >= 0)',
+      payload: 'json NOT NULL',
+    },
+    ['PRIMARY KEY (aggregate_type, aggregate_id, last_sequence)'],
+  ),
+
+  {
+    is: `${hasColumns(n.events, ['position', 'recorded_at', 'commit_id'])} AND to_regclass('${n.positions}') IS NOT NULL`,
+    make: `ALTER TABLE ${n.events}
   ALTER COLUMN aggregate_type TYPE text COLLATE "C",
-  ALTER COLUMN aggregate_id TYPE text COLLATE "C";
-
--- The place of an event in the whole log. CACHE must stay 1: a position must not be drawn before its transaction holds its lock.
-CREATE SEQUENCE ${n.positions} AS bigint CACHE 1;
-
-ALTER TABLE ${n.events}
-  ADD COLUMN position bigint,
-  ADD COLUMN recorded_at text NOT NULL DEFAULT '1970-01-01T00:00:00.000Z',
-  ADD COLUMN commit_id text NOT NULL DEFAULT '';
+  ALTER COLUMN aggregate_id TYPE text COLLATE "C",
+  ADD COLUMN IF NOT EXISTS position bigint,
+  ADD COLUMN IF NOT EXISTS recorded_at text NOT NULL DEFAULT '1970-01-01T00:00:00.000Z',
+  ADD COLUMN IF NOT EXISTS commit_id text NOT NULL DEFAULT '';
 
 ALTER TABLE ${n.events}
   ALTER COLUMN recorded_at SET DEFAULT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"');
 
 -- Rows that were there before get the positions of their physical order, in the order of their sequences within each aggregate.
-IF adopted THEN
+IF EXISTS (SELECT FROM ${n.events} WHERE position IS NULL) THEN
   UPDATE ${n.events} AS event SET position = slots.slot
   FROM (
     SELECT aggregate_type, aggregate_id,
@@ -87,7 +113,12 @@ IF adopted THEN
     FROM ${n.events}
   ) AS ranked USING (aggregate_type, aggregate_id, nth)
   WHERE event.aggregate_type = ranked.aggregate_type AND event.aggregate_id = ranked.aggregate_id AND event.sequence = ranked.sequence;
-  PERFORM setval('${n.positions}', greatest((SELECT max(position) FROM ${n.events}), 1), EXISTS (SELECT FROM ${n.events}));
+END IF;
+
+-- The place of an event in the whole log. CACHE must stay 1: a position must not be drawn before its transaction holds its lock.
+CREATE SEQUENCE IF NOT EXISTS ${n.positions} AS bigint CACHE 1;
+IF EXISTS (SELECT FROM ${n.events}) THEN
+  PERFORM setval('${n.positions}', greatest((SELECT max(position) FROM ${n.events}), (SELECT last_value FROM ${n.positions})));
 END IF;
 
 ALTER TABLE ${n.events}
@@ -96,71 +127,88 @@ ALTER TABLE ${n.events}
 
 ALTER SEQUENCE ${n.positions} OWNED BY ${n.events}.position;
 
-CREATE UNIQUE INDEX ${n.byPosition} ON ${n.events} (position);
+CREATE UNIQUE INDEX IF NOT EXISTS ${n.byPosition} ON ${n.events} (position);`,
+  },
 
--- A snapshot counts only where vouched_sequence says that this store wrote that very row.
+  {
+    is: hasColumns(n.snapshots, ['state_version', 'vouched_sequence']),
+    make: `-- A snapshot counts only where vouched_sequence says that this store wrote that very row.
 ALTER TABLE ${n.snapshots}
   ALTER COLUMN aggregate_type TYPE text COLLATE "C",
   ALTER COLUMN aggregate_id TYPE text COLLATE "C",
-  ADD COLUMN state_version text COLLATE "C" NOT NULL DEFAULT '',
-  ADD COLUMN vouched_sequence bigint NOT NULL DEFAULT 0;
+  ADD COLUMN IF NOT EXISTS state_version text COLLATE "C" NOT NULL DEFAULT '',
+  ADD COLUMN IF NOT EXISTS vouched_sequence bigint NOT NULL DEFAULT 0;`,
+  },
 
-CREATE TABLE ${n.keys} (
-  aggregate_type text COLLATE "C" NOT NULL,
-  aggregate_id text COLLATE "C" NOT NULL,
-  idempotency_key text COLLATE "C" NOT NULL,
-  command_hash text NOT NULL,
-  commit_id text NOT NULL,
-  first_sequence bigint NOT NULL,
-  last_sequence bigint NOT NULL,
-  PRIMARY KEY (aggregate_type, aggregate_id, idempotency_key)
-);
+  table(
+    n.keys,
+    {
+      aggregate_type: id,
+      aggregate_id: id,
+      idempotency_key: id,
+      command_hash: 'text NOT NULL',
+      commit_id: 'text NOT NULL',
+      first_sequence: 'bigint NOT NULL',
+      last_sequence: 'bigint NOT NULL',
+    },
+    ['PRIMARY KEY (aggregate_type, aggregate_id, idempotency_key)'],
+  ),
 
-CREATE TABLE ${n.views} (
-  view_name text COLLATE "C" NOT NULL,
-  generation bigint NOT NULL,
-  view_id text COLLATE "C" NOT NULL,
-  version bigint NOT NULL,
-  payload json NOT NULL,
-  sequence bigint,
-  PRIMARY KEY (view_name, generation, view_id)
-);
+  table(
+    n.views,
+    {
+      view_name: id,
+      generation: 'bigint NOT NULL',
+      view_id: id,
+      version: 'bigint NOT NULL',
+      payload: 'json NOT NULL',
+      sequence: 'bigint',
+    },
+    ['PRIMARY KEY (view_name, generation, view_id)'],
+  ),
 
--- index_key is a digest of view and index: with the two names in full, an entry could be longer than a B-tree takes.
-CREATE TABLE ${n.indexes} (
-  view_name text COLLATE "C" NOT NULL,
-  generation bigint NOT NULL,
-  view_id text COLLATE "C" NOT NULL,
-  index_name text COLLATE "C" NOT NULL,
-  index_key bytea NOT NULL,
-  value text COLLATE "C" NOT NULL,
-  PRIMARY KEY (index_key, generation, value, view_id)
-);
+  indexTable(n),
 
-CREATE UNIQUE INDEX ${n.indexesByView} ON ${n.indexes} (view_name, generation, view_id, index_name);
+  table(n.generations, { view_name: id, generation: 'bigint NOT NULL', view_version: 'text NOT NULL', state: 'text NOT NULL' }, [
+    'PRIMARY KEY (view_name, generation)',
+  ]),
 
-CREATE TABLE ${n.generations} (
-  view_name text COLLATE "C" NOT NULL,
-  generation bigint NOT NULL,
-  view_version text NOT NULL,
-  state text NOT NULL,
-  PRIMARY KEY (view_name, generation)
-);
+  table(n.checkpoints, {
+    name: `${id} PRIMARY KEY`,
+    position: 'text NOT NULL',
+    fence: 'bigint NOT NULL',
+    commit_id: 'text NOT NULL',
+  }),
 
-CREATE TABLE ${n.checkpoints} (
-  name text COLLATE "C" NOT NULL PRIMARY KEY,
-  position text NOT NULL,
-  fence bigint NOT NULL,
-  commit_id text NOT NULL
-);
+  table(n.leases, {
+    name: `${id} PRIMARY KEY`,
+    holder: 'text',
+    fence: 'bigint NOT NULL',
+    expires_at: 'timestamptz NOT NULL',
+  }),
 
-CREATE TABLE ${n.leases} (
-  name text COLLATE "C" NOT NULL PRIMARY KEY,
-  holder text,
-  fence bigint NOT NULL,
-  expires_at timestamptz NOT NULL
-);
+  {
+    is: [n.checkSession, n.horizon, n.feed, n.addGeneration, n.switchGeneration, n.removeGeneration, n.append]
+      .map((name) => `to_regproc('${name}') IS NOT NULL`)
+      .concat(hasTrigger(n))
+      .join(' AND '),
+    make: [sessionFunction(n), horizonFunctions(n), generationFunctions(n), appendFunction(n)].join('').trim(),
+  },
+]
 
-${horizonFunctions(n)}
-${generationFunctions(n)}
-${appendFunction(n)}`
+/** `index_key` is a digest of view and index: with the two names in full, an entry could be longer than a B-tree takes. */
+function indexTable(n: Names): Part {
+  const columns = {
+    view_name: id,
+    generation: 'bigint NOT NULL',
+    view_id: id,
+    index_name: id,
+    index_key: 'bytea NOT NULL',
+    value: id,
+  }
+  const { is, make } = table(n.indexes, columns, ['PRIMARY KEY (index_key, generation, value, view_id)'])
+  return {
+    is,
+    make: `${make}\nCREATE UNIQUE INDEX ${n.indexesByView} ON ${n.indexes} (view_name, generation, view_id, index_name);`,
+  }
+}

@@ -1,7 +1,8 @@
+import { digest } from '../sql/names.ts'
 import type { Statement } from './client.ts'
-import { bytesBefore } from './fragments.ts'
+import { bytesBefore, inCheckedSession, isFollowed } from './fragments.ts'
 import type { Names } from './names.ts'
-import { schemaStatement } from './schema.ts'
+import { isComplete, schemaStatement } from './schema.ts'
 
 export type Statements = ReturnType<typeof statementsOf>
 
@@ -10,7 +11,12 @@ export type Statements = ReturnType<typeof statementsOf>
  * does not matter how a driver, or a program that has changed its driver's parsers, reads the types of Postgres.
  */
 export function statementsOf(n: Names) {
-  const statement = (name: string, text: string): Statement => ({ name: `cqrs-es ${name} ${n.events}`, text })
+  // Postgres cuts names to 63 bytes, so a digest stands for what makes two statements of the same kind different.
+  const statement = (name: string, text: string): Statement => ({
+    name: `cqrs-es ${name} ${digest(text)}${digest(`.${text}`)}`,
+    text,
+  })
+  const checked = (columns: number, rows: string) => inCheckedSession(n, columns, rows)
   return {
     createSchema: { text: schemaStatement(n) },
 
@@ -18,18 +24,20 @@ export function statementsOf(n: Names) {
       text: 'SELECT pg_encoding_to_char(encoding)::text AS encoding FROM pg_database WHERE datname = current_database()',
     },
 
-    readSchemaVersion: { text: `SELECT max(version) AS version FROM ${n.version}` },
+    readSchema: { text: `SELECT max(version)::text AS version, (${isComplete(n)})::text AS complete FROM ${n.version}` },
 
     append: statement('append', `SELECT ${n.append}($1, $2, $3, $4, $5, $6, $7, $8, $9) AS answer`),
 
     notify: statement('notify', "SELECT pg_notify($1, '')"),
 
-    readEvents: statement('readEvents', `${eventsPage(n, '$3::bigint')} ORDER BY page.sequence`),
+    readEvents: statement('readEvents', checked(11, `${eventsPage(n, '$3::bigint')} ORDER BY page.sequence`)),
 
     /** The snapshot, where there is one, is the first row. */
     readSnapshotAndEvents: statement(
       'readSnapshotAndEvents',
-      `
+      checked(
+        12,
+        `
 WITH snapshot AS MATERIALIZED (
   SELECT last_sequence, current_snapshot, payload FROM ${n.snapshots}
   WHERE aggregate_type = $1 AND aggregate_id = $2 AND state_version = $7 AND vouched_sequence = last_sequence
@@ -38,16 +46,19 @@ WITH snapshot AS MATERIALIZED (
 )
 SELECT NULL AS position, NULL AS aggregate_type, NULL AS aggregate_id, last_sequence::text AS sequence, NULL AS event_type, NULL AS event_version,
   payload::text AS payload, NULL AS metadata, NULL AS recorded_at,
-  (SELECT commit_id FROM ${n.events} WHERE aggregate_type = $1 AND aggregate_id = $2 AND sequence = last_sequence) AS commit_id, false AS followed, current_snapshot::text AS saved
+  (SELECT commit_id FROM ${n.events} WHERE aggregate_type = $1 AND aggregate_id = $2 AND sequence = last_sequence) AS commit_id, NULL AS followed, current_snapshot::text AS saved
 FROM snapshot
 UNION ALL
 (${eventsPage(n, 'coalesce((SELECT last_sequence FROM snapshot), $3::bigint)', ', NULL AS saved')} ORDER BY page.sequence)`,
+      ),
     ),
 
     /** From one id to the next through the index, however many events each has. */
     readIds: statement(
       'readIds',
-      `
+      checked(
+        1,
+        `
 WITH RECURSIVE ids (id) AS (
   (SELECT aggregate_id FROM ${n.events} WHERE aggregate_type = $1 AND aggregate_id > $2 ORDER BY aggregate_id LIMIT 1)
   UNION ALL
@@ -55,19 +66,25 @@ WITH RECURSIVE ids (id) AS (
   FROM ids WHERE ids.id IS NOT NULL
 )
 SELECT id FROM ids WHERE id IS NOT NULL LIMIT $3`,
+      ),
     ),
 
     readKey: statement(
       'readKey',
-      `
+      checked(
+        4,
+        `
 SELECT command_hash, commit_id, first_sequence::text, last_sequence::text FROM ${n.keys}
 WHERE aggregate_type = $1 AND aggregate_id = $2 AND idempotency_key = $3`,
+      ),
     ),
 
     /** The keys as a list in JSON; a generation of NULL is the live one. */
     readViews: statement(
       'readViews',
-      `
+      checked(
+        5,
+        `
 SELECT wanted.nth::text, row.generation::text, row.version::text, row.payload::text, row.sequence::text
 FROM ROWS FROM (json_to_recordset($1::text::json) AS (n text, g bigint, i text)) WITH ORDINALITY AS wanted(n, g, i, nth)
 CROSS JOIN LATERAL (
@@ -75,18 +92,22 @@ CROSS JOIN LATERAL (
   WHERE view_name = wanted.n AND view_id = wanted.i AND generation = coalesce(wanted.g, ${liveGeneration(n, 'wanted.n')})
   LIMIT 1
 ) AS row`,
+      ),
     ),
 
     readGenerations: statement(
       'readGenerations',
-      `SELECT g.generation::text, view_version, state FROM ${n.generations} AS g WHERE view_name = $1 ORDER BY g.generation`,
+      checked(
+        3,
+        `SELECT g.generation::text, view_version, state FROM ${n.generations} AS g WHERE view_name = $1 ORDER BY g.generation`,
+      ),
     ),
 
-    addGeneration: statement('addGeneration', `SELECT ${n.addGeneration}($1, $2, $3) AS done`),
+    addGeneration: statement('addGeneration', `SELECT ${n.addGeneration}($1, $2, $3)::text AS done`),
 
-    switchGeneration: statement('switchGeneration', `SELECT ${n.switchGeneration}($1, $2, $3) AS done`),
+    switchGeneration: statement('switchGeneration', `SELECT ${n.switchGeneration}($1, $2, $3)::text AS done`),
 
-    removeGeneration: statement('removeGeneration', `SELECT ${n.removeGeneration}($1, $2) AS done`),
+    removeGeneration: statement('removeGeneration', `SELECT ${n.removeGeneration}($1, $2)::text AS done`),
 
     readFeed: statement(
       'readFeed',
@@ -98,7 +119,7 @@ FROM ${n.feed}($1, $2, $3, $4, $5, $6)`,
 
     readPositions: statement('readPositions', `SELECT last::text, horizon::text FROM ${n.horizon}()`),
 
-    readCheckpoint: statement('readCheckpoint', `SELECT position, fence::text FROM ${n.checkpoints} WHERE name = $1`),
+    readCheckpoint: statement('readCheckpoint', checked(2, `SELECT position, fence::text FROM ${n.checkpoints} WHERE name = $1`)),
 
     /** Nobody takes the lease over until the transaction has ended; no row where nobody has it. */
     lockLease: statement(
@@ -111,7 +132,8 @@ FROM ${n.feed}($1, $2, $3, $4, $5, $6)`,
       'readCheckpointInTransaction',
       `
 SELECT pg_current_xact_id()::text AS transaction, position, commit_id
-FROM (SELECT) AS one LEFT JOIN ${n.checkpoints} ON name = $1`,
+FROM (SELECT) AS one LEFT JOIN ${n.checkpoints} ON name = $1
+WHERE ${n.checkSession}()`,
     ),
 
     /** No row when the transaction is not the one of this number any more. */
@@ -137,26 +159,37 @@ WITH taken AS (
 )
 SELECT fence::text, NULL AS holder, NULL AS remaining_ms FROM taken
 UNION ALL
-SELECT NULL, holder, greatest(0, ceil(extract(epoch FROM expires_at - clock_timestamp()) * 1000))::text FROM ${n.leases}
+${checked(
+  3,
+  `SELECT NULL, holder, greatest(0, ceil(extract(epoch FROM expires_at - clock_timestamp()) * 1000))::text FROM ${n.leases}
 WHERE name = $1 AND NOT EXISTS (SELECT FROM taken)`,
+)}`,
     ),
 
     renewLease: statement(
       'renewLease',
       `
-UPDATE ${n.leases} SET expires_at = clock_timestamp() + $3::float8 * interval '1 millisecond'
-WHERE name = $1 AND fence = $2 AND holder IS NOT NULL
-RETURNING fence::text`,
+WITH renewed AS (
+  UPDATE ${n.leases} SET expires_at = clock_timestamp() + $3::float8 * interval '1 millisecond'
+  WHERE name = $1 AND fence = $2 AND holder IS NOT NULL
+  RETURNING fence::text
+)
+${checked(1, 'SELECT fence FROM renewed')}`,
     ),
 
-    releaseLease: statement('releaseLease', `UPDATE ${n.leases} SET holder = NULL WHERE name = $1 AND fence = $2`),
+    releaseLease: statement(
+      'releaseLease',
+      `
+WITH released AS (UPDATE ${n.leases} SET holder = NULL WHERE name = $1 AND fence = $2 RETURNING fence::text)
+${checked(1, 'SELECT fence FROM released')}`,
+    ),
   }
 }
 
 /** A page of one aggregate, of at most $5 rows, that ends early when it would be larger than $6 bytes. */
 const eventsPage = (n: Names, after: string, more = ''): string => `
 SELECT position::text, aggregate_type, aggregate_id, sequence::text, event_type, event_version,
-  payload::text, metadata::text, recorded_at, commit_id, next IS NOT NULL AS followed${more}
+  payload::text, metadata::text, recorded_at, commit_id, ${isFollowed('next')} AS followed${more}
 FROM (
   SELECT *, ${bytesBefore('sequence')}, lead(sequence) OVER (ORDER BY sequence) AS next
   FROM ${n.events}

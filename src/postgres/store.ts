@@ -1,6 +1,7 @@
 import type { Position } from '../event-envelope.ts'
 import { checkBoolean, checkOptions } from '../options.ts'
 import { appendBatch, type RoundDatabase } from '../sql/append.ts'
+import { oneOf, text, textOrNull, whole, wholeOrNull } from '../sql/columns.ts'
 import { mostEvents } from '../sql/page.ts'
 import {
   type EventRow,
@@ -36,9 +37,9 @@ import type {
   ViewPage,
 } from '../store/store.ts'
 import { roundDatabase } from './append.ts'
-import { Connection, checkClient, type PostgresClient } from './client.ts'
+import { Connection, checkClient, type PostgresClient, type PostgresValue, type Statement } from './client.ts'
 import { createSchema } from './create-schema.ts'
-import { endPosition, lastPosition, readFeed } from './feed.ts'
+import { endPosition, isFollowed, lastPosition, readFeed } from './feed.ts'
 import { findViewsStatement } from './find-views.ts'
 import { type Names, namesOf, type PostgresTables } from './names.ts'
 import { Bell, checkListener, Ear, type PostgresListener } from './push.ts'
@@ -186,14 +187,15 @@ class PostgresStore implements Store {
     const rows = wanted
       ? await this.#connection.all(this.#statements.readSnapshotAndEvents, ...values, wanted.stateVersion)
       : await this.#connection.all(this.#statements.readEvents, ...values)
-    const saved = wanted && rows[0]?.saved ? rows.shift() : undefined
+    const [first] = rows
+    const saved = wanted && first && wholeOrNull(first, 'saved') !== null ? rows.shift() : undefined
     const snapshot = wanted && saved && toStoredSnapshot(wanted.stateVersion, { ...saved, version: saved.saved })
     if (saved !== undefined && snapshot === undefined) {
       const { snapshot: _, ...withoutSnapshot } = request
       return this.readAggregate(withoutSnapshot)
     }
-    const events = (rows as unknown as EventRow[]).map(this.#toStoredEvent)
-    return { ...(snapshot && { snapshot }), events, more: rows.at(-1)?.followed === true }
+    const events = rows.map(this.#toStoredEvent)
+    return { ...(snapshot && { snapshot }), events, more: isFollowed(rows.at(-1)) }
   }
 
   async readIds({ aggregateType, after = '', limit }: IdsRequest): Promise<IdsPage> {
@@ -210,10 +212,10 @@ class PostgresStore implements Store {
     if (keys.length === 0) return []
     const wanted = keys.map(({ name: n, generation, id: i }) => ({ n, g: generation === 'live' ? null : generation, i }))
     const rows = await this.#connection.all(this.#statements.readViews, JSON.stringify(wanted))
-    const byPlace = new Map(rows.map((row) => [Number(row.nth), row]))
+    const byPlace = new Map(rows.map((row) => [whole(row, 'nth'), row]))
     return keys.map(({ name, id }, at) => {
       const row = byPlace.get(at + 1)
-      return row && toStoredView({ name, generation: row.generation, id }, row)
+      return row && toStoredView(name, id, row)
     })
   }
 
@@ -229,15 +231,15 @@ class PostgresStore implements Store {
 
   async addViewGeneration(added: { name: string; generation: number; viewVersion: string }): Promise<boolean> {
     const { name, generation, viewVersion } = added
-    return (await this.#connection.first(this.#statements.addGeneration, name, generation, viewVersion))?.done === true
+    return this.#isDone(this.#statements.addGeneration, name, generation, viewVersion)
   }
 
   async switchViewGeneration({ name, from, to }: { name: string; from: number; to: number }): Promise<boolean> {
-    return (await this.#connection.first(this.#statements.switchGeneration, name, from, to))?.done === true
+    return this.#isDone(this.#statements.switchGeneration, name, from, to)
   }
 
   async removeViewGeneration({ name, generation }: { name: string; generation: number }): Promise<boolean> {
-    return (await this.#connection.first(this.#statements.removeGeneration, name, generation))?.done === true
+    return this.#isDone(this.#statements.removeGeneration, name, generation)
   }
 
   readFeed(request: FeedRequest): Promise<FeedPage> {
@@ -261,15 +263,17 @@ class PostgresStore implements Store {
 
   async readCheckpoint(name: string): Promise<Checkpoint | undefined> {
     const row = await this.#connection.first(this.#statements.readCheckpoint, name)
-    return row && { position: row.position as string, fence: Number(row.fence) }
+    return row && { position: text(row, 'position'), fence: whole(row, 'fence') }
   }
 
   async acquireLease({ name, holder, ttlMs }: { name: string; holder: string; ttlMs: number }): Promise<LeaseAnswer> {
     for (;;) {
       const row = await this.#connection.first(this.#statements.takeLease, name, holder, ttlMs)
       if (row === undefined) continue
-      if (row.fence !== null) return { acquired: true, fence: Number(row.fence) }
-      if (row.holder !== null) return { acquired: false, holder: row.holder as string, remainingMs: Number(row.remaining_ms) }
+      const fence = wholeOrNull(row, 'fence')
+      if (fence !== null) return { acquired: true, fence }
+      const current = textOrNull(row, 'holder')
+      if (current !== null) return { acquired: false, holder: current, remainingMs: whole(row, 'remaining_ms') }
     }
   }
 
@@ -279,5 +283,10 @@ class PostgresStore implements Store {
 
   async releaseLease({ name, fence }: { name: string; fence: number }): Promise<void> {
     await this.#connection.all(this.#statements.releaseLease, name, fence)
+  }
+
+  async #isDone(statement: Statement, ...values: PostgresValue[]): Promise<boolean> {
+    const [row = {}] = await this.#connection.all(statement, ...values)
+    return oneOf(row, 'done', ['true', 'false']) === 'true'
   }
 }

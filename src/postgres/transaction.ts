@@ -1,4 +1,5 @@
-import { DefinitionError, StoreError } from '../errors.ts'
+import { DefinitionError, isCqrsError, StoreError } from '../errors.ts'
+import { text, textOrNull, whole } from '../sql/columns.ts'
 import type { Transaction, TransactionDatabase } from '../sql/transact.ts'
 import type { Connection, PostgresClient } from './client.ts'
 import { understand } from './errors.ts'
@@ -19,11 +20,11 @@ function transactionOn(connection: Connection, statements: Statements): Transact
       const [lease] = await connection.send(statements.lockLease, [name])
       const [found] = await connection.send(statements.readCheckpointInTransaction, [name])
       if (found === undefined) throw new StoreError('STORE_FAILED', 'Postgres gave no answer.')
-      transaction = found.transaction as string
+      transaction = text(found, 'transaction')
       return {
-        fence: lease === undefined ? null : Number(lease.fence),
-        position: found.position as string | null,
-        commitId: found.commit_id as string | null,
+        fence: lease === undefined ? null : whole(lease, 'fence'),
+        position: textOrNull(found, 'position'),
+        commitId: textOrNull(found, 'commit_id'),
       }
     },
     async move(id, { name, position, fence }) {
@@ -38,12 +39,13 @@ type Runner = <T>(work: (client: PostgresClient) => Promise<T>) => Promise<T>
 /** As a `Pool` of `pg` hands it out. */
 interface PooledClient extends PostgresClient {
   release(error?: Error | boolean): void
-  on?(event: 'error', listener: () => void): unknown
-  removeListener?(event: 'error', listener: () => void): unknown
+  on?(event: 'error', listener: (error: unknown) => void): unknown
+  removeListener?(event: 'error', listener: (error: unknown) => void): unknown
 }
 
 interface Pool {
-  connect(): Promise<PooledClient>
+  /** That of `pg` answers the callback alone; wrappers of one may answer with a promise alone. */
+  connect(connected: (error: unknown, client?: PooledClient) => void): Promise<PooledClient> | undefined
 }
 
 /** PGlite: one connection, on which others wait while `work` runs. */
@@ -68,13 +70,15 @@ function runnerOf(client: PostgresClient): Runner {
 }
 
 async function onPool<T>(pool: Pool, work: (client: PostgresClient) => Promise<T>): Promise<T> {
-  const client = await pool.connect()
-  // Without a listener a client that is lost between two statements would end the process. The next statement tells.
-  const lost = () => {}
-  client.on?.('error', lost)
+  let broken: unknown
+  const lost = (error: unknown) => {
+    broken ??= error
+  }
+  const client = await clientOf(pool, lost)
+  // One that is broken keeps the listener: it may have more errors to tell.
   const giveBack = (error?: unknown) => {
     client.release(error !== undefined)
-    client.removeListener?.('error', lost)
+    if (error === undefined) client.removeListener?.('error', lost)
   }
   try {
     await client.query(`BEGIN ${isolation}`)
@@ -85,11 +89,30 @@ async function onPool<T>(pool: Pool, work: (client: PostgresClient) => Promise<T
   } catch (error) {
     await client.query('ROLLBACK').then(
       () => giveBack(),
-      (broken: unknown) => giveBack(broken ?? error),
+      (failed: unknown) => giveBack(failed ?? error),
     )
-    throw error
+    // Why the server ended the connection says more than that it is gone.
+    throw broken === undefined || isCqrsError(error) ? error : broken
   }
 }
+
+/**
+ * Takes a client of the pool, with a listener for its errors from the same tick on.
+ *
+ * Without a listener an error of the client ends the process, and a server may end a connection in the very message that opens it.
+ */
+const clientOf = (pool: Pool, lost: (error: unknown) => void): Promise<PooledClient> =>
+  new Promise((resolve, reject) => {
+    let isThere = false
+    const connected = (error: unknown, client?: PooledClient) => {
+      if (isThere) return
+      isThere = true
+      client?.on?.('error', lost)
+      if (client === undefined) reject(error)
+      else resolve(client)
+    }
+    pool.connect(connected)?.then((client) => connected(undefined, client), connected)
+  })
 
 /** Whether it hands out connections. A `Client` of `pg` has a `connect` too, which opens its own. */
 export const isPool = (client: object): client is Pool =>

@@ -38,3 +38,23 @@ export function checkName(store: string, what: string, name: unknown, longest: n
     `${store}: ${what} must be a name of up to ${longest} letters, digits and underscores, not ${JSON.stringify(name)}.`,
   )
 }
+
+/**
+ * The ending of the names of functions in the database: `v1` while all tables but the events have their usual names.
+ *
+ * A function names several tables, so stores that share only some of their tables need functions of their own.
+ */
+export const functionEnding = <T extends Readonly<Record<string, string>>>(
+  defaults: T,
+  names: { readonly [K in keyof T]: string },
+): string =>
+  Object.entries(names).every(([table, name]) => table === 'events' || name === defaults[table])
+    ? 'v1'
+    : digest(Object.values(names).join())
+
+/** FNV-1a: http://www.isthe.com/chongo/tech/comp/fnv */
+export function digest(text: string): string {
+  let hash = 0x811c9dc5
+  for (const character of text) hash = Math.imul(hash ^ character.charCodeAt(0), 0x01000193)
+  return (hash >>> 0).toString(16).padStart(8, '0')
+}

@@ -1,5 +1,6 @@
 import { StoreError } from '../errors.ts'
 import type { Position } from '../event-envelope.ts'
+import { digitsOf, text, whole } from '../sql/columns.ts'
 import type { Append, Commit, CommitOutcome, ViewWrite } from '../store/commit.ts'
 import { isWritable } from '../store/generations.ts'
 import { type Head, isDecidedOn, noEvents } from '../store/head.ts'
@@ -80,7 +81,7 @@ function applyCommit(connection: Connection, unstored: Unstored, commit: Commit,
 export function inTheWay(connection: Connection, unstored: Unstored, commit: Commit): CommitOutcome | undefined {
   const heads = commit.appends.map(({ aggregateType, aggregateId }): Head => {
     const row = connection.first(statements.readHead, aggregateType, aggregateId)
-    return row === undefined ? noEvents : { sequence: Number(row.sequence), commitId: String(row.commit_id) }
+    return row === undefined ? noEvents : { sequence: whole(row, 'sequence'), commitId: text(row, 'commit_id') }
   })
   return repeated(connection, commit, heads) ?? conflict(connection, unstored, commit, heads)
 }
@@ -90,7 +91,7 @@ function repeated(connection: Connection, commit: Commit, heads: readonly Head[]
   if (first === undefined) {
     if (commit.checkpoint === undefined) return undefined
     const stored = connection.first(statements.readCheckpoint, commit.checkpoint.name)
-    return stored?.commit_id === commit.id ? { kind: 'repeated', positions: [] } : undefined
+    return stored !== undefined && text(stored, 'commit_id') === commit.id ? { kind: 'repeated', positions: [] } : undefined
   }
   if ((heads[0]?.sequence ?? 0) <= first.expectedSequence) return undefined
   const positions: Position[] = []
@@ -98,7 +99,7 @@ function repeated(connection: Connection, commit: Commit, heads: readonly Head[]
     const last = expectedSequence + events.length
     const rows = connection.all(statements.readCommitPositions, aggregateType, aggregateId, expectedSequence, last, commit.id)
     if (rows.length < events.length) return undefined
-    for (const row of rows) positions.push(String(row.position) as Position)
+    for (const row of rows) positions.push(digitsOf(row, 'position') as Position)
   }
   return { kind: 'repeated', positions }
 }
@@ -108,10 +109,10 @@ function conflict(connection: Connection, unstored: Unstored, commit: Commit, he
   if (checkpoint !== undefined) {
     const { name, fence, expectedPosition } = checkpoint
     const lease = connection.first(statements.readFence, name)
-    if (lease === undefined || Number(lease.fence) !== fence) return { kind: 'conflict', on: 'fence' }
+    if (lease === undefined || whole(lease, 'fence') !== fence) return { kind: 'conflict', on: 'fence' }
     if (expectedPosition !== undefined) {
-      const stands = connection.first(statements.readCheckpoint, name)?.position ?? null
-      if (stands !== expectedPosition) return { kind: 'conflict', on: 'fence' }
+      const stands = connection.first(statements.readCheckpoint, name)
+      if ((stands === undefined ? null : text(stands, 'position')) !== expectedPosition) return { kind: 'conflict', on: 'fence' }
     }
   }
   const first = appends[0]
@@ -131,7 +132,8 @@ function conflict(connection: Connection, unstored: Unstored, commit: Commit, he
   }
   for (const view of views) {
     const row = connection.first(statements.readViewVersion, view.name, view.generation, view.id)
-    if (Number(row?.version ?? 0) !== view.expectedVersion || unstored.isBelowView(view)) return { kind: 'conflict', on: 'view' }
+    if ((row === undefined ? 0 : whole(row, 'version')) !== view.expectedVersion || unstored.isBelowView(view))
+      return { kind: 'conflict', on: 'view' }
   }
   return undefined
 }

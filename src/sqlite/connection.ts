@@ -1,9 +1,8 @@
 import { isCqrsError, StoreError } from '../errors.ts'
+import { type Row, text, textOrNull, whole } from '../sql/columns.ts'
 import { checkStatement, type SqliteDatabase, type SqliteStatement, type SqliteValue } from './database.ts'
 import { toStoreError } from './errors.ts'
 import { begin, takeReadLock } from './statements.ts'
-
-export type Row = Readonly<Record<string, unknown>>
 
 /**
  * The user's database: runs our transactions on it, one after another, and waits for locks without blocking the event loop. A
@@ -14,7 +13,7 @@ export class Connection {
   readonly #synchronous: 'FULL' | 'NORMAL'
   readonly #busyTimeoutMs: number
   readonly #statements = new Map<string, SqliteStatement>()
-  #durable = false
+  #hasEncoding = false
 
   constructor(db: SqliteDatabase, options: { durability: 'full' | 'normal'; busyTimeoutMs: number }) {
     this.db = db
@@ -37,7 +36,10 @@ export class Connection {
 
   /** Runs `work` in a transaction that holds the write lock from its start; a deferred one that is upgraded later would fail at once. */
   write<T>(work: () => T): Promise<T> {
-    return this.#retryWhileBusy(() => this.#transaction(begin.write, work))
+    return this.#retryWhileBusy(() => {
+      this.#checkJournal()
+      return this.#transaction(begin.write(this.#synchronous), work)
+    })
   }
 
   /** Runs what cannot be in a transaction. */
@@ -51,6 +53,13 @@ export class Connection {
 
   first(sql: string, ...values: SqliteValue[]): Row | undefined {
     return this.all(sql, ...values)[0]
+  }
+
+  /** Of a statement that always gives a row. */
+  always(sql: string, ...values: SqliteValue[]): Row {
+    const row = this.first(sql, ...values)
+    if (row !== undefined) return row
+    throw new StoreError('STORE_FAILED', 'The SQLite driver returned no row where there is always one.')
   }
 
   run(sql: string, ...values: SqliteValue[]): ReturnType<SqliteStatement['run']> {
@@ -111,15 +120,12 @@ export class Connection {
   #readBusyTimeout(): number {
     const statement = this.db.prepare('PRAGMA busy_timeout')
     checkStatement(statement)
-    const [row] = statement.all() as Row[]
-    return Number(row?.timeout ?? 0)
+    const [row = {}] = statement.all() as Row[]
+    return whole(row, 'timeout')
   }
 
   #transaction<T>(beginStatement: string, work: () => T): T {
-    if (!this.#durable) {
-      this.db.exec(`PRAGMA synchronous = ${this.#synchronous}`)
-      this.#durable = true
-    }
+    this.#checkEncoding()
     this.db.exec(beginStatement)
     try {
       const result = work()
@@ -129,6 +135,32 @@ export class Connection {
       this.#rollback()
       throw error
     }
+  }
+
+  /** In UTF-16 SQLite orders texts by other bytes than ours. It is that of the file, and never changes. */
+  #checkEncoding(): void {
+    if (this.#hasEncoding) return
+    const encoding = text(this.always('PRAGMA main.encoding'), 'encoding')
+    if (encoding !== 'UTF-8')
+      throw new StoreError(
+        'STORE_FAILED',
+        `The SQLite database has the encoding ${encoding}; the store needs one that was made with UTF-8.`,
+      )
+    this.#hasEncoding = true
+  }
+
+  /** Without a journal nothing can be rolled back, and with one in memory a crash of the process leaves half a transaction in the file. */
+  #checkJournal(): void {
+    const mode = text(this.always('PRAGMA main.journal_mode'), 'journal_mode')
+    if (mode !== 'off' && (mode !== 'memory' || !this.#isFile())) return
+    throw new StoreError(
+      'STORE_FAILED',
+      `The SQLite connection has PRAGMA journal_mode = ${mode}, so a failed transaction could leave a part of it behind. Set it to WAL. Nothing was stored.`,
+    )
+  }
+
+  #isFile(): boolean {
+    return this.all('PRAGMA database_list').some((row) => text(row, 'name') === 'main' && (textOrNull(row, 'file') ?? '') !== '')
   }
 
   /** SQLite has rolled back by itself after some errors (disk full, I/O); there is nothing left to do then. */

@@ -1,4 +1,5 @@
 import { isCqrsError, StoreError } from '../errors.ts'
+import { wholeOrNull } from '../sql/columns.ts'
 import type { Connection } from './connection.ts'
 import { toStoreError } from './errors.ts'
 import { journalMode, migrations, schemaVersion } from './schema.ts'
@@ -6,10 +7,7 @@ import * as statements from './statements.ts'
 
 /** Brings the schema up to date. When it is, nothing is locked. */
 export async function createSchema(connection: Connection): Promise<void> {
-  await connection.outside(() => {
-    connection.exec(journalMode)
-    checkEncoding(connection)
-  })
+  await connection.outside(() => connection.exec(journalMode))
   if ((await connection.read(() => installedVersion(connection))) === schemaVersion) return
   await connection.write(() => {
     for (const script of migrations.slice(installedVersion(connection))) connection.exec(script)
@@ -20,7 +18,7 @@ export async function createSchema(connection: Connection): Promise<void> {
 function installedVersion(connection: Connection): number {
   let version: number
   try {
-    version = Number(connection.first(statements.readSchemaVersion)?.version ?? 0)
+    version = wholeOrNull(connection.always(statements.readSchemaVersion), 'version') ?? 0
   } catch (cause) {
     const error = toStoreError(cause)
     if (isCqrsError(error, 'SCHEMA_MISSING')) return 0
@@ -30,15 +28,5 @@ function installedVersion(connection: Connection): number {
   throw new StoreError(
     'SCHEMA_TOO_NEW',
     `The schema in the SQLite database has version ${version}, made by a newer version of this package, which knows up to ${schemaVersion}: update the package.`,
-  )
-}
-
-/** In UTF-16 SQLite orders texts by other bytes than ours. */
-function checkEncoding(connection: Connection): void {
-  const encoding = connection.first('PRAGMA encoding')?.encoding
-  if (encoding === 'UTF-8') return
-  throw new StoreError(
-    'STORE_FAILED',
-    `The SQLite database has the encoding ${encoding}; the store needs one that was made with UTF-8.`,
   )
 }

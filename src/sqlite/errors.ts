@@ -21,7 +21,10 @@ const answers: Readonly<Record<string, readonly [StoreErrorCode, string]>> = {
   LOCKED: ['STORE_BUSY', 'The SQLite database is locked by another connection of this process.'],
   PROTOCOL: ['STORE_BUSY', 'The SQLite database is locked by other connections.'],
   NOMEM: ['STORE_UNAVAILABLE', 'SQLite ran out of memory.'],
-  READONLY: ['STORE_READ_ONLY', 'The SQLite database cannot be written: check how it was opened, its file and its directory.'],
+  READONLY: [
+    'STORE_READ_ONLY',
+    'The SQLite database cannot be written: check how it was opened, PRAGMA query_only, its file and its directory.',
+  ],
   READONLY_DBMOVED: ['STORE_UNAVAILABLE', 'The SQLite database file was moved or deleted while it was open: open it again.'],
   INTERRUPT: ['STORE_UNAVAILABLE', 'The statement was interrupted.'],
   IOERR: ['STORE_UNAVAILABLE', 'Reading or writing the SQLite database file failed.'],

@@ -1,9 +1,10 @@
 import type { Position } from '../event-envelope.ts'
+import { type Row, whole, wholeOrNull } from '../sql/columns.ts'
 import type { EventRow } from '../sql/rows.ts'
 import type { StoredEvent } from '../store/commit.ts'
 import { feedStart, feedWindow } from '../store/feed-start.ts'
 import type { FeedPage, FeedRequest } from '../store/store.ts'
-import type { Connection, Row } from './connection.ts'
+import type { Connection } from './connection.ts'
 import { readPage } from './read-page.ts'
 import * as statements from './statements.ts'
 
@@ -18,7 +19,7 @@ export function readFeed(
   if (start === last) return { events: [], position: after, more: false }
   const end = only === undefined ? last : Math.min(last, start + feedWindow)
   const { rows, more } = readPage(connection, limit, (row, most) =>
-    readRows(connection, Number(row?.position ?? start), end, only, most),
+    readRows(connection, row === undefined ? start : whole(row, 'position'), end, only, most),
   )
   const events = rows.map(toStoredEvent)
   if (more) return { events, position: events.at(-1)?.position, more }
@@ -26,8 +27,7 @@ export function readFeed(
 }
 
 export function lastPosition(connection: Connection): number | undefined {
-  const position = connection.first(statements.readLastPosition)?.position
-  return position === null || position === undefined ? undefined : Number(position)
+  return wholeOrNull(connection.always(statements.readLastPosition), 'position') ?? undefined
 }
 
 function readRows(connection: Connection, start: number, end: number, only: FeedRequest['only'], limit: number): Row[] {

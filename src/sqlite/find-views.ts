@@ -19,7 +19,7 @@ export function findViewsStatement(find: ViewFind, generation: number): { sql: s
   const order = orderBy ? `i0.value${orderBy.descending ? ' DESC' : ''}, ${id}` : id
 
   add(`SELECT views.view_id, views.generation, views.version, views.payload, views.sequence${orderBy ? ', i0.value' : ''}`)
-  add(`FROM views${[...indexes.keys()].map((_, i) => `, view_indexes AS i${i}`).join('')}`)
+  add(`FROM main.views${[...indexes.keys()].map((_, i) => `, main.view_indexes AS i${i}`).join('')}`)
   add("WHERE views.view_name = ? AND views.generation = ? AND views.payload <> 'null'", name, generation)
   let i = 0
   for (const [index, conditions] of indexes) {

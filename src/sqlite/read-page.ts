@@ -1,6 +1,7 @@
+import { type Row, text, textOrNull, whole } from '../sql/columns.ts'
 import { mostEvents, mostText } from '../sql/page.ts'
 import type { EventRow } from '../sql/rows.ts'
-import type { Connection, Row } from './connection.ts'
+import type { Connection } from './connection.ts'
 import * as statements from './statements.ts'
 
 /**
@@ -10,15 +11,15 @@ import * as statements from './statements.ts'
 export function readPage(connection: Connection, limit: number, read: (last: EventRow | undefined, limit: number) => Row[]) {
   const most = Math.min(limit, mostEvents)
   const page: EventRow[] = []
-  let text = 0
+  let length = 0
   for (let step = 32; ; step *= 8) {
     const asked = Math.min(step, most + 1 - page.length)
     const rows = read(page.at(-1), asked)
     for (const row of rows) {
       if (page.length === most) return { rows: page, more: true }
-      const event = whole(connection, row)
-      text += event.payload.length + event.metadata.length
-      if (text > mostText && page.length > 0) return { rows: page, more: true }
+      const event = complete(connection, row)
+      length += text(event, 'payload').length + text(event, 'metadata').length
+      if (length > mostText && page.length > 0) return { rows: page, more: true }
       page.push(event)
     }
     if (rows.length < asked) return { rows: page, more: false }
@@ -26,7 +27,7 @@ export function readPage(connection: Connection, limit: number, read: (last: Eve
 }
 
 /** The row with its texts, where they were left out for their length. */
-function whole(connection: Connection, row: Row): EventRow {
-  const complete = row.payload !== null && row.metadata !== null
-  return (complete ? row : { ...row, ...connection.first(statements.readTexts, Number(row.position)) }) as unknown as EventRow
+function complete(connection: Connection, row: Row): EventRow {
+  if (textOrNull(row, 'payload') !== null && textOrNull(row, 'metadata') !== null) return row
+  return { ...row, ...connection.always(statements.readTexts, whole(row, 'position')) }
 }

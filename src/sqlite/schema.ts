@@ -1,7 +1,7 @@
 /** One script per version of the schema; a released one never changes, later ones only add. */
 export const migrations: readonly string[] = [
   `
-CREATE TABLE events (
+CREATE TABLE main.events (
   position INTEGER PRIMARY KEY AUTOINCREMENT,
   aggregate_type TEXT NOT NULL,
   aggregate_id TEXT NOT NULL,
@@ -15,7 +15,7 @@ CREATE TABLE events (
   UNIQUE (aggregate_type, aggregate_id, sequence)
 );
 
-CREATE TABLE snapshots (
+CREATE TABLE main.snapshots (
   aggregate_type TEXT NOT NULL,
   aggregate_id TEXT NOT NULL,
   last_sequence INTEGER NOT NULL,
@@ -26,7 +26,7 @@ CREATE TABLE snapshots (
   PRIMARY KEY (aggregate_type, aggregate_id)
 );
 
-CREATE TABLE idempotency_keys (
+CREATE TABLE main.idempotency_keys (
   aggregate_type TEXT NOT NULL,
   aggregate_id TEXT NOT NULL,
   idempotency_key TEXT NOT NULL,
@@ -37,7 +37,7 @@ CREATE TABLE idempotency_keys (
   PRIMARY KEY (aggregate_type, aggregate_id, idempotency_key)
 );
 
-CREATE TABLE views (
+CREATE TABLE main.views (
   view_name TEXT NOT NULL,
   generation INTEGER NOT NULL,
   view_id TEXT NOT NULL,
@@ -47,7 +47,7 @@ CREATE TABLE views (
   PRIMARY KEY (view_name, generation, view_id)
 );
 
-CREATE TABLE view_indexes (
+CREATE TABLE main.view_indexes (
   view_name TEXT NOT NULL,
   generation INTEGER NOT NULL,
   index_name TEXT NOT NULL,
@@ -56,9 +56,9 @@ CREATE TABLE view_indexes (
   PRIMARY KEY (view_name, generation, index_name, value, view_id)
 ) WITHOUT ROWID;
 
-CREATE UNIQUE INDEX view_indexes_by_view ON view_indexes (view_name, generation, view_id, index_name);
+CREATE UNIQUE INDEX main.view_indexes_by_view ON view_indexes (view_name, generation, view_id, index_name);
 
-CREATE TABLE view_generations (
+CREATE TABLE main.view_generations (
   view_name TEXT NOT NULL,
   generation INTEGER NOT NULL,
   view_version TEXT NOT NULL,
@@ -66,24 +66,24 @@ CREATE TABLE view_generations (
   PRIMARY KEY (view_name, generation)
 ) WITHOUT ROWID;
 
-CREATE TABLE checkpoints (
+CREATE TABLE main.checkpoints (
   name TEXT NOT NULL PRIMARY KEY,
   position TEXT NOT NULL,
   fence INTEGER NOT NULL,
   commit_id TEXT NOT NULL
 ) WITHOUT ROWID;
 
-CREATE TABLE leases (
+CREATE TABLE main.leases (
   name TEXT NOT NULL PRIMARY KEY,
   holder TEXT,
   fence INTEGER NOT NULL,
   expires_at INTEGER NOT NULL
 ) WITHOUT ROWID;
 
-CREATE TABLE cqrs_es_schema (
+CREATE TABLE main.cqrs_es_schema (
   version INTEGER NOT NULL PRIMARY KEY
 );
-INSERT INTO cqrs_es_schema (version) VALUES (1);
+INSERT INTO main.cqrs_es_schema (version) VALUES (1);
 `.trim(),
 ]
 

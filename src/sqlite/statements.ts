@@ -1,6 +1,10 @@
-/** Every statement of the store. Values are always bound, `?` by `?`. */
+/** Every statement of the store. Values are always bound, `?` by `?`. Tables are those of `main`: a temporary one of the same name would come first. */
 
-export const begin = { read: 'BEGIN', write: 'BEGIN IMMEDIATE' } as const
+/** With the settings of the connection that a transaction depends on: the user may have changed them since the last one. */
+export const begin = {
+  read: 'PRAGMA read_uncommitted = 0; BEGIN',
+  write: (synchronous: 'FULL' | 'NORMAL') => `PRAGMA synchronous = ${synchronous}; BEGIN IMMEDIATE`,
+} as const
 
 /** Without texts that are long: `readTexts` reads those event by event, so that a page need not hold all that it looks at. */
 const eventColumns = `
@@ -8,130 +12,131 @@ const eventColumns = `
   CASE WHEN length(payload) <= 2000 THEN payload END AS payload,
   CASE WHEN length(metadata) <= 2000 THEN metadata END AS metadata`
 
-export const readTexts = 'SELECT payload, metadata FROM events WHERE position = ?'
+export const readTexts = 'SELECT payload, metadata FROM main.events WHERE position = ?'
 
 /**
  * `BEGIN` alone takes no lock; the first read does. It is this one and not a prepared statement, since libsql leaves a prepared
  * statement running when it meets a lock, and a running statement is in the way of `PRAGMA journal_mode`.
  */
-export const takeReadLock = 'SELECT 1 FROM sqlite_master LIMIT 1'
+export const takeReadLock = 'SELECT 1 FROM main.sqlite_master LIMIT 1'
 
 /** Milliseconds since 1970 by SQLite's clock. */
 const now = `CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)`
 
-export const readSchemaVersion = 'SELECT max(version) AS version FROM cqrs_es_schema'
+export const readSchemaVersion = 'SELECT max(version) AS version FROM main.cqrs_es_schema'
 
 export const readHead =
-  'SELECT sequence, commit_id FROM events WHERE aggregate_type = ? AND aggregate_id = ? ORDER BY sequence DESC LIMIT 1'
+  'SELECT sequence, commit_id FROM main.events WHERE aggregate_type = ? AND aggregate_id = ? ORDER BY sequence DESC LIMIT 1'
 
 export const readCommitPositions = `
-SELECT position FROM events
+SELECT position FROM main.events
 WHERE aggregate_type = ? AND aggregate_id = ? AND sequence > ? AND sequence <= ? AND commit_id = ?
 ORDER BY sequence`
 
 export const insertEvent = `
-INSERT INTO events (aggregate_type, aggregate_id, sequence, event_type, event_version, payload, metadata, recorded_at, commit_id)
+INSERT INTO main.events (aggregate_type, aggregate_id, sequence, event_type, event_version, payload, metadata, recorded_at, commit_id)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`
 
 export const readEvents = `
-SELECT ${eventColumns} FROM events
+SELECT ${eventColumns} FROM main.events
 WHERE aggregate_type = ? AND aggregate_id = ? AND sequence > ? AND sequence <= ?
 ORDER BY sequence LIMIT ?`
 
 /** From one id to the next through the index, however many events each has. The type is bound twice. */
 export const readIds = `
 WITH RECURSIVE ids (id) AS (
-  SELECT min(aggregate_id) FROM events WHERE aggregate_type = ? AND aggregate_id > ?
+  SELECT min(aggregate_id) FROM main.events WHERE aggregate_type = ? AND aggregate_id > ?
   UNION ALL
-  SELECT (SELECT min(aggregate_id) FROM events WHERE aggregate_type = ? AND aggregate_id > ids.id) FROM ids WHERE ids.id IS NOT NULL
+  SELECT (SELECT min(aggregate_id) FROM main.events WHERE aggregate_type = ? AND aggregate_id > ids.id) FROM ids WHERE ids.id IS NOT NULL
 )
 SELECT id FROM ids WHERE id IS NOT NULL LIMIT ?`
 
-export const readLastPosition = 'SELECT max(position) AS position FROM events'
+export const readLastPosition = 'SELECT max(position) AS position FROM main.events'
 
 export const readFeed = `
-SELECT ${eventColumns} FROM events
+SELECT ${eventColumns} FROM main.events
 WHERE position > ? AND position <= ?
 ORDER BY position LIMIT ?`
 
 /** The third value: JSON list of aggregate types; the fourth: JSON list of `aggregate type/event type`. */
 export const readFeedOnly = `
-SELECT ${eventColumns} FROM events
+SELECT ${eventColumns} FROM main.events
 WHERE position > ? AND position <= ?
   AND (aggregate_type IN (SELECT value FROM json_each(?)) OR aggregate_type || '/' || event_type IN (SELECT value FROM json_each(?)))
 ORDER BY position LIMIT ?`
 
 export const readSnapshot = `
 SELECT last_sequence AS sequence, current_snapshot AS version, payload,
-  (SELECT commit_id FROM events AS e
+  (SELECT commit_id FROM main.events AS e
    WHERE e.aggregate_type = s.aggregate_type AND e.aggregate_id = s.aggregate_id AND e.sequence = s.last_sequence) AS commit_id
-FROM snapshots AS s
+FROM main.snapshots AS s
 WHERE aggregate_type = ? AND aggregate_id = ? AND state_version = ?
   AND vouched_sequence = last_sequence AND last_sequence > ? AND last_sequence <= ?`
 
 export const saveSnapshot = `
-INSERT INTO snapshots (aggregate_type, aggregate_id, last_sequence, current_snapshot, payload, state_version, vouched_sequence)
+INSERT INTO main.snapshots (aggregate_type, aggregate_id, last_sequence, current_snapshot, payload, state_version, vouched_sequence)
 VALUES (?, ?, ?, 1, ?, ?, ?)
 ON CONFLICT (aggregate_type, aggregate_id) DO UPDATE SET
   last_sequence = excluded.last_sequence, current_snapshot = current_snapshot + 1, payload = excluded.payload,
   state_version = excluded.state_version, vouched_sequence = excluded.vouched_sequence`
 
 export const readKey = `
-SELECT command_hash, commit_id, first_sequence, last_sequence FROM idempotency_keys
+SELECT command_hash, commit_id, first_sequence, last_sequence FROM main.idempotency_keys
 WHERE aggregate_type = ? AND aggregate_id = ? AND idempotency_key = ?`
 
 export const insertKey = `
-INSERT INTO idempotency_keys (aggregate_type, aggregate_id, idempotency_key, command_hash, commit_id, first_sequence, last_sequence)
+INSERT INTO main.idempotency_keys (aggregate_type, aggregate_id, idempotency_key, command_hash, commit_id, first_sequence, last_sequence)
 VALUES (?, ?, ?, ?, ?, ?, ?)`
 
-export const readViewVersion = 'SELECT version FROM views WHERE view_name = ? AND generation = ? AND view_id = ?'
+export const readViewVersion = 'SELECT version FROM main.views WHERE view_name = ? AND generation = ? AND view_id = ?'
 
 export const readView = `
-SELECT view_id, version, payload, sequence FROM views
+SELECT view_id, generation, version, payload, sequence FROM main.views
 WHERE view_name = ? AND generation = ? AND view_id = ?`
 
 export const saveView = `
-INSERT INTO views (view_name, generation, view_id, version, payload, sequence)
+INSERT INTO main.views (view_name, generation, view_id, version, payload, sequence)
 VALUES (?, ?, ?, ?, ?, ?)
 ON CONFLICT (view_name, generation, view_id) DO UPDATE SET
   version = excluded.version, payload = excluded.payload, sequence = excluded.sequence`
 
-export const deleteViewIndexes = 'DELETE FROM view_indexes WHERE view_name = ? AND generation = ? AND view_id = ?'
+export const deleteViewIndexes = 'DELETE FROM main.view_indexes WHERE view_name = ? AND generation = ? AND view_id = ?'
 
 export const insertViewIndex =
-  'INSERT INTO view_indexes (view_name, generation, view_id, index_name, value) VALUES (?, ?, ?, ?, ?)'
+  'INSERT INTO main.view_indexes (view_name, generation, view_id, index_name, value) VALUES (?, ?, ?, ?, ?)'
 
 export const readGenerations =
-  'SELECT generation, view_version, state FROM view_generations WHERE view_name = ? ORDER BY generation'
+  'SELECT generation, view_version, state FROM main.view_generations WHERE view_name = ? ORDER BY generation'
 
-export const insertGeneration = 'INSERT INTO view_generations (view_name, generation, view_version, state) VALUES (?, ?, ?, ?)'
+export const insertGeneration =
+  'INSERT INTO main.view_generations (view_name, generation, view_version, state) VALUES (?, ?, ?, ?)'
 
-export const updateGeneration = 'UPDATE view_generations SET state = ? WHERE view_name = ? AND generation = ?'
+export const updateGeneration = 'UPDATE main.view_generations SET state = ? WHERE view_name = ? AND generation = ?'
 
-export const deleteGeneration = 'DELETE FROM view_generations WHERE view_name = ? AND generation = ?'
+export const deleteGeneration = 'DELETE FROM main.view_generations WHERE view_name = ? AND generation = ?'
 
-export const deleteGenerationViews = 'DELETE FROM views WHERE view_name = ? AND generation = ?'
+export const deleteGenerationViews = 'DELETE FROM main.views WHERE view_name = ? AND generation = ?'
 
-export const deleteGenerationIndexes = 'DELETE FROM view_indexes WHERE view_name = ? AND generation = ?'
+export const deleteGenerationIndexes = 'DELETE FROM main.view_indexes WHERE view_name = ? AND generation = ?'
 
-export const readCheckpoint = 'SELECT position, fence, commit_id FROM checkpoints WHERE name = ?'
+export const readCheckpoint = 'SELECT position, fence, commit_id FROM main.checkpoints WHERE name = ?'
 
 export const saveCheckpoint = `
-INSERT INTO checkpoints (name, position, fence, commit_id) VALUES (?, ?, ?, ?)
+INSERT INTO main.checkpoints (name, position, fence, commit_id) VALUES (?, ?, ?, ?)
 ON CONFLICT (name) DO UPDATE SET position = excluded.position, fence = excluded.fence, commit_id = excluded.commit_id`
 
-export const readFence = 'SELECT fence FROM leases WHERE name = ? AND holder IS NOT NULL'
+export const readFence = 'SELECT fence FROM main.leases WHERE name = ? AND holder IS NOT NULL'
 
 export const takeLease = `
-INSERT INTO leases (name, holder, fence, expires_at) VALUES (?, ?, 1, ${now} + ?)
+INSERT INTO main.leases (name, holder, fence, expires_at) VALUES (?, ?, 1, ${now} + ?)
 ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, fence = fence + 1, expires_at = excluded.expires_at
 WHERE leases.holder IS NULL OR leases.holder = excluded.holder OR leases.expires_at <= ${now}
-RETURNING fence`
+RETURNING fence AS fence`
 
-export const readLease = `SELECT holder, max(expires_at - ${now}, 0) AS remaining_ms FROM leases WHERE name = ?`
+export const readLease = `SELECT holder, max(expires_at - ${now}, 0) AS remaining_ms FROM main.leases WHERE name = ?`
 
 export const renewLease = `
-UPDATE leases SET expires_at = ${now} + ? WHERE name = ? AND fence = ? AND holder IS NOT NULL
-RETURNING fence`
+UPDATE main.leases SET expires_at = ${now} + ? WHERE name = ? AND fence = ? AND holder IS NOT NULL
+RETURNING fence AS fence`
 
-export const releaseLease = 'UPDATE leases SET holder = NULL WHERE name = ? AND fence = ?'
+export const releaseLease = 'UPDATE main.leases SET holder = NULL WHERE name = ? AND fence = ?'

@@ -1,6 +1,7 @@
 import { DefinitionError } from '../errors.ts'
 import type { Position } from '../event-envelope.ts'
 import { checkOptions } from '../options.ts'
+import { text, whole } from '../sql/columns.ts'
 import { mostEvents } from '../sql/page.ts'
 import { eventReader, toIdsPage, toStoredKey, toStoredSnapshot, toStoredView, toViewPage } from '../sql/rows.ts'
 import type { CheckpointWrite, Commit, CommitOutcome } from '../store/commit.ts'
@@ -117,7 +118,7 @@ class SqliteStore implements Store {
     return this.#connection.read(() => {
       const snapshot = this.#readSnapshot(request, upTo)
       const { rows, more } = readPage(this.#connection, limit, (last, most) => {
-        const from = Number(last?.sequence ?? snapshot?.sequence ?? after)
+        const from = last === undefined ? (snapshot?.sequence ?? after) : whole(last, 'sequence')
         return this.#connection.all(statements.readEvents, aggregateType, aggregateId, from, upTo, most)
       })
       return { ...(snapshot && { snapshot }), events: rows.map(this.#toStoredEvent), more }
@@ -143,7 +144,7 @@ class SqliteStore implements Store {
       keys.map(({ name, generation: wanted, id }) => {
         const generation = readGeneration(this.#connection, name, wanted)
         const row = this.#connection.first(statements.readView, name, generation, id)
-        return row && toStoredView({ name, generation, id: row.view_id as string }, row)
+        return row && toStoredView(name, text(row, 'view_id'), row)
       }),
     )
   }
@@ -197,16 +198,16 @@ class SqliteStore implements Store {
   readCheckpoint(name: string): Promise<Checkpoint | undefined> {
     return this.#connection.read(() => {
       const row = this.#connection.first(statements.readCheckpoint, name)
-      return row && { position: row.position as string, fence: Number(row.fence) }
+      return row && { position: text(row, 'position'), fence: whole(row, 'fence') }
     })
   }
 
   acquireLease({ name, holder, ttlMs }: { name: string; holder: string; ttlMs: number }): Promise<LeaseAnswer> {
     return this.#connection.write(() => {
       const taken = this.#connection.first(statements.takeLease, name, holder, ttlMs)
-      if (taken) return { acquired: true, fence: Number(taken.fence) }
-      const lease = this.#connection.first(statements.readLease, name)
-      return { acquired: false, holder: String(lease?.holder), remainingMs: Number(lease?.remaining_ms) }
+      if (taken) return { acquired: true, fence: whole(taken, 'fence') }
+      const lease = this.#connection.always(statements.readLease, name)
+      return { acquired: false, holder: text(lease, 'holder'), remainingMs: whole(lease, 'remaining_ms') }
     })
   }
 

@@ -11,6 +11,7 @@ import type { CheckpointWrite, Commit, CommitOutcome, StoredEvent } from './comm
  * Rules for all methods: they may be called while others are under way. Texts are compared and ordered by their UTF-8 bytes, never by a locale. Data
  * handed out is fresh, and data passed in is not kept: a caller may change either once the call has answered. A failure is a `StoreError` with a code and the driver's error as `cause`; an event whose JSON is corrupt is a
  * `DeserializationError` that names it, with its `position` where there is a global order, a view's row a `StoreError` `STORE_CORRUPT`. Reads are of the primary, never of a replica.
+ * An app sends reads, calls of a lease and `removeViewGeneration` again after `STORE_UNAVAILABLE`.
  */
 export interface Store {
   /** What this store can do and how much it takes; constant. */

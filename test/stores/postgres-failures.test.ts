@@ -134,7 +134,7 @@ describe.skipIf(unselected('postgres'))('the Postgres store says what is wrong, 
       await other.query('ROLLBACK')
       other.release()
       expect(await stored()).toBe(0)
-      expect(await appendOne(store, commit('c1', 'a', 0))).toMatchObject({ kind: 'stored' })
+      expect(await appendOne(postgresStore(pool, { schema }), commit('c1', 'a', 0))).toMatchObject({ kind: 'stored' })
     })
 
     test('default_transaction_read_only', async () => {

@@ -52,7 +52,7 @@ describe.skipIf(unselected('postgres'))('the Postgres store', () => {
 
   describe('with a driver that reads types in its own way', () => {
     const types = { getTypeParser: () => (text: string) => `read by us: ${text}` } as unknown as pg.CustomTypesConfig
-    const parser = (oid: number) => (oid === 25 || oid === 16 ? pg.types.getTypeParser(oid) : types.getTypeParser(oid))
+    const parser = (oid: number) => (oid === 25 ? pg.types.getTypeParser(oid) : types.getTypeParser(oid))
     smokeTests(async () => (await open({}, { types: { getTypeParser: parser } as pg.CustomTypesConfig })).store)
   })
 
@@ -451,6 +451,14 @@ describe.skipIf(unselected('postgres'))('the Postgres store', () => {
       expect(messages()).toBe(3)
     })
 
+    it('a listener that loses its connection while nobody watches leaves the process alive', async () => {
+      const { pool, listener } = await listening()
+      const ended = new Promise((resolve) => listener.once('end', () => resolve('ended')))
+      const { rows } = await listener.query('SELECT pg_backend_pid() AS pid')
+      await pool.query('SELECT pg_terminate_backend($1)', [rows[0]?.pid])
+      expect(await ended).toBe('ended')
+    })
+
     it('listens while somebody watches, and leaves nothing behind', async () => {
       const { listener, store } = await listening()
       const handlers = () => [listener.listenerCount('notification'), listener.listenerCount('error')]
@@ -485,7 +493,6 @@ describe.skipIf(unselected('postgres'))('the Postgres store', () => {
       stopAgain?.()
       await pause(20)
       expect(wakes()).toBe(0)
-      expect(listener.listenerCount('error')).toBe(0)
     })
   })
 
