@@ -5,7 +5,11 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { build } from 'esbuild'
 import { root } from '../../run.ts'
+import { atStrength } from '../../strength.ts'
 import type { Task } from './program.ts'
+
+/** Writers pause this many times longer than a task says: only at full strength they keep all processors busy. */
+const pace = atStrength({ moderate: 4, full: 1 })
 
 /** A process that does a task. */
 export interface Worker {
@@ -47,7 +51,8 @@ export class Workers {
 
   /** Resolves when the process is ready. */
   async start(task: Task, flags: readonly string[] = []): Promise<Worker> {
-    const child = spawn(process.execPath, [...flags, join(this.folder, 'program.mjs'), JSON.stringify(task)], {
+    const paced = { ...task, ...(task.pauseMs !== undefined && { pauseMs: task.pauseMs * pace }) }
+    const child = spawn(process.execPath, [...flags, join(this.folder, 'program.mjs'), JSON.stringify(paced)], {
       stdio: ['pipe', 'pipe', 'pipe'],
     })
     const lines: string[] = []

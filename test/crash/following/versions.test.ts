@@ -3,7 +3,7 @@ import type { Store } from 'cqrs-es'
 import { memoryStore } from 'cqrs-es/memory'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { unselected } from '../../servers/stores.ts'
-import { patienceMs } from '../../strength.ts'
+import { atStrength, patienceMs } from '../../strength.ts'
 import { type FollowingApp, openApp, targets, type ViewName, write } from './app.ts'
 import { Board } from './board.ts'
 import { checkRows, untilDrained } from './check.ts'
@@ -12,6 +12,9 @@ import { Workers } from './processes.ts'
 import { sharedStores } from './stores.ts'
 
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
+
+/** Old code writes beside new code for this time after a switch, and again after it was started anew. */
+const besideMs = atStrength({ moderate: 500, full: 1_500 })
 
 let workers: Workers
 beforeAll(async () => {
@@ -49,10 +52,10 @@ describe.each(sharedStores)(
         const isSwitched = async () =>
           (await store.viewGenerations(view)).some(({ state, viewVersion }) => state === 'live' && viewVersion === '2')
         await vi.waitUntil(isSwitched, { timeout: patienceMs })
-        await sleep(1_500)
+        await sleep(besideMs)
         // A process of the old code that starts only now must not turn the view back.
         const late = await workers.start({ ...task, does: 'write', writer: 3, made: 1 })
-        await sleep(1_000)
+        await sleep(besideMs)
         expect(await isSwitched()).toBe(true)
         expect(await old.stop()).toEqual([])
         expect(await late.stop()).toEqual([])
