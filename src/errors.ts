@@ -173,10 +173,19 @@ export class DeserializationError extends EventError {
   declare readonly position?: Position
   /** What its schema says, where it was the schema that refused it; else empty. */
   readonly issues: readonly Issue[]
-  constructor(message: string, at: Place & { readonly position?: Position }, cause?: unknown, issues: readonly Issue[] = []) {
+  /** `outdated`: this program lacks the code, since the type or the version is one that it does not know. `unreadable`: anything else. */
+  readonly kind: 'outdated' | 'unreadable'
+  constructor(
+    message: string,
+    at: Place & { readonly position?: Position },
+    cause?: unknown,
+    issues: readonly Issue[] = [],
+    kind: 'outdated' | 'unreadable' = 'unreadable',
+  ) {
     super('DESERIALIZATION', message, at, cause)
     if (at.position !== undefined) this.position = at.position
     this.issues = issues
+    this.kind = kind
   }
 }
 

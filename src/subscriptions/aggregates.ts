@@ -94,7 +94,7 @@ export class Aggregates {
   }
 
   async #process(page: readonly StoredEvent[], lane: AggregateLane, turn: Turn): Promise<RunResult> {
-    let left = await decodeApart((type) => this.#core.definitions.get(type) as AggregateDefinition, page)
+    let left = await decodeApart(this.#core, (type) => this.#core.definitions.get(type) as AggregateDefinition, page)
     let events = 0
     while (left.length > 0) {
       if (turn.isOver()) return { state: 'more', events }

@@ -195,7 +195,7 @@ export class Consumer {
   async #advance(lane: Lane, turn: Turn, { events, position }: Gathered) {
     const own = events.filter((event) => isFor(lane, event))
     const ordered = await lane.sequences.inOrder(own)
-    let left = await decodeApart((type) => this.#core.definitions.get(type) as AggregateDefinition, ordered)
+    let left = await decodeApart(this.#core, (type) => this.#core.definitions.get(type) as AggregateDefinition, ordered)
     let count = 0
     while (left.length > 0) {
       // What was read comes to something, however long the reading took.

@@ -8,7 +8,7 @@ import { attempt, type Interrupted } from './attempt.ts'
 import type { Again, ConsumerCore, Consumption, Processed, Turn } from './consumption.ts'
 import type { SubscriptionDefinition } from './definitions.ts'
 import { LeaseLost, placeOf } from './lane.ts'
-import { reactionTo } from './reaction.ts'
+import { reactionsTo } from './reaction.ts'
 import { type Parked, parkedEventId, parkedWrite, readAllParked, readParkedOf, toParked, type Versioned } from './troubles.ts'
 
 /** A checkpoint follows the handler at the latest after this long. */
@@ -89,16 +89,19 @@ export class Delivery implements Consumption {
     return { done }
   }
 
-  /** How many events go to the handler at once, from this one on. */
+  /** How many stored events go to the handler at once, from this one on. The parts of one are never divided. */
   #together(batch: readonly Decoded[], start: number, turn: Turn): number {
-    const { batchSize } = this.#definition
+    const { batchSize, isBatched } = this.#definition
+    if (!isBatched) return 1
     let run = 1
-    while (run < batchSize) {
+    let parts = partsOf(batch[start] as Decoded)
+    for (;;) {
       const next = batch[start + run]
-      if (next === undefined || next.failure !== undefined || this.#waits(next.stored, turn)) break
+      if (next === undefined || next.failure !== undefined || this.#waits(next.stored, turn)) return run
+      parts += partsOf(next)
+      if (parts > batchSize) return run
       run++
     }
-    return run
   }
 
   #waits(event: StoredEvent, { lane }: Turn): boolean {
@@ -139,36 +142,51 @@ export class Delivery implements Consumption {
     return eventTypes === undefined ? events : events.filter(({ type }) => eventTypes.has(type))
   }
 
-  /** Calls the handler as often as `attempts` says. `alone`: the event that is to blame. */
+  /** Calls the handler as often as `attempts` says; with all events at once, or with one part after the other. `alone`: the stored event that is to blame. */
   async #try(
     events: readonly EventEnvelope[],
     turn: Turn,
     alone: StoredEvent | undefined,
   ): Promise<'done' | Interrupted | { readonly error: unknown }> {
-    const { handle, timeoutMs, attempts } = this.#definition
+    const { attempts, isBatched } = this.#definition
+    const calls = isBatched ? [events] : events.map((event) => [event])
     for (let tries = 1; ; tries++) {
-      await turn.lane.prove()
       const nth = alone === undefined ? 1 : this.#count(alone)
-      const context = {
-        app: this.#app,
-        attempt: nth,
-        reaction: await reactionTo(this.#definition.name, events[0] as EventEnvelope),
-      }
-      const outcome = await attempt(this.#core, turn.signal, timeoutMs, (signal) => handle(events, { ...context, signal }))
-      if (turn.signal.reason instanceof LeaseLost) throw turn.signal.reason
-      if (outcome === 'done') for (const { id } of events) this.#failures.delete(id)
+      let outcome: Awaited<ReturnType<typeof attempt>> = 'done'
+      for (let i = 0; outcome === 'done' && i < calls.length; i++)
+        outcome = await this.#call(calls[i] as readonly EventEnvelope[], nth, turn)
+      if (outcome === 'done' && alone !== undefined) this.#failures.delete(alone.id)
       if (outcome === 'done' || outcome === 'interrupted') return outcome
-      this.#core.observe?.({
-        kind: 'delivery',
-        subscription: this.#definition.name,
-        eventId: (events[0] as EventEnvelope).id,
-        attempt: nth,
-        error: outcome.error,
-      })
       if (alone === undefined || tries >= attempts) return outcome
       await this.#core.runtime.sleep(Math.min(1_000, 50 * 2 ** tries)).catch(() => {})
       if (turn.isOver()) return 'interrupted'
     }
+  }
+
+  /** Calls the handler once. What it did wrong with a reaction fails the delivery, also where it has caught the error. */
+  async #call(
+    events: readonly EventEnvelope[],
+    nth: number,
+    turn: Turn,
+  ): Promise<'done' | Interrupted | { readonly error: unknown }> {
+    const { name, handle, timeoutMs } = this.#definition
+    if (turn.signal.reason instanceof LeaseLost) throw turn.signal.reason
+    if (turn.signal.aborted) return 'interrupted'
+    await turn.lane.prove()
+    const { reaction, scope } = await reactionsTo(this.#definition, events)
+    const context = { app: this.#app, attempt: nth, reaction }
+    const answer = await attempt(this.#core, turn.signal, timeoutMs, (signal) => handle(events, { ...context, signal }))
+    if (turn.signal.reason instanceof LeaseLost) throw turn.signal.reason
+    const outcome = answer === 'done' && scope.misuse !== undefined ? { error: scope.misuse } : answer
+    if (typeof outcome === 'object')
+      this.#core.observe?.({
+        kind: 'delivery',
+        subscription: name,
+        eventId: (events[0] as EventEnvelope).id,
+        attempt: nth,
+        error: outcome.error,
+      })
+    return outcome
   }
 
   /** An event that cannot be read is tried once. */
@@ -213,7 +231,7 @@ export class Delivery implements Consumption {
       for (let more = left === null; more; ) {
         const page = await aggregatePage(this.#core, { aggregateType, aggregateId, after })
         const passed = page.events.filter((event) => isPast(event, lane.position))
-        for (const one of await decodeApart(() => definition, passed)) {
+        for (const one of await decodeApart(this.#core, () => definition, passed)) {
           const outcome = await this.#deliver([one], turn)
           if (outcome.kind === 'interrupted') return taken
           if (outcome.kind === 'failed') {
@@ -240,6 +258,9 @@ export class Delivery implements Consumption {
 type Delivered =
   | { readonly kind: 'done' | 'interrupted'; readonly done: number }
   | { readonly kind: 'failed'; readonly done: number; readonly error: unknown; readonly at: StoredEvent }
+
+/** An event that is dropped is one as well: it takes a place in the batch. */
+const partsOf = ({ events }: Decoded): number => Math.max(1, events.length)
 
 const isPast = (event: StoredEvent, position: Position): boolean => comparePositions(placeOf(event), position) <= 0
 

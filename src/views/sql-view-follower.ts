@@ -49,7 +49,7 @@ class SqlFollowing implements Consumption {
     let failure: Reset['failure']
     try {
       await (turn.lane as Lane).rewind({
-        store: (commit) => this.#transact(commit, (client) => this.#view.reset(client)),
+        store: (commit) => this.#transact(commit, (client) => this.#view.reset(client) as void | Promise<void>),
       })
     } catch (error) {
       if (error instanceof LeaseLost) throw error
@@ -108,9 +108,9 @@ class SqlFollowing implements Consumption {
  * One after another; at once as long as none of them gives a promise, for databases that know no waiting. What is given may be no promise of the language's own (a query builder's begins when it is
  * waited for), and so is this: where nobody waits, nothing more is begun. A store that refuses to wait catches `answer`.
  */
-function inTurn<T>(items: readonly T[], run: (item: T) => void | Promise<void>, from = 0): void | Promise<void> {
+function inTurn<T>(items: readonly T[], run: (item: T) => unknown, from = 0): void | Promise<void> {
   for (let i = from; i < items.length; i++) {
-    const answer = run(items[i] as T)
+    const answer = run(items[i] as T) as PromiseLike<unknown> | null | undefined
     if (typeof answer?.then !== 'function') continue
     const goOn = async () => {
       await answer
