@@ -226,7 +226,7 @@ export class OutcomeUnknownError extends CqrsError {
 }
 
 /**
- * A subscription or a view has stopped at an event that it could not take, so nothing behind that event can be waited for. The log and all other subscriptions go on.
+ * A subscription or a view has stopped at an event that it could not take, or leaves it to a newer program that does not come, so nothing behind that event can be waited for. The log and all other subscriptions go on.
  *
  * *Handling*: `cause` is what its handler threw, in the process where it happened; the message says it everywhere. Remove the cause, then call `resume()`. HTTP 503.
  */

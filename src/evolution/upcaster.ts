@@ -21,7 +21,7 @@ export interface StoredForm {
 export interface Upcaster {
   /** Asked with the type and version that the upcasters before it made. */
   canUpcast(type: string, version: string): boolean
-  /** One event, several (a split: all share the stored sequence) or none (dropped). Synchronous and pure. */
+  /** One event, several (a split: all share the stored sequence) or none (dropped), as JSON. Synchronous and pure. Anything else is a `DeserializationError` for the reader. */
   upcast(event: StoredForm): StoredForm | readonly StoredForm[]
 }
 

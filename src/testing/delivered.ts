@@ -2,6 +2,7 @@ import type { AnyAggregate, CommandOf } from '../aggregate.ts'
 import { definitionOf } from '../aggregate-definition.ts'
 import { messageOf } from '../errors.ts'
 import type { EventEnvelope } from '../event-envelope.ts'
+import type { ReadonlyData } from '../message.ts'
 import { checkFunction, checkOptions } from '../options.ts'
 import type { SubscriptionDefinition } from '../subscriptions/definitions.ts'
 import { reactionsTo } from '../subscriptions/reaction.ts'
@@ -16,7 +17,7 @@ export interface ExpectedCommand<A> {
   /** Id of the aggregate. */
   readonly id: string
   /** As the handler sends it. */
-  readonly command: CommandOf<NoInfer<A>>
+  readonly command: ReadonlyData<CommandOf<NoInfer<A>>>
 }
 
 /** One for each of these aggregates. */

@@ -7,6 +7,7 @@ import type { ConsumerCore, Consumption, Processed, RunRequest, RunResult, Turn 
 import type { SqlViewDefinition } from '../subscriptions/definitions.ts'
 import type { Follower } from '../subscriptions/follower.ts'
 import { endOf, type Lane, LeaseLost } from '../subscriptions/lane.ts'
+import { undecoded } from '../subscriptions/outdated.ts'
 import { clearStopped } from '../subscriptions/troubles.ts'
 import { progressOf, type RebuildOptions } from './rebuild-handle.ts'
 
@@ -70,13 +71,13 @@ class SqlFollowing implements Consumption {
     const ends = [unreadable, refused].filter((index) => index >= 0)
     const done = ends.length === 0 ? batch.length : Math.min(...ends)
     const at = batch[done]
-    const error = at?.failure?.error ?? this.#failing?.error
+    const error = this.#failing?.error
     const steps = batch.slice(0, done)
     // When it is resumed it is tried as often again.
     if (refused === done) this.#failing = undefined
     return {
       done,
-      failure: at && { error, at: at.stored, next: 'stop' },
+      failure: at && (undecoded(this.title, at, 'stop') ?? { error, at: at.stored, next: 'stop' }),
       store: async (commit) => {
         let current: Decoded | undefined
         try {
@@ -147,6 +148,10 @@ export class SqlViewFollower implements Follower {
     return this.#consumer.release()
   }
 
+  isHeld(): Promise<boolean> {
+    return this.#consumer.isHeld()
+  }
+
   position(): Promise<Position> {
     return this.#consumer.position()
   }
@@ -180,7 +185,9 @@ export class SqlViewFollower implements Follower {
         if (!reset.isDone) this.#consumer.lookAgain()
         const { state, error } = await this.#consumer.run({ until, budgetMs: sliceMs, signal, keep: true })
         if (reset.failure !== undefined) throw reset.failure.error
-        if (state === 'stopped') throw error
+        // What has stopped it before this call is over: it begins again.
+        if (state === 'stopped' && !reset.isDone) await clearStopped(this.#core, this.#following.name)
+        else if (state === 'stopped' || state === 'outdated') throw error
         if (state === 'caught-up' && reset.isDone) break
         await report(false)
         if (state !== 'more') await this.#core.runtime.sleep(20, signal)

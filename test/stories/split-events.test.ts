@@ -11,11 +11,13 @@ import {
   typed,
   versions,
 } from 'cqrs-es'
+import type { TestDatabase } from 'cqrs-es/conformance'
 import { createHandler } from 'cqrs-es/http'
 import { memoryStore } from 'cqrs-es/memory'
 import { type SqliteDatabase, sqliteStore } from 'cqrs-es/sqlite'
 import LibSql from 'libsql'
-import { describe, expect, test } from 'vitest'
+import { afterEach, describe, expect, test } from 'vitest'
+import { databases } from '../conformance/hosts.ts'
 import { collect } from '../support/async.ts'
 import { changeAddress, customer, customerBefore, move } from '../support/customers.ts'
 import { keeping } from '../support/keeping.ts'
@@ -273,5 +275,48 @@ describe('the ids of the parts of a split event', () => {
     await young.subscriptions.m.resume()
     await young.drain()
     expect(sent).toEqual(parts(1))
+  })
+})
+
+describe.each(databases)('a split event on $name', ({ skipped, host }) => {
+  let opened: TestDatabase[] = []
+  afterEach(async () => {
+    const closing = opened
+    opened = []
+    await Promise.all(closing.map((one) => one.close()))
+  })
+
+  test.skipIf(skipped)('reaches handlers, batches and views with all its parts, also after it was parked', async () => {
+    const database = await host.open({ schema: true })
+    opened.push(database)
+    const { store } = database
+    await withMoves(store, 'c', 'c')
+    const [seen, batched]: [string[], string[]] = [[], []]
+    let isBroken = true
+    const handle: LogHandler = ({ id }) => {
+      if (id.endsWith('.2') && isBroken) throw new Error('no phone')
+      seen.push(id)
+    }
+    const app = following(store, { handle, onFailure: 'park' })
+    const batches = defineSubscription({
+      name: 'batches',
+      aggregates: [customer],
+      handleBatch: (events) => batched.push(...events.map(({ id }) => id)),
+    })
+    const other = kept(createApp({ store: await database.connect(), aggregates: { customer }, subscriptions: { batches } }))
+    const until = async (isThere: () => Promise<boolean>) => {
+      while (!(await isThere())) {
+        await app.drain()
+        await other.drain()
+        await new Promise((resolve) => setTimeout(resolve, 20))
+      }
+    }
+    await until(async () => batched.length === 4 && (await app.subscriptions.log.parked()).items.length === 1)
+    isBroken = false
+    await app.subscriptions.log.resume()
+    await until(async () => (await app.subscriptions.log.parked()).items.length === 0)
+    expect([seen, batched]).toEqual([['customer/c/1', ...parts(1, 2)], parts(1, 2)])
+    await until(async () => ((await app.views.cards.load('c'))?.view.lines.length ?? 0) === 4)
+    expect((await app.views.cards.load('c'))?.view.lines).toEqual(['street 1', 'phone 1', 'street 2', 'phone 2'])
   })
 })
