@@ -111,7 +111,7 @@ export class Loops implements Pulse {
       else if (result.state !== 'elsewhere') failures = 0
       eventsSince += result.events
       if (eventsSince >= eventsWithoutLeft) looks = 0
-      if (result.state === 'outdated') {
+      if (result.state === 'outdated' && result.leftAt !== undefined) {
         eventsSince = 0
         await runtime.sleep(Math.min(longestLookMs, firstLookMs * 2 ** looks++), signal).catch(() => {})
         continue
@@ -141,7 +141,7 @@ export class Loops implements Pulse {
       return this.#backOff(follower, ms, signal)
     }
     if (state === 'elsewhere') return sleep(theirsMs)
-    if (state === 'stopped') return void (await this.#woken(pollMs, seen, signal))
+    if (state === 'stopped' || state === 'outdated') return void (await this.#woken(pollMs, seen, signal))
     if (await this.#woken(lingerMs, seen, signal)) return
     await follower.release().catch((error: unknown) => this.#report(follower, error))
     // Who has the rest may have died, and left something behind that is not new.
