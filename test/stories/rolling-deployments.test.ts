@@ -3,99 +3,33 @@ import {
   DeserializationError,
   defineAggregate,
   defineSubscription,
-  defineView,
-  type Observation,
   platformRuntime,
   type Runtime,
-  type Store,
   sqlView,
   typed,
   type Upcaster,
-  versions,
 } from 'cqrs-es'
-import type { TestDatabase } from 'cqrs-es/conformance'
 import { memoryStore } from 'cqrs-es/memory'
 import { type SqliteDatabase, sqliteStore } from 'cqrs-es/sqlite'
 import LibSql from 'libsql'
-import { afterEach, describe, expect, test } from 'vitest'
-import { databases } from '../conformance/hosts.ts'
+import { describe, expect, test } from 'vitest'
 import { failureOf, gate } from '../support/async.ts'
 import { keeping } from '../support/keeping.ts'
+import {
+  newer,
+  older,
+  order,
+  type Program,
+  pay,
+  place,
+  placeBefore,
+  programOf as programBy,
+  troubles,
+  until,
+  viewed,
+} from '../support/orders.ts'
 import { storedBefore } from '../support/stored.ts'
 import { changed, unordered } from '../support/stores.ts'
-
-/** The order of the program that runs, and of the one that is deployed: an event in a newer version, and a new one. */
-const older = defineAggregate({
-  type: 'order',
-  events: { Placed: typed<{ price: number }>() },
-  commands: { Place: typed<{ price: number }>() },
-  initialState: () => ({}),
-}).implement({ handle: { Place: (_, data) => ({ type: 'Placed', data }) }, apply: { Placed: (state) => state } })
-const newer = defineAggregate({
-  type: 'order',
-  events: {
-    Placed: versions('2.0', typed<{ cents: number }>(), { '1.0': (old: { price: number }) => ({ cents: old.price * 100 }) }),
-    Paid: typed<{ by: string }>(),
-  },
-  commands: { Place: typed<{ cents: number }>(), Pay: typed<{ by: string }>() },
-  initialState: () => ({}),
-}).implement({
-  handle: { Place: (_, data) => ({ type: 'Placed', data }), Pay: (_, data) => ({ type: 'Paid', data }) },
-  apply: { Placed: (state) => state, Paid: (state) => state },
-})
-const place = { type: 'Place', data: { cents: 200 } } as const
-const pay = { type: 'Pay', data: { by: 'card' } } as const
-const placeBefore = { type: 'Place', data: { price: 1 } } as const
-
-const kept = keeping()
-interface Options {
-  readonly onFailure?: 'stop' | 'retry' | 'park'
-  readonly following?: object
-  readonly runtime?: Runtime
-  readonly handle?: (event: { readonly id: string }) => unknown
-  readonly slots?: boolean
-}
-
-function programOf(of: typeof older | typeof newer, store: Store, options: Options = {}) {
-  const { onFailure = 'stop', following = {}, runtime = platformRuntime, handle = () => {}, slots = false } = options
-  const seen: string[] = []
-  const observed: Observation[] = []
-  const mailer = defineSubscription({
-    name: 'mailer',
-    aggregates: [of as typeof newer],
-    onFailure,
-    slots,
-    handle: async (event) => {
-      await handle(event)
-      seen.push(event.id)
-    },
-  })
-  const total = defineView({
-    name: 'total',
-    aggregates: [of as typeof newer],
-    // Without an order of all events, of its aggregate alone.
-    ...(store.capabilities.globalOrder ? { id: () => 'all' } : {}),
-    initialView: () => ({ events: 0 }),
-    update: {
-      Placed: ({ events }: { events: number }) => ({ events: events + 1 }),
-      ...(of === newer ? { Paid: ({ events }: { events: number }) => ({ events: events + 1 }) } : {}),
-    } as object,
-    consistency: 'async',
-  })
-  const app = createApp({
-    store,
-    aggregates: { order: of as typeof newer },
-    views: { total },
-    subscriptions: { mailer },
-    following,
-    runtime,
-    observe: (what) => void observed.push(what),
-  })
-  kept(app)
-  return { app, seen, observed, store }
-}
-type Program = ReturnType<typeof programOf>
-const order = ({ app }: Program) => app.aggregates.order
 
 async function sqlite() {
   const store = sqliteStore(new LibSql(':memory:') as unknown as SqliteDatabase)
@@ -103,26 +37,8 @@ async function sqlite() {
   return store
 }
 
-/** What says that something has stopped, or is parked. */
-async function troubles(store: Store) {
-  const stopped = await store.readViews(
-    ['subscription/mailer', 'view/1/total', 'sql/lines'].map((id) => ({ name: '~stopped', generation: 1, id })),
-  )
-  const parked = await store.findViews({ name: '~parked', generation: 1, where: [], limit: 10 })
-  return [...stopped, ...parked.items].filter((row) => row !== undefined && row.view !== null).length
-}
-const viewed = async ({ app, store }: Program, ...ids: readonly string[]) => {
-  const wanted = store.capabilities.globalOrder ? ['all'] : ids
-  let events = 0
-  for (const id of wanted) events += (await app.views.total.load(id))?.view.events ?? 0
-  return events
-}
-const until = async (isThere: () => boolean | Promise<boolean>, meanwhile: () => Promise<unknown> = async () => {}) => {
-  while (!(await isThere())) {
-    await meanwhile()
-    await new Promise((resolve) => setTimeout(resolve, 20))
-  }
-}
+const kept = keeping()
+const programOf = (...of: Parameters<typeof programBy> extends [unknown, ...infer R] ? R : never) => programBy(kept, ...of)
 const statusOf = async ({ app }: Program, which: 'mailer' | 'total' = 'mailer') => {
   const of = which === 'mailer' ? app.subscriptions.mailer : app.views.total
   for await (const status of of.status()) return status
@@ -466,44 +382,4 @@ describe('readers first, writers later', () => {
     const { events } = await store.readAggregate({ aggregateType: 'order', aggregateId: 'a', after: 0 })
     expect(events.map(({ version }) => version)).toEqual(['1.0', '1.0', '2.0', '1.0'])
   })
-})
-
-describe.each(databases)('a rolling deployment on $name', ({ skipped, host }) => {
-  let opened: TestDatabase[] = []
-  afterEach(async () => {
-    const closing = opened
-    opened = []
-    await Promise.all(closing.map((one) => one.close()))
-  })
-
-  test.skipIf(skipped).each(policies)(
-    "needs nobody's help with onFailure '%s': every event is processed once",
-    async (onFailure) => {
-      const database = await host.open({ schema: true })
-      opened.push(database)
-      const following = { pollMs: 50, leaseMs: 2_000 }
-      const old = programOf(older, database.store, { onFailure, following })
-      const young = programOf(newer, await database.connect(), { onFailure, following })
-      await order(old).execute('a', placeBefore as never)
-      await until(
-        () => old.seen.length === 1,
-        () => old.app.drain(),
-      )
-      await order(young).execute('a', place)
-      await order(young).execute('b', pay)
-      // It has met them where it is told of nothing else.
-      await until(
-        () => new Set(old.observed.flatMap((what) => (what.kind === 'outdated' ? what.name : []))).size === 2,
-        () => old.app.drain(),
-      )
-      expect(await troubles(database.store)).toBe(0)
-      await old.app.close()
-      await until(
-        async () => young.seen.length >= 2 && (await viewed(young, 'a', 'b')) === 3,
-        () => young.app.drain(),
-      )
-      expect([old.seen, [...young.seen].sort()]).toEqual([['order/a/1'], ['order/a/2', 'order/b/1']])
-      expect(await troubles(database.store)).toBe(0)
-    },
-  )
 })

@@ -2,65 +2,41 @@ import {
   createApp,
   defineAggregate,
   defineSubscription,
-  defineView,
   type EventEnvelope,
   type Store,
   type StoredForm,
-  type SubscriptionOptions,
   sqlView,
   typed,
   versions,
 } from 'cqrs-es'
-import type { TestDatabase } from 'cqrs-es/conformance'
 import { createHandler } from 'cqrs-es/http'
 import { memoryStore } from 'cqrs-es/memory'
 import { type SqliteDatabase, sqliteStore } from 'cqrs-es/sqlite'
 import LibSql from 'libsql'
-import { afterEach, describe, expect, test } from 'vitest'
-import { databases } from '../conformance/hosts.ts'
+import { describe, expect, test } from 'vitest'
 import { collect } from '../support/async.ts'
-import { changeAddress, customer, customerBefore, move } from '../support/customers.ts'
+import {
+  changeAddress,
+  customer,
+  customerBefore,
+  following as followingBy,
+  type Log,
+  type LogHandler,
+  parts,
+  withMoves,
+} from '../support/customers.ts'
 import { keeping } from '../support/keeping.ts'
 import { storedBefore } from '../support/stored.ts'
 import { unordered } from '../support/stores.ts'
 
 const kept = keeping()
-
-async function withMoves(store: Store, ...ids: readonly string[]) {
-  const app = createApp({ store, aggregates: { customer: customerBefore } })
-  for (const [i, id] of ids.entries()) await app.aggregates.customer.execute(id, move(i + 1))
-  await app.close()
-}
-
-type Log = SubscriptionOptions<'log', readonly [typeof customer], 'AddressChanged' | 'PhoneChanged'>
-type LogHandler = NonNullable<Log['handle']>
-
-function following(store: Store, options: Partial<Log> | { handle: LogHandler }) {
-  const log = defineSubscription({ name: 'log', aggregates: [customer], ...options } as Log)
-  const cards = defineView({
-    name: 'cards',
-    aggregates: [customer],
-    initialView: (): { readonly lines: readonly string[] } => ({ lines: [] }),
-    update: {
-      AddressChanged: ({ lines }, { data }) => ({ lines: [...lines, data.street] }),
-      PhoneChanged: ({ lines }, { data }) => ({ lines: [...lines, data.phone] }),
-    },
-    consistency: 'async',
-  })
-  const observe = (what: { readonly kind: string; readonly eventId?: string }) => {
-    if (what.kind === 'delivery') blamed.push(what.eventId as string)
-  }
-  const blamed: string[] = []
-  const app = createApp({ store, aggregates: { customer }, views: { cards }, subscriptions: { log }, observe })
-  return { ...kept(app), blamed }
-}
+const following = (store: Store, options: Partial<Log> | { handle: LogHandler }) => followingBy(kept, store, options)
 
 async function sqlite() {
   const store = sqliteStore(new LibSql(':memory:') as unknown as SqliteDatabase)
   await store.createSchema()
   return store
 }
-const parts = (...nths: readonly number[]) => nths.flatMap((n) => [`customer/c/${n}`, `customer/c/${n}.2`])
 
 describe.each([
   ['memory', async () => memoryStore()],
@@ -275,48 +251,5 @@ describe('the ids of the parts of a split event', () => {
     await young.subscriptions.m.resume()
     await young.drain()
     expect(sent).toEqual(parts(1))
-  })
-})
-
-describe.each(databases)('a split event on $name', ({ skipped, host }) => {
-  let opened: TestDatabase[] = []
-  afterEach(async () => {
-    const closing = opened
-    opened = []
-    await Promise.all(closing.map((one) => one.close()))
-  })
-
-  test.skipIf(skipped)('reaches handlers, batches and views with all its parts, also after it was parked', async () => {
-    const database = await host.open({ schema: true })
-    opened.push(database)
-    const { store } = database
-    await withMoves(store, 'c', 'c')
-    const [seen, batched]: [string[], string[]] = [[], []]
-    let isBroken = true
-    const handle: LogHandler = ({ id }) => {
-      if (id.endsWith('.2') && isBroken) throw new Error('no phone')
-      seen.push(id)
-    }
-    const app = following(store, { handle, onFailure: 'park' })
-    const batches = defineSubscription({
-      name: 'batches',
-      aggregates: [customer],
-      handleBatch: (events) => batched.push(...events.map(({ id }) => id)),
-    })
-    const other = kept(createApp({ store: await database.connect(), aggregates: { customer }, subscriptions: { batches } }))
-    const until = async (isThere: () => Promise<boolean>) => {
-      while (!(await isThere())) {
-        await app.drain()
-        await other.drain()
-        await new Promise((resolve) => setTimeout(resolve, 20))
-      }
-    }
-    await until(async () => batched.length === 4 && (await app.subscriptions.log.parked()).items.length === 1)
-    isBroken = false
-    await app.subscriptions.log.resume()
-    await until(async () => (await app.subscriptions.log.parked()).items.length === 0)
-    expect([seen, batched]).toEqual([['customer/c/1', ...parts(1, 2)], parts(1, 2)])
-    await until(async () => ((await app.views.cards.load('c'))?.view.lines.length ?? 0) === 4)
-    expect((await app.views.cards.load('c'))?.view.lines).toEqual(['street 1', 'phone 1', 'street 2', 'phone 2'])
   })
 })
