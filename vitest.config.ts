@@ -19,7 +19,7 @@ const kinds = {
   servers: [
     'test/conformance/{dynamodb,mysql,postgres,sqlite}*.test.ts',
     'test/stores/{crate,dynamodb,mysql,postgres,sqlite}*.test.ts',
-    'test/stories/{on-a-database,following-on-a-database,sql-views}.test.ts',
+    'test/stories/{on-a-database,following-on-a-database,deploying-on-a-database,sql-views}.test.ts',
     'test/lambda/on-dynamodb.test.ts',
     'test/servers/*.test.ts',
   ],

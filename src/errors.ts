@@ -173,10 +173,19 @@ export class DeserializationError extends EventError {
   declare readonly position?: Position
   /** What its schema says, where it was the schema that refused it; else empty. */
   readonly issues: readonly Issue[]
-  constructor(message: string, at: Place & { readonly position?: Position }, cause?: unknown, issues: readonly Issue[] = []) {
+  /** `outdated`: this program lacks the code, since the type or the version is one that it does not know. `unreadable`: anything else. */
+  readonly kind: 'outdated' | 'unreadable'
+  constructor(
+    message: string,
+    at: Place & { readonly position?: Position },
+    cause?: unknown,
+    issues: readonly Issue[] = [],
+    kind: 'outdated' | 'unreadable' = 'unreadable',
+  ) {
     super('DESERIALIZATION', message, at, cause)
     if (at.position !== undefined) this.position = at.position
     this.issues = issues
+    this.kind = kind
   }
 }
 
@@ -217,7 +226,7 @@ export class OutcomeUnknownError extends CqrsError {
 }
 
 /**
- * A subscription or a view has stopped at an event that it could not take, so nothing behind that event can be waited for. The log and all other subscriptions go on.
+ * A subscription or a view has stopped at an event that it could not take, or leaves it to a newer program that does not come, so nothing behind that event can be waited for. The log and all other subscriptions go on.
  *
  * *Handling*: `cause` is what its handler threw, in the process where it happened; the message says it everywhere. Remove the cause, then call `resume()`. HTTP 503.
  */

@@ -77,7 +77,9 @@ export type { Store } from './store/store.ts'
 export type { Change } from './subscriptions/change.ts'
 export type { FollowerHandle, SubscriptionStatus } from './subscriptions/handle.ts'
 export type { ListParked, ParkedEvent } from './subscriptions/parked.ts'
+export type { ReactionOptions } from './subscriptions/reaction.ts'
 export {
+  type BatchContext,
   defineSubscription,
   type Subscription,
   type SubscriptionApp,

@@ -62,6 +62,15 @@ export type Observation =
       readonly error: unknown
     }
   | {
+      /** An event, or a view, is left to a newer program. Told once for each event. `name`: as in messages. */
+      readonly kind: 'outdated'
+      readonly name: string
+      /** Left out where it is the view. */
+      readonly eventId?: string
+      /** Names the event, its version and the one that this program knows. */
+      readonly error: unknown
+    }
+  | {
       /** A subscription or a view stopped, or will try again later. `name`: as in messages. */
       readonly kind: 'following'
       readonly name: string

@@ -1,18 +1,23 @@
-import { CqrsError, DeserializationError, messageOf } from '../errors.ts'
+import { DeserializationError, type Issue, isCqrsError, messageOf } from '../errors.ts'
 import type { EventEnvelope } from '../event-envelope.ts'
 import { deepFreeze } from '../json.ts'
 import { refusing } from '../refusing.ts'
+import type { Runtime } from '../runtime.ts'
 import type { StoredEvent } from '../store/commit.ts'
 import { envelopeOf } from './envelope.ts'
 import type { EventCodec } from './event-codec.ts'
 import { issuesText } from './schema.ts'
+import { compareVersions, parseVersion } from './semantic-version.ts'
 import { isUnread } from './unread.ts'
-import { type StoredForm, type Upcaster, upcast } from './upcaster.ts'
+import { EvolutionError, type Upcasted, type Upcaster, upcast } from './upcaster.ts'
 
 export interface Decoder {
   readonly events: ReadonlyMap<string, EventCodec>
   readonly upcasters: readonly Upcaster[]
 }
+
+/** An event of a type that nobody has known for this long is taken to be unreadable, not new. */
+const newForMs = 3_600_000
 
 /**
  * The envelopes of a page of stored events, in order, frozen. A split event gives several with one sequence, a dropped one none.
@@ -33,22 +38,42 @@ export async function decodeInTurn(decoder: Decoder, page: readonly StoredEvent[
 export interface Decoded {
   readonly stored: StoredEvent
   readonly events: readonly EventEnvelope[]
-  readonly failure?: { readonly error: unknown }
+  readonly failure?: Undecoded
+}
+
+/** Why a stored event cannot be read. */
+export interface Undecoded {
+  readonly error: unknown
+  /** The event is newer than this program: left out where any program would fail to read it. */
+  readonly newer?: {
+    /** The version of its type that this program knows; left out where it does not know the type. */
+    readonly known?: string
+  }
 }
 
 /** Each event of a page by itself, also behind one that cannot be read. `decoderOf` must know every aggregate type of the page. */
 export async function decodeApart(
+  { runtime }: { readonly runtime: Pick<Runtime, 'now'> },
   decoderOf: (aggregateType: string) => Decoder,
   page: readonly StoredEvent[],
 ): Promise<readonly Decoded[]> {
   return page.map((stored) => {
+    const decoder = decoderOf(stored.aggregateType)
     try {
-      const decoded = decodeEvent(decoderOf(stored.aggregateType), stored)
+      const decoded = decodeEvent(decoder, stored)
       return { stored, events: Array.isArray(decoded) ? decoded : [decoded] }
     } catch (error) {
-      return { stored, events: [], failure: { error } }
+      return { stored, events: [], failure: { error, ...newerThan(decoder, stored, error, runtime.now()) } }
     }
   })
+}
+
+/** Whether a newer program is likely to read it: a type that nobody has known for long is taken to be a mistake. */
+function newerThan(decoder: Decoder, stored: StoredEvent, error: unknown, now: Date): Pick<Undecoded, 'newer'> {
+  if (!isCqrsError(error, 'DESERIALIZATION') || error.kind !== 'outdated') return {}
+  const known = decoder.events.get(stored.type)?.version
+  if (known !== undefined) return { newer: { known } }
+  return now.getTime() - Date.parse(stored.recordedAt) < newForMs ? { newer: {} } : {}
 }
 
 function* inTurn(decoder: Decoder, page: readonly StoredEvent[]): Generator<EventEnvelope, void, undefined> {
@@ -63,46 +88,53 @@ function decodeEvent(decoder: Decoder, stored: StoredEvent): EventEnvelope | Eve
   if (isUnread(stored)) throw stored.unread
   try {
     if (decoder.upcasters.length === 0) return envelope(decoder, stored, stored, stored.id)
-    const forms = upcast(decoder.upcasters, stored, (problem, value) => {
-      throw refusing(new DeserializationError(`${nameOf(stored)} cannot be read: ${problem}.`, stored), value)
-    })
-    return forms.map((form, i) => envelope(decoder, stored, form, forms.length === 1 ? stored.id : `${stored.id}.${i + 1}`))
+    const forms = upcast(decoder.upcasters, stored)
+    const keeper = Math.max(
+      0,
+      forms.findIndex(({ type }) => type === stored.type),
+    )
+    return forms.map((form, i) => envelope(decoder, stored, form, i === keeper ? stored.id : `${stored.id}.${i + 1}`))
   } catch (error) {
-    if (error instanceof CqrsError) throw error
-    throw new DeserializationError(`${nameOf(stored)} cannot be read: ${messageOf(error)}`, stored, error)
+    if (error instanceof DeserializationError) throw error
+    const { cause, refused } = error instanceof EvolutionError ? error : { cause: error, refused: undefined }
+    const message = `${nameOf(stored)} cannot be read: ${endedSentence(messageOf(error))}`
+    throw refusing(new DeserializationError(message, stored, cause, [], kindOfFailure(decoder, stored)), refused)
   }
 }
 
-function envelope(decoder: Decoder, stored: StoredEvent, form: StoredForm, id: string): EventEnvelope {
+function envelope(decoder: Decoder, stored: StoredEvent, form: Upcasted, id: string): EventEnvelope {
   const codec = decoder.events.get(form.type)
-  if (codec === undefined) {
-    const upcasted = form.type === stored.type ? '' : ` (upcast to '${form.type}')`
-    throw refusing(
-      new DeserializationError(
-        `${nameOf(stored)}${upcasted} is of a type this program does not know. Deploy the version that declares it, or add an upcaster.`,
-        stored,
-      ),
-      form,
+  const by = form.madeBy === undefined ? '' : ` (upcast by upcasters[${form.madeBy}] to '${form.type}' ${form.version})`
+  const fail = (problem: string, issues: readonly Issue[] = [], kind = kindOfFailure(decoder, stored)) =>
+    refusing(new DeserializationError(`${nameOf(stored)}${by} ${problem}`, stored, undefined, issues, kind), form)
+  if (codec === undefined)
+    throw fail(
+      'is of a type this program does not know. Deploy the version that declares it, or add an upcaster.',
+      [],
+      form.type === stored.type ? 'outdated' : undefined,
     )
-  }
   const parsed = codec.decode(form.version, form.data)
   if (parsed.issues !== undefined)
     throw refusing(
-      new DeserializationError(
-        `${nameOf(stored)} cannot be read: ${issuesText(parsed.issues)}.${form.version === codec.version ? hintFor(form) : ''}`,
-        stored,
-        undefined,
-        parsed.issues,
-      ),
-      [form, parsed.refused],
+      fail(`cannot be read: ${issuesText(parsed.issues)}.${form.version === codec.version ? hintFor(form) : ''}`, parsed.issues),
+      parsed.refused,
     )
   const current = { id, type: codec.type, version: codec.version, metadata: deepFreeze(form.metadata) }
   return envelopeOf(current, deepFreeze(parsed.value), stored, stored.position)
 }
 
+/** Of an event of a later version than the one that is declared here, nothing else can be expected. */
+function kindOfFailure({ events }: Decoder, { type, version }: StoredEvent): DeserializationError['kind'] {
+  const ours = parseVersion(events.get(type)?.version ?? '')
+  const theirs = parseVersion(version)
+  return ours !== undefined && theirs !== undefined && compareVersions(theirs, ours) > 0 ? 'outdated' : 'unreadable'
+}
+
 /** Its schema has changed, and nothing says so. */
-const hintFor = ({ version }: StoredForm) =>
+const hintFor = ({ version }: Upcasted) =>
   ` Make its schema take it, or declare a newer version: versions('…', schema, { '${version}': … }).`
+
+const endedSentence = (text: string): string => (/[.!?]$/.test(text) ? text : `${text}.`)
 
 const nameOf = (stored: StoredEvent) =>
   `Event ${stored.sequence} of ${stored.aggregateType} '${stored.aggregateId}' (${stored.type} ${stored.version})`

@@ -1,8 +1,10 @@
+import { messageOf } from '../errors.ts'
 import { deepFreeze, difference, holdsDate, isObject, toJson } from '../json.ts'
 import type { Shape } from '../message.ts'
 import { isThenable } from '../refusing.ts'
 import { notJsonIssue, type Parsed, type Parser, parserOf, type Unfit } from './schema.ts'
 import { compareVersions, parseVersion, type SemanticVersion, versionText } from './semantic-version.ts'
+import { EvolutionError } from './upcaster.ts'
 import { type Migrate, versionsOf } from './versions.ts'
 
 export type Encoded = { readonly stored: unknown; readonly data: unknown; readonly issues?: undefined } | Unfit
@@ -45,7 +47,7 @@ export function eventCodec(type: string, declared: Shape): EventCodec {
         ? refuse(
             `nothing leads from its version ${stored} to ${current}: declare it in versions('${current}', …) or add an upcaster`,
           )
-        : parseMigrated(parser, migrate, data)
+        : parseMigrated(parser, migrate, stored, data)
     },
   }
 }
@@ -82,15 +84,25 @@ function encodeBySchema(parser: Parser, decided: unknown): Encoded {
   }
 }
 
-function parseMigrated(parser: Parser, migrate: Migrate, data: unknown): Parsed {
-  const migrated = migrate(data)
+function parseMigrated(parser: Parser, migrate: Migrate, version: string, data: unknown): Parsed {
+  const migrated = migratedBy(migrate, version, data)
   if (isThenable(migrated))
     return refuse('its function in versions() returned a promise; it must return the data at once', migrated)
+  if (parser.kind === 'none') return parseEvent(parser, migrated)
   try {
     const made = { as: 'what versions() made', in: 'versions()' }
     return parseUnchanged(parser, toJson(migrated, { dates: true }), migrated, made)
   } catch (error) {
     return { issues: [notJsonIssue(error)], refused: migrated }
+  }
+}
+
+/** @throws EvolutionError */
+function migratedBy(migrate: Migrate, version: string, data: unknown): unknown {
+  try {
+    return migrate(data)
+  } catch (error) {
+    throw new EvolutionError(`its function in versions() for ${version} threw: ${messageOf(error)}`, { cause: error })
   }
 }
 

@@ -5,6 +5,7 @@ import { checkWholeNumber } from '../options.ts'
 import { cacheKey } from './cache.ts'
 import { checkCall, checkCallOptions, checkId, checkPage, type ExecuteOptions } from './call.ts'
 import type { Core, WiredAggregate } from './core.ts'
+import { oncePerDelivery } from './delivery-scope.ts'
 import { execute } from './execute.ts'
 import { loadAggregate, readEvents } from './load.ts'
 import type { PrepareWaiting } from './waiting.ts'
@@ -18,7 +19,7 @@ export function handleOf(core: Core, aggregate: WiredAggregate, lifecycle: Lifec
       lifecycle.run(at('execute'), async () => {
         const call = checkCall(definition.type, id, command, options)
         const afterwards = prepare(definition.type, call)
-        const result = await execute(core, aggregate, call)
+        const result = await oncePerDelivery(options, definition.type, call, () => execute(core, aggregate, call))
         await afterwards?.(result)
         return result
       }),

@@ -47,7 +47,7 @@ export async function replay(
   const pages = id === undefined ? allPages(core, definitions, types) : ofAggregate(core, definitions, types[0] as string, id)
   for await (const page of pages) {
     signal?.throwIfAborted()
-    const decoded: readonly Decoded[] = await decodeApart((type) => definitions.get(type) as AggregateDefinition, page)
+    const decoded: readonly Decoded[] = await decodeApart(core, (type) => definitions.get(type) as AggregateDefinition, page)
     for (const { stored, events: parts, failure } of decoded) {
       // Events of tables that another program has filled say nothing of their commits: each stands for itself.
       if (stored.commitId === '' || commit[0]?.commitId !== stored.commitId) await hand()

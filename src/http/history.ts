@@ -25,17 +25,19 @@ export async function eventsAnswer(
   let event: { readonly sequence: number } | undefined = first.value
   let sent = 0
   let last = 0
+  // The next page begins behind a sequence, so all parts of a split event are on one page.
+  const isFull = () => limit !== undefined && sent >= limit && event?.sequence !== last
   return streamed(
     new ReadableStream<Uint8Array>({
       async pull(controller) {
         let text = sent === 0 ? '{"items":[' : ''
-        while (event !== undefined && sent !== limit && text.length < chunkLength) {
+        while (event !== undefined && !isFull() && text.length < chunkLength) {
           text += `${sent === 0 ? '' : ','}${JSON.stringify(event)}`
           sent++
           last = event.sequence
           event = await next()
         }
-        const isEnd = event === undefined || sent === limit
+        const isEnd = event === undefined || isFull()
         if (isEnd) text += event === undefined ? ']}' : `],"next":${last}}`
         controller.enqueue(encoder.encode(text))
         if (isEnd) controller.close()

@@ -7,7 +7,7 @@ import { aggregatePage } from '../execution/read-page.ts'
 import type { StoredEvent } from '../store/commit.ts'
 import { AggregateLane } from './aggregate-lane.ts'
 import { type Change, placeIn } from './change.ts'
-import type { ConsumerCore, Consumption, Processed, RunResult, Turn } from './consumption.ts'
+import type { ConsumerCore, Consumption, Failure, Processed, RunResult, Turn } from './consumption.ts'
 import { begunAt, type Start, startAmong, startAtNews } from './from-now.ts'
 import { type Lane, placeOf, saveRows } from './lane.ts'
 import { readStopped, stoppedError, stoppedWrite, toStopped } from './troubles.ts'
@@ -94,7 +94,7 @@ export class Aggregates {
   }
 
   async #process(page: readonly StoredEvent[], lane: AggregateLane, turn: Turn): Promise<RunResult> {
-    let left = await decodeApart((type) => this.#core.definitions.get(type) as AggregateDefinition, page)
+    let left = await decodeApart(this.#core, (type) => this.#core.definitions.get(type) as AggregateDefinition, page)
     let events = 0
     while (left.length > 0) {
       if (turn.isOver()) return { state: 'more', events }
@@ -118,9 +118,11 @@ export class Aggregates {
     return { state: 'caught-up', events }
   }
 
-  async #fail({ error, at, next }: NonNullable<Processed['failure']>): Promise<RunResult> {
+  async #fail(failure: Failure): Promise<RunResult> {
+    const { error, at, next } = failure
     if (next === 'wait') return { state: 'waiting', events: 0, error }
-    const stopped = toStopped(error, at, this.#core.runtime.now())
+    if (next === 'outdated') return { state: 'outdated', events: 0, error, leftAt: at }
+    const stopped = toStopped(failure, this.#core.runtime.now())
     const row = await readStopped(this.#core, this.#consumption.name)
     await saveRows(this.#core, [stoppedWrite(row, stopped)])
     return { state: 'stopped', events: 0, error: stoppedError(this.#consumption.title, stopped, error) }

@@ -6,7 +6,7 @@ import { catchUp, type NewsConsumer } from './catch-up.ts'
 import { type CatchUpOutcome, type Change, placeIn } from './change.ts'
 import type { ConsumerCore, Consumption, RunRequest, RunResult } from './consumption.ts'
 import { beginning, Lane, LeaseLost } from './lane.ts'
-import { readStopped, stoppedError } from './troubles.ts'
+import { readStopped, readStoppedToRun, stoppedError } from './troubles.ts'
 
 /** Aggregates that are worked on at the same time. */
 const atOnce = 8
@@ -65,6 +65,11 @@ export class ByAggregate {
 
   lookAgain(): void {}
 
+  /** Who brings aggregates up to their ends needs no lease. */
+  async isHeld(): Promise<boolean> {
+    return false
+  }
+
   async position(): Promise<Position> {
     return beginning
   }
@@ -104,6 +109,7 @@ export class ByAggregate {
   async #run(request: RunRequest): Promise<RunResult> {
     const { store, holder, leaseMs, runtime } = this.#core
     const { name } = this.consumption
+    await readStoppedToRun(this.#core, name)
     const trouble = await this.trouble()
     if (trouble !== undefined) return { state: 'stopped', events: 0, error: trouble }
     const lease = await store.acquireLease({ name, holder, ttlMs: leaseMs })
@@ -150,11 +156,9 @@ export class ByAggregate {
     const take = async (changes: readonly Change[], word: Word) => {
       const { left, ...result } = await this.#advanceAll(changes, word, cursor.left ?? [], signal, isOver)
       events += result.events
-      failed = result.state === 'waiting' ? result : failed
+      failed = isLeft(result) ? result : failed
       cursor = left.length === 0 ? withoutLeft(cursor) : { ...cursor, left }
-      return result.state === 'caught-up' || (result.state === 'waiting' && left.length <= mostLeft)
-        ? undefined
-        : { ...result, events }
+      return result.state === 'caught-up' || (isLeft(result) && left.length <= mostLeft) ? undefined : { ...result, events }
     }
     const save = async () => {
       const reached = JSON.stringify(cursor) as Position
@@ -263,13 +267,14 @@ export class ByAggregate {
       if (isOver()) return end({ state: 'more', events })
       const some = changes.slice(i, i + atOnce)
       const results = await Promise.all(some.map((change) => this.#aggregates.advance(change, word, signal, isOver)))
-      for (const [nth, { state, events: taken }] of results.entries()) {
+      for (const [nth, result] of results.entries()) {
+        const { state, events: taken } = result
         const change = some[nth] as Change
         events += taken
-        if (state === 'waiting') left.set(placeIn(change), [change.aggregateType, change.aggregateId])
+        if (isLeft(result)) left.set(placeIn(change), [change.aggregateType, change.aggregateId])
         if (state === 'caught-up') left.delete(placeIn(change))
       }
-      waiting = results.find(({ state }) => state === 'waiting') ?? waiting
+      waiting = results.find(isLeft) ?? waiting
       const stuck = results.find(({ state }) => state === 'more' || state === 'stopped')
       if (stuck !== undefined) return end(stuck)
       if (waiting !== undefined && left.size > mostLeft) return end(waiting)
@@ -284,5 +289,8 @@ const toChange = ([aggregateType, aggregateId]: readonly [string, string]): Chan
   aggregateId,
   sequence: Number.POSITIVE_INFINITY,
 })
+
+/** It is left behind, with what comes after it, and others go on. */
+const isLeft = ({ state }: RunResult): boolean => state === 'waiting' || state === 'outdated'
 
 const withoutLeft = ({ left: _, ...cursor }: Cursor): Cursor => cursor

@@ -1,7 +1,7 @@
 import type { AggregateLane } from './aggregate-lane.ts'
 import { type CatchUpOutcome, type Change, placeIn } from './change.ts'
 import type { ConsumerCore, Consumption, RunResult } from './consumption.ts'
-import { stoppedError, stoppedKey, toStoppedRow } from './troubles.ts'
+import { readStoppedToRun, stoppedError, stoppedKey, toStoppedRow } from './troubles.ts'
 
 /** Aggregates that are looked up at once: with the consumer's own row as many as DynamoDB reads in one request. */
 const mostAtOnce = 99
@@ -53,7 +53,7 @@ export async function catchUp(consumer: NewsConsumer, changes: readonly Change[]
       const { state, error } = await consumer.advance(known.lanes.get(place) as AggregateLane, change)
       if (state === 'more') throw signal.reason
       if (state === 'stopped') known.trouble = error
-      return state === 'stopped' || state === 'waiting' ? { error } : undefined
+      return state === 'caught-up' ? undefined : { error }
     }
     const failed = (error: unknown): CatchUpOutcome => {
       // How far it has come in the aggregate is not certain now.
@@ -78,7 +78,8 @@ async function lookUp(consumer: NewsConsumer, changes: readonly Change[]): Promi
   const all = [...lanes.values()]
   const [stopped, ...rows] = await core.store.readViews([stoppedKey(consumption.name), ...all.map(({ key }) => key)])
   for (const [i, lane] of all.entries()) lane.take(rows[i])
-  const { value } = toStoppedRow(consumption.name, stopped)
+  const { value: found } = toStoppedRow(consumption.name, stopped)
+  const value = found?.unreadable === true ? (await readStoppedToRun(core, consumption.name)).value : found
   if (value !== undefined) return { at, lanes, trouble: stoppedError(consumption.title, value), goesOn: false }
   return { at, lanes, trouble: undefined, goesOn: (await consumption.begin?.([])) !== false }
 }

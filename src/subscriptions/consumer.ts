@@ -4,13 +4,13 @@ import { type Decoded, decodeApart } from '../evolution/decode.ts'
 import { KeyedQueue } from '../execution/keyed-queue.ts'
 import type { StoredEvent } from '../store/commit.ts'
 import { comparePositions } from '../store/order.ts'
-import type { ConsumerCore, Consumption, Processed, RunRequest, RunResult, Turn } from './consumption.ts'
+import type { ConsumerCore, Consumption, Failure, RunRequest, RunResult, Turn } from './consumption.ts'
 import { eachEnded } from './each-ended.ts'
 import { Feed, type Gathered } from './feed.ts'
 import { beginning, type Lane, LeaseLost, placeOf } from './lane.ts'
 import { slotNames } from './slots.ts'
 import { takeLanes } from './take-lanes.ts'
-import { readStopped, type Stopped, stoppedError, stoppedWrite, toStopped, type Versioned } from './troubles.ts'
+import { readStopped, readStoppedToRun, type Stopped, stoppedError, stoppedWrite, toStopped, type Versioned } from './troubles.ts'
 import { type Hold, underLeases } from './under-leases.ts'
 
 const pageSize = 1_000
@@ -33,6 +33,8 @@ export class Consumer {
   #remainingMs = 0
   #stopped: Versioned<Stopped> | undefined
   #begunAt = 0
+  /** What is left to a newer program. */
+  #left: Left | undefined
   #cause: { readonly eventId: string; readonly error: unknown } | undefined
 
   constructor(core: ConsumerCore, consumption: Consumption) {
@@ -58,6 +60,17 @@ export class Consumer {
   /** Makes the next run look for what has stopped it. */
   lookAgain(): void {
     this.#begunAt = 0
+  }
+
+  /** Another process has the lease: asked for by taking it, so seldom. */
+  isHeld(): Promise<boolean> {
+    return this.#runs.run('', async () => {
+      const { store, holder, leaseMs } = this.#core
+      const name = this.#left?.lane ?? this.consumption.name
+      const lease = await store.acquireLease({ name, holder, ttlMs: leaseMs })
+      if (lease.acquired) await store.releaseLease({ name, fence: lease.fence })
+      return !lease.acquired
+    })
   }
 
   /** All up to here is done, by whichever process. */
@@ -91,12 +104,17 @@ export class Consumer {
 
   async #runOnce(request: RunRequest): Promise<RunResult> {
     const { slotted, name } = this.consumption
+    if (this.#left !== undefined) {
+      // One read, and no lease, until a newer program has been here.
+      if (!(await this.#isPassed(this.#left))) return this.#outdated(this.#left)
+      this.#left = undefined
+    }
     const now = this.#core.runtime.now().getTime()
     let events = 0
     if (this.#lanes.length === 0 || slotted || now - this.#begunAt > lookAgainMs || now < this.#begunAt) {
       // Noted first: who wants it looked at again while it is looked at has it looked at once more.
       this.#begunAt = now
-      this.#stopped = await readStopped(this.#core, name)
+      this.#stopped = await readStoppedToRun(this.#core, name)
       if (this.#stopped.value !== undefined) {
         await this.#release()
         return { state: 'stopped', events: 0, error: this.#stoppedError(this.#stopped.value) }
@@ -115,10 +133,20 @@ export class Consumer {
     const isPartial = this.#lanes.length < slotNames(name, slotted).length
     if (request.keep) this.#isKept = true
     // Who does not keep leaves what the one who does has kept: he gives it up by himself.
-    const kept = !this.#isKept || result.state === 'stopped' ? [] : slotted ? this.#failed : this.#lanes
+    const kept =
+      !this.#isKept || result.state === 'stopped' || result.state === 'outdated' ? [] : slotted ? this.#failed : this.#lanes
     await this.#release(kept)
     const all = { ...result, events: result.events + events }
     return isPartial ? { ...all, isPartial, remainingMs: this.#remainingMs } : all
+  }
+
+  async #isPassed({ lane, failure: { at } }: Left): Promise<boolean> {
+    const checkpoint = await this.#core.store.readCheckpoint(lane)
+    return checkpoint !== undefined && comparePositions(checkpoint.position as Position, placeOf(at)) >= 0
+  }
+
+  #outdated({ failure: { error, at } }: Left, events = 0): RunResult {
+    return { state: 'outdated', events, error, leftAt: at }
   }
 
   async #take(): Promise<void> {
@@ -161,6 +189,11 @@ export class Consumer {
       const failures = results.flatMap(({ failure }) => failure ?? [])
       const stop = failures.find(({ next }) => next === 'stop')
       if (stop !== undefined) return { ...(await this.#stop(stop)), events }
+      const left = results.findIndex(({ failure }) => failure?.next === 'outdated')
+      if (left >= 0) {
+        this.#left = { lane: (lanes[left] as Lane).name, failure: results[left]?.failure as Failure }
+        return this.#end({ ...request, keep: false }, this.#outdated(this.#left, events))
+      }
       this.#failed = lanes.filter((_, i) => results[i]?.failure !== undefined)
       const [failure] = failures
       if (failure !== undefined) return this.#end(request, { state: 'waiting', events, error: failure.error })
@@ -179,8 +212,9 @@ export class Consumer {
     return result
   }
 
-  async #stop({ error, at }: NonNullable<Processed['failure']>): Promise<RunResult> {
-    const stopped = toStopped(error, at, this.#core.runtime.now())
+  async #stop(failure: Failure): Promise<RunResult> {
+    const { error, at } = failure
+    const stopped = toStopped(failure, this.#core.runtime.now())
     this.#cause = { eventId: at.id, error }
     const [lane] = this.#lanes
     for (let row = this.#stopped; lane !== undefined && row?.value === undefined; ) {
@@ -195,7 +229,7 @@ export class Consumer {
   async #advance(lane: Lane, turn: Turn, { events, position }: Gathered) {
     const own = events.filter((event) => isFor(lane, event))
     const ordered = await lane.sequences.inOrder(own)
-    let left = await decodeApart((type) => this.#core.definitions.get(type) as AggregateDefinition, ordered)
+    let left = await decodeApart(this.#core, (type) => this.#core.definitions.get(type) as AggregateDefinition, ordered)
     let count = 0
     while (left.length > 0) {
       // What was read comes to something, however long the reading took.
@@ -219,6 +253,12 @@ export class Consumer {
     if (position !== undefined && comparePositions(position, lane.position) > 0) lane.position = position
     return { events: count, isWhole: true }
   }
+}
+
+/** An event that this program is too old for, and whose checkpoint shows that a newer one was there. */
+interface Left {
+  readonly lane: string
+  readonly failure: Failure
 }
 
 const isFor = (lane: Lane, event: StoredEvent): boolean =>

@@ -67,11 +67,21 @@ export interface Processed extends Effects {
   /** So many of the first are done, or will be when the effects are stored. */
   readonly done: number
   /** Why the next one is not. */
-  readonly failure?: { readonly error: unknown; readonly at: StoredEvent; readonly next: 'stop' | 'wait' } | undefined
+  readonly failure?: Failure | undefined
   /** The effects are stored. */
   stored?(): void
   /** What the effects rest on had been moved by others: it must be looked at again. */
   moved?(on: 'view' | 'generation'): void | Promise<void>
+}
+
+/** Why an event could not be taken. */
+export interface Failure {
+  readonly error: unknown
+  readonly at: StoredEvent
+  /** `outdated`: it is left to a newer program, and nothing is stored about it. */
+  readonly next: 'stop' | 'wait' | 'outdated'
+  /** It could not be decoded, so that a program which can read it need not be told to go on. */
+  readonly isUnreadable?: true
 }
 
 /** What one run is asked for. */
@@ -94,12 +104,14 @@ export interface RunRequest {
 
 /**
  * What a run came to. `caught-up`: there was no more. `more`: there is. `elsewhere`: another process has the lease. `stopped`: an event cannot be taken. `waiting`: an event
- * could not be taken yet.
+ * could not be taken yet. `outdated`: it, or the view, is of a newer program.
  */
 export interface RunResult {
-  readonly state: 'caught-up' | 'more' | 'elsewhere' | 'stopped' | 'waiting'
+  readonly state: 'caught-up' | 'more' | 'elsewhere' | 'stopped' | 'waiting' | 'outdated'
   readonly events: number
   readonly error?: unknown
+  /** With `outdated`: the event that is left to a newer program; left out where it is the view. */
+  readonly leftAt?: StoredEvent
   /** Other processes have the rest of what it is divided into. */
   readonly isPartial?: boolean
   /** With `elsewhere` or `isPartial`: for how long at the most. */

@@ -27,8 +27,8 @@ export interface ViewDefinition {
 export interface SqlViewDefinition {
   readonly name: string
   readonly aggregateTypes: readonly string[]
-  readonly apply: (client: unknown, event: EventEnvelope) => void | Promise<void>
-  readonly reset: (client: unknown) => void | Promise<void>
+  readonly apply: (client: unknown, event: EventEnvelope) => unknown
+  readonly reset: (client: unknown) => unknown
   readonly machinery: Machinery<SqlViewDefinition>
 }
 
@@ -100,6 +100,8 @@ export interface SubscriptionDefinition {
   readonly timeoutMs: number
   readonly slots: boolean
   readonly batchSize: number
+  /** `handle` gets several events at once; else one. */
+  readonly isBatched: boolean
   readonly handle: (events: readonly EventEnvelope[], context: object) => unknown
   readonly machinery: Machinery<SubscriptionDefinition>
 }

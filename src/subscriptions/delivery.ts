@@ -5,10 +5,11 @@ import { aggregatePage } from '../execution/read-page.ts'
 import type { StoredEvent } from '../store/commit.ts'
 import { comparePositions } from '../store/order.ts'
 import { attempt, type Interrupted } from './attempt.ts'
-import type { Again, ConsumerCore, Consumption, Processed, Turn } from './consumption.ts'
+import type { Again, ConsumerCore, Consumption, Failure, Processed, Turn } from './consumption.ts'
 import type { SubscriptionDefinition } from './definitions.ts'
 import { LeaseLost, placeOf } from './lane.ts'
-import { reactionTo } from './reaction.ts'
+import { canRead, undecoded } from './outdated.ts'
+import { reactionsTo } from './reaction.ts'
 import { type Parked, parkedEventId, parkedWrite, readAllParked, readParkedOf, toParked, type Versioned } from './troubles.ts'
 
 /** A checkpoint follows the handler at the latest after this long. */
@@ -29,6 +30,8 @@ export class Delivery implements Consumption {
   readonly #app: object
   /** Aggregates that have an event which was parked: what follows it waits behind it. (The place of one aggregate knows it by itself.) */
   #parked = new Set<string>()
+  /** Rows of parked events that this program cannot read either. */
+  readonly #beyond = new Set<string>()
   /** How often events have failed, those that did so last at the end. */
   readonly #failures = new Map<string, number>()
 
@@ -59,10 +62,17 @@ export class Delivery implements Consumption {
     return (await readAllParked(this.#core, this.name)).flatMap((row) => this.#againOf(row))
   }
 
-  #againOf({ value }: Versioned<Parked>): readonly Again[] {
-    if (value?.again !== true) return []
+  /** What was asked for, and what could not be read by whoever parked it, once this program can. */
+  #againOf({ id, version, value }: Versioned<Parked>): readonly Again[] {
+    const place = `${id}/${version}`
+    if (value === undefined || !(value.again || (value.unreadable && !this.#beyond.has(place)))) return []
     const { aggregateType, aggregateId } = value
-    return [{ aggregateType, aggregateId, deliver: (turn) => this.#deliverParked(value, turn) }]
+    const deliver = async (turn: Turn) => {
+      if (value.again || (await canRead(this.#core, parkedEventId(value)))) return this.#deliverParked(value, turn)
+      this.#beyond.add(place)
+      return 0
+    }
+    return [{ aggregateType, aggregateId, deliver }]
   }
 
   async process(batch: readonly Decoded[], turn: Turn): Promise<Processed> {
@@ -76,29 +86,39 @@ export class Delivery implements Consumption {
         done++
         continue
       }
+      const unreadable = undecoded(this.title, next, this.#definition.onFailure === 'retry' ? 'wait' : 'stop')
+      if (unreadable?.next === 'outdated') return { done, failure: unreadable }
       const run = next.failure === undefined ? this.#together(batch, done, turn) : 1
       const outcome = await this.#deliver(batch.slice(done, done + run), turn)
       done += outcome.done
       if (outcome.kind === 'interrupted') return { done }
       if (outcome.kind !== 'failed') continue
       const { error, at } = outcome
+      const isUnreadable = unreadable === undefined ? {} : ({ isUnreadable: true } as const)
       if (this.#definition.onFailure !== 'park')
-        return { done, failure: { error, at, next: this.#definition.onFailure === 'stop' ? 'stop' : 'wait' } }
-      await this.#park(at, error, done === 0 ? turn.lane.position : placeOf((batch[done - 1] as Decoded).stored), turn)
+        return { done, failure: { error, at, next: this.#definition.onFailure === 'stop' ? 'stop' : 'wait', ...isUnreadable } }
+      await this.#park(
+        { error, at, ...isUnreadable },
+        done === 0 ? turn.lane.position : placeOf((batch[done - 1] as Decoded).stored),
+        turn,
+      )
     }
     return { done }
   }
 
-  /** How many events go to the handler at once, from this one on. */
+  /** How many stored events go to the handler at once, from this one on. The parts of one are never divided. */
   #together(batch: readonly Decoded[], start: number, turn: Turn): number {
-    const { batchSize } = this.#definition
+    const { batchSize, isBatched } = this.#definition
+    if (!isBatched) return 1
     let run = 1
-    while (run < batchSize) {
+    let parts = partsOf(batch[start] as Decoded)
+    for (;;) {
       const next = batch[start + run]
-      if (next === undefined || next.failure !== undefined || this.#waits(next.stored, turn)) break
+      if (next === undefined || next.failure !== undefined || this.#waits(next.stored, turn)) return run
+      parts += partsOf(next)
+      if (parts > batchSize) return run
       run++
     }
-    return run
   }
 
   #waits(event: StoredEvent, { lane }: Turn): boolean {
@@ -139,36 +159,51 @@ export class Delivery implements Consumption {
     return eventTypes === undefined ? events : events.filter(({ type }) => eventTypes.has(type))
   }
 
-  /** Calls the handler as often as `attempts` says. `alone`: the event that is to blame. */
+  /** Calls the handler as often as `attempts` says; with all events at once, or with one part after the other. `alone`: the stored event that is to blame. */
   async #try(
     events: readonly EventEnvelope[],
     turn: Turn,
     alone: StoredEvent | undefined,
   ): Promise<'done' | Interrupted | { readonly error: unknown }> {
-    const { handle, timeoutMs, attempts } = this.#definition
+    const { attempts, isBatched } = this.#definition
+    const calls = isBatched ? [events] : events.map((event) => [event])
     for (let tries = 1; ; tries++) {
-      await turn.lane.prove()
       const nth = alone === undefined ? 1 : this.#count(alone)
-      const context = {
-        app: this.#app,
-        attempt: nth,
-        reaction: await reactionTo(this.#definition.name, events[0] as EventEnvelope),
-      }
-      const outcome = await attempt(this.#core, turn.signal, timeoutMs, (signal) => handle(events, { ...context, signal }))
-      if (turn.signal.reason instanceof LeaseLost) throw turn.signal.reason
-      if (outcome === 'done') for (const { id } of events) this.#failures.delete(id)
+      let outcome: Awaited<ReturnType<typeof attempt>> = 'done'
+      for (let i = 0; outcome === 'done' && i < calls.length; i++)
+        outcome = await this.#call(calls[i] as readonly EventEnvelope[], nth, turn)
+      if (outcome === 'done' && alone !== undefined) this.#failures.delete(alone.id)
       if (outcome === 'done' || outcome === 'interrupted') return outcome
-      this.#core.observe?.({
-        kind: 'delivery',
-        subscription: this.#definition.name,
-        eventId: (events[0] as EventEnvelope).id,
-        attempt: nth,
-        error: outcome.error,
-      })
       if (alone === undefined || tries >= attempts) return outcome
       await this.#core.runtime.sleep(Math.min(1_000, 50 * 2 ** tries)).catch(() => {})
       if (turn.isOver()) return 'interrupted'
     }
+  }
+
+  /** Calls the handler once. What it did wrong with a reaction fails the delivery, also where it has caught the error. */
+  async #call(
+    events: readonly EventEnvelope[],
+    nth: number,
+    turn: Turn,
+  ): Promise<'done' | Interrupted | { readonly error: unknown }> {
+    const { name, handle, timeoutMs } = this.#definition
+    if (turn.signal.reason instanceof LeaseLost) throw turn.signal.reason
+    if (turn.signal.aborted) return 'interrupted'
+    await turn.lane.prove()
+    const { reaction, scope } = await reactionsTo(this.#definition, events)
+    const context = { app: this.#app, attempt: nth, reaction }
+    const answer = await attempt(this.#core, turn.signal, timeoutMs, (signal) => handle(events, { ...context, signal }))
+    if (turn.signal.reason instanceof LeaseLost) throw turn.signal.reason
+    const outcome = answer === 'done' && scope.misuse !== undefined ? { error: scope.misuse } : answer
+    if (typeof outcome === 'object')
+      this.#core.observe?.({
+        kind: 'delivery',
+        subscription: name,
+        eventId: (events[0] as EventEnvelope).id,
+        attempt: nth,
+        error: outcome.error,
+      })
+    return outcome
   }
 
   /** An event that cannot be read is tried once. */
@@ -184,9 +219,9 @@ export class Delivery implements Consumption {
     return attempts
   }
 
-  async #park(event: StoredEvent, error: unknown, position: Position, { lane }: Turn): Promise<void> {
-    const now = this.#core.runtime.now()
-    const parked = toParked(this.name, event, error, this.#triesOf(event), now)
+  async #park(failure: Omit<Failure, 'next'>, position: Position, { lane }: Turn): Promise<void> {
+    const { at: event, error } = failure
+    const parked = toParked(this.name, failure, this.#triesOf(event), this.#core.runtime.now())
     for (;;) {
       const row = await readParkedOf(this.#core, this.name, event)
       if ((await lane.save(position, { views: [parkedWrite(row, parked)], parks: true })) === 'saved') break
@@ -207,19 +242,23 @@ export class Delivery implements Consumption {
     if (definition === undefined) return taken
     this.#failures.set(parkedEventId(parked), parked.attempts)
     let left: Parked | null = null
+    const { parkedAt } = parked
     for (let after = parked.sequence - 1; ; ) {
       const row = await readParkedOf(this.#core, this.name, parked)
-      if (row.value?.again !== true) return taken
+      if (row.value?.again !== true && !(row.value?.unreadable && row.value.sequence === parked.sequence)) return taken
       for (let more = left === null; more; ) {
         const page = await aggregatePage(this.#core, { aggregateType, aggregateId, after })
         const passed = page.events.filter((event) => isPast(event, lane.position))
-        for (const one of await decodeApart(() => definition, passed)) {
-          const outcome = await this.#deliver([one], turn)
+        for (const one of await decodeApart(this.#core, () => definition, passed)) {
+          const unreadable = undecoded(this.title, one, 'stop')
+          const isNewer = unreadable?.next === 'outdated'
+          // Nothing is stored about an event that is left to a newer program, but what was done before it must not be done again.
+          if (isNewer && taken === 0) return taken
+          const outcome = isNewer ? { kind: 'failed' as const, error: unreadable.error } : await this.#deliver([one], turn)
           if (outcome.kind === 'interrupted') return taken
           if (outcome.kind === 'failed') {
-            const tries = this.#triesOf(one.stored)
-            const { parkedAt } = parked
-            left = { ...toParked(this.name, one.stored, outcome.error, tries, this.#core.runtime.now()), parkedAt }
+            const failure = { at: one.stored, error: outcome.error, ...(unreadable && { isUnreadable: true as const }) }
+            left = { ...toParked(this.name, failure, this.#triesOf(one.stored), this.#core.runtime.now()), parkedAt }
             break
           }
           after = one.stored.sequence
@@ -240,6 +279,9 @@ export class Delivery implements Consumption {
 type Delivered =
   | { readonly kind: 'done' | 'interrupted'; readonly done: number }
   | { readonly kind: 'failed'; readonly done: number; readonly error: unknown; readonly at: StoredEvent }
+
+/** An event that is dropped is one as well: it takes a place in the batch. */
+const partsOf = ({ events }: Decoded): number => Math.max(1, events.length)
 
 const isPast = (event: StoredEvent, position: Position): boolean => comparePositions(placeOf(event), position) <= 0
 

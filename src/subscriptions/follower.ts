@@ -18,6 +18,8 @@ export interface Follower {
   hold?(): Promise<void>
   /** Gives up the lease that earlier runs have kept. */
   release(): Promise<void>
+  /** Another process has the lease. */
+  isHeld(): Promise<boolean>
   /** All up to here is done, by whichever process. */
   position(): Promise<Position>
   /** Why it stands still, `undefined` when it does not. */

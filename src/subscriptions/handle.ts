@@ -7,13 +7,14 @@ import { comparePositions } from '../store/order.ts'
 import { backOffMs } from './back-off.ts'
 import type { ConsumerCore, RunRequest, RunResult } from './consumption.ts'
 import type { Follower } from './follower.ts'
-import { beginning, endOf } from './lane.ts'
+import { beginning, endOf, placeOf } from './lane.ts'
+import { standstillOf } from './outdated.ts'
 import { type Patience, patiently } from './patience.ts'
 
 /** How a subscription, or a view behind the events, is doing. */
 export interface SubscriptionStatus {
-  /** `running`: in this process, or about to. `waiting`: for a while, after `error`. `stopped`: until `resume()`. `elsewhere`: another process has it. */
-  readonly state: 'running' | 'waiting' | 'stopped' | 'elsewhere'
+  /** `running`: in this process, or about to. `waiting`: for a while, after `error`. `stopped`: until `resume()`. `elsewhere`: another process has it. `outdated`: `error` names the event, or the view, that is left to a newer program. */
+  readonly state: 'running' | 'waiting' | 'stopped' | 'elsewhere' | 'outdated'
   /** All up to here is done; left out before the first event. */
   readonly position?: Position
   /** How many places of the log are behind that position: 0 when it has caught up. */
@@ -28,7 +29,7 @@ export interface SubscriptionStatus {
 export interface FollowerHandle {
   /**
    * Resolves when all that is stored by now is done. Runs what is to be done itself when no other process does.
-   * @throws StoppedError when it has stopped, NotYetError after `timeoutMs` (default: never), StoreError, ClosedError (also when the app closes meanwhile)
+   * @throws StoppedError when it has stopped, or where it is left to a newer program and none has been at work for `leaseMs`; NotYetError after `timeoutMs` (default: never), StoreError, ClosedError (also when the app closes meanwhile)
    */
   caughtUp(options?: { readonly timeoutMs?: number | undefined }): Promise<void>
   /** How it is doing: now, and again whenever that has changed, for as long as it is iterated over. It ends when the app closes. */
@@ -74,6 +75,7 @@ export async function reach(
   const { globalOrder } = core.store.capabilities
   const { signal, ending, timeoutMs, leftMs, until } = patience
   let last: RunResult | undefined
+  const isStanding = standstillOf(core, follower)
   const run = async () => {
     let [failures, restMs] = [0, 0]
     for (let wait = firstWaitMs; ; wait = Math.min(longestWaitMs, wait * 2)) {
@@ -82,10 +84,14 @@ export async function reach(
       if (restMs <= 0) {
         last = await follower.run({ ...request, ...place, budgetMs: leftMs(), signal: ending })
         if (last.state === 'waiting') restMs = backOffMs(++failures)
+        // Without an order of all events each look takes the lease.
+        if (last.state === 'outdated' && !globalOrder) restMs = longestWaitMs * 5
       }
       restMs -= wait
       if (globalOrder ? comparePositions(await follower.position(), position) >= 0 : last?.state === 'caught-up') return
       if (last?.state === 'stopped') throw last.error
+      // Rows of another version do not come back; an event may still be processed by another process.
+      if (last?.state === 'outdated' && (last.leftAt === undefined || (await isStanding(wait)))) throw last.error
       await core.runtime.sleep(wait, signal)
     }
   }
@@ -119,6 +125,21 @@ async function* statuses(
   }
 }
 
+/** What is in the store comes first, then what the last run in this process came to. */
+function troubleOf(
+  trouble: unknown,
+  last: RunResult | undefined,
+  position: Position,
+): Pick<SubscriptionStatus, 'state' | 'error'> {
+  if (trouble !== undefined) return { state: isCqrsError(trouble, 'VIEW_OUTDATED') ? 'outdated' : 'stopped', error: trouble }
+  if (last?.state === 'waiting') return { state: 'waiting', error: last.error }
+  if (last?.state === 'elsewhere') return { state: 'elsewhere' }
+  if (last?.state !== 'outdated') return { state: 'running' }
+  // A newer program has been there since.
+  if (last.leftAt === undefined || comparePositions(position, placeOf(last.leftAt)) >= 0) return { state: 'elsewhere' }
+  return { state: 'outdated', error: last.error }
+}
+
 async function statusOf(core: ConsumerCore, follower: Follower): Promise<SubscriptionStatus> {
   const [position, end, trouble, parked] = await Promise.all([
     follower.position(),
@@ -127,9 +148,10 @@ async function statusOf(core: ConsumerCore, follower: Follower): Promise<Subscri
     follower.parked(),
   ])
   const last = core.pulse.results.get(follower.title)
-  const error = trouble ?? (last?.state === 'waiting' ? last.error : undefined)
+  const now = troubleOf(trouble, last, position)
+  const { error } = now
   return {
-    state: trouble !== undefined ? 'stopped' : last?.state === 'elsewhere' || last?.state === 'waiting' ? last.state : 'running',
+    state: now.state,
     ...(position === beginning ? {} : { position }),
     lag: Math.max(0, Number(end) - Number(position)),
     parked,

@@ -1,4 +1,4 @@
-import { DefinitionError, isCqrsError } from '../errors.ts'
+import { DefinitionError, isCqrsError, messageOf } from '../errors.ts'
 import type { Core } from '../execution/core.ts'
 import { backOffMs } from './back-off.ts'
 import type { Pulse, RunResult } from './consumption.ts'
@@ -10,6 +10,11 @@ import type { Follower } from './follower.ts'
 const lingerMs = 500
 const sliceMs = 2_000
 const breatherMs = 20
+/** Whether a newer program has been at an event that is left to it is looked at after waits that double, up to the longest. */
+const firstLookMs = 1_000
+const longestLookMs = 30_000
+/** So many events without one that is left make the waits short again. */
+const eventsWithoutLeft = 1_000
 /** What another process has resumed is looked for this often. */
 const lookAgainMs = 5_000
 /** With push the log is still looked at from time to time: a wake-up may be lost. */
@@ -95,6 +100,8 @@ export class Loops implements Pulse {
   }
 
   async #follow(follower: Follower, signal: AbortSignal): Promise<void> {
+    const { runtime } = this.#scene
+    let [looks, eventsSince] = [0, 0]
     for (let failures = 0; !signal.aborted; ) {
       const seen = this.#wakes
       const result = await this.#runOnce(follower, { budgetMs: sliceMs, keep: true, signal })
@@ -102,6 +109,13 @@ export class Loops implements Pulse {
       // That another process has it for a while says nothing about what has failed here.
       if (result.state === 'waiting') failures++
       else if (result.state !== 'elsewhere') failures = 0
+      eventsSince += result.events
+      if (eventsSince >= eventsWithoutLeft) looks = 0
+      if (result.state === 'outdated' && result.leftAt !== undefined) {
+        eventsSince = 0
+        await runtime.sleep(Math.min(longestLookMs, firstLookMs * 2 ** looks++), signal).catch(() => {})
+        continue
+      }
       await this.#pause(follower, result, failures, seen, signal)
     }
     await follower.release().catch((error: unknown) => this.#report(follower, error))
@@ -127,7 +141,7 @@ export class Loops implements Pulse {
       return this.#backOff(follower, ms, signal)
     }
     if (state === 'elsewhere') return sleep(theirsMs)
-    if (state === 'stopped') return void (await this.#woken(pollMs, seen, signal))
+    if (state === 'stopped' || state === 'outdated') return void (await this.#woken(pollMs, seen, signal))
     if (await this.#woken(lingerMs, seen, signal)) return
     await follower.release().catch((error: unknown) => this.#report(follower, error))
     // Who has the rest may have died, and left something behind that is not new.
@@ -246,14 +260,19 @@ export class Loops implements Pulse {
   #note(follower: Follower, result: RunResult): RunResult {
     const before = this.results.get(follower.title)
     this.results.set(follower.title, result)
-    if (result.error !== undefined && before?.state !== result.state) this.#report(follower, result.error)
+    const isTold = before?.state === result.state && before.leftAt?.id === result.leftAt?.id
+    if (result.error !== undefined && !isTold) this.#report(follower, result.error, result)
     return result
   }
 
-  #report({ title }: Follower, error: unknown): void {
+  #report({ title }: Follower, error: unknown, result?: RunResult): void {
     const { observe } = this.#scene
-    if (observe !== undefined) observe({ kind: 'following', name: title, error })
-    else if (!isCqrsError(error, 'STOPPED')) console.error(`${title} will try again:`, error)
-    else console.error(error.message, ...(error.cause === undefined ? [] : [error.cause]))
+    if (observe !== undefined && result?.state === 'outdated')
+      observe({ kind: 'outdated', name: title, ...(result.leftAt && { eventId: result.leftAt.id }), error })
+    else if (observe !== undefined) observe({ kind: 'following', name: title, error })
+    else if (result?.state !== 'outdated' && !isCqrsError(error, 'STOPPED')) console.error(`${title} will try again:`, error)
+    else console.error(messageOf(error), ...causeOf(error))
   }
 }
+
+const causeOf = (error: unknown): readonly unknown[] => (error instanceof Error && error.cause !== undefined ? [error.cause] : [])

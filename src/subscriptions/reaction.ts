@@ -1,14 +1,48 @@
 import { sha256 } from '../digest.ts'
 import type { EventEnvelope, Metadata } from '../event-envelope.ts'
+import { DeliveryScope, inScope } from '../execution/delivery-scope.ts'
+import type { SubscriptionDefinition } from './definitions.ts'
 
 /** Options of a command that follows from an event. */
-export type Reaction = (name?: string) => { readonly idempotencyKey: string; readonly metadata: Metadata }
+export interface ReactionOptions {
+  readonly idempotencyKey: string
+  readonly metadata: Metadata
+}
 
-/** How a handler gives commands that follow from the event, so that a second delivery changes nothing. */
-export async function reactionTo(subscription: string, event: EventEnvelope): Promise<Reaction> {
+/** One call of a handler: what it gets as `reaction`, and what it must not do twice. */
+export interface ReactionScope {
+  readonly scope: DeliveryScope
+  readonly reaction: (...args: readonly unknown[]) => ReactionOptions
+}
+
+/** For one delivery. `reaction(name?)` where the handler gets one event, `reaction(event, name?)` where it gets a batch, which may be cut otherwise the next time. */
+export async function reactionsTo(
+  { name: subscription, isBatched }: Pick<SubscriptionDefinition, 'name' | 'isBatched'>,
+  events: readonly EventEnvelope[],
+): Promise<ReactionScope> {
+  const scope = new DeliveryScope(subscription)
+  const known = new Map<string, Awaited<ReturnType<typeof baseOf>>>()
+  for (const event of events) known.set(event.id, await baseOf(subscription, event))
+  const optionsOf = (eventId: unknown, name: unknown) => {
+    const base = known.get(eventId as string)
+    if (base === undefined)
+      throw scope.blame('gets batches, so reaction(event, name?) needs the event of its batch that the command follows from.')
+    if (name !== undefined && typeof name !== 'string')
+      throw scope.blame(`calls reaction with a name that is no text, but ${typeof name}.`)
+    const { key, metadata } = base
+    return inScope({ idempotencyKey: name === undefined ? key : `${key}/${name}`, metadata }, scope)
+  }
+  const [first] = events
+  const reaction = isBatched
+    ? (event?: unknown, name?: unknown) => optionsOf((event as Partial<EventEnvelope> | null | undefined)?.id, name)
+    : (name?: unknown) => optionsOf(first?.id, name)
+  return { scope, reaction }
+}
+
+/** What makes a second delivery change nothing. */
+async function baseOf(subscription: string, event: EventEnvelope) {
   const base = `${subscription}/${event.id}`
   const key = base.length > 180 ? await sha256(base) : base
   const { correlationId } = event.metadata
-  const metadata = { causationId: event.id, correlationId: correlationId ?? event.id }
-  return (name) => ({ idempotencyKey: name === undefined ? key : `${key}/${name}`, metadata })
+  return { key, metadata: { causationId: event.id, correlationId: correlationId ?? event.id } }
 }

@@ -79,6 +79,7 @@ export function buildSubscription(options: Options): SubscriptionDefinition {
     timeoutMs: timeoutMs as number,
     slots,
     batchSize: handle === undefined ? (batchSize as number) : 1,
+    isBatched: handle === undefined,
     handle:
       handle === undefined
         ? (handleBatch as SubscriptionDefinition['handle'])

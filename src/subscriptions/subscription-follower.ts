@@ -41,6 +41,10 @@ export class SubscriptionFollower implements Follower {
     return this.consumer.release()
   }
 
+  isHeld(): Promise<boolean> {
+    return this.consumer.isHeld()
+  }
+
   position(): Promise<Position> {
     return this.consumer.position()
   }

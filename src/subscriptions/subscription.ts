@@ -2,8 +2,9 @@ import type { AnyAggregate, EnvelopeOf, TypesOf } from '../aggregate.ts'
 import { definitionOf } from '../aggregate-definition.ts'
 import type { AggregateHandle } from '../aggregate-handle.ts'
 import { DefinitionError } from '../errors.ts'
-import type { Metadata, Position } from '../event-envelope.ts'
+import type { EventEnvelope, Position } from '../event-envelope.ts'
 import type { SubscriptionDefinition } from './definitions.ts'
+import type { ReactionOptions } from './reaction.ts'
 import { buildSubscription, checkSubscriptionOptions } from './subscription-definition.ts'
 import { subscriptionMachinery } from './subscription-machinery.ts'
 
@@ -17,19 +18,32 @@ export interface Subscription<N extends string = string> {
   readonly '~definition': SubscriptionDefinition
 }
 
-/** What the handler of a subscription knows besides the event. */
-export interface SubscriptionContext {
+interface AnyContext {
   /** The app that runs the subscription, to send commands to. */
   readonly app: SubscriptionApp
   /** Aborts when the handler shall end: its time is up, the app closes, or another process has taken over. */
   readonly signal: AbortSignal
   /** 1 for the first delivery of this event in this process, 2 when it is tried again … */
   readonly attempt: number
+}
+
+/** What the handler of a subscription knows besides the event. */
+export interface SubscriptionContext extends AnyContext {
   /**
-   * Options for the commands that follow from the event: an idempotency key made of the subscription and the (first) event, so that a second delivery changes nothing, and
+   * Options for the commands that follow from the event: an idempotency key made of the subscription and the event, so that a second delivery changes nothing, and
    * `causationId` and `correlationId`. A handler that sends several commands to one aggregate names each.
+   * @throws DefinitionError for a name that is no text. Two commands to one aggregate with one key: `execute` rejects with it, and the delivery fails.
    */
-  readonly reaction: (name?: string) => { readonly idempotencyKey: string; readonly metadata: Metadata }
+  readonly reaction: (name?: string) => ReactionOptions
+}
+
+/** What the handler of batches knows besides the events. */
+export interface BatchContext<E = EventEnvelope> extends AnyContext {
+  /**
+   * Options for the commands that follow from one event of the batch, as `reaction` of a handler of single events makes them: the same event has the same key in any batch.
+   * @throws DefinitionError without an event of the batch, or for a name that is no text
+   */
+  readonly reaction: (event: E, name?: string) => ReactionOptions
 }
 
 /** What a subscription may use of its app. */
@@ -74,8 +88,8 @@ interface AnySubscriptionOptions<N extends string, A extends readonly AnyAggrega
 }
 
 interface ByOne<E> {
-  /** Gets one event after another. What it does may happen again after a crash: make it safe to repeat, by `event.id`. */
-  readonly handle: (event: E, context: SubscriptionContext) => void | Promise<void>
+  /** Gets one event after another, and may return anything. What it does may happen again after a crash: make it safe to repeat, by `event.id`. */
+  readonly handle: (event: E, context: SubscriptionContext) => unknown
   readonly handleBatch?: undefined
   readonly batchSize?: undefined
 }
@@ -83,8 +97,8 @@ interface ByOne<E> {
 interface ByBatch<E> {
   readonly handle?: undefined
   /** Gets several at once, in order, in place of `handle`. When it fails, the events are given one by one, to find which of them it is. */
-  readonly handleBatch: (events: readonly E[], context: SubscriptionContext) => void | Promise<void>
-  /** Events in a batch at the most. Default 100. */
+  readonly handleBatch: (events: readonly E[], context: BatchContext<E>) => unknown
+  /** Events in a batch at the most; the parts of one that is split are never divided. Default 100. */
   readonly batchSize?: number
 }
 

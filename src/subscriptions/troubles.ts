@@ -1,12 +1,13 @@
 import { sha256 } from '../digest.ts'
 import { type CqrsErrorCode, isCqrsError, messageOf, StoppedError } from '../errors.ts'
 import type { Core } from '../execution/core.ts'
-import type { StoredEvent, ViewWrite } from '../store/commit.ts'
+import type { ViewWrite } from '../store/commit.ts'
 import { eventId } from '../store/event-id.ts'
 import { encodeIndexValue } from '../store/index-value.ts'
 import type { StoredView } from '../store/store.ts'
-import type { ConsumerCore } from './consumption.ts'
+import type { ConsumerCore, Failure } from './consumption.ts'
 import { saveRows } from './lane.ts'
+import { canRead } from './outdated.ts'
 
 /** What consumers keep in the store beside their checkpoints are rows of views whose names no user's view can have. */
 const stoppedRows = '~stopped'
@@ -18,6 +19,8 @@ export interface Stopped {
   readonly code?: CqrsErrorCode
   readonly eventId: string
   readonly stoppedAt: string
+  /** The event could not be decoded: a program that can goes on by itself. */
+  readonly unreadable?: true
 }
 
 /** An aggregate whose events wait since one of them failed. */
@@ -32,6 +35,8 @@ export interface Parked {
   readonly parkedAt: string
   /** Somebody wants it tried again. */
   readonly again: boolean
+  /** The event could not be decoded: a program that can tries it again by itself. */
+  readonly unreadable?: true
 }
 
 /** A row with the version it has. */
@@ -54,11 +59,12 @@ export const stoppedError = (title: string, { message, eventId }: Stopped, cause
     cause,
   )
 
-export const toStopped = (error: unknown, event: StoredEvent, now: Date): Stopped => ({
+export const toStopped = ({ error, at, isUnreadable }: Failure, now: Date): Stopped => ({
   message: endedSentence(messageOf(error)),
   ...(isCqrsError(error) ? { code: error.code } : {}),
-  eventId: event.id,
+  eventId: at.id,
   stoppedAt: now.toISOString(),
+  ...(isUnreadable ? { unreadable: true } : {}),
 })
 
 const endedSentence = (text: string): string => storable(/[.!?]$/.test(text) ? text : `${text}.`)
@@ -69,6 +75,15 @@ const storable = (text: string): string => text.slice(0, 10_000).replace(/[\0\p{
 export async function readStopped({ store }: Core, consumer: string): Promise<Versioned<Stopped>> {
   const [row] = await store.readViews([stoppedKey(consumer)])
   return toStoppedRow(consumer, row)
+}
+
+/** The same, for a consumer that is about to run: a stop at an event that only this program can read is over. */
+export async function readStoppedToRun(core: ConsumerCore, consumer: string): Promise<Versioned<Stopped>> {
+  for (;;) {
+    const row = await readStopped(core, consumer)
+    if (row.value?.unreadable !== true || !(await canRead(core, row.value.eventId))) return row
+    await saveRows(core, [stoppedWrite(row, null)])
+  }
 }
 
 /** Where it says why a consumer stands still. */
@@ -136,7 +151,12 @@ export async function isSomethingAgain({ store }: Core, consumer: string): Promi
   return (await store.findViews({ name: parkedRows, generation: 1, where, limit: 1 })).items.length > 0
 }
 
-export const toParked = (consumer: string, event: StoredEvent, error: unknown, attempts: number, now: Date): Parked => ({
+export const toParked = (
+  consumer: string,
+  { at: event, error, isUnreadable }: Omit<Failure, 'next'>,
+  attempts: number,
+  now: Date,
+): Parked => ({
   consumer,
   aggregateType: event.aggregateType,
   aggregateId: event.aggregateId,
@@ -145,6 +165,7 @@ export const toParked = (consumer: string, event: StoredEvent, error: unknown, a
   attempts,
   parkedAt: now.toISOString(),
   again: false,
+  ...(isUnreadable ? { unreadable: true } : {}),
 })
 
 export const parkedEventId = ({ aggregateType, aggregateId, sequence }: Parked): string =>

@@ -2,9 +2,10 @@ import type { AnyAggregate, CommandOf } from '../aggregate.ts'
 import { definitionOf } from '../aggregate-definition.ts'
 import { messageOf } from '../errors.ts'
 import type { EventEnvelope } from '../event-envelope.ts'
+import type { ReadonlyData } from '../message.ts'
 import { checkFunction, checkOptions } from '../options.ts'
 import type { SubscriptionDefinition } from '../subscriptions/definitions.ts'
-import { reactionTo } from '../subscriptions/reaction.ts'
+import { reactionsTo } from '../subscriptions/reaction.ts'
 import { assertEqual, fail, shown } from './assert.ts'
 import { type DeliveryOptions, FakeApp, type SentCommand } from './fake-app.ts'
 import { assertFollows } from './scene.ts'
@@ -16,7 +17,7 @@ export interface ExpectedCommand<A> {
   /** Id of the aggregate. */
   readonly id: string
   /** As the handler sends it. */
-  readonly command: CommandOf<NoInfer<A>>
+  readonly command: ReadonlyData<CommandOf<NoInfer<A>>>
 }
 
 /** One for each of these aggregates. */
@@ -81,25 +82,26 @@ const plain = ({ aggregate, id, command }: SentCommand) => ({ aggregate: aggrega
 
 /** Up to the first failure, in the batches that a real app would make of the log. @throws AssertionError for what the handler must not do in a test */
 async function deliver(
-  { name, aggregateTypes, eventTypes, batchSize, handle }: SubscriptionDefinition,
+  definition: SubscriptionDefinition,
   log: readonly EventEnvelope[],
   app: FakeApp,
 ): Promise<{ readonly sent: readonly SentCommand[]; readonly failure?: { readonly error: unknown } }> {
   const { signal } = new AbortController()
+  const { aggregateTypes, eventTypes, batchSize, handle } = definition
   const followed = log.filter(({ aggregateType }) => aggregateTypes.includes(aggregateType))
   for (let start = 0; start < followed.length; start += batchSize) {
     const page = followed.slice(start, start + batchSize)
     const events = page.filter(({ type }) => eventTypes === undefined || eventTypes.has(type))
-    const [first] = events
-    if (first === undefined) continue
-    const context = { app: app.forHandler, signal, attempt: 1, reaction: await reactionTo(name, first) }
+    if (events.length === 0) continue
+    const { reaction, scope } = await reactionsTo(definition, events)
     try {
-      await handle(events, context)
+      await handle(events, { app: app.forHandler, signal, attempt: 1, reaction })
     } catch (error) {
       await app.settle()
       return { sent: app.sent, failure: { error } }
     }
     await app.finish()
+    if (scope.misuse !== undefined) return { sent: app.sent, failure: { error: scope.misuse } }
   }
   return { sent: app.sent }
 }

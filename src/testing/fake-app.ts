@@ -2,7 +2,8 @@ import { AssertionError } from 'node:assert'
 import type { AnyAggregate } from '../aggregate.ts'
 import { type AggregateDefinition, definitionOf } from '../aggregate-definition.ts'
 import type { EventEnvelope } from '../event-envelope.ts'
-import { checkCall, type ExecuteOptions } from '../execution/call.ts'
+import { type Call as CheckedCall, checkCall, type ExecuteOptions } from '../execution/call.ts'
+import { oncePerDelivery, withoutScope } from '../execution/delivery-scope.ts'
 import { commandHash, keyTaken } from '../execution/idempotency.ts'
 import { frozenCopy, parseCommand } from '../execution/parse-command.ts'
 import type { Accepted, Rejected } from '../execution/result.ts'
@@ -37,6 +38,14 @@ export interface DeliveryOptions {
   readonly answer?: (sent: SentCommand) => Answer | undefined | Promise<Answer | undefined>
 }
 
+/** One call of `execute`. */
+interface Call {
+  /** What it sent; left out where it was refused. */
+  sent?: SentCommand
+  /** In an app it would be stored, under its key. */
+  isStored?: boolean
+}
+
 /** Stands for the app of a handler: checks commands as an app does, and writes them down. */
 export class FakeApp {
   /** What a handler gets as `app`. */
@@ -44,7 +53,7 @@ export class FakeApp {
   readonly #title: string
   readonly #answer: DeliveryOptions['answer']
   /** In the order of the calls; one that was refused has none. */
-  readonly #calls: { sent?: SentCommand }[] = []
+  readonly #calls: Call[] = []
   readonly #underWay = new Map<Promise<unknown>, string>()
   readonly #keys = new Map<string, string>()
   /** Told even when the handler swallowed it. */
@@ -78,7 +87,7 @@ export class FakeApp {
     const { type } = definition
     return Object.freeze({
       execute: (id: unknown, command: unknown, options?: ExecuteOptions) => {
-        const call: { sent?: SentCommand } = {}
+        const call: Call = {}
         this.#calls.push(call)
         const running = this.#execute(aggregate, definition, id, command, options, call)
         this.#underWay.set(running, `a command on ${type} '${String(id)}'`)
@@ -98,17 +107,33 @@ export class FakeApp {
     id: unknown,
     command: unknown,
     options: ExecuteOptions = {},
-    noted: { sent?: SentCommand },
+    noted: Call,
   ): Promise<Accepted | Rejected> {
     const call = checkCall(definition.type, id, command, options)
     call.signal?.throwIfAborted()
+    return oncePerDelivery(
+      options,
+      definition.type,
+      call,
+      () => this.#send(aggregate, definition, call, options, noted),
+      () => noted.isStored === true,
+    )
+  }
+
+  async #send(
+    aggregate: AnyAggregate,
+    definition: AggregateDefinition,
+    call: CheckedCall,
+    options: ExecuteOptions,
+    noted: Call,
+  ): Promise<Accepted | Rejected> {
+    const { command, idempotencyKey } = call
     const sent: SentCommand = {
       aggregate,
       id: call.aggregateId,
       command: frozenCopy(command) as SentCommand['command'],
-      options: Object.freeze({ ...options }),
+      options: Object.freeze(withoutScope(options)),
     }
-    const { idempotencyKey } = call
     const hash = idempotencyKey === undefined ? '' : await commandHash(definition.type, call)
     await parseCommand(definition, call)
     const place = JSON.stringify([definition.type, call.aggregateId, idempotencyKey])
@@ -117,16 +142,16 @@ export class FakeApp {
       throw keyTaken(definition.type, call, idempotencyKey)
     noted.sent = Object.freeze(sent)
     if (idempotencyKey !== undefined) this.#keys.set(place, hash)
-    let accepted = false
     try {
       const answer = (await this.#answer?.(sent)) ?? { ok: true }
-      accepted = answer.ok
+      // A test that says nothing of events does not mean that there are none.
+      noted.isStored = answer.ok && answer.events?.length !== 0
       if (answer.ok)
         return { events: [], state: definition.initialState(), sequence: 0, replayed: earlier !== undefined, ...answer }
       const { reason, details } = answer
       return { ok: false, reason, details }
     } finally {
-      if (!accepted && earlier === undefined) this.#keys.delete(place)
+      if (!noted.isStored && earlier === undefined) this.#keys.delete(place)
     }
   }
 

@@ -3,7 +3,7 @@ import { definitionOf } from '../aggregate-definition.ts'
 import { messageOf } from '../errors.ts'
 import type { EventEnvelope, Metadata } from '../event-envelope.ts'
 import { difference } from '../json.ts'
-import type { DataOf } from '../message.ts'
+import type { DataOf, ReadonlyData } from '../message.ts'
 import { checkOptions } from '../options.ts'
 import type { Rejection } from '../reject.ts'
 import type { View } from '../views/view.ts'
@@ -29,15 +29,19 @@ export type ViewOf<V> = V extends View<infer T> ? T['view'] : never
 /** An aggregate that has come so far. Can be used again and again: each step starts from the same events. */
 export interface Given<A extends AnyAggregate> {
   /** The same with more events. */
-  and(events: readonly EventOf<A>[]): Given<A>
+  and(events: readonly ReadonlyData<EventOf<A>>[]): Given<A>
   /** Sends a command; nothing runs until one of the `then…` is called. */
   when<K extends keyof TypesOf<A>['commands'] & string>(
     command: { readonly type: K } & DataOf<TypesOf<A>['commands'][K]>,
   ): When<A, K>
   /** The state that the events make. */
-  thenState(expected: TypesOf<A>['state']): Promise<void>
+  thenState(expected: ReadonlyData<TypesOf<A>['state']>): Promise<void>
   /** The view that the events make: of the aggregate's id, or of `id`. `undefined`: there is none. */
-  thenView<V extends View>(view: V, expected: ViewOf<V> | undefined, options?: { readonly id?: string }): Promise<void>
+  thenView<V extends View>(
+    view: V,
+    expected: ReadonlyData<ViewOf<V>> | undefined,
+    options?: { readonly id?: string },
+  ): Promise<void>
 }
 
 /** What came of a command, with its types. */
@@ -59,24 +63,31 @@ type ReasonOf<J> = J extends Rejection<infer Q> ? Q : never
  */
 export interface When<A extends AnyAggregate, K> {
   /** Exactly these events, in this order. */
-  thenEvents(expected: readonly EventOf<A>[]): Promise<void>
+  thenEvents(expected: readonly ReadonlyData<EventOf<A>>[]): Promise<void>
   /** These events among others, in any order; one listed twice must be there twice. */
-  thenIncludes(expected: readonly EventOf<A>[]): Promise<void>
+  thenIncludes(expected: readonly ReadonlyData<EventOf<A>>[]): Promise<void>
   /** The events pass a check of your own, which fails by throwing or by returning `false`. */
   thenEventsMatching(check: (events: readonly EventOf<A>[]) => unknown): Promise<void>
   /** Accepted, without any event. */
   thenNothing(): Promise<void>
   /** Refused for this reason and, where given, with these details. */
-  thenRejected<R extends ReasonOf<RejectionAt<A, K>>>(reason: R, details?: DetailsOf<RejectionAt<A, K>, R>): Promise<void>
+  thenRejected<R extends ReasonOf<RejectionAt<A, K>>>(
+    reason: R,
+    details?: ReadonlyData<DetailsOf<RejectionAt<A, K>, R>>,
+  ): Promise<void>
   /**
    * The command throws: an exception of the handler, or a `ValidationError`. `expected` is a part of the error's message, or a check of the error.
    * A check fails by throwing or by returning `false`. Default: any error.
    */
   thenThrows(expected?: string | ((error: unknown) => unknown)): Promise<void>
   /** The state after the decided events. */
-  thenState(expected: TypesOf<A>['state']): Promise<void>
+  thenState(expected: ReadonlyData<TypesOf<A>['state']>): Promise<void>
   /** The view after the decided events: of the aggregate's id, or of `id`. `undefined`: there is none. */
-  thenView<V extends View>(view: V, expected: ViewOf<V> | undefined, options?: { readonly id?: string }): Promise<void>
+  thenView<V extends View>(
+    view: V,
+    expected: ReadonlyData<ViewOf<V>> | undefined,
+    options?: { readonly id?: string },
+  ): Promise<void>
   /** The result as it is, for whatever else. */
   inspect(): Promise<WhenResult<A, K>>
 }
@@ -109,7 +120,7 @@ export interface When<A extends AnyAggregate, K> {
  */
 export function given<A extends AnyAggregate>(
   aggregate: A,
-  events: readonly EventOf<A>[] = [],
+  events: readonly ReadonlyData<EventOf<A>>[] = [],
   options: GivenOptions<A> = {},
 ): Given<A> {
   const definition = definitionOf('given: the first argument', aggregate)

@@ -5,6 +5,7 @@ import type { EventEnvelope, Metadata, Position } from '../event-envelope.ts'
 import type { Loaded } from '../execution/cache.ts'
 import { envelopesOf, newEvents } from '../execution/new-events.ts'
 import { deepFreeze, toJson } from '../json.ts'
+import type { ReadonlyData } from '../message.ts'
 import { checkName, checkOptions } from '../options.ts'
 import type { Subscription } from '../subscriptions/subscription.ts'
 import { subscriptionDefinitionOf } from '../subscriptions/subscription-definition.ts'
@@ -31,9 +32,14 @@ export interface GivenLog {
    *
    * @throws InvalidEventError when an event does not fit its schema, DefinitionError for a misspelt option or an unfit id
    */
-  of<A extends AnyAggregate>(aggregate: A, id: string, events: readonly EventOf<A>[], options?: LogOptions): GivenLog
+  of<A extends AnyAggregate>(
+    aggregate: A,
+    id: string,
+    events: readonly ReadonlyData<EventOf<A>>[],
+    options?: LogOptions,
+  ): GivenLog
   /** The row `id` of the view that the events make. `undefined`: there is none. */
-  thenView<V extends View>(view: V, id: string, expected: ViewOf<V> | undefined): Promise<void>
+  thenView<V extends View>(view: V, id: string, expected: ReadonlyData<ViewOf<V>> | undefined): Promise<void>
   /** Hands the events to a subscription; nothing runs until one of the `then…` is called. */
   deliveredTo(subscription: Subscription, options?: DeliveryOptions): DeliveredTo
 }

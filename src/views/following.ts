@@ -5,6 +5,7 @@ import type { StoredEvent, ViewWrite } from '../store/commit.ts'
 import type { StoredView, ViewKey } from '../store/store.ts'
 import type { Consumption, Processed, Turn } from '../subscriptions/consumption.ts'
 import type { ViewDefinition } from '../subscriptions/definitions.ts'
+import { undecoded } from '../subscriptions/outdated.ts'
 import { foldView, idsOf, rowWrite } from './fold.ts'
 import { isSettled, settledKey } from './settled.ts'
 import type { ViewCore } from './view-core.ts'
@@ -75,7 +76,7 @@ export class Following implements Consumption {
   #plan(batch: readonly Decoded[]) {
     const byId = new Map<string, Step[]>()
     for (const [nth, { events, failure, stored }] of batch.entries()) {
-      if (failure !== undefined) return { byId, done: nth, failure: stopAt(stored, failure.error) }
+      if (failure !== undefined) return { byId, done: nth, failure: undecoded(this.title, batch[nth] as Decoded, 'stop') }
       for (const event of events) {
         if (!this.#view.update.has(event.type)) continue
         try {

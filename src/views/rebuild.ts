@@ -3,9 +3,11 @@ import type { ViewGeneration } from '../store/store.ts'
 import type { RunRequest, RunResult } from '../subscriptions/consumption.ts'
 import type { ViewDefinition } from '../subscriptions/definitions.ts'
 import { endOf, type Lane } from '../subscriptions/lane.ts'
+import { standstillOf } from '../subscriptions/outdated.ts'
 import type { Runs } from '../subscriptions/runs.ts'
+import { clearStopped, readStopped } from '../subscriptions/troubles.ts'
 import { outdated } from './behind.ts'
-import { GenerationGone } from './following.ts'
+import { GenerationGone, viewConsumer } from './following.ts'
 import { begunBy, liveVersion } from './generations.ts'
 import { progressOf, type RebuildOptions } from './rebuild-handle.ts'
 import { isSettled, settledWrite } from './settled.ts'
@@ -28,7 +30,7 @@ export async function rebuildStep(
   const all = await core.store.viewGenerations(view.name)
   if (liveVersion(all) === view.viewVersion) return undefined
   const error = outdated(view, liveVersion(all))
-  if (await core.generations.isOutdated(view, all)) return { state: 'stopped', events: 0, error }
+  if (await core.generations.isOutdated(view, all)) return { state: 'outdated', events: 0, error }
   // A request that waits must not switch the view under programs that run.
   if (request.rebuild === false) return { state: 'waiting', events: 0, error }
   const generation = begunBy(view, all) ?? (await core.generations.add(view, all))
@@ -63,7 +65,7 @@ export async function rebuild(
   while (isToFill(await store.viewGenerations(view.name))) {
     signal?.throwIfAborted()
     const { state, error, events } = await fill(consumer, { budgetMs: sliceMs, until: await endOf(core), signal })
-    if (state === 'stopped') throw error
+    if (state === 'stopped' || state === 'outdated') throw error
     signal?.throwIfAborted()
     if (state === 'caught-up' && (await switchOver(core, view, generation, mayReplace))) break
     await report(false)
@@ -74,12 +76,27 @@ export async function rebuild(
   await report(true)
 }
 
-/** The generation to fill: the one that was begun, else a new one. And what was live then. */
+/** The generation to fill: the one that was begun, unless it has stopped, else a new one. And what was live then. */
 async function begin(core: ViewCore, view: ViewDefinition): Promise<{ readonly generation: number; readonly before: string }> {
   for (;;) {
     const all = await core.store.viewGenerations(view.name)
-    const generation = begunBy(view, all) ?? (await core.generations.add(view, all))
-    if (generation !== undefined) return { generation, before: liveVersion(all) }
+    const stopped: number[] = []
+    const isOpen = async ({ generation, state, viewVersion }: ViewGeneration) => {
+      if (state !== 'building' || viewVersion !== view.viewVersion) return false
+      const { value } = await readStopped(core, viewConsumer(view.name, generation))
+      if (value !== undefined) stopped.push(generation)
+      return value === undefined
+    }
+    let generation: number | undefined
+    for (const one of all) if (generation === undefined && (await isOpen(one))) generation = one.generation
+    generation ??= await core.generations.add(view, all)
+    if (generation === undefined) continue
+    // The rows up to where it has stopped are perhaps those of a mistake: all are made anew.
+    for (const left of stopped) {
+      await core.store.removeViewGeneration({ name: view.name, generation: left })
+      await clearStopped(core, viewConsumer(view.name, left))
+    }
+    return { generation, before: liveVersion(all) }
   }
 }
 
@@ -119,10 +136,11 @@ export async function settle(core: ViewCore, view: ViewDefinition, consumer: Run
     await lane.save(lane.position, { views: [settledWrite(view.name, generation)] })
   }
   const isLive = async () => liveGeneration(await store.viewGenerations(view.name)) === generation
+  const isStanding = standstillOf(core, consumer)
   while (!(await isSettled(core, view.name, generation)) && (await isLive())) {
     consumer.lookAgain()
     const { state, error } = await fill(consumer, { until, finish })
-    if (state === 'stopped') throw error
-    if (state !== 'caught-up') await runtime.sleep(waitMs * runtime.random())
+    if (state === 'stopped' || (state === 'outdated' && (await isStanding(waitMs)))) throw error
+    if (state !== 'caught-up') await runtime.sleep(state === 'outdated' ? waitMs : waitMs * runtime.random())
   }
 }

@@ -7,6 +7,7 @@ import type { ConsumerCore, Consumption, Processed, RunRequest, RunResult, Turn 
 import type { SqlViewDefinition } from '../subscriptions/definitions.ts'
 import type { Follower } from '../subscriptions/follower.ts'
 import { endOf, type Lane, LeaseLost } from '../subscriptions/lane.ts'
+import { undecoded } from '../subscriptions/outdated.ts'
 import { clearStopped } from '../subscriptions/troubles.ts'
 import { progressOf, type RebuildOptions } from './rebuild-handle.ts'
 
@@ -49,7 +50,7 @@ class SqlFollowing implements Consumption {
     let failure: Reset['failure']
     try {
       await (turn.lane as Lane).rewind({
-        store: (commit) => this.#transact(commit, (client) => this.#view.reset(client)),
+        store: (commit) => this.#transact(commit, (client) => this.#view.reset(client) as void | Promise<void>),
       })
     } catch (error) {
       if (error instanceof LeaseLost) throw error
@@ -70,13 +71,13 @@ class SqlFollowing implements Consumption {
     const ends = [unreadable, refused].filter((index) => index >= 0)
     const done = ends.length === 0 ? batch.length : Math.min(...ends)
     const at = batch[done]
-    const error = at?.failure?.error ?? this.#failing?.error
+    const error = this.#failing?.error
     const steps = batch.slice(0, done)
     // When it is resumed it is tried as often again.
     if (refused === done) this.#failing = undefined
     return {
       done,
-      failure: at && { error, at: at.stored, next: 'stop' },
+      failure: at && (undecoded(this.title, at, 'stop') ?? { error, at: at.stored, next: 'stop' }),
       store: async (commit) => {
         let current: Decoded | undefined
         try {
@@ -108,9 +109,9 @@ class SqlFollowing implements Consumption {
  * One after another; at once as long as none of them gives a promise, for databases that know no waiting. What is given may be no promise of the language's own (a query builder's begins when it is
  * waited for), and so is this: where nobody waits, nothing more is begun. A store that refuses to wait catches `answer`.
  */
-function inTurn<T>(items: readonly T[], run: (item: T) => void | Promise<void>, from = 0): void | Promise<void> {
+function inTurn<T>(items: readonly T[], run: (item: T) => unknown, from = 0): void | Promise<void> {
   for (let i = from; i < items.length; i++) {
-    const answer = run(items[i] as T)
+    const answer = run(items[i] as T) as PromiseLike<unknown> | null | undefined
     if (typeof answer?.then !== 'function') continue
     const goOn = async () => {
       await answer
@@ -147,6 +148,10 @@ export class SqlViewFollower implements Follower {
     return this.#consumer.release()
   }
 
+  isHeld(): Promise<boolean> {
+    return this.#consumer.isHeld()
+  }
+
   position(): Promise<Position> {
     return this.#consumer.position()
   }
@@ -180,7 +185,9 @@ export class SqlViewFollower implements Follower {
         if (!reset.isDone) this.#consumer.lookAgain()
         const { state, error } = await this.#consumer.run({ until, budgetMs: sliceMs, signal, keep: true })
         if (reset.failure !== undefined) throw reset.failure.error
-        if (state === 'stopped') throw error
+        // What has stopped it before this call is over: it begins again.
+        if (state === 'stopped' && !reset.isDone) await clearStopped(this.#core, this.#following.name)
+        else if (state === 'stopped' || state === 'outdated') throw error
         if (state === 'caught-up' && reset.isDone) break
         await report(false)
         if (state !== 'more') await this.#core.runtime.sleep(20, signal)

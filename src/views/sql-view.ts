@@ -22,7 +22,7 @@ export interface SqlViewOptions<N extends string, A extends readonly AnyAggregat
   readonly name: N
   /** The aggregates whose events it gets. */
   readonly aggregates: A
-  /** Changes your tables for one event, on the client of the transaction that also moves the checkpoint: each event has its effect once. On SQLite it must be synchronous. */
+  /** Changes your tables for one event, on the client of the transaction that also moves the checkpoint: each event has its effect once. On SQLite it must be synchronous. What it returns is waited for, and nothing else. */
   readonly update: (client: Client, event: EnvelopeOf<A[number]>) => unknown
   /** Empties your tables, in the same way, before a rebuild. */
   readonly reset: (client: Client) => unknown

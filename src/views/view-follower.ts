@@ -8,6 +8,7 @@ import type { RunRequest, RunResult } from '../subscriptions/consumption.ts'
 import type { ViewDefinition } from '../subscriptions/definitions.ts'
 import type { Follower } from '../subscriptions/follower.ts'
 import { beginning, endOf } from '../subscriptions/lane.ts'
+import { LeftToNewer } from '../subscriptions/outdated.ts'
 import { type Runs, runsOf } from '../subscriptions/runs.ts'
 import { clearStopped } from '../subscriptions/troubles.ts'
 import { outdated, rebuildRow } from './behind.ts'
@@ -42,6 +43,7 @@ export class ViewFollower implements Follower {
     try {
       return await this.#run(request)
     } catch (error) {
+      if (error instanceof LeftToNewer) return { state: 'outdated', events: 0, error }
       // An event stored just before a switch cannot be folded, so that what is live cannot be settled.
       if (isCqrsError(error, 'STOPPED')) return { state: 'stopped', events: 0, error }
       throw error
@@ -58,7 +60,10 @@ export class ViewFollower implements Follower {
       }
       if (this.#view.consistency === 'inline') return { state: 'caught-up', events: 0 }
       try {
-        return await this.#consumer(generation).run(request)
+        const result = await this.#consumer(generation).run(request)
+        if (result.state !== 'outdated') return result
+        // A newer program may have switched the view to other rows, and then nobody comes along here any more.
+        if ((await this.#core.generations.refresh(this.#view)).generation === generation) return result
       } catch (error) {
         if (!(error instanceof GenerationGone)) throw error
         await this.#core.generations.refresh(this.#view)
@@ -86,6 +91,11 @@ export class ViewFollower implements Follower {
 
   async release(): Promise<void> {
     await Promise.all([...this.#consumers.values()].map((consumer) => consumer.release()))
+  }
+
+  async isHeld(): Promise<boolean> {
+    const { generation, isOwn } = await this.#live()
+    return isOwn && this.#consumer(generation).isHeld()
   }
 
   async position(): Promise<Position> {

@@ -43,7 +43,7 @@ export interface Views<T extends ViewTypes> extends FollowerHandle {
     options?: FindOptions<T['indexes']>,
   ): Promise<{ readonly items: readonly ViewRow<T['view']>[]; readonly next?: string }>
   /**
-   * Makes all rows anew from the events, beside the ones that are read, which are then switched over; commands and readers go on meanwhile. One that was broken off is gone on with.
+   * Makes all rows anew from the events, beside the ones that are read, which are then switched over; commands and readers go on meanwhile. One that was broken off is gone on with; one that has stopped begins again.
    * @throws StoppedError at an event that cannot be folded, ViewOutdatedError when a program of another version was first, StoreError, ClosedError, and the signal's reason
    */
   rebuild(options?: RebuildOptions): Promise<void>

@@ -91,7 +91,7 @@ test('two commands of one handler on one aggregate are told to have a name each'
   const app = createApp({ store: memoryStore(), aggregates: { counter }, subscriptions: { twice }, observe: () => {} })
   await app.aggregates.counter.execute('a', count(1))
   const failure = await failureOf(app.subscriptions.twice.caughtUp())
-  expect(failure.message).toContain("for another command. Name each command of a handler: reaction('first').")
+  expect(failure.message).toContain("Give each a name: reaction('…').")
   await app.aggregates.counter.execute('c', count(1), { idempotencyKey: 'k' })
   const own = await failureOf(app.aggregates.counter.execute('c', count(2), { idempotencyKey: 'k' }))
   expect(own.message).toContain('Use a new key for a new command.')

@@ -170,7 +170,7 @@ describe('upcasters', () => {
     expect((await books(store, anything, [rename]).load('b')).state.pages).toEqual(['hello'])
   })
 
-  test('split an event into several that share its sequence and are numbered in their ids', async () => {
+  test('split an event into several that share its sequence, of which the first keeps the id', async () => {
     const store = memoryStore()
     const split = from('WrittenAll', (event) => (event.data as unknown[]).map((data) => ({ ...event, type: 'Written', data })))
     await storedBefore(
@@ -184,7 +184,7 @@ describe('upcasters', () => {
     const b = books(store, anything, [split])
     expect(await b.load('b')).toEqual({ state: { pages: [1, 2, 3, 4] }, sequence: 3 })
     expect((await collect(b.events('b'))).map(({ id, sequence }) => [id, sequence])).toEqual([
-      ['book/b/1.1', 1],
+      ['book/b/1', 1],
       ['book/b/1.2', 1],
       ['book/b/1.3', 1],
       ['book/b/2', 2],
@@ -289,4 +289,128 @@ test('an event whose schema is asynchronous is refused', async () => {
   expect(error.code).toBe('INVALID_EVENT')
   expect(error.message).toContain('asynchronous')
   expect(await store.lastPosition()).toBeUndefined()
+})
+
+describe('an upcaster that returns what no event can be', () => {
+  const event = { type: 'Written', version: '1.0', data: 1, metadata: {} }
+  const { metadata: _, ...bare } = event
+  const hole: unknown[] = [event]
+  hole.length = 2
+  const late = () => new Promise<never>((_, reject) => setImmediate(() => reject(new Error('late'))))
+
+  test.each<[string, () => unknown, string]>([
+    ['no metadata', () => bare, 'returned Written without metadata'],
+    ['metadata that is a text', () => ({ ...event, metadata: 'x' }), 'returned Written without metadata'],
+    ['metadata that is a list', () => ({ ...event, metadata: [] }), 'returned Written without metadata'],
+    ['metadata that is no JSON', () => ({ ...event, metadata: { at: new Date(0) } }), 'metadata of Written that is not JSON'],
+    ['data that is no JSON', () => ({ ...event, data: new Map() }), 'data of Written that is not JSON: it is a Map'],
+    ['data that is a promise', () => ({ ...event, data: late() }), 'returned a promise'],
+    ['data deep down that is no number', () => ({ ...event, data: { a: [Number.NaN] } }), 'a[0] is NaN'],
+    ['no data', () => ({ ...event, data: undefined }), 'cannot be read'],
+    ['no type', () => ({ ...event, type: undefined }), 'an event whose type must be a text'],
+    ['an empty type', () => ({ ...event, type: '' }), 'an event whose type must not be empty'],
+    ['a type that is not declared', () => ({ ...event, type: 'Lost' }), "(upcast by upcasters[1] to 'Lost' 1.0) is of a type"],
+    ['a version that is a number', () => ({ ...event, version: 1 }), 'whose version must be a text'],
+    ['a version that is none', () => ({ ...event, version: 'new' }), "its version 'new' is not a version"],
+    ['nothing', () => undefined, 'returned undefined where an event'],
+    ['null', () => null, 'returned null where an event'],
+    ['a text', () => 'Written', 'returned string where an event'],
+    ['a set of events', () => new Set([event]), 'an event whose type must be a text'],
+    ['a list of lists', () => [[event]], 'returned object where an event'],
+    ['a list with a hole', () => hole, 'returned undefined where an event'],
+    ['a list with a promise', () => [Promise.resolve(event)], 'returned a promise'],
+    ['a promise', async () => event, 'returned a promise'],
+    ['a promise that is refused', late, 'returned a promise'],
+    ['an error', () => reject(new TypeError('no such field')), 'upcasters[1] threw: no such field.'],
+    ['an error of the package', () => reject(thrownBy(() => versions('x', anything, {}))), 'upcasters[1] threw: versions('],
+  ])('is refused with the event and its place in the list: %s', async (_, upcast, words) => {
+    const store = memoryStore()
+    await storedBefore(store, 'book', 'b', { type: 'Opened' }, { type: 'Noted', data: { secret: 1 } })
+    const pass: Upcaster = { canUpcast: () => false, upcast: (one) => one }
+    const wrong = { canUpcast: (type: string) => type === 'Noted', upcast } as unknown as Upcaster
+    const app = createApp({ store, aggregates: { books: bookOf(z.any(), [pass, wrong]) } })
+    for (const reading of [app.aggregates.books.load('b'), collect(app.aggregates.books.events('b')), app.replay(() => {})]) {
+      const error = await failureOf(reading)
+      expect(error).toMatchObject({ code: 'DESERIALIZATION', kind: 'unreadable', aggregateId: 'b', sequence: 2 })
+      expect(error.message).toContain("Event 2 of book 'b' (Noted 1.0)")
+      expect(error.message).toContain(words)
+      expect(error.message).not.toContain('secret')
+      if (words !== 'cannot be read') expect(error.message).toContain('upcasters[1]')
+    }
+    // A promise that is refused later is nobody's.
+    await new Promise((resolve) => setImmediate(() => setImmediate(resolve)))
+  })
+
+  const reject = (error: Error) => {
+    throw error
+  }
+
+  test.each<[string, () => unknown, string]>([
+    ['throws', () => reject(new Error('odd')), 'upcasters[0] threw: odd.'],
+    ['is asynchronous', () => late(), 'upcasters[0].canUpcast returned a promise'],
+  ])('is refused when its canUpcast %s', async (_, answer, words) => {
+    const store = memoryStore()
+    await storedBefore(store, 'book', 'b', { type: 'Noted' })
+    const canUpcast = (type: string) => (type === 'Noted' ? answer() : false)
+    const error = await failureOf(books(store, anything, [{ canUpcast, upcast: (one: unknown) => one } as never]).load('b'))
+    expect(error).toMatchObject({ code: 'DESERIALIZATION', sequence: 1 })
+    expect(error.message).toContain(words)
+  })
+
+  test('cannot change what was stored for those after it', async () => {
+    const store = memoryStore()
+    await storedBefore(store, 'book', 'b', { type: 'Noted', data: 1 })
+    const mutating: Upcaster = {
+      canUpcast: (type) => type === 'Noted',
+      upcast: (one) => Object.assign(one, { type: 'Written', id: 'mine', sequence: 7 }),
+    }
+    const [read] = await collect(books(store, anything, [mutating]).events('b'))
+    expect(read).toMatchObject({ id: 'book/b/1', sequence: 1, type: 'Written' })
+  })
+
+  test.each<[string, () => unknown, string]>([
+    ['a promise', async () => 1, 'its function in versions() returned a promise'],
+    ['a promise that is refused', late, 'its function in versions() returned a promise'],
+    ['nothing', () => undefined, 'undefined is not JSON'],
+    ['a function', () => () => 1, 'function is not JSON'],
+    ['an error', () => reject(new Error('odd')), 'its function in versions() for 1.0 threw: odd.'],
+  ])('is one of versions() that returns %s', async (_, migrate, words) => {
+    const store = memoryStore()
+    await storedBefore(store, 'book', 'b', { type: 'Written', data: 1 })
+    const error = await failureOf(books(store, versions('2.0', anything, { '1.0': migrate as never })).load('b'))
+    expect(error).toMatchObject({ code: 'DESERIALIZATION', sequence: 1 })
+    expect(error.message).toContain("Event 1 of book 'b' (Written 1.0)")
+    expect(error.message).toContain(words)
+    await new Promise((resolve) => setImmediate(() => setImmediate(resolve)))
+  })
+
+  test('may be one of versions() that leads to no data', async () => {
+    for (const nothing of [undefined, {}]) {
+      const store = memoryStore()
+      await storedBefore(store, 'book', 'b', { type: 'Written', data: { by: 'ann' } })
+      const events = await collect(books(store, versions('2.0', noData, { '1.0': () => nothing as never })).events('b'))
+      expect(events).toMatchObject([{ type: 'Written', version: '2.0' }])
+      expect(events[0]).not.toHaveProperty('data')
+    }
+  })
+})
+
+describe('the kind of what cannot be read', () => {
+  test.each([
+    ['a later version', { type: 'Written', version: '2.0' }, 'outdated'],
+    ['an unknown type', { type: 'Lost' }, 'outdated'],
+    ['an older version that nothing leads from', { type: 'Written', version: '0.5' }, 'unreadable'],
+    ['data that does not fit', { type: 'Opened', data: { more: 1 } }, 'unreadable'],
+  ] as const)('of %s is told', async (_, old, kind) => {
+    const store = memoryStore()
+    await storedBefore(store, 'book', 'b', old)
+    expect(await failureOf(books(store).load('b'))).toMatchObject({ code: 'DESERIALIZATION', kind })
+  })
+
+  test('of a later version is told also when an upcaster has failed at it', async () => {
+    const store = memoryStore()
+    await storedBefore(store, 'book', 'b', { type: 'Written', version: '2.0' })
+    const upcasters: Upcaster[] = [{ canUpcast: (_, version) => version !== '1.0', upcast: () => undefined as never }]
+    expect(await failureOf(books(store, anything, upcasters).load('b'))).toMatchObject({ kind: 'outdated' })
+  })
 })

@@ -281,7 +281,9 @@ describe('what a handler gets', () => {
       handleBatch: async (events, { app, reaction }) => {
         batches.push(events.map(({ data }) => data.amount))
         const amount = events.reduce((sum, { data }) => sum + data.amount, 0)
-        await app.aggregate(account).execute('acct-1', { type: 'Withdraw', data: { amount } }, reaction())
+        const [first] = events
+        if (first === undefined) throw new Error('a batch without events')
+        await app.aggregate(account).execute('acct-1', { type: 'Withdraw', data: { amount } }, reaction(first))
       },
     })
     const many = givenLog()
@@ -368,13 +370,21 @@ describe('a handler that fails', () => {
       await app.aggregate(account).execute('a', { type: 'Close' }, reaction())
       await app.aggregate(account).execute('a', { type: 'Deposit', data: { amount: 1 } }, reaction())
     })
-    await log.deliveredTo(careless).thenFails("was used on account 'a' for another command")
-    await expect(log.deliveredTo(careless).inspect()).rejects.toMatchObject({ code: 'IDEMPOTENCY' })
+    await log.deliveredTo(careless).thenFails("uses the same reaction() for two commands to account 'a'")
+    await expect(log.deliveredTo(careless).inspect()).rejects.toMatchObject({ code: 'DEFINITION' })
     await log.deliveredTo(careless, { answer: () => ({ ok: false, reason: 'no' }) }).inspect()
-    const again: boolean[] = []
+    await log.deliveredTo(careless, { answer: () => ({ ok: true, events: [] }) }).inspect()
     const repeating = doing(async (_, { app, reaction }) => {
+      for (const id of ['a', 'b', 'a']) await app.aggregate(account).execute(id, { type: 'Close' }, reaction())
+    })
+    await log.deliveredTo(repeating).thenFails("uses the same reaction() for two commands to account 'a'")
+  })
+
+  test('with one key of its own for two commands', async () => {
+    const again: boolean[] = []
+    const repeating = doing(async (_, { app }) => {
       for (const id of ['a', 'a', 'b']) {
-        const result = await app.aggregate(account).execute(id, { type: 'Close' }, reaction())
+        const result = await app.aggregate(account).execute(id, { type: 'Close' }, { idempotencyKey: 'k' })
         again.push(result.replayed)
       }
     })

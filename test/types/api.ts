@@ -389,3 +389,64 @@ createHandler(withViews, { authorize: 'none', expose: { aggregates: { acount: {}
 createHandler(withViews, { authorize: 'none', expose: { aggregates: { account: { commands: ['Nope'] } } } })
 // @ts-expect-error no such view
 createHandler(withViews, { authorize: 'none', waitFor: ['balance'] })
+
+// Fixtures of tests may be read-only throughout.
+{
+  const basket = defineAggregate({
+    type: 'basket',
+    events: { Filled: typed<{ items: { sku: string; tags: string[] }[]; at?: { pair: [number, number] } }>(), Paid: noData },
+    commands: { Fill: typed<{ items: { sku: string; tags: string[] }[] }>(), Pay: noData },
+    initialState: (): { items: string[] } => ({ items: [] }),
+  }).implement({
+    handle: {
+      Fill: (_, data) => (data.items.length === 0 ? reject('empty', { missing: ['items'] }) : { type: 'Filled', data }),
+      Pay: () => ({ type: 'Paid' }),
+    },
+    apply: { Filled: (_, { items }) => ({ items: items.map(({ sku }) => sku) }), Paid: (state) => state },
+  })
+  const skus = defineView({
+    name: 'skus',
+    aggregates: [basket],
+    initialView: (): { skus: string[] } => ({ skus: [] }),
+    update: { Filled: (_, event) => ({ skus: event.data.items.map(({ sku }) => sku) }) },
+  })
+  const data = { items: [{ sku: 'tea', tags: ['hot', 'green'] }], at: { pair: [1, 2] } } as const
+  const filled = [{ type: 'Filled', data }, { type: 'Paid' }] as const
+  const state = { items: ['tea'] } as const
+  const fill = { type: 'Fill', data: { items: data.items } } as const
+  const filling = given(basket, filled).and(filled)
+  void filling.thenState(state)
+  void filling.thenView(skus, { skus: ['tea'] } as const)
+  void filling.when(fill).thenEvents(filled)
+  void filling.when(fill).thenIncludes(filled)
+  void filling.when(fill).thenState(state)
+  void filling.when(fill).thenRejected('empty', { missing: ['items'] } as const)
+  void given(basket, [{ type: 'Filled', data: { items: [] } }])
+  // @ts-expect-error no such field
+  void given(basket, [{ type: 'Filled', data: { items: [], more: 1 } }])
+  // @ts-expect-error no text
+  void given(basket, [{ type: 'Filled', data: { items: [{ sku: 1, tags: [] }] } }])
+  // @ts-expect-error no such event
+  void given(basket, [{ type: 'Emptied' }] as const)
+  const log = givenLog().of(basket, 'b', filled)
+  void log.thenView(skus, 'b', { skus: ['tea'] } as const)
+  const echo = defineSubscription({
+    name: 'echo',
+    aggregates: [basket],
+    // Handlers may return anything.
+    handle: (event, { app, reaction }) => app.aggregate(basket).execute(event.aggregateId, { type: 'Pay' }, reaction()),
+  })
+  const commands = [{ aggregate: basket, id: 'b', command: fill }] as const
+  void log.deliveredTo(echo).thenCommands(commands)
+  void defineSubscription({
+    name: 'echoes',
+    aggregates: [basket],
+    handleBatch: (events, { app, reaction }) =>
+      Promise.all(
+        events.map((event) => app.aggregate(basket).execute(event.aggregateId, { type: 'Pay' }, reaction(event, 'paid'))),
+      ),
+  })
+  // @ts-expect-error a batch has no event of its own
+  void defineSubscription({ name: 'x', aggregates: [basket], handleBatch: (_, { reaction }) => reaction() })
+  void createApp({ store, aggregates: { basket }, queries: [(events) => events.length, async (events) => events] })
+}

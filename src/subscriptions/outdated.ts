@@ -1,0 +1,61 @@
+import type { AggregateDefinition } from '../aggregate-definition.ts'
+import { StoppedError } from '../errors.ts'
+import type { Position } from '../event-envelope.ts'
+import { type Decoded, decodeApart } from '../evolution/decode.ts'
+import { aggregatePage } from '../execution/read-page.ts'
+import type { StoredEvent } from '../store/commit.ts'
+import type { ConsumerCore, Failure } from './consumption.ts'
+
+/** Why an event cannot be taken that could not be decoded; `next` where no newer program is expected to do better. */
+export function undecoded(title: string, { stored, failure }: Decoded, next: 'stop' | 'wait'): Failure | undefined {
+  if (failure === undefined) return undefined
+  const { error, newer } = failure
+  if (newer === undefined) return { error, at: stored, next, isUnreadable: true }
+  return { error: new LeftToNewer(title, stored, newer.known, error), at: stored, next: 'outdated' }
+}
+
+/** An event is left to a newer program: nothing has stopped, but nothing behind it can be waited for here. */
+export class LeftToNewer extends StoppedError {
+  constructor(title: string, { id, type, version }: StoredEvent, known: string | undefined, cause: unknown) {
+    const knows = known === undefined ? 'does not know the type' : `knows ${type} ${known}`
+    super(
+      `${title} leaves event ${id} (${type} ${version}) to a newer program: this one ${knows}. Nothing was stored about it. It continues once a newer program has processed the event.`,
+      { eventId: id },
+      cause,
+    )
+    this.name = 'StoppedError'
+  }
+}
+
+/** What moves while a newer program is at work. */
+interface Moving {
+  position(): Promise<Position>
+  /** Another process holds its lease. */
+  isHeld(): Promise<boolean>
+}
+
+/** Tells, after each wait of so many milliseconds, whether no newer program is at work: nothing has moved for as long as a lease lasts, and none is held. */
+export function standstillOf({ leaseMs }: ConsumerCore, moving: Moving): (waitedMs: number) => Promise<boolean> {
+  let [last, stillMs] = ['', 0]
+  return async (waitedMs) => {
+    const position = await moving.position()
+    stillMs = position === last ? stillMs + waitedMs : 0
+    last = position
+    if (stillMs < leaseMs) return false
+    stillMs = 0
+    return !(await moving.isHeld())
+  }
+}
+
+/** Whether this program can read a stored event. False where there is none. */
+export async function canRead(core: ConsumerCore, eventId: string): Promise<boolean> {
+  const [first, last] = [eventId.indexOf('/'), eventId.lastIndexOf('/')]
+  const aggregateType = eventId.slice(0, first)
+  const aggregateId = eventId.slice(first + 1, last)
+  const sequence = Number(eventId.slice(last + 1))
+  const definition: AggregateDefinition | undefined = core.definitions.get(aggregateType)
+  if (definition === undefined) return false
+  const { events } = await aggregatePage(core, { aggregateType, aggregateId, after: sequence - 1, upTo: sequence })
+  const decoded = await decodeApart(core, () => definition, events)
+  return decoded.length > 0 && decoded.every(({ failure }) => failure === undefined)
+}
