@@ -79,10 +79,10 @@ BEGIN
     END IF;
 
     IF checkpoints IS NOT NULL THEN
-      -- A lease that is checked cannot be taken over until this transaction has ended.
+      -- A lease that is checked cannot be taken over until this transaction has ended. MySQL refuses to lock the rows of JSON_TABLE.
       SELECT COUNT(*) INTO found_now
       FROM ${checkpointRows} AS r STRAIGHT_JOIN ${n.leases} AS l ON l.name = r.n COLLATE ${collation}
-      FOR UPDATE;
+      FOR UPDATE /*!80001 OF l */;
 
       SELECT COUNT(*) INTO found_now
       FROM ${checkpointRows} AS r
