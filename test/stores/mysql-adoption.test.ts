@@ -95,6 +95,21 @@ describe.skipIf(noMysql).each(mysqlServers)("the Rust crate's tables, on $name",
     expect(await dataOf(store, '漢字\u{1f600}')).toHaveLength(1)
   })
 
+  it('become tables of InnoDB when the server has made them MyISAM, which knows no transactions', async () => {
+    const alter = 'ALTER TABLE events ENGINE = MyISAM; ALTER TABLE snapshots ENGINE = MyISAM;'
+    const database = await crateDatabase({
+      rest: 'CHARACTER SET latin1',
+      alter,
+      rows: { events: [], snapshots: [], order_view: [] },
+    })
+    await adopt(database)
+    const engines = await database.sql(
+      'SELECT DISTINCT engine AS e FROM information_schema.tables WHERE table_schema = ?',
+      database.name,
+    )
+    expect(engines.filter(({ e }) => e !== null)).toEqual([{ e: 'InnoDB' }])
+  })
+
   it('are adopted in the order of the column `timestamp`, where an older version of the crate has made one', async () => {
     const alter = 'ALTER TABLE events ADD COLUMN timestamp timestamp NOT NULL DEFAULT CURRENT_TIMESTAMP;'
     const database = await crateDatabase({ alter, rows: { events: [], snapshots: [], order_view: [] } })

@@ -15,7 +15,7 @@ export const noMysql = mysqlServers.length === 0
 
 export type MysqlServerName = (typeof servers)[number]['server']
 
-/** A database of its own on a server of the tests. */
+/** A database of its own. */
 export interface TestMysql {
   readonly name: string
   readonly url: string
@@ -29,9 +29,10 @@ export interface TestMysql {
 
 let databases = 0
 
-export async function newDatabase(server: MysqlServerName, rest = ''): Promise<TestMysql> {
+/** On a server of the tests, or at an address. */
+export async function newDatabase(server: MysqlServerName | `mysql:${string}`, rest = ''): Promise<TestMysql> {
   const name = `cqrs_es_${process.pid}_${Date.now().toString(36)}_${++databases}`
-  const url = new URL(await serverUrl(server))
+  const url = new URL(server === 'mysql' || server === 'mariadb' ? await serverUrl(server) : server)
   const { hostname, port, username, password } = url
   const to = {
     host: hostname,
