@@ -46,7 +46,7 @@ export class Connection {
   }
 
   all(sql: string, ...values: SqliteValue[]): Row[] {
-    return this.#prepared(sql).all(...values) as Row[]
+    return plainNames(this.#prepared(sql).all(...values))
   }
 
   first(sql: string, ...values: SqliteValue[]): Row | undefined {
@@ -80,6 +80,7 @@ export class Connection {
         return this.#withoutBlocking(work)
       } catch (cause) {
         const error = toStoreError(cause)
+        if (/statements in progress/.test(error.message) && this.#countsChanges()) throw countsChanges(error)
         if (!isCqrsError(error, 'STORE_BUSY')) throw error
         if (performance.now() >= deadline) throw this.#busy(error)
       }
@@ -107,16 +108,26 @@ export class Connection {
     }
   }
 
-  /** Prepared anew each time: SQLite answers this pragma when it is prepared, not when it runs. */
   #readBusyTimeout(): number {
-    const statement = this.db.prepare('PRAGMA busy_timeout')
+    return Number(this.#pragma('busy_timeout') ?? 0)
+  }
+
+  /** Prepared anew each time: SQLite answers some of these when they are prepared, not when they run. */
+  #pragma(name: string): unknown {
+    const statement = this.db.prepare(`PRAGMA ${name}`)
     checkStatement(statement)
-    const [row] = statement.all() as Row[]
-    return Number(row?.timeout ?? 0)
+    const [row] = plainNames(statement.all())
+    return row && Object.values(row)[0]
+  }
+
+  /** A change then has a row, and goes on until that is read. */
+  #countsChanges(): boolean {
+    return Number(this.#pragma('count_changes') ?? 0) === 1
   }
 
   #transaction<T>(beginStatement: string, work: () => T): T {
     if (!this.#durable) {
+      if (this.#pragma('journal_mode') === 'off') throw withoutJournal()
       this.db.exec(`PRAGMA synchronous = ${this.#synchronous}`)
       this.#durable = true
     }
@@ -138,5 +149,35 @@ export class Connection {
     } catch {}
   }
 }
+
+/**
+ * With `PRAGMA full_column_names` or without `short_column_names` the name of a column has that of its table before it.
+ *
+ * @throws StoreError for rows that are not objects
+ */
+function plainNames(rows: readonly unknown[]): Row[] {
+  const [first] = rows
+  if (Array.isArray(first))
+    throw new StoreError(
+      'STORE_FAILED',
+      'The SQLite driver returns rows as arrays. Open the connection of sqliteStore without the option returnArrays.',
+    )
+  if (first === undefined || !Object.keys(first as Row).some((name) => name.includes('.'))) return rows as Row[]
+  const plain = (name: string) => name.slice(name.lastIndexOf('.') + 1)
+  return (rows as Row[]).map((row) => Object.fromEntries(Object.entries(row).map(([name, value]) => [plain(name), value])))
+}
+
+const countsChanges = (cause: StoreError | Error): StoreError =>
+  new StoreError(
+    'STORE_FAILED',
+    'The connection of sqliteStore has PRAGMA count_changes on. Nothing was stored. Switch it off; SQLite advises against it.',
+    cause,
+  )
+
+const withoutJournal = (): StoreError =>
+  new StoreError(
+    'STORE_FAILED',
+    'The connection of sqliteStore has PRAGMA journal_mode = OFF, so a commit that fails could not be undone. Nothing was stored. Set WAL.',
+  )
 
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))

@@ -8,6 +8,7 @@ import { toStoreError } from '../../src/sqlite/errors.ts'
 import { findViewsStatement } from '../../src/sqlite/find-views.ts'
 import * as statements from '../../src/sqlite/statements.ts'
 import { appendOne, commit, dataOf, failure } from './commits.ts'
+import { goThrough } from './go-through.ts'
 import { smokeTests } from './smoke.ts'
 import { type Driver, drivers } from './sqlite-drivers.ts'
 
@@ -40,6 +41,73 @@ describe.each(drivers)('the SQLite store on $name', (driver) => {
   it('keeps a database in memory as well', async () => {
     const { store } = await open({ file: ':memory:' })
     expect((await appendOne(store, commit('c1', 'a', 0))).kind).toBe('stored')
+  })
+
+  describe('settings of a connection', () => {
+    const withPragma = async (pragma: string) => {
+      const { db, store } = await open()
+      db.exec(`PRAGMA ${pragma}`)
+      return goThrough(store, undefined)
+    }
+
+    it.each([
+      'full_column_names = 1',
+      'short_column_names = 0',
+      'short_column_names = 0; PRAGMA full_column_names = 1',
+      'reverse_unordered_selects = 1',
+      'empty_result_callbacks = 1',
+      'case_sensitive_like = 1',
+      'recursive_triggers = 1',
+      'foreign_keys = 1',
+      'defer_foreign_keys = 1',
+      'ignore_check_constraints = 1',
+      'read_uncommitted = 1',
+      'automatic_index = 0',
+      'trusted_schema = 0',
+      'temp_store = 2',
+      'cache_size = 1',
+      'locking_mode = EXCLUSIVE',
+      'journal_mode = DELETE',
+      'journal_mode = MEMORY',
+    ])('PRAGMA %s changes no answer', async (pragma) => {
+      const plain = await withPragma('user_version')
+      expect(Object.values(plain).filter((answer) => 'error' in answer)).toEqual([])
+      expect(await withPragma(pragma)).toEqual(plain)
+    })
+
+    it.each(['count_changes = 1', 'journal_mode = OFF'])('PRAGMA %s is refused by name', async (pragma) => {
+      const file = newFile()
+      const { store } = await open({ file })
+      await appendOne(store, commit('c1', 'a', 0))
+      const db = driver.open(file)
+      db.exec(`PRAGMA ${pragma}`)
+      const refusal = { code: 'STORE_FAILED', message: expect.stringContaining(pragma.split(' ')[0] as string) }
+      const other = sqliteStore(db, { busyTimeoutMs: 10_000 })
+      expect(failure(await appendOne(other, commit('c2', 'a', 1)))).toMatchObject({ ...refusal, certain: true })
+      await expect(other.acquireLease({ name: 'm', holder: 'h', ttlMs: 1 })).rejects.toMatchObject(refusal)
+      db.close()
+      expect(await dataOf(store, 'a')).toHaveLength(1)
+    })
+
+    it('rows as arrays are refused, never taken for rows without values', async () => {
+      const { db, store } = await open()
+      await appendOne(store, commit('c1', 'a', 0))
+      const asArrays: SqliteDatabase = {
+        exec: (sql) => db.exec(sql),
+        prepare(sql) {
+          const statement = db.prepare(sql)
+          return {
+            run: (...values) => statement.run(...values),
+            all: (...values) => statement.all(...values).map((row) => Object.values(row as object)),
+          }
+        },
+      }
+      const other = sqliteStore(asArrays)
+      await expect(other.readAggregate({ aggregateType: 'account', aggregateId: 'a', after: 0 })).rejects.toMatchObject({
+        code: 'STORE_FAILED',
+        message: expect.stringContaining('returnArrays'),
+      })
+    })
   })
 
   describe('in a transaction with a checkpoint', () => {
