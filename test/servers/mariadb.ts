@@ -5,6 +5,7 @@ import { haveDocker, haveProgram } from './programs.ts'
 
 /** A MariaDB or MySQL that can also be stopped hard and started again on its data. */
 export interface MySqlServer extends Server {
+  readonly url: `mysql://${string}`
   readonly port: number
   /** As a power cut does, but for the disk. */
   kill(): Promise<void>
@@ -25,7 +26,9 @@ const hasty = { innodb_flush_log_at_trx_commit: '0' }
 
 /** Starts a private MariaDB in a folder of its own, with the program on the PATH, else in Docker. */
 export async function startMariaDb({ settings = hasty }: MySqlOptions = {}): Promise<MySqlServer> {
-  const installed = await haveProgram('mariadbd', 'mariadb-server')
+  // Debian keeps a program that mariadb-install-db runs in another package than the server.
+  const installed =
+    (await haveProgram('mariadbd', 'mariadb-server')) && (await haveProgram('my_print_defaults', 'mariadb-client-core'))
   if (!installed && (await haveDocker())) return startInDocker('mariadb:11', 'MARIADB_ALLOW_EMPTY_ROOT_PASSWORD=1')
   if (!installed)
     throw new Error(
