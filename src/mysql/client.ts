@@ -94,7 +94,7 @@ export class Client {
     }
   }
 
-  /** A setting that does not fit may end a statement before it has asked for that, or be the reason for what it says. */
+  /** An unfit setting may make a statement fail before its first row names the setting. */
   async #reason(error: unknown, on: Pick<MysqlPool, 'execute'>): Promise<unknown> {
     const number = serverError(error)
     if (number === undefined || number === lockTimeout || uncertain.has(number) || worthAnother.has(number)) return error
@@ -185,8 +185,8 @@ function giveBack(connection: MysqlConnection): void {
 const rowsAsTheyAre = { rowsAsArray: false, nestTables: false, namedPlaceholders: false, metaAsArray: false } as const
 
 /**
- * Without the pool's own `typeCast`. The driver mariadb takes `undefined` for none. mysql2 hands out what the pool's own says all the same, unless its
- * other parser is asked for, which takes longer and is left alone without need.
+ * Overrides the pool's own `typeCast`. The driver mariadb accepts `undefined` for that. The default parser of mysql2 always
+ * obeys the pool; `disableEval` selects the other parser, which is slower, so only pools with a `typeCast` get it.
  */
 function typesAsTheyAre(pool: MysqlPool): object {
   const { config } = (pool as { readonly pool?: { readonly config?: { readonly connectionConfig?: unknown } } }).pool ?? {}

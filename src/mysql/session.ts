@@ -4,7 +4,7 @@ import type { Row } from './client.ts'
 /** `tx_isolation` until MySQL 8.0.2, and in all of MariaDB. */
 const isolation = '/*!80003 @@transaction_isolation *//*M! @@tx_isolation */'
 
-/** Each setting of a session that would change what the store's statements mean or give: its value, and when that is fit. */
+/** Settings that would change what a statement means or returns: name, value, and the condition under which it fits. */
 const settings = [
   ['autocommit', '@@autocommit', '@@autocommit = 1'],
   ['character_set_client', '@@character_set_client', "@@character_set_client = 'utf8mb4'"],
@@ -27,7 +27,7 @@ export const unfitSettings = `CONCAT_WS(', ', ${settings
 
 const chains = "@@completion_type <> 'NO_CHAIN'"
 
-/** For a change that is a statement of its own: it happens in a session that fits, and surely not in a transaction that a COMMIT or ROLLBACK has chained. */
+/** For a change outside a transaction. With chained transactions one may be open, which the driver rolls back later. */
 export const alone = `AND LENGTH(${unfitSettings}) = 0 AND NOT (${chains})`
 
 const start = `SELECT ${unfitSettings} AS session`
@@ -36,8 +36,8 @@ const start = `SELECT ${unfitSettings} AS session`
 const allRows = 'LIMIT 9223372036854775807'
 
 /**
- * A statement that reads, and says in the first row what the session is like: it costs no round trip, and it is the same session. `columns` are
- * names, or expressions that end with `AS` and a name.
+ * A SELECT whose first row has the state of its session, which costs no round trip. `columns` are names, or expressions
+ * that end with `AS` and a name.
  */
 export const reading = (columns: readonly string[], from: string): string => `${start}, ${columns
   .map((column) => `NULL AS ${/\w+$/.exec(column)}`)

@@ -249,7 +249,7 @@ const rubbish: readonly (readonly [string, unknown])[] = [
   ['facts without a number', [[[{ kind: 'found' }, { kind: 'sequence', nth: undefined, number: {} }], {}], []]],
 ]
 
-describe.skipIf(noMysql).each(mysqlServers)('an answer that cannot be read on $name', ({ server }) => {
+describe.skipIf(noMysql).each(mysqlServers)('unreadable answers on $name', ({ server }) => {
   let database: TestMysql
   beforeAll(async () => {
     database = await newDatabase(server)
@@ -257,7 +257,7 @@ describe.skipIf(noMysql).each(mysqlServers)('an answer that cannot be read on $n
   })
   afterAll(() => database.close())
 
-  it.each(rubbish)('of an append, %s, is an unknown outcome that sending again resolves', async (what, answer) => {
+  it.each(rubbish)('an append answered with %s is an unknown outcome, resolved by sending it again', async (what, answer) => {
     let broken = 1
     const pool = changing(pools.mysql2(database), (sql, given) => (sql.startsWith('CALL') && broken-- > 0 ? answer : given))
     const app = createApp({ store: mysqlStore(pool), aggregates: { counter } })
@@ -274,7 +274,7 @@ describe.skipIf(noMysql).each(mysqlServers)('an answer that cannot be read on $n
     expect(await dataOf(mysqlStore(database.pool()), what)).toHaveLength(1)
   })
 
-  it.each(rubbish)('of a read, %s, is an error, never an empty page', async (_, answer) => {
+  it.each(rubbish)('a read answered with %s is an error, never an empty page', async (_, answer) => {
     const store = mysqlStore(changing(pools.mysql2(database), () => answer))
     const aggregate = { aggregateType: 'account', aggregateId: 'a' }
     for (const read of [
@@ -294,8 +294,8 @@ describe.skipIf(noMysql).each(mysqlServers)('an answer that cannot be read on $n
   })
 })
 
-describe.skipIf(noMysql).each(mysqlServers)('settings of a whole $name', ({ server }) => {
-  it('that are hostile change no answer', async () => {
+describe.skipIf(noMysql).each(mysqlServers)('settings of the server on $name', ({ server }) => {
+  it('hostile settings of the server change no answer', async () => {
     const settings = {
       default_storage_engine: 'MyISAM',
       lower_case_table_names: '1',
