@@ -12,6 +12,7 @@ import { binary } from '../test/runtimes/binaries.ts'
 import type { Server } from '../test/servers/child.ts'
 import { dynamoDbLocalVersion } from '../test/servers/dynamodb-local.ts'
 import { startMariaDb } from '../test/servers/mariadb.ts'
+import { startMySql } from '../test/servers/mysql.ts'
 import { startPostgres } from '../test/servers/postgres.ts'
 
 const page = `${root}docs/versions.md`
@@ -69,6 +70,7 @@ const parts: Readonly<Record<string, () => Promise<string> | string>> = {
   'Postgres (newest)': () => on(() => startPostgres(), askPostgres),
   PGlite: askPglite,
   MariaDB: () => on(() => startMariaDb(), askMysql),
+  MySQL: () => on(() => startMySql(), askMysql),
   'SQLite in libsql': () =>
     (new Libsql(':memory:').prepare('SELECT sqlite_version() AS version').get() as { version: string }).version,
   'SQLite in node:sqlite': () =>

@@ -6,8 +6,8 @@ export const raised = { session: 51_001, unplaced: 51_002, notStored: 51_003 } a
 
 /**
  * Stores a round, or nothing: its answer is then what is in the way. All who write take the row of the sequencer first, so they come one after another, positions
- * are in the order of the commits, and what was checked stays so until the end. The lists are JSON texts, NULL for an empty one; `sent_in` is
- * the character set of the caller, which a procedure cannot ask for: inside it is that of who made it.
+ * are in the order of the commits, and what was checked stays so until the end. The lists are JSON texts, NULL for an empty one; `unfit`
+ * is what does not fit of the caller's settings: some of them a procedure cannot ask for, inside they are those of who made it.
  *
  * The facts are read when nothing is locked any more, in one statement, so as of one moment. The answer comes after COMMIT: who has it can rely on it.
  */
@@ -22,7 +22,7 @@ CREATE PROCEDURE ${n.append} (
   IN views LONGTEXT CHARACTER SET utf8mb4,
   IN view_indexes LONGTEXT CHARACTER SET utf8mb4,
   IN checkpoints LONGTEXT CHARACTER SET utf8mb4,
-  IN sent_in VARCHAR(64) CHARACTER SET utf8mb4
+  IN unfit VARCHAR(1000) CHARACTER SET utf8mb4
 )
 MODIFIES SQL DATA
 SQL SECURITY INVOKER
@@ -31,19 +31,20 @@ BEGIN
   DECLARE found_now BIGINT;
   DECLARE in_the_way BIGINT DEFAULT 0;
 
-  IF @@autocommit = 0 OR sent_in <> 'utf8mb4' THEN
-    SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = ${raised.session}, MESSAGE_TEXT = 'the connection needs autocommit and utf8mb4';
+  IF unfit <> '' THEN
+    SET unfit = LEFT(unfit, 128);
+    SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = ${raised.session}, MESSAGE_TEXT = unfit;
   END IF;
   SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
 
   BEGIN
     DECLARE EXIT HANDLER FOR SQLEXCEPTION
     BEGIN
-      ROLLBACK;
+      ROLLBACK AND NO CHAIN NO RELEASE;
       RESIGNAL;
     END;
 
-    START TRANSACTION;
+    START TRANSACTION READ WRITE;
     SELECT s.position INTO last_position FROM ${n.sequencer} AS s WHERE s.id = 1 FOR UPDATE;
     IF last_position IS NULL THEN
       SIGNAL SQLSTATE '42S02' SET MYSQL_ERRNO = 1146, MESSAGE_TEXT = 'the sequencer has no row';
@@ -79,10 +80,10 @@ BEGIN
     END IF;
 
     IF checkpoints IS NOT NULL THEN
-      -- A lease that is checked cannot be taken over until this transaction has ended.
+      -- A lease that is checked cannot be taken over until this transaction has ended. MySQL refuses to lock the rows of JSON_TABLE.
       SELECT COUNT(*) INTO found_now
       FROM ${checkpointRows} AS r STRAIGHT_JOIN ${n.leases} AS l ON l.name = r.n COLLATE ${collation}
-      FOR UPDATE;
+      FOR UPDATE /*!80001 OF l */;
 
       SELECT COUNT(*) INTO found_now
       FROM ${checkpointRows} AS r
@@ -94,7 +95,7 @@ BEGIN
     END IF;
 
     IF in_the_way > 0 THEN
-      ROLLBACK;
+      ROLLBACK AND NO CHAIN NO RELEASE;
     ELSE
       IF events IS NOT NULL THEN
         IF EXISTS (SELECT 1 FROM ${rootRows} AS r STRAIGHT_JOIN ${n.events} AS e ON ${sameAggregate} AND e.sequence = r.s WHERE e.position IS NULL) THEN
@@ -149,7 +150,7 @@ BEGIN
         ON DUPLICATE KEY UPDATE position = VALUES(position), fence = VALUES(fence), commit_id = VALUES(commit_id);
       END IF;
 
-      COMMIT;
+      COMMIT AND NO CHAIN NO RELEASE;
     END IF;
   END;
 
@@ -178,7 +179,9 @@ const ofLast = (n: Names, column: string): string =>
 const lastSequence = (n: Names): string => `COALESCE(${ofLast(n, 'sequence')}, 0)`
 
 const facts = (n: Names): string => `
-    SELECT 'head' AS kind, r.nth, ${lastSequence(n)} AS number, ${ofLast(n, 'commit_id')} AS text, NULL AS other
+    SELECT 'found' AS kind, 0 AS nth, NULL AS number, NULL AS text, NULL AS other
+    UNION ALL
+    SELECT 'head', r.nth, ${lastSequence(n)}, ${ofLast(n, 'commit_id')}, NULL
     FROM ${rootRows} AS r
     UNION ALL
     SELECT 'position', r.nth, e.position, NULL, NULL

@@ -5,6 +5,7 @@ import type { Round } from '../sql/round.ts'
 import type { ViewGeneration } from '../store/store.ts'
 import type { Client, Row, Value } from './client.ts'
 import { understand } from './errors.ts'
+import { UnreadableAnswer } from './session.ts'
 import type { Statements } from './statements.ts'
 
 /** Where a batch goes: to one procedure of the database, a round in one call. */
@@ -49,18 +50,26 @@ const list = (rows: readonly unknown[]): string | null =>
   rows.length === 0 ? null : JSON.stringify(rows, (_, value: unknown) => value ?? undefined)
 
 function toAnswer(round: Round, rows: readonly Row[]): RoundAnswer {
-  const [first] = rows
+  const [first, ...others] = rows
   if (first?.kind === 'stored') {
-    const last = Number(first.number)
+    const last = wholeNumber(first.number)
     return { positions: round.events.map((_, at) => String(last + at + 1)) }
   }
-  return { facts: toFacts(round, rows) }
+  if (first?.kind !== 'found') throw new UnreadableAnswer()
+  return { facts: toFacts(round, others) }
+}
+
+/** @throws UnreadableAnswer */
+function wholeNumber(value: unknown): number {
+  const number = Number(value ?? Number.NaN)
+  if (!Number.isSafeInteger(number)) throw new UnreadableAnswer()
+  return number
 }
 
 function toFacts(round: Round, rows: readonly Row[]): Facts {
   const found = new Map<string, Row[]>()
   for (const row of rows) {
-    const place = `${row.kind} ${Number(row.nth)}`
+    const place = `${row.kind} ${wholeNumber(row.nth)}`
     const others = found.get(place)
     if (others) others.push(row)
     else found.set(place, [row])
@@ -68,7 +77,7 @@ function toFacts(round: Round, rows: readonly Row[]): Facts {
   const all = (kind: string, at: number): readonly Row[] => found.get(`${kind} ${at + 1}`) ?? []
   const number = (kind: string, at: number): number | null => {
     const row = all(kind, at)[0]
-    return row === undefined || row.number === null ? null : Number(row.number)
+    return row === undefined || row.number === null ? null : wholeNumber(row.number)
   }
   return {
     heads: round.roots.map((_, at) => ({
@@ -83,7 +92,7 @@ function toFacts(round: Round, rows: readonly Row[]): Facts {
     views: round.views.map((_, at) => number('view', at) ?? 0),
     generations: round.generations.map((_, at) =>
       all('generation', at).map((row) => ({
-        generation: Number(row.number),
+        generation: wholeNumber(row.number),
         state: row.text as ViewGeneration['state'],
         viewVersion: row.other as string,
       })),

@@ -1,4 +1,6 @@
-import { DefinitionError } from '../errors.ts'
+import { DefinitionError, isCqrsError } from '../errors.ts'
+import { lockTimeout, serverError, tableAltered, transactionOpen, uncertain, worthAnother } from './error-numbers.ts'
+import { alone, isReading, readChaining, readSession, rowsOfReading } from './session.ts'
 
 /** What the store binds to a statement's parameters; numbers are sent as text. */
 export type MysqlValue = string | null
@@ -80,8 +82,33 @@ export class Client {
     this.#pool = pool
   }
 
+  /** Again when a table was altered since the statement was prepared: it has not run then. The server does that by itself, but gives up after a few changes. */
+  async #execute(on: Pick<MysqlPool, 'execute'>, sql: string, values: readonly Value[]): Promise<Answer> {
+    const statement: MysqlStatement = { sql, ...rowsAsTheyAre, ...typesAsTheyAre(this.#pool) }
+    for (let tries = 1; ; tries++) {
+      try {
+        return toAnswer(sql, await on.execute(statement, values.map(toText)))
+      } catch (error) {
+        if (tries === 10 || serverError(error) !== tableAltered) throw error
+      }
+    }
+  }
+
+  /** An unfit setting may make a statement fail before its first row names the setting. */
+  async #reason(error: unknown, on: Pick<MysqlPool, 'execute'>): Promise<unknown> {
+    const number = serverError(error)
+    if (number === undefined || number === lockTimeout || uncertain.has(number) || worthAnother.has(number)) return error
+    return this.#execute(on, number === transactionOpen ? readChaining : readSession, []).then(
+      () => error,
+      (unfit) => (isCqrsError(unfit) ? unfit : error),
+    )
+  }
+
   /** Runs one statement, in a transaction of its own. */
-  run: Run = async (sql, ...values) => toAnswer(await this.#pool.execute(statement(sql), values.map(toText)))
+  run: Run = (sql, ...values) =>
+    this.#execute(this.#pool, sql, values).catch(async (error) => {
+      throw await this.#reason(error, this.#pool)
+    })
 
   /**
    * Runs `work` on one connection. When it fails, an open transaction of it is rolled back: a handler in the procedure does that too, but MySQL runs no
@@ -97,7 +124,7 @@ export class Client {
     const connection = await this.#pool.getConnection().catch((cause) => {
       throw new NotSentError(cause)
     })
-    const run: Run = async (sql, ...values) => toAnswer(await connection.execute(statement(sql), values.map(toText)))
+    const run: Run = (sql, ...values) => this.#execute(connection, sql, values)
     try {
       const result = await work({
         run,
@@ -109,30 +136,39 @@ export class Client {
       giveBack(connection)
       return result
     } catch (error) {
+      const reason = await this.#reason(error, connection)
       try {
-        if (!isTransactionOpen(error)) await connection.query('ROLLBACK')
+        // A transaction of the user's stays as it is.
+        if (serverError(error) !== transactionOpen) await connection.query('ROLLBACK AND NO CHAIN NO RELEASE')
         giveBack(connection)
       } catch {
         connection.destroy()
       }
-      throw error
+      throw reason
     }
+  }
+
+  /** Runs one statement with the condition `alone`. When it changes nothing, that may be why: then in a transaction, without it. */
+  change: Run = async (sql, ...values) => {
+    const answer = await this.run(sql, ...values)
+    if (answer.affectedRows > 0) return answer
+    return this.transaction(async (run) => {
+      await run(readSession)
+      return run(sql.replace(alone, ''), ...values)
+    })
   }
 
   /** Runs `work` in a transaction; each of its statements sees what others have committed before it. */
   transaction<T>(work: (run: Run, connection: MysqlConnection) => Promise<T>): Promise<T> {
     return this.on(async ({ run, script, connection }) => {
       await script('SET TRANSACTION ISOLATION LEVEL READ COMMITTED')
-      await script('START TRANSACTION')
+      await script('START TRANSACTION READ WRITE')
       const result = await work(run, connection)
-      await script('COMMIT')
+      await script('COMMIT AND NO CHAIN NO RELEASE')
       return result
     })
   }
 }
-
-/** What `SET TRANSACTION` answers inside a transaction: ER_CANT_CHANGE_TX_CHARACTERISTICS. */
-export const transactionOpen = 1568
 
 /** The pool gave no connection, so nothing has reached the server. */
 export class NotSentError extends Error {
@@ -146,17 +182,17 @@ function giveBack(connection: MysqlConnection): void {
   Promise.resolve(connection.release()).catch(() => {})
 }
 
-/** A transaction of the user's: it stays as it is. */
-const isTransactionOpen = (error: unknown): boolean =>
-  typeof error === 'object' && error !== null && 'errno' in error && error.errno === transactionOpen
+const rowsAsTheyAre = { rowsAsArray: false, nestTables: false, namedPlaceholders: false, metaAsArray: false } as const
 
-const statement = (sql: string): MysqlStatement => ({
-  sql,
-  rowsAsArray: false,
-  nestTables: false,
-  namedPlaceholders: false,
-  metaAsArray: false,
-})
+/**
+ * Overrides the pool's own `typeCast`. The driver mariadb accepts `undefined` for that. The default parser of mysql2 always
+ * obeys the pool; `disableEval` selects the other parser, which is slower, so only pools with a `typeCast` get it.
+ */
+function typesAsTheyAre(pool: MysqlPool): object {
+  const { config } = (pool as { readonly pool?: { readonly config?: { readonly connectionConfig?: unknown } } }).pool ?? {}
+  const own = (config?.connectionConfig as { readonly typeCast?: unknown } | undefined)?.typeCast
+  return own === undefined || own === true ? { typeCast: undefined } : { typeCast: true, disableEval: true }
+}
 
 /** mysql2 sends a number as a double, which MySQL 8.0.22 and later refuse for `LIMIT ?`: https://github.com/sidorares/node-mysql2/issues/1239 */
 const toText = (value: Value): MysqlValue => (typeof value === 'number' ? String(value) : value)
@@ -165,7 +201,12 @@ const toText = (value: Value): MysqlValue => (typeof value === 'number' ? String
  * mysql2 answers `[rows, fields]`, for a call `[[rows, header], fields]` and for a change `[header, undefined]`; mariadb answers `rows`, `[rows, header]`
  * and `header`.
  */
-function toAnswer(result: unknown): Answer {
+function toAnswer(sql: string, result: unknown): Answer {
+  const answer = unpacked(result)
+  return isReading(sql) ? { ...answer, rows: rowsOfReading(answer.rows) } : answer
+}
+
+function unpacked(result: unknown): Answer {
   if (!Array.isArray(result)) return toChange(result)
   const ofMysql2 = result.length === 2 && (result[1] === undefined || Array.isArray(result[1]))
   const data: unknown = ofMysql2 ? result[0] : result

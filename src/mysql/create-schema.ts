@@ -11,6 +11,7 @@ import {
   readBroken,
   readColumns,
   readInstalled,
+  readMode,
   readTrigger,
   readUnplaced,
   saveVersion,
@@ -65,7 +66,7 @@ async function installedVersion(run: Run, statements: Statements): Promise<numbe
 /** Whether the events are those of another program, adopted now. */
 async function makeSchema({ client, names, foreignWriters }: Target): Promise<boolean> {
   return client.on(async ({ run, script }) => {
-    const mode = String((await run('SELECT @@SESSION.sql_mode AS mode')).rows[0]?.mode)
+    const mode = String((await run(readMode)).rows[0]?.mode)
     const make = (statement: string) => again(() => script(statement))
     await script(`SET SESSION sql_mode = '${schemaMode}'`)
     try {

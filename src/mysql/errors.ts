@@ -1,7 +1,9 @@
 import { type CqrsError, isCqrsError, messageOf, StoreError, type StoreErrorCode } from '../errors.ts'
 import type { Failure } from '../sql/append.ts'
 import { raised } from './append-procedure.ts'
-import { NotSentError, transactionOpen } from './client.ts'
+import { NotSentError } from './client.ts'
+import { lockTimeout, serverError, transactionOpen, uncertain, worthAnother } from './error-numbers.ts'
+import { UnreadableAnswer, unfit } from './session.ts'
 
 type Answer = readonly [StoreErrorCode, string]
 
@@ -44,7 +46,7 @@ const answers: Readonly<Record<number, Answer>> = {
   1194: damaged,
   1195: damaged,
   1203: crowded,
-  1205: ['STORE_BUSY', 'A lock in MySQL was not to be had within innodb_lock_wait_timeout.'],
+  [lockTimeout]: ['STORE_BUSY', 'MySQL did not grant a lock within innodb_lock_wait_timeout or lock_wait_timeout.'],
   1213: ['STORE_BUSY', 'MySQL gave up the transaction for the sake of another.'],
   1226: crowded,
   1227: lacksRight,
@@ -63,31 +65,19 @@ const answers: Readonly<Record<number, Answer>> = {
     'A transaction of yours is open on a connection of the pool. Nothing was done: end it before you give the connection back.',
   ],
   1712: damaged,
-  1792: readOnly,
+  1792: ['STORE_READ_ONLY', 'MySQL began a read-only transaction: switch off transaction_read_only, or connect to the primary.'],
   1836: readOnly,
   1927: away,
   1969: stopped,
   2006: away,
   2013: away,
   3024: stopped,
-  [raised.session]: [
-    'STORE_FAILED',
-    'The store needs connections with autocommit on and the character set utf8mb4, which are the drivers’ defaults: see the settings of the pool.',
-  ],
   [raised.unplaced]: [
     'STORE_FAILED',
     'The last event of an aggregate was inserted by another program and has no place in the log: call createSchema(), which gives it one, and where that program goes on to write, use the option `foreignWriters`.',
   ],
   [raised.notStored]: ['STORE_FAILED', 'MySQL did not store all events.'],
 }
-
-/** After these a transaction of ours may have been committed all the same: what was said, or that it was said at all, got lost. */
-const uncertain: ReadonlySet<number> = new Set([
-  1030, 1053, 1105, 1158, 1159, 1160, 1161, 1180, 1317, 1927, 1969, 2006, 2013, 3024,
-])
-
-/** A deadlock; a row that somebody else has inserted since it was checked; a table that was altered meanwhile. */
-const worthAnother: ReadonlySet<number> = new Set([1062, 1213, 1412, 1615])
 
 const mayBeOfOneMember: ReadonlySet<StoreErrorCode> = new Set(['STORE_FAILED', 'STORE_LIMIT', 'STORE_FULL'])
 
@@ -97,7 +87,9 @@ export function toStoreError(error: unknown): CqrsError {
   if (error instanceof NotSentError) return notSent(error)
   const number = serverError(error)
   const message = sayingOf(error)
+  if (error instanceof UnreadableAnswer) return new StoreError('STORE_FAILED', message, error)
   if (number === undefined) return new StoreError('STORE_UNAVAILABLE', `${away[1]} (${message})`, error)
+  if (number === raised.session) return new StoreError('STORE_FAILED', unfit(message), error)
   const answer = number === 1030 && /\b(28|ENOSPC)\b/.test(message) ? full : answers[number]
   if (answer !== undefined) return new StoreError(answer[0], `${answer[1]} (${message})`, error)
   return new StoreError('STORE_FAILED', `MySQL refused a statement of the store: ${message}`, error)
@@ -135,13 +127,6 @@ function notSent({ cause }: NotSentError): StoreError {
     `The MySQL server cannot be reached, or the pool gave no connection. (${message})`,
     cause,
   )
-}
-
-/** The number of an error of the server; the driver mariadb numbers its own from 45001 on, mysql2 and Node give theirs no positive one. */
-function serverError(error: unknown): number | undefined {
-  if (typeof error !== 'object' || error === null || !('errno' in error)) return undefined
-  const { errno } = error
-  return typeof errno === 'number' && errno > 0 && !(errno > 45_000 && errno < 46_000) ? errno : undefined
 }
 
 /** Without the statement and its values, which the driver mariadb adds to its messages. */

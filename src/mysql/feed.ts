@@ -29,7 +29,6 @@ export async function readFeed(
   const sql = filter ? statements.readFeedOnly(filter.sql) : statements.readFeed
   const { rows } = await run(sql, from, reach, ...(filter?.values ?? []), wanted + 1)
   const head = rows.find(({ log_end }) => log_end !== null)
-  checkSession(head)
   const last = Number(head?.log_end ?? 0)
   feedStart(after, last)
   if (head !== undefined && head.aggregate_id !== null) throw unplaced(head)
@@ -39,15 +38,6 @@ export async function readFeed(
   const end = only === undefined ? last : Math.min(last, from + feedWindow)
   if (end === from) return { events: [], position: after, more: false }
   return { events, position: String(end) as Position, more: end < last }
-}
-
-/** Without autocommit a connection reads for ever what it saw at first. */
-function checkSession(head: Row | undefined): void {
-  if (head === undefined || Number(head.autocommit) === 1) return
-  throw new StoreError(
-    'STORE_FAILED',
-    'A connection of the pool has autocommit switched off, so it would show an old state of the log: leave it on.',
-  )
 }
 
 /** An event that another program has inserted. To pass over it would be to lose it. */

@@ -3,6 +3,7 @@ import type { ViewFind } from '../store/store.ts'
 import type { Value } from './client.ts'
 import { indexKey, liveGeneration } from './fragments.ts'
 import type { Names } from './names.ts'
+import { reading } from './session.ts'
 
 /**
  * The statement for a search, with its values. `i0`, `i1` … are the rows of the indexes it names: first the one it is ordered by, else one that must be
@@ -24,9 +25,6 @@ export function findViewsStatement(n: Names, find: ViewFind): { sql: string; val
   const asked = live ? liveGeneration(n, '?') : '?'
   const askedValue = live ? name : generation
 
-  add(
-    `SELECT v.view_id, v.generation, v.version, CONVERT(v.payload USING utf8mb4) AS payload, v.sequence${orderBy ? ', i0.value' : ''}`,
-  )
   const [first, ...others] = [...indexes.map((_, at) => `${n.indexes} AS i${at}`), `${n.views} AS v`]
   add(`FROM ${[`${first} FORCE INDEX (PRIMARY)`, ...others].join(' STRAIGHT_JOIN ')}`)
   add(`WHERE v.view_name = ? AND v.generation = ${asked} AND v.payload <> 'null'`, name, askedValue)
@@ -44,5 +42,6 @@ export function findViewsStatement(n: Names, find: ViewFind): { sql: string; val
     add(`AND i0.value ${past}= ? AND (i0.value ${past} ? OR ${id} > ?)`, value, value, after.id)
   }
   add(`ORDER BY ${order} LIMIT ?`, limit)
-  return { sql: lines.join('\n'), values }
+  const columns = ['v.view_id', 'v.generation', 'v.version', 'CONVERT(v.payload USING utf8mb4) AS payload', 'v.sequence']
+  return { sql: reading([...columns, ...(orderBy ? ['i0.value'] : [])], lines.join('\n')), values }
 }

@@ -51,7 +51,7 @@ export async function removeGeneration(
   })
   if (!retired) return false
   for (const sql of [statements.deleteSomeIndexes, statements.deleteSomeViews])
-    while ((await client.run(sql, name, generation)).affectedRows > 0);
-  await client.run(statements.deleteGeneration, name, generation)
+    while ((await client.change(sql, name, generation)).affectedRows > 0);
+  await client.change(statements.deleteGeneration, name, generation)
   return true
 }

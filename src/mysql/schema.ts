@@ -1,6 +1,7 @@
 import { appendProcedure } from './append-procedure.ts'
 import { collation, sharedText } from './fragments.ts'
 import type { Names } from './names.ts'
+import { reading } from './session.ts'
 
 /** A released version never changes; later ones only add. */
 export const schemaVersion = 1
@@ -12,6 +13,8 @@ const json = 'LONGTEXT CHARACTER SET utf8mb4'
 
 /** `sql_mode` is kept with procedures and triggers, so what they mean must not depend on who has made them. */
 export const schemaMode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'
+
+export const readMode = reading(['@@SESSION.sql_mode AS mode'], '')
 
 /** What an event of another program gets: the clock of the server. */
 const recordedNow = "CONCAT(LEFT(DATE_FORMAT(UTC_TIMESTAMP(3), '%Y-%m-%dT%H:%i:%s.%f'), 23), 'Z')"
@@ -150,6 +153,7 @@ export const adoptTable = (n: Names, table: 'events' | 'snapshots', unfit: reado
     `ALTER TABLE ${n[table]}\n  DROP PRIMARY KEY`,
     ...unfit.map((column) => `MODIFY COLUMN ${column} ${column.startsWith('aggregate_') ? sharedName : text} NOT NULL`),
     ...(table === 'events' ? ownOfEvents : ownOfSnapshots).map((part) => `ADD ${part}`),
+    'ENGINE = InnoDB ROW_FORMAT = DYNAMIC',
   ].join(',\n  ')
 
 /** By itself, since a default that is not the same at all times is refused in `ADD COLUMN` where there is a binary log. */
@@ -170,27 +174,43 @@ export const saveVersion = (n: Names): string => `
 INSERT IGNORE INTO ${n.version} (version) VALUES (${schemaVersion})`
 
 /** Columns of a table, and whether their text suits the crate and us. */
-export const readColumns = (n: Names, table: 'events' | 'snapshots'): string => `
-SELECT column_name AS name, character_set_name IS NULL OR character_set_name = 'utf8mb4' AND collation_name NOT LIKE '%bin' AS suits
-FROM information_schema.columns
-WHERE table_schema = ${n.databaseText} AND table_name = ${table === 'events' ? n.eventsText : n.snapshotsText}`
+export const readColumns = (n: Names, table: 'events' | 'snapshots'): string =>
+  reading(
+    [
+      'column_name AS name',
+      "character_set_name IS NULL OR character_set_name = 'utf8mb4' AND collation_name NOT LIKE '%bin' AS suits",
+    ],
+    `FROM information_schema.columns
+WHERE table_schema = ${n.databaseText} AND table_name = ${table === 'events' ? n.eventsText : n.snapshotsText}`,
+  )
 
 /**
  * Aggregates whose events are not 1, 2, 3 …, in a table that is not adopted yet. The crate makes such: by the collation of its columns it takes `Case` and `case` for one
  * aggregate, and numbers their events in one row.
  */
-export const readBroken = (n: Names): string => `
-SELECT MIN(aggregate_type) AS aggregate_type, MIN(aggregate_id) AS aggregate_id, MIN(sequence) AS first, MAX(sequence) AS last, COUNT(*) AS events
-FROM ${n.events}
+export const readBroken = (n: Names): string =>
+  reading(
+    [
+      'MIN(aggregate_type) AS aggregate_type',
+      'MIN(aggregate_id) AS aggregate_id',
+      'MIN(sequence) AS first',
+      'MAX(sequence) AS last',
+      'COUNT(*) AS events',
+    ],
+    `FROM ${n.events}
 GROUP BY CAST(aggregate_type AS BINARY), CAST(aggregate_id AS BINARY)
 HAVING MIN(sequence) <> 1 OR MAX(sequence) <> COUNT(*)
-LIMIT 20`
+LIMIT 20`,
+  )
 
-export const readTrigger = (n: Names): string => `
-SELECT trigger_name FROM information_schema.triggers
-WHERE trigger_schema = ${n.databaseText} AND trigger_name = ${n.triggerText}`
+export const readTrigger = (n: Names): string =>
+  reading(
+    ['trigger_name'],
+    `FROM information_schema.triggers
+WHERE trigger_schema = ${n.databaseText} AND trigger_name = ${n.triggerText}`,
+  )
 
-export const readUnplaced = (n: Names): string => `SELECT 1 AS one FROM ${n.events} WHERE position IS NULL LIMIT 1`
+export const readUnplaced = (n: Names): string => reading(['1 AS one'], `FROM ${n.events} WHERE position IS NULL LIMIT 1`)
 
 /**
  * Numbers the events that have no position, in the order of their coming as far as that is known: `row_id`, but not in a table that was just adopted, whose rows

@@ -1,83 +1,114 @@
 import { collation, liveGeneration, rowsOf } from './fragments.ts'
 import type { Names } from './names.ts'
+import { alone, reading, readSession, unfitSettings } from './session.ts'
 
 export type Statements = ReturnType<typeof statementsOf>
 
-/** Every statement of the store, but those of `find-views.ts` and of the schema. Values are always bound, `?` by `?`. */
+/**
+ * Every statement of the store, but those of `find-views.ts` and of the schema. Values are always bound, `?` by `?`. Each asks by itself whether the session fits,
+ * but for those of a transaction that has asked already.
+ */
 export function statementsOf(n: Names) {
   return {
-    append: `CALL ${n.append}(?, ?, ?, ?, ?, ?, ?, ?, ?, @@character_set_client)`,
+    append: `CALL ${n.append}(?, ?, ?, ?, ?, ?, ?, ?, ?, ${unfitSettings})`,
 
-    readSchemaVersion: `SELECT MAX(version) AS version FROM ${n.version}`,
+    readSession,
 
-    readPacketLimit: 'SELECT @@max_allowed_packet AS bytes',
+    readSchemaVersion: reading(['MAX(version) AS version'], `FROM ${n.version}`),
 
-    readEvents: eventsPage(n, 'sequence', 'type_key = ? AND id_key = ? AND sequence > ? AND sequence <= ?'),
+    readPacketLimit: reading(['@@max_allowed_packet AS bytes'], ''),
 
-    /** The snapshot, where there is one, is the first row. One statement, so that both are as of one moment. */
-    readSnapshotAndEvents: `
-SELECT current_snapshot AS saved, NULL AS found, NULL AS position, NULL AS aggregate_type, NULL AS aggregate_id, last_sequence AS sequence, NULL AS event_type,
-  NULL AS event_version, CONVERT(payload USING utf8mb4) AS payload, NULL AS metadata, NULL AS recorded_at,
-  (SELECT e.commit_id FROM ${n.events} AS e WHERE e.type_key = s.type_key AND e.id_key = s.id_key AND e.sequence = s.last_sequence) AS commit_id
-FROM ${n.snapshots} AS s
-WHERE ${trusted}
+    readEvents: reading(
+      eventColumns,
+      eventsPage(n, 'sequence', 'type_key = ? AND id_key = ? AND sequence > ? AND sequence <= ?'),
+    ),
+
+    /** The snapshot, where there is one, has `saved`. One statement, so that both are as of one moment. */
+    readSnapshotAndEvents: reading(
+      [
+        'current_snapshot AS saved',
+        ...nulls({
+          sequence: 'last_sequence',
+          payload: 'CONVERT(payload USING utf8mb4)',
+          commit_id: `(SELECT e.commit_id FROM ${n.events} AS e WHERE e.type_key = s.type_key AND e.id_key = s.id_key AND e.sequence = s.last_sequence)`,
+        }),
+      ],
+      `FROM ${n.snapshots} AS s
+WHERE ${trusted})
 UNION ALL
-(${eventsPage(n, 'sequence', `type_key = ? AND id_key = ? AND sequence > COALESCE((SELECT last_sequence FROM ${n.snapshots} WHERE ${trusted}), CAST(? AS SIGNED)) AND sequence <= ?`, 'NULL AS saved, ')})`,
+(SELECT NULL, NULL, ${eventColumns.join(', ')}
+${eventsPage(n, 'sequence', `type_key = ? AND id_key = ? AND sequence > COALESCE((SELECT last_sequence FROM ${n.snapshots} WHERE ${trusted}), CAST(? AS SIGNED)) AND sequence <= ?`)}`,
+    ),
 
     /** Through the index alone, up to the last id of the page. */
-    readIds: `
-SELECT DISTINCT id_key AS id FROM ${n.events}
-WHERE type_key = ? AND id_key > ?
-ORDER BY id_key LIMIT ?`,
+    readIds: reading(
+      ['id'],
+      `FROM (
+  SELECT DISTINCT id_key AS id FROM ${n.events}
+  WHERE type_key = ? AND id_key > ?
+  ORDER BY id_key LIMIT ?
+) AS ids
+ORDER BY id`,
+    ),
 
-    readKey: `
-SELECT command_hash, commit_id, first_sequence, last_sequence FROM ${n.keys}
+    readKey: reading(
+      ['command_hash', 'commit_id', 'first_sequence', 'last_sequence'],
+      `FROM ${n.keys}
 WHERE aggregate_type = ? AND aggregate_id = ? AND idempotency_key = ?`,
+    ),
 
-    readView: `
-SELECT 1 AS nth, generation, version, CONVERT(payload USING utf8mb4) AS payload, sequence FROM ${n.views}
-WHERE view_name = ? AND generation = ? AND view_id = ?`,
+    readView: reading(
+      ['1 AS nth', ...viewColumns],
+      `FROM ${n.views} AS v
+WHERE v.view_name = ? AND v.generation = ? AND v.view_id = ?`,
+    ),
 
-    readLiveView: `
-SELECT 1 AS nth, v.generation, v.version, CONVERT(v.payload USING utf8mb4) AS payload, v.sequence FROM ${n.views} AS v
+    readLiveView: reading(
+      ['1 AS nth', ...viewColumns],
+      `FROM ${n.views} AS v
 WHERE v.view_name = ? AND v.generation = ${liveGeneration(n, '?')} AND v.view_id = ?`,
+    ),
 
     /** The keys as a list in JSON; without a generation it is the live one. */
-    readViews: `
-SELECT r.nth, v.generation, v.version, CONVERT(v.payload USING utf8mb4) AS payload, v.sequence
-FROM ${rowsOf('?', { n: 'name', g: 'number', i: 'name' })} AS r
+    readViews: reading(
+      ['r.nth', ...viewColumns],
+      `FROM ${rowsOf('?', { n: 'name', g: 'number', i: 'name' })} AS r
 STRAIGHT_JOIN ${n.views} AS v ON v.view_name = r.n COLLATE ${collation} AND v.view_id = r.i COLLATE ${collation}
   AND v.generation = COALESCE(r.g, ${liveGeneration(n, `r.n COLLATE ${collation}`)})`,
+    ),
 
-    readGenerations: `SELECT generation, view_version, state FROM ${n.generations} WHERE view_name = ? ORDER BY generation`,
+    readGenerations: reading(
+      ['generation', 'view_version', 'state'],
+      `FROM ${n.generations} WHERE view_name = ? ORDER BY generation`,
+    ),
 
     insertGeneration: `INSERT INTO ${n.generations} (view_name, generation, view_version, state) VALUES (?, ?, ?, ?)`,
 
     updateGeneration: `UPDATE ${n.generations} SET state = ? WHERE view_name = ? AND generation = ?`,
 
-    deleteGeneration: `DELETE FROM ${n.generations} WHERE view_name = ? AND generation = ?`,
+    deleteGeneration: `DELETE FROM ${n.generations} WHERE view_name = ? AND generation = ? ${alone}`,
 
-    deleteSomeViews: `DELETE FROM ${n.views} WHERE view_name = ? AND generation = ? LIMIT 5000`,
+    deleteSomeViews: `DELETE FROM ${n.views} WHERE view_name = ? AND generation = ? ${alone} LIMIT 5000`,
 
-    deleteSomeIndexes: `DELETE FROM ${n.indexes} WHERE view_name = ? AND generation = ? LIMIT 5000`,
+    deleteSomeIndexes: `DELETE FROM ${n.indexes} WHERE view_name = ? AND generation = ? ${alone} LIMIT 5000`,
 
-    lockSequencer: `SELECT position FROM ${n.sequencer} WHERE id = 1 FOR UPDATE`,
+    lockSequencer: `SELECT position FROM ${n.sequencer} WHERE id = 1 LIMIT 1 FOR UPDATE`,
 
     moveSequencer: `UPDATE ${n.sequencer} SET position = ? WHERE id = 1`,
 
-    readLastPosition: `SELECT position FROM ${n.sequencer} WHERE id = 1`,
+    readLastPosition: reading(['position'], `FROM ${n.sequencer} WHERE id = 1`),
 
     readFeed: feedPage(n, ''),
 
     readFeedOnly: (filter: string): string => feedPage(n, filter),
 
-    readCheckpoint: `SELECT position, fence, commit_id FROM ${n.checkpoints} WHERE name = ?`,
+    readCheckpoint: reading(['position', 'fence', 'commit_id'], `FROM ${n.checkpoints} WHERE name = ?`),
 
     moveCheckpoint: `
 INSERT INTO ${n.checkpoints} (name, position, fence, commit_id) VALUES (?, ?, ?, ?)
 ON DUPLICATE KEY UPDATE position = VALUES(position), fence = VALUES(fence), commit_id = VALUES(commit_id)`,
 
-    lockHeldLease: `SELECT fence FROM ${n.leases} WHERE name = ? AND holder IS NOT NULL FOR UPDATE`,
+    lockHeldLease: `SELECT fence FROM ${n.leases} WHERE name = ? AND holder IS NOT NULL LIMIT 1 FOR UPDATE`,
 
     /** Locks the row, which is made if need be; fence 0 was never given out. */
     lockLease: `
@@ -88,16 +119,42 @@ ON DUPLICATE KEY UPDATE fence = fence`,
 UPDATE ${n.leases} SET holder = ?, fence = fence + 1, expires_at = UTC_TIMESTAMP(6) + INTERVAL CAST(? AS SIGNED) MICROSECOND
 WHERE name = ? AND (holder IS NULL OR holder = ? OR expires_at <= UTC_TIMESTAMP(6))`,
 
-    readLease: `
-SELECT holder, fence, GREATEST(TIMESTAMPDIFF(MICROSECOND, UTC_TIMESTAMP(6), expires_at), 0) AS remaining FROM ${n.leases} WHERE name = ?`,
+    readLease: reading(
+      ['holder', 'fence', 'GREATEST(TIMESTAMPDIFF(MICROSECOND, UTC_TIMESTAMP(6), expires_at), 0) AS remaining'],
+      `FROM ${n.leases} WHERE name = ?`,
+    ),
 
     renewLease: `
 UPDATE ${n.leases} SET expires_at = UTC_TIMESTAMP(6) + INTERVAL CAST(? AS SIGNED) MICROSECOND
-WHERE name = ? AND fence = ? AND holder IS NOT NULL`,
+WHERE name = ? AND fence = ? AND holder IS NOT NULL ${alone}`,
 
-    releaseLease: `UPDATE ${n.leases} SET holder = NULL WHERE name = ? AND fence = ?`,
+    releaseLease: `UPDATE ${n.leases} SET holder = NULL WHERE name = ? AND fence = ? ${alone}`,
   }
 }
+
+const viewColumns = ['v.generation', 'v.version', 'CONVERT(v.payload USING utf8mb4) AS payload', 'v.sequence']
+
+/** JSON is read as text: of a column of the type JSON a driver would make something else. */
+const eventColumns = [
+  'page.found',
+  'e.position',
+  'e.aggregate_type',
+  'e.aggregate_id',
+  'e.sequence',
+  'e.event_type',
+  'e.event_version',
+  'CONVERT(e.payload USING utf8mb4) AS payload',
+  'CONVERT(e.metadata USING utf8mb4) AS metadata',
+  'e.recorded_at',
+  'e.commit_id',
+]
+
+/** The columns of events for a row that is none, with NULL where nothing is given. */
+const nulls = (given: Readonly<Record<string, string>>): string[] =>
+  eventColumns.map((column) => {
+    const name = /\w+$/.exec(column)?.[0] ?? ''
+    return `${given[name] ?? 'NULL'} AS ${name}`
+  })
 
 /** A snapshot that this store has written, and nobody since. */
 const trusted = `type_key = ? AND id_key = ? AND state_version = ?
@@ -107,14 +164,11 @@ const trusted = `type_key = ? AND id_key = ? AND state_version = ?
 const bytesPerPage = 4_000_000
 
 /**
- * A page of events, and in `found` how many there are for it. JSON is read as text: of a column of the type JSON a driver would make something else.
+ * Where a page of events comes from, and in `found` how many there are for it.
  *
  * The index is named: MariaDB would walk to a page through all events before it when it takes the page for half of the table, and MySQL might take another index for a filter.
  */
-const eventsPage = (n: Names, order: 'sequence' | 'position', condition: string, more = ''): string => `
-SELECT ${more}page.found, e.position, e.aggregate_type, e.aggregate_id, e.sequence, e.event_type, e.event_version,
-  CONVERT(e.payload USING utf8mb4) AS payload, CONVERT(e.metadata USING utf8mb4) AS metadata, e.recorded_at, e.commit_id
-FROM (
+const eventsPage = (n: Names, order: 'sequence' | 'position', condition: string): string => `FROM (
   SELECT row_id, SUM(bytes) OVER (ORDER BY place ROWS UNBOUNDED PRECEDING) - bytes AS ahead, COUNT(*) OVER () AS found
   FROM (
     SELECT row_id, bytes, ${order} AS place FROM ${n.events} FORCE INDEX (${order === 'sequence' ? 'by_aggregate' : 'by_position'})
@@ -125,12 +179,17 @@ FROM (
 STRAIGHT_JOIN ${n.events} AS e ON e.row_id = page.row_id
 WHERE page.ahead < ${bytesPerPage}`
 
-/** One statement, so as of one moment: whatever is at or below the sequencer's position is there. The first row says how far the log goes, and names an event without a position. */
-const feedPage = (n: Names, filter: string): string => `
-SELECT s.position AS log_end, @@autocommit AS autocommit, NULL AS found, NULL AS position, u.aggregate_type, u.aggregate_id, u.sequence, NULL AS event_type,
-  NULL AS event_version, NULL AS payload, NULL AS metadata, NULL AS recorded_at, NULL AS commit_id
-FROM ${n.sequencer} AS s
+/** One statement, so as of one moment: whatever is at or below the sequencer's position is there. The row with `log_end` says how far the log goes, and names an event without a position. */
+const feedPage = (n: Names, filter: string): string =>
+  reading(
+    [
+      's.position AS log_end',
+      ...nulls({ aggregate_type: 'u.aggregate_type', aggregate_id: 'u.aggregate_id', sequence: 'u.sequence' }),
+    ],
+    `FROM ${n.sequencer} AS s
 LEFT JOIN (SELECT aggregate_type, aggregate_id, sequence FROM ${n.events} WHERE position IS NULL LIMIT 1) AS u ON TRUE
-WHERE s.id = 1
+WHERE s.id = 1)
 UNION ALL
-(${eventsPage(n, 'position', `position > ? AND position <= ? ${filter}`, 'NULL AS log_end, NULL AS autocommit, ')})`
+(SELECT NULL, NULL, ${eventColumns.join(', ')}
+${eventsPage(n, 'position', `position > ? AND position <= ? ${filter}`)}`,
+  )

@@ -250,12 +250,12 @@ class MysqlStore implements Store {
   }
 
   async renewLease({ name, fence, ttlMs }: { name: string; fence: number; ttlMs: number }): Promise<boolean> {
-    const { affectedRows } = await explained(this.#client.run(this.#statements.renewLease, microseconds(ttlMs), name, fence))
+    const { affectedRows } = await explained(this.#client.change(this.#statements.renewLease, microseconds(ttlMs), name, fence))
     return affectedRows > 0
   }
 
   async releaseLease({ name, fence }: { name: string; fence: number }): Promise<void> {
-    await explained(this.#client.run(this.#statements.releaseLease, name, fence))
+    await explained(this.#client.change(this.#statements.releaseLease, name, fence))
   }
 
   async #readViewRows(keys: readonly ViewKey[]): Promise<readonly Row[]> {

@@ -1,5 +1,5 @@
 import { isCqrsError, StoreError } from '../errors.ts'
-import { type Row, text, textOrNull, whole } from '../sql/columns.ts'
+import { type Row, text, textOrNull } from '../sql/columns.ts'
 import { checkStatement, type SqliteDatabase, type SqliteStatement, type SqliteValue } from './database.ts'
 import { toStoreError } from './errors.ts'
 import { begin, takeReadLock } from './statements.ts'
@@ -48,7 +48,7 @@ export class Connection {
   }
 
   all(sql: string, ...values: SqliteValue[]): Row[] {
-    return this.#prepared(sql).all(...values) as Row[]
+    return plainNames(this.#prepared(sql).all(...values))
   }
 
   first(sql: string, ...values: SqliteValue[]): Row | undefined {
@@ -89,6 +89,7 @@ export class Connection {
         return this.#withoutBlocking(work)
       } catch (cause) {
         const error = toStoreError(cause)
+        if (/statements in progress/.test(error.message) && this.#countsChanges()) throw countsChanges(error)
         if (!isCqrsError(error, 'STORE_BUSY')) throw error
         if (performance.now() >= deadline) throw this.#busy(error)
       }
@@ -116,12 +117,21 @@ export class Connection {
     }
   }
 
-  /** Prepared anew each time: SQLite answers this pragma when it is prepared, not when it runs. */
   #readBusyTimeout(): number {
-    const statement = this.db.prepare('PRAGMA busy_timeout')
+    return Number(this.#pragma('busy_timeout') ?? 0)
+  }
+
+  /** Prepared anew each time: SQLite answers some of these when they are prepared, not when they run. */
+  #pragma(name: string): unknown {
+    const statement = this.db.prepare(`PRAGMA ${name}`)
     checkStatement(statement)
-    const [row = {}] = statement.all() as Row[]
-    return whole(row, 'timeout')
+    const [row] = plainNames(statement.all())
+    return row && Object.values(row)[0]
+  }
+
+  /** A change then has a row, and goes on until that is read. */
+  #countsChanges(): boolean {
+    return Number(this.#pragma('count_changes') ?? 0) === 1
   }
 
   #transaction<T>(beginStatement: string, work: () => T): T {
@@ -170,5 +180,20 @@ export class Connection {
     } catch {}
   }
 }
+
+/** With `PRAGMA full_column_names`, or without `short_column_names`, the name of a column has that of its table before it. */
+function plainNames(rows: readonly unknown[]): Row[] {
+  const [first] = rows as Row[]
+  if (first === undefined || !Object.keys(first).some((name) => name.includes('.'))) return rows as Row[]
+  const plain = (name: string) => name.slice(name.lastIndexOf('.') + 1)
+  return (rows as Row[]).map((row) => Object.fromEntries(Object.entries(row).map(([name, value]) => [plain(name), value])))
+}
+
+const countsChanges = (cause: StoreError | Error): StoreError =>
+  new StoreError(
+    'STORE_FAILED',
+    'The connection of sqliteStore has PRAGMA count_changes on. Nothing was stored. Switch it off; SQLite advises against it.',
+    cause,
+  )
 
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))

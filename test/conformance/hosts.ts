@@ -35,6 +35,7 @@ const database = (store: StoreName, name: string, host: ConformanceHost): Databa
 export const databases: readonly Database[] = [
   ...drivers.map((driver) => database('sqlite', `SQLite through ${driver.name}`, sqliteHost(driver))),
   database('postgres', 'Postgres', onPostgres),
-  database('mysql', 'MySQL', mysqlHost('mysql2')),
+  database('mariadb', 'MariaDB', mysqlHost('mariadb', 'mysql2')),
+  database('mysql', 'MySQL', mysqlHost('mysql', 'mariadb')),
   database('dynamodb', 'DynamoDB', dynamoDbHost),
 ]

@@ -1,13 +1,12 @@
 import type { ConformanceHost } from 'cqrs-es/conformance'
 import { mysqlStore } from 'cqrs-es/mysql'
-import { serverUrl } from '../servers/ask.ts'
-import { newDatabase } from '../stores/mysql-database.ts'
+import { type MysqlServerName, newDatabase } from '../stores/mysql-database.ts'
 
 /** A new database for each case. */
-export const mysqlHost = (driver: 'mysql2' | 'mariadb'): ConformanceHost => ({
+export const mysqlHost = (server: MysqlServerName, driver: 'mysql2' | 'mariadb'): ConformanceHost => ({
   schema: 'required',
   async open({ schema }) {
-    const database = await newDatabase(await serverUrl('mysql'))
+    const database = await newDatabase(server)
     const connect = async () => mysqlStore(driver === 'mysql2' ? database.pool() : database.mariadbPool())
     const store = await connect()
     if (schema) await store.createSchema()

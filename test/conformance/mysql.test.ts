@@ -1,8 +1,14 @@
 import { describe } from 'vitest'
-import { unselected } from '../servers/stores.ts'
+import { serverUrl } from '../servers/ask.ts'
+import { mysqlServers, noMysql } from '../stores/mysql-database.ts'
 import { hostConformance } from './host.ts'
 import { mysqlHost } from './mysql-host.ts'
 
-describe.skipIf(unselected('mysql')).each(['mysql2', 'mariadb'] as const)('MySQL, on %s', async (driver) => {
-  if (!unselected('mysql')) await hostConformance(mysqlHost(driver))
+describe.skipIf(noMysql).each(mysqlServers)('$name', ({ server }) => {
+  describe.each(['mysql2', 'mariadb'] as const)('on %s', async (driver) => {
+    if (noMysql) return
+    // Not within the time of the first case: the server may have to be fetched.
+    await serverUrl(server)
+    await hostConformance(mysqlHost(server, driver))
+  })
 })

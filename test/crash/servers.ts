@@ -7,7 +7,8 @@ import * as mariadb from 'mariadb'
 import mysql from 'mysql2/promise'
 import pg from 'pg'
 import { startDynamoDb } from '../servers/dynamodb.ts'
-import { startMariaDb } from '../servers/mariadb.ts'
+import { type MySqlServer, startMariaDb } from '../servers/mariadb.ts'
+import { startMySql } from '../servers/mysql.ts'
 import { startPostgres } from '../servers/postgres.ts'
 import type { Fate } from '../servers/proxy.ts'
 import type { StoreName } from '../servers/stores.ts'
@@ -21,7 +22,7 @@ export interface CrashServer {
   stop(): Promise<void>
 }
 
-/** How to test a store whose server is somewhere else. Another store is another entry of `crashStores`. */
+/** How to test a store whose server is somewhere else. Another store is another entry of `crashStores`; each server of MySQL's store runs with one of its drivers. */
 export interface CrashStore {
   readonly store: StoreName
   /** In the names of the tests: the store, and the client where there are several. */
@@ -60,7 +61,8 @@ export const crashStores: readonly CrashStore[] = [
   {
     store: 'mysql',
     name: 'MySQL with mysql2',
-    startServer: startMysql,
+    startServer: async ({ durable }) =>
+      withBank(await startMySql(durable ? { settings: { innodb_flush_log_at_trx_commit: '1' } } : {})),
     connect(port) {
       const pool = mysql.createPool({
         host: '127.0.0.1',
@@ -76,9 +78,10 @@ export const crashStores: readonly CrashStore[] = [
     fates: ['request', 'sent', 'answer', 'held'],
   },
   {
-    store: 'mysql',
-    name: 'MySQL with mariadb',
-    startServer: startMysql,
+    store: 'mariadb',
+    name: 'MariaDB with mariadb',
+    startServer: async ({ durable }) =>
+      withBank(await startMariaDb(durable ? { settings: { innodb_flush_log_at_trx_commit: '1' } } : {})),
     connect(port, patienceMs = 5_000) {
       const pool = mariadb.createPool({
         host: '127.0.0.1',
@@ -114,8 +117,7 @@ export const crashStores: readonly CrashStore[] = [
   },
 ]
 
-async function startMysql({ durable }: { readonly durable: boolean }): Promise<CrashServer> {
-  const server = await startMariaDb(durable ? { settings: { innodb_flush_log_at_trx_commit: '1' } } : {})
+async function withBank(server: MySqlServer): Promise<CrashServer> {
   const connection = await mysql.createConnection(server.url)
   await connection.query('CREATE DATABASE bank')
   await connection.end()

@@ -81,6 +81,11 @@ export function endProgram(child: ChildProcess, signal: NodeJS.Signals): Promise
 
 /** Runs a program to its end. @throws Error with what it printed */
 export async function runProgram(file: string, args: readonly string[], options: SpawnOptions = {}): Promise<void> {
+  await outputOf(file, args, options)
+}
+
+/** Runs a program to its end and returns what it printed. @throws Error with that */
+export async function outputOf(file: string, args: readonly string[], options: SpawnOptions = {}): Promise<string> {
   const child = spawn(file, args, { ...options, stdio: ['ignore', 'pipe', 'pipe'] })
   let output = ''
   child.stdout?.on('data', (chunk) => {
@@ -94,4 +99,5 @@ export async function runProgram(file: string, args: readonly string[], options:
     child.once('close', resolve)
   })
   if (code !== 0) throw new Error(`${file} ended with ${code}:\n${output}`)
+  return output
 }

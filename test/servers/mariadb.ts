@@ -3,48 +3,60 @@ import { join } from 'node:path'
 import { endProgram, freePort, privateFolder, runProgram, type Server, startProgram } from './child.ts'
 import { haveDocker, haveProgram } from './programs.ts'
 
-/** A MariaDB that can also be stopped hard and started again on its data. */
-export interface MariaDbServer extends Server {
+/** A MariaDB or MySQL that can also be stopped hard and started again on its data. */
+export interface MySqlServer extends Server {
+  readonly url: `mysql://${string}`
   readonly port: number
   /** As a power cut does, but for the disk. */
   kill(): Promise<void>
   start(): Promise<void>
 }
 
+export interface MySqlOptions {
+  readonly settings?: Readonly<Record<string, string>>
+}
+
+/** A program and its first arguments. */
+export type Command = readonly [program: string, ...args: string[]]
+
 const asRoot = process.getuid?.() === 0 ? ['--user=root'] : []
 
+/** Does not write to the disk with each commit. */
+const hasty = { innodb_flush_log_at_trx_commit: '0' }
+
 /** Starts a private MariaDB in a folder of its own, with the program on the PATH, else in Docker. */
-export async function startMariaDb({
-  settings = { innodb_flush_log_at_trx_commit: '0' },
-}: {
-  readonly settings?: Readonly<Record<string, string>>
-} = {}): Promise<MariaDbServer> {
-  const installed = await haveProgram('mariadbd', 'mariadb-server')
-  if (!installed && (await haveDocker())) return inDocker()
+export async function startMariaDb({ settings = hasty }: MySqlOptions = {}): Promise<MySqlServer> {
+  // Debian keeps a program that mariadb-install-db runs in another package than the server.
+  const installed =
+    (await haveProgram('mariadbd', 'mariadb-server')) && (await haveProgram('my_print_defaults', 'mariadb-client-core'))
+  if (!installed && (await haveDocker())) return startInDocker('mariadb:11', 'MARIADB_ALLOW_EMPTY_ROOT_PASSWORD=1')
   if (!installed)
     throw new Error(
       'There is no MariaDB for the tests: install it (Debian and Ubuntu: `apt-get install mariadb-server`, macOS: `brew install mariadb`), or start Docker. ' +
-        'Or set TEST_MYSQL_URL to a server that the tests may fill, or leave it out: STORES=memory,sqlite npm test',
+        'Or set TEST_MARIADB_URL to a server that the tests may fill, or leave it out: STORES=memory,sqlite npm test',
     )
   const folder = await privateFolder('mariadb')
-  const data = join(folder, 'data')
   await runProgram('mariadb-install-db', [
     '--no-defaults',
-    `--datadir=${data}`,
+    `--datadir=${join(folder, 'data')}`,
     '--auth-root-authentication-method=normal',
     '--skip-test-db',
     ...asRoot,
   ])
+  return startOnData(folder, ['mariadbd'], { skip_name_resolve: 'ON', ...settings })
+}
+
+/** Starts a server on the data in `folder`/data, and removes the folder when the server stops. */
+export async function startOnData(
+  folder: string,
+  command: Command,
+  settings: Readonly<Record<string, string>>,
+): Promise<MySqlServer> {
   const port = await freePort()
-  const socket = join(folder, 'socket')
-  const options = { ...settings, port: String(port), bind_address: '127.0.0.1', max_connections: '500', datadir: data, socket }
-  const args = [
-    '--no-defaults',
-    '--skip-name-resolve',
-    ...asRoot,
-    ...Object.entries(options).map(([name, value]) => `--${name.replaceAll('_', '-')}=${value}`),
-  ]
-  const run = () => startProgram('mariadbd', args, {}, (output) => /ready for connections/.test(output))
+  const own = { port: String(port), bind_address: '127.0.0.1', max_connections: '500' }
+  const options = { ...settings, ...own, datadir: join(folder, 'data'), socket: join(folder, 'socket') }
+  const [program, ...args] = commandLine(command, options)
+  const run = () => startProgram(program, args, {}, (output) => /ready for connections/.test(output))
   let child = await run()
   return {
     url: `mysql://root@127.0.0.1:${port}/mysql`,
@@ -60,16 +72,17 @@ export async function startMariaDb({
   }
 }
 
-async function inDocker(): Promise<MariaDbServer> {
+export function commandLine(command: Command, settings: Readonly<Record<string, string>>): Command {
+  const options = Object.entries(settings).map(([name, value]) => `--${name.replaceAll('_', '-')}=${value}`)
+  return [...command, '--no-defaults', ...asRoot, ...options]
+}
+
+/** Starts a server from an image that first starts another one, without a port, to make the data. */
+export async function startInDocker(image: string, emptyPassword: string): Promise<MySqlServer> {
   const port = await freePort()
-  const name = `cqrs-es-mariadb-${port}`
-  const args = ['run', '--rm', '--name', name, '-e', 'MARIADB_ALLOW_EMPTY_ROOT_PASSWORD=1', '-p', `127.0.0.1:${port}:3306`]
-  await startProgram(
-    'docker',
-    [...args, 'mariadb:11'],
-    {},
-    (output) => (output.match(/ready for connections/g) ?? []).length >= 2,
-  )
+  const name = `cqrs-es-${image.replace(':', '-')}-${port}`
+  const args = ['run', '--name', name, '-e', emptyPassword, '-p', `127.0.0.1:${port}:3306`]
+  await startProgram('docker', [...args, image], {}, (output) => /ready for connections[\s\S]*port: 3306\s/.test(output))
   const docker = (...command: readonly string[]) => runProgram('docker', [...command, name])
   return {
     url: `mysql://root@127.0.0.1:${port}/mysql`,

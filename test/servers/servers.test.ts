@@ -15,6 +15,6 @@ test('a run narrowed by STORES says so', async () => {
 
 test('a misspelt store in STORES stops the run', async () => {
   expect(await output('memory,postgre')).toContain(
-    "STORES: there is no store 'postgre'; there are memory, sqlite, postgres, mysql, dynamodb.",
+    "STORES: there is no store 'postgre'; there are memory, sqlite, postgres, mariadb, mysql, dynamodb.",
   )
 })

@@ -4,13 +4,15 @@ import type { Server } from './child.ts'
 import { startDynamoDb } from './dynamodb.ts'
 import { startDynamoDbLocal } from './dynamodb-local.ts'
 import { startMariaDb } from './mariadb.ts'
+import { startMySql } from './mysql.ts'
 import { startPostgres } from './postgres.ts'
-import { selected } from './stores.ts'
+import { all, selected } from './stores.ts'
 
 /** By name: the variable with the address of a server that is there already, and how to start one. */
 const servers = {
   postgres: { given: 'TEST_POSTGRES_URL', start: () => startPostgres() },
-  mysql: { given: 'TEST_MYSQL_URL', start: () => startMariaDb() },
+  mariadb: { given: 'TEST_MARIADB_URL', start: () => startMariaDb() },
+  mysql: { given: 'TEST_MYSQL_URL', start: () => startMySql() },
   dynamodb: { given: 'TEST_DYNAMODB_ENDPOINT', start: () => startDynamoDb() },
   'dynamodb-local': { given: 'TEST_DYNAMODB_LOCAL_ENDPOINT', start: () => startDynamoDbLocal() },
 } as const satisfies Record<string, { given: string; start: () => Promise<Server> }>
@@ -22,7 +24,7 @@ export type ServerName = keyof typeof servers
  * the first asks for it, and all are stopped at the end, so a run of some tests starts nothing that they do not need.
  */
 export default async function setup(): Promise<() => Promise<void>> {
-  if (selected.length < 5) console.log(`Only the stores ${selected.join(', ')} are tested, as STORES says.`)
+  if (selected !== all) console.log(`Only the stores ${selected.join(', ')} are tested, as STORES says.`)
   const started = new Map<ServerName, Promise<Server>>()
   const urlOf = async (name: ServerName): Promise<string> => {
     const given = process.env[servers[name].given]

@@ -1,4 +1,5 @@
-const all = ['memory', 'sqlite', 'postgres', 'mysql', 'dynamodb'] as const
+/** What is tested: each store, and the one of MySQL on both of its servers. */
+export const all = ['memory', 'sqlite', 'postgres', 'mariadb', 'mysql', 'dynamodb'] as const
 
 export type StoreName = (typeof all)[number]
 

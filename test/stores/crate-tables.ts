@@ -6,7 +6,6 @@ import type { Store } from 'cqrs-es/store'
 import pg from 'pg'
 import { ddl } from '../fixtures/rust/rows.ts'
 import { dynamoRequests, dynamoTables, mysqlStatements, postgresStatements } from '../fixtures/rust/statements.ts'
-import { serverUrl } from '../servers/ask.ts'
 import { startDynamoDb } from '../servers/dynamodb.ts'
 import { freshDatabase } from '../servers/fresh.ts'
 import { dynamoDb } from './dynamodb-tables.ts'
@@ -88,7 +87,7 @@ async function onPostgres(): Promise<CrateTables> {
 }
 
 async function onMysql(): Promise<CrateTables> {
-  const database = await newDatabase(await serverUrl('mysql'), 'CHARACTER SET utf8mb4')
+  const database = await newDatabase('mysql', 'CHARACTER SET utf8mb4')
   await database.sql(ddl('mysql'))
   const asText = (sql: string) => sql.replace(/\bpayload\b/, 'CAST(payload AS CHAR) AS payload')
   return {

@@ -3,18 +3,15 @@ import { fileURLToPath } from 'node:url'
 import { createApp } from 'cqrs-es'
 import { type MysqlStoreOptions, mysqlStore } from 'cqrs-es/mysql'
 import { comparePositions, type Position, type Store, type StoredEvent } from 'cqrs-es/store'
-import { afterAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { ddl, mysqlMixedIds, mysqlRows, type SqlRows } from '../fixtures/rust/rows.ts'
 import { mysqlStatements as crate } from '../fixtures/rust/statements.ts'
 import { root } from '../run.ts'
-import { serverUrl } from '../servers/ask.ts'
-import { unselected } from '../servers/stores.ts'
 import { appendOne, commit, dataOf, failure, readLog } from './commits.ts'
 import { counter, payloadIn, rustFormat } from './crate-counter.ts'
-import { newDatabase, type TestMysql } from './mysql-database.ts'
+import { type MysqlServerName, mysqlServers, newDatabase, noMysql, type TestMysql } from './mysql-database.ts'
 
-const skipped = unselected('mysql')
-const url = skipped ? '' : await serverUrl('mysql')
+let server: MysqlServerName
 const opened: TestMysql[] = []
 afterAll(() => Promise.all(opened.map((database) => database.close())))
 
@@ -22,7 +19,7 @@ const eventColumns = ['aggregate_type', 'aggregate_id', 'sequence', 'event_type'
 const snapshotColumns = ['aggregate_type', 'aggregate_id', 'last_sequence', 'current_snapshot', 'payload'] as const
 
 async function fresh(rest = ''): Promise<TestMysql> {
-  const database = await newDatabase(url, rest)
+  const database = await newDatabase(server, rest)
   opened.push(database)
   return database
 }
@@ -65,7 +62,11 @@ function expectOrder(events: readonly StoredEvent[]) {
 const foreign = (aggregateId: string, sequence: number) =>
   ['counter', aggregateId, String(sequence), 'Counted', '1.0', '{"Counted":9}', '{"by":"rust"}'] as const
 
-describe.skipIf(skipped)("the Rust crate's tables on MySQL", () => {
+describe.skipIf(noMysql).each(mysqlServers)("the Rust crate's tables, on $name", (on) => {
+  beforeAll(() => {
+    server = on.server
+  })
+
   it.each([
     'CHARACTER SET utf8mb4',
     'CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci',
@@ -92,6 +93,21 @@ describe.skipIf(skipped)("the Rust crate's tables on MySQL", () => {
     expectOrder(await readLog(store))
     expect((await appendOne(store, commit('c1', '漢字\u{1f600}', 0))).kind).toBe('stored')
     expect(await dataOf(store, '漢字\u{1f600}')).toHaveLength(1)
+  })
+
+  it('become tables of InnoDB when the server has made them MyISAM, which knows no transactions', async () => {
+    const alter = 'ALTER TABLE events ENGINE = MyISAM; ALTER TABLE snapshots ENGINE = MyISAM;'
+    const database = await crateDatabase({
+      rest: 'CHARACTER SET latin1',
+      alter,
+      rows: { events: [], snapshots: [], order_view: [] },
+    })
+    await adopt(database)
+    const engines = await database.sql(
+      'SELECT DISTINCT engine AS e FROM information_schema.tables WHERE table_schema = ?',
+      database.name,
+    )
+    expect(engines.filter(({ e }) => e !== null)).toEqual([{ e: 'InnoDB' }])
   })
 
   it('are adopted in the order of the column `timestamp`, where an older version of the crate has made one', async () => {
@@ -197,12 +213,16 @@ describe.skipIf(skipped)("the Rust crate's tables on MySQL", () => {
       database.name,
     )
     expect(columns).toEqual([])
-    const [plan] = await database.sql(`EXPLAIN ${crate.selectEvents}`, 'counter', 'counter-1')
+    const [plan] = await database.sql(`EXPLAIN FORMAT=TRADITIONAL ${crate.selectEvents}`, 'counter', 'counter-1')
     expect(plan?.key).toBe('by_name')
   })
 })
 
-describe.skipIf(skipped)('events that another program inserts on MySQL', () => {
+describe.skipIf(noMysql).each(mysqlServers)('events that another program inserts, on $name', (on) => {
+  beforeAll(() => {
+    server = on.server
+  })
+
   it('stop the feed, which names one, until createSchema() has given them a place', async () => {
     const database = await fresh()
     const store = await adopt(database, {})
@@ -284,7 +304,11 @@ describe.skipIf(skipped)('events that another program inserts on MySQL', () => {
   })
 })
 
-describe.skipIf(skipped)('the schema on MySQL', () => {
+describe.skipIf(noMysql).each(mysqlServers)('the schema, on $name', (on) => {
+  beforeAll(() => {
+    server = on.server
+  })
+
   const program = fileURLToPath(new URL('mysql-make-schema.ts', import.meta.url))
 
   function makeSchema(databaseUrl: string): { child: ChildProcess; ended: Promise<number | null> } {

@@ -1,7 +1,21 @@
 import * as mariadb from 'mariadb'
 import mysql from 'mysql2/promise'
+import { serverUrl } from '../servers/ask.ts'
+import { unselected } from '../servers/stores.ts'
 
-/** A database of its own on the server of the tests. */
+const servers = [
+  { server: 'mariadb', name: 'MariaDB' },
+  { server: 'mysql', name: 'MySQL' },
+] as const
+
+/** The servers that the tests of the MySQL store run on: `describe.skipIf(noMysql).each(mysqlServers)`. */
+export const mysqlServers = servers.filter(({ server }) => !unselected(server))
+
+export const noMysql = mysqlServers.length === 0
+
+export type MysqlServerName = (typeof servers)[number]['server']
+
+/** A database of its own. */
 export interface TestMysql {
   readonly name: string
   readonly url: string
@@ -15,9 +29,11 @@ export interface TestMysql {
 
 let databases = 0
 
-export async function newDatabase(serverUrl: string, rest = ''): Promise<TestMysql> {
+/** On a server of the tests, or at an address. */
+export async function newDatabase(server: MysqlServerName | `mysql:${string}`, rest = ''): Promise<TestMysql> {
   const name = `cqrs_es_${process.pid}_${Date.now().toString(36)}_${++databases}`
-  const { hostname, port, username, password } = new URL(serverUrl)
+  const url = new URL(server === 'mysql' || server === 'mariadb' ? await serverUrl(server) : server)
+  const { hostname, port, username, password } = url
   const to = {
     host: hostname,
     port: Number(port || 3306),
@@ -28,7 +44,6 @@ export async function newDatabase(serverUrl: string, rest = ''): Promise<TestMys
   await owner.query(`CREATE DATABASE ${name} ${rest}`)
   await owner.query(`USE ${name}`)
   const open: { end(): Promise<void> }[] = []
-  const url = new URL(serverUrl)
   url.pathname = `/${name}`
   return {
     name,

@@ -1,21 +1,18 @@
 import { mysqlStore } from 'cqrs-es/mysql'
 import type { CommitOutcome, Position } from 'cqrs-es/store'
 import mysql from 'mysql2/promise'
-import { afterAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { toStoreError, understand } from '../../src/mysql/errors.ts'
-import { serverUrl } from '../servers/ask.ts'
 import { freePort } from '../servers/child.ts'
-import { unselected } from '../servers/stores.ts'
 import { append, appendOne, commit, dataOf, failure } from './commits.ts'
-import { newDatabase, type TestMysql } from './mysql-database.ts'
+import { type MysqlServerName, mysqlServers, newDatabase, noMysql, type TestMysql } from './mysql-database.ts'
 
-const skipped = unselected('mysql')
-const url = skipped ? '' : await serverUrl('mysql')
+let server: MysqlServerName
 const opened: TestMysql[] = []
 afterAll(() => Promise.all(opened.map((database) => database.close())))
 
 async function open(pool: mysql.PoolOptions = {}, options: Parameters<typeof mysqlStore>[1] = {}) {
-  const database = await newDatabase(url)
+  const database = await newDatabase(server)
   opened.push(database)
   const store = mysqlStore(database.pool(pool), options)
   await store.createSchema()
@@ -57,7 +54,11 @@ const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
 
 const kinds = (outcomes: readonly CommitOutcome[]) => outcomes.map((outcome) => outcome.kind)
 
-describe.skipIf(skipped)('the MySQL store in trouble', () => {
+describe.skipIf(noMysql).each(mysqlServers)('the MySQL store in trouble, on $name', (on) => {
+  beforeAll(() => {
+    server = on.server
+  })
+
   describe('locks', () => {
     it('that stay are STORE_BUSY, never a conflict, and nothing was stored', async () => {
       const { database, store } = await open()
@@ -179,12 +180,10 @@ describe.skipIf(skipped)('the MySQL store in trouble', () => {
       expect((await appendOne(store, commit('c1', 'a', 0))).kind).toBe('stored')
     })
 
-    it.each(['READ-UNCOMMITTED', 'SERIALIZABLE'])('with transaction isolation %s does the same as any', async (isolation) => {
+    it.each(['READ COMMITTED', 'SERIALIZABLE'])('with transaction isolation %s does the same as any', async (isolation) => {
       const { database } = await open()
       const pool = database.pool()
-      pool.pool.on('connection', (connection) =>
-        connection.query(`SET SESSION TRANSACTION ISOLATION LEVEL ${isolation.replace('-', ' ')}`),
-      )
+      pool.pool.on('connection', (connection) => connection.query(`SET SESSION TRANSACTION ISOLATION LEVEL ${isolation}`))
       const store = mysqlStore(pool)
       const outcomes = await Promise.all(Array.from({ length: 8 }, (_, i) => appendOne(store, commit(`c${i}`, 'a', 0))))
       expect(kinds(outcomes).sort()).toEqual([...Array(7).fill('conflict'), 'stored'])

@@ -1,8 +1,6 @@
 import { type MysqlStoreOptions, mysqlStore } from 'cqrs-es/mysql'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { serverUrl } from '../servers/ask.ts'
-import { unselected } from '../servers/stores.ts'
-import { newDatabase } from './mysql-database.ts'
+import { afterAll, describe, expect, test } from 'vitest'
+import { mysqlServers, newDatabase, noMysql } from './mysql-database.ts'
 import { use } from './use-tables.ts'
 
 const closing: (() => Promise<unknown>)[] = []
@@ -10,12 +8,7 @@ afterAll(async () => {
   for (const close of closing.reverse()) await close()
 })
 
-describe.skipIf(unselected('mysql'))('createSchema() of the MySQL store', () => {
-  let url: string
-  beforeAll(async () => {
-    url = await serverUrl('mysql')
-  })
-
+describe.skipIf(noMysql).each(mysqlServers)('createSchema() on $name', ({ server }) => {
   const tables = [
     'snapshots',
     'idempotencyKeys',
@@ -28,7 +21,7 @@ describe.skipIf(unselected('mysql'))('createSchema() of the MySQL store', () => 
   ]
 
   test.each(tables)('adds what is missing when the option tables.%s is changed', async (table) => {
-    const database = await newDatabase(url)
+    const database = await newDatabase(server)
     closing.push(() => database.close())
     const store = mysqlStore(database.pool())
     await store.createSchema()
@@ -41,7 +34,7 @@ describe.skipIf(unselected('mysql'))('createSchema() of the MySQL store', () => 
   })
 
   test('goes on behind the last event when the option tables.sequencer is changed', async () => {
-    const database = await newDatabase(url)
+    const database = await newDatabase(server)
     closing.push(() => database.close())
     const store = mysqlStore(database.pool())
     await store.createSchema()

@@ -4,24 +4,22 @@ import type { Position, Store } from 'cqrs-es/store'
 import type * as mariadb from 'mariadb'
 import callbacks from 'mysql2'
 import mysql from 'mysql2/promise'
-import { afterAll, describe, expect, expectTypeOf, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, expectTypeOf, it } from 'vitest'
 import { findViewsStatement } from '../../src/mysql/find-views.ts'
 import { namesOf } from '../../src/mysql/names.ts'
 import { readUnplaced } from '../../src/mysql/schema.ts'
 import { statementsOf } from '../../src/mysql/statements.ts'
 import { serverUrl } from '../servers/ask.ts'
-import { unselected } from '../servers/stores.ts'
 import { appendOne, commit, dataOf, failure } from './commits.ts'
-import { newDatabase, type TestMysql } from './mysql-database.ts'
+import { type MysqlServerName, mysqlServers, newDatabase, noMysql, type TestMysql } from './mysql-database.ts'
 import { smokeTests } from './smoke.ts'
 
-const skipped = unselected('mysql')
-const url = skipped ? '' : await serverUrl('mysql')
+let server: MysqlServerName
 const opened: TestMysql[] = []
 afterAll(() => Promise.all(opened.map((database) => database.close())))
 
 async function fresh(rest = ''): Promise<TestMysql> {
-  const database = await newDatabase(url, rest)
+  const database = await newDatabase(server, rest)
   opened.push(database)
   return database
 }
@@ -40,7 +38,11 @@ function poolThatBegins(database: TestMysql, sql: string): mysql.Pool {
   return pool
 }
 
-describe.skipIf(skipped)('the MySQL store', () => {
+describe.skipIf(noMysql).each(mysqlServers)('the MySQL store, on $name', (on) => {
+  beforeAll(() => {
+    server = on.server
+  })
+
   describe('on mysql2', () => {
     smokeTests(async () => (await open()).store)
   })
@@ -203,10 +205,8 @@ describe.skipIf(skipped)('the MySQL store', () => {
       const { database, store, move, state } = await withTable()
       const lose = async (client: unknown) => {
         await put('a', 5)(client)
-        const id = JSON.stringify(await (client as UserConnection).query('SELECT CONNECTION_ID() AS id')).match(
-          /"id":"?(\d+)/,
-        )?.[1]
-        await database.sql(`KILL CONNECTION ${id}`)
+        const answer = (await (client as UserConnection).query('SELECT CONNECTION_ID() AS id')) as { id: unknown }[][]
+        await database.sql(`KILL CONNECTION ${[answer].flat(2)[0]?.id}`)
         await new Promise((resolve) => setTimeout(resolve, 50))
       }
       const outcome = await store.transact?.(move('1'), lose)
@@ -271,7 +271,7 @@ describe.skipIf(skipped)('the MySQL store', () => {
 
   it('refuses what is no pool with promises, with a word on what to pass', async () => {
     const callbackPool = callbacks.createPool({})
-    const connection = await mysql.createConnection(url)
+    const connection = await mysql.createConnection(await serverUrl(server))
     const no = (pool: unknown) => () => mysqlStore(pool as MysqlPool)
     expect(no(callbackPool)).toThrow(/pool\.promise\(\)/)
     expect(no(connection)).toThrow(/not a single connection.*"getConnection"/)
@@ -553,7 +553,7 @@ describe.skipIf(skipped)('the MySQL store', () => {
         ...Object.fromEntries(finds.map(({ sql, values }, i) => [`findViews ${i}`, [sql, values.map(String)]])),
       }
       for (const [name, [sql, values]] of Object.entries(all)) {
-        const rows = await database.sql(`EXPLAIN ${sql}`, ...values)
+        const rows = await database.sql(`EXPLAIN FORMAT=TRADITIONAL ${sql}`, ...values)
         const whole = rows.filter(
           ({ type, Extra, table }) =>
             (type === 'ALL' || type === 'index') && !/json_table/.test(String(Extra)) && !/^</.test(String(table)),

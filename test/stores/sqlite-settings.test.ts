@@ -90,7 +90,9 @@ describe.each(drivers)('the SQLite store on $name', (driver) => {
     'PRAGMA wal_autocheckpoint = 1',
     'PRAGMA auto_vacuum = FULL',
     'PRAGMA full_column_names = ON',
-    'PRAGMA count_changes = OFF',
+    'PRAGMA short_column_names = OFF',
+    'PRAGMA short_column_names = OFF; PRAGMA full_column_names = ON',
+    'PRAGMA empty_result_callbacks = ON',
     'CREATE TEMP TABLE events (other); CREATE TEMP TABLE views (other); CREATE TEMP TABLE view_indexes (other); CREATE TEMP TABLE leases (other)',
   ]
 
@@ -162,6 +164,18 @@ describe.each(drivers)('the SQLite store on $name', (driver) => {
     expect(await readAll(store)).toEqual(expected)
     db.exec('PRAGMA journal_mode = WAL')
     expect((await appendOne(store, commit('c9', 'a', 1))).kind).toBe('stored')
+  })
+
+  test('count_changes is refused by writes, and named', async () => {
+    const { file } = await open()
+    const db = driver.open(file)
+    db.exec('PRAGMA count_changes = ON')
+    const store = sqliteStore(db, { busyTimeoutMs: 10_000 })
+    const refused = { code: 'STORE_FAILED', message: expect.stringContaining('count_changes') }
+    expect(failure(await appendOne(store, commit('c9', 'a', 0)))).toMatchObject({ ...refused, certain: true })
+    await expect(store.acquireLease({ name: 'l', holder: 'h', ttlMs: 1 })).rejects.toMatchObject(refused)
+    db.close()
+    expect(await sqliteStore(driver.open(file)).readFeed({ limit: 9 })).toMatchObject({ events: [] })
   })
 
   test('a database in memory is written, but without a journal it is refused', async () => {

@@ -13,6 +13,6 @@ export interface SharedStore {
 
 export const sharedStores: readonly SharedStore[] = [
   { store: 'postgres', name: 'Postgres', fresh: () => freshDatabase('postgres') },
-  { store: 'mysql', name: 'MariaDB', fresh: () => freshDatabase('mysql') },
+  { store: 'mariadb', name: 'MariaDB', fresh: () => freshDatabase('mariadb') },
   { store: 'sqlite', name: 'SQLite', fresh: async () => join(await privateFolder('following'), 'log.db') },
 ]
