@@ -89,7 +89,6 @@ describe.each(drivers)('the SQLite store on $name', (driver) => {
     'PRAGMA threads = 2',
     'PRAGMA wal_autocheckpoint = 1',
     'PRAGMA auto_vacuum = FULL',
-    'PRAGMA full_column_names = ON',
     'PRAGMA count_changes = OFF',
     'CREATE TEMP TABLE events (other); CREATE TEMP TABLE views (other); CREATE TEMP TABLE view_indexes (other); CREATE TEMP TABLE leases (other)',
   ]
@@ -149,6 +148,17 @@ describe.each(drivers)('the SQLite store on $name', (driver) => {
     await expect(store.acquireLease({ name: 'l', holder: 'h', ttlMs: 1 })).rejects.toMatchObject(refused)
     await expect(store.addViewGeneration({ name: 'v', generation: 2, viewVersion: '2' })).rejects.toMatchObject(refused)
     expect(await readAll(store)).toEqual(expected)
+  })
+
+  test('full_column_names is refused by reads and writes, and named', async () => {
+    const { db, store } = await open()
+    await write(store)
+    db.exec('PRAGMA full_column_names = ON')
+    const changed = sqliteStore(db)
+    const refused = { code: 'STORE_FAILED', message: expect.stringContaining('full_column_names') }
+    await expect(changed.readAggregate(aggregate)).rejects.toMatchObject(refused)
+    await expect(changed.readFeed({ limit: 9 })).rejects.toMatchObject(refused)
+    expect(failure(await appendOne(changed, commit('c9', 'a', 1)))).toMatchObject({ ...refused, certain: true })
   })
 
   test.each(['OFF', 'MEMORY'])('journal_mode = %s is refused by writes, and named', async (mode) => {
