@@ -131,12 +131,12 @@ export const takeLease = `
 INSERT INTO main.leases (name, holder, fence, expires_at) VALUES (?, ?, 1, ${now} + ?)
 ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, fence = fence + 1, expires_at = excluded.expires_at
 WHERE leases.holder IS NULL OR leases.holder = excluded.holder OR leases.expires_at <= ${now}
-RETURNING fence AS fence`
+RETURNING fence`
 
 export const readLease = `SELECT holder, max(expires_at - ${now}, 0) AS remaining_ms FROM main.leases WHERE name = ?`
 
 export const renewLease = `
 UPDATE main.leases SET expires_at = ${now} + ? WHERE name = ? AND fence = ? AND holder IS NOT NULL
-RETURNING fence AS fence`
+RETURNING fence`
 
 export const releaseLease = 'UPDATE main.leases SET holder = NULL WHERE name = ? AND fence = ?'
