@@ -113,6 +113,8 @@ function envelope(decoder: Decoder, stored: StoredEvent, form: Upcasted, id: str
       [],
       form.type === stored.type ? 'outdated' : undefined,
     )
+  if (form.madeBy !== undefined && form.data === undefined && codec.parser.kind !== 'none')
+    throw fail('cannot be read: its upcaster returned no data.')
   const parsed = codec.decode(form.version, form.data)
   if (parsed.issues !== undefined)
     throw refusing(
