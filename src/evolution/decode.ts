@@ -16,7 +16,7 @@ export interface Decoder {
   readonly upcasters: readonly Upcaster[]
 }
 
-/** An event of a type that nobody has known for this long is taken to be unreadable, not new. */
+/** An event of an unknown type counts as new for this long, then as unreadable. */
 const newForMs = 3_600_000
 
 /**
@@ -68,7 +68,7 @@ export async function decodeApart(
   })
 }
 
-/** Whether a newer program is likely to read it: a type that nobody has known for long is taken to be a mistake. */
+/** Whether a newer program is likely to read it. */
 function newerThan(decoder: Decoder, stored: StoredEvent, error: unknown, now: Date): Pick<Undecoded, 'newer'> {
   if (!isCqrsError(error, 'DESERIALIZATION') || error.kind !== 'outdated') return {}
   const known = decoder.events.get(stored.type)?.version
@@ -113,6 +113,8 @@ function envelope(decoder: Decoder, stored: StoredEvent, form: Upcasted, id: str
       [],
       form.type === stored.type ? 'outdated' : undefined,
     )
+  if (form.madeBy !== undefined && form.data === undefined && codec.parser.kind !== 'none')
+    throw fail('cannot be read: its upcaster returned no data.')
   const parsed = codec.decode(form.version, form.data)
   if (parsed.issues !== undefined)
     throw refusing(

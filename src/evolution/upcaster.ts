@@ -71,7 +71,7 @@ export function upcast(upcasters: readonly Upcaster[], event: StoredForm): reado
 
 /** An upcaster, or a function of `versions()`, has thrown or returned what no event can be. */
 export class EvolutionError extends Error {
-  /** What was returned, in which promises may be. */
+  /** The returned value: promises in it must be caught. */
   readonly refused: unknown
   constructor(message: string, { cause, refused }: { readonly cause?: unknown; readonly refused?: unknown }) {
     super(message, cause === undefined ? undefined : { cause })

@@ -1,7 +1,7 @@
 import { DefinitionError } from '../errors.ts'
 import type { Accepted, Rejected } from './result.ts'
 
-/** Where the options that `reaction()` makes say which delivery they are of. A spread keeps it, and all copies of the package know it. */
+/** Key of the delivery in the options that `reaction()` makes. A spread keeps it, and all copies of the package know it. */
 const scopeKey = Symbol.for('cqrs-es.delivery')
 
 /** The commands that one call of a handler has sent: each of its keys stands for one command. */
@@ -14,7 +14,7 @@ export class DeliveryScope {
     this.#subscription = subscription
   }
 
-  /** What the handler did wrong, also where it has caught the error. */
+  /** The first mistake of the handler, also where it has caught the error. */
   get misuse(): DefinitionError | undefined {
     return this.#misuse
   }

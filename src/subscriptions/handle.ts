@@ -29,7 +29,7 @@ export interface SubscriptionStatus {
 export interface FollowerHandle {
   /**
    * Resolves when all that is stored by now is done. Runs what is to be done itself when no other process does.
-   * @throws StoppedError when it has stopped, or where it is left to a newer program and none has been at work for `leaseMs`; NotYetError after `timeoutMs` (default: never), StoreError, ClosedError (also when the app closes meanwhile)
+   * @throws StoppedError when it has stopped, or waits for a newer program and none is at work for `leaseMs`, NotYetError after `timeoutMs` (default: never), StoreError, ClosedError (also when the app closes meanwhile)
    */
   caughtUp(options?: { readonly timeoutMs?: number | undefined }): Promise<void>
   /** How it is doing: now, and again whenever that has changed, for as long as it is iterated over. It ends when the app closes. */

@@ -10,10 +10,10 @@ import type { Follower } from './follower.ts'
 const lingerMs = 500
 const sliceMs = 2_000
 const breatherMs = 20
-/** Whether a newer program has been at an event that is left to it is looked at after waits that double, up to the longest. */
+/** The checkpoint is read after waits that double, while an event is left to a newer program. */
 const firstLookMs = 1_000
 const longestLookMs = 30_000
-/** So many events without one that is left make the waits short again. */
+/** Events without one that is left, after which the waits are short again. */
 const eventsWithoutLeft = 1_000
 /** What another process has resumed is looked for this often. */
 const lookAgainMs = 5_000

@@ -14,7 +14,7 @@ export function undecoded(title: string, { stored, failure }: Decoded, next: 'st
   return { error: new LeftToNewer(title, stored, newer.known, error), at: stored, next: 'outdated' }
 }
 
-/** An event is left to a newer program: nothing has stopped, but nothing behind it can be waited for here. */
+/** An event is left to a newer program: nothing has stopped, but this process cannot wait for later events. */
 export class LeftToNewer extends StoppedError {
   constructor(title: string, { id, type, version }: StoredEvent, known: string | undefined, cause: unknown) {
     const knows = known === undefined ? 'does not know the type' : `knows ${type} ${known}`
@@ -27,14 +27,14 @@ export class LeftToNewer extends StoppedError {
   }
 }
 
-/** What moves while a newer program is at work. */
+/** The signs that a newer program is at work. */
 interface Moving {
   position(): Promise<Position>
   /** Another process holds its lease. */
   isHeld(): Promise<boolean>
 }
 
-/** Tells, after each wait of so many milliseconds, whether no newer program is at work: nothing has moved for as long as a lease lasts, and none is held. */
+/** Says after each wait whether no newer program is at work: nothing moves for `leaseMs`, and no lease is held. */
 export function standstillOf({ leaseMs }: ConsumerCore, moving: Moving): (waitedMs: number) => Promise<boolean> {
   let [last, stillMs] = ['', 0]
   return async (waitedMs) => {

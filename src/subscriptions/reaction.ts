@@ -15,7 +15,7 @@ export interface ReactionScope {
   readonly reaction: (...args: readonly unknown[]) => ReactionOptions
 }
 
-/** For one delivery. `reaction(name?)` where the handler gets one event, `reaction(event, name?)` where it gets a batch, which may be cut otherwise the next time. */
+/** Makes `reaction(name?)` for one event, or `reaction(event, name?)` for a batch: the next batch may be cut differently. */
 export async function reactionsTo(
   { name: subscription, isBatched }: Pick<SubscriptionDefinition, 'name' | 'isBatched'>,
   events: readonly EventEnvelope[],
@@ -39,7 +39,7 @@ export async function reactionsTo(
   return { scope, reaction }
 }
 
-/** What makes a second delivery change nothing. */
+/** The key and the metadata that an unnamed reaction to an event has. */
 async function baseOf(subscription: string, event: EventEnvelope) {
   const base = `${subscription}/${event.id}`
   const key = base.length > 180 ? await sha256(base) : base

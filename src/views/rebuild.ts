@@ -91,7 +91,7 @@ async function begin(core: ViewCore, view: ViewDefinition): Promise<{ readonly g
     for (const one of all) if (generation === undefined && (await isOpen(one))) generation = one.generation
     generation ??= await core.generations.add(view, all)
     if (generation === undefined) continue
-    // The rows up to where it has stopped are perhaps those of a mistake: all are made anew.
+    // Rows before the failed event may come of the same mistake: the rebuild starts over.
     for (const left of stopped) {
       await core.store.removeViewGeneration({ name: view.name, generation: left })
       await clearStopped(core, viewConsumer(view.name, left))

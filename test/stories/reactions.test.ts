@@ -125,7 +125,7 @@ describe.each([
     expect([calls, await reserved(app)]).toEqual([3, 1])
   })
 
-  test('is told also where the handler uses an app from outside', async () => {
+  test('a reaction used twice is refused when the handler uses an app from outside', async () => {
     const store = await open()
     const outside = reserving(store, { handle: () => {} })
     await twiceOn(store, async (_, { reaction }) => {
@@ -161,7 +161,7 @@ describe.each([
     await app.subscriptions.subscription.caughtUp()
   })
 
-  test('of a batch has the key of its event, however the batch is cut the next time', async () => {
+  test('a reaction in a batch has the key of its event when the batch is cut differently', async () => {
     let failures = 1
     const handleBatch: BatchHandler = async (events, { app, reaction }) => {
       for (const event of events) await app.aggregate(stock).execute('tea', reserve(event.id), reaction(event))

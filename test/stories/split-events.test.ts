@@ -86,7 +86,7 @@ describe.each([
     expect(app.blamed).toEqual([second])
   })
 
-  test('is tried as often as attempts says, and counted anew for the next event', async () => {
+  test('a split event is tried as often as attempts says, the next one too', async () => {
     const store = await open()
     await withMoves(store, 'c', 'c')
     const seen: string[] = []
