@@ -75,9 +75,6 @@ export const refused: readonly (readonly [setting: string, says: RegExp, only?: 
   ["sql_mode = 'EMPTY_STRING_IS_NULL'", /: sql_mode = EMPTY_STRING_IS_NULL\./, 'mariadb'],
 ]
 
-/** Harmless on mysql2. The driver mariadb sends a ROLLBACK by itself when it takes back a connection. */
-export const chaining = ['completion_type = CHAIN', 'completion_type = RELEASE']
-
 /** Some steps do, some do not; those that do not say why. */
 export const either: readonly (readonly [setting: string, says: RegExp])[] = [
   ['SESSION TRANSACTION READ ONLY', /transaction_read_only/],
