@@ -88,7 +88,8 @@ export const feedCases: Cases = ordered({
     await stores(store, deposit('a', 0, 3))
     const { position } = await store.readFeed({ limit: 10 })
     if (position === undefined) throw new Error('a page with events has a position')
-    equal('page', await store.readFeed({ after: position, limit: 10 }), { events: [], position, more: false })
+    const { last: _, ...page } = await store.readFeed({ after: position, limit: 10 })
+    equal('page', page, { events: [], position, more: false })
     await stores(store, deposit('a', 3))
     equal('the next event', idsOf((await store.readFeed({ after: position, limit: 10 })).events), ['account/a/4'])
   },
@@ -121,6 +122,35 @@ export const feedCases: Cases = ordered({
     await rejects('a read past the end', 'STORE_BEHIND', () => store.readFeed({ after, limit: 10 }))
     const only = [{ aggregateType: 'order' }]
     await rejects('a read with `only`', 'STORE_BEHIND', () => store.readFeed({ after, limit: 10, only }))
+  },
+
+  'a page of the feed names the last event up to its position, whatever `only` leaves out': async ({ store }) => {
+    const sent = range(4).map((i) => deposit('a', i))
+    const positions = await stores(store, ...sent)
+    const nth = (i: number) => ({ position: positions[i], commitId: sent[i]?.id })
+    equal('of all', (await store.readFeed({ limit: 10 })).last, nth(3))
+    equal('of two', (await store.readFeed({ limit: 2 })).last, nth(1))
+    const only = [{ aggregateType: 'order' }]
+    const passed = await store.readFeed({ limit: 10, only })
+    equal('of another type', [passed.events, passed.last], [[], nth(3)])
+  },
+
+  'the feed goes on behind an event that it has, and refuses one that it has not': async ({ store }) => {
+    const sent = [deposit('a', 0), deposit('a', 1), deposit('a', 2)]
+    await stores(store, ...sent)
+    const { position: after, last: confirm } = await store.readFeed({ limit: 2 })
+    if (after === undefined || confirm === undefined) throw new Error('a page with events has a position and a last event')
+    equal('behind it', idsOf((await store.readFeed({ after, confirm, limit: 10 })).events), ['account/a/3'])
+    const only = [{ aggregateType: 'order' }]
+    equal('of another type', (await store.readFeed({ after, confirm, only, limit: 10 })).events, [])
+    for (const other of [
+      { ...confirm, commitId: 'another' },
+      { ...confirm, commitId: sent[0]?.id ?? '' },
+      { position: String(BigInt(confirm.position) + 1_000_000n) as Position, commitId: confirm.commitId },
+    ]) {
+      await rejects('the read', 'STORE_BEHIND', () => store.readFeed({ after, confirm: other, limit: 10 }))
+      await rejects('a read with `only`', 'STORE_BEHIND', () => store.readFeed({ after, confirm: other, only, limit: 10 }))
+    }
   },
 
   '`only` leaves out all other types and events': async ({ store }) => {

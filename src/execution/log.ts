@@ -5,6 +5,7 @@ import { decodeInTurn } from '../evolution/decode.ts'
 import type { Lifecycle } from '../lifecycle.ts'
 import { isPosition } from '../names.ts'
 import type { StoredEvent } from '../store/commit.ts'
+import type { LogEvent } from '../store/store.ts'
 import { checkCallOptions } from './call.ts'
 import type { Core } from './core.ts'
 import { feedPage } from './read-page.ts'
@@ -45,13 +46,14 @@ export async function* logPages(
   signal?: AbortSignal,
 ): AsyncGenerator<readonly StoredEvent[], void, undefined> {
   const only = aggregateTypes.map((aggregateType) => ({ aggregateType }))
+  let last: LogEvent | undefined
   for (let after = from; ; ) {
     signal?.throwIfAborted()
-    const behind = after === undefined ? {} : { after }
-    const page = await feedPage({ store }, { only, ...behind })
+    const page = await feedPage({ store }, { only, ...(after && { after }), ...(last && { confirm: last }) })
     yield page.events
     if (!page.more) return
     after = page.position
+    last = page.last ?? last
   }
 }
 

@@ -1,12 +1,12 @@
-import type { Position } from '../event-envelope.ts'
 import type { StoredEvent } from '../store/commit.ts'
 import { eventId } from '../store/event-id.ts'
-import { feedStart, feedWindow } from '../store/feed-start.ts'
+import { feedStart, feedWindow, lastOf, lostEvent } from '../store/feed-start.ts'
 import type { FeedPage, FeedRequest } from '../store/store.ts'
 import type { EventRow } from './tables.ts'
 
-export function readFeed(log: readonly EventRow[], { after, only, limit }: FeedRequest): FeedPage {
+export function readFeed(log: readonly EventRow[], { after, confirm, only, limit }: FeedRequest): FeedPage {
   const start = feedStart(after, log.length)
+  if (confirm !== undefined && log[Number(confirm.position) - 1]?.commitId !== confirm.commitId) throw lostEvent(confirm)
   const end = Math.min(log.length, only === undefined ? start + limit : start + feedWindow)
   const wanted = toFilter(only)
   const events: StoredEvent[] = []
@@ -15,7 +15,8 @@ export function readFeed(log: readonly EventRow[], { after, only, limit }: FeedR
     const row = log[at] as EventRow
     if (wanted(row)) events.push(toStoredEvent(row))
   }
-  return { events, position: at === 0 ? after : (String(at) as Position), more: at < log.length }
+  const last = log[at - 1]
+  return { events, position: last?.position ?? after, ...lastOf(last), more: at < log.length }
 }
 
 export function toStoredEvent(row: EventRow): StoredEvent {

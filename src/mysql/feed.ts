@@ -3,7 +3,7 @@ import type { Position } from '../event-envelope.ts'
 import type { EventRow } from '../sql/rows.ts'
 import type { StoredEvent } from '../store/commit.ts'
 import { eventId } from '../store/event-id.ts'
-import { feedStart, feedWindow } from '../store/feed-start.ts'
+import { feedStart, feedWindow, lastOf, lostEvent } from '../store/feed-start.ts'
 import type { FeedPage, FeedRequest } from '../store/store.ts'
 import type { Row, Run, Value } from './client.ts'
 import { collation } from './fragments.ts'
@@ -20,24 +20,30 @@ export async function readFeed(
   request: FeedRequest,
   most: number,
 ): Promise<FeedPage> {
-  const { after, only, limit } = request
+  const { after, confirm, only, limit } = request
   const start = after === undefined ? 0 : Number(after)
   const wanted = Math.min(limit, most)
   const from = Number.isSafeInteger(start) && start >= 0 ? start : 0
   const reach = only === undefined ? everything : from + feedWindow
   const filter = only && filterOf(only)
   const sql = filter ? statements.readFeedOnly(filter.sql) : statements.readFeed
-  const { rows } = await run(sql, from, reach, ...(filter?.values ?? []), wanted + 1)
+  const seen = [confirm?.position ?? 0, confirm?.commitId ?? '']
+  const { rows } = await run(sql, ...seen, reach, reach, from, reach, ...(filter?.values ?? []), wanted + 1)
   const head = rows.find(({ log_end }) => log_end !== null)
   const last = Number(head?.log_end ?? 0)
   feedStart(after, last)
+  if (confirm !== undefined && Number(head?.kept) !== 1) throw lostEvent(confirm)
   if (head !== undefined && head.aggregate_id !== null) throw unplaced(head)
   const placed = rows.filter((row) => row !== head).sort((a, b) => Number(a.position) - Number(b.position))
   const events = (placed.slice(0, wanted) as unknown as EventRow[]).map(toStoredEvent)
-  if (Number(placed[0]?.found ?? 0) > events.length) return { events, position: events.at(-1)?.position, more: true }
+  if (Number(placed[0]?.found ?? 0) > events.length)
+    return { events, position: events.at(-1)?.position, ...lastOf(events.at(-1)), more: true }
   const end = only === undefined ? last : Math.min(last, from + feedWindow)
   if (end === from) return { events: [], position: after, more: false }
-  return { events, position: String(end) as Position, more: end < last }
+  const position = head?.position ?? undefined
+  const seenLast =
+    position === undefined ? undefined : { position: String(position) as Position, commitId: String(head?.commit_id) }
+  return { events, position: String(end) as Position, ...lastOf(seenLast), more: end < last }
 }
 
 /** An event that another program has inserted. To pass over it would be to lose it. */

@@ -179,17 +179,28 @@ const eventsPage = (n: Names, order: 'sequence' | 'position', condition: string)
 STRAIGHT_JOIN ${n.events} AS e ON e.row_id = page.row_id
 WHERE page.ahead < ${bytesPerPage}`
 
+/** A column of the last event at or before a position. */
+const lastUpTo = (n: Names, column: string): string =>
+  `(SELECT ${column} FROM ${n.events} WHERE position <= ? ORDER BY position DESC LIMIT 1)`
+
 /** One statement, so as of one moment: whatever is at or below the sequencer's position is there. The row with `log_end` says how far the log goes, and names an event without a position. */
 const feedPage = (n: Names, filter: string): string =>
   reading(
     [
       's.position AS log_end',
-      ...nulls({ aggregate_type: 'u.aggregate_type', aggregate_id: 'u.aggregate_id', sequence: 'u.sequence' }),
+      `(SELECT COUNT(*) FROM ${n.events} WHERE position = ? AND commit_id = ?) AS kept`,
+      ...nulls({
+        position: lastUpTo(n, 'position'),
+        aggregate_type: 'u.aggregate_type',
+        aggregate_id: 'u.aggregate_id',
+        sequence: 'u.sequence',
+        commit_id: lastUpTo(n, 'commit_id'),
+      }),
     ],
     `FROM ${n.sequencer} AS s
 LEFT JOIN (SELECT aggregate_type, aggregate_id, sequence FROM ${n.events} WHERE position IS NULL LIMIT 1) AS u ON TRUE
 WHERE s.id = 1)
 UNION ALL
-(SELECT NULL, NULL, ${eventColumns.join(', ')}
+(SELECT NULL, NULL, NULL, ${eventColumns.join(', ')}
 ${eventsPage(n, 'position', `position > ? AND position <= ? ${filter}`)}`,
   )

@@ -53,6 +53,7 @@ const answers: Readonly<Record<string, Answer>> = {
     'STORE_FAILED',
     'Row-level security could hide rows of the store: give its role BYPASSRLS, or disable row level security on its tables.',
   ],
+  CQ008: ['STORE_BEHIND', 'The database has lost commits: the log does not have the event that was read before. Its position:'],
   CQ007: ['STORE_FAILED', 'The log in Postgres is not as createSchema() made it, and events could be lost. To mend it:'],
   XX: ['STORE_CORRUPT', 'Postgres found damaged data: look into its log.'],
 }

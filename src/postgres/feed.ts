@@ -1,9 +1,9 @@
 import { StoreError } from '../errors.ts'
 import type { Position } from '../event-envelope.ts'
-import { digitsOf, oneOf, type Row, whole } from '../sql/columns.ts'
+import { digitsOf, digitsOrNull, oneOf, type Row, text, whole } from '../sql/columns.ts'
 import type { EventRow } from '../sql/rows.ts'
 import type { StoredEvent } from '../store/commit.ts'
-import { feedStart, feedWindow } from '../store/feed-start.ts'
+import { feedStart, feedWindow, lastOf } from '../store/feed-start.ts'
 import type { FeedPage, FeedRequest } from '../store/store.ts'
 import type { Connection } from './client.ts'
 import { followed } from './fragments.ts'
@@ -15,7 +15,7 @@ const everything = '8000000000000000000'
 export async function readFeed(
   connection: Connection,
   statements: Statements,
-  { after, only, limit }: FeedRequest,
+  { after, confirm, only, limit }: FeedRequest,
   most: { readonly events: number; readonly bytes: number },
   toStoredEvent: (row: EventRow) => StoredEvent,
 ): Promise<FeedPage> {
@@ -28,15 +28,19 @@ export async function readFeed(
     filter ? feedWindow : everything,
     Math.min(limit, most.events),
     most.bytes,
+    confirm?.position ?? null,
+    confirm?.commitId ?? null,
   )
   if (head === undefined) throw noAnswer()
   const start = feedStart(after, whole(head, 'log_end'))
   const end = whole(head, 'page_end')
   const events = rows.map(toStoredEvent)
-  if (isFollowed(rows.at(-1))) return { events, position: events.at(-1)?.position, more: true }
+  if (isFollowed(rows.at(-1))) return { events, position: events.at(-1)?.position, ...lastOf(events.at(-1)), more: true }
   // The horizon may lie behind what a reader has seen, when a slow writer has just taken its lock: nothing is new then.
   if (end <= start) return { events: [], position: after, more: false }
-  return { events, position: String(end) as Position, more: filter !== undefined && end === start + feedWindow }
+  const position = digitsOrNull(head, 'position') as Position | null
+  const last = position === null ? undefined : { position, commitId: text(head, 'commit_id') }
+  return { events, position: String(end) as Position, ...lastOf(last), more: filter !== undefined && end === start + feedWindow }
 }
 
 /** What is no position of ours is past the end of any log. */

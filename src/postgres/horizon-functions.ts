@@ -65,7 +65,9 @@ ${checkIsolation}
 END
 $body$;
 
-CREATE OR REPLACE FUNCTION ${n.feed}(after bigint, types text, event_types text, reach bigint, most integer, most_bytes bigint)
+CREATE OR REPLACE FUNCTION ${n.feed}(
+  after bigint, types text, event_types text, reach bigint, most integer, most_bytes bigint, seen bigint, seen_commit text
+)
 RETURNS TABLE (
   log_end bigint, page_end bigint, "position" bigint, aggregate_type text, aggregate_id text, sequence bigint,
   event_type text, event_version text, payload text, metadata text, recorded_at text, commit_id text, followed text
@@ -73,6 +75,11 @@ RETURNS TABLE (
 #variable_conflict use_column
 BEGIN
   SELECT last, least(horizon, after + reach) INTO log_end, page_end FROM ${n.horizon}();
+  IF seen IS NOT NULL AND NOT EXISTS (SELECT FROM ${n.events} WHERE position = seen AND commit_id = seen_commit) THEN
+    RAISE EXCEPTION '%', seen USING ERRCODE = 'CQ008';
+  END IF;
+  SELECT head.position, head.commit_id INTO "position", commit_id
+  FROM ${n.events} AS head WHERE head.position <= page_end ORDER BY head.position DESC LIMIT 1;
   RETURN NEXT;
   RETURN QUERY
   SELECT NULL::bigint, NULL::bigint, page.position, page.aggregate_type, page.aggregate_id, page.sequence,

@@ -114,7 +114,7 @@ CROSS JOIN LATERAL (
       `
 SELECT log_end::text, page_end::text, position::text, aggregate_type, aggregate_id, sequence::text, event_type, event_version,
   payload, metadata, recorded_at, commit_id, followed
-FROM ${n.feed}($1, $2, $3, $4, $5, $6)`,
+FROM ${n.feed}($1, $2, $3, $4, $5, $6, $7, $8)`,
     ),
 
     readPositions: statement('readPositions', `SELECT last::text, horizon::text FROM ${n.horizon}()`),

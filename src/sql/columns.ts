@@ -69,10 +69,7 @@ function whatBecameOf(row: unknown, column: string, wanted: string): string {
   }
   const renamed = Object.keys(row).find((name) => lettersOf(name).endsWith(lettersOf(column)))
   const instead = renamed === undefined ? `there are ${Object.keys(row).join(', ') || 'none'}` : `it is called "${renamed}"`
-  const mend = renamed?.includes('.')
-    ? 'Switch off PRAGMA full_column_names'
-    : 'Give the store a client that does not rename columns'
-  return `The database client returned a row without the column "${column}": ${instead}. ${mend}.`
+  return `The database client returned a row without the column "${column}": ${instead}. Give the store a client that does not rename columns.`
 }
 
 const lettersOf = (name: string): string => name.toLowerCase().replace(/[^a-z0-9]/g, '')

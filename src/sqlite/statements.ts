@@ -51,6 +51,10 @@ WITH RECURSIVE ids (id) AS (
 )
 SELECT id FROM ids WHERE id IS NOT NULL LIMIT ?`
 
+export const readCommitAt = 'SELECT commit_id FROM main.events WHERE position = ?'
+
+export const readLastUpTo = 'SELECT position, commit_id FROM main.events WHERE position <= ? ORDER BY position DESC LIMIT 1'
+
 export const readLastPosition = 'SELECT max(position) AS position FROM main.events'
 
 export const readFeed = `

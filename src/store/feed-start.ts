@@ -1,8 +1,20 @@
 import { StoreError } from '../errors.ts'
 import type { Position } from '../event-envelope.ts'
+import type { FeedPage, LogEvent } from './store.ts'
 
 /** How many events a call looks at when it filters: some milliseconds of work. */
 export const feedWindow = 10_000
+
+/** How a page names an event, where there is one. */
+export const lastOf = (event: { readonly position?: Position; readonly commitId: string } | undefined): Pick<FeedPage, 'last'> =>
+  event?.position === undefined ? {} : { last: { position: event.position, commitId: event.commitId } }
+
+/** For a log that does not have the event that a reader has seen. */
+export const lostEvent = ({ position }: LogEvent): StoreError =>
+  new StoreError(
+    'STORE_BEHIND',
+    `The event at position ${position} is not the one that was read before: the database has lost commits. Read again from a position that is stored.`,
+  )
 
 /** The position that a page of the feed begins behind, 0 for the first page. @throws StoreError `STORE_BEHIND` */
 export function feedStart(after: Position | undefined, last: number): number {

@@ -21,6 +21,7 @@ export type {
   IdsRequest,
   KeyRequest,
   LeaseAnswer,
+  LogEvent,
   Store,
   StoredKey,
   StoredSnapshot,

@@ -78,7 +78,8 @@ export interface Store {
   /**
    * The log of all aggregates after a position, in commit order. What a page has passed never changes afterwards: nothing will appear
    * at or below its `position` that it did not show. Only with `capabilities.globalOrder`.
-   * @throws StoreError `STORE_BEHIND` when `after` is past the end of the log: the database is an older copy of the one the position is from
+   * @throws StoreError `STORE_BEHIND` when `after` is past the end of the log, or the event to `confirm` is not in it: the database has lost commits since the position was
+   * read
    */
   readFeed(request: FeedRequest): Promise<FeedPage>
 
@@ -271,10 +272,18 @@ export interface ViewGeneration {
 export interface FeedRequest {
   /** Only events behind this position; from the beginning without it. */
   readonly after?: Position
+  /** The `last` of an earlier page: the log must still have it. */
+  readonly confirm?: LogEvent
   /** Only these aggregate types and, where given, only these of their stored event types; what is named twice comes once, an empty list is nothing. All without it. */
   readonly only?: readonly { readonly aggregateType: string; readonly eventTypes?: readonly string[] }[]
   /** At most this many events, at least 1; a store may give fewer, so that a page of large events fits into memory. */
   readonly limit: number
+}
+
+/** Names an event of the log, and the commit that it must be of. */
+export interface LogEvent {
+  readonly position: Position
+  readonly commitId: string
 }
 
 /** Some of the log, in commit order. */
@@ -283,6 +292,8 @@ export interface FeedPage {
   readonly events: readonly StoredEvent[]
   /** All up to here was looked at, also what `only` left out: where to go on. The `after` of the request when nothing was new; `undefined` for an empty log. */
   readonly position: Position | undefined
+  /** The last event at or before `position`, whatever `only` leaves out. None for an empty log, and none is needed where nothing was new. */
+  readonly last?: LogEvent
   /** There may be more to read at once, also behind an empty page. */
   readonly more: boolean
 }

@@ -1,6 +1,7 @@
 import type { AggregateDefinition } from '../aggregate-definition.ts'
+import { isCqrsError } from '../errors.ts'
 import type { Position } from '../event-envelope.ts'
-import { type Decoded, decodeApart } from '../evolution/decode.ts'
+import { decodeApart } from '../evolution/decode.ts'
 import { KeyedQueue } from '../execution/keyed-queue.ts'
 import type { StoredEvent } from '../store/commit.ts'
 import { comparePositions } from '../store/order.ts'
@@ -96,7 +97,8 @@ export class Consumer {
     try {
       return await this.#runOnce(request)
     } catch (error) {
-      await this.#release().catch(() => {})
+      // A log that went back has taken the place of an unsaved position away.
+      await this.#release([], { saves: !isCqrsError(error, 'STORE_BEHIND') }).catch(() => {})
       if (error instanceof LeaseLost) return { state: 'elsewhere', events: 0, remainingMs: this.#core.leaseMs }
       throw error
     }
@@ -156,13 +158,13 @@ export class Consumer {
   }
 
   /** Gives up all but these. */
-  async #release(kept: readonly Lane[] = []): Promise<void> {
+  async #release(kept: readonly Lane[] = [], { saves = true } = {}): Promise<void> {
     const lanes = this.#lanes.filter((lane) => !kept.includes(lane))
     this.#lanes = [...kept]
     if (kept.length === 0) this.#isKept = false
     await eachEnded(
       lanes.map(async (lane) => {
-        if (!lane.isSaved && lane.position !== beginning) await lane.save(lane.position).catch(ignoreLost)
+        if (saves && !lane.isSaved && lane.position !== beginning) await lane.save(lane.position).catch(ignoreLost)
         await lane.release()
       }),
     )
@@ -172,12 +174,9 @@ export class Consumer {
     const { until, maxEvents = Number.POSITIVE_INFINITY } = request
     const lanes = this.#lanes
     const reached = () => until !== undefined && comparePositions(lowest(lanes.map(({ position }) => position)), until) >= 0
-    const feed = new Feed(
-      this.#core.store,
-      this.consumption.aggregateTypes,
-      lowest(lanes.map(({ position }) => position)),
-      Math.min(pageSize, maxEvents),
-    )
+    const first = lanes.reduce((low, lane) => (comparePositions(lane.position, low.position) < 0 ? lane : low))
+    const size = Math.min(pageSize, maxEvents)
+    const feed = new Feed(this.#core.store, this.consumption.aggregateTypes, first.position, size, first.seen)
     let events = 0
     this.#failed = []
     for (let more = true; more && !reached(); ) {
@@ -226,7 +225,7 @@ export class Consumer {
   }
 
   /** Takes one lane to the end of what was gathered. */
-  async #advance(lane: Lane, turn: Turn, { events, position }: Gathered) {
+  async #advance(lane: Lane, turn: Turn, { events, position, last }: Gathered) {
     const own = events.filter((event) => isFor(lane, event))
     const ordered = await lane.sequences.inOrder(own)
     let left = await decodeApart(this.#core, (type) => this.#core.definitions.get(type) as AggregateDefinition, ordered)
@@ -237,20 +236,25 @@ export class Consumer {
       const processed = await this.consumption.process(left, turn)
       const { done, failure } = processed
       const whole = done === left.length && failure === undefined
-      const reached = whole ? (position as Position) : done === 0 ? undefined : placeOf((left[done - 1] as Decoded).stored)
+      const stored = left[done - 1]?.stored
+      const reached = whole ? (position as Position) : stored && placeOf(stored)
       const saved = reached === undefined ? 'saved' : await lane.save(reached, processed)
       if (saved !== 'saved') {
         await processed.moved?.(saved)
         continue
       }
       if (reached !== undefined) processed.stored?.()
+      if (stored?.position !== undefined) lane.seen = { position: stored.position, commitId: stored.commitId }
       lane.sequences.pass(left.slice(0, done).map(({ stored }) => stored))
       count += done
       left = left.slice(done)
       if (failure !== undefined) return { events: count, failure, isWhole: false }
       if (done === 0) return { events: count, isWhole: false }
     }
-    if (position !== undefined && comparePositions(position, lane.position) > 0) lane.position = position
+    if (position !== undefined && comparePositions(position, lane.position) >= 0) {
+      lane.position = position
+      lane.seen = last ?? lane.seen
+    }
     return { events: count, isWhole: true }
   }
 }

@@ -1,33 +1,37 @@
 import type { Position } from '../event-envelope.ts'
 import { feedPage } from '../execution/read-page.ts'
 import type { StoredEvent } from '../store/commit.ts'
-import type { FeedPage, Store } from '../store/store.ts'
+import type { FeedPage, LogEvent, Store } from '../store/store.ts'
 import { beginning } from './lane.ts'
 
 /** Some pages of the log together. */
 export interface Gathered {
   readonly events: readonly StoredEvent[]
   readonly position: Position | undefined
+  readonly last: LogEvent | undefined
   readonly more: boolean
 }
 
 /** The log of these aggregate types from a position on, one page read ahead. */
 export class Feed {
-  readonly #read: (after: Position | undefined) => Promise<FeedPage>
+  readonly #read: (after: Position | undefined, last: LogEvent | undefined) => Promise<FeedPage>
   #after: Position | undefined
+  #last: LogEvent | undefined
   #next: Promise<FeedPage> | undefined
 
-  constructor(store: Store, aggregateTypes: readonly string[], start: Position, size: number) {
+  /** `last` is an event that was read before, at or before `start`. A log that does not have it any more is a StoreError `STORE_BEHIND`. */
+  constructor(store: Store, aggregateTypes: readonly string[], start: Position, size: number, last?: LogEvent) {
     const only = aggregateTypes.map((aggregateType) => ({ aggregateType }))
     this.#after = start === beginning ? undefined : start
-    this.#read = (after) => feedPage({ store }, { only, ...(after === undefined ? {} : { after }) }, size)
+    this.#last = last
+    this.#read = (after, confirm) => feedPage({ store }, { only, ...(after && { after }), ...(confirm && { confirm }) }, size)
   }
 
   /** So many events, or as many as there are; at the end of the log the next ones are what came since. */
   async gather(most: number): Promise<Gathered> {
     const events: StoredEvent[] = []
     for (;;) {
-      const next = this.#next ?? this.#read(this.#after)
+      const next = this.#next ?? this.#read(this.#after, this.#last)
       this.#next = next
       let page: FeedPage
       try {
@@ -35,13 +39,14 @@ export class Feed {
       } catch (error) {
         // What was read before comes first, and the error when it is asked for more.
         if (events.length === 0) throw error
-        return { events, position: this.#after, more: true }
+        return { events, position: this.#after, last: this.#last, more: true }
       }
       events.push(...page.events)
       this.#after = page.position
-      this.#next = page.more ? this.#read(page.position) : undefined
+      this.#last = page.last ?? this.#last
+      this.#next = page.more ? this.#read(this.#after, this.#last) : undefined
       this.#next?.catch(() => {})
-      if (!page.more || events.length >= most) return { events, position: page.position, more: page.more }
+      if (!page.more || events.length >= most) return { events, position: page.position, last: this.#last, more: page.more }
     }
   }
 }

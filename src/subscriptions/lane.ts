@@ -4,6 +4,7 @@ import type { Core } from '../execution/core.ts'
 import type { Settled } from '../execution/result.ts'
 import type { CommitOutcome, StoredEvent, ViewWrite } from '../store/commit.ts'
 import { comparePositions } from '../store/order.ts'
+import type { LogEvent } from '../store/store.ts'
 import { Sequences } from './sequences.ts'
 import { slotOf } from './slots.ts'
 
@@ -54,6 +55,8 @@ export class Lane implements Place {
   readonly fence: number
   /** All up to here is done. */
   position: Position
+  /** The last event that was read up to there, where this process has read any: a log that has lost it is not read on. */
+  seen: LogEvent | undefined
   /** What is known of the aggregates whose events came by. */
   sequences: Sequences
   readonly #core: Core
@@ -109,6 +112,7 @@ export class Lane implements Place {
     if (outcome.kind === 'conflict') throw new LeaseLost()
     this.#saved = beginning
     this.position = beginning
+    this.seen = undefined
     this.sequences = new Sequences(this.#core.store)
   }
 

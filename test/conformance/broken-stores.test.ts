@@ -367,6 +367,14 @@ const brokenStores: readonly BrokenStore[] = [
     },
   },
   {
+    what: 'reads on behind a position whose event it has lost',
+    break: (store) => ({ readFeed: ({ confirm: _, ...request }) => store.readFeed(request) }),
+    fails: {
+      'the feed goes on behind an event that it has, and refuses one that it has not':
+        /the read rejects: expected "STORE_BEHIND"/,
+    },
+  },
+  {
     what: 'shows positions before those of commits still under way: the naive reader',
     break: (store) => {
       const open = new Set<Position>()

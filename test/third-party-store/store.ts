@@ -55,14 +55,18 @@ export function kvStore(kv: Kv): Store {
     switchViewGeneration: (request) => log.change('switchViewGeneration', request),
     removeViewGeneration: (request) => log.change('removeViewGeneration', request),
 
-    readFeed: ({ after, only, limit }) =>
+    readFeed: ({ after, confirm, only, limit }) =>
       log.read(({ feed }) => {
         const from = Number(after ?? 0)
         if (from > feed.length)
           throw new StoreError('STORE_BEHIND', `The log ends at ${feed.length}, before ${after}: it is another or an older one.`)
+        if (confirm && feed[Number(confirm.position) - 1]?.commitId !== confirm.commitId)
+          throw new StoreError('STORE_BEHIND', `The log has lost the event at ${confirm.position}, or it is another log.`)
         const page = feed.slice(from, from + Math.min(limit, pageSize))
-        const more = from + page.length < feed.length
-        return { events: page.filter(isWanted(only)), position: page.at(-1)?.position ?? after, more }
+        const end = from + page.length
+        const { position = after, commitId } = feed[end - 1] ?? {}
+        const last = position && commitId !== undefined ? { position, commitId } : undefined
+        return { events: page.filter(isWanted(only)), position, ...(last && { last }), more: end < feed.length }
       }),
     lastPosition: () => log.read(({ feed }) => feed.at(-1)?.position),
     endPosition: () => log.read(({ feed }) => feed.at(-1)?.position),
