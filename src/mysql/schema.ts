@@ -236,12 +236,17 @@ export const raiseSequencer = (n: Names): string => `
 UPDATE ${n.sequencer} SET position = GREATEST(position, (SELECT COALESCE(MAX(position), 0) FROM ${n.events})) WHERE id = 1`
 
 /** A row for each table of the store that is there, and one for the procedure. */
-export const readInstalled = (n: Names): string => `
-SELECT DISTINCT LOWER(table_name) AS name FROM information_schema.tables
-WHERE table_schema = ${n.databaseText} AND LOWER(table_name) IN (${n.tableTexts.join(', ')})
-UNION ALL
-SELECT routine_name AS name FROM information_schema.routines
-WHERE routine_schema = ${n.databaseText} AND routine_name = ${n.appendText}`
+export const readInstalled = (n: Names): string =>
+  reading(
+    ['name'],
+    `FROM (
+  SELECT DISTINCT LOWER(table_name) AS name FROM information_schema.tables
+  WHERE table_schema = ${n.databaseText} AND LOWER(table_name) IN (${n.tableTexts.join(', ')})
+  UNION ALL
+  SELECT routine_name AS name FROM information_schema.routines
+  WHERE routine_schema = ${n.databaseText} AND routine_name = ${n.appendText}
+) AS installed`,
+  )
 
 /** For the command-line clients of MySQL and MariaDB, which know `DELIMITER`. */
 export const printSchema = (n: Names, foreignWriters: boolean): string =>
