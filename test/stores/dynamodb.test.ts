@@ -245,6 +245,41 @@ describe.skipIf(unselected('dynamodb'))('the DynamoDB store', () => {
     }
   })
 
+  it('gives a replay all events of one aggregate, of one type, or of all, page by page', async () => {
+    const { store, tables } = await open()
+    const of = <T extends string>(type: T) =>
+      defineAggregate({
+        type,
+        events: { Counted: typed<{ by: number }>() },
+        commands: { Count: typed<{ by: readonly number[] }>() },
+        initialState: () => ({}),
+      }).implement({
+        handle: { Count: (_, { by }) => by.map((n) => ({ type: 'Counted' as const, data: { by: n } })) },
+        apply: { Counted: (state) => state },
+      })
+    const [drop, glass] = [of('drop'), of('glass')]
+    const writer = createApp({ store, aggregates: { drop, glass } }).aggregates
+    const counted = (by: readonly number[]) => ({ type: 'Count', data: { by } }) as const
+    for (let commit = 0; commit < 5; commit++) await writer.drop.execute('long', counted(Array<number>(90).fill(commit)))
+    await writer.drop.execute('short', counted([1]))
+    await writer.glass.execute('long', counted([1]))
+    const reader = createApp({ store: (await open({ as: tables, schema: false })).store, aggregates: { drop, glass } })
+    const seen = async (options: Parameters<typeof reader.replay>[1]) => {
+      const sequences = new Map<string, number[]>()
+      const { events } = await reader.replay((handed) => {
+        for (const { aggregateType, aggregateId, sequence } of handed) {
+          const place = `${aggregateType} ${aggregateId}`
+          sequences.set(place, [...(sequences.get(place) ?? []), sequence])
+        }
+      }, options)
+      return { events, of: Object.fromEntries(sequences) }
+    }
+    const long = Array.from({ length: 450 }, (_, i) => i + 1)
+    expect(await seen({ aggregate: drop, id: 'long' })).toEqual({ events: 450, of: { 'drop long': long } })
+    expect(await seen({ aggregate: drop })).toEqual({ events: 451, of: { 'drop long': long, 'drop short': [1] } })
+    expect(await seen({})).toEqual({ events: 452, of: { 'drop long': long, 'drop short': [1], 'glass long': [1] } })
+  })
+
   describe('throttling', () => {
     it('is waited out, in reads and in writes', async () => {
       const { store, next, calls } = await open({ busyTimeoutMs: 5_000 })
