@@ -71,18 +71,6 @@ const chosen = all.filter(
     (wanted.length === 0 || wanted.some((text) => text === id || (!/^\d+$/.test(text) && breaks.includes(text)))),
 )
 
-if (options.write) {
-  writePage()
-} else if (options.list) {
-  for (const { id, breaks, file, test } of chosen) console.log(`${id}\t${breaks}\t${file}\t${test}`)
-} else {
-  const problems = all.flatMap((mutation) => problemsOf(mutation).map((problem) => `${titleOf(mutation)}: ${problem}`))
-  for (const problem of problems) console.error(problem)
-  console.log(`${all.length} mutations in the table, ${problems.length} problems.`)
-  if (problems.length > 0) process.exitCode = 1
-  if (!options.check && problems.length === 0) await run(chosen)
-}
-
 function titleOf({ id, breaks }: Planned): string {
   return `${id} (${breaks})`
 }
@@ -166,7 +154,7 @@ const conformance = `
 import { describe } from 'vitest'
 import { hostConformance } from './host.ts'
 import { databases } from './hosts.ts'
-const database = databases.find(({ name }) => name.toLowerCase().startsWith(process.env.MUTATE_ON ?? ''))
+const database = databases.find(({ name }) => name.startsWith(process.env.MUTATE_ON))
 describe('the suite', async () => void (await hostConformance(database.host)))
 `
 
@@ -245,7 +233,7 @@ async function vitest(copy: string, mutation: Planned, pattern: string, servers:
   const output = join(copy, 'outcome.json')
   rmSync(output, { force: true })
   const on = onOf(mutation)
-  const env = { ...process.env, MUTATE_ON: on, NO_COLOR: '1', ...(await addressOf(on, servers)) }
+  const env = { ...process.env, MUTATE_ON: databases[on], NO_COLOR: '1', ...(await addressOf(on, servers)) }
   const args = ['vitest', 'run', '--project', 'all', fileOf(mutation), '-t', pattern, '--reporter=json', `--outputFile=${output}`]
   const child = spawn('npx', args, { cwd: copy, env, stdio: ['ignore', 'pipe', 'pipe'], detached: true })
   let text = ''
@@ -292,6 +280,15 @@ async function addressOf(on: On, servers: Map<On, Promise<Server>>): Promise<Rec
   return { [variable]: (await running).url }
 }
 
+/** What the tests call the databases. */
+const databases: Readonly<Record<On, string>> = {
+  memory: 'memory',
+  sqlite: 'SQLite',
+  postgres: 'Postgres',
+  mysql: 'MySQL',
+  dynamodb: 'DynamoDB',
+}
+
 /** Where a test is run. */
 function onOf({ on, test }: Planned): On {
   return on ?? (/test\/stores\/(sqlite|postgres|mysql|dynamodb)/.exec(test)?.[1] as On | undefined) ?? 'memory'
@@ -308,12 +305,9 @@ function patternOf(mutation: Planned): string {
   const [file = '', title = ''] = mutation.test.split(' › ')
   const open = /%[sdifjoOc#]|\$\{[^}]*\}|\$[\w.]+/
   const text = title.split(open).map((part) => part.replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&'))
-  const within = mutation.on !== undefined && file.includes('on-a-database') ? `on ${mutation.on}.* ` : ''
-  return `(^| )${caseless(within)}${text.join('.*')}$`
+  const within = mutation.on !== undefined && file.includes('on-a-database') ? `on '?${databases[mutation.on]}.* ` : ''
+  return `(^| )${within}${text.join('.*')}$`
 }
-
-const caseless = (text: string): string =>
-  text.replace(/(?<=on )\w+/, (name) => [...name].map((c) => `[${c}${c.toUpperCase()}]`).join(''))
 
 /** Changes when the mutation or a file that it is about does. */
 function keyOf(mutation: Planned): string {
@@ -341,4 +335,16 @@ function writePage(): void {
     return row === undefined ? line : `| ${row.row} | ${row.feature} | ${row.tests.join('<br>')} | ${broken(row.row)} |`
   })
   writeFileSync(parityPage, written.join('\n'))
+}
+
+if (options.write) {
+  writePage()
+} else if (options.list) {
+  for (const { id, breaks, file, test } of chosen) console.log(`${id}\t${breaks}\t${file}\t${test}`)
+} else {
+  const problems = all.flatMap((mutation) => problemsOf(mutation).map((problem) => `${titleOf(mutation)}: ${problem}`))
+  for (const problem of problems) console.error(problem)
+  console.log(`${all.length} mutations in the table, ${problems.length} problems.`)
+  if (problems.length > 0) process.exitCode = 1
+  if (!options.check && problems.length === 0) await run(chosen)
 }

@@ -27,6 +27,6 @@ export function testsIn(file: string): readonly string[] {
   const named = file.startsWith('src/conformance/')
     ? new RegExp(`^ {2}${written}: `, 'gm')
     : new RegExp(`\\b(?:test|it)(?:\\.(?:skipIf|each)[^\\n]*|[^\\n(]*)\\(\\s*${written},`, 'g')
-  const inTables = /^\s*\]?\)\(\s*(['"`])((?:\\.|(?!\1)[^\\])*)\1,/gm
+  const inTables = /^\s*\]?(?: as const)?\)\(\s*(['"`])((?:\\.|(?!\1)[^\\])*)\1,/gm
   return [...text.matchAll(named), ...text.matchAll(inTables)].map(([, , name = '']) => name.replace(/\\(['"`])/g, '$1'))
 }

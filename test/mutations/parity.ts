@@ -1,3 +1,4 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: these are texts of the source, as they stand there
 import type { ParityMutation } from './mutation.ts'
 
 /** How each row of `docs/parity.md` is broken; its test must notice. */
