@@ -218,7 +218,7 @@ const isTimeout = (said: string): boolean => /^(Error: )?(Test|Hook) timed out i
 
 /** The mutated text is no program, or no statement: it says nothing about what the test checks. */
 const isNonsense = (said: string): boolean =>
-  /^(SyntaxError|ReferenceError)|is not defined\b|Transform failed|syntax error at or near|error in your SQL syntax|near ".*": syntax error|no such column/.test(
+  /^(SyntaxError|ReferenceError)|is not defined\b|Transform failed|syntax error at or near|cannot create|error in your SQL syntax|near ".*": syntax error|no such column/.test(
     said,
   )
 
@@ -234,8 +234,18 @@ async function vitest(copy: string, mutation: Planned, pattern: string, servers:
   rmSync(output, { force: true })
   const on = onOf(mutation)
   const env = { ...process.env, MUTATE_ON: databases[on], NO_COLOR: '1', ...(await addressOf(on, servers)) }
-  const args = ['vitest', 'run', '--project', 'all', fileOf(mutation), '-t', pattern, '--reporter=json', `--outputFile=${output}`]
-  const child = spawn('npx', args, { cwd: copy, env, stdio: ['ignore', 'pipe', 'pipe'], detached: true })
+  const args = [
+    `${root}node_modules/vitest/vitest.mjs`,
+    'run',
+    '--project',
+    'all',
+    fileOf(mutation),
+    '-t',
+    pattern,
+    '--reporter=json',
+    `--outputFile=${output}`,
+  ]
+  const child = spawn(process.execPath, args, { cwd: copy, env, stdio: ['ignore', 'pipe', 'pipe'], detached: true })
   let text = ''
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (data) => (text += data))
   let isLate = false

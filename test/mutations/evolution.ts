@@ -28,7 +28,7 @@ export const evolution: readonly Mutation[] = [
     file: 'src/evolution/event-codec.ts',
     find: 'return migrate === undefined',
     put: 'return migrate === undefined && data === undefined',
-    test: 'test/stories/evolution.test.ts › events of each older version are read through its function',
+    test: 'test/stories/evolution.test.ts › %s stops load, events and commands, with a way out',
   },
   {
     breaks: 'what versions() made need not fit',

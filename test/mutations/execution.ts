@@ -2,10 +2,10 @@ import type { Mutation } from './mutation.ts'
 
 export const execution: readonly Mutation[] = [
   {
-    breaks: 'the cache forgets the first state, not the one used longest ago',
+    breaks: 'the cache forgets what was used last',
     file: 'src/execution/cache.ts',
-    find: 'if (entry !== undefined) {',
-    put: 'if (entry === null) {',
+    find: 'this.#entries.delete(this.#entries.keys().next().value as string)',
+    put: 'this.#entries.delete([...this.#entries.keys()].at(-1) as string)',
     test: 'test/stories/reading.test.ts › the cache keeps as many aggregates as it is told to, those used last',
   },
   {
@@ -125,7 +125,7 @@ export const execution: readonly Mutation[] = [
     file: 'src/execution/execute.ts',
     find: 'signal?.throwIfAborted()\n    const stored',
     put: 'const stored',
-    test: 'test/stories/aborting.test.ts › does not append when it is aborted while it is decided',
+    test: 'test/stories/aborting.test.ts › does not append when its handler, told by the signal, comes back all the same',
   },
   {
     breaks: 'a command has another id than its key',
@@ -195,7 +195,7 @@ export const execution: readonly Mutation[] = [
     file: 'src/execution/commit-queue.ts',
     find: 'Math.min(maxCommits, this.#commands.inside)',
     put: 'maxCommits',
-    test: 'test/stories/batching.test.ts › share one append when they come in the same breath',
+    test: 'test/stories/batching.test.ts › alone in a process, are sent at once',
   },
   {
     breaks: 'events are recorded at another time than the handler saw',

@@ -833,10 +833,10 @@ export const parity: readonly ParityMutation[] = [
   {
     row: 104,
     nth: 1,
-    breaks: 'what is printed makes another schema',
+    breaks: 'what is printed makes nothing',
     file: 'src/postgres/store.ts',
     find: 'return schemaStatement(this.#names)',
-    put: "return schemaStatement(this.#names).replace('CREATE SEQUENCE', 'CREATE TEMPORARY SEQUENCE')",
+    put: "return 'SELECT 1'",
   },
   {
     row: 104,

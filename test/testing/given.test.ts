@@ -31,6 +31,9 @@ describe('what passes', () => {
       .and([deposited(5, 5)])
       .when(deposit(2))
       .thenEvents([deposited(2, 7)])
+    await given(bankAccount, [opened])
+      .and([deposited(5, 5)])
+      .thenView(balances, { owner: 'ann', balance: 5 })
   })
 
   test('an asynchronous handler is waited for, also one that rejects the command', async () => {
