@@ -11,7 +11,7 @@ export const dynamodb: readonly Mutation[] = [
   {
     breaks: 'the event before is read each time',
     file: 'src/dynamodb/append.ts',
-    find: 'if (expectedSequence <= known) continue',
+    find: 'if (expectedSequence < known.sequence || isDecidedOn(append, known)) continue',
     put: 'if (expectedSequence === 0) continue',
     test: 'test/stores/dynamodb.test.ts › one PutItem for a lone event, also behind others it has written or read itself',
   },
@@ -175,5 +175,13 @@ export const dynamodb: readonly Mutation[] = [
     find: "one.state !== 'removing'",
     put: "one.state !== 'retired'",
     test: 'test/stores/dynamodb.test.ts › whose removal was cut off are not there, cannot be added, and are removed by the next try',
+  },
+  {
+    breaks: 'only sequences are compared',
+    file: 'src/dynamodb/append.ts',
+    find: 'if (!isDecidedOn(append, headOf(item))) return false',
+    put: '',
+    test: 'src/conformance/heads.ts › an append is a conflict when the last event is not of the commit that it names',
+    on: 'dynamodb',
   },
 ]

@@ -281,4 +281,25 @@ export const execution: readonly Mutation[] = [
     put: 'if (asOf !== undefined && sequence < 0)',
     test: 'test/stories/reading.test.ts › refuses a sequence that has not come yet',
   },
+  {
+    breaks: 'an append names no commit',
+    file: 'src/execution/commit.ts',
+    find: '...(base.commitId === undefined ? {} : { expectedCommitId: base.commitId }),',
+    put: '',
+    test: 'test/stories/lost-commits.test.ts › decides a command on what is stored, and stores no overdraft',
+  },
+  {
+    breaks: 'a known state that the store has lost is loaded on',
+    file: 'src/execution/load.ts',
+    find: 'if (toConfirm !== undefined && page.events[0]?.commitId !== toConfirm) return undefined',
+    put: '',
+    test: 'test/stories/lost-commits.test.ts › rejects a command on what is stored',
+  },
+  {
+    breaks: 'a lost state stays in the cache',
+    file: 'src/execution/load.ts',
+    find: 'core.cache.drop(cacheKey(request.definition.type, request.aggregateId))',
+    put: '',
+    test: 'test/stories/lost-commits.test.ts › loads what is stored, also the state of an earlier sequence',
+  },
 ]

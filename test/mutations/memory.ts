@@ -169,4 +169,11 @@ export const memory: readonly Mutation[] = [
     put: '',
     test: 'src/conformance/watch.ts › who has stopped watching is woken no more, the others are',
   },
+  {
+    breaks: 'only sequences are compared',
+    file: 'src/store/head.ts',
+    find: '(expectedCommitId === undefined || expectedCommitId === commitId)',
+    put: 'sequence >= 0',
+    test: 'src/conformance/heads.ts › an append is a conflict when the last event is not of the commit that it names',
+  },
 ]

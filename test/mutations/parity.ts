@@ -23,8 +23,8 @@ export const parity: readonly ParityMutation[] = [
     on: 'sqlite',
     breaks: 'a snapshot is read whatever its type',
     file: 'src/sqlite/statements.ts',
-    find: 'FROM snapshots\nWHERE aggregate_type = ? AND',
-    put: "FROM snapshots\nWHERE ? <> '' AND",
+    find: 'FROM snapshots AS s\nWHERE aggregate_type = ? AND',
+    put: "FROM snapshots AS s\nWHERE ? <> '' AND",
   },
   {
     row: 3,
@@ -177,7 +177,7 @@ export const parity: readonly ParityMutation[] = [
     row: 24,
     breaks: 'a conflict does not say what is there',
     file: 'src/memory/append.ts',
-    find: "on: 'sequence', actualSequence }",
+    find: "on: 'sequence', actualSequence: head.sequence }",
     put: "on: 'sequence' }",
   },
   {

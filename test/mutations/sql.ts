@@ -133,4 +133,12 @@ export const sql: readonly Mutation[] = [
     test: 'src/conformance/transactions.ts › a transaction whose function throws rejects with that very error and leaves the checkpoint',
     on: 'postgres',
   },
+  {
+    breaks: 'only sequences are compared when a round is decided',
+    file: 'src/sql/decide.ts',
+    find: 'if (!isDecidedOn(append, head) ||',
+    put: 'if (append.expectedSequence !== head.sequence ||',
+    test: 'src/conformance/heads.ts › an append is a conflict when the last event is not of the commit that it names',
+    on: 'postgres',
+  },
 ]

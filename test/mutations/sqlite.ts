@@ -167,4 +167,12 @@ export const sqlite: readonly Mutation[] = [
     test: 'src/conformance/generations.ts › a removed generation is gone with its rows, the live one cannot be removed',
     on: 'sqlite',
   },
+  {
+    breaks: 'only sequences are compared',
+    file: 'src/sqlite/append.ts',
+    find: 'if (!isDecidedOn(append, head) ||',
+    put: 'if (append.expectedSequence !== head.sequence ||',
+    test: 'src/conformance/heads.ts › an append is a conflict when the last event is not of the commit that it names',
+    on: 'sqlite',
+  },
 ]
