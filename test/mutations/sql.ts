@@ -14,7 +14,7 @@ export const sql: readonly Mutation[] = [
     file: 'src/sql/round.ts',
     find: 'if (checkpoint !== undefined && this.#checkpoints.has(checkpoint.name)) return false',
     put: '',
-    test: 'src/conformance/batch.ts › checkpoints of one batch move in list order',
+    test: 'src/conformance/batch.ts › a commit is not overtaken by a later one of its batch on a row that both write',
     on: 'postgres',
   },
   {
@@ -22,7 +22,7 @@ export const sql: readonly Mutation[] = [
     file: 'src/sql/round.ts',
     find: 'touched.some((what) => this.#blocked.has(what)) ||',
     put: '',
-    test: 'src/conformance/batch.ts › a checkpoint that a commit did not move, since it was not stored, stands where it stood for the next',
+    test: 'src/conformance/batch.ts › a commit is not overtaken by a later one of its batch on a row that both write',
     on: 'postgres',
   },
   {
@@ -38,7 +38,7 @@ export const sql: readonly Mutation[] = [
     file: 'src/sql/round.ts',
     find: '(this.#snapshots.get(place)?.n ?? 0) + 1',
     put: '1',
-    test: 'src/conformance/snapshots.ts › a snapshot is the state at the end of its commit, versions count 1, 2, 3',
+    test: 'src/conformance/snapshots.ts › each commit of a batch that saves a snapshot counts',
     on: 'postgres',
   },
   {
