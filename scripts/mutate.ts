@@ -44,7 +44,7 @@ interface Result {
 const { values: options, positionals: wanted } = parseArgs({
   allowPositionals: true,
   options: {
-    area: { type: 'string' },
+    area: { type: 'string', multiple: true },
     check: { type: 'boolean', default: false },
     write: { type: 'boolean', default: false },
     resume: { type: 'boolean', default: false },
@@ -67,7 +67,7 @@ const all: readonly Planned[] = [
 
 const chosen = all.filter(
   ({ id, area, breaks }) =>
-    (options.area === undefined || area === options.area) &&
+    (options.area === undefined || options.area.includes(area)) &&
     (wanted.length === 0 || wanted.some((text) => text === id || (!/^\d+$/.test(text) && breaks.includes(text)))),
 )
 

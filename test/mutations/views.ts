@@ -139,7 +139,7 @@ export const views: readonly Mutation[] = [
     file: 'src/views/following.ts',
     find: "return own?.state === 'building' ||",
     put: 'return own !== undefined ||',
-    test: 'test/stories/rebuilding-side-by-side.test.ts › by %s: the one that comes late does not fold what commands have written',
+    test: 'test/stories/rebuilding-side-by-side.test.ts › by %s: the one that looks late for the end of the log does not either',
   },
   {
     breaks: 'the event before a failing one is not stored',
