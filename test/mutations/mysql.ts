@@ -80,11 +80,11 @@ export const mysql: readonly Mutation[] = [
     test: 'test/stores/mysql-faults.test.ts › by the end of its connection is not certain, leaves nothing open, and may be sent again',
   },
   {
-    breaks: 'a killed statement leaves its transaction open',
+    breaks: 'a failed transaction stays open',
     file: 'src/mysql/client.ts',
     find: "if (!isTransactionOpen(error)) await connection.query('ROLLBACK')",
     put: '',
-    test: 'test/stores/mysql-faults.test.ts › by KILL QUERY is not certain, leaves nothing open, and may be sent again',
+    test: 'test/stores/mysql.test.ts › an error of the function comes through, leaves nothing, and the connection is as good as before',
   },
   {
     breaks: 'a packet may have any size',

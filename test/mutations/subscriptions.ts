@@ -5,8 +5,8 @@ export const subscriptions: readonly Mutation[] = [
   {
     breaks: 'a process begins anew, whatever the checkpoint says',
     file: 'src/subscriptions/take-lanes.ts',
-    find: '(saved as Position | null) ?? (await startOnce())',
-    put: 'await startOnce()',
+    find: '(await core.store.readCheckpoint(name))?.position ?? null',
+    put: 'null',
     test: 'test/stories/subscriptions.test.ts › goes on from its checkpoint in the next process',
   },
   {
