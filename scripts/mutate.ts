@@ -143,11 +143,11 @@ function copied(): string {
   }
   for (const folder of ['', 'test/runtimes/', 'test/servers/', 'examples/serverless-bank/'])
     if (existsSync(`${root}${folder}node_modules`)) symlinkSync(`${root}${folder}node_modules`, `${copy}/${folder}node_modules`)
-  writeFileSync(join(copy, conformanceFile), conformance)
+  for (const on of Object.keys(databases) as On[]) writeFileSync(join(copy, conformanceOn(on)), conformance)
   return copy
 }
 
-const conformanceFile = 'test/conformance/on-one-store.test.ts'
+const conformanceOn = (on: On): string => `test/conformance/${on}-alone.test.ts`
 
 /** The suite on one store only: the test files of some start several servers. */
 const conformance = `
@@ -238,7 +238,7 @@ async function vitest(copy: string, mutation: Planned, pattern: string, servers:
     `${root}node_modules/vitest/vitest.mjs`,
     'run',
     '--project',
-    'all',
+    '!without *',
     fileOf(mutation),
     '-t',
     pattern,
@@ -307,7 +307,7 @@ function onOf({ on, test }: Planned): On {
 function fileOf(mutation: Planned): string {
   const [file = ''] = mutation.test.split(' › ')
   if (!file.startsWith('src/conformance/')) return file
-  return onOf(mutation) === 'memory' ? 'test/conformance/memory.test.ts' : conformanceFile
+  return onOf(mutation) === 'memory' ? 'test/conformance/memory.test.ts' : conformanceOn(onOf(mutation))
 }
 
 /** What the full name of the test matches, with anything in the place of what its title leaves open. */

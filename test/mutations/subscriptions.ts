@@ -98,7 +98,7 @@ export const subscriptions: readonly Mutation[] = [
     file: 'src/subscriptions/lane.ts',
     find: 'if (!held) throw new LeaseLost()',
     put: '',
-    test: 'test/stories/subscriptions.test.ts › go on when the one that has the lease is gone, and it has no effect any more when it wakes',
+    test: 'test/stories/subscriptions.test.ts › call no handler when the lease has passed to another before the first call',
   },
   {
     breaks: 'the lease of another is no obstacle',
@@ -112,7 +112,7 @@ export const subscriptions: readonly Mutation[] = [
     file: 'src/subscriptions/take-lanes.ts',
     find: 'Math.ceil(names.length / (others.size + 1))',
     put: 'names.length',
-    test: 'test/stories/subscriptions.test.ts › share it by slots, each aggregate in order',
+    test: 'test/stories/subscriptions-in-parts.test.ts › takes half of them when another process waits for some',
   },
   {
     breaks: 'a reaction does not say where it comes from',
@@ -124,8 +124,8 @@ export const subscriptions: readonly Mutation[] = [
   {
     breaks: 'a drain takes more events than it may',
     file: 'src/subscriptions/loops.ts',
-    find: '(maxEvents !== undefined && events >= maxEvents)',
-    put: '(maxEvents !== undefined && events >= maxEvents * 10)',
+    find: 'const share = maxEvents === undefined ?',
+    put: 'const share = events >= 0 ?',
     test: 'test/stories/subscriptions.test.ts › is drained so far as time and number allow',
   },
   {
