@@ -98,7 +98,7 @@ export const subscriptions: readonly Mutation[] = [
     file: 'src/subscriptions/lane.ts',
     find: 'if (!held) throw new LeaseLost()',
     put: '',
-    test: 'test/stories/subscriptions.test.ts › call no handler when the lease has passed to another before the first call',
+    test: 'test/stories/subscriptions.test.ts › a process calls no handler when its lease passed to another before the first call',
   },
   {
     breaks: 'the lease of another is no obstacle',
@@ -112,7 +112,7 @@ export const subscriptions: readonly Mutation[] = [
     file: 'src/subscriptions/take-lanes.ts',
     find: 'Math.ceil(names.length / (others.size + 1))',
     put: 'names.length',
-    test: 'test/stories/subscriptions-in-parts.test.ts › takes half of them when another process waits for some',
+    test: 'test/stories/subscriptions-in-parts.test.ts › a process takes half of the parts when another one waits for some',
   },
   {
     breaks: 'a reaction does not say where it comes from',

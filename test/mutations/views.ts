@@ -139,7 +139,7 @@ export const views: readonly Mutation[] = [
     file: 'src/views/following.ts',
     find: "return own?.state === 'building' ||",
     put: 'return own !== undefined ||',
-    test: 'test/stories/rebuilding-side-by-side.test.ts › by %s: the one that looks late for the end of the log does not either',
+    test: 'test/stories/rebuilding-side-by-side.test.ts › by %s: a process that looks late for the end folds no event that commands wrote',
   },
   {
     breaks: 'the event before a failing one is not stored',
@@ -174,7 +174,7 @@ export const views: readonly Mutation[] = [
     file: 'src/views/sql-view-follower.ts',
     find: '      this.#following.resets.delete(reset)\n',
     put: '',
-    test: 'test/stories/sql-views.test.ts › by a rebuild that gives up while another process has the lease are not emptied later',
+    test: 'test/stories/sql-views.test.ts › tables are not emptied by a rebuild that gave up while another process had the lease',
   },
   {
     breaks: 'rows of another version pass for what is waited for',

@@ -245,7 +245,7 @@ describe.skipIf(unselected('dynamodb'))('the DynamoDB store', () => {
     }
   })
 
-  it('gives a replay all events of one aggregate, of one type, or of all, page by page', async () => {
+  it('a replay reads all events of one aggregate, of one type, or of all, page by page', async () => {
     const { store, tables } = await open()
     const of = <T extends string>(type: T) =>
       defineAggregate({

@@ -198,7 +198,7 @@ describe('an apply', () => {
   })
 })
 
-test('each kind of failure comes to the caller as what it is', async () => {
+test('each kind of failure reaches the caller with its own code', async () => {
   const thrown = new Error('own')
   const thing = defineAggregate({
     type: 'thing',

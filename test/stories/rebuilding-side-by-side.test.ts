@@ -72,7 +72,7 @@ describe('two processes that rebuild one view', () => {
   test.each([
     ['rebuild()', 1, 2, (app: Bank) => app.views.sizes.rebuild()],
     ['drain()', 2, 1, (app: Bank) => app.drain()],
-  ] as const)('by %s: the one that looks late for the end of the log does not either', async (_, version, nth, run) => {
+  ] as const)('by %s: a process that looks late for the end folds no event that commands wrote', async (_, version, nth, run) => {
     const store = memoryStore()
     const old = sizesOn(store)
     await write(old, 5)

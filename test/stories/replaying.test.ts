@@ -59,7 +59,7 @@ describe('a replay', () => {
     expect(handed[0]?.[0]).toMatchObject({ version: '2.0', data: { level: 5 } })
   })
 
-  test('hands one aggregate to the query, page after page, and no other of its type', async () => {
+  test('a replay of one aggregate passes all its pages to the query, and no other aggregate', async () => {
     const store = memoryStore()
     const app = createApp({ store, aggregates: { counter } })
     for (const id of ['before', 'one', 'two']) await app.aggregates.counter.execute(id, count(1))
@@ -115,7 +115,7 @@ describe('a replay', () => {
     expect((await failureOf(app.replay(() => {}, { onError: () => {} }))).message).toBe('down')
   })
 
-  test('ends with the error of a read that fails half-way, which is no error of an event', async () => {
+  test('a replay rejects with the error of a read that fails half-way, whatever onError does', async () => {
     const store = memoryStore()
     await createApp({ store, aggregates: { counter } }).aggregates.counter.execute('a', countEach(...Array<number>(500).fill(1)))
     let reads = 0

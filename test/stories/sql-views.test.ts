@@ -229,7 +229,7 @@ describe('tables of your own that are told everything again', () => {
     expect([resets(), rows()]).toEqual([0, 3])
   })
 
-  test('by a rebuild that gives up while another process has the lease are not emptied later', async () => {
+  test('tables are not emptied by a rebuild that gave up while another process had the lease', async () => {
     const { app, store, rows, resets } = await onTable()
     await app.aggregates.counter.execute('a', countEach(1, 1))
     await app.drain()

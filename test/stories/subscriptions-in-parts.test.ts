@@ -44,7 +44,7 @@ describe('a subscription in parts', () => {
     expect(most).toBe(1)
   })
 
-  test('takes half of them when another process waits for some', async () => {
+  test('a process takes half of the parts when another one waits for some', async () => {
     const store = memoryStore()
     const another = { holder: 'another', ttlMs: 60_000 }
     await store.acquireLease({ name: 'knock/subscription/log', ...another })

@@ -461,7 +461,7 @@ describe('two processes with one subscription', () => {
     expect(calls).toEqual(['frozen counter/a/1', 'other counter/a/1', 'other counter/a/2'])
   })
 
-  test('call no handler when the lease has passed to another before the first call', async () => {
+  test('a process calls no handler when its lease passed to another before the first call', async () => {
     let now = Date.now()
     const store = memoryStore({ clock: () => now })
     const door = gate()

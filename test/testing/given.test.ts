@@ -36,7 +36,7 @@ describe('what passes', () => {
       .thenView(balances, { owner: 'ann', balance: 5 })
   })
 
-  test('an asynchronous handler is waited for, also one that rejects the command', async () => {
+  test('when() awaits an asynchronous handler, also one that rejects the command', async () => {
     const order: string[] = []
     const slow = defineAggregate({
       type: 'slow',
@@ -212,7 +212,7 @@ describe('what fails, and says where', () => {
       expect(await failure(both.thenEvents(other))).toContain('Events of Both: what was decided differs')
   })
 
-  test('another event than was decided, and a rejection where events were expected', async () => {
+  test('thenEvents fails on another event and on a rejection', async () => {
     expect(
       await failure(
         given(bankAccount, [opened])
