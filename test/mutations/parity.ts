@@ -242,7 +242,7 @@ export const parity: readonly ParityMutation[] = [
     breaks: 'a corrupt snapshot is an error',
     file: 'src/sql/rows.ts',
     find: '  } catch {\n    return undefined\n  }',
-    put: '  } catch (error) {\n    throw error\n  }',
+    put: "  } catch (cause) {\n    throw new Error('corrupt', { cause })\n  }",
   },
   {
     row: 34,
@@ -321,7 +321,7 @@ export const parity: readonly ParityMutation[] = [
     breaks: 'a corrupt snapshot is an error',
     file: 'src/dynamodb/items.ts',
     find: '  } catch {\n    return undefined\n  }',
-    put: '  } catch (error) {\n    throw error\n  }',
+    put: "  } catch (cause) {\n    throw new Error('corrupt', { cause })\n  }",
   },
   {
     row: 45,

@@ -126,11 +126,11 @@ describe.each(databases)('on $name', ({ name, skipped, host }) => {
         ['one', { n: 1 }],
         ['one', { n: 2 }],
       ],
-      snapshot: { sequence: 2, stateVersion: '1', version: 2, state: { sum: 3 } },
+      snapshot: expect.objectContaining({ sequence: 2, stateVersion: '1', version: 2, state: { sum: 3 } }),
     })
     expect(await stored('other')).toEqual({
       events: [['other', { n: 10 }]],
-      snapshot: { sequence: 1, stateVersion: '1', version: 1, state: { sum: 10 } },
+      snapshot: expect.objectContaining({ sequence: 1, stateVersion: '1', version: 1, state: { sum: 10 } }),
     })
     const again = createApp({ store: next, aggregates, cache: false }).aggregates
     expect(await again.one.load('same')).toEqual({ state: { sum: 3 }, sequence: 2 })
