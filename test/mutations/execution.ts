@@ -196,6 +196,7 @@ export const execution: readonly Mutation[] = [
     find: 'Math.min(maxCommits, this.#commands.inside)',
     put: 'maxCommits',
     test: 'test/stories/batching.test.ts › alone in a process, are sent at once',
+    survives: 'A lone commit then waits for 60 steps without a timer, which nothing but a benchmark can see.',
   },
   {
     breaks: 'events are recorded at another time than the handler saw',
@@ -300,6 +301,6 @@ export const execution: readonly Mutation[] = [
     file: 'src/execution/load.ts',
     find: 'core.cache.drop(cacheKey(request.definition.type, request.aggregateId))',
     put: '',
-    test: 'test/stories/lost-commits.test.ts › loads what is stored, also the state of an earlier sequence',
+    test: 'test/stories/lost-commits.test.ts › a process forgets a lost state as soon as it notices the loss',
   },
 ]
