@@ -75,8 +75,8 @@ export const evolution: readonly Mutation[] = [
   {
     breaks: 'a circle is followed',
     file: 'src/json.ts',
-    find: 'if (path.length > maxDepth) throw',
-    put: 'if (path.length > maxDepth * 1_000) throw',
+    find: 'if (path.length > maxDepth) throw tooDeep(path)\n  if (Array',
+    put: 'if (path.length > maxDepth * 1_000) throw tooDeep(path)\n  if (Array',
     test: 'test/stories/data.test.ts › a circle is refused, not followed for ever',
   },
   {
@@ -84,13 +84,13 @@ export const evolution: readonly Mutation[] = [
     file: 'src/evolution/decode.ts',
     find: '`${stored.id}.${i + 1}`',
     put: 'stored.id',
-    test: 'test/stories/evolution.test.ts › split an event into several that share its sequence and are numbered in their ids',
+    test: 'test/stories/evolution.test.ts › split an event into several that share its sequence, of which the first keeps the id',
   },
   {
     breaks: 'an upcaster of new events is taken',
     file: 'src/aggregate-definition.ts',
-    find: 'if (upcaster.canUpcast(type, version))',
-    put: 'if (upcaster.canUpcast(version, type))',
+    find: 'upcaster.canUpcast(type, version))',
+    put: 'upcaster.canUpcast(version, type))',
     test: 'test/stories/evolution.test.ts › that would change new events are refused when the aggregate is defined',
   },
   {

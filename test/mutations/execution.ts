@@ -229,15 +229,15 @@ export const execution: readonly Mutation[] = [
   {
     breaks: 'an apply may return a promise',
     file: 'src/execution/evolve.ts',
-    find: "if (typeof (next as PromiseLike<unknown> | null)?.then === 'function')",
-    put: "if (typeof next === 'function')",
+    find: 'if (isThenable(next))',
+    put: 'if (next === isThenable)',
     test: 'test/stories/errors.test.ts › that %s is told so, and nothing is stored',
   },
   {
     breaks: 'the data of a command can be changed',
     file: 'src/execution/parse-command.ts',
-    find: 'return frozenCopy(parsed.value)',
-    put: 'return parsed.value',
+    find: 'const data = frozenCopy(parsed.value)',
+    put: 'const data = parsed.value',
     test: 'test/stories/concurrency.test.ts › the data of a command is frozen, so that each decision is made on the same',
   },
   {

@@ -173,8 +173,8 @@ export const subscriptions: readonly Mutation[] = [
   {
     breaks: 'what has stopped is shown as running',
     file: 'src/subscriptions/handle.ts',
-    find: "state: trouble !== undefined ? 'stopped' :",
-    put: 'state:',
+    find: 'if (trouble !== undefined) return { state:',
+    put: 'if (trouble === null) return { state:',
     test: 'test/stories/subscriptions.test.ts › stops its subscription at that event, which says so everywhere, and not the others',
   },
   {

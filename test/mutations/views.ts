@@ -200,8 +200,8 @@ export const views: readonly Mutation[] = [
   {
     breaks: 'a rebuild that was begun is begun anew',
     file: 'src/views/rebuild.ts',
-    find: 'const generation = begunBy(view, all) ?? (await core.generations.add(view, all))\n    if (generation !== undefined) return',
-    put: 'const generation = await core.generations.add(view, all)\n    if (generation !== undefined) return',
+    find: "if (state !== 'building' || viewVersion !== view.viewVersion) return false",
+    put: 'if (state !== viewVersion) return false',
     test: 'test/stories/rebuilding.test.ts › that is broken off is gone on with',
   },
 ]

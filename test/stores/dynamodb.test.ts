@@ -826,7 +826,7 @@ describe.skipIf(unselected('dynamodb'))('the DynamoDB store', () => {
 
   describe('generations', () => {
     it('are kept in 64 copies, so that commits that check them seldom meet', async () => {
-      const { store, raw, tables } = await open()
+      const { store, raw, tables, inputs, reset } = await open()
       await store.addViewGeneration({ name: 'balances', generation: 2, viewVersion: '2' })
       const { Items } = await raw.scan({
         TableName: tables.meta,
@@ -836,6 +836,10 @@ describe.skipIf(unselected('dynamodb'))('the DynamoDB store', () => {
       expect(Items).toHaveLength(64)
       expect(new Set(Items?.map((item) => item.Generations?.S)).size).toBe(1)
       expect(new Set(Items?.map((item) => item.Pk?.S)).size).toBe(64)
+      reset()
+      await store.append(Array.from({ length: 50 }, (_, i) => saved(`row-${i}`, 0, { generation: 2 })))
+      const checked = JSON.stringify(inputs).match(/generations\/\d+/g) ?? []
+      expect(new Set(checked).size).toBeGreaterThan(10)
     })
 
     it('whose removal was cut off are not there, cannot be added, and are removed by the next try', async () => {
