@@ -609,6 +609,22 @@ export const parity: readonly ParityMutation[] = [
     put: 'if (details.length > 1) assertEqual(',
   },
   {
+    row: 79,
+    nth: 1,
+    breaks: 'the message of a thrown error is not compared',
+    file: 'src/testing/given.ts',
+    find: "if (typeof expected === 'string' && !said.includes(expected))",
+    put: "if (typeof expected === 'string' && said === '')",
+  },
+  {
+    row: 79,
+    nth: 2,
+    breaks: 'a command that throws nothing passes',
+    file: 'src/testing/given.ts',
+    find: "const wanted = typeof expected === 'string' ? ` (${expected})` : ''",
+    put: "if (outcome.ok) return\n      const wanted = typeof expected === 'string' ? ` (${expected})` : ''",
+  },
+  {
     row: 80,
     breaks: 'one event serves for two',
     file: 'src/testing/given.ts',
