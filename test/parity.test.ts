@@ -1,24 +1,30 @@
-import { readFileSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
+import { parityRows, testsIn } from './mutations/page.ts'
+import { broken, parity } from './mutations/parity.ts'
 
-const root = fileURLToPath(new URL('..', import.meta.url))
-
-const rows = readFileSync(`${root}docs/parity.md`, 'utf8')
-  .split('\n')
-  .flatMap((line) => {
-    const [, row, , proof] = /^\| (\d+) \| (.+?) \| (.+) \|$/.exec(line) ?? []
-    return row === undefined || proof === undefined ? [] : [{ row: Number(row), proof }]
-  })
+const rows = parityRows()
 
 test('every row of the parity table is there, once and in order', () => {
   expect(rows.map(({ row }) => row)).toEqual(Array.from({ length: 108 }, (_, i) => i + 1))
 })
 
-test.each(rows)('row $row: $proof', ({ proof }) => {
+test.each(rows.flatMap(({ row, tests }) => tests.map((proof) => ({ row, proof }))))('row $row: $proof', ({ proof }) => {
   const [file = '', name] = proof.split(' › ')
   expect(name, 'a row names a file and a test: `file › test`').toBeDefined()
   expect(testsIn(file)).toContain(name)
+})
+
+test('every row says what breaks it, or why nothing can, as the table of mutations has it', () => {
+  expect(rows.filter(({ row }) => broken(row) === '')).toEqual([])
+  expect(
+    rows.map(({ broken }) => broken),
+    'npm run mutate -- --write',
+  ).toEqual(rows.map(({ row }) => broken(row)))
+})
+
+test('every mutation of a row names a test that the row has', () => {
+  const lost = parity.filter(({ row, nth = 0 }) => rows[row - 1]?.tests[nth] === undefined)
+  expect(lost).toEqual([])
 })
 
 test('a table with a wrong name would be found out', () => {
@@ -26,14 +32,3 @@ test('a table with a wrong name would be found out', () => {
   expect(testsIn('test/parity.test.ts')).not.toContain('every row')
   expect(testsIn('src/conformance/views.ts')).toContain('a view may be any JSON')
 })
-
-/** Names of the tests in a file, or of the cases in a file of the conformance suite, as they are written there. */
-function testsIn(file: string): string[] {
-  const text = readFileSync(`${root}${file}`, 'utf8')
-  const written = /(['"`])((?:\\.|(?!\1)[^\\])*)\1/.source
-  const named = file.startsWith('src/conformance/')
-    ? new RegExp(`^ {2}${written}: `, 'gm')
-    : new RegExp(`\\b(?:test|it)(?:\\.(?:skipIf|each)[^\\n]*|[^\\n(]*)\\(\\s*${written},`, 'g')
-  const inTables = /^\s*\]?\)\(\s*(['"`])((?:\\.|(?!\1)[^\\])*)\1,/gm
-  return [...text.matchAll(named), ...text.matchAll(inTables)].map(([, , name = '']) => name.replace(/\\(['"`])/g, '$1'))
-}

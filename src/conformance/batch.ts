@@ -234,6 +234,22 @@ export const batchCases: Cases = {
     equal('checkpoint', await store.readCheckpoint('mailer'), { position: '2', fence })
   },
 
+  'a commit is not overtaken by a later one of its batch on a row that both write': async ({ store }) => {
+    const fence = await lease(store, 'mailer')
+    const move = (expectedPosition: string | null, position: string) => ({
+      checkpoint: { name: 'mailer', fence, position, expectedPosition },
+    })
+    const outcomes = await store.append([
+      commit(move(null, '1')),
+      commit({ ...move('1', '2'), views: [view('row', 0, { by: 'the second' })] }),
+      saveViews(view('row', 0, { by: 'the third' })),
+    ])
+    equal('outcomes', kinds(outcomes), ['stored', 'stored', 'conflict'])
+    conflicts(outcomes[2], 'view')
+    equal('row', (await readView(store, 'row'))?.view, { by: 'the second' })
+    equal('checkpoint', (await store.readCheckpoint('mailer'))?.position, '2')
+  },
+
   'the outcomes of three hundred commits stand in their order': async ({ store }) => {
     const next = [0, 0, 0]
     const plan = range(300).map((i) => {

@@ -2,7 +2,7 @@ import { comparePositions } from '../store/order.ts'
 import type { Store } from '../store/store.ts'
 import { commit, deposit, range } from './build.ts'
 import { type Cases, corruptSnapshots, when } from './case.ts'
-import { conflicts, equal, holds, send, stores } from './check.ts'
+import { conflicts, equal, holds, kinds, send, stores } from './check.ts'
 import { pause, readAll, sequences, sequencesOf, snapshotOf } from './read.ts'
 
 export const snapshotCases: Cases = {
@@ -16,6 +16,16 @@ export const snapshotCases: Cases = {
         state: { count: at + 3 },
       })
     }
+  },
+
+  'each commit of a batch that saves a snapshot counts': async ({ store }) => {
+    equal('outcomes', kinds(await store.append([save('a', 0, 2), save('a', 2, 1), save('a', 3, 2)])), [
+      'stored',
+      'stored',
+      'stored',
+    ])
+    await stores(store, save('a', 5, 1))
+    equal('snapshot', await snapshotOf(store, 'a'), { sequence: 6, stateVersion: '1', version: 4, state: { count: 6 } })
   },
 
   'a snapshot names the commit of its last event': async ({ store }) => {

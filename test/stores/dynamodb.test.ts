@@ -245,6 +245,41 @@ describe.skipIf(unselected('dynamodb'))('the DynamoDB store', () => {
     }
   })
 
+  it('a replay reads all events of one aggregate, of one type, or of all, page by page', async () => {
+    const { store, tables } = await open()
+    const of = <T extends string>(type: T) =>
+      defineAggregate({
+        type,
+        events: { Counted: typed<{ by: number }>() },
+        commands: { Count: typed<{ by: readonly number[] }>() },
+        initialState: () => ({}),
+      }).implement({
+        handle: { Count: (_, { by }) => by.map((n) => ({ type: 'Counted' as const, data: { by: n } })) },
+        apply: { Counted: (state) => state },
+      })
+    const [drop, glass] = [of('drop'), of('glass')]
+    const writer = createApp({ store, aggregates: { drop, glass } }).aggregates
+    const counted = (by: readonly number[]) => ({ type: 'Count', data: { by } }) as const
+    for (let commit = 0; commit < 5; commit++) await writer.drop.execute('long', counted(Array<number>(90).fill(commit)))
+    await writer.drop.execute('short', counted([1]))
+    await writer.glass.execute('long', counted([1]))
+    const reader = createApp({ store: (await open({ as: tables, schema: false })).store, aggregates: { drop, glass } })
+    const seen = async (options: Parameters<typeof reader.replay>[1]) => {
+      const sequences = new Map<string, number[]>()
+      const { events } = await reader.replay((handed) => {
+        for (const { aggregateType, aggregateId, sequence } of handed) {
+          const place = `${aggregateType} ${aggregateId}`
+          sequences.set(place, [...(sequences.get(place) ?? []), sequence])
+        }
+      }, options)
+      return { events, of: Object.fromEntries(sequences) }
+    }
+    const long = Array.from({ length: 450 }, (_, i) => i + 1)
+    expect(await seen({ aggregate: drop, id: 'long' })).toEqual({ events: 450, of: { 'drop long': long } })
+    expect(await seen({ aggregate: drop })).toEqual({ events: 451, of: { 'drop long': long, 'drop short': [1] } })
+    expect(await seen({})).toEqual({ events: 452, of: { 'drop long': long, 'drop short': [1], 'glass long': [1] } })
+  })
+
   describe('throttling', () => {
     it('is waited out, in reads and in writes', async () => {
       const { store, next, calls } = await open({ busyTimeoutMs: 5_000 })
@@ -791,7 +826,7 @@ describe.skipIf(unselected('dynamodb'))('the DynamoDB store', () => {
 
   describe('generations', () => {
     it('are kept in 64 copies, so that commits that check them seldom meet', async () => {
-      const { store, raw, tables } = await open()
+      const { store, raw, tables, inputs, reset } = await open()
       await store.addViewGeneration({ name: 'balances', generation: 2, viewVersion: '2' })
       const { Items } = await raw.scan({
         TableName: tables.meta,
@@ -801,6 +836,10 @@ describe.skipIf(unselected('dynamodb'))('the DynamoDB store', () => {
       expect(Items).toHaveLength(64)
       expect(new Set(Items?.map((item) => item.Generations?.S)).size).toBe(1)
       expect(new Set(Items?.map((item) => item.Pk?.S)).size).toBe(64)
+      reset()
+      await store.append(Array.from({ length: 50 }, (_, i) => saved(`row-${i}`, 0, { generation: 2 })))
+      const checked = JSON.stringify(inputs).match(/generations\/\d+/g) ?? []
+      expect(new Set(checked).size).toBeGreaterThan(10)
     })
 
     it('whose removal was cut off are not there, cannot be added, and are removed by the next try', async () => {

@@ -290,6 +290,12 @@ describe.skipIf(noMysql).each(mysqlServers)('the MySQL store in trouble, on $nam
       expect(store.capabilities).toMatchObject({ bytesPerCommit: 1_000_000, bytesPerEvent: 1_000_000 })
       const outcome = failure(await appendOne(store, commit('c1', 'a', 0, ['x'.repeat(1_000_000)])))
       expect(outcome).toMatchObject({ code: 'STORE_LIMIT', certain: true, message: expect.stringContaining('1000000') })
+      const together = failure(await appendOne(store, commit('c2', 'b', 0, Array<string>(3).fill('x'.repeat(400_000)))))
+      expect(together).toMatchObject({
+        code: 'STORE_LIMIT',
+        certain: true,
+        message: expect.stringContaining('The commit c2 has'),
+      })
     })
 
     it('a batch of many packets is stored all the same', async () => {

@@ -667,9 +667,18 @@ describe.skipIf(unselected('postgres'))('the Postgres store', () => {
       await insert(slow, 'slow', 1)
       for (const id of ['a', 'b', 'c']) await appendOne(store, commit(id, id, 0))
       expect(await idsFrom(store)).toEqual({ ids: [], position: '2147483646', more: false })
+      // The lock of this one has a small number again.
+      const later = await pool.connect()
+      await later.query('BEGIN')
+      await insert(later, 'later', 1)
+      await appendOne(store, commit('d', 'd', 0))
       await slow.query('COMMIT')
       slow.release()
-      expect((await idsFrom(store, '2147483646' as Position)).ids).toEqual(['slow', 'a', 'b', 'c'])
+      const passed = await idsFrom(store, '2147483646' as Position)
+      await later.query('COMMIT')
+      later.release()
+      expect(passed).toEqual({ ids: ['slow', 'a', 'b', 'c'], position: '2147483650', more: false })
+      expect((await idsFrom(store, passed.position)).ids).toEqual(['later', 'd'])
     })
 
     it('while many write and some give up; a naive reader misses events then', async () => {

@@ -221,7 +221,21 @@ describe('many commands on one aggregate', () => {
   })
 
   test('with one key are stored once, and all get the answer of the first, also when a second one would be refused', async () => {
-    const { order } = createApp({ store: memoryStore(), aggregates: { order: once } }).aggregates
+    const store = memoryStore()
+    let asked = 0
+    let answer = () => {}
+    const allHaveAsked = new Promise<void>((resolve) => {
+      answer = resolve
+    })
+    const together = changed(store, {
+      readKey: async (request) => {
+        const found = await store.readKey(request)
+        if (++asked === 8) answer()
+        await allHaveAsked
+        return found
+      },
+    })
+    const { order } = createApp({ store: together, aggregates: { order: once } }).aggregates
     const all = await Promise.all(range(8).map(() => order.execute('o', { type: 'Place' }, { idempotencyKey: 'k' })))
     expect(all.map((result) => result.ok && result.sequence)).toEqual(Array(8).fill(1))
     expect(all.filter((result) => result.ok && !result.replayed)).toHaveLength(1)

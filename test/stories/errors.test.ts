@@ -1,8 +1,21 @@
-import { ConflictError, createApp, defineAggregate, isCqrsError, noData, reject, typed, type ValidationError } from 'cqrs-es'
+import {
+  ConflictError,
+  createApp,
+  defineAggregate,
+  isCqrsError,
+  noData,
+  reject,
+  type Store,
+  StoreError,
+  typed,
+  type ValidationError,
+} from 'cqrs-es'
 import { memoryStore } from 'cqrs-es/memory'
 import { describe, expect, test, vi } from 'vitest'
 import { failureOf } from '../support/async.ts'
 import { count, counter } from '../support/counter.ts'
+import { storedBefore } from '../support/stored.ts'
+import { changed, overtaken, sendingBy } from '../support/stores.ts'
 
 const appOn = (store = memoryStore()) => createApp({ store, aggregates: { counter } }).aggregates.counter
 
@@ -183,6 +196,53 @@ describe('an apply', () => {
     expect(await aggregates.nothing.load('n')).toEqual({ state: null, sequence: 1 })
     expect(await aggregates.nothing.execute('n', { type: 'Go' })).toMatchObject({ events: [], sequence: 1 })
   })
+})
+
+test('each kind of failure reaches the caller with its own code', async () => {
+  const thrown = new Error('own')
+  const thing = defineAggregate({
+    type: 'thing',
+    events: { Done: typed<{ n: number }>() },
+    commands: { Do: noData, Refuse: noData, Throw: noData },
+    initialState: () => ({}),
+  }).implement({
+    handle: {
+      Do: () => ({ type: 'Done', data: { n: 1 } }),
+      Refuse: () => reject('no', { why: 'so' }),
+      Throw: () => {
+        throw thrown
+      },
+    },
+    apply: { Done: (state) => state },
+  })
+  const store = memoryStore()
+  const on = (own: Store) => createApp({ store: own, aggregates: { thing }, retries: 0 }).aggregates.thing
+  const does = (own: Store, id = 't') => failureOf(on(own).execute(id, { type: 'Do' }))
+
+  // Another writer was first.
+  expect(await does(overtaken(store, () => on(store).execute('t', { type: 'Do' })))).toMatchObject({
+    code: 'CONFLICT',
+    attempts: 1,
+  })
+  // The database cannot be reached: the error of the store itself.
+  const down = new StoreError('STORE_UNAVAILABLE', 'The database does not answer.')
+  expect(await does(sendingBy(store, async () => ({ kind: 'failed', certain: true, cause: down })))).toBe(down)
+  expect(await does(changed(store, { readAggregate: () => Promise.reject(down) }))).toBe(down)
+  // What is stored cannot be read.
+  await storedBefore(store, 'thing', 'odd', { type: 'Gone' })
+  expect(await does(store, 'odd')).toMatchObject({
+    code: 'DESERIALIZATION',
+    aggregateType: 'thing',
+    aggregateId: 'odd',
+    sequence: 1,
+  })
+  // A driver fails in a way that nobody has thought of.
+  const cause = new Error('SQLITE_IOERR')
+  const failed = await does(sendingBy(store, async () => ({ kind: 'failed', certain: true, cause })))
+  expect(failed).toMatchObject({ code: 'STORE_FAILED', cause })
+  // The domain says no, and a handler throws.
+  expect(await on(store).execute('t', { type: 'Refuse' })).toEqual({ ok: false, reason: 'no', details: { why: 'so' } })
+  expect(await failureOf(on(store).execute('t', { type: 'Throw' }))).toBe(thrown)
 })
 
 describe('isCqrsError', () => {

@@ -140,6 +140,27 @@ test('an inline view of an aggregate that lost events follows what is stored', a
   expect((await warm.aggregates.purse.load('p')).state).toEqual({ coins: 7 })
 })
 
+test('a process forgets a lost state as soon as it notices the loss', async () => {
+  const { store, backUp, restore } = restorable()
+  let reads = 0
+  const counting = changed(store, {
+    readAggregate: (request) => {
+      reads++
+      return store.readAggregate(request)
+    },
+  })
+  const warm = createApp({ store: counting, aggregates: { purse }, cache: {} }).aggregates.purse
+  await warm.execute('p', put(1))
+  backUp()
+  await warm.execute('p', put(5))
+  await warm.execute('p', put(7))
+  restore()
+  expect(await warm.load('p')).toEqual({ state: { coins: 1 }, sequence: 1 })
+  reads = 0
+  expect(await warm.load('p')).toEqual({ state: { coins: 1 }, sequence: 1 })
+  expect(reads).toBe(1)
+})
+
 test('a process decides anew when the whole aggregate is lost', async () => {
   const { store, backUp, restore } = restorable()
   const warm = createApp({ store, aggregates: { purse } }).aggregates.purse

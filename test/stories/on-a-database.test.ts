@@ -96,6 +96,47 @@ describe.each(databases)('on $name', ({ name, skipped, host }) => {
     },
   )
 
+  test.skipIf(skipped)('aggregates of two types with one id have events and snapshots of their own', async () => {
+    const { store, connect } = await created()
+    const named = (type: string) =>
+      defineAggregate({
+        type,
+        events: { Added: typed<{ n: number }>() },
+        commands: { Add: typed<{ n: number }>() },
+        initialState: () => ({ sum: 0 }),
+        snapshots: 'always',
+      }).implement({
+        handle: { Add: (_, data) => ({ type: 'Added', data }) },
+        apply: { Added: ({ sum }, { n }) => ({ sum: sum + n }) },
+      })
+    const aggregates = { one: named('one'), other: named('other') }
+    const first = createApp({ store, aggregates }).aggregates
+    await first.one.execute('same', { type: 'Add', data: { n: 1 } })
+    await first.other.execute('same', { type: 'Add', data: { n: 10 } })
+    await first.one.execute('same', { type: 'Add', data: { n: 2 } })
+    const next = await connect()
+    const stored = async (aggregateType: string) => {
+      const request = { aggregateType, aggregateId: 'same', after: 0 }
+      const { events } = await next.readAggregate(request)
+      const { snapshot } = await next.readAggregate({ ...request, snapshot: { stateVersion: '1' } })
+      return { events: events.map((event) => [event.aggregateType, event.data]), snapshot }
+    }
+    expect(await stored('one')).toEqual({
+      events: [
+        ['one', { n: 1 }],
+        ['one', { n: 2 }],
+      ],
+      snapshot: expect.objectContaining({ sequence: 2, stateVersion: '1', version: 2, state: { sum: 3 } }),
+    })
+    expect(await stored('other')).toEqual({
+      events: [['other', { n: 10 }]],
+      snapshot: expect.objectContaining({ sequence: 1, stateVersion: '1', version: 1, state: { sum: 10 } }),
+    })
+    const again = createApp({ store: next, aggregates, cache: false }).aggregates
+    expect(await again.one.load('same')).toEqual({ state: { sum: 3 }, sequence: 2 })
+    expect(await again.other.load('same')).toEqual({ state: { sum: 10 }, sequence: 1 })
+  })
+
   test.skipIf(skipped)('two processes that write one aggregate and one view row lose nothing', async () => {
     const total = defineView({
       name: 'total',

@@ -50,9 +50,14 @@ describe('load', () => {
   test('of the past, first of all, does not either', async () => {
     const store = memoryStore()
     await appOn(store).aggregates.counter.execute('c', countEach(1, 2, 3))
-    const { counter: c } = createApp({ store, aggregates: { counter }, retries: 0 }).aggregates
+    const attempts: number[] = []
+    const observe = (what: Observation) => {
+      if (what.kind === 'command') attempts.push(what.attempts)
+    }
+    const { counter: c } = createApp({ store, aggregates: { counter }, retries: 0, observe }).aggregates
     await c.load('c', { asOf: 1 })
     expect(await c.execute('c', count(1))).toMatchObject({ ok: true, sequence: 4 })
+    expect(attempts).toEqual([1])
   })
 
   test('that is overtaken by a command does not put the next one behind', async () => {

@@ -26,7 +26,7 @@ const statesOf = async (store: Store, name = 'sizes') =>
   (await store.viewGenerations(name)).map(({ generation, viewVersion, state }) => `${generation} of ${viewVersion} ${state}`)
 
 /** A store that does something once, before one of its calls. */
-function justBefore<M extends 'acquireLease' | 'switchViewGeneration'>(
+function justBefore<M extends 'acquireLease' | 'switchViewGeneration' | 'endPosition'>(
   store: Store,
   method: M,
   isIt: (request: Parameters<Store[M]>[0]) => boolean,
@@ -64,6 +64,32 @@ describe('two processes that rebuild one view', () => {
       },
     )
     await run(sizesOn(slow, version))
+    expect(await timesOf(quick)).toBe(8)
+    await write(quick, 1)
+    expect(await timesOf(sizesOn(store, version))).toBe(9)
+  })
+
+  test.each([
+    ['rebuild()', 1, 2, (app: Bank) => app.views.sizes.rebuild()],
+    ['drain()', 2, 1, (app: Bank) => app.drain()],
+  ] as const)('by %s: a process that looks late for the end folds no event that commands wrote', async (_, version, nth, run) => {
+    const store = memoryStore()
+    const old = sizesOn(store)
+    await write(old, 5)
+    const quick = sizesOn(store, version)
+    let looks = 0
+    // It has seen the generation building. Before it looks how far to read, the other has settled it, and commands have written the new rows.
+    const slow = justBefore(
+      store,
+      'endPosition',
+      () => ++looks === nth,
+      async () => {
+        await run(quick)
+        await write(quick, 3)
+      },
+    )
+    await run(sizesOn(slow, version))
+    expect(looks).toBeGreaterThanOrEqual(nth)
     expect(await timesOf(quick)).toBe(8)
     await write(quick, 1)
     expect(await timesOf(sizesOn(store, version))).toBe(9)

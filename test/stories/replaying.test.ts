@@ -59,6 +59,23 @@ describe('a replay', () => {
     expect(handed[0]?.[0]).toMatchObject({ version: '2.0', data: { level: 5 } })
   })
 
+  test('a replay of one aggregate passes all its pages to the query, and no other aggregate', async () => {
+    const store = memoryStore()
+    const app = createApp({ store, aggregates: { counter } })
+    for (const id of ['before', 'one', 'two']) await app.aggregates.counter.execute(id, count(1))
+    await app.aggregates.counter.execute('one', countEach(...Array<number>(450).fill(1)))
+    await app.aggregates.counter.execute('one', count(1))
+    const ids: string[] = []
+    const commits: number[] = []
+    const query = (events: readonly EventEnvelope[]) => {
+      ids.push(...events.map(({ id }) => id))
+      commits.push(events.length)
+    }
+    expect(await app.replay(query, { aggregate: counter, id: 'one' })).toEqual({ events: 452 })
+    expect(ids).toEqual(Array.from({ length: 452 }, (_, i) => `counter/one/${i + 1}`))
+    expect(commits).toEqual([1, 450, 1])
+  })
+
   test('ends at the first event that cannot be read, or passes it over and tells', async () => {
     const store = memoryStore()
     const app = await filled(store)
@@ -96,6 +113,28 @@ describe('a replay', () => {
     const down = changed(store, { readFeed: async () => Promise.reject(new Error('down')) })
     const app = createApp({ store: down, aggregates: { counter, lamp } })
     expect((await failureOf(app.replay(() => {}, { onError: () => {} }))).message).toBe('down')
+  })
+
+  test('a replay rejects with the error of a read that fails half-way, whatever onError does', async () => {
+    const store = memoryStore()
+    await createApp({ store, aggregates: { counter } }).aggregates.counter.execute('a', countEach(...Array<number>(500).fill(1)))
+    let reads = 0
+    const second = async <P>(page: Promise<P>): Promise<P> => {
+      if (++reads === 2) throw new Error('down')
+      return page
+    }
+    const failing = changed(store, {
+      readFeed: (request) => second(store.readFeed(request)),
+      readAggregate: (request) => second(store.readAggregate(request)),
+    })
+    const app = createApp({ store: failing, aggregates: { counter } })
+    for (const options of [{}, { aggregate: counter }, { aggregate: counter, id: 'a' }]) {
+      reads = 0
+      const told: unknown[] = []
+      const replayed = app.replay(() => {}, { ...options, onError: (error) => told.push(error) })
+      expect((await failureOf(replayed)).message).toBe('down')
+      expect([reads, told]).toEqual([2, []])
+    }
   })
 
   test('reads page by page, and no faster than the query takes the events', async () => {

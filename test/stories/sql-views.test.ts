@@ -215,7 +215,7 @@ describe('tables of your own that are told everything again', () => {
     })
     const app = createApp({ store, aggregates: { counter }, views: { mine }, observe: () => {} })
     const rows = () => db.prepare('SELECT id FROM mine ORDER BY id').all().length
-    return { app, rows, resets: () => resets }
+    return { app, store, rows, resets: () => resets }
   }
 
   test('by a rebuild that was aborted before it began are not emptied later', async () => {
@@ -224,6 +224,20 @@ describe('tables of your own that are told everything again', () => {
     await app.drain()
     const failure = await failureOf(app.views.mine.rebuild({ signal: AbortSignal.abort(new Error('never mind')) }))
     expect(failure.message).toBe('never mind')
+    await app.aggregates.counter.execute('a', count(1))
+    await app.drain()
+    expect([resets(), rows()]).toEqual([0, 3])
+  })
+
+  test('tables are not emptied by a rebuild that gave up while another process had the lease', async () => {
+    const { app, store, rows, resets } = await onTable()
+    await app.aggregates.counter.execute('a', countEach(1, 1))
+    await app.drain()
+    const lease = await store.acquireLease({ name: 'sql/mine', holder: 'another', ttlMs: 60_000 })
+    const stop = new AbortController()
+    const rebuilt = app.views.mine.rebuild({ signal: stop.signal, onProgress: () => stop.abort(new Error('never mind')) })
+    expect((await failureOf(rebuilt)).message).toBe('never mind')
+    await store.releaseLease({ name: 'sql/mine', fence: lease.acquired ? lease.fence : 0 })
     await app.aggregates.counter.execute('a', count(1))
     await app.drain()
     expect([resets(), rows()]).toEqual([0, 3])

@@ -44,6 +44,21 @@ describe('a subscription in parts', () => {
     expect(most).toBe(1)
   })
 
+  test('a process takes half of the parts when another one waits for some', async () => {
+    const store = memoryStore()
+    const another = { holder: 'another', ttlMs: 60_000 }
+    await store.acquireLease({ name: 'knock/subscription/log', ...another })
+    let free = 0
+    const app = appWith(store, async () => {
+      const names = Array.from({ length: slots }, (_, slot) => slotName(slot))
+      const answers = await Promise.all(names.map((name) => store.acquireLease({ name, ...another })))
+      free = answers.filter(({ acquired }) => acquired).length
+    })
+    for (let i = 0; i < 200; i++) await app.aggregates.counter.execute(`c${i}`, count(1))
+    expect((await app.drain()).events).toBeGreaterThan(0)
+    expect(free).toBe(slots / 2)
+  })
+
   test('leaves no lease behind when one of them cannot be taken', async () => {
     const store = memoryStore()
     let isDown = true

@@ -204,6 +204,9 @@ describe('a subscription', () => {
     await app.aggregates.lamp.execute('l', dim(1))
     await app.drain()
     expect(await store.readCheckpoint('subscription/log')).toMatchObject({ position: await store.lastPosition() })
+    for (let i = 0; i < 12; i++) await app.aggregates.counter.execute(`c${i}`, countEach(...Array(100).fill(1)))
+    await app.drain()
+    expect(await store.readCheckpoint('subscription/log')).toMatchObject({ position: await store.lastPosition() })
   })
 
   test('says how it is doing', async () => {
@@ -456,6 +459,30 @@ describe('two processes with one subscription', () => {
     expect(await drained).toEqual({ caughtUp: false, events: 0 })
     expect(await store.readCheckpoint('subscription/log')).toEqual(checkpoint)
     expect(calls).toEqual(['frozen counter/a/1', 'other counter/a/1', 'other counter/a/2'])
+  })
+
+  test('a process calls no handler when its lease passed to another before the first call', async () => {
+    let now = Date.now()
+    const store = memoryStore({ clock: () => now })
+    const door = gate()
+    const calls: string[] = []
+    const slow = changed(store, {
+      readFeed: async (request) => {
+        const page = await store.readFeed(request)
+        await door.pass()
+        return page
+      },
+    })
+    const runtime = { ...platformRuntime, now: () => new Date(now) }
+    const frozen = logging(slow, ({ id }) => void calls.push(`frozen ${id}`), {}, {}, runtime)
+    await counters(frozen).execute('a', countEach(1, 2))
+    const drained = frozen.drain()
+    await door.reached
+    now += 60_000
+    expect(await logging(store, ({ id }) => void calls.push(`other ${id}`)).drain()).toEqual({ caughtUp: true, events: 2 })
+    door.open()
+    expect(await drained).toEqual({ caughtUp: false, events: 0 })
+    expect(calls).toEqual(['other counter/a/1', 'other counter/a/2'])
   })
 
   test('that is drained with time to spare waits once for one that has died, and for one that lives in vain', async () => {

@@ -75,9 +75,15 @@ describe('an update', () => {
   })
 
   test('that leaves undefined and -0 is stored as JSON has it', async () => {
-    const { c, rows } = appWith((view) => ({ ...view, total: -0, by: undefined }))
+    const received: unknown[] = []
+    const { c, rows } = appWith((view) => {
+      received.push(view)
+      return { ...view, total: -0, by: undefined }
+    })
     await c.execute('c', count(1))
     expect((await rows.load('c'))?.view).toStrictEqual({ total: 0, tags: [] })
+    await c.execute('c', count(1))
+    expect(received[1]).toStrictEqual({ total: 0, tags: [] })
   })
 })
 

@@ -31,6 +31,37 @@ describe('what passes', () => {
       .and([deposited(5, 5)])
       .when(deposit(2))
       .thenEvents([deposited(2, 7)])
+    await given(bankAccount, [opened])
+      .and([deposited(5, 5)])
+      .thenView(balances, { owner: 'ann', balance: 5 })
+  })
+
+  test('when() awaits an asynchronous handler, also one that rejects the command', async () => {
+    const order: string[] = []
+    const slow = defineAggregate({
+      type: 'slow',
+      events: { Done: typed<{ n: number }>() },
+      commands: { Do: typed<{ n: number }>() },
+      initialState: () => ({ n: 0 }),
+    }).implement({
+      handle: {
+        Do: async (_, { n }) => {
+          await new Promise((resolve) => setImmediate(resolve))
+          order.push(`handled ${n}`)
+          return n > 1 ? reject('too-much') : { type: 'Done', data: { n } }
+        },
+      },
+      apply: { Done: (_, { n }) => ({ n }) },
+    })
+    await given(slow)
+      .when({ type: 'Do', data: { n: 1 } })
+      .thenEvents([{ type: 'Done', data: { n: 1 } }])
+    order.push('then')
+    await given(slow)
+      .when({ type: 'Do', data: { n: 2 } })
+      .thenRejected('too-much')
+    order.push('then')
+    expect(order).toEqual(['handled 1', 'then', 'handled 2', 'then'])
   })
 
   test('a rejection, with or without a look at its details', async () => {
@@ -175,7 +206,28 @@ describe('what fails, and says where', () => {
   const right = { type: 'Right', data: { n: 1, note: 'r' } } as const
   const both = given(pair).when({ type: 'Both', data: { n: 1 } })
 
-  test('exactly these events, in this order', () => both.thenEvents([left, right]))
+  test('exactly these events, in this order', async () => {
+    await both.thenEvents([left, right])
+    for (const other of [[], [left], [right, left], [left, right, right], [left, { ...right, data: { n: 2, note: 'r' } }]])
+      expect(await failure(both.thenEvents(other))).toContain('Events of Both: what was decided differs')
+  })
+
+  test('thenEvents fails on another event and on a rejection', async () => {
+    expect(
+      await failure(
+        given(bankAccount, [opened])
+          .when(deposit(1))
+          .thenEvents([deposited(1, 2)]),
+      ),
+    ).toContain('at [0].data.balance.\n  expected: 2\n  actual:   1')
+    expect(
+      await failure(
+        given(bankAccount)
+          .when(deposit(1))
+          .thenEvents([deposited(1, 1)]),
+      ),
+    ).toContain('DepositMoney was rejected: not-open')
+  })
 
   test.each([
     ['another order', [right, left], 'at [0].type.\n  expected: "Right"\n  actual:   "Left"'],

@@ -1,0 +1,25 @@
+import { dynamodb } from './dynamodb.ts'
+import { evolution } from './evolution.ts'
+import { execution } from './execution.ts'
+import { memory } from './memory.ts'
+import type { Mutation } from './mutation.ts'
+import { mysql } from './mysql.ts'
+import { postgres } from './postgres.ts'
+import { sql } from './sql.ts'
+import { sqlite } from './sqlite.ts'
+import { subscriptions } from './subscriptions.ts'
+import { views } from './views.ts'
+
+/** Mutations by the part of the source that they break. */
+export const areas: Readonly<Record<string, readonly Mutation[]>> = {
+  execution,
+  evolution,
+  views,
+  subscriptions,
+  sql,
+  memory,
+  sqlite,
+  postgres,
+  mysql,
+  dynamodb,
+}

@@ -1,0 +1,103 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: these are texts of the source, as they stand there
+import type { Mutation } from './mutation.ts'
+
+export const evolution: readonly Mutation[] = [
+  {
+    breaks: 'a schema may change what it stores',
+    file: 'src/evolution/event-codec.ts',
+    find: 'if (changed === undefined) return parsed\n',
+    put: 'return parsed\n',
+    test: 'test/stories/schemas.test.ts › a schema that %s is refused at write, with the path',
+  },
+  {
+    breaks: 'a Date is stored whatever reads it back',
+    file: 'src/evolution/event-codec.ts',
+    find: 'if (!holdsDate(input)) return',
+    put: 'return',
+    test: 'test/stories/schemas.test.ts › may not hold a Date that they read back as a text',
+  },
+  {
+    breaks: 'an older version goes through the function of the first',
+    file: 'src/evolution/event-codec.ts',
+    find: 'older.get(versionText(from))',
+    put: '[...older.values()][0]',
+    test: 'test/stories/evolution.test.ts › events of each older version are read through its function',
+  },
+  {
+    breaks: 'a version without a function is read as it is',
+    file: 'src/evolution/event-codec.ts',
+    find: 'return migrate === undefined',
+    put: 'return migrate === undefined && data === undefined',
+    test: 'test/stories/evolution.test.ts › %s stops load, events and commands, with a way out',
+  },
+  {
+    breaks: 'what versions() made need not fit',
+    file: 'src/evolution/event-codec.ts',
+    find: 'return parseUnchanged(parser, toJson(migrated, { dates: true }), migrated, made)',
+    put: 'return { value: migrated }',
+    test: 'test/stories/evolution.test.ts › what a function makes must fit the current schema',
+  },
+  {
+    breaks: 'a command without data takes some',
+    file: 'src/evolution/schema.ts',
+    find: 'const nothing = data === undefined ||',
+    put: 'const nothing = data !== null ||',
+    test: 'test/stories/schemas.test.ts › a command without data refuses %j',
+  },
+  {
+    breaks: 'NaN and infinities are stored',
+    file: 'src/json.ts',
+    find: 'if (!Number.isFinite(value)) throw',
+    put: 'if (value === undefined) throw',
+    test: 'test/stories/data.test.ts › %s is refused with its path, and nothing is stored',
+  },
+  {
+    breaks: '-0 is kept until a restart',
+    file: 'src/json.ts',
+    find: 'return value === 0 ? 0 : value',
+    put: 'return value',
+    test: 'test/stories/data.test.ts › an undefined property is absent and -0 is 0, at once and after a restart',
+  },
+  {
+    breaks: 'the key __proto__ is taken',
+    file: 'src/json.ts',
+    find: "if (key === '__proto__') throw",
+    put: "if (key === '') throw",
+    test: 'test/stories/data.test.ts › %s is refused with its path, and nothing is stored',
+  },
+  {
+    breaks: 'the order of fields makes another command',
+    file: 'src/json.ts',
+    find: '.sort(([a], [b]) => (a < b ? -1 : 1))',
+    put: '',
+    test: 'test/stories/idempotency.test.ts › is the same command whatever its metadata and the order of its fields',
+  },
+  {
+    breaks: 'a circle is followed',
+    file: 'src/json.ts',
+    find: 'if (path.length > maxDepth) throw tooDeep(path)\n  if (Array',
+    put: 'if (path.length > maxDepth * 1_000) throw tooDeep(path)\n  if (Array',
+    test: 'test/stories/data.test.ts › a circle is refused, not followed for ever',
+  },
+  {
+    breaks: 'parts of a split event share one id',
+    file: 'src/evolution/decode.ts',
+    find: '`${stored.id}.${i + 1}`',
+    put: 'stored.id',
+    test: 'test/stories/evolution.test.ts › split an event into several that share its sequence, of which the first keeps the id',
+  },
+  {
+    breaks: 'an upcaster of new events is taken',
+    file: 'src/aggregate-definition.ts',
+    find: 'upcaster.canUpcast(type, version))',
+    put: 'upcaster.canUpcast(version, type))',
+    test: 'test/stories/evolution.test.ts › that would change new events are refused when the aggregate is defined',
+  },
+  {
+    breaks: 'a type may be registered twice',
+    file: 'src/wiring.ts',
+    find: 'if (first !== undefined)\n      throw',
+    put: 'if (first === null)\n      throw',
+    test: 'test/stories/advice.test.ts › says under which names something is given twice',
+  },
+]
