@@ -176,4 +176,11 @@ export const memory: readonly Mutation[] = [
     put: 'sequence >= 0',
     test: 'src/conformance/heads.ts › an append is a conflict when the last event is not of the commit that it names',
   },
+  {
+    breaks: 'a log that has lost an event is read on',
+    file: 'src/memory/feed.ts',
+    find: 'log[Number(confirm.position) - 1]?.commitId !== confirm.commitId',
+    put: 'false',
+    test: 'src/conformance/feed.ts › the feed goes on behind an event that it has, and refuses one that it has not',
+  },
 ]

@@ -116,4 +116,12 @@ export const mysql: readonly Mutation[] = [
     test: 'src/conformance/heads.ts › an append is a conflict when the last event is not of the commit that it names',
     on: 'mysql',
   },
+  {
+    breaks: 'a log that has lost an event is read on',
+    file: 'src/mysql/feed.ts',
+    find: 'Number(head?.kept) !== 1',
+    put: 'false',
+    test: 'src/conformance/feed.ts › the feed goes on behind an event that it has, and refuses one that it has not',
+    on: 'mysql',
+  },
 ]

@@ -169,4 +169,12 @@ export const postgres: readonly Mutation[] = [
     test: 'src/conformance/heads.ts › an append is a conflict when the last event is not of the commit that it names',
     on: 'postgres',
   },
+  {
+    breaks: 'a log that has lost an event is read on',
+    file: 'src/postgres/horizon-functions.ts',
+    find: 'IF seen IS NOT NULL AND NOT EXISTS',
+    put: 'IF seen IS NULL AND NOT EXISTS',
+    test: 'src/conformance/feed.ts › the feed goes on behind an event that it has, and refuses one that it has not',
+    on: 'postgres',
+  },
 ]

@@ -175,4 +175,12 @@ export const sqlite: readonly Mutation[] = [
     test: 'src/conformance/heads.ts › an append is a conflict when the last event is not of the commit that it names',
     on: 'sqlite',
   },
+  {
+    breaks: 'a log that has lost an event is read on',
+    file: 'src/sqlite/feed.ts',
+    find: '!hasEvent(connection, confirm)',
+    put: 'false',
+    test: 'src/conformance/feed.ts › the feed goes on behind an event that it has, and refuses one that it has not',
+    on: 'sqlite',
+  },
 ]
