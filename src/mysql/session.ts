@@ -1,5 +1,5 @@
 import { StoreError } from '../errors.ts'
-import type { Row } from './client.ts'
+import type { Row } from '../sql/columns.ts'
 
 /** `tx_isolation` until MySQL 8.0.2, and in all of MariaDB. */
 const isolation = '/*!80003 @@transaction_isolation *//*M! @@tx_isolation */'
