@@ -102,7 +102,7 @@ describe.skipIf(noMysql).each(mysqlServers)("the Rust crate's tables, on $name",
       alter,
       rows: { events: [], snapshots: [], order_view: [] },
     })
-    await adopt(database)
+    await adopt(database, { foreignWriters: true, tables: { snapshots: 'snapshots' } })
     const engines = await database.sql(
       'SELECT DISTINCT engine AS e FROM information_schema.tables WHERE table_schema = ?',
       database.name,
