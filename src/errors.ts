@@ -342,6 +342,11 @@ export function isCqrsError<C extends CqrsErrorCode>(
   code: C,
 ): error is C extends keyof ErrorByCode ? ErrorByCode[C] : StoreError
 export function isCqrsError(error: unknown, code?: CqrsErrorCode): boolean {
-  if (!(error instanceof Error) || !('code' in error) || typeof error.code !== 'string') return false
-  return code === undefined ? Object.hasOwn(codes, error.code) : error.code === code
+  try {
+    if (!(error instanceof Error) || !('code' in error) || typeof error.code !== 'string') return false
+    return code === undefined ? Object.hasOwn(codes, error.code) : error.code === code
+  } catch {
+    // A proxy may throw. The caller must keep the error that it asks about.
+    return false
+  }
 }

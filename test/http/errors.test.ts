@@ -27,7 +27,7 @@ function failing(error: unknown) {
     get: (target, key) =>
       key === 'append' || key === 'readAggregate' || key === 'readViews'
         ? fail
-        : (Reflect.get(target, key).bind?.(target) ?? Reflect.get(target, key)),
+        : (Reflect.get(target, key)?.bind?.(target) ?? Reflect.get(target, key)),
   }) as Store
   return reporting(openShop(store))
 }
@@ -127,7 +127,7 @@ test('a race that a command has lost again and again is 409 without If-Match, an
   const inner = memoryStore()
   const lost = (commits: readonly unknown[]) => Promise.resolve(commits.map(() => ({ kind: 'conflict', on: 'sequence' })))
   const store = new Proxy(inner, {
-    get: (target, key) => (key === 'append' ? lost : (Reflect.get(target, key).bind?.(target) ?? Reflect.get(target, key))),
+    get: (target, key) => (key === 'append' ? lost : (Reflect.get(target, key)?.bind?.(target) ?? Reflect.get(target, key))),
   }) as Store
   const app = createApp({ store, aggregates: { order }, retries: 0 })
   const { post } = asking(createHandler(app, { authorize: 'none' }))

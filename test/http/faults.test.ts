@@ -186,7 +186,7 @@ describe('whatever happens, there is an answer', () => {
       get: (target, key) =>
         key === 'readAggregate'
           ? () => Promise.reject(error)
-          : (Reflect.get(target, key).bind?.(target) ?? Reflect.get(target, key)),
+          : (Reflect.get(target, key)?.bind?.(target) ?? Reflect.get(target, key)),
     }) as Store
     const { get, reported } = handling(openShop(store), {})
     const { status, headers, body } = await get('/order/o-1')

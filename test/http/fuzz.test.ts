@@ -8,7 +8,7 @@ import { memoryStore } from 'cqrs-es/memory'
 import fc from 'fast-check'
 import { afterEach, expect, test } from 'vitest'
 import { bankApp } from '../../examples/bank-account/app.ts'
-import { atStrength } from '../strength.ts'
+import { atStrength, isFull } from '../strength.ts'
 import { type Asked, requestsFor } from './requests.ts'
 import { order, orders, perCustomer } from './shop.ts'
 
@@ -53,7 +53,9 @@ test.each<[string, () => HttpApp, object]>([
     }),
     { numRuns },
   )
-  expect([...statuses.keys()].sort()).toEqual(expect.arrayContaining([200, 400, 404, 412, 415, 422]))
+  // Of 800 requests only about three are answered with 412 and with 422.
+  const rare = isFull ? [412, 422] : []
+  expect([...statuses.keys()]).toEqual(expect.arrayContaining([200, 400, 404, 415, ...rare]))
   expect(statuses.get(200)).toBeGreaterThan(numRuns / 10)
 })
 

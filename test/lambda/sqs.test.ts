@@ -255,7 +255,7 @@ describe('the time of the function', () => {
     })
     const app = createApp({ store: waiting, aggregates: { slow } })
     const message = queued('m-1', { aggregate: 'slow', id: 'a', command: { type: 'Do' } })
-    expect(await onSqs(app, { onFailure: () => {} })(sqs(message), remaining(510))).toEqual(when.answer)
+    expect(await onSqs(app, { onFailure: () => {} })(sqs(message), remaining(3_000))).toEqual(when.answer)
     expect((await app.aggregates.slow.load('a')).sequence).toBe(when.sequence)
   })
 
