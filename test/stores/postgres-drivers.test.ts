@@ -212,13 +212,13 @@ describe.skipIf(unselected('postgres'))('the Postgres store', () => {
     })
 
     test.each([
-      'DROP TABLE snapshots',
+      'DROP TABLE state_snapshots',
       'DROP TABLE views',
       'DROP TABLE leases',
       'DROP FUNCTION events_append_v1',
       'DROP FUNCTION events_check_v1 CASCADE',
       'DROP TRIGGER events_lock_horizon ON events',
-      'ALTER TABLE snapshots DROP COLUMN vouched_sequence',
+      'ALTER TABLE state_snapshots DROP COLUMN vouched_sequence',
       'DROP SEQUENCE events_position_seq CASCADE',
     ])('after %s', async (sql) => {
       const { url, store } = await database()

@@ -162,7 +162,7 @@ describe.skipIf(unselected('postgres'))('the Postgres store', () => {
     expected = await readAll(store)
     // Tables that a statement without a schema would find first.
     await direct.query('CREATE SCHEMA shadow')
-    for (const table of ['events', 'snapshots', 'views', 'leases', 'checkpoints', 'idempotency_keys'])
+    for (const table of ['events', 'state_snapshots', 'views', 'leases', 'checkpoints', 'idempotency_keys'])
       await direct.query(`CREATE TABLE shadow.${table} (nothing text)`)
   })
 
@@ -243,29 +243,35 @@ describe.skipIf(unselected('postgres'))('the Postgres store', () => {
     expect(await readAll(hostile)).toEqual(expected)
   })
 
-  test.each(['events', 'snapshots', 'idempotency_keys', 'views', 'view_indexes', 'view_generations', 'checkpoints', 'leases'])(
-    'row-level security that applies to %s is refused by every call',
-    async (table) => {
-      const { schema, store } = await newSchema()
-      await write(store)
-      const role = `limited_${process.pid}_${schemas}`
-      await direct.query(`CREATE ROLE ${role} LOGIN; GRANT USAGE ON SCHEMA ${schema} TO ${role};
+  test.each([
+    'events',
+    'state_snapshots',
+    'idempotency_keys',
+    'views',
+    'view_indexes',
+    'view_generations',
+    'checkpoints',
+    'leases',
+  ])('row-level security that applies to %s is refused by every call', async (table) => {
+    const { schema, store } = await newSchema()
+    await write(store)
+    const role = `limited_${process.pid}_${schemas}`
+    await direct.query(`CREATE ROLE ${role} LOGIN; GRANT USAGE ON SCHEMA ${schema} TO ${role};
       GRANT ALL ON ALL TABLES IN SCHEMA ${schema} TO ${role}; GRANT ALL ON ALL SEQUENCES IN SCHEMA ${schema} TO ${role}`)
-      const limited = postgresStore(poolWith('', role), { schema })
-      expect(await readAll(limited)).toEqual(expected)
-      await direct.query(
-        `ALTER TABLE ${schema}.${table} ENABLE ROW LEVEL SECURITY; CREATE POLICY mine ON ${schema}.${table} USING (false)`,
-      )
-      for (const [name, call] of Object.entries(everyCall))
-        await expect(call(limited), name).rejects.toMatchObject({
-          code: 'STORE_FAILED',
-          message: expect.stringMatching(/row-level security/i),
-        })
-      await direct.query(`ALTER ROLE ${role} BYPASSRLS`)
-      expect(await readAll(limited)).toEqual(expected)
-      await direct.query(`DROP OWNED BY ${role}; DROP ROLE ${role}`)
-    },
-  )
+    const limited = postgresStore(poolWith('', role), { schema })
+    expect(await readAll(limited)).toEqual(expected)
+    await direct.query(
+      `ALTER TABLE ${schema}.${table} ENABLE ROW LEVEL SECURITY; CREATE POLICY mine ON ${schema}.${table} USING (false)`,
+    )
+    for (const [name, call] of Object.entries(everyCall))
+      await expect(call(limited), name).rejects.toMatchObject({
+        code: 'STORE_FAILED',
+        message: expect.stringMatching(/row-level security/i),
+      })
+    await direct.query(`ALTER ROLE ${role} BYPASSRLS`)
+    expect(await readAll(limited)).toEqual(expected)
+    await direct.query(`DROP OWNED BY ${role}; DROP ROLE ${role}`)
+  })
 
   test('idle_in_transaction_session_timeout that ends a transaction is named', async () => {
     const { schema, store } = await newSchema()

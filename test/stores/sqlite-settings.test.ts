@@ -153,17 +153,6 @@ describe.each(drivers)('the SQLite store on $name', (driver) => {
     expect(await readAll(store)).toEqual(expected)
   })
 
-  test('full_column_names is refused by reads and writes, and named', async () => {
-    const { db, store } = await open()
-    await write(store)
-    db.exec('PRAGMA full_column_names = ON')
-    const changed = sqliteStore(db)
-    const refused = { code: 'STORE_FAILED', message: expect.stringContaining('full_column_names') }
-    await expect(changed.readAggregate(aggregate)).rejects.toMatchObject(refused)
-    await expect(changed.readFeed({ limit: 9 })).rejects.toMatchObject(refused)
-    expect(failure(await appendOne(changed, commit('c9', 'a', 1)))).toMatchObject({ ...refused, certain: true })
-  })
-
   test.each(['OFF', 'MEMORY'])('journal_mode = %s is refused by writes, and named', async (mode) => {
     const { db, store } = await open()
     await write(store)
