@@ -140,11 +140,11 @@ export function smokeTests(open: () => Promise<Store>): void {
     const many = Array.from({ length: 15_000 }, (_, i) => i)
     await appendOne(store, commit('c1', 'a', 0, many))
     const first = await store.readFeed({ only: [{ aggregateType: 'loan' }], limit: 10 })
-    expect(first).toEqual({ events: [], position: '10000', more: true })
+    expect(first).toEqual({ events: [], position: '10000', last: { position: '10000', commitId: 'c1' }, more: true })
     const rest = { after: '10000' as never, only: [{ aggregateType: 'account', eventTypes: ['MoneyDeposited'] }], limit: 1 }
     expect((await store.readFeed(rest)).events.map((e) => e.position)).toEqual(['10001'])
     const none = { ...rest, only: [{ aggregateType: 'account', eventTypes: ['Other'] }] }
-    expect(await store.readFeed(none)).toEqual({ events: [], position: '15000', more: false })
+    expect(await store.readFeed(none)).toEqual({ events: [], position: '15000', last: { position: '15000', commitId: 'c1' }, more: false })
   })
 
   it('lists ids in byte order', async () => {

@@ -32,7 +32,7 @@ it.each(['memory', 'sqlite'] as const)('a rebuild on %s gives way to what else t
   const store = name === 'memory' ? memoryStore() : sqliteStore(db)
   await store.createSchema()
   const app = createApp({ store, aggregates: { counter }, views: { sums } })
-  for (let i = 0; i < 25; i++) await app.aggregates.counter.execute(`c-${i}`, { type: 'Add', data: { times: 500 } })
+  for (let i = 0; i < 100; i++) await app.aggregates.counter.execute(`c-${i}`, { type: 'Add', data: { times: 500 } })
   const abort = new AbortController()
   setTimeout(() => abort.abort(new Error('enough')), 1)
   await expect(app.views.sums.rebuild({ signal: abort.signal })).rejects.toThrow('enough')
