@@ -89,7 +89,7 @@ export class Connection {
         return this.#withoutBlocking(work)
       } catch (cause) {
         const error = toStoreError(cause)
-        if (/statements in progress/.test(error.message) && this.#countsChanges()) throw countsChanges(error)
+        if (mayCountChanges(error) && this.#countsChanges()) throw countsChanges(error)
         if (!isCqrsError(error, 'STORE_BUSY')) throw error
         if (performance.now() >= deadline) throw this.#busy(error)
       }
@@ -129,7 +129,7 @@ export class Connection {
     return row && Object.values(row)[0]
   }
 
-  /** A change then has a row, and goes on until that is read. */
+  /** A change then has a row: some drivers report that nothing has changed, others that the statement has not ended. */
   #countsChanges(): boolean {
     return Number(this.#pragma('count_changes') ?? 0) === 1
   }
@@ -188,6 +188,10 @@ function plainNames(rows: readonly unknown[]): Row[] {
   const plain = (name: string) => name.slice(name.lastIndexOf('.') + 1)
   return (rows as Row[]).map((row) => Object.fromEntries(Object.entries(row).map(([name, value]) => [plain(name), value])))
 }
+
+/** What drivers report when a change has a row that nobody reads. */
+const mayCountChanges = (error: StoreError): boolean =>
+  isCqrsError(error, 'STORE_FAILED') || /statements in progress/.test(error.message)
 
 const countsChanges = (cause: StoreError | Error): StoreError =>
   new StoreError(

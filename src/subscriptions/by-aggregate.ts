@@ -109,9 +109,8 @@ export class ByAggregate {
   async #run(request: RunRequest): Promise<RunResult> {
     const { store, holder, leaseMs, runtime } = this.#core
     const { name } = this.consumption
-    await readStoppedToRun(this.#core, name)
-    const trouble = await this.trouble()
-    if (trouble !== undefined) return { state: 'stopped', events: 0, error: trouble }
+    const { value: stopped } = await readStoppedToRun(this.#core, name)
+    if (stopped !== undefined) return { state: 'stopped', events: 0, error: stoppedError(this.consumption.title, stopped) }
     const lease = await store.acquireLease({ name, holder, ttlMs: leaseMs })
     if (!lease.acquired) return { state: 'elsewhere', events: 0, remainingMs: lease.remainingMs }
     const saved = (await store.readCheckpoint(name))?.position ?? null

@@ -25,7 +25,10 @@ export async function startMySql({ settings = hasty }: MySqlOptions = {}): Promi
     )
   const folder = await privateFolder('mysql')
   const always = { ...program.settings, secure_file_priv: 'NULL', mysqlx: 'OFF' }
-  const [file, ...args] = commandLine(program.command, { ...always, datadir: join(folder, 'data') })
+  const { lower_case_table_names: lowerCase } = settings
+  // MySQL takes this one only when it makes its data folder.
+  const atFirst = { ...always, ...(lowerCase !== undefined && { lower_case_table_names: lowerCase }) }
+  const [file, ...args] = commandLine(program.command, { ...atFirst, datadir: join(folder, 'data') })
   await runProgram(file, [...args, '--initialize-insecure'])
   return startOnData(folder, program.command, { ...always, ...settings })
 }

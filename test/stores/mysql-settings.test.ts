@@ -88,7 +88,7 @@ describe.skipIf(noMysql).each(mysqlServers)('settings of a session on $name', ({
     expect(await stored()).toBe(before)
   })
 
-  it.each(['completion_type = CHAIN', 'completion_type = RELEASE'])('%s changes no answer on mysql2', async (setting) => {
+  it.each(['completion_type = CHAIN', "completion_type = 'RELEASE'"])('%s changes no answer on mysql2', async (setting) => {
     expectHarmless(await goThrough(mysqlStore(pools.mysql2(database, `SET ${setting}`)), undefined), plain)
   })
 

@@ -247,7 +247,7 @@ describe.skipIf(noMysql).each(mysqlServers)('the MySQL store, on $name', (on) =>
           execute: (...statement) => connection.execute(...statement),
           query: async (sql) => {
             const answer = await connection.query(sql)
-            if (sql === 'COMMIT') throw new Error('Connection lost: The server closed the connection.')
+            if (sql.startsWith('COMMIT')) throw new Error('Connection lost: The server closed the connection.')
             return answer
           },
           release: () => connection.release(),
@@ -491,7 +491,7 @@ describe.skipIf(noMysql).each(mysqlServers)('the MySQL store, on $name', (on) =>
       expect(await callsOf(() => counted.readViews([1, 2].map((n) => ({ name: 'v', generation: 'live', id: `r${n}` }))))).toEqual(
         ['SELECT'],
       )
-      expect(await callsOf(() => counted.createSchema())).toEqual(['SELECT', 'SELECT'])
+      expect(await callsOf(() => counted.createSchema())).toEqual(['SELECT', 'SELECT', 'SELECT'])
     })
 
     it('every statement reads through an index, in a database with rows', async () => {
@@ -515,6 +515,7 @@ describe.skipIf(noMysql).each(mysqlServers)('the MySQL store, on $name', (on) =>
       await database.sql('ANALYZE TABLE events, views, view_indexes, idempotency_keys, view_generations')
       const place = ['account', 'a7']
       const trusted = [...place, '1', '0', '100']
+      const seen = ['5000', 'c5000', '9000', '9000']
       const find = (rest: Partial<Parameters<typeof findViewsStatement>[1]>) =>
         findViewsStatement(names, { name: 'v1', generation: 'live', where: [], limit: 11, ...rest })
       const finds = [
@@ -546,8 +547,8 @@ describe.skipIf(noMysql).each(mysqlServers)('the MySQL store, on $name', (on) =>
           ],
         ],
         readGenerations: [s.readGenerations, ['v1']],
-        readFeed: [s.readFeed, ['5000', '9000', '11']],
-        readFeedOnly: [s.readFeedOnly('AND (FALSE OR type_key = ?)'), ['5000', '9000', 'account', '11']],
+        readFeed: [s.readFeed, [...seen, '5000', '9000', '11']],
+        readFeedOnly: [s.readFeedOnly('AND (FALSE OR type_key = ?)'), [...seen, '5000', '9000', 'account', '11']],
         readUnplaced: [readUnplaced(names), []],
         readCheckpoint: [s.readCheckpoint, ['c']],
         ...Object.fromEntries(finds.map(({ sql, values }, i) => [`findViews ${i}`, [sql, values.map(String)]])),

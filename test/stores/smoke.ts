@@ -144,7 +144,12 @@ export function smokeTests(open: () => Promise<Store>): void {
     const rest = { after: '10000' as never, only: [{ aggregateType: 'account', eventTypes: ['MoneyDeposited'] }], limit: 1 }
     expect((await store.readFeed(rest)).events.map((e) => e.position)).toEqual(['10001'])
     const none = { ...rest, only: [{ aggregateType: 'account', eventTypes: ['Other'] }] }
-    expect(await store.readFeed(none)).toEqual({ events: [], position: '15000', last: { position: '15000', commitId: 'c1' }, more: false })
+    expect(await store.readFeed(none)).toEqual({
+      events: [],
+      position: '15000',
+      last: { position: '15000', commitId: 'c1' },
+      more: false,
+    })
   })
 
   it('lists ids in byte order', async () => {
