@@ -1,4 +1,4 @@
-import { isCqrsError, StoreError } from '../errors.ts'
+import { type CqrsError, isCqrsError, StoreError } from '../errors.ts'
 import { type Row, text, textOrNull } from '../sql/columns.ts'
 import { checkStatement, type SqliteDatabase, type SqliteStatement, type SqliteValue } from './database.ts'
 import { toStoreError } from './errors.ts'
@@ -190,8 +190,8 @@ function plainNames(rows: readonly unknown[]): Row[] {
 }
 
 /** What drivers report when a change has a row that nobody reads. */
-const mayCountChanges = (error: StoreError): boolean =>
-  isCqrsError(error, 'STORE_FAILED') || /statements in progress/.test(error.message)
+const mayCountChanges = ({ code, message }: CqrsError): boolean =>
+  code === 'STORE_FAILED' || /statements in progress/.test(message)
 
 const countsChanges = (cause: StoreError | Error): StoreError =>
   new StoreError(
