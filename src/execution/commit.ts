@@ -97,13 +97,9 @@ function senderOf(
 }
 
 function appendOf(definition: AggregateDefinition, aggregateId: string, base: Loaded, decision: DecidedEvents): Append {
-  const append = {
-    aggregateType: definition.type,
-    aggregateId,
-    expectedSequence: base.sequence,
-    ...(base.commitId === undefined ? {} : { expectedCommitId: base.commitId }),
-    events: decision.stored,
-  }
+  const { sequence: expectedSequence, commitId: expectedCommitId } = base
+  const place = { aggregateType: definition.type, aggregateId, expectedSequence, events: decision.stored }
+  const append: Append = expectedCommitId === undefined ? place : { ...place, expectedCommitId }
   return snapshotIsDue(definition, base.sequence, decision.sequence)
     ? { ...append, snapshot: snapshotOf(definition, aggregateId, decision) }
     : append

@@ -42,8 +42,8 @@ export function newEvents(
   for (const { type, version, storedData, data, noData } of encodeEvents(definition, by, events)) {
     sequence++
     const id = eventId(aggregateType, aggregateId, sequence)
-    const place = { aggregateType, aggregateId, sequence, metadata, commitId, recordedAt }
-    stored.push({ id, type, data: storedData, version, ...place, ...(noData && { noData }) })
+    const event = { id, type, data: storedData, version, aggregateType, aggregateId, sequence, metadata, commitId, recordedAt }
+    stored.push(noData ? { ...event, noData } : event)
     decoded.push(data)
     state = evolve(definition, state, { type, data, aggregateId, sequence })
   }
