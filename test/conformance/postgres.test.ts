@@ -20,10 +20,6 @@ describe.skipIf(skipped)('Postgres', async () => {
   if (!skipped) await hostConformance(postgresHost(...pools(await serverUrl('postgres'))))
 })
 
-describe.skipIf(skipped)('Postgres with prepared statements', async () => {
-  if (!skipped) await hostConformance(postgresHost(...pools(await serverUrl('postgres')), { preparedStatements: true }))
-})
-
 describe.skipIf(skipped)('Postgres behind PgBouncer in transaction mode, with a listener of its own', async () => {
   if (skipped) return
   const url = await serverUrl('postgres')
@@ -35,12 +31,15 @@ describe.skipIf(skipped)('Postgres behind PgBouncer in transaction mode, with a 
   await hostConformance(postgresHost(...pools(pooler.url), { listener }))
 })
 
-describe.skipIf(skipped || process.platform !== 'linux' || process.arch !== 'x64')('Postgres 13', async () => {
-  if (skipped) return
-  const server = await startPostgres({ version: '13' })
-  afterAll(() => server.stop())
-  await hostConformance(postgresHost(...pools(server.url)))
-})
+describe.skipIf(skipped || process.platform !== 'linux' || process.arch !== 'x64')(
+  'Postgres 13, with prepared statements',
+  async () => {
+    if (skipped) return
+    const server = await startPostgres({ version: '13' })
+    afterAll(() => server.stop())
+    await hostConformance(postgresHost(...pools(server.url), { preparedStatements: true }))
+  },
+)
 
 describe.skipIf(skipped)('PGlite', async () => {
   if (skipped) return
