@@ -75,8 +75,8 @@ export const evolution: readonly Mutation[] = [
   {
     breaks: 'a circle is followed',
     file: 'src/json.ts',
-    find: 'if (path.length > maxDepth) throw tooDeep(path)\n  if (Array',
-    put: 'if (path.length > maxDepth * 1_000) throw tooDeep(path)\n  if (Array',
+    find: 'place.depth > maxDepth) throw tooDeep(place)\n  if (Array',
+    put: 'place.depth > maxDepth * 1_000) throw tooDeep(place)\n  if (Array',
     test: 'test/stories/data.test.ts › a circle is refused, not followed for ever',
   },
   {
