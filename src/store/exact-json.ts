@@ -55,7 +55,11 @@ export function parseReceived(json: string): unknown {
 /** Whether a number that a client sent has the value that JavaScript gives it, or that of a double of the client. */
 export function isReceivable(number: string): boolean {
   if (isExact(number)) return true
-  const digits = number.toLowerCase().split('e')[0]?.replace(/^-?0*\.?0*|\./g, '') ?? ''
+  const digits =
+    number
+      .toLowerCase()
+      .split('e')[0]
+      ?.replace(/^-?0*\.?0*|\./g, '') ?? ''
   return /[.e]/i.test(number) && digits.length <= 17 && Number.isFinite(Number(number)) && Number(number) !== 0
 }
 
