@@ -195,8 +195,8 @@ function aggregatesByKey(
       )
   return new Map(
     [...definitions].map(([key, definition]) => {
-      const sendWithViews = readSide?.sendWithViews(definition)
-      return [key, { definition, services: servicesOf(key, definition, services), sendWithViews }]
+      const inlineViews = readSide?.inlineViews(definition)
+      return [key, { definition, services: servicesOf(key, definition, services), inlineViews }]
     }),
   )
 }

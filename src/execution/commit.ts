@@ -4,8 +4,7 @@ import { jsonProblem, toJson } from '../util/json.ts'
 import { refusing } from '../util/refusing.ts'
 import type { AggregateDefinition } from './aggregate-definition.ts'
 import type { Loaded } from './cache.ts'
-import type { Sent } from './commit-queue.ts'
-import type { Core, Send, WiredAggregate } from './core.ts'
+import type { Core, InlineRows, WiredAggregate } from './core.ts'
 import type { DecidedEvents } from './decide.ts'
 import type { Settled } from './result.ts'
 import type { Tip } from './under-way.ts'
@@ -20,79 +19,74 @@ export interface Origin {
   readonly leave: () => void
 }
 
-/** Stores what was decided, with the snapshot that is due, the inline views and the idempotency key: all or nothing. */
+/** Stores decided events, with the snapshot that is due, the inline views and the idempotency key: all or nothing. */
 export async function commit(
   core: Core,
-  aggregate: WiredAggregate,
+  { definition, inlineViews }: WiredAggregate,
   aggregateId: string,
   base: Loaded,
   decision: DecidedEvents,
   key: Commit['key'],
-  { place, below, leave }: Origin,
+  origin: Origin,
 ): Promise<Settled> {
-  let settle: (stored: boolean) => void = () => {}
-  const stored = new Promise<boolean>((resolve) => {
-    settle = resolve
+  const inline = inlineViews?.(aggregateId, decision)
+  const { commitId: id } = decision
+  const appends = [appendOf(definition, aggregateId, base, decision)]
+  const bare: Commit = key === undefined ? { id, appends } : { id, appends, key }
+  let resolve: (stored: boolean) => void = () => {}
+  const stored = new Promise<boolean>((settle) => {
+    resolve = settle
   })
-  const chain = below?.chain ?? {}
-  const end = (wasStored: boolean) => {
-    core.underWay.leave(place, { chain, stored }, wasStored)
-    settle(wasStored)
-  }
-  let tip: Tip | undefined
-  const send = (on: Loaded, after: Tip | undefined) => {
-    const sender = senderOf(core, decision, place, after, (state, sent) => {
-      const next = { state, sent, chain, stored }
-      core.underWay.put(place, tip, next)
-      tip = next
-      leave()
-    })
-    return sendWith(sender, aggregate, aggregateId, on, decision, key)
-  }
+  const chain = origin.below?.chain ?? {}
+  const send = () => sendUntilSettled(core, bare, inline, base, decision, { ...origin, chain, stored })
+  let wasStored = false
   try {
-    let outcome = await send(base, below)
-    // What it was decided on was stored after all, with its views computed again: so what was decided stands, and needs no handler.
-    if (outcome.kind === 'conflict' && below !== undefined && (await below.stored))
-      outcome = await send({ ...base, rows: core.cache.get(place)?.rows }, undefined)
-    end(outcome.kind !== 'conflict')
+    const outcome = await (inline === undefined ? send() : inline.exclusively(send))
+    wasStored = outcome.kind !== 'conflict'
     return outcome
-  } catch (error) {
-    end(false)
-    throw error
+  } finally {
+    core.underWay.leave(origin.place, { chain, stored }, wasStored)
+    resolve(wasStored)
   }
 }
 
-function sendWith(
-  send: Send,
-  { definition, sendWithViews }: WiredAggregate,
-  aggregateId: string,
-  base: Loaded,
-  decision: DecidedEvents,
-  key: Commit['key'],
-): Promise<Settled> {
-  const unkeyed: Commit = { id: decision.commitId, appends: [appendOf(definition, aggregateId, base, decision)] }
-  const bare = key === undefined ? unkeyed : { ...unkeyed, key }
-  return sendWithViews === undefined ? send(bare, undefined, true) : sendWithViews(send, bare, aggregateId, base, decision)
-}
-
-/** What is stored goes into the cache before anybody can miss it among what is under way. */
-function senderOf(
+/** Sends a commit again while nothing but a row of an inline view, or a failed predecessor, is in its way. */
+async function sendUntilSettled(
   core: Core,
+  bare: Commit,
+  inline: InlineRows | undefined,
+  base: Loaded,
   { state, sequence, commitId }: DecidedEvents,
-  place: string,
-  below: Tip | undefined,
-  onSent: (state: Loaded, sent: Sent) => void,
-): Send {
-  return async (commit, rows, mayBeBuiltOn) => {
-    const after = { state, sequence, commitId, rows }
-    const sent = core.commitQueue.send(commit, place, below?.sent)
-    if (mayBeBuiltOn) onSent(after, sent)
+  { place, below, leave, chain, stored }: Origin & Pick<Tip, 'chain' | 'stored'>,
+): Promise<Settled> {
+  let on = base
+  let after = below
+  let tip: Tip | undefined
+  for (let attempt = 1; ; attempt++) {
+    const computed = inline && (await inline.compute(on, attempt))
+    const commit = computed === undefined ? bare : { ...bare, views: computed.writes }
+    const next = { state, sequence, commitId, rows: inline === undefined ? on.rows : computed?.rows }
+    const sent = core.commitQueue.send(commit, place, after?.sent)
+    if (inline?.areShared !== true) {
+      const pending: Tip = { state: next, sent, chain, stored }
+      core.underWay.put(place, tip, pending)
+      tip = pending
+      leave()
+    }
     const outcome = await sent.outcome
     if (outcome.kind !== 'conflict') {
-      core.cache.put(place, after)
+      // Into the cache before the pending state is dropped, so that the next command finds one of the two.
+      core.cache.put(place, next)
       for (const tell of core.onStored) tell()
+      return outcome
     }
-    return outcome
+    if (inline !== undefined && (outcome.on === 'view' || outcome.on === 'generation')) await inline.retry(outcome.on, attempt)
+    else if (after !== undefined && (await after.stored)) {
+      // The predecessor was stored after all, with views that were computed again: the decision still holds.
+      on = { ...base, rows: core.cache.get(place)?.rows }
+      after = undefined
+      attempt = 0
+    } else return outcome
   }
 }
 

@@ -524,9 +524,9 @@ export const parity: readonly ParityMutation[] = [
   {
     row: 69,
     breaks: 'a row that has moved has the command decided again',
-    file: 'src/views/inline.ts',
-    find: "(outcome.on !== 'view' && outcome.on !== 'generation')",
-    put: "outcome.on !== 'generation'",
+    file: 'src/execution/commit.ts',
+    find: "(outcome.on === 'view' || outcome.on === 'generation')",
+    put: "outcome.on === 'generation'",
   },
   {
     row: 70,
