@@ -1,19 +1,17 @@
 import type { ReadSide } from './consumers/definitions.ts'
 import { DefinitionError } from './errors.ts'
 import { type AggregateDefinition, definitionOf } from './execution/aggregate-definition.ts'
-import { StateCache } from './execution/cache.ts'
+import { AggregateSlots } from './execution/aggregate-slot.ts'
+import { CommandLimit } from './execution/command-limit.ts'
 import { CommitQueue } from './execution/commit-queue.ts'
 import type { Core, Query, WiredAggregate } from './execution/core.ts'
-import { Gate } from './execution/gate.ts'
 import { withResentReads } from './execution/resent-reads.ts'
-import { UnderWay } from './execution/under-way.ts'
 import type { Observation } from './observation.ts'
 import { checkedRuntime, platformRuntime, type Runtime } from './runtime.ts'
 import type { Capabilities, Store } from './store/store.ts'
 import type { SubscriptionDefinition } from './subscriptions/definition.ts'
 import { subscriptionDefinitionOf } from './subscriptions/definition.ts'
 import { isObject } from './util/json.ts'
-import { KeyedQueue } from './util/keyed-queue.ts'
 import { checkFunction, checkOptions, checkWholeNumber } from './util/options.ts'
 import { safely } from './util/report-errors.ts'
 import type { SqlViewDefinition, ViewDefinition } from './views/view-definition.ts'
@@ -115,17 +113,15 @@ function coreOf(options: Wiring): Core {
   const store = withResentReads(given, runtime)
   const { maxQueued, ...limits } = batchingOf(batching, store.capabilities)
   const observing = observe && safely(observe, reportObserver)
-  const gate = new Gate(maxQueued)
+  const limit = new CommandLimit(maxQueued)
   const checked = checkedRuntime(runtime)
   return {
     store,
     runtime: checked,
     retries,
-    cache: new StateCache(cacheSize(cache)),
-    aggregateQueue: new KeyedQueue(),
-    commitQueue: new CommitQueue({ store, runtime: checked, observe: observing }, limits, gate),
-    underWay: new UnderWay(),
-    gate,
+    slots: new AggregateSlots(cacheSize(cache)),
+    commitQueue: new CommitQueue({ store, runtime: checked, observe: observing }, limits, limit),
+    limit,
     queries,
     onQueryError,
     observe: observing,

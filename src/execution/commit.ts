@@ -3,88 +3,70 @@ import type { Append, Commit } from '../store/commit.ts'
 import { jsonProblem, toJson } from '../util/json.ts'
 import { refusing } from '../util/refusing.ts'
 import type { AggregateDefinition } from './aggregate-definition.ts'
-import type { Loaded } from './cache.ts'
-import type { Core, InlineRows, WiredAggregate } from './core.ts'
+import type { InlineRows } from './core.ts'
 import type { DecidedEvents } from './decide.ts'
+import { type Base, type Execution, passTurn } from './execution.ts'
+import type { Loaded } from './loaded.ts'
+import { Fate, type PendingState } from './pending-state.ts'
 import type { Settled } from './result.ts'
-import type { Tip } from './under-way.ts'
-
-/** Where a commit comes from. */
-export interface Origin {
-  /** Names its aggregate. */
-  readonly place: string
-  /** What it builds on that is still under way. */
-  readonly below: Tip | undefined
-  /** Lets the next command on the aggregate be decided. */
-  readonly leave: () => void
-}
 
 /** Stores decided events, with the snapshot that is due, the inline views and the idempotency key: all or nothing. */
-export async function commit(
-  core: Core,
-  { definition, inlineViews }: WiredAggregate,
-  aggregateId: string,
-  base: Loaded,
-  decision: DecidedEvents,
-  key: Commit['key'],
-  origin: Origin,
-): Promise<Settled> {
-  const inline = inlineViews?.(aggregateId, decision)
+export async function commit(execution: Execution, base: Base, decision: DecidedEvents): Promise<Settled> {
+  const { aggregate, call, slot, key } = execution
   const { commitId: id } = decision
-  const appends = [appendOf(definition, aggregateId, base, decision)]
+  const appends = [appendOf(aggregate.definition, call.aggregateId, base.loaded, decision)]
   const bare: Commit = key === undefined ? { id, appends } : { id, appends, key }
-  let resolve: (stored: boolean) => void = () => {}
-  const stored = new Promise<boolean>((settle) => {
-    resolve = settle
-  })
-  const chain = origin.below?.chain ?? {}
-  const send = () => sendUntilSettled(core, bare, inline, base, decision, { ...origin, chain, stored })
-  let wasStored = false
+  const inline = aggregate.inlineViews?.(call.aggregateId, decision)
+  const fate = new Fate()
+  const family = { fate, chain: base.pending?.chain ?? fate }
+  const send = () => sendUntilSettled(execution, bare, inline, base, decision, family)
+  let isStored = false
   try {
     const outcome = await (inline === undefined ? send() : inline.exclusively(send))
-    wasStored = outcome.kind !== 'conflict'
+    isStored = outcome.kind !== 'conflict'
     return outcome
   } finally {
-    core.underWay.leave(origin.place, { chain, stored }, wasStored)
-    resolve(wasStored)
+    slot.settle(family, isStored)
+    fate.settle(isStored)
   }
 }
 
 /** Sends a commit again while nothing but a row of an inline view, or a failed predecessor, is in its way. */
 async function sendUntilSettled(
-  core: Core,
+  execution: Execution,
   bare: Commit,
   inline: InlineRows | undefined,
-  base: Loaded,
+  base: Base,
   { state, sequence, commitId }: DecidedEvents,
-  { place, below, leave, chain, stored }: Origin & Pick<Tip, 'chain' | 'stored'>,
+  { fate, chain }: Pick<PendingState, 'fate' | 'chain'>,
 ): Promise<Settled> {
-  let on = base
-  let after = below
-  let tip: Tip | undefined
+  const { core, slot } = execution
+  let on = base.loaded
+  let predecessor = base.pending
+  let pending: PendingState | undefined
   for (let attempt = 1; ; attempt++) {
     const computed = inline && (await inline.compute(on, attempt))
-    const commit = computed === undefined ? bare : { ...bare, views: computed.writes }
-    const next = { state, sequence, commitId, rows: inline === undefined ? on.rows : computed?.rows }
-    const sent = core.commitQueue.send(commit, place, after?.sent)
+    const next = { state, sequence, commitId, rows: computed === undefined ? on.rows : computed.rows }
+    const whole = computed === undefined ? bare : { ...bare, views: computed.writes }
+    const commit = core.commitQueue.send(whole, slot.key, predecessor?.commit)
     if (inline?.areShared !== true) {
-      const pending: Tip = { state: next, sent, chain, stored }
-      core.underWay.put(place, tip, pending)
-      tip = pending
-      leave()
+      const instead = pending
+      pending = { state: next, commit, chain, fate }
+      slot.expect(pending, instead)
+      passTurn(execution)
     }
-    const outcome = await sent.outcome
+    const outcome = await commit.outcome
     if (outcome.kind !== 'conflict') {
-      // Into the cache before the pending state is dropped, so that the next command finds one of the two.
-      core.cache.put(place, next)
+      // Cached before the pending state is dropped, so that the next command finds one of the two.
+      core.slots.cache(slot, next)
       for (const tell of core.onStored) tell()
       return outcome
     }
     if (inline !== undefined && (outcome.on === 'view' || outcome.on === 'generation')) await inline.retry(outcome.on, attempt)
-    else if (after !== undefined && (await after.stored)) {
+    else if (predecessor !== undefined && (await predecessor.fate.isStored())) {
       // The predecessor was stored after all, with views that were computed again: the decision still holds.
-      on = { ...base, rows: core.cache.get(place)?.rows }
-      after = undefined
+      on = { ...on, rows: slot.cached?.rows }
+      predecessor = undefined
       attempt = 0
     } else return outcome
   }

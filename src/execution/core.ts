@@ -3,25 +3,21 @@ import type { Observation } from '../observation.ts'
 import type { Runtime } from '../runtime.ts'
 import type { ViewWrite } from '../store/commit.ts'
 import type { Store } from '../store/store.ts'
-import type { KeyedQueue } from '../util/keyed-queue.ts'
 import type { AggregateDefinition } from './aggregate-definition.ts'
-import type { Loaded, StateCache } from './cache.ts'
+import type { AggregateSlots } from './aggregate-slot.ts'
+import type { CommandLimit } from './command-limit.ts'
 import type { CommitQueue } from './commit-queue.ts'
-import type { Gate } from './gate.ts'
+import type { Loaded } from './loaded.ts'
 import type { NewEvents } from './new-events.ts'
-import type { UnderWay } from './under-way.ts'
 
 /** What the parts of one app share. */
 export interface Core {
   readonly store: Store
   readonly runtime: Runtime
   readonly retries: number
-  readonly cache: StateCache
-  /** Commands on one aggregate are decided one after another: they could not win against each other anyway. */
-  readonly aggregateQueue: KeyedQueue
+  readonly slots: AggregateSlots
   readonly commitQueue: CommitQueue
-  readonly underWay: UnderWay
-  readonly gate: Gate
+  readonly limit: CommandLimit
   readonly queries: readonly Query[]
   readonly onQueryError: (error: unknown, events: readonly EventEnvelope[]) => unknown
   readonly observe: ((what: Observation) => void) | undefined

@@ -1,10 +1,10 @@
 import { isRejection, type Rejection } from '../reject.ts'
 import { isThenable } from '../util/refusing.ts'
 import type { Handler } from './aggregate-definition.ts'
-import type { Loaded } from './cache.ts'
 import type { Call } from './call.ts'
 import type { Core, WiredAggregate } from './core.ts'
 import { evolve } from './evolve.ts'
+import type { Loaded } from './loaded.ts'
 import { encodeEvents, type NewEvents, newEvents } from './new-events.ts'
 
 /** What a handler decided on one state. */

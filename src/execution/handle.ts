@@ -38,14 +38,19 @@ export function handleOf(core: Core, aggregate: WiredAggregate, lifecycle: Lifec
         checkCallOptions(at('load'), options, ['asOf', 'signal'])
         const { asOf, signal } = options
         if (asOf !== undefined) checkWholeNumber(`${at('load')} '${aggregateId}': asOf`, asOf, 0, ValidationError)
-        const known = core.cache.get(aggregateKey(definition.type, aggregateId))
-        const from = asOf !== undefined && known !== undefined && known.sequence > asOf ? undefined : known
-        const { state, sequence } = await loadAggregate(core, { definition, aggregateId, from, upTo: asOf, signal })
-        if (asOf !== undefined && sequence < asOf)
-          throw new ValidationError(
-            `${at('load')} '${aggregateId}': asOf is ${asOf}, but its last event has the sequence ${sequence}.`,
-          )
-        return { state, sequence }
+        const slot = core.slots.use(aggregateKey(definition.type, aggregateId))
+        try {
+          const known = slot.cached
+          const from = asOf !== undefined && known !== undefined && known.sequence > asOf ? undefined : known
+          const { state, sequence } = await loadAggregate(core, slot, { definition, aggregateId, from, upTo: asOf, signal })
+          if (asOf !== undefined && sequence < asOf)
+            throw new ValidationError(
+              `${at('load')} '${aggregateId}': asOf is ${asOf}, but its last event has the sequence ${sequence}.`,
+            )
+          return { state, sequence }
+        } finally {
+          core.slots.release(slot)
+        }
       }),
 
     events: (aggregateId: unknown, options: { after?: number; signal?: AbortSignal } = {}): AsyncIterable<EventEnvelope> => {

@@ -1,10 +1,13 @@
 import { IdempotencyError, ValidationError } from '../errors.ts'
+import type { Commit } from '../store/commit.ts'
 import { sha256 } from '../util/digest.ts'
 import { issuesText, notJsonIssue } from '../util/issues.ts'
 import { canonicalJson } from '../util/json.ts'
 import { refusing } from '../util/refusing.ts'
+import type { AggregateDefinition } from './aggregate-definition.ts'
+import type { AggregateSlot } from './aggregate-slot.ts'
 import type { Call } from './call.ts'
-import type { Core, WiredAggregate } from './core.ts'
+import type { Core } from './core.ts'
 import { loadAggregate, readEvents } from './load.ts'
 import { checkStorable } from './parse-command.ts'
 import type { Accepted } from './result.ts'
@@ -35,10 +38,10 @@ function canonical(aggregateType: string, call: Call, command: unknown): string 
 /** What the first execution under this key came to, `undefined` when there was none. @throws IdempotencyError when it was another command */
 export async function findReplay(
   core: Core,
-  { definition }: WiredAggregate,
+  slot: AggregateSlot,
+  definition: AggregateDefinition,
   call: Call,
-  idempotencyKey: string,
-  hash: string,
+  { idempotencyKey, commandHash: hash }: NonNullable<Commit['key']>,
 ): Promise<Accepted | undefined> {
   const { aggregateId, signal } = call
   const key = await core.store.readKey({ aggregateType: definition.type, aggregateId, idempotencyKey })
@@ -47,7 +50,7 @@ export async function findReplay(
   const request = { definition, aggregateId, upTo: key.lastSequence, signal }
   const events = []
   for await (const event of readEvents(core, request, key.firstSequence - 1)) events.push(event)
-  const { state, sequence } = await loadAggregate(core, request)
+  const { state, sequence } = await loadAggregate(core, slot, request)
   return { ok: true, state, sequence, events, replayed: true }
 }
 

@@ -4,11 +4,11 @@ import { decodeInTurn, decodePage } from '../evolution/decode.ts'
 import type { StoredEvent } from '../store/commit.ts'
 import type { AggregatePage, AggregateRequest } from '../store/store.ts'
 import { deepFreeze } from '../util/json.ts'
-import { aggregateKey } from '../util/names.ts'
 import type { AggregateDefinition } from './aggregate-definition.ts'
-import type { Loaded } from './cache.ts'
+import type { AggregateSlot } from './aggregate-slot.ts'
 import type { Core } from './core.ts'
 import { evolve } from './evolve.ts'
+import type { Loaded } from './loaded.ts'
 import { aggregatePage } from './read-page.ts'
 import { stopwatch } from './stopwatch.ts'
 
@@ -26,17 +26,19 @@ interface ReadRequest {
  */
 export async function loadAggregate(
   core: Core,
+  slot: AggregateSlot,
   { from, ...request }: ReadRequest & { readonly from?: Loaded | undefined },
 ): Promise<Loaded> {
-  const loaded = await loadFrom(core, request, from)
+  const loaded = await loadFrom(core, slot, request, from)
   if (loaded !== undefined) return loaded
-  core.cache.drop(aggregateKey(request.definition.type, request.aggregateId))
-  return (await loadFrom(core, request, undefined)) as Loaded
+  slot.cached = undefined
+  return (await loadFrom(core, slot, request, undefined)) as Loaded
 }
 
 /** `undefined` when the store has lost the last event of `from`. That event is read with the ones after it, so to confirm it takes no request of its own. */
 async function loadFrom(
   core: Core,
+  slot: AggregateSlot,
   request: ReadRequest,
   from: Loaded | undefined,
   trustSnapshot = true,
@@ -54,7 +56,7 @@ async function loadFrom(
   const read = (wanted: AggregateRequest) => core.store.readAggregate(wanted)
   for await (const page of pages(read, request, toConfirm === undefined ? sequence : sequence - 1, stateVersion)) {
     if (page.snapshot !== undefined) {
-      if (definition.stateProblem(page.snapshot.state) !== undefined) return loadFrom(core, request, undefined, false)
+      if (definition.stateProblem(page.snapshot.state) !== undefined) return loadFrom(core, slot, request, undefined, false)
       state = deepFreeze(page.snapshot.state)
       sequence = page.snapshot.sequence
       commitId = page.snapshot.commitId
@@ -71,7 +73,7 @@ async function loadFrom(
   }
   core.observe?.({ kind: 'load', aggregateType: definition.type, aggregateId, from: source, events, sequence, ms: ms() })
   const loaded = from?.sequence === sequence ? from : { state, sequence, commitId }
-  if (upTo === undefined) core.cache.put(aggregateKey(definition.type, aggregateId), loaded)
+  if (upTo === undefined) core.slots.cache(slot, loaded)
   return loaded
 }
 

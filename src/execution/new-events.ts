@@ -10,8 +10,8 @@ import { isObject } from '../util/json.ts'
 import { unknownKey } from '../util/options.ts'
 import { refusing } from '../util/refusing.ts'
 import type { AggregateDefinition } from './aggregate-definition.ts'
-import type { Loaded } from './cache.ts'
 import { evolve } from './evolve.ts'
+import type { Loaded } from './loaded.ts'
 
 /** Decided events with all that a commit needs. */
 export interface NewEvents {
