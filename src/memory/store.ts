@@ -1,5 +1,4 @@
 import type { Position } from '../event-envelope.ts'
-import { checkFunction, checkOptions } from '../options.ts'
 import type { Commit, CommitOutcome } from '../store/commit.ts'
 import { addedState, canSwitch, liveGeneration } from '../store/generations.ts'
 import type {
@@ -24,6 +23,7 @@ import type {
 } from '../store/store.ts'
 import { type CommitTexts, toTexts } from '../store/texts.ts'
 import { Unstored } from '../store/unstored.ts'
+import { checkFunction, checkOptions } from '../util/options.ts'
 import { applyCommit } from './append.ts'
 import { readFeed, toStoredEvent } from './feed.ts'
 import { findViews } from './find-views.ts'

@@ -1,5 +1,4 @@
 import type { Position } from '../event-envelope.ts'
-import { checkBoolean, checkOptions, checkWholeNumber } from '../options.ts'
 import { appendBatch, type RoundDatabase } from '../sql/append.ts'
 import { type EventRow, eventReader, toIdsPage, toStoredKey, toStoredSnapshot, toStoredView, toViewPage } from '../sql/rows.ts'
 import { transact } from '../sql/transact.ts'
@@ -25,6 +24,7 @@ import type {
   ViewKey,
   ViewPage,
 } from '../store/store.ts'
+import { checkBoolean, checkOptions, checkWholeNumber } from '../util/options.ts'
 import { roundDatabase } from './append.ts'
 import { Client, checkPool, type MysqlPool, type Row, type Run, type Value } from './client.ts'
 import { createSchema } from './create-schema.ts'

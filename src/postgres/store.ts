@@ -1,5 +1,4 @@
 import type { Position } from '../event-envelope.ts'
-import { checkBoolean, checkOptions } from '../options.ts'
 import { appendBatch, type RoundDatabase } from '../sql/append.ts'
 import { oneOf, text, textOrNull, whole, wholeOrNull } from '../sql/columns.ts'
 import { mostEvents } from '../sql/page.ts'
@@ -36,6 +35,7 @@ import type {
   ViewKey,
   ViewPage,
 } from '../store/store.ts'
+import { checkBoolean, checkOptions } from '../util/options.ts'
 import { roundDatabase } from './append.ts'
 import { Connection, checkClient, type PostgresClient, type PostgresValue, type Statement } from './client.ts'
 import { createSchema } from './create-schema.ts'

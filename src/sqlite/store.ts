@@ -1,6 +1,5 @@
 import { DefinitionError } from '../errors.ts'
 import type { Position } from '../event-envelope.ts'
-import { checkOptions } from '../options.ts'
 import { text, whole } from '../sql/columns.ts'
 import { mostEvents } from '../sql/page.ts'
 import { eventReader, toIdsPage, toStoredKey, toStoredSnapshot, toStoredView, toViewPage } from '../sql/rows.ts'
@@ -26,6 +25,7 @@ import type {
   ViewKey,
   ViewPage,
 } from '../store/store.ts'
+import { checkOptions } from '../util/options.ts'
 import { appendBatch } from './append.ts'
 import { Connection } from './connection.ts'
 import { createSchema } from './create-schema.ts'
