@@ -324,7 +324,10 @@ describe('too many commands', () => {
     const c = appOn(store, { maxQueued: 3 })
     const inside = range(3).map((i) => c.execute(`c${i}`, count(1)))
     const error = await failureOf(c.execute('c4', count(1)))
-    expect(error).toMatchObject({ code: 'OVERLOADED', message: expect.stringContaining('3 commands of this app are in progress') })
+    expect(error).toMatchObject({
+      code: 'OVERLOADED',
+      message: expect.stringContaining('3 commands of this app are in progress'),
+    })
     await settled()
     await answer(0)
     await Promise.all(inside)
