@@ -3,7 +3,8 @@ import type { Metadata } from '../event-envelope.ts'
 import { messageKeys } from '../message.ts'
 import { issuesText, notJsonIssue } from '../util/issues.ts'
 import { deepFreeze, isObject, toJson } from '../util/json.ts'
-import { checkCallOptions, checkId, checkName, checkWholeNumber, unknownKey } from '../util/options.ts'
+import { listOf, optional, readCallOptions, signalOption, unchecked, wholeNumberFrom, withDefault } from '../util/option-table.ts'
+import { checkId, checkName, unknownKey } from '../util/options.ts'
 import { refusing } from '../util/refusing.ts'
 
 /** What a caller may say besides the command. */
@@ -40,15 +41,23 @@ export interface Call {
   readonly timeoutMs: number
 }
 
-const optionNames = ['metadata', 'idempotencyKey', 'expectedSequence', 'signal', 'waitFor', 'timeoutMs']
+const noMetadata: Metadata = Object.freeze({})
 const defaultTimeoutMs = 10_000
+const optionsOfExecute = {
+  metadata: withDefault<Metadata>(noMetadata, unchecked),
+  idempotencyKey: optional<string>(checkName),
+  expectedSequence: optional<number>(wholeNumberFrom(0)),
+  signal: signalOption,
+  waitFor: optional<readonly string[]>(listOf('a list of names of views')),
+  timeoutMs: withDefault(defaultTimeoutMs, wholeNumberFrom(0)),
+}
 
 /** @throws ValidationError */
 export function checkCall(
   aggregateType: string,
   aggregateId: unknown,
   command: unknown,
-  options: ExecuteOptions = noOptions,
+  options: ExecuteOptions | undefined,
 ): Call {
   const at = `execute on ${aggregateType}`
   checkId(at, aggregateId)
@@ -56,18 +65,13 @@ export function checkCall(
     throw new ValidationError(`${at} '${aggregateId}': a command is an object with a type: { type: '…', data: … }.`)
   const surplus = unknownKey(command, messageKeys)
   if (surplus !== undefined) throw new ValidationError(`${at} '${aggregateId}': a command has a type and data, not '${surplus}'.`)
-  checkCallOptions(at, options, optionNames)
-  const { metadata, idempotencyKey, expectedSequence, signal, waitFor, timeoutMs = defaultTimeoutMs } = options
-  if (idempotencyKey !== undefined) checkName(`${at} '${aggregateId}': idempotencyKey`, idempotencyKey, ValidationError)
-  if (expectedSequence !== undefined)
-    checkWholeNumber(`${at} '${aggregateId}': expectedSequence`, expectedSequence, 0, ValidationError)
-  if (waitFor !== undefined && !Array.isArray(waitFor))
-    throw new ValidationError(`${at} '${aggregateId}': waitFor must be a list of names of views.`)
-  checkWholeNumber(`${at} '${aggregateId}': timeoutMs`, timeoutMs, 0, ValidationError)
+  const read = options === undefined ? noOptions : readCallOptions(at, options, optionsOfExecute, `${at} '${aggregateId}'`)
+  const { idempotencyKey, expectedSequence, signal, waitFor, timeoutMs } = read
+  const metadata = read.metadata === noMetadata ? noMetadata : checkMetadata(`${at} '${aggregateId}'`, read.metadata)
   return {
     aggregateId,
     command: command as Call['command'],
-    metadata: metadata === undefined ? noMetadata : checkMetadata(`${at} '${aggregateId}'`, metadata),
+    metadata,
     idempotencyKey,
     expectedSequence,
     signal,
@@ -76,8 +80,7 @@ export function checkCall(
   }
 }
 
-const noOptions: ExecuteOptions = {}
-const noMetadata: Metadata = Object.freeze({})
+const noOptions = readCallOptions('execute', {}, optionsOfExecute)
 
 function checkMetadata(at: string, metadata: unknown): Metadata {
   if (!isObject(metadata) || Array.isArray(metadata))

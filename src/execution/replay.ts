@@ -2,7 +2,8 @@ import { ValidationError } from '../errors.ts'
 import type { EventEnvelope } from '../event-envelope.ts'
 import { type Decoded, decodeApart } from '../evolution/decode.ts'
 import type { StoredEvent } from '../store/commit.ts'
-import { checkCallOptions, checkId } from '../util/options.ts'
+import { optional, readCallOptions, signalOption, unchecked } from '../util/option-table.ts'
+import { checkFunction, checkId } from '../util/options.ts'
 import type { AggregateDefinition } from './aggregate-definition.ts'
 import type { Core, Query } from './core.ts'
 import { readStored } from './load.ts'
@@ -82,6 +83,13 @@ const ofAggregate = (
   aggregateId: string,
 ) => readStored(core, { definition: definitions.get(aggregateType) as AggregateDefinition, aggregateId }, 0)
 
+const optionsOfReplay = {
+  aggregate: optional<unknown>(unchecked),
+  id: optional<string>(unchecked),
+  onError: optional<NonNullable<ReplayRequest['onError']>>(checkFunction),
+  signal: signalOption,
+}
+
 /** @throws ValidationError */
 export function checkReplay(
   definitions: ReadonlyMap<string, AggregateDefinition>,
@@ -89,20 +97,13 @@ export function checkReplay(
   query: unknown,
   options: object,
 ): ReplayRequest {
-  checkCallOptions('app.replay', options, ['aggregate', 'id', 'onError', 'signal'])
-  const { aggregate, id, onError, signal } = options as {
-    aggregate?: unknown
-    id?: unknown
-    onError?: unknown
-    signal?: AbortSignal
-  }
+  const { aggregate, id, onError, signal } = readCallOptions('app.replay', options, optionsOfReplay)
   if (typeof query !== 'function') throw new ValidationError('app.replay: what gets the events must be a function.')
-  if (onError !== undefined && typeof onError !== 'function') throw new ValidationError('app.replay: onError must be a function.')
   const aggregateType = aggregate === undefined ? undefined : typeOf(aggregate)
   if (aggregateType !== undefined && !definitions.has(aggregateType))
     throw new ValidationError(`app.replay: this app has no aggregate of the type '${aggregateType}'.`)
   if (id !== undefined && aggregateType === undefined)
     throw new ValidationError('app.replay: an id is one of an aggregate: give that too.')
   if (id !== undefined) checkId('app.replay', id)
-  return { aggregateType, id: id as string | undefined, onError: onError as ReplayRequest['onError'], signal }
+  return { aggregateType, id, onError, signal }
 }

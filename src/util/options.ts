@@ -3,7 +3,7 @@ import { isObject } from './json.ts'
 import { kindOf, nameProblem } from './names.ts'
 
 /** What is thrown for something that a caller passed: wrong wiring by default, `ValidationError` in calls. */
-type Failure = new (message: string) => CqrsError
+export type Failure = new (message: string) => CqrsError
 
 /** The first of `value`'s keys that `known` does not have. */
 export const unknownKey = (value: object, known: readonly string[]): string | undefined =>
@@ -17,8 +17,8 @@ export function checkOptions(what: string, value: unknown, known: readonly strin
 }
 
 /** Refuses what is no function. */
-export function checkFunction(what: string, value: unknown): void {
-  if (typeof value !== 'function') throw new DefinitionError(`${what} must be a function, not ${kindOf(value)}.`)
+export function checkFunction(what: string, value: unknown, Failure: Failure = DefinitionError): void {
+  if (typeof value !== 'function') throw new Failure(`${what} must be a function, not ${kindOf(value)}.`)
 }
 
 /** Refuses what is neither true nor false. */

@@ -341,8 +341,8 @@ export const parity: readonly ParityMutation[] = [
     row: 47,
     breaks: 'a size of 0 is taken',
     file: 'src/execution/aggregate-definition.ts',
-    find: '(policy as { every: unknown }).every, 1)',
-    put: '(policy as { every: unknown }).every, 0)',
+    find: '{ every: required<number>(wholeNumberFrom(1)) }',
+    put: '{ every: required<number>(wholeNumberFrom(0)) }',
   },
   {
     row: 48,
