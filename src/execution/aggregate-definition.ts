@@ -24,14 +24,14 @@ export type Handler = (state: unknown, command: unknown, context: object) => unk
 export type Applier = (state: unknown, data: unknown) => unknown
 export type SnapshotInterval = 'never' | 'always' | number
 
-/** An aggregate as the machinery sees it: checked, types erased, every lookup by a user's text a `Map`. */
+/** An aggregate, checked, types erased. Each lookup by a user's text is in a `Map`. */
 export interface AggregateDefinition {
   readonly type: string
   readonly events: ReadonlyMap<string, EventCodec>
   readonly commands: ReadonlyMap<string, Parser>
   readonly handle: ReadonlyMap<string, Handler>
   readonly apply: ReadonlyMap<string, Applier>
-  /** Maker of events by their type. */
+  /** Event factories by event type. */
   readonly event: Readonly<Record<string, (data?: unknown) => object>>
   readonly needsServices: boolean
   readonly initialState: () => unknown
@@ -45,7 +45,9 @@ export interface AggregateDefinition {
 /** Of `implement`. Their functions are checked one by one. */
 const optionsOfImplement = () => ({ handle: required<object>(unchecked), apply: required<object>(unchecked) })
 
-/** Made when an aggregate is defined, so that a bundle without `defineAggregate` does without it. */
+/**
+ * Made when an aggregate is defined, so that a bundle without `defineAggregate` does without it.
+ */
 const optionsOfAggregate = () => ({
   type: required<string>(checkType),
   events: required<Shapes>((what, shapes) => checkShapes(what, shapes, { versioned: true })),
@@ -129,8 +131,10 @@ function checkShapes(what: string, shapes: unknown, { versioned }: { versioned: 
 }
 
 /**
- * A schema that gives a promise even for `undefined` gives one for all data. Zod is not called: it is synchronous unless a check of the user's is not, and a `z.lazy` whose schema is declared
- * later would stay broken.
+ * Refuses an asynchronous schema: one that returns a promise for `undefined` does so for all data.
+ *
+ * Zod is not called. It is synchronous unless a check of the user is not, and a call would break a
+ * `z.lazy` whose schema is declared later.
  *
  * @throws DefinitionError
  */
@@ -163,7 +167,11 @@ export function checkJson(what: string, value: unknown): void {
   }
 }
 
-/** Passes on the value that a synchronous function returned. @throws DefinitionError for a promise */
+/**
+ * Passes on the value that a synchronous function returned.
+ *
+ * @throws DefinitionError for a promise
+ */
 export function checkReturned<T>(what: string, value: T): T {
   if (isThenable(value))
     throw refusing(new DefinitionError(`${what} returned a promise; it must return its value at once.`), value)
@@ -176,7 +184,9 @@ function checkSnapshots(what: string, policy: unknown): void {
   readOptions(what, policy, { every: required<number>(wholeNumberFrom(1)) })
 }
 
-/** Upcasting a new event would make `execute` answer something else than a later read. */
+/**
+ * An upcaster that changes new events would make a later read differ from the answer of `execute`.
+ */
 function checkUpcasters(at: string, upcasters: readonly Upcaster[], events: ReadonlyMap<string, EventCodec>): void {
   upcasters.forEach((upcaster, i) => {
     checkFunction(`${at}: upcasters[${i}].canUpcast`, upcaster?.canUpcast)
@@ -198,7 +208,10 @@ function checkStateSchema(at: string, stateSchema: unknown, first: unknown): voi
   if (problem !== undefined) throw new DefinitionError(`${at}: initialState() does not fit stateSchema: ${problem}.`)
 }
 
-/** Never throws: a schema may be surprised by a state of another shape. That the state is JSON is checked elsewhere. */
+/**
+ * Never throws, though a schema may fail on a state of another shape. Other code checks that the
+ * state is JSON.
+ */
 function stateProblemBy(stateSchema: unknown): AggregateDefinition['stateProblem'] {
   const parser = stateSchema === undefined ? undefined : parserOf(stateSchema)
   if (parser === undefined) return () => undefined

@@ -21,12 +21,18 @@ export class AggregateSlot {
     this.key = key
   }
 
-  /** Sets the pending state: on top, or instead of an earlier attempt of the same commit unless another commit builds on that. */
+  /**
+   * Sets the pending state: on top, or instead of an earlier attempt of the same commit unless
+   * another commit builds on that.
+   */
   expect(next: PendingState, instead: PendingState | undefined): void {
     if (instead === undefined || this.pending === instead) this.pending = next
   }
 
-  /** Drops the pending state of a commit that is settled. If it was not stored, neither is what builds on it. */
+  /**
+   * Drops the pending state of a commit that is settled. If it was not stored, neither is what
+   * builds on it.
+   */
   settle({ chain, fate }: Pick<PendingState, 'chain' | 'fate'>, isStored: boolean): void {
     const { pending } = this
     if (pending?.fate === fate || (!isStored && pending?.chain === chain)) this.pending = undefined
@@ -34,14 +40,19 @@ export class AggregateSlot {
 }
 
 /**
- * The slots of the aggregates that are in use, and of those used last as far as their states are cached.
+ * The slots of the aggregates that are in use, and of those used last as far as their states are
+ * cached.
  *
- * An append on a cached state is checked by the store, and any other answer is confirmed by reading the tail first.
+ * An append on a cached state is checked by the store, and any other answer is confirmed by reading
+ * the tail first.
  */
 export class AggregateSlots {
   readonly #maxCached: number
   readonly #slots = new Map<string, AggregateSlot>()
-  /** Of a ring of the unused slots: between the newest and the oldest. A ring spares the `Map` a deletion for each use. */
+  /**
+   * Of a ring of the unused slots: between the newest and the oldest. A ring spares the `Map` a
+   * deletion for each use.
+   */
   readonly #ends = new AggregateSlot('')
   #unused = 0
 
@@ -70,7 +81,10 @@ export class AggregateSlots {
     this.#slots.delete(oldest.key)
   }
 
-  /** Caches the later of the cached state and `loaded`. A state that the store has lost is dropped by the call that notices, not replaced here. */
+  /**
+   * Caches the later of the cached state and `loaded`. A state that the store has lost is dropped
+   * by the call that notices, not replaced here.
+   */
   cache(slot: AggregateSlot, loaded: Loaded): void {
     if (this.#maxCached === 0) return
     const { cached } = slot

@@ -7,25 +7,33 @@ import { listOf, optional, readCallOptions, signalOption, unchecked, wholeNumber
 import { checkId, checkName, unknownKey } from '../util/options.ts'
 import { refusing } from '../util/refusing.ts'
 
-/** What a caller may say besides the command. */
+/** Options of `execute`. */
 export interface ExecuteOptions {
   /** Stored with each event of the command; JSON. Default `{}`. */
   readonly metadata?: Metadata | undefined
   /**
-   * Makes it safe to send the command again: the same key with the same command on the same aggregate is stored once, and a repeat returns
-   * the first outcome with `replayed: true`. 1–255 characters. Costs one more read.
+   * Key that makes it safe to repeat the command: 1–255 characters. The same command with the same
+   * key is stored once per aggregate; a repeat returns the first outcome with `replayed: true`.
+   * Costs one more read.
    */
   readonly idempotencyKey?: string | undefined
-  /** Only when the aggregate's last event has this sequence, else `ConflictError`; 0 = it must not exist yet. */
+  /**
+   * Sequence of the last event that the aggregate must have, else `ConflictError`. 0: it has none
+   * yet.
+   */
   readonly expectedSequence?: number | undefined
   /**
-   * Gives up before anything is stored, with the signal's reason. Once the append is under way its outcome is returned; while `waitFor` waits, giving up is `NotYetError`, whose
-   * `result` is that outcome.
+   * Aborts with the signal's reason before anything is stored. Once the append is in flight, its
+   * outcome is returned. An abort during `waitFor` is a `NotYetError` whose `result` is that
+   * outcome.
    */
   readonly signal?: AbortSignal | undefined
-  /** Returns when these views (by their names in the app) show what was stored, so that the caller reads what it wrote. Inline views always do. */
+  /**
+   * Views, by their names in the app, that show the stored events before `execute` returns. Inline
+   * views always do.
+   */
   readonly waitFor?: readonly string[] | undefined
-  /** For how long `waitFor` waits before `NotYetError`. Default 10,000. */
+  /** Time that `waitFor` waits before `NotYetError`. Default 10,000. */
   readonly timeoutMs?: number | undefined
 }
 

@@ -4,18 +4,21 @@ import type { Runtime } from '../runtime.ts'
 import type { Commit, CommitOutcome } from '../store/commit.ts'
 import type { Store } from '../store/store.ts'
 import { resends, waitToResend } from './resend.ts'
-import type { Settled } from './result.ts'
+import type { CommitResult } from './result.ts'
 import { stopwatch } from './stopwatch.ts'
 
-/** Microtasks to wait for more commits. Callers answered by the previous append usually return within this many. */
+/**
+ * Microtasks to wait for more commits. Callers answered by the previous append usually return
+ * within this many.
+ */
 const microtasksToWait = 60
 
-/** How commits are gathered. */
+/** Limits of group commit. */
 export interface Batching {
-  /** Appends under way at the same time. */
+  /** Appends in flight at the same time. */
   readonly lanes: number
   readonly maxCommits: number
-  /** Characters of data in a batch, about. */
+  /** Characters of data in a batch, approximately. */
   readonly maxBytes: number
 }
 
@@ -27,16 +30,18 @@ interface Scene {
 
 /** A commit whose outcome is not known yet. */
 export class PendingCommit {
-  readonly outcome: Promise<Settled>
-  /** Surely not stored, or not known to be. */
+  readonly outcome: Promise<CommitResult>
+  /** Not stored, or not known to be. */
   failed = false
-  /** The commit of the same aggregate that this one was decided on, as long as it is not known to be stored. */
+  /**
+   * The commit of the same aggregate that this one was decided on, until it is known to be stored.
+   */
   predecessor: PendingCommit | undefined
   readonly commit: Commit
   readonly key: string
   readonly bytes: number
   sends = 0
-  settle!: (outcome: Settled) => void
+  settle!: (outcome: CommitResult) => void
   refuse!: (error: unknown) => void
 
   constructor(commit: Commit, key: string, predecessor: PendingCommit | undefined) {
@@ -52,11 +57,16 @@ export class PendingCommit {
 }
 
 /**
- * Gathers the commits of commands that run at the same time into one append: those that come while one is under way, or in the same breath. A lone one goes at once. The first
- * to come goes first; commits of one aggregate never overtake each other, and never are in two appends at the same time.
+ * Group commit: gathers the commits of concurrent commands into one append.
  *
- * It also settles each commit's fate: after an unknown outcome only the same commit, sent again, can tell. Reading back "not there" proves
- * nothing, since the first may still land. So from then on a certain failure is no answer either, and nothing that builds on it is sent.
+ * Commits that arrive while an append is in flight form the next batch, in order of arrival. A lone
+ * commit is sent at once. Commits of one aggregate never overtake one another, and are never in two
+ * appends at the same time.
+ *
+ * The queue also finds out what became of each commit. After an unknown outcome only a resend of
+ * the same commit can tell: reading back "not there" proves nothing, since the first may still
+ * arrive. Until then a certain failure is no answer either, and no commit that builds on it is
+ * sent.
  */
 export class CommitQueue {
   readonly #scene: Scene
@@ -67,14 +77,17 @@ export class CommitQueue {
   #flying = 0
   #gathering = false
 
-  /** `commands`: how many are under way, and so may have a commit to send. */
+  /** `commands`: the commands in progress, each of which may have a commit to send. */
   constructor(scene: Scene, batching: Batching, commands: { readonly inside: number }) {
     this.#scene = scene
     this.#batching = batching
     this.#commands = commands
   }
 
-  /** `key` names the aggregate it is for. Its outcome rejects with a StoreError when it was surely not stored, or an OutcomeUnknownError. */
+  /**
+   * `key` names the aggregate. The outcome rejects with a StoreError if the commit was not stored,
+   * or with an OutcomeUnknownError.
+   */
   send(commit: Commit, key: string, predecessor: PendingCommit | undefined): PendingCommit {
     const pending = new PendingCommit(commit, key, predecessor?.failed === false ? predecessor : undefined)
     if (predecessor?.failed) drop(pending)
@@ -105,7 +118,10 @@ export class CommitQueue {
     }
   }
 
-  /** Those that wait for an append under way stay, and so do all behind them of the same aggregate. */
+  /**
+   * Takes the next batch. A commit whose aggregate is in flight stays, and so do later ones of that
+   * aggregate.
+   */
   #take(): PendingCommit[] {
     const { maxCommits, maxBytes } = this.#batching
     const batch: PendingCommit[] = []
@@ -142,12 +158,12 @@ export class CommitQueue {
     this.#start()
   }
 
-  /** One aggregate at a time, so that a commit which the server cannot stand takes no other down with it. */
+  /** Resends one aggregate at a time, so that a commit which breaks the server fails no other. */
   async #sendAgain(batch: readonly PendingCommit[]): Promise<void> {
     for (let open = batch; open.length > 0; ) open = await this.#append(open)
   }
 
-  /** Those whose outcome is still unknown, after a while. */
+  /** Returns the commits whose outcome is still unknown, after a wait. */
   async #append(batch: readonly PendingCommit[]): Promise<readonly PendingCommit[]> {
     const { store, runtime, observe } = this.#scene
     const ms = stopwatch(this.#scene)
@@ -173,7 +189,7 @@ function byKey(batch: readonly PendingCommit[]): readonly (readonly PendingCommi
   return [...keys.values()]
 }
 
-/** A store that breaks its own rules has said nothing about what became of the commits. */
+/** A store that violates its contract leaves the outcome of all commits unknown. */
 async function appendSafely(store: Store, batch: readonly PendingCommit[]): Promise<readonly CommitOutcome[]> {
   const all = (cause: unknown): CommitOutcome[] => batch.map(() => ({ kind: 'failed', certain: false, cause }))
   try {
@@ -184,7 +200,7 @@ async function appendSafely(store: Store, batch: readonly PendingCommit[]): Prom
   }
 }
 
-/** False as long as it is not known. */
+/** Returns false while the outcome is unknown. */
 function settled(pending: PendingCommit, outcome: CommitOutcome): boolean {
   pending.sends++
   if (outcome.kind !== 'failed') {
@@ -196,7 +212,7 @@ function settled(pending: PendingCommit, outcome: CommitOutcome): boolean {
   return pending.sends <= resends ? false : refuse(pending, outcomeUnknown(pending, outcome.cause))
 }
 
-function settle(pending: PendingCommit, outcome: Settled): void {
+function settle(pending: PendingCommit, outcome: CommitResult): void {
   pending.failed = outcome.kind === 'conflict'
   pending.predecessor = undefined
   pending.settle(outcome)
@@ -209,7 +225,7 @@ function refuse(pending: PendingCommit, error: CqrsError): true {
   return true
 }
 
-/** What it was decided on was not stored, so neither is this: it was never sent. */
+/** Its predecessor was not stored, so it was never sent. */
 const drop = (pending: PendingCommit): void => settle(pending, { kind: 'conflict', on: 'sequence' })
 
 const nameOf = ({ commit }: PendingCommit): string => {
@@ -217,7 +233,7 @@ const nameOf = ({ commit }: PendingCommit): string => {
   return first === undefined ? `the commit ${commit.id}` : `${first.aggregateType} '${first.aggregateId}'`
 }
 
-/** The framework's own errors as they are, a driver's inside a `StoreError`. */
+/** Passes on errors of this package, and wraps those of a driver. */
 const storeFailure = (pending: PendingCommit, cause: unknown): CqrsError =>
   cause instanceof CqrsError
     ? cause
@@ -247,12 +263,14 @@ function report(
   }
 }
 
-/** For whoever observes. */
+/** For observers. */
 function aggregateOf({ appends: [first] }: Commit): { readonly aggregateType: string; readonly aggregateId: string } {
   return { aggregateType: first?.aggregateType ?? '', aggregateId: first?.aggregateId ?? '' }
 }
 
-/** Characters of JSON in a commit, about: to count exactly would be to write it twice. */
+/**
+ * Characters of JSON in a commit, approximately: an exact count would be a second serialization.
+ */
 function sizeOf({ appends, views = [] }: Commit): number {
   let size = 100
   for (const { events, snapshot } of appends) {

@@ -8,10 +8,13 @@ import type { DecidedEvents } from './decide.ts'
 import { type Base, type Execution, passTurn } from './execution.ts'
 import type { Loaded } from './loaded.ts'
 import { Fate, type PendingState } from './pending-state.ts'
-import type { Settled } from './result.ts'
+import type { CommitResult } from './result.ts'
 
-/** Stores decided events, with the snapshot that is due, the inline views and the idempotency key: all or nothing. */
-export async function commit(execution: Execution, base: Base, decision: DecidedEvents): Promise<Settled> {
+/**
+ * Stores decided events, with the snapshot that is due, the inline views and the idempotency key:
+ * all or nothing.
+ */
+export async function commit(execution: Execution, base: Base, decision: DecidedEvents): Promise<CommitResult> {
   const { aggregate, call, slot, key } = execution
   const { commitId: id } = decision
   const appends = [appendOf(aggregate.definition, call.aggregateId, base.loaded, decision)]
@@ -31,7 +34,10 @@ export async function commit(execution: Execution, base: Base, decision: Decided
   }
 }
 
-/** Sends a commit again while nothing but a row of an inline view, or a failed predecessor, is in its way. */
+/**
+ * Sends a commit again while nothing but a row of an inline view, or a failed predecessor, is in
+ * its way.
+ */
 async function sendUntilSettled(
   execution: Execution,
   bare: Commit,
@@ -39,7 +45,7 @@ async function sendUntilSettled(
   base: Base,
   { state, sequence, commitId }: DecidedEvents,
   { fate, chain }: Pick<PendingState, 'fate' | 'chain'>,
-): Promise<Settled> {
+): Promise<CommitResult> {
   const { core, slot } = execution
   let on = base.loaded
   let predecessor = base.pending
@@ -64,7 +70,7 @@ async function sendUntilSettled(
     }
     if (inline !== undefined && (outcome.on === 'view' || outcome.on === 'generation')) await inline.retry(outcome.on, attempt)
     else if (predecessor !== undefined && (await predecessor.fate.isStored())) {
-      // The predecessor was stored after all, with views that were computed again: the decision still holds.
+      // The predecessor was stored after all, with recomputed views, so the decision is still valid.
       on = { ...on, rows: slot.cached?.rows }
       predecessor = undefined
       attempt = 0

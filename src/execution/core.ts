@@ -21,9 +21,9 @@ export interface Core {
   readonly queries: readonly Query[]
   readonly onQueryError: (error: unknown, events: readonly EventEnvelope[]) => unknown
   readonly observe: ((what: Observation) => void) | undefined
-  /** Called when something was stored. */
+  /** Called after each stored commit. */
   readonly onStored: Set<() => void>
-  /** For callers that give none. */
+  /** For calls without a signal. */
   readonly neverAborts: AbortSignal
 }
 
@@ -43,13 +43,20 @@ export type InlineViews = (aggregateId: string, added: NewEvents) => InlineRows 
 
 /** The rows of inline views that one commit changes. */
 export interface InlineRows {
-  /** Other aggregates may write some of them too, so the next command is not decided before this commit is stored. */
+  /**
+   * Other aggregates may write some of them too, so the next command is not decided before this
+   * commit is stored.
+   */
   readonly areShared: boolean
   /** Runs `task` while no other commit of this process writes a shared row. */
   exclusively<T>(task: () => Promise<T>): Promise<T>
   /** Computes the rows after the events of the commit. The first attempt may use cached rows. */
   compute(base: Loaded, attempt: number): Promise<ComputedRows>
-  /** Prepares another attempt after a row or its generation has moved. @throws ConflictError after too many */
+  /**
+   * Prepares another attempt after a row or its generation has moved.
+   *
+   * @throws ConflictError after too many
+   */
   retry(on: 'view' | 'generation', attempt: number): Promise<void>
 }
 

@@ -11,12 +11,14 @@ import { loadAggregate } from './load.ts'
 import type { Loaded } from './loaded.ts'
 import { envelopesOf } from './new-events.ts'
 import { parseCommand } from './parse-command.ts'
-import type { Accepted, Rejected, Settled } from './result.ts'
+import type { Accepted, CommitResult, Rejected } from './result.ts'
 import { stopwatch } from './stopwatch.ts'
 
 const firstRetryWaitMs = 4
 
-/** The life of a command: it is decided and stored, observed, and its events are handed to the queries. */
+/**
+ * Decides and stores a command, reports it to the observer, and calls the queries with its events.
+ */
 export async function execute(core: Core, aggregate: WiredAggregate, call: Call): Promise<Accepted | Rejected> {
   const tally: Tally = { attempts: 0 }
   const ms = stopwatch(core)
@@ -43,7 +45,10 @@ export async function execute(core: Core, aggregate: WiredAggregate, call: Call)
   }
 }
 
-/** Attempts the command until its outcome is known. Commands on one aggregate are decided one after another in this process. */
+/**
+ * Attempts the command until its outcome is known. In this process, commands on one aggregate are
+ * decided one at a time.
+ */
 async function decideAndStore(core: Core, aggregate: WiredAggregate, call: Call, tally: Tally): Promise<Accepted | Rejected> {
   const { definition } = aggregate
   const { idempotencyKey, signal } = call
@@ -88,7 +93,7 @@ async function decideAndStore(core: Core, aggregate: WiredAggregate, call: Call,
   }
 }
 
-/** Decides the command once, and stores its events. `undefined` when another writer was first. */
+/** Decides the command once and stores its events. `undefined` if another writer was first. */
 async function attempt(execution: Execution): Promise<Accepted | Rejected | undefined> {
   const { core, aggregate, call, tally } = execution
   const { expectedSequence, signal } = call
@@ -116,7 +121,7 @@ async function attempt(execution: Execution): Promise<Accepted | Rejected | unde
       return { ok: true, state: decision.state, sequence: decision.sequence, events, replayed: false }
     }
     const newer = await newerBase(execution, base)
-    // The command itself may have led to this state, sent twice at the same time: then the first one's outcome is the answer.
+    // The same command, sent twice at the same time, may have led to this state.
     if (newer === undefined) return (await replay(execution)) ?? answer(decision, base.loaded)
     base = newer
   }
@@ -127,7 +132,7 @@ interface Failed {
   readonly error: unknown
 }
 
-/** The base that takes no read; none after a lost race on a stored state. */
+/** The base that needs no read. There is none after a race lost on a stored state. */
 function knownBase({ slot: { pending, cached }, lost }: Execution): Base | undefined {
   if (pending !== undefined) return { loaded: pending.state, isFresh: false, pending }
   return cached === undefined || lost !== undefined ? undefined : { loaded: cached, isFresh: false, pending: undefined }
@@ -139,7 +144,10 @@ async function freshBase({ core, aggregate, call, slot }: Execution, from: Loade
   return { loaded, isFresh: true, pending: undefined }
 }
 
-/** Confirms an answer that is no append: reads what was stored after `base`. `undefined` when the base was up to date. */
+/**
+ * Confirms an answer that is not an append: reads the events after `base`. `undefined` if there are
+ * none.
+ */
 async function newerBase(execution: Execution, { loaded, isFresh, pending }: Base): Promise<Base | undefined> {
   if (isFresh) return undefined
   const isReal = pending === undefined || (await pending.fate.isStored())
@@ -159,11 +167,15 @@ function answer(decision: Exclude<Decision, { kind: 'events' }> | Failed, { stat
     : { ok: true, state, sequence, events: [], replayed: false }
 }
 
-/** Prepares another attempt. Only a race lost on a fresh state counts: any other state was old. @throws ConflictError after too many */
+/**
+ * Prepares another attempt. Only a race lost on a fresh state counts; any other state was stale.
+ *
+ * @throws ConflictError after too many
+ */
 async function lostRace(
   execution: Execution,
   { loaded, isFresh, pending }: Base,
-  { on, actualSequence }: Extract<Settled, { kind: 'conflict' }>,
+  { on, actualSequence }: Extract<CommitResult, { kind: 'conflict' }>,
 ): Promise<Accepted | undefined> {
   const { core, aggregate, call, slot, tally } = execution
   if (on === 'key') {

@@ -11,14 +11,19 @@ import { execute } from './execute.ts'
 import { loadAggregate, readEvents } from './load.ts'
 import type { Accepted, Rejected } from './result.ts'
 
-/** Says, before a command is stored, what is done with its result before that is returned; `undefined` for nothing. @throws ValidationError */
+/**
+ * Says, before a command is stored, what is done with its result before that is returned;
+ * `undefined` for nothing.
+ *
+ * @throws ValidationError
+ */
 export type PrepareWaiting = (aggregateType: string, call: Call) => ((result: Accepted | Rejected) => Promise<void>) | undefined
 
 const optionsOfLoad = { asOf: optional<number>(wholeNumberFrom(0)), signal: signalOption }
 const optionsOfEvents = { after: withDefault(0, wholeNumberFrom(0)), signal: signalOption }
 const optionsOfIds = { limit: withDefault(100, unchecked), after: optional<string>(unchecked) }
 
-/** The commands and the history of one aggregate type, types erased; `AggregateHandle` says what each does. */
+/** Implements `AggregateHandle` for one aggregate type, types erased. */
 export function handleOf(core: Core, aggregate: WiredAggregate, lifecycle: Lifecycle, prepare: PrepareWaiting) {
   const { definition } = aggregate
   const at = (method: string) => `${method} of ${definition.type}`

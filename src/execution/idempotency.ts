@@ -12,7 +12,11 @@ import { loadAggregate, readEvents } from './load.ts'
 import { checkStorable } from './parse-command.ts'
 import type { Accepted } from './result.ts'
 
-/** SHA-256 of the command's type and data as canonical JSON, in hexadecimal digits. @throws ValidationError when it is not JSON */
+/**
+ * SHA-256 of the command's type and data as canonical JSON, in hexadecimal.
+ *
+ * @throws ValidationError if they are not JSON
+ */
 export async function commandHash(aggregateType: string, call: Call): Promise<string> {
   const { type, data } = call.command
   checkStorable(aggregateType, call, data)
@@ -35,7 +39,11 @@ function canonical(aggregateType: string, call: Call, command: unknown): string 
   }
 }
 
-/** What the first execution under this key came to, `undefined` when there was none. @throws IdempotencyError when it was another command */
+/**
+ * The outcome of the first execution under this key, `undefined` if there was none.
+ *
+ * @throws IdempotencyError if it was another command
+ */
 export async function findReplay(
   core: Core,
   slot: AggregateSlot,
@@ -54,7 +62,7 @@ export async function findReplay(
   return { ok: true, state, sequence, events, replayed: true }
 }
 
-/** The key stands for another command. */
+/** The key was used for another command. */
 export const keyTaken = (
   aggregateType: string,
   { aggregateId, metadata }: Pick<Call, 'aggregateId' | 'metadata'>,

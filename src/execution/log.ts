@@ -17,7 +17,10 @@ const optionsOfEvents = {
   signal: signalOption,
 }
 
-/** The events of these aggregate types after a position, in commit order, read page by page as they are asked for; ends where the log ends now. */
+/**
+ * The events of these aggregate types after a position, in commit order, up to the end of the log.
+ * Pages are read as the caller proceeds.
+ */
 export function readLog(
   core: Core,
   definitions: ReadonlyMap<string, AggregateDefinition>,
@@ -42,7 +45,9 @@ async function* decoded(
       yield* await decodeInTurn(definitions.get(run.type) as AggregateDefinition, run.events)
 }
 
-/** The stored events of these aggregate types after a position, in pages, to where the log ends then. */
+/**
+ * The stored events of these aggregate types after a position, in pages, up to the end of the log.
+ */
 export async function* logPages(
   { store }: Core,
   aggregateTypes: readonly string[],
@@ -61,7 +66,10 @@ export async function* logPages(
   }
 }
 
-/** Neighbours of one aggregate type, so that each run is decoded by its own definition and the order stays. */
+/**
+ * Consecutive events of one aggregate type, so that each run is decoded by its definition and the
+ * order is kept.
+ */
 function runsOfOneType(events: readonly StoredEvent[]) {
   const runs: { readonly type: string; readonly events: StoredEvent[] }[] = []
   for (const event of events) {

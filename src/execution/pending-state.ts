@@ -1,7 +1,10 @@
 import type { PendingCommit } from './commit-queue.ts'
 import type { Loaded } from './loaded.ts'
 
-/** The expected state of an aggregate once a commit in flight is stored. The next command of this process is decided on it. */
+/**
+ * The expected state of an aggregate once a commit in flight is stored. The next command of this
+ * process is decided on it.
+ */
 export interface PendingState {
   readonly state: Loaded
   readonly commit: PendingCommit

@@ -9,7 +9,7 @@ import type { Core, Query } from './core.ts'
 import { readStored } from './load.ts'
 import { logPages } from './log.ts'
 
-/** What `app.replay` takes besides the query, types erased. */
+/** The options of `app.replay`, types erased. */
 export interface ReplayRequest {
   readonly aggregateType: string | undefined
   readonly id: string | undefined
@@ -19,7 +19,9 @@ export interface ReplayRequest {
 
 const pageSize = 200
 
-/** Hands stored events to a query, those of one commit together, just as they were when they were stored. Answers how many there were. */
+/**
+ * Calls a query with stored events, those of one commit together, and returns how many there were.
+ */
 export async function replay(
   core: Core,
   definitions: ReadonlyMap<string, AggregateDefinition>,
@@ -50,7 +52,7 @@ export async function replay(
     signal?.throwIfAborted()
     const decoded: readonly Decoded[] = await decodeApart(core, (type) => definitions.get(type) as AggregateDefinition, page)
     for (const { stored, events: parts, failure } of decoded) {
-      // Events of tables that another program has filled say nothing of their commits: each stands for itself.
+      // Events that another program has stored may name no commit: each is one of its own.
       if (stored.commitId === '' || commit[0]?.commitId !== stored.commitId) await hand()
       if (failure !== undefined) await report(failure.error, stored.id)
       commit.push(...parts)
@@ -60,7 +62,7 @@ export async function replay(
   return events
 }
 
-/** Where there is no order of all events, aggregate by aggregate. */
+/** In commit order, or without a global order one aggregate after the other. */
 async function* allPages(
   core: Core,
   definitions: ReadonlyMap<string, AggregateDefinition>,

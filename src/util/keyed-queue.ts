@@ -1,14 +1,18 @@
 import { whenAborted } from './abort.ts'
 import { Turns } from './turns.ts'
 
-/** Runs the tasks of one key one after the other, in the order they came; those of different keys at once. */
+/**
+ * Runs the tasks of one key one at a time, in order of arrival. Tasks of different keys run
+ * concurrently.
+ */
 export class KeyedQueue {
   /** For each key that a task runs for. */
   readonly #turns = new Map<string, Turns>()
 
   /**
-   * Waits for its turn; `signal` gives up waiting with the signal's reason, but does not stop a task that runs. A task may `leave` before it ends, which lets the
-   * next one begin, as `until` does when it aborts.
+   * Waits for the turn of the task. `signal` ends the wait with its reason, but does not stop a
+   * running task. A task may `leave` before it ends, which starts the next one; so does `until`
+   * when it aborts.
    */
   async run<T>(
     key: string,

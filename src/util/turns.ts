@@ -11,7 +11,10 @@ export class Turns {
     return this.#isTaken
   }
 
-  /** Takes the turn at once, or else returns a promise that resolves when the caller has it. `signal` gives up waiting, with its reason. */
+  /**
+   * Takes the turn at once, or else returns a promise that resolves when the caller has it.
+   * `signal` gives up waiting, with its reason.
+   */
   take(signal: AbortSignal | undefined, isAgain: boolean): Promise<void> | undefined {
     if (!this.#isTaken) {
       this.#isTaken = true

@@ -221,14 +221,14 @@ export const execution: readonly Mutation[] = [
   },
   {
     breaks: 'a state can be changed by who gets it',
-    file: 'src/execution/evolve.ts',
+    file: 'src/execution/apply-event.ts',
     find: 'return deepFreeze(next)',
     put: 'return next',
     test: 'test/stories/reading.test.ts › gives a state that nobody can change',
   },
   {
     breaks: 'an apply may return a promise',
-    file: 'src/execution/evolve.ts',
+    file: 'src/execution/apply-event.ts',
     find: 'if (isThenable(next))',
     put: 'if (next === isThenable)',
     test: 'test/stories/errors.test.ts › that %s is told so, and nothing is stored',

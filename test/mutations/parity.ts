@@ -79,8 +79,8 @@ export const parity: readonly ParityMutation[] = [
     row: 10,
     breaks: '`apply` folds only the last event',
     file: 'src/execution/decide.ts',
-    find: '=> evolve(definition, current, {',
-    put: '=> evolve(definition, state, {',
+    find: 'applyEvent(definition, current, {',
+    put: 'applyEvent(definition, state, {',
   },
   {
     row: 11,
@@ -191,8 +191,8 @@ export const parity: readonly ParityMutation[] = [
     row: 26,
     breaks: 'each event is applied to the initial state',
     file: 'src/execution/load.ts',
-    find: 'state = evolve(definition, state, event)',
-    put: 'state = evolve(definition, definition.initialState(), event)',
+    find: 'state = applyEvent(definition, state, event)',
+    put: 'state = applyEvent(definition, definition.initialState(), event)',
   },
   {
     row: 27,
@@ -298,8 +298,8 @@ export const parity: readonly ParityMutation[] = [
     row: 41,
     breaks: 'new events are applied twice',
     file: 'src/execution/new-events.ts',
-    find: 'state = evolve(definition, state, { type, data, aggregateId, sequence })',
-    put: 'for (const _ of [1, 2]) state = evolve(definition, state, { type, data, aggregateId, sequence })',
+    find: 'state = applyEvent(definition, state, { type, data, aggregateId, sequence })',
+    put: 'for (const _ of [1, 2]) state = applyEvent(definition, state, { type, data, aggregateId, sequence })',
   },
   {
     row: 42,
