@@ -1,18 +1,17 @@
 import type { Position } from '../event-envelope.ts'
 import { checkFunction, checkOptions } from '../options.ts'
 import type { Commit, CommitOutcome } from '../store/commit.ts'
+import type { Checkpoint, LeaseAnswer, StoredConsumer } from '../store/consumer.ts'
 import { addedState, canSwitch, liveGeneration } from '../store/generations.ts'
 import type {
   AggregatePage,
   AggregateRequest,
   Capabilities,
-  Checkpoint,
   FeedPage,
   FeedRequest,
   IdsPage,
   IdsRequest,
   KeyRequest,
-  LeaseAnswer,
   Store,
   StoredKey,
   StoredSnapshot,
@@ -170,12 +169,20 @@ class MemoryStore implements Store {
   }
 
   async readCheckpoint(name: string): Promise<Checkpoint | undefined> {
-    const kept = this.#tables.checkpoints.get(name)
-    return kept && { position: kept.position, fence: kept.fence }
+    return this.#checkpoint(name)
+  }
+
+  async readConsumers(names: readonly string[]): Promise<readonly StoredConsumer[]> {
+    return names.map((name) => {
+      const checkpoint = this.#checkpoint(name)
+      const lease = this.#leases.holder(name)
+      return { ...(checkpoint && { checkpoint }), ...(lease && { lease }) }
+    })
   }
 
   async acquireLease(request: { name: string; holder: string; ttlMs: number }): Promise<LeaseAnswer> {
-    return this.#leases.acquire(request)
+    const answer = this.#leases.acquire(request)
+    return answer.acquired ? { ...answer, checkpoint: this.#checkpoint(request.name) ?? null } : answer
   }
 
   async renewLease(request: { name: string; fence: number; ttlMs: number }): Promise<boolean> {
@@ -192,6 +199,11 @@ class MemoryStore implements Store {
     return () => {
       this.#watchers.delete(watcher)
     }
+  }
+
+  #checkpoint(name: string): Checkpoint | undefined {
+    const kept = this.#tables.checkpoints.get(name)
+    return kept && { position: kept.position, fence: kept.fence }
   }
 
   #appendOne(commit: Commit, unstored: Unstored): CommitOutcome {

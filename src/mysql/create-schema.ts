@@ -1,5 +1,4 @@
 import { isCqrsError, StoreError } from '../errors.ts'
-import { appendProcedure } from './append-procedure.ts'
 import type { Client, Run } from './client.ts'
 import { isThereAlready, isWorthAnother, toStoreError } from './errors.ts'
 import type { Names } from './names.ts'
@@ -7,6 +6,7 @@ import {
   adoptTable,
   placeEvents,
   positionTrigger,
+  procedures,
   raiseSequencer,
   readBroken,
   readColumns,
@@ -43,7 +43,7 @@ export async function createSchema(target: Target): Promise<void> {
 async function isUpToDate({ client, names, statements, foreignWriters }: Target): Promise<boolean> {
   if ((await installedVersion(client.run, statements)) < schemaVersion) return false
   const installed = await client.run(readInstalled(names))
-  if (installed.rows.length < names.tableTexts.length + 1) return false
+  if (installed.rows.length < names.tableTexts.length + names.procedureTexts.length) return false
   return !foreignWriters || (await client.run(readTrigger(names))).rows.length > 0
 }
 
@@ -75,7 +75,7 @@ async function makeSchema({ client, names, foreignWriters }: Target): Promise<bo
       await adopt(run, make, names, 'snapshots')
       await make(raiseSequencer(names))
       await make(setRecordedNow(names))
-      await make(appendProcedure(names))
+      for (const procedure of procedures(names)) await make(procedure)
       if (foreignWriters) await make(positionTrigger(names))
       await make(saveVersion(names))
       return adopted

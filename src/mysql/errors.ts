@@ -1,8 +1,7 @@
 import { type CqrsError, isCqrsError, messageOf, StoreError, type StoreErrorCode } from '../errors.ts'
 import type { Failure } from '../sql/append.ts'
-import { raised } from './append-procedure.ts'
 import { NotSentError } from './client.ts'
-import { lockTimeout, serverError, transactionOpen, uncertain, worthAnother } from './error-numbers.ts'
+import { lockTimeout, raised, serverError, transactionOpen, uncertain, worthAnother } from './error-numbers.ts'
 import { UnreadableAnswer, unfit } from './session.ts'
 
 type Answer = readonly [StoreErrorCode, string]

@@ -1,4 +1,12 @@
+import { raised } from './error-numbers.ts'
 import type { Names } from './names.ts'
+
+/** How a procedure begins. Its parameter `unfit` says what does not fit of the caller's settings; none is changed for the caller. */
+export const refuseUnfit = `  IF unfit <> '' THEN
+    SET unfit = LEFT(unfit, 128);
+    SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = ${raised.session}, MESSAGE_TEXT = unfit;
+  END IF;
+  SET TRANSACTION ISOLATION LEVEL READ COMMITTED;`
 
 /**
  * Texts that are compared by their bytes, spaces at the end included. Each server has its own name for that; a comment of this form is

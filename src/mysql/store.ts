@@ -1,22 +1,31 @@
 import type { Position } from '../event-envelope.ts'
 import { checkBoolean, checkOptions, checkWholeNumber } from '../options.ts'
 import { appendBatch, type RoundDatabase } from '../sql/append.ts'
-import { type EventRow, eventReader, toIdsPage, toStoredKey, toStoredSnapshot, toStoredView, toViewPage } from '../sql/rows.ts'
+import {
+  type EventRow,
+  eventReader,
+  toCheckpoint,
+  toIdsPage,
+  toStoredConsumer,
+  toStoredKey,
+  toStoredSnapshot,
+  toStoredView,
+  toViewPage,
+} from '../sql/rows.ts'
 import { transact } from '../sql/transact.ts'
 import type { CheckpointWrite, Commit, CommitOutcome } from '../store/commit.ts'
+import type { Checkpoint, LeaseAnswer, StoredConsumer } from '../store/consumer.ts'
 import { checkInexactNumbers, type InexactNumbers } from '../store/exact-json.ts'
 import { checkPayloadFormat, type PayloadFormat } from '../store/payload-format.ts'
 import type {
   AggregatePage,
   AggregateRequest,
   Capabilities,
-  Checkpoint,
   FeedPage,
   FeedRequest,
   IdsPage,
   IdsRequest,
   KeyRequest,
-  LeaseAnswer,
   Store,
   StoredKey,
   StoredView,
@@ -32,6 +41,7 @@ import { isWorthAnother, toStoreError } from './errors.ts'
 import { readFeed } from './feed.ts'
 import { findViewsStatement } from './find-views.ts'
 import { addGeneration, readGenerations, removeGeneration, switchGeneration } from './generations.ts'
+import { toLeaseAnswer } from './lease-procedure.ts'
 import { type MysqlTables, type Names, namesOf } from './names.ts'
 import { printSchema } from './schema.ts'
 import { type Statements, statementsOf } from './statements.ts'
@@ -236,17 +246,20 @@ class MysqlStore implements Store {
 
   async readCheckpoint(name: string): Promise<Checkpoint | undefined> {
     const row = await this.#first(this.#statements.readCheckpoint, name)
-    return row && { position: row.position as string, fence: Number(row.fence) }
+    return row && toCheckpoint(row)
+  }
+
+  async readConsumers(names: readonly string[]): Promise<readonly StoredConsumer[]> {
+    if (names.length === 0) return []
+    const wanted = names.map((n) => ({ n }))
+    return (await this.#all(this.#statements.readConsumers, JSON.stringify(wanted))).map(toStoredConsumer)
   }
 
   acquireLease({ name, holder, ttlMs }: { name: string; holder: string; ttlMs: number }): Promise<LeaseAnswer> {
-    return this.#change(async (run) => {
-      await run(this.#statements.lockLease, name)
-      const taken = await run(this.#statements.takeLease, holder, microseconds(ttlMs), name, holder)
-      const lease = (await run(this.#statements.readLease, name)).rows[0]
-      if (taken.affectedRows > 0) return { acquired: true, fence: Number(lease?.fence) }
-      return { acquired: false, holder: String(lease?.holder), remainingMs: Math.ceil(Number(lease?.remaining) / 1_000) }
-    })
+    const values = [name, holder, microseconds(ttlMs)]
+    return persistently(() =>
+      this.#client.on(async ({ run }) => toLeaseAnswer((await run(this.#statements.acquireLease, ...values)).rows[0])),
+    )
   }
 
   async renewLease({ name, fence, ttlMs }: { name: string; fence: number; ttlMs: number }): Promise<boolean> {
@@ -278,14 +291,19 @@ class MysqlStore implements Store {
     return (await this.#all(sql, ...values))[0]
   }
 
-  /** A few statements in one transaction; again when MySQL gives it up for the sake of another. */
-  async #change<T>(work: (run: Run) => Promise<T>): Promise<T> {
-    for (let tries = 1; ; tries++) {
-      try {
-        return await this.#client.transaction(work)
-      } catch (error) {
-        if (!isWorthAnother(error) || tries === 10) throw toStoreError(error)
-      }
+  /** A few statements in one transaction. */
+  #change<T>(work: (run: Run) => Promise<T>): Promise<T> {
+    return persistently(() => this.#client.transaction(work))
+  }
+}
+
+/** Again when MySQL gives up a transaction for the sake of another. @throws StoreError */
+async function persistently<T>(work: () => Promise<T>): Promise<T> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await work()
+    } catch (error) {
+      if (!isWorthAnother(error) || tries === 10) throw toStoreError(error)
     }
   }
 }

@@ -1,12 +1,14 @@
 import type { Position } from '../event-envelope.ts'
 import { checkBoolean, checkOptions } from '../options.ts'
 import { appendBatch, type RoundDatabase } from '../sql/append.ts'
-import { oneOf, text, textOrNull, whole, wholeOrNull } from '../sql/columns.ts'
+import { oneOf, text, whole, wholeOrNull } from '../sql/columns.ts'
 import { mostEvents } from '../sql/page.ts'
 import {
   type EventRow,
   eventReader,
+  toCheckpoint,
   toIdsPage,
+  toStoredConsumer,
   toStoredKey,
   toStoredSnapshot,
   toStoredView,
@@ -15,19 +17,18 @@ import {
 } from '../sql/rows.ts'
 import { transact } from '../sql/transact.ts'
 import type { CheckpointWrite, Commit, CommitOutcome, StoredEvent } from '../store/commit.ts'
+import type { Checkpoint, LeaseAnswer, StoredConsumer } from '../store/consumer.ts'
 import { checkInexactNumbers, type InexactNumbers } from '../store/exact-json.ts'
 import { checkPayloadFormat, type PayloadFormat } from '../store/payload-format.ts'
 import type {
   AggregatePage,
   AggregateRequest,
   Capabilities,
-  Checkpoint,
   FeedPage,
   FeedRequest,
   IdsPage,
   IdsRequest,
   KeyRequest,
-  LeaseAnswer,
   Store,
   StoredKey,
   StoredView,
@@ -263,18 +264,17 @@ class PostgresStore implements Store {
 
   async readCheckpoint(name: string): Promise<Checkpoint | undefined> {
     const row = await this.#connection.first(this.#statements.readCheckpoint, name)
-    return row && { position: text(row, 'position'), fence: whole(row, 'fence') }
+    return row && toCheckpoint(row)
+  }
+
+  async readConsumers(names: readonly string[]): Promise<readonly StoredConsumer[]> {
+    if (names.length === 0) return []
+    return (await this.#connection.all(this.#statements.readConsumers, JSON.stringify(names))).map(toStoredConsumer)
   }
 
   async acquireLease({ name, holder, ttlMs }: { name: string; holder: string; ttlMs: number }): Promise<LeaseAnswer> {
-    for (;;) {
-      const row = await this.#connection.first(this.#statements.takeLease, name, holder, ttlMs)
-      if (row === undefined) continue
-      const fence = wholeOrNull(row, 'fence')
-      if (fence !== null) return { acquired: true, fence }
-      const current = textOrNull(row, 'holder')
-      if (current !== null) return { acquired: false, holder: current, remainingMs: whole(row, 'remaining_ms') }
-    }
+    const [row = {}] = await this.#connection.all(this.#statements.acquireLease, name, holder, ttlMs)
+    return JSON.parse(text(row, 'answer'))
   }
 
   async renewLease({ name, fence, ttlMs }: { name: string; fence: number; ttlMs: number }): Promise<boolean> {

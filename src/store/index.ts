@@ -1,6 +1,7 @@
 export { DeserializationError, StoreError, type StoreErrorCode } from '../errors.ts'
 export type { EnvelopeContext, Metadata, Position } from '../event-envelope.ts'
 export type { Append, CheckpointWrite, Commit, CommitOutcome, StoredEvent, ViewWrite } from './commit.ts'
+export type { Checkpoint, LeaseAnswer, StoredConsumer } from './consumer.ts'
 export { eventId } from './event-id.ts'
 export type { InexactNumbers } from './exact-json.ts'
 export { addedState, canSwitch, isWritable, liveGeneration } from './generations.ts'
@@ -14,13 +15,11 @@ export type {
   Capabilities,
   ChangesPage,
   ChangesRequest,
-  Checkpoint,
   FeedPage,
   FeedRequest,
   IdsPage,
   IdsRequest,
   KeyRequest,
-  LeaseAnswer,
   LogEvent,
   Store,
   StoredKey,

@@ -98,6 +98,22 @@ export const dynamodb: readonly Mutation[] = [
     test: 'test/stores/dynamodb.test.ts › runs out only for who has watched it for its whole time, whatever the clocks say',
   },
   {
+    breaks: 'the checkpoint of a lease is from before it was taken',
+    file: 'src/dynamodb/leases.ts',
+    find: 'checkpoint: checkpointOf(taken) ?? null',
+    put: 'checkpoint: checkpointOf(item) ?? null',
+    test: 'src/conformance/consumers.ts › the checkpoint that comes with a lease has every move under an earlier fence',
+    on: 'dynamodb',
+  },
+  {
+    breaks: 'a name is asked for twice in one request',
+    file: 'src/dynamodb/leases.ts',
+    find: '[...new Set(names)].map(',
+    put: '[...names].map(',
+    test: 'src/conformance/consumers.ts › consumers are read in the order of their names, each with its checkpoint and its lease',
+    on: 'dynamodb',
+  },
+  {
     breaks: 'a stale fence renews the lease',
     file: 'src/dynamodb/leases.ts',
     find: "condition('#Fence = :held AND attribute_exists(#Holder)'",

@@ -86,6 +86,20 @@ export const memory: readonly Mutation[] = [
     test: 'src/conformance/leases.ts › fences grow over any number of holders and releases',
   },
   {
+    breaks: 'a lease that has run out is shown',
+    file: 'src/memory/leases.ts',
+    find: 'lease?.holder === undefined || remainingMs <= 0',
+    put: 'lease?.holder === undefined',
+    test: 'src/conformance/consumers.ts › a lease that has run out is not named, and is again when its holder renews it',
+  },
+  {
+    breaks: 'a lease comes without its checkpoint',
+    file: 'src/memory/store.ts',
+    find: 'checkpoint: this.#checkpoint(request.name) ?? null',
+    put: 'checkpoint: null',
+    test: 'src/conformance/consumers.ts › a lease comes with the checkpoint of its name',
+  },
+  {
     breaks: 'a stale fence releases the lease',
     file: 'src/memory/leases.ts',
     find: 'if (lease?.fence === fence) this',

@@ -36,10 +36,26 @@ export const mysql: readonly Mutation[] = [
   },
   {
     breaks: 'a lease never runs out',
-    file: 'src/mysql/statements.ts',
-    find: ' OR expires_at <= UTC_TIMESTAMP(6))',
+    file: 'src/mysql/lease-procedure.ts',
+    find: ' OR l.expires_at <= UTC_TIMESTAMP(6))',
     put: ')',
     test: 'src/conformance/leases.ts › a lease that has run out is taken over, and the old holder is stale for ever',
+    on: 'mysql',
+  },
+  {
+    breaks: 'the checkpoint of a lease has the fence of the lease',
+    file: 'src/mysql/lease-procedure.ts',
+    find: 'c.position, c.fence INTO',
+    put: 'c.position, l.fence INTO',
+    test: 'src/conformance/consumers.ts › a lease comes with the checkpoint of its name',
+    on: 'mysql',
+  },
+  {
+    breaks: 'consumers are read in any order',
+    file: 'src/mysql/statements.ts',
+    find: 'ORDER BY r.nth`',
+    put: 'ORDER BY r.nth DESC`',
+    test: 'src/conformance/consumers.ts › consumers are read in the order of their names, each with its checkpoint and its lease',
     on: 'mysql',
   },
   {

@@ -859,7 +859,7 @@ export const parity: readonly ParityMutation[] = [
     nth: 2,
     breaks: 'what is printed lacks the procedure',
     file: 'src/mysql/schema.ts',
-    find: '    `${appendProcedure(n)} //\\n`,',
+    find: '    ...procedures(n).map((procedure) => `${procedure} //\\n`),',
     put: '',
   },
   {
