@@ -1,13 +1,14 @@
 import { StoreError } from '../errors.ts'
 import type { Commit, CommitOutcome } from '../store/commit.ts'
+import { findConflict } from '../store/find-conflict.ts'
 import { isDecidedOn, noEvents } from '../store/head.ts'
 import { type CommitTexts, toTexts } from '../store/texts.ts'
 import { Unstored } from '../store/unstored.ts'
 import { actionsOf, type OldIndexes, rowOf } from './actions.ts'
 import type { ReadItem } from './client.ts'
-import { findConflict, headProjection, ownerProblem } from './conflicts.ts'
 import type { Connection } from './connection.ts'
 import { toStoreError } from './errors.ts'
+import { headProjection, ownerProblem, readFacts } from './facts.ts'
 import { addIfFirst } from './first-events.ts'
 import { headOf, indexesOf, number, readIndexes, text } from './items.ts'
 import { aggregateKey, aggregateOf, eventKey } from './keys.ts'
@@ -43,8 +44,7 @@ async function appendOne(connection: Connection, commit: Commit, unstored: Unsto
   try {
     const texts = toTexts(commit, connection.payloadFormat)
     checkEvents(commit, texts)
-    if (buildsOnUnstored(commit, unstored)) return await conflictOf(connection, commit, unstored)
-    return await send(connection, commit, texts)
+    return await send(connection, commit, texts, unstored)
   } catch (cause) {
     return { kind: 'failed', certain: true, cause: toStoreError(cause) }
   }
@@ -53,28 +53,20 @@ async function appendOne(connection: Connection, commit: Commit, unstored: Unsto
 const buildsOnUnstored = ({ appends, views = [] }: Commit, unstored: Unstored): boolean =>
   appends.some((append) => unstored.isBelow(append)) || views.some((write) => unstored.isBelowView(write))
 
-/** What is in the way of a commit whose base was not stored, or would be if another writer had not filled its place by chance. */
-async function conflictOf(connection: Connection, commit: Commit, unstored: Unstored): Promise<CommitOutcome> {
-  const found = await findConflict(connection, commit, new Map())
-  if (found !== undefined) return found
-  const below = commit.appends.find((append) => unstored.isBelow(append))
-  return below === undefined
-    ? { kind: 'conflict', on: 'view' }
-    : { kind: 'conflict', on: 'sequence', actualSequence: below.expectedSequence }
-}
-
 /**
  * Sends it until it is stored, or something in its way is found. The SDK gives every transaction a token
  * of its own, which makes the SDK's own retries safe; the commit's id is no token, since DynamoDB would answer `stored` for ten minutes whatever the
  * second one holds.
  */
-async function send(connection: Connection, commit: Commit, texts: CommitTexts): Promise<CommitOutcome> {
+async function send(connection: Connection, commit: Commit, texts: CommitTexts, unstored: Unstored): Promise<CommitOutcome> {
+  // Another writer may have filled by chance the place of what was not stored.
+  const isDoomed = buildsOnUnstored(commit, unstored)
   for (const waiting = connection.waiting(); ; ) {
     const actions = actionsOf(connection, commit, texts, await readOldIndexes(connection, commit))
     checkActions(actions)
     if (actions.length === 0) return { kind: 'stored', positions: [] }
     let refused: ReadonlyMap<number, ReadItem> = new Map()
-    if (await hasNoGap(connection, commit)) {
+    if (!isDoomed && (await hasNoGap(connection, commit))) {
       const written = await connection.write(actions.map(({ action }) => action))
       if (written.kind === 'failed') return { kind: 'failed', certain: written.certain, cause: written.error }
       if (written.kind === 'done') {
@@ -83,7 +75,7 @@ async function send(connection: Connection, commit: Commit, texts: CommitTexts):
       }
       refused = written.items
     }
-    const outcome = await whyRefused(connection, commit, refused)
+    const outcome = await whyRefused(connection, commit, refused, unstored)
     if (outcome !== undefined) return outcome
     if (!(await waiting.pause())) {
       const cause = new StoreError('STORE_BUSY', 'DynamoDB refused the commit again and again, though nothing was in its way.')
@@ -97,9 +89,11 @@ async function whyRefused(
   connection: Connection,
   commit: Commit,
   refused: ReadonlyMap<number, ReadItem>,
+  unstored: Unstored,
 ): Promise<CommitOutcome | undefined> {
   try {
-    return await findConflict(connection, commit, eventsIn(refused))
+    const { facts, problem } = await readFacts(connection, commit, eventsIn(refused))
+    return problem === undefined ? findConflict(commit, facts, unstored) : { kind: 'failed', certain: true, cause: problem }
   } catch (cause) {
     return { kind: 'failed', certain: false, cause }
   }

@@ -2,6 +2,7 @@ import type { Position } from '../event-envelope.ts'
 import { checkFunction, checkOptions } from '../options.ts'
 import type { Commit, CommitOutcome } from '../store/commit.ts'
 import type { Checkpoint, LeaseAnswer, StoredConsumer } from '../store/consumer.ts'
+import type { CommitFacts } from '../store/find-conflict.ts'
 import { addedState, canSwitch, liveGeneration } from '../store/generations.ts'
 import type {
   AggregatePage,
@@ -24,6 +25,7 @@ import type {
 import { type CommitTexts, toTexts } from '../store/texts.ts'
 import { Unstored } from '../store/unstored.ts'
 import { applyCommit } from './append.ts'
+import { factsOf } from './facts.ts'
 import { readFeed, toStoredEvent } from './feed.ts'
 import { findViews } from './find-views.ts'
 import { Leases } from './leases.ts'
@@ -70,10 +72,12 @@ class MemoryStore implements Store {
   readonly capabilities = capabilities
   readonly #tables = new Tables()
   readonly #leases: Leases
+  readonly #facts: CommitFacts
   readonly #watchers = new Set<() => void>()
 
   constructor(clock: () => number) {
     this.#leases = new Leases(clock)
+    this.#facts = factsOf(this.#tables, this.#leases)
   }
 
   async createSchema(): Promise<void> {}
@@ -213,7 +217,7 @@ class MemoryStore implements Store {
     } catch (cause) {
       return { kind: 'failed', certain: true, cause }
     }
-    return applyCommit(this.#tables, this.#leases, unstored, commit, texts)
+    return applyCommit(this.#tables, this.#facts, unstored, commit, texts)
   }
 
   #wakeAll(): void {

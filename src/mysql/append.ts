@@ -1,6 +1,6 @@
 import { StoreError } from '../errors.ts'
 import type { RoundAnswer, RoundDatabase } from '../sql/append.ts'
-import type { Facts } from '../sql/decide.ts'
+import type { RoundFacts } from '../sql/facts.ts'
 import type { Round } from '../sql/round.ts'
 import type { ViewGeneration } from '../store/store.ts'
 import type { Client, Row, Value } from './client.ts'
@@ -66,7 +66,7 @@ function wholeNumber(value: unknown): number {
   return number
 }
 
-function toFacts(round: Round, rows: readonly Row[]): Facts {
+function toFacts(round: Round, rows: readonly Row[]): RoundFacts {
   const found = new Map<string, Row[]>()
   for (const row of rows) {
     const place = `${row.kind} ${wholeNumber(row.nth)}`

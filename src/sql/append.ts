@@ -4,7 +4,7 @@ import type { Commit, CommitOutcome } from '../store/commit.ts'
 import type { PayloadFormat } from '../store/payload-format.ts'
 import { type CommitTexts, toTexts } from '../store/texts.ts'
 import { Unstored } from '../store/unstored.ts'
-import { decideRound, type Facts } from './decide.ts'
+import { findConflicts, type RoundFacts } from './facts.ts'
 import { type Prepared, planRound, type Round } from './round.ts'
 
 /** A database that stores rounds. */
@@ -25,7 +25,9 @@ export interface RoundDatabase {
  * The position of each event, or what was found instead. `refused`: the rows were checked and then refused all the same, by this constraint, or by none that has a
  * name (`''`).
  */
-export type RoundAnswer = { readonly positions: readonly string[] } | { readonly facts: Facts; readonly refused?: string | null }
+export type RoundAnswer =
+  | { readonly positions: readonly string[] }
+  | { readonly facts: RoundFacts; readonly refused?: string | null }
 
 /** What it means that `storeRound` failed. */
 export interface Failure {
@@ -86,7 +88,7 @@ class Batch {
       let failure: Failure | undefined
       if ('positions' in answer) this.#stored(round, answer.positions)
       else if ('facts' in answer) {
-        const decided = decideRound(round, answer.facts, this.#unstored)
+        const decided = findConflicts(round, answer.facts, this.#unstored)
         if (decided.size > 0) {
           for (const [one, outcome] of decided) this.settle(one, outcome)
           races = 0

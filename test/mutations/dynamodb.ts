@@ -18,8 +18,8 @@ export const dynamodb: readonly Mutation[] = [
   {
     breaks: 'a key whose time is over is remembered',
     file: 'src/dynamodb/read.ts',
-    find: 'if (item === undefined || number(item.ExpiresAt) <= secondsNow()) return undefined',
-    put: 'if (item === undefined) return undefined',
+    find: '!(number(item.ExpiresAt) <= secondsNow())',
+    put: 'true',
     test: 'test/stores/dynamodb.test.ts › are free when their time is over, also before DynamoDB has deleted them',
   },
   {
@@ -78,9 +78,9 @@ export const dynamodb: readonly Mutation[] = [
   },
   {
     breaks: 'our own event in the way is a conflict',
-    file: 'src/dynamodb/conflicts.ts',
-    find: ': text(first?.CommitId) === commit.id)',
-    put: ": text(first?.CommitId) === '')",
+    file: 'src/dynamodb/facts.ts',
+    find: '?.CommitId) === commit.id',
+    put: "?.CommitId) === ''",
     test: 'test/stores/dynamodb.test.ts › with our own event in it is a repeat without another read',
   },
   {

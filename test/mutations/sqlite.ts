@@ -177,9 +177,9 @@ export const sqlite: readonly Mutation[] = [
   },
   {
     breaks: 'only sequences are compared',
-    file: 'src/sqlite/append.ts',
-    find: 'if (!isDecidedOn(append, head) ||',
-    put: 'if (append.expectedSequence !== head.sequence ||',
+    file: 'src/sqlite/facts.ts',
+    find: "{ sequence: whole(row, 'sequence'), commitId: text(row, 'commit_id') }",
+    put: "{ sequence: whole(row, 'sequence'), commitId: null }",
     test: 'src/conformance/heads.ts › an append is a conflict when the last event is not of the commit that it names',
     on: 'sqlite',
   },

@@ -1,0 +1,99 @@
+import type { Position } from '../event-envelope.ts'
+import type { Append, CheckpointWrite, Commit, CommitOutcome, ViewWrite } from './commit.ts'
+import { isWritable } from './generations.ts'
+import { type Head, isDecidedOn } from './head.ts'
+import type { ViewGeneration } from './store.ts'
+import type { Unstored } from './unstored.ts'
+
+/** What a database has that a commit could meet, all as of one moment. A lookup that the order makes needless is not made. */
+export interface CommitFacts {
+  /** Positions of the commit's events when they are stored already, under its id; empty without a global order. Only asked of a commit with appends. */
+  positions(commit: Commit): readonly Position[] | undefined
+  checkpoint(name: string): CheckpointFacts
+  /** Whether the idempotency key is taken in the append's aggregate. */
+  hasKey(append: Append, idempotencyKey: string): boolean
+  /** The last event of the append's aggregate, `noEvents` where there is none. */
+  head(append: Append): Head
+  /** As `viewGenerations` answers. */
+  generations(name: string): readonly ViewGeneration[]
+  /** Version of the row, 0 when there is none. */
+  viewVersion(row: ViewWrite): number
+}
+
+/** What is stored under the name of a checkpoint, `null` where there is nothing. */
+export interface CheckpointFacts {
+  /** The valid fence of its lease: of one that was taken and not released. */
+  readonly fence: number | null
+  readonly position: string | null
+  /** Of the commit that moved it last. */
+  readonly commitId: string | null
+}
+
+/**
+ * What is in the way of a commit, as the port wants it told: `repeated` when it is stored already, else the first conflict of `fence`, `key`,
+ * `sequence`, `generation` and `view`. `undefined`: nothing, it may be written.
+ *
+ * Call it inside the transaction that writes the commit, or with facts that the database has checked again when it writes. `unstored` knows the
+ * commits before it in the batch.
+ *
+ * @example
+ * ```ts
+ * import { type CommitFacts, findConflict, noEvents, Unstored } from 'cqrs-es/store'
+ *
+ * const empty: CommitFacts = {
+ *   positions: () => undefined,
+ *   checkpoint: () => ({ fence: null, position: null, commitId: null }),
+ *   hasKey: () => false,
+ *   head: () => noEvents,
+ *   generations: () => [],
+ *   viewVersion: () => 0,
+ * }
+ * const append = { aggregateType: 'account', aggregateId: 'acct-1', expectedSequence: 3, events: [] }
+ * console.log(findConflict({ id: 'commit-1', appends: [append] }, empty, new Unstored()))
+ * // { kind: 'conflict', on: 'sequence', actualSequence: 0 }
+ * ```
+ */
+export function findConflict(commit: Commit, facts: CommitFacts, unstored: Unstored): CommitOutcome | undefined {
+  const { id, appends, checkpoint } = commit
+  const [first] = appends
+  if (first !== undefined) {
+    const positions = facts.positions(commit)
+    if (positions !== undefined) return { kind: 'repeated', positions }
+  }
+  if (checkpoint !== undefined) {
+    const found = facts.checkpoint(checkpoint.name)
+    const outcome = first === undefined ? checkpointConflict(id, checkpoint, found) : fenceConflict(checkpoint, found)
+    if (outcome !== undefined) return outcome
+  }
+  if (first !== undefined && commit.key !== undefined && facts.hasKey(first, commit.key.idempotencyKey))
+    return { kind: 'conflict', on: 'key' }
+  return appendConflict(appends, facts, unstored) ?? viewConflict(commit.views ?? [], facts, unstored)
+}
+
+/** What is in the way of a commit that has a checkpoint and no appends, as far as the checkpoint goes. */
+export const checkpointConflict = (id: string, checkpoint: CheckpointWrite, found: CheckpointFacts): CommitOutcome | undefined =>
+  found.commitId === id ? { kind: 'repeated', positions: [] } : fenceConflict(checkpoint, found)
+
+const fenceConflict = ({ fence, expectedPosition }: CheckpointWrite, found: CheckpointFacts): CommitOutcome | undefined =>
+  found.fence === fence && (expectedPosition === undefined || expectedPosition === found.position)
+    ? undefined
+    : { kind: 'conflict', on: 'fence' }
+
+function appendConflict(appends: readonly Append[], facts: CommitFacts, unstored: Unstored): CommitOutcome | undefined {
+  for (const append of appends) {
+    const head = facts.head(append)
+    if (!isDecidedOn(append, head) || unstored.isBelow(append))
+      return { kind: 'conflict', on: 'sequence', actualSequence: head.sequence }
+  }
+  return undefined
+}
+
+/** All generations before the first row, and each view's once. */
+function viewConflict(views: readonly ViewWrite[], facts: CommitFacts, unstored: Unstored): CommitOutcome | undefined {
+  const names = new Set(views.map(({ name }) => name))
+  const generations = new Map([...names].map((name) => [name, facts.generations(name)]))
+  if (!views.every(({ name, generation }) => isWritable(generations.get(name) ?? [], generation)))
+    return { kind: 'conflict', on: 'generation' }
+  const isMet = (row: ViewWrite) => facts.viewVersion(row) === row.expectedVersion && !unstored.isBelowView(row)
+  return views.every(isMet) ? undefined : { kind: 'conflict', on: 'view' }
+}
