@@ -1,9 +1,9 @@
 import { StoreError } from '../errors.ts'
 import type { Commit, CommitOutcome } from '../store/commit.ts'
+import { FailedDependencies } from '../store/failed-dependencies.ts'
 import { findConflict } from '../store/find-conflict.ts'
 import { isDecidedOn, noEvents } from '../store/head.ts'
-import { type CommitTexts, toTexts } from '../store/texts.ts'
-import { Unstored } from '../store/unstored.ts'
+import { type SerializedCommit, serializeCommit } from '../store/serialize-commit.ts'
 import { actionsOf, type OldIndexes, rowOf } from './actions.ts'
 import type { ReadItem } from './client.ts'
 import type { Connection } from './connection.ts'
@@ -17,14 +17,14 @@ import { readRows } from './views.ts'
 
 /** Commits that touch the same aggregate, view row or checkpoint go one after another in list order, all others at the same time. */
 export function appendBatch(connection: Connection, commits: readonly Commit[]): Promise<readonly CommitOutcome[]> {
-  const unstored = new Unstored()
+  const failed = new FailedDependencies()
   const tails = new Map<string, Promise<unknown>>()
   const outcomes = commits.map((commit) => {
     const touched = touchedBy(commit)
     const before = Promise.all(touched.map((name) => tails.get(name)))
     const outcome = before.then(async () => {
-      const one = await connection.slots.run(() => appendOne(connection, commit, unstored))
-      return unstored.note(commit, one)
+      const one = await connection.semaphore.run(() => appendOne(connection, commit, failed))
+      return failed.note(commit, one)
     })
     for (const name of touched) tails.set(name, outcome)
     return outcome
@@ -40,27 +40,32 @@ const touchedBy = ({ appends, views = [], checkpoint }: Commit): string[] => [
 ]
 
 /** Never rejects. Nothing was sent where one of these throws. */
-async function appendOne(connection: Connection, commit: Commit, unstored: Unstored): Promise<CommitOutcome> {
+async function appendOne(connection: Connection, commit: Commit, failed: FailedDependencies): Promise<CommitOutcome> {
   try {
-    const texts = toTexts(commit, connection.payloadFormat)
+    const texts = serializeCommit(commit, connection.payloadFormat)
     checkEvents(commit, texts)
-    return await send(connection, commit, texts, unstored)
+    return await send(connection, commit, texts, failed)
   } catch (cause) {
     return { kind: 'failed', certain: true, cause: toStoreError(cause) }
   }
 }
 
-const buildsOnUnstored = ({ appends, views = [] }: Commit, unstored: Unstored): boolean =>
-  appends.some((append) => unstored.isBelow(append)) || views.some((write) => unstored.isBelowView(write))
+const buildsOnUnstored = ({ appends, views = [] }: Commit, failed: FailedDependencies): boolean =>
+  appends.some((append) => failed.blocks(append)) || views.some((write) => failed.blocksView(write))
 
 /**
  * Sends it until it is stored, or something in its way is found. The SDK gives every transaction a token
  * of its own, which makes the SDK's own retries safe; the commit's id is no token, since DynamoDB would answer `stored` for ten minutes whatever the
  * second one holds.
  */
-async function send(connection: Connection, commit: Commit, texts: CommitTexts, unstored: Unstored): Promise<CommitOutcome> {
+async function send(
+  connection: Connection,
+  commit: Commit,
+  texts: SerializedCommit,
+  failed: FailedDependencies,
+): Promise<CommitOutcome> {
   // Another writer may have filled by chance the place of what was not stored.
-  const isDoomed = buildsOnUnstored(commit, unstored)
+  const isDoomed = buildsOnUnstored(commit, failed)
   for (const waiting = connection.waiting(); ; ) {
     const actions = actionsOf(connection, commit, texts, await readOldIndexes(connection, commit))
     checkActions(actions)
@@ -75,7 +80,7 @@ async function send(connection: Connection, commit: Commit, texts: CommitTexts, 
       }
       refused = written.items
     }
-    const outcome = await whyRefused(connection, commit, refused, unstored)
+    const outcome = await whyRefused(connection, commit, refused, failed)
     if (outcome !== undefined) return outcome
     if (!(await waiting.pause())) {
       const cause = new StoreError('STORE_BUSY', 'DynamoDB refused the commit again and again, though nothing was in its way.')
@@ -89,11 +94,11 @@ async function whyRefused(
   connection: Connection,
   commit: Commit,
   refused: ReadonlyMap<number, ReadItem>,
-  unstored: Unstored,
+  failed: FailedDependencies,
 ): Promise<CommitOutcome | undefined> {
   try {
     const { facts, problem } = await readFacts(connection, commit, eventsIn(refused))
-    return problem === undefined ? findConflict(commit, facts, unstored) : { kind: 'failed', certain: true, cause: problem }
+    return problem === undefined ? findConflict(commit, facts, failed) : { kind: 'failed', certain: true, cause: problem }
   } catch (cause) {
     return { kind: 'failed', certain: false, cause }
   }

@@ -7,7 +7,7 @@ import { failedConditions, surelyRefused, toStoreError } from './errors.ts'
 import { namesIn } from './expressions.ts'
 import { Recent } from './recent.ts'
 import type { TableNames } from './schema.ts'
-import { Slots, Waiting } from './waiting.ts'
+import { Semaphore, Waiting } from './waiting.ts'
 
 /**
  * What became of a write. `done`: with what `send` answers. `refused`: certainly not done, since the conditions of these actions (by number)
@@ -37,7 +37,7 @@ export class Connection {
   readonly keyTtlSeconds: number
   readonly payloadFormat: PayloadFormat
   readonly inexactNumbers: InexactNumbers
-  readonly slots = new Slots(atOnce)
+  readonly semaphore = new Semaphore(atOnce)
   /** The last event of an aggregate that was read or written. Events are never deleted, so there can only be later ones. */
   readonly knownHeads = new Recent<Head>(remembered)
   /** What the rows that were read or written last are found by, so that a save need not read them first. */

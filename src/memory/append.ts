@@ -1,20 +1,20 @@
 import type { Position } from '../event-envelope.ts'
 import type { Append, Commit, CommitOutcome } from '../store/commit.ts'
+import type { FailedDependencies } from '../store/failed-dependencies.ts'
 import { type CommitFacts, findConflict } from '../store/find-conflict.ts'
-import type { CommitTexts } from '../store/texts.ts'
-import type { Unstored } from '../store/unstored.ts'
+import type { SerializedCommit } from '../store/serialize-commit.ts'
 import type { AggregateRows, Tables } from './tables.ts'
 
 /** Stores one commit, or says what is in its way. Nothing is written before all is checked, and from then on nothing can fail. */
 export const applyCommit = (
   tables: Tables,
   facts: CommitFacts,
-  unstored: Unstored,
+  failed: FailedDependencies,
   commit: Commit,
-  texts: CommitTexts,
-): CommitOutcome => findConflict(commit, facts, unstored) ?? write(tables, commit, texts)
+  texts: SerializedCommit,
+): CommitOutcome => findConflict(commit, facts, failed) ?? write(tables, commit, texts)
 
-function write(tables: Tables, commit: Commit, texts: CommitTexts): CommitOutcome {
+function write(tables: Tables, commit: Commit, texts: SerializedCommit): CommitOutcome {
   const positions: Position[] = []
   commit.appends.forEach((append, at) => {
     const aggregate = tables.aggregateToWrite(append.aggregateType, append.aggregateId)
@@ -54,7 +54,7 @@ function writeEvents(
   aggregate: AggregateRows,
   commitId: string,
   { aggregateType, aggregateId, events }: Append,
-  texts: CommitTexts['events'][number],
+  texts: SerializedCommit['events'][number],
   positions: Position[],
 ): void {
   for (let i = 0; i < events.length; i++) {

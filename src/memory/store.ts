@@ -2,8 +2,10 @@ import type { Position } from '../event-envelope.ts'
 import { checkFunction, checkOptions } from '../options.ts'
 import type { Commit, CommitOutcome } from '../store/commit.ts'
 import type { Checkpoint, LeaseAnswer, StoredConsumer } from '../store/consumer.ts'
+import { FailedDependencies } from '../store/failed-dependencies.ts'
 import type { CommitFacts } from '../store/find-conflict.ts'
 import { addedState, canSwitch, liveGeneration } from '../store/generations.ts'
+import { type SerializedCommit, serializeCommit } from '../store/serialize-commit.ts'
 import type {
   AggregatePage,
   AggregateRequest,
@@ -22,8 +24,6 @@ import type {
   ViewKey,
   ViewPage,
 } from '../store/store.ts'
-import { type CommitTexts, toTexts } from '../store/texts.ts'
-import { Unstored } from '../store/unstored.ts'
 import { applyCommit } from './append.ts'
 import { factsOf } from './facts.ts'
 import { readFeed, toStoredEvent } from './feed.ts'
@@ -87,8 +87,8 @@ class MemoryStore implements Store {
   }
 
   async append(commits: readonly Commit[]): Promise<readonly CommitOutcome[]> {
-    const unstored = new Unstored()
-    const outcomes = commits.map((commit) => unstored.note(commit, this.#appendOne(commit, unstored)))
+    const failed = new FailedDependencies()
+    const outcomes = commits.map((commit) => failed.note(commit, this.#appendOne(commit, failed)))
     if (this.#watchers.size > 0 && outcomes.some((outcome) => outcome.kind === 'stored')) this.#wakeAll()
     return outcomes
   }
@@ -210,14 +210,14 @@ class MemoryStore implements Store {
     return kept && { position: kept.position, fence: kept.fence }
   }
 
-  #appendOne(commit: Commit, unstored: Unstored): CommitOutcome {
-    let texts: CommitTexts
+  #appendOne(commit: Commit, failed: FailedDependencies): CommitOutcome {
+    let texts: SerializedCommit
     try {
-      texts = toTexts(commit)
+      texts = serializeCommit(commit)
     } catch (cause) {
       return { kind: 'failed', certain: true, cause }
     }
-    return applyCommit(this.#tables, this.#facts, unstored, commit, texts)
+    return applyCommit(this.#tables, this.#facts, failed, commit, texts)
   }
 
   #wakeAll(): void {

@@ -1,6 +1,6 @@
 import { type CqrsError, isCqrsError, messageOf, StoreError, type StoreErrorCode } from '../errors.ts'
 import type { Failure } from '../sql/append.ts'
-import { NotSentError } from './client.ts'
+import { NotSentError } from './connection.ts'
 import { lockTimeout, raised, serverError, transactionOpen, uncertain, worthAnother } from './error-numbers.ts'
 import { UnreadableAnswer, unfit } from './session.ts'
 
@@ -133,3 +133,23 @@ const sayingOf = (error: unknown): string =>
   typeof error === 'object' && error !== null && 'sqlMessage' in error && typeof error.sqlMessage === 'string'
     ? error.sqlMessage
     : messageOf(error)
+
+/** Again when MySQL gives up a transaction for the sake of another. @throws StoreError */
+export async function persistently<T>(work: () => Promise<T>): Promise<T> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await work()
+    } catch (error) {
+      if (!isWorthAnother(error) || tries === 10) throw toStoreError(error)
+    }
+  }
+}
+
+/** @throws StoreError for whatever the driver throws */
+export async function explained<T>(work: Promise<T>): Promise<T> {
+  try {
+    return await work
+  } catch (error) {
+    throw toStoreError(error)
+  }
+}

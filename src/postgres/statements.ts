@@ -1,5 +1,5 @@
 import { digest } from '../sql/names.ts'
-import type { Statement } from './client.ts'
+import type { Statement } from './connection.ts'
 import { bytesBefore, inCheckedSession, isFollowed } from './fragments.ts'
 import { remainingMs } from './lease-function.ts'
 import type { Names } from './names.ts'

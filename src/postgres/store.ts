@@ -38,15 +38,16 @@ import type {
   ViewPage,
 } from '../store/store.ts'
 import { roundDatabase } from './append.ts'
-import { Connection, checkClient, type PostgresClient, type PostgresValue, type Statement } from './client.ts'
+import { checkClient, type PostgresClient, type PostgresValue } from './client.ts'
+import { Connection, type Statement } from './connection.ts'
 import { createSchema } from './create-schema.ts'
 import { endPosition, isFollowed, lastPosition, readFeed } from './feed.ts'
 import { findViewsStatement } from './find-views.ts'
 import { type Names, namesOf, type PostgresTables } from './names.ts'
-import { Bell, checkListener, Ear, type PostgresListener } from './push.ts'
+import { checkListener, Listener, Notifier, type PostgresListener } from './push.ts'
 import { schemaStatement } from './schema.ts'
 import { type Statements, statementsOf } from './statements.ts'
-import { transactionDatabase } from './transaction.ts'
+import { transactionDatabase } from './transact.ts'
 
 /** Options of `postgresStore`. */
 export interface PostgresStoreOptions {
@@ -137,7 +138,7 @@ class PostgresStore implements Store {
   readonly #names: Names
   readonly #statements: Statements
   readonly #rounds: RoundDatabase
-  readonly #bell: Bell | undefined
+  readonly #notifier: Notifier | undefined
   readonly #toStoredEvent: (row: EventRow) => StoredEvent
 
   constructor(
@@ -161,10 +162,10 @@ class PostgresStore implements Store {
     this.#statements = statementsOf(names)
     this.#rounds = roundDatabase(connection, this.#statements.append, { format, limits })
     this.#toStoredEvent = eventReader(format, inexactNumbers)
-    this.#bell = notify ? new Bell(connection, this.#statements, names.channel) : undefined
+    this.#notifier = notify ? new Notifier(connection, this.#statements, names.channel) : undefined
     if (listener === undefined) return
-    const ear = new Ear(listener, names.channel)
-    this.watch = (wake) => ear.watch(wake)
+    const listening = new Listener(listener, names.channel)
+    this.watch = (wake) => listening.watch(wake)
   }
 
   createSchema(): Promise<void> {
@@ -177,7 +178,7 @@ class PostgresStore implements Store {
 
   async append(commits: readonly Commit[]): Promise<readonly CommitOutcome[]> {
     const outcomes = await appendBatch(this.#rounds, commits)
-    this.#bell?.ring(outcomes)
+    this.#notifier?.notify(outcomes)
     return outcomes
   }
 

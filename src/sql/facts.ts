@@ -1,9 +1,9 @@
 import type { Position } from '../event-envelope.ts'
 import type { Append, Commit, CommitOutcome, ViewWrite } from '../store/commit.ts'
+import type { FailedDependencies } from '../store/failed-dependencies.ts'
 import { type CheckpointFacts, type CommitFacts, findConflict } from '../store/find-conflict.ts'
 import { type Head, noEvents } from '../store/head.ts'
 import type { ViewGeneration } from '../store/store.ts'
-import type { Unstored } from '../store/unstored.ts'
 import { joined, keyOf, type Prepared, type Round, viewOf } from './round.ts'
 
 /**
@@ -25,13 +25,13 @@ export interface RoundFacts {
 }
 
 /** The members of a round that something is in the way of, each with what it is. */
-export function findConflicts(round: Round, found: RoundFacts, unstored: Unstored): ReadonlyMap<Prepared, CommitOutcome> {
+export function findConflicts(round: Round, found: RoundFacts, failed: FailedDependencies): ReadonlyMap<Prepared, CommitOutcome> {
   const facts = new FactsOfRound(round, found)
   const outcomes = new Map<Prepared, CommitOutcome>()
   for (const member of round.members) {
-    const outcome = findConflict(member.commit, facts, unstored)
+    const outcome = findConflict(member.commit, facts, failed)
     if (outcome === undefined) facts.apply(member.commit)
-    else outcomes.set(member, unstored.note(member.commit, outcome))
+    else outcomes.set(member, failed.note(member.commit, outcome))
   }
   return outcomes
 }

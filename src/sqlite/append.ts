@@ -1,9 +1,9 @@
 import { StoreError } from '../errors.ts'
 import type { Position } from '../event-envelope.ts'
 import type { Append, Commit, CommitOutcome, ViewWrite } from '../store/commit.ts'
+import { FailedDependencies } from '../store/failed-dependencies.ts'
 import { findConflict } from '../store/find-conflict.ts'
-import { type CommitTexts, toTexts } from '../store/texts.ts'
-import { Unstored } from '../store/unstored.ts'
+import { type SerializedCommit, serializeCommit } from '../store/serialize-commit.ts'
 import type { Connection } from './connection.ts'
 import { toStoreError } from './errors.ts'
 import { factsOf } from './facts.ts'
@@ -12,7 +12,7 @@ import * as statements from './statements.ts'
 /** A commit with its texts, or with why it has none. */
 interface Prepared {
   readonly commit: Commit
-  readonly texts: CommitTexts | CommitOutcome
+  readonly texts: SerializedCommit | CommitOutcome
 }
 
 /**
@@ -22,26 +22,30 @@ interface Prepared {
 export async function appendBatch(connection: Connection, commits: readonly Commit[]): Promise<readonly CommitOutcome[]> {
   const batch = commits.map(prepare)
   if (batch.every(({ texts }) => 'kind' in texts)) return batch.map(({ texts }) => texts as CommitOutcome)
-  return store(connection, batch, () => new Unstored())
+  return store(connection, batch, () => new FailedDependencies())
 }
 
 function prepare(commit: Commit): Prepared {
   try {
-    return { commit, texts: toTexts(commit) }
+    return { commit, texts: serializeCommit(commit) }
   } catch (cause) {
     return { commit, texts: { kind: 'failed', certain: true, cause } }
   }
 }
 
 /** `before` gives what is known of the commits before the batch; it is asked anew for each try. */
-async function store(connection: Connection, batch: readonly Prepared[], before: () => Unstored): Promise<CommitOutcome[]> {
+async function store(
+  connection: Connection,
+  batch: readonly Prepared[],
+  before: () => FailedDependencies,
+): Promise<CommitOutcome[]> {
   let stage: 'begin' | 'rows' | 'commit' = 'begin'
   try {
     return await connection.write(() => {
       stage = 'rows'
-      const unstored = before()
+      const failed = before()
       const outcomes = batch.map(({ commit, texts }) =>
-        unstored.note(commit, 'kind' in texts ? texts : applyCommit(connection, unstored, commit, texts)),
+        failed.note(commit, 'kind' in texts ? texts : applyCommit(connection, failed, commit, texts)),
       )
       stage = 'commit'
       return outcomes
@@ -55,10 +59,10 @@ async function store(connection: Connection, batch: readonly Prepared[], before:
 }
 
 async function storeEach(connection: Connection, batch: readonly Prepared[]): Promise<CommitOutcome[]> {
-  const unstored = new Unstored()
+  const failed = new FailedDependencies()
   const outcomes: CommitOutcome[] = []
   for (const one of batch)
-    for (const outcome of await store(connection, [one], () => unstored)) outcomes.push(unstored.note(one.commit, outcome))
+    for (const outcome of await store(connection, [one], () => failed)) outcomes.push(failed.note(one.commit, outcome))
   return outcomes
 }
 
@@ -72,10 +76,14 @@ export const isSureAtCommit = (code: string): boolean => ['STORE_BUSY', 'STORE_F
 const reached = (stage: string, wanted: string): boolean => stage === wanted
 
 /** Stores one commit inside the transaction that is open, or says what is in its way. All is checked before anything is written. */
-const applyCommit = (connection: Connection, unstored: Unstored, commit: Commit, texts: CommitTexts): CommitOutcome =>
-  findConflict(commit, factsOf(connection), unstored) ?? write(connection, commit, texts)
+const applyCommit = (
+  connection: Connection,
+  failed: FailedDependencies,
+  commit: Commit,
+  texts: SerializedCommit,
+): CommitOutcome => findConflict(commit, factsOf(connection), failed) ?? write(connection, commit, texts)
 
-export function write(connection: Connection, commit: Commit, texts: CommitTexts): CommitOutcome {
+export function write(connection: Connection, commit: Commit, texts: SerializedCommit): CommitOutcome {
   const positions: Position[] = []
   commit.appends.forEach((append, i) => {
     positions.push(...writeEvents(connection, commit.id, append, texts.events[i] ?? []))
@@ -96,7 +104,12 @@ export function write(connection: Connection, commit: Commit, texts: CommitTexts
   return { kind: 'stored', positions }
 }
 
-function writeEvents(connection: Connection, commitId: string, append: Append, texts: CommitTexts['events'][number]): Position[] {
+function writeEvents(
+  connection: Connection,
+  commitId: string,
+  append: Append,
+  texts: SerializedCommit['events'][number],
+): Position[] {
   const { aggregateType, aggregateId, expectedSequence, events } = append
   return events.map(({ type, version, recordedAt }, i) => {
     const { data = '', metadata = '' } = texts[i] ?? {}

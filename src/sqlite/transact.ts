@@ -2,9 +2,9 @@ import { DefinitionError } from '../errors.ts'
 import { isThenable, refusing } from '../refusing.ts'
 import { ended, WorkError } from '../sql/transact.ts'
 import type { CheckpointWrite, Commit, CommitOutcome } from '../store/commit.ts'
+import { FailedDependencies } from '../store/failed-dependencies.ts'
 import { findConflict } from '../store/find-conflict.ts'
-import { toTexts } from '../store/texts.ts'
-import { Unstored } from '../store/unstored.ts'
+import { serializeCommit } from '../store/serialize-commit.ts'
 import { isSureAtCommit, write } from './append.ts'
 import type { Connection } from './connection.ts'
 import { isSavepointGone, toStoreError } from './errors.ts'
@@ -21,7 +21,7 @@ export async function transact(
   try {
     return await connection.write(() => {
       allButTheEnd = false
-      const outcome = findConflict(commit, factsOf(connection), new Unstored()) ?? runAndWrite(connection, commit, work)
+      const outcome = findConflict(commit, factsOf(connection), new FailedDependencies()) ?? runAndWrite(connection, commit, work)
       allButTheEnd = true
       return outcome
     })
@@ -39,7 +39,7 @@ function runAndWrite(connection: Connection, commit: Commit, work: (client: unkn
   } catch (error) {
     throw isSavepointGone(error) ? new WorkError(ended()) : error
   }
-  return write(connection, commit, toTexts(commit))
+  return write(connection, commit, serializeCommit(commit))
 }
 
 function runNow(work: (client: unknown) => void | Promise<void>, client: unknown): void {

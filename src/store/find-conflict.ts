@@ -1,9 +1,9 @@
 import type { Position } from '../event-envelope.ts'
 import type { Append, CheckpointWrite, Commit, CommitOutcome, ViewWrite } from './commit.ts'
+import type { FailedDependencies } from './failed-dependencies.ts'
 import { isWritable } from './generations.ts'
 import { type Head, isDecidedOn } from './head.ts'
 import type { ViewGeneration } from './store.ts'
-import type { Unstored } from './unstored.ts'
 
 /** What a database has that a commit could meet, all as of one moment. A lookup that the order makes needless is not made. */
 export interface CommitFacts {
@@ -33,12 +33,12 @@ export interface CheckpointFacts {
  * What is in the way of a commit, as the port wants it told: `repeated` when it is stored already, else the first conflict of `fence`, `key`,
  * `sequence`, `generation` and `view`. `undefined`: nothing, it may be written.
  *
- * Call it inside the transaction that writes the commit, or with facts that the database has checked again when it writes. `unstored` knows the
+ * Call it inside the transaction that writes the commit, or with facts that the database has checked again when it writes. `failed` knows the
  * commits before it in the batch.
  *
  * @example
  * ```ts
- * import { type CommitFacts, findConflict, noEvents, Unstored } from 'cqrs-es/store'
+ * import { type CommitFacts, findConflict, noEvents, FailedDependencies } from 'cqrs-es/store'
  *
  * const empty: CommitFacts = {
  *   positions: () => undefined,
@@ -49,11 +49,11 @@ export interface CheckpointFacts {
  *   viewVersion: () => 0,
  * }
  * const append = { aggregateType: 'account', aggregateId: 'acct-1', expectedSequence: 3, events: [] }
- * console.log(findConflict({ id: 'commit-1', appends: [append] }, empty, new Unstored()))
+ * console.log(findConflict({ id: 'commit-1', appends: [append] }, empty, new FailedDependencies()))
  * // { kind: 'conflict', on: 'sequence', actualSequence: 0 }
  * ```
  */
-export function findConflict(commit: Commit, facts: CommitFacts, unstored: Unstored): CommitOutcome | undefined {
+export function findConflict(commit: Commit, facts: CommitFacts, failed: FailedDependencies): CommitOutcome | undefined {
   const { id, appends, checkpoint } = commit
   const [first] = appends
   if (first !== undefined) {
@@ -67,7 +67,7 @@ export function findConflict(commit: Commit, facts: CommitFacts, unstored: Unsto
   }
   if (first !== undefined && commit.key !== undefined && facts.hasKey(first, commit.key.idempotencyKey))
     return { kind: 'conflict', on: 'key' }
-  return appendConflict(appends, facts, unstored) ?? viewConflict(commit.views ?? [], facts, unstored)
+  return appendConflict(appends, facts, failed) ?? viewConflict(commit.views ?? [], facts, failed)
 }
 
 /** What is in the way of a commit that has a checkpoint and no appends, as far as the checkpoint goes. */
@@ -79,21 +79,21 @@ const fenceConflict = ({ fence, expectedPosition }: CheckpointWrite, found: Chec
     ? undefined
     : { kind: 'conflict', on: 'fence' }
 
-function appendConflict(appends: readonly Append[], facts: CommitFacts, unstored: Unstored): CommitOutcome | undefined {
+function appendConflict(appends: readonly Append[], facts: CommitFacts, failed: FailedDependencies): CommitOutcome | undefined {
   for (const append of appends) {
     const head = facts.head(append)
-    if (!isDecidedOn(append, head) || unstored.isBelow(append))
+    if (!isDecidedOn(append, head) || failed.blocks(append))
       return { kind: 'conflict', on: 'sequence', actualSequence: head.sequence }
   }
   return undefined
 }
 
 /** All generations before the first row, and each view's once. */
-function viewConflict(views: readonly ViewWrite[], facts: CommitFacts, unstored: Unstored): CommitOutcome | undefined {
+function viewConflict(views: readonly ViewWrite[], facts: CommitFacts, failed: FailedDependencies): CommitOutcome | undefined {
   const names = new Set(views.map(({ name }) => name))
   const generations = new Map([...names].map((name) => [name, facts.generations(name)]))
   if (!views.every(({ name, generation }) => isWritable(generations.get(name) ?? [], generation)))
     return { kind: 'conflict', on: 'generation' }
-  const isMet = (row: ViewWrite) => facts.viewVersion(row) === row.expectedVersion && !unstored.isBelowView(row)
+  const isMet = (row: ViewWrite) => facts.viewVersion(row) === row.expectedVersion && !failed.blocksView(row)
   return views.every(isMet) ? undefined : { kind: 'conflict', on: 'view' }
 }

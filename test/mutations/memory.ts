@@ -39,14 +39,14 @@ export const memory: readonly Mutation[] = [
   {
     breaks: 'what builds on nothing is stored where it fits by chance',
     file: 'src/store/find-conflict.ts',
-    find: ' || unstored.isBelow(append))',
+    find: ' || failed.blocks(append))',
     put: ')',
     test: 'src/conformance/batch.ts › what builds on a commit that was not stored is a conflict, also where its sequence fits by chance',
   },
   {
     breaks: 'a row that builds on nothing is stored',
     file: 'src/store/find-conflict.ts',
-    find: ' && !unstored.isBelowView(row)',
+    find: ' && !failed.blocksView(row)',
     put: '',
     test: 'src/conformance/batch.ts › a view row that builds on one that was not stored is a conflict, also where its version fits by chance',
   },
@@ -171,7 +171,7 @@ export const memory: readonly Mutation[] = [
   },
   {
     breaks: 'data that is no JSON is stored',
-    file: 'src/store/texts.ts',
+    file: 'src/store/serialize-commit.ts',
     find: 'if (text === undefined) throw',
     put: 'if (text === null) throw',
     test: 'src/conformance/limits.ts › data that is not JSON fails for certain and stores nothing',

@@ -97,7 +97,7 @@ export const mysql: readonly Mutation[] = [
   },
   {
     breaks: 'a failed transaction stays open',
-    file: 'src/mysql/client.ts',
+    file: 'src/mysql/connection.ts',
     find: "if (serverError(error) !== transactionOpen) await connection.query('ROLLBACK AND NO CHAIN NO RELEASE')",
     put: '',
     test: 'test/stores/mysql.test.ts › an error of the function comes through, leaves nothing, and the connection is as good as before',

@@ -146,7 +146,7 @@ export const postgres: readonly Mutation[] = [
   {
     breaks: 'each append sends its own message',
     file: 'src/postgres/push.ts',
-    find: 'if (!this.#rings) this.#send()',
+    find: 'if (!this.#isSending) this.#send()',
     put: 'this.#send()',
     test: 'test/stores/postgres.test.ts › an append waits for no message; one is under way and one stands for all others',
   },

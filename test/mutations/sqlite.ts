@@ -155,7 +155,7 @@ export const sqlite: readonly Mutation[] = [
   },
   {
     breaks: 'a page may have any size',
-    file: 'src/sqlite/read-page.ts',
+    file: 'src/sqlite/page.ts',
     find: 'if (length > mostText && page.length > 0)',
     put: 'if (length < 0)',
     test: 'test/stores/sqlite.test.ts › hold two million characters at the most, and one event at the least',

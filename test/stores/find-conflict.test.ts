@@ -3,10 +3,10 @@ import {
   type Commit,
   type CommitFacts,
   type CommitOutcome,
+  FailedDependencies,
   findConflict,
   noEvents,
   type Position,
-  Unstored,
   type ViewGeneration,
 } from 'cqrs-es/store'
 import { describe, expect, test } from 'vitest'
@@ -42,7 +42,7 @@ function factsWith(changed: Partial<CommitFacts> = {}) {
   return { facts, asked }
 }
 
-const found = (commit: Commit, changed?: Partial<CommitFacts>, unstored = new Unstored()) =>
+const found = (commit: Commit, changed?: Partial<CommitFacts>, unstored = new FailedDependencies()) =>
   findConflict(commit, factsWith(changed).facts, unstored)
 
 const standing = (rest: Partial<CheckpointFacts>): Partial<CommitFacts> => ({
@@ -77,20 +77,20 @@ describe('findConflict', () => {
 
   test('asks for no fact behind the first that is in the way', () => {
     const { facts, asked } = factsWith({ hasKey: () => true })
-    findConflict(whole, facts, new Unstored())
+    findConflict(whole, facts, new FailedDependencies())
     expect(asked).toEqual(['positions', 'checkpoint', 'hasKey'])
   })
 
   test('asks for no fact that the commit does not touch', () => {
     const { facts, asked } = factsWith()
-    findConflict({ id: 'c4', appends: [append] }, facts, new Unstored())
+    findConflict({ id: 'c4', appends: [append] }, facts, new FailedDependencies())
     expect(asked).toEqual(['positions', 'head'])
   })
 
   test('asks for the generations of a view once, whatever the number of rows', () => {
     const { facts, asked } = factsWith()
     const views = ['a', 'b', 'c'].map((id) => ({ ...row, id }))
-    expect(findConflict({ id: 'c4', appends: [], views }, facts, new Unstored())).toBeUndefined()
+    expect(findConflict({ id: 'c4', appends: [], views }, facts, new FailedDependencies())).toBeUndefined()
     expect(asked.filter((name) => name === 'generations')).toEqual(['generations'])
   })
 
@@ -126,10 +126,10 @@ describe('findConflict', () => {
     const lost: CommitOutcome = { kind: 'conflict', on: 'sequence' }
     const event = { ...append, id: 'account/a/3', type: 'T', version: '1', data: {}, sequence: 3, metadata: {}, commitId: 'c3' }
     const events = [{ ...event, recordedAt: '2026-01-02T03:04:05.678Z' }]
-    const afterAppend = new Unstored()
+    const afterAppend = new FailedDependencies()
     afterAppend.note({ id: 'c3', appends: [{ ...append, expectedSequence: 2, events }] }, lost)
     expect(found(whole, {}, afterAppend)).toEqual({ kind: 'conflict', on: 'sequence', actualSequence: 3 })
-    const afterView = new Unstored()
+    const afterView = new FailedDependencies()
     afterView.note({ id: 'c3', appends: [], views: [{ ...row, expectedVersion: 4 }] }, lost)
     expect(found(whole, {}, afterView)).toEqual({ kind: 'conflict', on: 'view' })
   })

@@ -6,6 +6,7 @@ import {
   type CommitFacts,
   type CommitOutcome,
   canSwitch,
+  FailedDependencies,
   findConflict,
   type LeaseAnswer,
   liveGeneration,
@@ -16,7 +17,6 @@ import {
   type StoredKey,
   type StoredSnapshot,
   type StoredView,
-  Unstored,
   type ViewGeneration,
   type ViewWrite,
 } from 'cqrs-es/store'
@@ -74,11 +74,11 @@ export class State {
 
   /** Decided one after another, so a commit sees those before it in the list that were stored, and no other. */
   append(commits: Request<'append'>): CommitOutcome[] {
-    const unstored = new Unstored()
+    const failed = new FailedDependencies()
     return commits.map((commit) =>
       'failed' in commit
-        ? unstored.note(commit, { kind: 'failed', certain: true, cause: undefined })
-        : unstored.note(commit, findConflict(commit, this.#facts, unstored) ?? this.#write(commit)),
+        ? failed.note(commit, { kind: 'failed', certain: true, cause: undefined })
+        : failed.note(commit, findConflict(commit, this.#facts, failed) ?? this.#write(commit)),
     )
   }
 

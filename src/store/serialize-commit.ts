@@ -3,7 +3,7 @@ import type { Commit } from './commit.ts'
 import { checkMetadata, encodePayload, type PayloadFormat } from './payload-format.ts'
 
 /** The JSON texts of a commit, in its own order. */
-export interface CommitTexts {
+export interface SerializedCommit {
   /** By append, then by event. */
   readonly events: readonly (readonly { readonly data: string; readonly metadata: string }[])[]
   /** By append; `undefined` for one without a snapshot. */
@@ -19,13 +19,13 @@ export interface CommitTexts {
  * this format (`'json'` unless given)
  * @example
  * ```ts
- * import { toTexts } from 'cqrs-es/store'
+ * import { serializeCommit } from 'cqrs-es/store'
  *
  * const view = { name: 'balances', generation: 1, id: 'acct-1', expectedVersion: 0, view: { balance: 5 } }
- * console.log(toTexts({ id: 'commit-1', appends: [], views: [view] }).views) // [ '{"balance":5}' ]
+ * console.log(serializeCommit({ id: 'commit-1', appends: [], views: [view] }).views) // [ '{"balance":5}' ]
  * ```
  */
-export function toTexts(commit: Commit, format: PayloadFormat = 'json'): CommitTexts {
+export function serializeCommit(commit: Commit, format: PayloadFormat = 'json'): SerializedCommit {
   return {
     events: commit.appends.map((append) =>
       append.events.map((event) => {
