@@ -1,6 +1,10 @@
 import type { AnyAggregate, EnvelopeOf, TypesOf } from './aggregate.ts'
 import { type AggregateDefinition, definitionOf } from './aggregate-definition.ts'
 import type { AggregateHandle } from './aggregate-handle.ts'
+import type { Change } from './consumers/change.ts'
+import type { ConsumerDefinition, DrainRequest } from './consumers/definitions.ts'
+import type { FollowerHandle } from './consumers/handle.ts'
+import { waitingFor } from './consumers/waiting.ts'
 import { DefinitionError, ValidationError } from './errors.ts'
 import type { EventEnvelope, Position } from './event-envelope.ts'
 import { checkCallOptions } from './execution/call.ts'
@@ -8,7 +12,6 @@ import type { Query } from './execution/core.ts'
 import { handleOf } from './execution/handle.ts'
 import { readLog } from './execution/log.ts'
 import { checkReplay, replay } from './execution/replay.ts'
-import { waitingFor } from './execution/waiting.ts'
 import { notingErrors } from './foreign-errors.ts'
 import { isObject } from './json.ts'
 import { Lifecycle } from './lifecycle.ts'
@@ -16,14 +19,12 @@ import type { Observation } from './observation.ts'
 import { checkBoolean, checkName, checkWholeNumber } from './options.ts'
 import type { Runtime } from './runtime.ts'
 import type { Store } from './store/store.ts'
-import type { Change } from './subscriptions/change.ts'
-import type { AnyDefinition, DrainRequest, SqlViewDefinition, ViewDefinition } from './subscriptions/definitions.ts'
-import type { FollowerHandle } from './subscriptions/handle.ts'
 import type { ListParked } from './subscriptions/parked.ts'
 import type { Subscription, SubscriptionApp } from './subscriptions/subscription.ts'
 import type { RebuildOptions } from './views/rebuild-handle.ts'
 import type { SqlView } from './views/sql-view.ts'
 import type { View } from './views/view.ts'
+import type { SqlViewDefinition, ViewDefinition } from './views/view-definition.ts'
 import type { ViewTypes } from './views/view-types.ts'
 import type { Views } from './views/views.ts'
 import { type Wiring, wire } from './wiring.ts'
@@ -259,7 +260,7 @@ export function createApp<
       await lifecycle.close()
     },
   }
-  const open = (definitions: ReadonlyMap<string, AnyDefinition>) =>
+  const open = (definitions: ReadonlyMap<string, ConsumerDefinition>) =>
     Object.fromEntries([...definitions].map(([key, one]) => [key, readSide?.open(one, lifecycle, app)]))
   app.views = open(views)
   app.subscriptions = open(subscriptions)

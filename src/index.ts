@@ -26,6 +26,9 @@ export {
   type SqlViewHandle,
   type SubscriptionHandle,
 } from './app.ts'
+// Subscriptions
+export type { Change } from './consumers/change.ts'
+export type { FollowerHandle, SubscriptionStatus } from './consumers/handle.ts'
 // Errors
 export {
   ApplyError,
@@ -73,9 +76,6 @@ export { type Rejection, reject } from './reject.ts'
 export { platformRuntime, type Runtime } from './runtime.ts'
 // Stores
 export type { Store } from './store/store.ts'
-// Subscriptions
-export type { Change } from './subscriptions/change.ts'
-export type { FollowerHandle, SubscriptionStatus } from './subscriptions/handle.ts'
 export type { ListParked, ParkedEvent } from './subscriptions/parked.ts'
 export type { ReactionOptions } from './subscriptions/reaction.ts'
 export {

@@ -1,4 +1,5 @@
 import { type AggregateDefinition, definitionOf } from './aggregate-definition.ts'
+import type { ReadSide } from './consumers/definitions.ts'
 import { DefinitionError } from './errors.ts'
 import { StateCache } from './execution/cache.ts'
 import { CommitQueue } from './execution/commit-queue.ts'
@@ -13,8 +14,9 @@ import type { Observation } from './observation.ts'
 import { checkFunction, checkOptions, checkWholeNumber } from './options.ts'
 import { checkedRuntime, platformRuntime, type Runtime } from './runtime.ts'
 import type { Capabilities, Store } from './store/store.ts'
-import type { ReadSide, SqlViewDefinition, SubscriptionDefinition, ViewDefinition } from './subscriptions/definitions.ts'
-import { subscriptionDefinitionOf } from './subscriptions/subscription-definition.ts'
+import type { SubscriptionDefinition } from './subscriptions/definition.ts'
+import { subscriptionDefinitionOf } from './subscriptions/definition.ts'
+import type { SqlViewDefinition, ViewDefinition } from './views/view-definition.ts'
 import { anyViewDefinitionOf } from './views/view-definition.ts'
 
 const optionNames = [
@@ -73,10 +75,9 @@ export function wire(options: Wiring): {
   const subscriptions = namedByKey('subscription', 'subscriptions', options.subscriptions ?? {}, subscriptionDefinitionOf)
   const definitions = definitionsByKey(options.aggregates)
   const following = followingOf(options.following ?? {})
-  const [anyOne] = [...views.values(), ...subscriptions.values()]
-  const readSide = anyOne?.machinery.connect(core, {
-    views: [...views.values()],
-    subscriptions: [...subscriptions.values()],
+  const consumers = [...views.values(), ...subscriptions.values()]
+  const readSide = consumers[0]?.machinery.connect(core, {
+    consumers,
     definitions: new Map([...definitions.values()].map((definition) => [definition.type, definition])),
     ...following,
   })

@@ -3,12 +3,15 @@ import type { EventEnvelope } from '../event-envelope.ts'
 import type { Lifecycle } from '../lifecycle.ts'
 import { checkWholeNumber } from '../options.ts'
 import { cacheKey } from './cache.ts'
-import { checkCall, checkCallOptions, checkId, checkPage, type ExecuteOptions } from './call.ts'
+import { type Call, checkCall, checkCallOptions, checkId, checkPage, type ExecuteOptions } from './call.ts'
 import type { Core, WiredAggregate } from './core.ts'
 import { oncePerDelivery } from './delivery-scope.ts'
 import { execute } from './execute.ts'
 import { loadAggregate, readEvents } from './load.ts'
-import type { PrepareWaiting } from './waiting.ts'
+import type { Accepted, Rejected } from './result.ts'
+
+/** Says, before a command is stored, what is done with its result before that is returned; `undefined` for nothing. @throws ValidationError */
+export type PrepareWaiting = (aggregateType: string, call: Call) => ((result: Accepted | Rejected) => Promise<void>) | undefined
 
 /** The commands and the history of one aggregate type, types erased; `AggregateHandle` says what each does. */
 export function handleOf(core: Core, aggregate: WiredAggregate, lifecycle: Lifecycle, prepare: PrepareWaiting) {

@@ -1,6 +1,6 @@
 import { ValidationError } from '../errors.ts'
 import { isReceivable } from '../store/exact-json.ts'
-import type { ViewDefinition } from '../subscriptions/definitions.ts'
+import type { ViewDefinition } from '../views/view-definition.ts'
 
 /** The parameters of a request, each once and of known names. @throws ValidationError */
 export function parametersOf(url: URL, known: readonly string[]): ReadonlyMap<string, string> {

@@ -1,16 +1,17 @@
+import type { Again, ConsumerCore, Consumption, Failure, Processed, Turn } from '../consumers/consumption.ts'
+import { LeaseLost, placeOf } from '../consumers/lane.ts'
+import { canRead, undecoded } from '../consumers/outdated.ts'
+import { parkedEventId, readAllParked, readParkedOf, toParked } from '../consumers/troubles.ts'
 import type { EventEnvelope, Position } from '../event-envelope.ts'
 import type { Decoded } from '../evolution/decode.ts'
 import { decodeApart } from '../evolution/decode.ts'
 import { aggregatePage } from '../execution/read-page.ts'
 import type { StoredEvent } from '../store/commit.ts'
+import { type InternalRow, type ParkedRow, parkedRows } from '../store/internal-rows.ts'
 import { comparePositions } from '../store/order.ts'
 import { attempt, type Interrupted } from './attempt.ts'
-import type { Again, ConsumerCore, Consumption, Failure, Processed, Turn } from './consumption.ts'
-import type { SubscriptionDefinition } from './definitions.ts'
-import { LeaseLost, placeOf } from './lane.ts'
-import { canRead, undecoded } from './outdated.ts'
+import type { SubscriptionDefinition } from './definition.ts'
 import { reactionsTo } from './reaction.ts'
-import { type Parked, parkedEventId, parkedWrite, readAllParked, readParkedOf, toParked, type Versioned } from './troubles.ts'
 
 /** A checkpoint follows the handler at the latest after this long. */
 const checkpointMs = 250
@@ -63,7 +64,7 @@ export class Delivery implements Consumption {
   }
 
   /** What was asked for, and what could not be read by whoever parked it, once this program can. */
-  #againOf({ id, version, value }: Versioned<Parked>): readonly Again[] {
+  #againOf({ id, version, value }: InternalRow<ParkedRow>): readonly Again[] {
     const place = `${id}/${version}`
     if (value === undefined || !(value.again || (value.unreadable && !this.#beyond.has(place)))) return []
     const { aggregateType, aggregateId } = value
@@ -224,7 +225,7 @@ export class Delivery implements Consumption {
     const parked = toParked(this.name, failure, this.#triesOf(event), this.#core.runtime.now())
     for (;;) {
       const row = await readParkedOf(this.#core, this.name, event)
-      if ((await lane.save(position, { views: [parkedWrite(row, parked)], parks: true })) === 'saved') break
+      if ((await lane.save(position, { views: [parkedRows.write(row, parked)], parks: true })) === 'saved') break
       await lane.read?.()
       // Another process has been here: the event is done, or it was parked there.
       if (lane.isParked || isPast(event, lane.position)) return
@@ -234,14 +235,14 @@ export class Delivery implements Consumption {
   }
 
   /** Tries an event that was parked again, and what waits behind it, up to where the subscription is; answers how many were taken. */
-  async #deliverParked(parked: Parked, turn: Turn): Promise<number> {
+  async #deliverParked(parked: ParkedRow, turn: Turn): Promise<number> {
     const { aggregateType, aggregateId } = parked
     const { lane } = turn
     const definition = this.#core.definitions.get(aggregateType)
     let taken = 0
     if (definition === undefined) return taken
     this.#failures.set(parkedEventId(parked), parked.attempts)
-    let left: Parked | null = null
+    let left: ParkedRow | null = null
     const { parkedAt } = parked
     for (let after = parked.sequence - 1; ; ) {
       const row = await readParkedOf(this.#core, this.name, parked)
@@ -266,7 +267,7 @@ export class Delivery implements Consumption {
         }
         more = left === null && page.more && passed.length === page.events.length
       }
-      const saved = await lane.save(lane.position, { views: [parkedWrite(row, left)], parks: left !== null })
+      const saved = await lane.save(lane.position, { views: [parkedRows.write(row, left)], parks: left !== null })
       if (saved === 'saved') break
       // Another process has passed over more that waits.
       await lane.read?.()

@@ -1,9 +1,9 @@
+import type { ConsumerCore } from '../consumers/consumption.ts'
+import { parkedEventId, readParked } from '../consumers/troubles.ts'
 import { checkCallOptions, checkPage } from '../execution/call.ts'
 import type { Lifecycle } from '../lifecycle.ts'
-import type { ConsumerCore } from './consumption.ts'
-import type { SubscriptionDefinition } from './definitions.ts'
+import type { SubscriptionDefinition } from './definition.ts'
 import { subscriptionConsumer } from './delivery.ts'
-import { parkedEventId, readParked } from './troubles.ts'
 
 /** An event that was set aside, with all that its aggregate did after it. */
 export interface ParkedEvent {

@@ -1,7 +1,7 @@
 import { sha256 } from '../digest.ts'
 import type { EventEnvelope, Metadata } from '../event-envelope.ts'
 import { DeliveryScope, inScope } from '../execution/delivery-scope.ts'
-import type { SubscriptionDefinition } from './definitions.ts'
+import type { SubscriptionDefinition } from './definition.ts'
 
 /** Options of a command that follows from an event. */
 export interface ReactionOptions {

@@ -1,12 +1,12 @@
+import type { CatchUpOutcome, Change } from '../consumers/change.ts'
+import type { ConsumerCore, RunRequest, RunResult } from '../consumers/consumption.ts'
+import type { Follower } from '../consumers/follower.ts'
+import { type Runs, runsOf } from '../consumers/runs.ts'
+import { ByAggregate } from '../consumers/sources/by-aggregate.ts'
+import { clearStopped, isSomethingAgain, readAllParked, retryParked } from '../consumers/troubles.ts'
 import type { Position } from '../event-envelope.ts'
-import { ByAggregate } from './by-aggregate.ts'
-import type { CatchUpOutcome, Change } from './change.ts'
-import type { ConsumerCore, RunRequest, RunResult } from './consumption.ts'
-import type { SubscriptionDefinition } from './definitions.ts'
+import type { SubscriptionDefinition } from './definition.ts'
 import { Delivery } from './delivery.ts'
-import type { Follower } from './follower.ts'
-import { type Runs, runsOf } from './runs.ts'
-import { clearStopped, isSomethingAgain, readAllParked, retryParked } from './troubles.ts'
 
 /** Keeps a subscription running. */
 export class SubscriptionFollower implements Follower {

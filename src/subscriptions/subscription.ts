@@ -3,10 +3,10 @@ import { definitionOf } from '../aggregate-definition.ts'
 import type { AggregateHandle } from '../aggregate-handle.ts'
 import { DefinitionError } from '../errors.ts'
 import type { EventEnvelope, Position } from '../event-envelope.ts'
-import type { SubscriptionDefinition } from './definitions.ts'
+import type { SubscriptionDefinition } from './definition.ts'
+import { buildSubscription, checkSubscriptionOptions } from './definition.ts'
+import { subscriptionMachinery } from './machinery.ts'
 import type { ReactionOptions } from './reaction.ts'
-import { buildSubscription, checkSubscriptionOptions } from './subscription-definition.ts'
-import { subscriptionMachinery } from './subscription-machinery.ts'
 
 /** A subscription, ready for `createApp`. Made by `defineSubscription`. */
 export interface Subscription<N extends string = string> {

@@ -8,8 +8,8 @@ import { parseCommand } from '../execution/parse-command.ts'
 import { deepFreeze, jsonProblem, toJson } from '../json.ts'
 import { refusing } from '../refusing.ts'
 import { platformRuntime } from '../runtime.ts'
-import type { ViewDefinition } from '../subscriptions/definitions.ts'
 import { foldView, idsOf, indexValues, storableView } from '../views/fold.ts'
+import type { ViewDefinition } from '../views/view-definition.ts'
 import { fail } from './assert.ts'
 
 interface SceneOptions {

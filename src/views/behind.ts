@@ -1,19 +1,17 @@
 import type { AggregateDefinition } from '../aggregate-definition.ts'
+import { saveRows } from '../consumers/lane.ts'
 import { sha256 } from '../digest.ts'
 import { ValidationError, ViewOutdatedError } from '../errors.ts'
 import type { EventEnvelope } from '../event-envelope.ts'
 import { readEvents } from '../execution/load.ts'
 import type { ViewWrite } from '../store/commit.ts'
 import { encodeIndexValue } from '../store/index-value.ts'
+import { behindRows, catchUpRows } from '../store/internal-rows.ts'
 import type { StoredView } from '../store/store.ts'
-import type { ViewDefinition } from '../subscriptions/definitions.ts'
-import { saveRows } from '../subscriptions/lane.ts'
 import { foldView, rowWrite } from './fold.ts'
 import type { Target } from './generations.ts'
 import type { ViewCore } from './view-core.ts'
-
-/** Rows that a program with another version of the view could not write: whoever has the right one makes them anew from their aggregate. */
-const behindRows = '~behind'
+import type { ViewDefinition } from './view-definition.ts'
 
 /** A row that says it knows nothing: `null` at sequence 0, which no other row is. */
 export const isBehind = (row: StoredView | undefined): boolean => row !== undefined && row.view === null && row.sequence === 0
@@ -44,14 +42,7 @@ export async function behindWrites(
       sequence: 0,
       indexes: [],
     },
-    {
-      name: behindRows,
-      generation: 1,
-      id: mark.id,
-      expectedVersion: mark.version,
-      view: { id },
-      indexes: [{ index: 'view', value: markValue(view, target.generation) }],
-    },
+    behindRows.write(mark, { id, view: placeOf(view, target.generation) }),
   ]
 }
 
@@ -60,32 +51,31 @@ export async function behindWrites(
  * read, are all there: a mark is only taken away together with a new number.
  */
 async function readCatchUps({ store }: ViewCore, view: ViewDefinition, generation: number): Promise<number> {
-  const [row] = await store.readViews([{ name: behindRows, generation: 1, id: catchUpsId(view, generation) }])
-  return row?.version ?? 0
+  return (await catchUpRows.read(store, placeOf(view, generation))).version
 }
 
 /** What that number was when this process asked last. */
 export const knownCatchUps = ({ catchUps }: ViewCore, view: ViewDefinition, { generation }: Target): number =>
-  catchUps.get(catchUpsId(view, generation)) ?? 0
+  catchUps.get(placeOf(view, generation)) ?? 0
 
 /** Whether no row was left behind by another program when rows were read: after `known` was, and before now. */
 export async function nothingWasBehind(core: ViewCore, view: ViewDefinition, target: Target, known: number): Promise<boolean> {
-  const wasBehind = known > 0 && (await catchUpRows(core, view, target))
+  const wasBehind = known > 0 && (await recomputeStale(core, view, target))
   const now = await readCatchUps(core, view, target.generation)
-  core.catchUps.set(catchUpsId(view, target.generation), now)
+  core.catchUps.set(placeOf(view, target.generation), now)
   return now === known && !wasBehind
 }
 
 /** Makes rows anew that other programs have left behind; all of the view's, or one. False when there were none. */
-export async function catchUpRows(core: ViewCore, view: ViewDefinition, target: Target, id?: string): Promise<boolean> {
+export async function recomputeStale(core: ViewCore, view: ViewDefinition, target: Target, id?: string): Promise<boolean> {
   const ids = id === undefined ? await markedIds(core, view, target.generation) : [id]
   for (const one of ids) await catchUpRow(core, view, target.generation, one)
   return ids.length > 0
 }
 
 async function markedIds({ store }: ViewCore, view: ViewDefinition, generation: number): Promise<readonly string[]> {
-  const where = [{ index: 'view', is: '=' as const, value: markValue(view, generation) }]
-  const { items } = await store.findViews({ name: behindRows, generation: 1, where, limit: 1_000 })
+  const where = [{ index: 'view', is: '=' as const, value: encodeIndexValue(placeOf(view, generation)) }]
+  const { items } = await store.findViews({ name: behindRows.name, generation: 1, where, limit: 1_000 })
   return items.map((item) => (item.view as { id: string }).id)
 }
 
@@ -94,8 +84,8 @@ async function catchUpRow(core: ViewCore, view: ViewDefinition, generation: numb
   const mark = await readMark(core, view, id, generation)
   const [row] = await core.store.readViews([{ name: view.name, generation, id }])
   const views: ViewWrite[] = []
-  if (mark.isSet) {
-    views.push({ name: behindRows, generation: 1, id: mark.id, expectedVersion: mark.version, view: null })
+  if (mark.value !== undefined) {
+    views.push(behindRows.write(mark, null))
     views.push(catchUpsWrite(view, generation, await readCatchUps(core, view, generation)))
   }
   if (isBehind(row)) {
@@ -143,19 +133,11 @@ export async function fromHistory(
 
 async function readMark({ store }: ViewCore, view: ViewDefinition, rowId: string, generation: number) {
   const id = await sha256(`${view.name}\n${generation}\n${rowId}`)
-  const [row] = await store.readViews([{ name: behindRows, generation: 1, id }])
-  return { id, version: row?.version ?? 0, isSet: row !== undefined && row.view !== null }
+  return behindRows.read(store, id)
 }
 
-const catchUpsWrite = (view: ViewDefinition, generation: number, expectedVersion: number): ViewWrite => ({
-  name: behindRows,
-  generation: 1,
-  id: catchUpsId(view, generation),
-  expectedVersion,
-  view: {},
-})
+const catchUpsWrite = (view: ViewDefinition, generation: number, version: number): ViewWrite =>
+  catchUpRows.write({ id: placeOf(view, generation), version }, {})
 
-/** No digest, so no mark's. */
-const catchUpsId = ({ name }: ViewDefinition, generation: number): string => `${generation}/${name}`
-
-const markValue = ({ name }: ViewDefinition, generation: number): string => encodeIndexValue(`${generation}/${name}`)
+/** Names a generation of a view; no digest, so no mark's id. */
+const placeOf = ({ name }: ViewDefinition, generation: number): string => `${generation}/${name}`

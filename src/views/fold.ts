@@ -6,7 +6,7 @@ import { maxNameLength, nameProblem } from '../names.ts'
 import { isThenable, refusing } from '../refusing.ts'
 import type { ViewWrite } from '../store/commit.ts'
 import { encodeIndexValue, type IndexValue } from '../store/index-value.ts'
-import type { ViewDefinition } from '../subscriptions/definitions.ts'
+import type { ViewDefinition } from './view-definition.ts'
 
 /** The ids of the views that an event touches, each once. @throws ApplyError */
 export function idsOf(view: ViewDefinition, event: EventEnvelope): readonly string[] {

@@ -1,14 +1,14 @@
+import type { Consumption, Processed, Turn } from '../consumers/consumption.ts'
+import { undecoded } from '../consumers/outdated.ts'
 import type { EventEnvelope } from '../event-envelope.ts'
 import type { Decoded } from '../evolution/decode.ts'
 import { deepFreeze } from '../json.ts'
 import type { StoredEvent, ViewWrite } from '../store/commit.ts'
 import type { StoredView, ViewKey } from '../store/store.ts'
-import type { Consumption, Processed, Turn } from '../subscriptions/consumption.ts'
-import type { ViewDefinition } from '../subscriptions/definitions.ts'
-import { undecoded } from '../subscriptions/outdated.ts'
 import { foldView, idsOf, rowWrite } from './fold.ts'
 import { isSettled, settledKey } from './settled.ts'
 import type { ViewCore } from './view-core.ts'
+import type { ViewDefinition } from './view-definition.ts'
 
 /** Rows that are remembered at the most, so that a row which changes often is not read each time. */
 const mostRows = 50_000

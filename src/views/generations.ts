@@ -1,9 +1,9 @@
+import type { ConsumerCore } from '../consumers/consumption.ts'
 import { canSwitch, liveGeneration } from '../store/generations.ts'
 import type { ViewGeneration } from '../store/store.ts'
-import type { ConsumerCore } from '../subscriptions/consumption.ts'
-import type { ViewDefinition } from '../subscriptions/definitions.ts'
 import { isReplaced, noteReplaced } from './replaced.ts'
 import { isSettled } from './settled.ts'
+import type { ViewDefinition } from './view-definition.ts'
 
 /** Which rows of a view are in use. */
 export interface Target {

@@ -8,11 +8,11 @@ import { envelopesOf } from '../execution/new-events.ts'
 import { deepFreeze } from '../json.ts'
 import type { ViewWrite } from '../store/commit.ts'
 import type { StoredView } from '../store/store.ts'
-import type { ViewDefinition } from '../subscriptions/definitions.ts'
 import { behindWrites, outdated } from './behind.ts'
 import { foldView, idsOf, rowWrite } from './fold.ts'
 import type { Target } from './generations.ts'
 import type { ViewCore } from './view-core.ts'
+import type { ViewDefinition } from './view-definition.ts'
 
 /** Other writers of a row may be first this often; each time one of them has come further. */
 const rowAttempts = 200

@@ -1,9 +1,9 @@
+import type { ConsumerCore } from '../consumers/consumption.ts'
+import type { Runs } from '../consumers/runs.ts'
 import { ValidationError } from '../errors.ts'
 import type { Position } from '../event-envelope.ts'
 import { checkCallOptions, checkId } from '../execution/call.ts'
 import type { Lifecycle } from '../lifecycle.ts'
-import type { ConsumerCore } from '../subscriptions/consumption.ts'
-import type { Runs } from '../subscriptions/runs.ts'
 
 /** How far a rebuild has come. */
 export interface RebuildProgress {

@@ -1,17 +1,17 @@
+import type { RunRequest, RunResult } from '../consumers/consumption.ts'
+import { endOf, type Lane } from '../consumers/lane.ts'
+import { standstillOf } from '../consumers/outdated.ts'
+import type { Runs } from '../consumers/runs.ts'
+import { clearStopped, readStopped } from '../consumers/troubles.ts'
 import { liveGeneration } from '../store/generations.ts'
 import type { ViewGeneration } from '../store/store.ts'
-import type { RunRequest, RunResult } from '../subscriptions/consumption.ts'
-import type { ViewDefinition } from '../subscriptions/definitions.ts'
-import { endOf, type Lane } from '../subscriptions/lane.ts'
-import { standstillOf } from '../subscriptions/outdated.ts'
-import type { Runs } from '../subscriptions/runs.ts'
-import { clearStopped, readStopped } from '../subscriptions/troubles.ts'
 import { outdated } from './behind.ts'
 import { GenerationGone, viewConsumer } from './following.ts'
 import { begunBy, liveVersion } from './generations.ts'
 import { progressOf, type RebuildOptions } from './rebuild-handle.ts'
 import { isSettled, settledWrite } from './settled.ts'
 import type { ViewCore } from './view-core.ts'
+import type { ViewDefinition } from './view-definition.ts'
 
 /** What fills a generation of the view. */
 export type ConsumerOf = (generation: number) => Runs

@@ -1,15 +1,15 @@
+import type { CatchUpOutcome, Change } from '../consumers/change.ts'
+import type { ConsumerCore, Consumption, Processed, RunRequest, RunResult, Turn } from '../consumers/consumption.ts'
+import type { Follower } from '../consumers/follower.ts'
+import { endOf, type Lane, LeaseLost } from '../consumers/lane.ts'
+import { undecoded } from '../consumers/outdated.ts'
+import { Consumer } from '../consumers/sources/log.ts'
+import { clearStopped } from '../consumers/troubles.ts'
 import { ValidationError } from '../errors.ts'
 import type { EventEnvelope, Position } from '../event-envelope.ts'
 import type { Decoded } from '../evolution/decode.ts'
-import type { CatchUpOutcome, Change } from '../subscriptions/change.ts'
-import { Consumer } from '../subscriptions/consumer.ts'
-import type { ConsumerCore, Consumption, Processed, RunRequest, RunResult, Turn } from '../subscriptions/consumption.ts'
-import type { SqlViewDefinition } from '../subscriptions/definitions.ts'
-import type { Follower } from '../subscriptions/follower.ts'
-import { endOf, type Lane, LeaseLost } from '../subscriptions/lane.ts'
-import { undecoded } from '../subscriptions/outdated.ts'
-import { clearStopped } from '../subscriptions/troubles.ts'
 import { progressOf, type RebuildOptions } from './rebuild-handle.ts'
+import type { SqlViewDefinition } from './view-definition.ts'
 
 /** How often an event is tried: a database may refuse a statement for a while (a deadlock). */
 const attempts = 3

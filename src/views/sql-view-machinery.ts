@@ -1,9 +1,10 @@
+import type { Machinery } from '../consumers/definitions.ts'
+import { followerHandle } from '../consumers/handle.ts'
+import { connectReadSide } from '../consumers/read-side.ts'
 import { DefinitionError } from '../errors.ts'
-import type { Machinery, SqlViewDefinition } from '../subscriptions/definitions.ts'
-import { followerHandle } from '../subscriptions/handle.ts'
-import { connectReadSide } from '../subscriptions/read-side.ts'
 import { rebuildOf } from './rebuild-handle.ts'
 import { SqlViewFollower } from './sql-view-follower.ts'
+import type { SqlViewDefinition } from './view-definition.ts'
 
 /** What runs views that are tables of the user's own. */
 export const sqlViewMachinery: Machinery<SqlViewDefinition> = {

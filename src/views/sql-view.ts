@@ -1,10 +1,10 @@
 import type { AnyAggregate, EnvelopeOf } from '../aggregate.ts'
 import { definitionOf } from '../aggregate-definition.ts'
+import { checkConsumerName } from '../consumers/definitions.ts'
 import { DefinitionError } from '../errors.ts'
 import { checkFunction, checkName, checkOptions } from '../options.ts'
-import type { SqlViewDefinition } from '../subscriptions/definitions.ts'
-import { checkConsumerName } from '../subscriptions/subscription-definition.ts'
 import { sqlViewMachinery } from './sql-view-machinery.ts'
+import type { SqlViewDefinition } from './view-definition.ts'
 
 /** A view that is tables of your own, ready for `createApp`. Made by `sqlView`. */
 export interface SqlView<N extends string = string> {
@@ -77,6 +77,7 @@ export function sqlView<const N extends string, const A extends readonly AnyAggr
     name,
     '~sqlView': true,
     '~sql': {
+      kind: 'sqlView',
       name,
       aggregateTypes,
       apply: update as SqlViewDefinition['apply'],

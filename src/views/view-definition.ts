@@ -1,9 +1,32 @@
 import { checkJson, checkReturned } from '../aggregate-definition.ts'
+import { type ConsumerDefinition, checkConsumerName, type Machinery } from '../consumers/definitions.ts'
 import { DefinitionError } from '../errors.ts'
+import type { EventEnvelope } from '../event-envelope.ts'
 import { deepFreeze, isObject } from '../json.ts'
 import { checkFunction, checkName, checkOptions } from '../options.ts'
-import type { Machinery, SqlViewDefinition, ViewDefinition } from '../subscriptions/definitions.ts'
-import { checkConsumerName } from '../subscriptions/subscription-definition.ts'
+
+/** A view of rows, checked, types erased. */
+export interface ViewDefinition extends ConsumerDefinition {
+  readonly kind: 'view'
+  readonly initialView: () => unknown
+  /** The ids an event touches; `undefined`: the aggregate's own. */
+  readonly id: ((event: EventEnvelope) => unknown) | undefined
+  readonly update: ReadonlyMap<string, (view: unknown, event: EventEnvelope) => unknown>
+  readonly indexes: readonly string[]
+  readonly viewVersion: string
+  readonly consistency: 'inline' | 'async'
+  /** Each row belongs to one aggregate, has its id, and so knows which of its events it has seen. */
+  readonly followsOne: boolean
+  readonly machinery: Machinery<ViewDefinition>
+}
+
+/** A view that is tables of the user's own, types erased. */
+export interface SqlViewDefinition extends ConsumerDefinition {
+  readonly kind: 'sqlView'
+  readonly apply: (client: unknown, event: EventEnvelope) => unknown
+  readonly reset: (client: unknown) => unknown
+  readonly machinery: Machinery<SqlViewDefinition>
+}
 
 interface Options {
   readonly name: string
@@ -35,6 +58,7 @@ export function buildView(options: Options): ViewDefinition {
   if (id !== undefined) checkFunction(`${at}: id`, id)
   checkName(`${at}: viewVersion`, String(viewVersion))
   return {
+    kind: 'view',
     name,
     aggregateTypes,
     initialView: () => deepFreeze(checkReturned(`${at}: initialView()`, initialView())),

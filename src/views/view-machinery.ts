@@ -1,9 +1,10 @@
+import type { Machinery } from '../consumers/definitions.ts'
+import { connectReadSide } from '../consumers/read-side.ts'
 import { KeyedQueue } from '../execution/keyed-queue.ts'
-import type { Machinery, ViewDefinition } from '../subscriptions/definitions.ts'
-import { connectReadSide } from '../subscriptions/read-side.ts'
 import { Generations } from './generations.ts'
 import { sendWithViews } from './inline.ts'
 import type { ViewCore } from './view-core.ts'
+import type { ViewDefinition } from './view-definition.ts'
 import { ViewFollower } from './view-follower.ts'
 import { viewsOf } from './views.ts'
 

@@ -1,3 +1,4 @@
+import { type FollowerHandle, followerHandle } from '../consumers/handle.ts'
 import { ValidationError } from '../errors.ts'
 import { checkCallOptions, checkId, checkPage } from '../execution/call.ts'
 import { deepFreeze, isObject, textProblem } from '../json.ts'
@@ -5,13 +6,12 @@ import type { Lifecycle } from '../lifecycle.ts'
 import { checkBoolean, unknownKey } from '../options.ts'
 import { encodeIndexValue, type IndexValue } from '../store/index-value.ts'
 import type { StoredView, ViewFind } from '../store/store.ts'
-import type { ViewDefinition } from '../subscriptions/definitions.ts'
-import { type FollowerHandle, followerHandle } from '../subscriptions/handle.ts'
-import { catchUpRows, fromHistory, isBehind, knownCatchUps, nothingWasBehind, outdated } from './behind.ts'
+import { fromHistory, isBehind, knownCatchUps, nothingWasBehind, outdated, recomputeStale } from './behind.ts'
 import { indexValueProblem } from './fold.ts'
 import type { Target } from './generations.ts'
 import { type RebuildOptions, rebuildOf } from './rebuild-handle.ts'
 import type { ViewCore } from './view-core.ts'
+import type { ViewDefinition } from './view-definition.ts'
 import type { ViewFollower } from './view-follower.ts'
 import type { ViewTypes } from './view-types.ts'
 
@@ -109,7 +109,7 @@ async function loadRow(core: ViewCore, view: ViewDefinition, id: string, fresh: 
     const [row] = await core.store.readViews([{ name: view.name, generation: 'live', id }])
     if (!(await isCurrent(core, view, target, row?.generation))) continue
     if (isBehind(row)) {
-      await catchUpRows(core, view, target, id)
+      await recomputeStale(core, view, target, id)
       continue
     }
     return fresh && view.consistency === 'async' ? freshRow(core, view, id, target, row) : row

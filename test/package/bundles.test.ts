@@ -24,10 +24,10 @@ const kinds = {
   defineSubscription: [
     'subscriptions/attempt.ts',
     'subscriptions/delivery.ts',
+    'subscriptions/machinery.ts',
     'subscriptions/parked.ts',
     'subscriptions/reaction.ts',
     'subscriptions/subscription-follower.ts',
-    'subscriptions/subscription-machinery.ts',
     'subscriptions/subscription.ts',
   ],
 } as const
@@ -38,7 +38,7 @@ describe('a bundled program', async () => {
   const followings = Object.fromEntries(await Promise.all(names.map(async (name) => [name, await bundled(name)])))
 
   test('that defines only aggregates has no more of views and subscriptions than the checks of createApp', async () => {
-    expect(await bundled()).toEqual(['subscriptions/subscription-definition.ts', 'views/view-definition.ts'])
+    expect(await bundled()).toEqual(['consumers/waiting.ts', 'subscriptions/definition.ts', 'views/view-definition.ts'])
   })
 
   test.each(names)('with %s has what runs that, and nothing of what runs others', (kind) => {
@@ -66,7 +66,7 @@ async function bundled(...imports: readonly string[]): Promise<readonly string[]
   })
   const [output] = Object.values(metafile.outputs)
   return Object.entries(output?.inputs ?? {})
-    .filter(([module, { bytesInOutput }]) => /^(views|subscriptions)\//.test(module) && bytesInOutput > 0)
+    .filter(([module, { bytesInOutput }]) => /^(views|subscriptions|consumers)\//.test(module) && bytesInOutput > 0)
     .map(([module]) => module)
     .sort()
 }

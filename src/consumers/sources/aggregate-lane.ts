@@ -1,15 +1,8 @@
-import type { Position } from '../event-envelope.ts'
-import type { StoredView } from '../store/store.ts'
-import type { ConsumerCore } from './consumption.ts'
-import { type Effects, type Lane, type Place, saveRows } from './lane.ts'
-
-/** How far a consumer has come in one aggregate, where there is no order of all events. */
-const seenRows = '~seen'
-
-interface Seen {
-  readonly sequence: number
-  readonly isParked?: true
-}
+import type { Position } from '../../event-envelope.ts'
+import { type SeenRow, seenRows } from '../../store/internal-rows.ts'
+import type { StoredView } from '../../store/store.ts'
+import type { ConsumerCore } from '../consumption.ts'
+import { type Effects, type Lane, type Place, saveRows } from '../lane.ts'
 
 /** The events of one aggregate, and how far a consumer has come in them. */
 export class AggregateLane implements Place {
@@ -57,7 +50,7 @@ export class AggregateLane implements Place {
 
   /** Where it is stored. */
   get key() {
-    return { name: seenRows, generation: 1, id: this.#id }
+    return seenRows.key(this.#id)
   }
 
   async read(): Promise<void> {
@@ -67,17 +60,17 @@ export class AggregateLane implements Place {
 
   /** The row as somebody has read it. */
   take(row: StoredView | undefined): void {
-    const seen = row?.view as Seen | undefined
-    this.#version = row?.version ?? 0
+    const { version, value: seen } = seenRows.parse(this.#id, row)
+    this.#version = version
     this.sequence = seen?.sequence ?? (this.hasBegun ? this.sequence : 0)
     this.isParked = seen?.isParked === true
   }
 
   async save(reached: Position, { views = [], parks = this.isParked }: Effects = {}): Promise<'saved' | 'view' | 'generation'> {
     const sequence = Math.max(this.sequence, Number(reached))
-    const view: Seen = parks ? { sequence, isParked: true } : { sequence }
-    const seen = { ...this.key, expectedVersion: this.#version, view }
-    const saved = await saveRows(this.#core, [...views, seen])
+    const seen: SeenRow = parks ? { sequence, isParked: true } : { sequence }
+    const write = seenRows.write({ id: this.#id, version: this.#version }, seen)
+    const saved = await saveRows(this.#core, [...views, write])
     if (saved !== 'saved') return saved
     this.#version++
     this.sequence = sequence

@@ -1,5 +1,6 @@
 import type { AggregateDefinition } from '../aggregate-definition.ts'
-import type { EventEnvelope, Position } from '../event-envelope.ts'
+import { DefinitionError } from '../errors.ts'
+import type { Position } from '../event-envelope.ts'
 import type { Core, SendWithViews } from '../execution/core.ts'
 import type { Lifecycle } from '../lifecycle.ts'
 import type { CatchUpOutcome, Change } from './change.ts'
@@ -7,56 +8,37 @@ import type { ConsumerCore } from './consumption.ts'
 import type { Follower } from './follower.ts'
 import type { Patience, WaitLimits } from './patience.ts'
 
-/** A view as the machinery sees it: checked, types erased. */
-export interface ViewDefinition {
+/** What runs in the background: a subscription or a view, checked, types erased. */
+export interface ConsumerDefinition {
+  readonly kind: 'view' | 'sqlView' | 'subscription'
   readonly name: string
   readonly aggregateTypes: readonly string[]
-  readonly initialView: () => unknown
-  /** The ids an event touches; `undefined`: the aggregate's own. */
-  readonly id: ((event: EventEnvelope) => unknown) | undefined
-  readonly update: ReadonlyMap<string, (view: unknown, event: EventEnvelope) => unknown>
-  readonly indexes: readonly string[]
-  readonly viewVersion: string
-  readonly consistency: 'inline' | 'async'
-  /** Each row belongs to one aggregate, has its id, and so knows which of its events it has seen. */
-  readonly followsOne: boolean
-  readonly machinery: Machinery<ViewDefinition>
+  /** `inline`: commands keep it up to date, so nobody has to wait for it. */
+  readonly consistency?: 'inline' | 'async'
+  readonly machinery: Machinery<never>
 }
-
-/** A view that is tables of the user's own, types erased. */
-export interface SqlViewDefinition {
-  readonly name: string
-  readonly aggregateTypes: readonly string[]
-  readonly apply: (client: unknown, event: EventEnvelope) => unknown
-  readonly reset: (client: unknown) => unknown
-  readonly machinery: Machinery<SqlViewDefinition>
-}
-
-/** Whatever follows the events. */
-export type AnyDefinition = ViewDefinition | SqlViewDefinition | SubscriptionDefinition
 
 /** What runs the views and subscriptions of one app. */
 export interface ReadSide {
   /** `undefined` for an aggregate that no inline view follows. */
   sendWithViews(definition: AggregateDefinition): SendWithViews | undefined
   /** What `app.views` or `app.subscriptions` has of one. Called once for each. */
-  open(one: AnyDefinition, lifecycle: Lifecycle, app: object): object
+  open(one: ConsumerDefinition, lifecycle: Lifecycle, app: object): object
   start(): void
   drain(request: DrainRequest): Promise<{ readonly caughtUp: boolean; readonly events: number }>
   stop(): Promise<void>
   /** Brings all up to date with these aggregates, where the store has no order of all events; what failed, by change. */
   catchUp(changes: readonly Change[], signal?: AbortSignal): Promise<readonly CatchUpOutcome[]>
   /** The same for one view, which rejects. */
-  catchUpView(view: ViewDefinition | SqlViewDefinition, change: Change, signal: AbortSignal): Promise<void>
+  catchUpView(view: ConsumerDefinition, change: Change, signal: AbortSignal): Promise<void>
   /** Waits for so long at the most, with `reach` and the like. */
   patiently(lifecycle: Lifecycle, what: string, limits: WaitLimits, work: (patience: Patience) => Promise<void>): Promise<void>
   /** Waits until a view has come to a position; runs it, but does not rebuild it. */
-  reach(view: ViewDefinition | SqlViewDefinition, position: Position, patience: Patience): Promise<void>
+  reach(view: ConsumerDefinition, position: Position, patience: Patience): Promise<void>
 }
 
 export interface ReadSideOptions {
-  readonly views: readonly (ViewDefinition | SqlViewDefinition)[]
-  readonly subscriptions: readonly SubscriptionDefinition[]
+  readonly consumers: readonly ConsumerDefinition[]
   readonly definitions: ReadonlyMap<string, AggregateDefinition>
   readonly leaseMs: number
   readonly pollMs: number
@@ -88,28 +70,19 @@ export interface Opened {
   readonly handle: object
 }
 
-/** A subscription as the machinery sees it: checked, types erased. */
-export interface SubscriptionDefinition {
-  readonly name: string
-  readonly aggregateTypes: readonly string[]
-  /** `undefined`: all of them. */
-  readonly eventTypes: ReadonlySet<string> | undefined
-  readonly from: 'beginning' | 'now' | Position
-  readonly onFailure: 'stop' | 'retry' | 'park'
-  readonly attempts: number
-  readonly timeoutMs: number
-  readonly slots: boolean
-  readonly batchSize: number
-  /** `handle` gets several events at once; else one. */
-  readonly isBatched: boolean
-  readonly handle: (events: readonly EventEnvelope[], context: object) => unknown
-  readonly machinery: Machinery<SubscriptionDefinition>
-}
-
 /** What a drain is asked for. */
 export interface DrainRequest {
   readonly budgetMs?: number | undefined
   readonly maxEvents?: number | undefined
   readonly reconcile?: boolean | undefined
   readonly signal?: AbortSignal | undefined
+}
+
+/** Longest name of what has a lease of its own: its lease's name says more than that. */
+const maxConsumerName = 200
+
+/** @throws DefinitionError */
+export function checkConsumerName(what: string, name: string): void {
+  if (name.length > maxConsumerName)
+    throw new DefinitionError(`${what}: its name is ${name.length} characters long; the limit is ${maxConsumerName}.`)
 }

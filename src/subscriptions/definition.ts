@@ -1,8 +1,25 @@
+import { type ConsumerDefinition, checkConsumerName, type Machinery } from '../consumers/definitions.ts'
 import { DefinitionError } from '../errors.ts'
-import type { EventEnvelope } from '../event-envelope.ts'
+import type { EventEnvelope, Position } from '../event-envelope.ts'
 import { isPosition } from '../names.ts'
 import { checkBoolean, checkFunction, checkName, checkOptions, checkWholeNumber } from '../options.ts'
-import type { Machinery, SubscriptionDefinition } from './definitions.ts'
+
+/** A subscription as the machinery sees it: checked, types erased. */
+export interface SubscriptionDefinition extends ConsumerDefinition {
+  readonly kind: 'subscription'
+  /** `undefined`: all of them. */
+  readonly eventTypes: ReadonlySet<string> | undefined
+  readonly from: 'beginning' | 'now' | Position
+  readonly onFailure: 'stop' | 'retry' | 'park'
+  readonly attempts: number
+  readonly timeoutMs: number
+  readonly slots: boolean
+  readonly batchSize: number
+  /** `handle` gets several events at once; else one. */
+  readonly isBatched: boolean
+  readonly handle: (events: readonly EventEnvelope[], context: object) => unknown
+  readonly machinery: Machinery<SubscriptionDefinition>
+}
 
 interface Options {
   readonly name: string
@@ -36,15 +53,6 @@ const optionNames = [
 /** @throws DefinitionError */
 export const checkSubscriptionOptions = (options: unknown): void => checkOptions('defineSubscription', options, optionNames)
 
-/** Longest name of what has a lease of its own: its lease's name says more than that. */
-const maxConsumerName = 200
-
-/** @throws DefinitionError */
-export function checkConsumerName(what: string, name: string): void {
-  if (name.length > maxConsumerName)
-    throw new DefinitionError(`${what}: its name is ${name.length} characters long; the limit is ${maxConsumerName}.`)
-}
-
 /** @throws DefinitionError */
 export function buildSubscription(options: Options): SubscriptionDefinition {
   const { name, aggregates, eventTypes, from = 'beginning', onFailure = 'stop', attempts = 1, timeoutMs = 60_000 } = options
@@ -70,6 +78,7 @@ export function buildSubscription(options: Options): SubscriptionDefinition {
   if (handle !== undefined && options.batchSize !== undefined) throw new DefinitionError(`${at}: batchSize is for handleBatch.`)
   const one = handle as (event: EventEnvelope, context: object) => unknown
   return {
+    kind: 'subscription',
     name,
     aggregateTypes,
     eventTypes: eventTypes && new Set(eventTypes),

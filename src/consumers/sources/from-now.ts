@@ -1,16 +1,14 @@
-import { aggregatePage } from '../execution/read-page.ts'
-import type { StoredEvent } from '../store/commit.ts'
-import type { Change } from './change.ts'
-import type { ConsumerCore } from './consumption.ts'
-import { firstSaid } from './lane.ts'
-
-/** Since when a consumer that has begun `'now'` runs, where there is no order of all events. */
-const begunRows = '~begun'
+import { aggregatePage } from '../../execution/read-page.ts'
+import type { StoredEvent } from '../../store/commit.ts'
+import { begunRows } from '../../store/internal-rows.ts'
+import type { Change } from '../change.ts'
+import type { ConsumerCore } from '../consumption.ts'
+import { readOrCreate } from '../lane.ts'
 
 /** When it ran first, in whichever process, in milliseconds since 1970. */
 export async function begunAt(core: ConsumerCore, consumer: string): Promise<number> {
-  const key = { name: begunRows, generation: 1, id: consumer }
-  return Date.parse((await firstSaid(core, key, () => ({ at: core.runtime.now().toISOString() }))).at)
+  const now = () => ({ at: core.runtime.now().toISOString() })
+  return Date.parse((await readOrCreate(core, begunRows, consumer, now)).at)
 }
 
 /** Where it begins in an aggregate that it was never in. */

@@ -3,10 +3,11 @@ import { CommitQueue } from '../execution/commit-queue.ts'
 import type { Core } from '../execution/core.ts'
 import type { Settled } from '../execution/result.ts'
 import type { CommitOutcome, StoredEvent, ViewWrite } from '../store/commit.ts'
+import type { InternalRows, RowAccess } from '../store/internal-rows.ts'
 import { comparePositions } from '../store/order.ts'
 import type { LogEvent } from '../store/store.ts'
-import { Sequences } from './sequences.ts'
 import { slotOf } from './slots.ts'
+import { Sequences } from './sources/sequences.ts'
 
 /** Before the first event of any log. */
 export const beginning = '0' as Position
@@ -169,18 +170,20 @@ export async function saveRows(
   return savedOr(await consumerQueue.send({ id, appends: [], views }, id, undefined).outcome)
 }
 
-/** What a row says that is written once: what it was given by whoever came first. */
-export async function firstSaid<T>(
+/** Internal rows of this app's store. */
+export const rowsOf = (core: Core & { readonly consumerQueue: CommitQueue }): RowAccess => ({
+  store: core.store,
+  save: (writes) => saveRows(core, writes),
+})
+
+/** Reads a row that is written once, and creates it if it does not exist. */
+export async function readOrCreate<T extends object>(
   core: Core & { readonly consumerQueue: CommitQueue },
-  key: { readonly name: string; readonly generation: number; readonly id: string },
+  rows: InternalRows<T>,
+  id: string,
   make: () => T | Promise<T>,
 ): Promise<T> {
-  for (;;) {
-    const [row] = await core.store.readViews([key])
-    if (row !== undefined) return row.view as T
-    const view = await make()
-    if ((await saveRows(core, [{ ...key, expectedVersion: 0, view }])) === 'saved') return view
-  }
+  return (await rows.update(rowsOf(core), id, (row) => (row === undefined ? make() : undefined))) as T
 }
 
 const savedOr = (outcome: Settled): 'saved' | 'view' | 'generation' =>

@@ -1,12 +1,12 @@
-import { isCqrsError } from '../errors.ts'
-import type { Position } from '../event-envelope.ts'
-import { KeyedQueue } from '../execution/keyed-queue.ts'
+import { isCqrsError } from '../../errors.ts'
+import type { Position } from '../../event-envelope.ts'
+import { KeyedQueue } from '../../execution/keyed-queue.ts'
+import { type CatchUpOutcome, type Change, placeIn } from '../change.ts'
+import type { ConsumerCore, Consumption, RunRequest, RunResult } from '../consumption.ts'
+import { beginning, Lane, LeaseLost } from '../lane.ts'
+import { readStopped, readStoppedToRun, stoppedError } from '../troubles.ts'
 import { Aggregates, type Word } from './aggregates.ts'
 import { catchUp, type NewsConsumer } from './catch-up.ts'
-import { type CatchUpOutcome, type Change, placeIn } from './change.ts'
-import type { ConsumerCore, Consumption, RunRequest, RunResult } from './consumption.ts'
-import { beginning, Lane, LeaseLost } from './lane.ts'
-import { readStopped, readStoppedToRun, stoppedError } from './troubles.ts'
 
 /** Aggregates that are worked on at the same time. */
 const atOnce = 8

@@ -1,11 +1,9 @@
 import type { Position } from '../event-envelope.ts'
+import { startRows } from '../store/internal-rows.ts'
 import type { ConsumerCore, Consumption } from './consumption.ts'
 import { eachEnded } from './each-ended.ts'
-import { beginning, firstSaid, Lane } from './lane.ts'
+import { beginning, Lane, readOrCreate } from './lane.ts'
 import { slotNames } from './slots.ts'
-
-/** Where subscriptions in parts began, as rows of a view whose name no user's view can have. */
-const startRows = '~starts'
 
 /** What a consumer may work on. */
 export interface Taken {
@@ -89,8 +87,7 @@ async function startOf(core: ConsumerCore, { name, from, slotted }: Consumption)
   if (from !== 'now') return from
   if (!slotted) return lastOf(core)
   // A slot may be taken for the first time long after the others: all begin where the first one did.
-  const key = { name: startRows, generation: 1, id: name }
-  return (await firstSaid(core, key, async () => ({ position: await lastOf(core) }))).position
+  return (await readOrCreate(core, startRows, name, async () => ({ position: await lastOf(core) }))).position as Position
 }
 
 /** What is under way now may be stored later, and must not be passed over: so it is where the feed can read to. */

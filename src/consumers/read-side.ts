@@ -2,16 +2,7 @@ import { DefinitionError } from '../errors.ts'
 import type { Core } from '../execution/core.ts'
 import type { CatchUpOutcome, Change } from './change.ts'
 import type { ConsumerCore } from './consumption.ts'
-import type {
-  AnyDefinition,
-  Machinery,
-  Opened,
-  ReadSide,
-  ReadSideOptions,
-  Running,
-  SqlViewDefinition,
-  ViewDefinition,
-} from './definitions.ts'
+import type { ConsumerDefinition, Machinery, ReadSide, ReadSideOptions, Running } from './definitions.ts'
 import type { Follower } from './follower.ts'
 import { reach } from './handle.ts'
 import { consumerQueue } from './lane.ts'
@@ -20,7 +11,7 @@ import { patiently } from './patience.ts'
 
 /** Connects the views and subscriptions of an app. What runs each kind comes with its definitions, so that none is loaded for another. @throws DefinitionError */
 export function connectReadSide(core: Core, options: ReadSideOptions): ReadSide {
-  for (const one of [...options.views, ...options.subscriptions]) checkIsFed(one, [...options.definitions.keys()])
+  for (const one of options.consumers) checkIsFed(one, [...options.definitions.keys()])
   const loops = new Loops({ ...core, pollMs: options.pollMs, leaseMs: options.leaseMs })
   const shared: ConsumerCore = {
     ...core,
@@ -30,21 +21,21 @@ export function connectReadSide(core: Core, options: ReadSideOptions): ReadSide 
     leaseMs: options.leaseMs,
     pulse: loops,
   }
-  const views = runningOf(shared, options.views.filter(isRowView))
-  const sqlViews = runningOf(shared, options.views.filter(isSqlView))
-  const subscriptions = runningOf(shared, options.subscriptions)
-  const followers = new Map<AnyDefinition, Follower>()
-  const followerOf = (one: AnyDefinition) => followers.get(one) as Follower
+  const running = runningOf(shared, options.consumers)
+  const followers = new Map<ConsumerDefinition, Follower>()
+  const followerOf = (one: ConsumerDefinition) => followers.get(one) as Follower
   core.onStored.add(() => loops.wake())
   return {
-    sendWithViews: (definition) => views?.sendWithViews?.(definition),
+    sendWithViews: (definition) => {
+      for (const one of running.values()) {
+        const send = one.sendWithViews?.(definition)
+        if (send !== undefined) return send
+      }
+      return undefined
+    },
     open: (one, ...of) => {
-      const opened = isRowView(one)
-        ? views?.open(one, ...of)
-        : isSqlView(one)
-          ? sqlViews?.open(one, ...of)
-          : subscriptions?.open(one, ...of)
-      const { follower, handle } = opened as Opened
+      const kind = running.get(one.machinery) as Running<never>
+      const { follower, handle } = kind.open(one as never, ...of)
       followers.set(one, follower)
       return handle
     },
@@ -61,28 +52,24 @@ export function connectReadSide(core: Core, options: ReadSideOptions): ReadSide 
     },
     patiently: (...wait) => patiently(core.runtime, ...wait),
     reach: async (view, position, patience) => {
-      if (isRowView(view) && view.consistency === 'inline') return
+      if (view.consistency === 'inline') return
       await reach(shared, followerOf(view), position, patience, { rebuild: false })
     },
   }
 }
 
-/** What runs these, which are of one kind; `undefined` where there are none. */
-const runningOf = <D extends { readonly machinery: Machinery<D> }>(
-  core: ConsumerCore,
-  definitions: readonly D[],
-): Running<D> | undefined => definitions[0]?.machinery.run(core, definitions)
+/** What runs these, by their kind. */
+function runningOf(core: ConsumerCore, all: readonly ConsumerDefinition[]): ReadonlyMap<Machinery<never>, Running<never>> {
+  const kinds = new Set(all.map(({ machinery }) => machinery))
+  return new Map([...kinds].map((kind) => [kind, kind.run(core, all.filter((one) => one.machinery === kind) as never[])]))
+}
 
 /** What goes wrong before the first change goes wrong for all. */
 const catchUp = (follower: Follower, changes: readonly Change[], signal: AbortSignal | undefined) =>
   follower.catchUp(changes, signal).catch((error: unknown): readonly CatchUpOutcome[] => changes.map(() => ({ error })))
 
-const isRowView = (one: AnyDefinition): one is ViewDefinition => 'update' in one
-
-const isSqlView = (one: AnyDefinition): one is SqlViewDefinition => 'reset' in one
-
-function checkIsFed(one: AnyDefinition, known: readonly string[]): void {
-  const what = isRowView(one) || isSqlView(one) ? 'view' : 'subscription'
+function checkIsFed(one: ConsumerDefinition, known: readonly string[]): void {
+  const what = one.kind === 'subscription' ? one.kind : 'view'
   for (const type of one.aggregateTypes)
     if (!known.includes(type))
       throw new DefinitionError(

@@ -1,23 +1,18 @@
 import { messageOf, NotYetError, ValidationError } from '../errors.ts'
+import { checkCallOptions } from '../execution/call.ts'
+import type { PrepareWaiting } from '../execution/handle.ts'
 import type { Lifecycle } from '../lifecycle.ts'
 import { isPosition } from '../names.ts'
 import { checkWholeNumber } from '../options.ts'
-import type { ReadSide, SqlViewDefinition, ViewDefinition } from '../subscriptions/definitions.ts'
-import { type Call, checkCallOptions } from './call.ts'
-import type { Accepted, Rejected } from './result.ts'
-
-type AnyViewDefinition = ViewDefinition | SqlViewDefinition
-
-/** Says, before a command is stored, what is done with its result before that is returned; `undefined` for nothing. @throws ValidationError */
-export type PrepareWaiting = (aggregateType: string, call: Call) => ((result: Accepted | Rejected) => Promise<void>) | undefined
+import type { ConsumerDefinition, ReadSide } from './definitions.ts'
 
 /** Waiting until views have what was stored: of `app.waitFor`, and of commands. */
 export function waitingFor(
   readSide: ReadSide | undefined,
-  views: ReadonlyMap<string, AnyViewDefinition>,
+  views: ReadonlyMap<string, ConsumerDefinition>,
   lifecycle: Lifecycle,
 ): { readonly waitFor: (view: unknown, position: unknown, options?: object) => Promise<void>; readonly prepare: PrepareWaiting } {
-  const viewOf = (at: string, key: unknown): AnyViewDefinition => {
+  const viewOf = (at: string, key: unknown): ConsumerDefinition => {
     const view = views.get(key as string)
     if (view !== undefined) return view
     throw new ValidationError(

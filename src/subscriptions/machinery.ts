@@ -1,7 +1,8 @@
-import type { Machinery, SubscriptionDefinition } from './definitions.ts'
-import { followerHandle } from './handle.ts'
+import type { Machinery } from '../consumers/definitions.ts'
+import { followerHandle } from '../consumers/handle.ts'
+import { connectReadSide } from '../consumers/read-side.ts'
+import type { SubscriptionDefinition } from './definition.ts'
 import { parkedOf } from './parked.ts'
-import { connectReadSide } from './read-side.ts'
 import { SubscriptionFollower } from './subscription-follower.ts'
 
 /** What runs subscriptions. */

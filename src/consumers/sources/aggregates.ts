@@ -1,16 +1,17 @@
-import type { AggregateDefinition } from '../aggregate-definition.ts'
-import { sha256 } from '../digest.ts'
-import { StoreError } from '../errors.ts'
-import { decodeApart } from '../evolution/decode.ts'
-import { KeyedQueue } from '../execution/keyed-queue.ts'
-import { aggregatePage } from '../execution/read-page.ts'
-import type { StoredEvent } from '../store/commit.ts'
+import type { AggregateDefinition } from '../../aggregate-definition.ts'
+import { sha256 } from '../../digest.ts'
+import { StoreError } from '../../errors.ts'
+import { decodeApart } from '../../evolution/decode.ts'
+import { KeyedQueue } from '../../execution/keyed-queue.ts'
+import { aggregatePage } from '../../execution/read-page.ts'
+import type { StoredEvent } from '../../store/commit.ts'
+import { stoppedRows } from '../../store/internal-rows.ts'
+import { type Change, placeIn } from '../change.ts'
+import type { ConsumerCore, Consumption, Failure, Processed, RunResult, Turn } from '../consumption.ts'
+import { type Lane, placeOf, saveRows } from '../lane.ts'
+import { readStopped, stoppedError, toStopped } from '../troubles.ts'
 import { AggregateLane } from './aggregate-lane.ts'
-import { type Change, placeIn } from './change.ts'
-import type { ConsumerCore, Consumption, Failure, Processed, RunResult, Turn } from './consumption.ts'
 import { begunAt, type Start, startAmong, startAtNews } from './from-now.ts'
-import { type Lane, placeOf, saveRows } from './lane.ts'
-import { readStopped, stoppedError, stoppedWrite, toStopped } from './troubles.ts'
 
 /** Whose word it is that an aggregate has news, which says where a consumer begins that was never in it. */
 export type Word = 'told' | 'marks' | 'all'
@@ -124,7 +125,7 @@ export class Aggregates {
     if (next === 'outdated') return { state: 'outdated', events: 0, error, leftAt: at }
     const stopped = toStopped(failure, this.#core.runtime.now())
     const row = await readStopped(this.#core, this.#consumption.name)
-    await saveRows(this.#core, [stoppedWrite(row, stopped)])
+    await saveRows(this.#core, [stoppedRows.write(row, stopped)])
     return { state: 'stopped', events: 0, error: stoppedError(this.#consumption.title, stopped, error) }
   }
 

@@ -1,6 +1,6 @@
-import { ByAggregate } from './by-aggregate.ts'
-import { Consumer } from './consumer.ts'
 import type { ConsumerCore, Consumption } from './consumption.ts'
+import { ByAggregate } from './sources/by-aggregate.ts'
+import { Consumer } from './sources/log.ts'
 
 /** What takes a consumer along: the log, or where the store has none, the news of each aggregate. */
 export type Runs = Consumer | ByAggregate

@@ -1,7 +1,8 @@
+import { stoppedRows } from '../../store/internal-rows.ts'
+import { type CatchUpOutcome, type Change, placeIn } from '../change.ts'
+import type { ConsumerCore, Consumption, RunResult } from '../consumption.ts'
+import { readStoppedToRun, stoppedError } from '../troubles.ts'
 import type { AggregateLane } from './aggregate-lane.ts'
-import { type CatchUpOutcome, type Change, placeIn } from './change.ts'
-import type { ConsumerCore, Consumption, RunResult } from './consumption.ts'
-import { readStoppedToRun, stoppedError, stoppedKey, toStoppedRow } from './troubles.ts'
 
 /** Aggregates that are looked up at once: with the consumer's own row as many as DynamoDB reads in one request. */
 const mostAtOnce = 99
@@ -76,9 +77,9 @@ async function lookUp(consumer: NewsConsumer, changes: readonly Change[]): Promi
     if (isOurs && !lanes.has(placeIn(change))) lanes.set(placeIn(change), await consumer.laneOf(change))
   }
   const all = [...lanes.values()]
-  const [stopped, ...rows] = await core.store.readViews([stoppedKey(consumption.name), ...all.map(({ key }) => key)])
+  const [stopped, ...rows] = await core.store.readViews([stoppedRows.key(consumption.name), ...all.map(({ key }) => key)])
   for (const [i, lane] of all.entries()) lane.take(rows[i])
-  const { value: found } = toStoppedRow(consumption.name, stopped)
+  const { value: found } = stoppedRows.parse(consumption.name, stopped)
   const value = found?.unreadable === true ? (await readStoppedToRun(core, consumption.name)).value : found
   if (value !== undefined) return { at, lanes, trouble: stoppedError(consumption.title, value), goesOn: false }
   return { at, lanes, trouble: undefined, goesOn: (await consumption.begin?.([])) !== false }

@@ -1,7 +1,7 @@
-import { StoreError } from '../errors.ts'
-import { aggregatePage } from '../execution/read-page.ts'
-import type { StoredEvent } from '../store/commit.ts'
-import type { Store } from '../store/store.ts'
+import { StoreError } from '../../errors.ts'
+import { aggregatePage } from '../../execution/read-page.ts'
+import type { StoredEvent } from '../../store/commit.ts'
+import type { Store } from '../../store/store.ts'
 
 /** Aggregates that are remembered at the most; one that is forgotten is taken at its word when it comes next. */
 const most = 100_000

@@ -1,18 +1,19 @@
-import type { AggregateDefinition } from '../aggregate-definition.ts'
-import { isCqrsError } from '../errors.ts'
-import type { Position } from '../event-envelope.ts'
-import { decodeApart } from '../evolution/decode.ts'
-import { KeyedQueue } from '../execution/keyed-queue.ts'
-import type { StoredEvent } from '../store/commit.ts'
-import { comparePositions } from '../store/order.ts'
-import type { ConsumerCore, Consumption, Failure, RunRequest, RunResult, Turn } from './consumption.ts'
-import { eachEnded } from './each-ended.ts'
+import type { AggregateDefinition } from '../../aggregate-definition.ts'
+import { isCqrsError } from '../../errors.ts'
+import type { Position } from '../../event-envelope.ts'
+import { decodeApart } from '../../evolution/decode.ts'
+import { KeyedQueue } from '../../execution/keyed-queue.ts'
+import type { StoredEvent } from '../../store/commit.ts'
+import { type InternalRow, type StoppedRow, stoppedRows } from '../../store/internal-rows.ts'
+import { comparePositions } from '../../store/order.ts'
+import type { ConsumerCore, Consumption, Failure, RunRequest, RunResult, Turn } from '../consumption.ts'
+import { eachEnded } from '../each-ended.ts'
+import { beginning, type Lane, LeaseLost, placeOf } from '../lane.ts'
+import { slotNames } from '../slots.ts'
+import { takeLanes } from '../take-lanes.ts'
+import { readStopped, readStoppedToRun, stoppedError, toStopped } from '../troubles.ts'
+import { type Hold, underLeases } from '../under-leases.ts'
 import { Feed, type Gathered } from './feed.ts'
-import { beginning, type Lane, LeaseLost, placeOf } from './lane.ts'
-import { slotNames } from './slots.ts'
-import { takeLanes } from './take-lanes.ts'
-import { readStopped, readStoppedToRun, type Stopped, stoppedError, stoppedWrite, toStopped, type Versioned } from './troubles.ts'
-import { type Hold, underLeases } from './under-leases.ts'
 
 const pageSize = 1_000
 /** A checkpoint that only passes what is of no interest is stored this often. */
@@ -32,7 +33,7 @@ export class Consumer {
   #failed: readonly Lane[] = []
   /** For how long others may have the rest. */
   #remainingMs = 0
-  #stopped: Versioned<Stopped> | undefined
+  #stopped: InternalRow<StoppedRow> | undefined
   #begunAt = 0
   /** What is left to a newer program. */
   #left: Left | undefined
@@ -87,7 +88,7 @@ export class Consumer {
     return row.value && this.#stoppedError(row.value)
   }
 
-  #stoppedError(stopped: Stopped) {
+  #stoppedError(stopped: StoppedRow) {
     const cause = this.#cause?.eventId === stopped.eventId ? this.#cause.error : undefined
     return stoppedError(this.consumption.title, stopped, cause)
   }
@@ -217,7 +218,7 @@ export class Consumer {
     this.#cause = { eventId: at.id, error }
     const [lane] = this.#lanes
     for (let row = this.#stopped; lane !== undefined && row?.value === undefined; ) {
-      if (row !== undefined && (await lane.save(lane.position, { views: [stoppedWrite(row, stopped)] })) === 'saved') break
+      if (row !== undefined && (await lane.save(lane.position, { views: [stoppedRows.write(row, stopped)] })) === 'saved') break
       // Another process, with other slots, has stopped it too; perhaps it was resumed since.
       row = await readStopped(this.#core, this.consumption.name)
     }

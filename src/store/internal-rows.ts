@@ -1,0 +1,135 @@
+import type { CqrsErrorCode } from '../errors.ts'
+import type { ViewWrite } from './commit.ts'
+import { encodeIndexValue } from './index-value.ts'
+import type { Store, StoredView } from './store.ts'
+
+// The library keeps its own state as rows of generation 1 of views whose names begin with `~`, which no view of a user
+// can have. All of them are declared here.
+
+/** Why a consumer has stopped; its id is the consumer's name. */
+export interface StoppedRow {
+  readonly message: string
+  readonly code?: CqrsErrorCode
+  readonly eventId: string
+  readonly stoppedAt: string
+  /** The event could not be decoded: a program that can decode it continues by itself. */
+  readonly unreadable?: true
+}
+
+/** An aggregate whose events wait since one of them failed. Its id is a digest of consumer and aggregate. */
+export interface ParkedRow {
+  readonly consumer: string
+  readonly aggregateType: string
+  readonly aggregateId: string
+  /** Of the event that failed. */
+  readonly sequence: number
+  readonly message: string
+  readonly attempts: number
+  readonly parkedAt: string
+  /** It is to be tried again. */
+  readonly again: boolean
+  /** The event could not be decoded: a program that can decode it tries it again by itself. */
+  readonly unreadable?: true
+}
+
+/** How far a consumer has come in one aggregate, on stores without a global order. Its id is a digest of both. */
+export interface SeenRow {
+  readonly sequence: number
+  readonly isParked?: true
+}
+
+/** A version of a view that was replaced by generation `by`, and must not come back by itself. */
+export interface ReplacedVersion {
+  readonly viewVersion: string
+  readonly by: number
+}
+
+/** A row and the version that its next write expects. */
+export interface InternalRow<T> {
+  readonly id: string
+  readonly version: number
+  readonly value: T | undefined
+}
+
+/** What reads and writes internal rows. */
+export interface RowAccess {
+  readonly store: Pick<Store, 'readViews'>
+  /** Stores all of them; anything but `saved`: none, since another writer has moved one. */
+  save(writes: readonly ViewWrite[]): Promise<'saved' | 'view' | 'generation'>
+}
+
+/** The rows of one name. `indexesOf` gives the texts that a row is found by. */
+export class InternalRows<T extends object> {
+  readonly name: string
+  readonly #indexesOf: (value: T) => Readonly<Record<string, string>>
+
+  constructor(name: string, indexesOf: (value: T) => Readonly<Record<string, string>> = () => ({})) {
+    this.name = name
+    this.#indexesOf = indexesOf
+  }
+
+  key(id: string) {
+    return { name: this.name, generation: 1, id }
+  }
+
+  /** A deleted row has no value. */
+  parse(id: string, row: StoredView | undefined): InternalRow<T> {
+    return { id, version: row?.version ?? 0, value: (row?.view ?? undefined) as T | undefined }
+  }
+
+  async read(store: Pick<Store, 'readViews'>, id: string): Promise<InternalRow<T>> {
+    const [row] = await store.readViews([this.key(id)])
+    return this.parse(id, row)
+  }
+
+  /** Replaces a row as it was read; `null` deletes it. */
+  write({ id, version }: Omit<InternalRow<T>, 'value'>, value: T | null): ViewWrite {
+    const indexes = value === null ? [] : Object.entries(this.#indexesOf(value))
+    return {
+      ...this.key(id),
+      expectedVersion: version,
+      view: value,
+      indexes: indexes.map(([index, text]) => ({ index, value: encodeIndexValue(text) })),
+    }
+  }
+
+  /** Changes a row until no other writer comes between. `undefined` leaves it as it is. Returns what is stored then. */
+  async update(
+    access: RowAccess,
+    id: string,
+    change: (value: T | undefined) => T | null | undefined | Promise<T | null | undefined>,
+  ): Promise<T | undefined> {
+    for (;;) {
+      const row = await this.read(access.store, id)
+      const next = await change(row.value)
+      if (next === undefined) return row.value
+      if ((await access.save([this.write(row, next)])) === 'saved') return next ?? undefined
+    }
+  }
+}
+
+export const stoppedRows = new InternalRows<StoppedRow>('~stopped')
+
+export const parkedRows = new InternalRows<ParkedRow>('~parked', ({ consumer, again }) => ({
+  consumer,
+  ...(again ? { again: consumer } : undefined),
+}))
+
+export const seenRows = new InternalRows<SeenRow>('~seen')
+
+/** When a consumer with `from: 'now'` ran first, on stores without a global order. */
+export const begunRows = new InternalRows<{ readonly at: string }>('~begun')
+
+/** Where a consumer in parts with `from: 'now'` began. */
+export const startRows = new InternalRows<{ readonly position: string }>('~starts')
+
+/** Marks of rows that a program with another `viewVersion` left stale, found by generation and view. */
+export const behindRows = new InternalRows<{ readonly id: string; readonly view: string }>('~behind', ({ view }) => ({ view }))
+
+/** How often stale rows of a view were recomputed: the version of the row. */
+export const catchUpRows = new InternalRows<object>('~behind')
+
+export const replacedRows = new InternalRows<{ readonly replaced: readonly ReplacedVersion[] }>('~replaced')
+
+/** A generation that has all that the one before it had. Written once, and never taken back. */
+export const settledRows = new InternalRows<object>('~settled')
