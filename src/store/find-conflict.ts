@@ -88,12 +88,16 @@ function appendConflict(appends: readonly Append[], facts: CommitFacts, failed: 
   return undefined
 }
 
-/** All generations before the first row, and each view's once. */
+/** All generations before the first row. Rows of one view usually stand together, and then ask for its generations once. */
 function viewConflict(views: readonly ViewWrite[], facts: CommitFacts, failed: FailedDependencies): CommitOutcome | undefined {
-  const names = new Set(views.map(({ name }) => name))
-  const generations = new Map([...names].map((name) => [name, facts.generations(name)]))
-  if (!views.every(({ name, generation }) => isWritable(generations.get(name) ?? [], generation)))
-    return { kind: 'conflict', on: 'generation' }
-  const isMet = (row: ViewWrite) => facts.viewVersion(row) === row.expectedVersion && !failed.blocksView(row)
-  return views.every(isMet) ? undefined : { kind: 'conflict', on: 'view' }
+  let view: string | undefined
+  let generations: readonly ViewGeneration[] = []
+  for (const { name, generation } of views) {
+    if (name !== view) generations = facts.generations(name)
+    view = name
+    if (!isWritable(generations, generation)) return { kind: 'conflict', on: 'generation' }
+  }
+  for (const row of views)
+    if (facts.viewVersion(row) !== row.expectedVersion || failed.blocksView(row)) return { kind: 'conflict', on: 'view' }
+  return undefined
 }
