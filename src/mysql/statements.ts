@@ -117,8 +117,8 @@ ON DUPLICATE KEY UPDATE position = VALUES(position), fence = VALUES(fence), comm
     readConsumers: reading(
       ['c.position', 'c.fence AS position_fence', 'l.holder', 'l.fence', `${remainingMs} AS remaining_ms`],
       `FROM ${rowsOf('?', { n: 'name' })} AS r
-LEFT JOIN ${n.checkpoints} AS c ON c.name = r.n COLLATE ${collation}
-LEFT JOIN ${n.leases} AS l ON l.name = r.n COLLATE ${collation} AND l.holder IS NOT NULL AND l.expires_at > UTC_TIMESTAMP(6)
+LEFT JOIN ${n.checkpoints} AS c FORCE INDEX (PRIMARY) ON c.name = r.n COLLATE ${collation}
+LEFT JOIN ${n.leases} AS l FORCE INDEX (PRIMARY) ON l.name = r.n COLLATE ${collation} AND l.holder IS NOT NULL AND l.expires_at > UTC_TIMESTAMP(6)
 ORDER BY r.nth`,
     ),
 
