@@ -64,7 +64,7 @@ export async function goThrough(store: Store, start: Position | undefined): Prom
     readCheckpoint: async () => Object.values((await store.readCheckpoint(lease.name)) ?? {}),
     readConsumers: async () =>
       (await store.readConsumers?.([tag, lease.name]))?.map(({ checkpoint, lease: held }) => [
-        checkpoint,
+        ...Object.values(checkpoint ?? {}),
         held?.holder,
         held?.fence,
       ]),
