@@ -8,6 +8,7 @@ import { consumerCases } from './consumers.ts'
 import { corruptionCases } from './corruption.ts'
 import { dataCases } from './data.ts'
 import { feedCases } from './feed.ts'
+import { feedRaceCases } from './feed-races.ts'
 import { findCases } from './find.ts'
 import { generationCases } from './generations.ts'
 import { headCases } from './heads.ts'
@@ -84,6 +85,7 @@ const subjects: readonly Cases[] = [
   findCases,
   generationCases,
   feedCases,
+  feedRaceCases,
   changeCases,
   checkpointCases,
   transactionCases,
