@@ -113,13 +113,12 @@ ON DUPLICATE KEY UPDATE position = VALUES(position), fence = VALUES(fence), comm
 
     acquireLease: `CALL ${n.acquireLease}(?, ?, ?, ${unfitSettings})`,
 
-    /** The names as a list in JSON; one row for each, in its order. */
+    /** The names as a list in JSON; one row for each. */
     readConsumers: reading(
-      ['c.position', 'c.fence AS position_fence', 'l.holder', 'l.fence', `${remainingMs} AS remaining_ms`],
+      ['r.nth', 'c.position', 'c.fence AS position_fence', 'l.holder', 'l.fence', `${remainingMs} AS remaining_ms`],
       `FROM ${rowsOf('?', { n: 'name' })} AS r
 LEFT JOIN ${n.checkpoints} AS c FORCE INDEX (PRIMARY) ON c.name = r.n COLLATE ${collation}
-LEFT JOIN ${n.leases} AS l FORCE INDEX (PRIMARY) ON l.name = r.n COLLATE ${collation} AND l.holder IS NOT NULL AND l.expires_at > UTC_TIMESTAMP(6)
-ORDER BY r.nth`,
+LEFT JOIN ${n.leases} AS l FORCE INDEX (PRIMARY) ON l.name = r.n COLLATE ${collation} AND l.holder IS NOT NULL AND l.expires_at > UTC_TIMESTAMP(6)`,
     ),
 
     renewLease: `

@@ -7,7 +7,7 @@ import {
   eventReader,
   toCheckpoint,
   toIdsPage,
-  toStoredConsumer,
+  toStoredConsumers,
   toStoredKey,
   toStoredSnapshot,
   toStoredView,
@@ -251,7 +251,7 @@ class MysqlStore implements Store {
   async readConsumers(names: readonly string[]): Promise<readonly StoredConsumer[]> {
     if (names.length === 0) return []
     const wanted = names.map((n) => ({ n }))
-    return (await this.#all(this.#statements.readConsumers, JSON.stringify(wanted))).map(toStoredConsumer)
+    return toStoredConsumers(await this.#all(this.#statements.readConsumers, JSON.stringify(wanted)))
   }
 
   acquireLease({ name, holder, ttlMs }: { name: string; holder: string; ttlMs: number }): Promise<LeaseAnswer> {

@@ -150,6 +150,7 @@ ON CONFLICT (name) DO UPDATE SET position = excluded.position, fence = excluded.
 RETURNING name`,
     ),
 
+    /** The names as a list in JSON; one row for each. */
     readConsumers: statement(
       'readConsumers',
       checked(
@@ -158,8 +159,7 @@ RETURNING name`,
 SELECT wanted.nth::text, done.position, done.fence::text AS position_fence, lease.holder, lease.fence::text, ${remainingMs}::text AS remaining_ms
 FROM json_array_elements_text($1::text::json) WITH ORDINALITY AS wanted(name, nth)
 LEFT JOIN ${n.checkpoints} AS done ON done.name = wanted.name
-LEFT JOIN ${n.leases} AS lease ON lease.name = wanted.name AND lease.holder IS NOT NULL AND lease.expires_at > clock_timestamp()
-ORDER BY wanted.nth`,
+LEFT JOIN ${n.leases} AS lease ON lease.name = wanted.name AND lease.holder IS NOT NULL AND lease.expires_at > clock_timestamp()`,
       ),
     ),
 

@@ -8,7 +8,7 @@ import {
   eventReader,
   toCheckpoint,
   toIdsPage,
-  toStoredConsumer,
+  toStoredConsumers,
   toStoredKey,
   toStoredSnapshot,
   toStoredView,
@@ -270,7 +270,7 @@ class PostgresStore implements Store {
 
   async readConsumers(names: readonly string[]): Promise<readonly StoredConsumer[]> {
     if (names.length === 0) return []
-    return (await this.#connection.all(this.#statements.readConsumers, JSON.stringify(names))).map(toStoredConsumer)
+    return toStoredConsumers(await this.#connection.all(this.#statements.readConsumers, JSON.stringify(names)))
   }
 
   async acquireLease({ name, holder, ttlMs }: { name: string; holder: string; ttlMs: number }): Promise<LeaseAnswer> {

@@ -51,14 +51,6 @@ export const mysql: readonly Mutation[] = [
     on: 'mysql',
   },
   {
-    breaks: 'consumers are read in any order',
-    file: 'src/mysql/statements.ts',
-    find: 'ORDER BY r.nth`',
-    put: 'ORDER BY r.nth DESC`',
-    test: 'src/conformance/consumers.ts › consumers are read in the order of their names, each with its checkpoint and its lease',
-    on: 'mysql',
-  },
-  {
     breaks: 'an event without a place is passed over',
     file: 'src/mysql/feed.ts',
     find: 'if (head !== undefined && head.aggregate_id !== null) throw unplaced(head)',

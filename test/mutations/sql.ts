@@ -104,6 +104,14 @@ export const sql: readonly Mutation[] = [
     on: 'sqlite',
   },
   {
+    breaks: 'consumers are read in any order',
+    file: 'src/sql/rows.ts',
+    find: "whole(a, 'nth') - whole(b, 'nth')",
+    put: "whole(b, 'nth') - whole(a, 'nth')",
+    test: 'src/conformance/consumers.ts › consumers are read in the order of their names, each with its checkpoint and its lease',
+    on: 'mysql',
+  },
+  {
     breaks: 'the function runs under any fence',
     file: 'src/sql/transact.ts',
     find: 'if (outcome !== undefined) return outcome\n',
