@@ -1,4 +1,4 @@
-import { whenAborted } from '../runtime.ts'
+import { whenAborted } from '../util/abort.ts'
 import type { ConsumerCore, RunRequest, Turn } from './consumption.ts'
 import { eachEnded } from './each-ended.ts'
 import { type Lane, LeaseLost } from './lane.ts'

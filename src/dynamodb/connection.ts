@@ -2,10 +2,10 @@ import { type CqrsError, isCqrsError, StoreError } from '../errors.ts'
 import type { InexactNumbers } from '../store/exact-json.ts'
 import type { Head } from '../store/head.ts'
 import type { PayloadFormat } from '../store/payload-format.ts'
+import { LruMap } from '../util/lru-map.ts'
 import type { DynamoDbClient, Item, Put, Query, ReadItem, TransactionAction, Update } from './client.ts'
 import { failedConditions, surelyRefused, toStoreError } from './errors.ts'
 import { namesIn } from './expressions.ts'
-import { Recent } from './recent.ts'
 import type { TableNames } from './schema.ts'
 import { Semaphore, Waiting } from './waiting.ts'
 
@@ -39,11 +39,11 @@ export class Connection {
   readonly inexactNumbers: InexactNumbers
   readonly semaphore = new Semaphore(atOnce)
   /** The last event of an aggregate that was read or written. Events are never deleted, so there can only be later ones. */
-  readonly knownHeads = new Recent<Head>(remembered)
+  readonly knownHeads = new LruMap<Head>(remembered)
   /** What the rows that were read or written last are found by, so that a save need not read them first. */
-  readonly knownIndexes = new Recent<KnownIndexes>(remembered)
+  readonly knownIndexes = new LruMap<KnownIndexes>(remembered)
   /** The live generation of a view as it was last seen. */
-  readonly knownLive = new Recent<number>(remembered)
+  readonly knownLive = new LruMap<number>(remembered)
   /** `undefined` until it is known. */
   foreignWriters: boolean | undefined
   /** By aggregate type, the ids that were added to the index of first events, and when. */

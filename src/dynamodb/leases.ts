@@ -1,11 +1,11 @@
 import { StoreError } from '../errors.ts'
 import type { Checkpoint, LeaseAnswer, StoredConsumer } from '../store/consumer.ts'
+import { LruMap } from '../util/lru-map.ts'
 import type { AttributeValue, ReadItem } from './client.ts'
 import type { Connection } from './connection.ts'
 import { condition, update } from './expressions.ts'
 import { number, text } from './items.ts'
 import { consumerKey } from './keys.ts'
-import { Recent } from './recent.ts'
 
 /**
  * DynamoDB has no clock that a condition could ask, and those of the machines may differ. So no time is compared across machines: every acquisition and
@@ -14,7 +14,7 @@ import { Recent } from './recent.ts'
  */
 export class Leases {
   readonly #connection: Connection
-  readonly #seen = new Recent<{ readonly mark: string; readonly since: number }>(10_000)
+  readonly #seen = new LruMap<{ readonly mark: string; readonly since: number }>(10_000)
 
   constructor(connection: Connection) {
     this.#connection = connection

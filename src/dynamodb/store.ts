@@ -1,5 +1,4 @@
 import { DefinitionError, StoreError } from '../errors.ts'
-import { checkBoolean, checkOptions, checkWholeNumber } from '../options.ts'
 import type { Commit, CommitOutcome } from '../store/commit.ts'
 import type { Checkpoint, LeaseAnswer, StoredConsumer } from '../store/consumer.ts'
 import { checkInexactNumbers, type InexactNumbers } from '../store/exact-json.ts'
@@ -21,6 +20,7 @@ import type {
   ViewKey,
   ViewPage,
 } from '../store/store.ts'
+import { checkBoolean, checkOptions, checkWholeNumber } from '../util/options.ts'
 import { appendBatch } from './append.ts'
 import { checkClient, type DynamoDbClient } from './client.ts'
 import { Connection } from './connection.ts'

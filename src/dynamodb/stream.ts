@@ -1,5 +1,6 @@
 import { isCqrsError, StoreError } from '../errors.ts'
 import type { ChangesPage, ChangesRequest } from '../store/store.ts'
+import { LruMap } from '../util/lru-map.ts'
 import { type DynamoDbChange, type DynamoDbStreamRecord, dynamoDbChanges } from './changes.ts'
 import type { ReadItem } from './client.ts'
 import type { Connection } from './connection.ts'
@@ -7,7 +8,6 @@ import { behind, type Cursor, numberOf, parseCursor, printCursor, type ShardPosi
 import { isExpiredIterator, isTrimmed, toShardsError, toStreamError } from './errors.ts'
 import { addIfFirst } from './first-events.ts'
 import { aggregateOf } from './keys.ts'
-import { Recent } from './recent.ts'
 import { follow, leaves, type Shards } from './shards.ts'
 import type { DynamoDbStreamsClient, RecordsPage } from './streams-client.ts'
 
@@ -47,7 +47,7 @@ export class EventStream {
   readonly #connection: Connection
   readonly #client: DynamoDbStreamsClient
   /** By shard and place, so that a cursor that is read again finds its own one. */
-  readonly #iterators = new Recent<string>(10_000)
+  readonly #iterators = new LruMap<string>(10_000)
   #listed: Listed | undefined
 
   constructor(connection: Connection, client: DynamoDbStreamsClient) {

@@ -1,5 +1,4 @@
 import type { Position } from '../event-envelope.ts'
-import { checkFunction, checkOptions } from '../options.ts'
 import type { Commit, CommitOutcome } from '../store/commit.ts'
 import type { Checkpoint, LeaseAnswer, StoredConsumer } from '../store/consumer.ts'
 import { FailedDependencies } from '../store/failed-dependencies.ts'
@@ -24,6 +23,7 @@ import type {
   ViewKey,
   ViewPage,
 } from '../store/store.ts'
+import { checkFunction, checkOptions } from '../util/options.ts'
 import { applyCommit } from './append.ts'
 import { factsOf } from './facts.ts'
 import { readFeed, toStoredEvent } from './feed.ts'

@@ -1,5 +1,4 @@
 import type { Position } from '../event-envelope.ts'
-import { checkBoolean, checkOptions, checkWholeNumber } from '../options.ts'
 import { appendBatch, type RoundDatabase } from '../sql/append.ts'
 import { mostEvents } from '../sql/page.ts'
 import {
@@ -35,6 +34,7 @@ import type {
   ViewKey,
   ViewPage,
 } from '../store/store.ts'
+import { checkBoolean, checkOptions, checkWholeNumber } from '../util/options.ts'
 import { roundDatabase } from './append.ts'
 import { checkPool, type MysqlPool } from './client.ts'
 import { Connection, type Row, type Run, type Value } from './connection.ts'

@@ -1,5 +1,4 @@
 import type { Position } from '../event-envelope.ts'
-import { checkBoolean, checkOptions } from '../options.ts'
 import { appendBatch, type RoundDatabase } from '../sql/append.ts'
 import { oneOf, text, whole, wholeOrNull } from '../sql/columns.ts'
 import { mostEvents } from '../sql/page.ts'
@@ -37,6 +36,7 @@ import type {
   ViewKey,
   ViewPage,
 } from '../store/store.ts'
+import { checkBoolean, checkOptions } from '../util/options.ts'
 import { roundDatabase } from './append.ts'
 import { checkClient, type PostgresClient, type PostgresValue } from './client.ts'
 import { Connection, type Statement } from './connection.ts'

@@ -1,6 +1,5 @@
 import { DefinitionError } from '../errors.ts'
 import type { Position } from '../event-envelope.ts'
-import { checkOptions } from '../options.ts'
 import { text, whole } from '../sql/columns.ts'
 import { mostEvents } from '../sql/page.ts'
 import {
@@ -34,6 +33,7 @@ import type {
   ViewKey,
   ViewPage,
 } from '../store/store.ts'
+import { checkOptions } from '../util/options.ts'
 import { appendBatch } from './append.ts'
 import { checkDatabase, type SqliteDatabase } from './client.ts'
 import { Connection } from './connection.ts'

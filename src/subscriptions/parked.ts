@@ -1,7 +1,7 @@
 import type { ConsumerCore } from '../consumers/consumption.ts'
 import { parkedEventId, readParked } from '../consumers/troubles.ts'
-import { checkCallOptions, checkPage } from '../execution/call.ts'
-import type { Lifecycle } from '../lifecycle.ts'
+import type { Lifecycle } from '../util/lifecycle.ts'
+import { checkCallOptions, checkPage } from '../util/options.ts'
 import type { SubscriptionDefinition } from './definition.ts'
 import { subscriptionConsumer } from './delivery.ts'
 

@@ -1,5 +1,5 @@
 import type { ConsumerCore } from '../consumers/consumption.ts'
-import type { KeyedQueue } from '../execution/keyed-queue.ts'
+import type { KeyedQueue } from '../util/keyed-queue.ts'
 import type { Generations } from './generations.ts'
 
 /** What the parts of the read side of one app share. */

@@ -1,6 +1,6 @@
 import type { Machinery } from '../consumers/definitions.ts'
 import { connectReadSide } from '../consumers/read-side.ts'
-import { KeyedQueue } from '../execution/keyed-queue.ts'
+import { KeyedQueue } from '../util/keyed-queue.ts'
 import { Generations } from './generations.ts'
 import { sendWithViews } from './inline.ts'
 import type { ViewCore } from './view-core.ts'

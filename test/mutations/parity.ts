@@ -340,7 +340,7 @@ export const parity: readonly ParityMutation[] = [
   {
     row: 47,
     breaks: 'a size of 0 is taken',
-    file: 'src/aggregate-definition.ts',
+    file: 'src/execution/aggregate-definition.ts',
     find: '(policy as { every: unknown }).every, 1)',
     put: '(policy as { every: unknown }).every, 0)',
   },

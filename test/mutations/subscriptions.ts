@@ -240,11 +240,4 @@ export const subscriptions: readonly Mutation[] = [
     put: '< Number.POSITIVE_INFINITY ?',
     test: 'test/stories/rolling-deployments.test.ts › an event of a type unknown for an hour stops or parks until a program knows it',
   },
-  {
-    breaks: 'an older program is waited for without end',
-    file: 'src/consumers/outdated.ts',
-    find: 'if (stillMs < leaseMs) return false',
-    put: 'if (stillMs >= 0) return false',
-    test: 'test/stories/rolling-deployments.test.ts › caughtUp() waits for a limited time, and names the event and both versions',
-  },
 ]

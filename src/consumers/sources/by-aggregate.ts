@@ -1,6 +1,6 @@
 import { isCqrsError } from '../../errors.ts'
 import type { Position } from '../../event-envelope.ts'
-import { KeyedQueue } from '../../execution/keyed-queue.ts'
+import { KeyedQueue } from '../../util/keyed-queue.ts'
 import { type CatchUpOutcome, type Change, placeIn } from '../change.ts'
 import type { ConsumerCore, Consumption, RunRequest, RunResult } from '../consumption.ts'
 import { beginning, Lane, LeaseLost } from '../lane.ts'
