@@ -44,7 +44,10 @@ export const feedRaceCases: Cases = {
   }),
 }
 
-/** Reads on until `writing` is over and there is no more; what was seen must be what the log then is. */
+/**
+ * Reads on until `writing` is over and there is no more; what was seen must be what the log then
+ * is.
+ */
 async function follow(reader: Store, writing: Promise<unknown>, only?: FeedRequest['only']): Promise<readonly StoredEvent[]> {
   let isWriting = true
   const done = writing.finally(() => {
@@ -73,7 +76,10 @@ async function follow(reader: Store, writing: Promise<unknown>, only?: FeedReque
   return seen
 }
 
-/** Commits three times as many events as `commits`: some alone, some on an account that all writers share. */
+/**
+ * Commits three times as many events as `commits`: some alone, some on an account that all writers
+ * share.
+ */
 async function write(store: Store, writer: number, commits: number) {
   for (const i of range(commits)) {
     if (i % 5 === 0) await shared(store)

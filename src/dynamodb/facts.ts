@@ -13,8 +13,8 @@ import { isRemembered } from './read.ts'
 import { readRows } from './views.ts'
 
 /**
- * What a commit that was refused could have met. DynamoDB need not name every condition that does not hold, so all is read, at once. `problem`: the
- * commit can never be stored.
+ * Reads what a commit that was refused could have met. DynamoDB need not name every condition that
+ * does not hold, so it reads all of it at once. `problem`: the commit can never be stored.
  *
  * @param refused the events that came back with the refusal, by partition and sequence
  * @throws StoreError
@@ -64,7 +64,9 @@ export async function readFacts(
 const eventOf = (aggregateType: string, aggregateId: string, sequence: number): string =>
   `${aggregateKey(aggregateType, aggregateId)}:${sequence}`
 
-/** What stands where the append's first event would: when it is ours, all of the commit is stored. */
+/**
+ * What stands where the append's first event would: when it is ours, all of the commit is stored.
+ */
 async function firstEvent(connection: Connection, append: Append, refused: ReadonlyMap<string, ReadItem>) {
   const at = [append.aggregateType, append.aggregateId, append.expectedSequence + 1] as const
   return refused.get(eventOf(...at)) ?? (await connection.get(connection.tables.events, eventKey(...at)))

@@ -24,7 +24,10 @@ export class Connection {
     this.#pool = pool
   }
 
-  /** Again when a table was altered since the statement was prepared: it has not run then. The server does that by itself, but gives up after a few changes. */
+  /**
+   * Again when a table was altered since the statement was prepared: it has not run then. The
+   * server does that by itself, but gives up after a few changes.
+   */
   async #execute(on: Pick<MysqlPool, 'execute'>, sql: string, values: readonly Value[]): Promise<Answer> {
     const statement: MysqlStatement = { sql, ...rowsAsTheyAre, ...typesAsTheyAre(this.#pool) }
     for (let tries = 1; ; tries++) {
@@ -53,8 +56,9 @@ export class Connection {
     })
 
   /**
-   * Runs `work` on one connection. When it fails, an open transaction of it is rolled back: a handler in the procedure does that too, but MySQL runs no
-   * handler in a statement that was killed, and a transaction left open would keep everybody's lock.
+   * Runs `work` on one connection. When it fails, an open transaction of it is rolled back: a
+   * handler in the procedure does that too, but MySQL runs no handler in a statement that was
+   * killed, and a transaction left open would keep everybody's lock.
    */
   async on<T>(
     work: (on: {
@@ -90,7 +94,10 @@ export class Connection {
     }
   }
 
-  /** Runs one statement with the condition `alone`. When it changes nothing, that may be why: then in a transaction, without it. */
+  /**
+   * Runs one statement with the condition `alone`. When it changes nothing, that may be why: then
+   * in a transaction, without it.
+   */
   change: Run = async (sql, ...values) => {
     const answer = await this.run(sql, ...values)
     if (answer.affectedRows > 0) return answer
@@ -100,7 +107,9 @@ export class Connection {
     })
   }
 
-  /** Runs `work` in a transaction; each of its statements sees what others have committed before it. */
+  /**
+   * Runs `work` in a transaction; each of its statements sees what others have committed before it.
+   */
   transaction<T>(work: (run: Run, connection: MysqlConnection) => Promise<T>): Promise<T> {
     return this.on(async ({ run, script, connection }) => {
       await script('SET TRANSACTION ISOLATION LEVEL READ COMMITTED')
@@ -119,7 +128,10 @@ export class NotSentError extends Error {
   }
 }
 
-/** Nobody waits for it, and what becomes of the connection then is the pool's concern: mariadb answers with a promise, mysql2 at once. */
+/**
+ * Nobody waits for it, and what becomes of the connection then is the pool's concern: mariadb
+ * answers with a promise, mysql2 at once.
+ */
 function giveBack(connection: MysqlConnection): void {
   Promise.resolve(connection.release()).catch(() => {})
 }
@@ -127,8 +139,9 @@ function giveBack(connection: MysqlConnection): void {
 const rowsAsTheyAre = { rowsAsArray: false, nestTables: false, namedPlaceholders: false, metaAsArray: false } as const
 
 /**
- * Overrides the pool's own `typeCast`. The driver mariadb accepts `undefined` for that. The default parser of mysql2 always
- * obeys the pool; `disableEval` selects the other parser, which is slower, so only pools with a `typeCast` get it.
+ * Overrides the pool's own `typeCast`. The driver mariadb accepts `undefined` for that. The default
+ * parser of mysql2 always obeys the pool; `disableEval` selects the other parser, which is slower,
+ * so only pools with a `typeCast` get it.
  */
 function typesAsTheyAre(pool: MysqlPool): object {
   const { config } = (pool as { readonly pool?: { readonly config?: { readonly connectionConfig?: unknown } } }).pool ?? {}
@@ -136,12 +149,15 @@ function typesAsTheyAre(pool: MysqlPool): object {
   return own === undefined || own === true ? { typeCast: undefined } : { typeCast: true, disableEval: true }
 }
 
-/** mysql2 sends a number as a double, which MySQL 8.0.22 and later refuse for `LIMIT ?`: https://github.com/sidorares/node-mysql2/issues/1239 */
+/**
+ * mysql2 sends a number as a double, which MySQL 8.0.22 and later refuse for `LIMIT ?`:
+ * https://github.com/sidorares/node-mysql2/issues/1239
+ */
 const toText = (value: Value): MysqlValue => (typeof value === 'number' ? String(value) : value)
 
 /**
- * mysql2 answers `[rows, fields]`, for a call `[[rows, header], fields]` and for a change `[header, undefined]`; mariadb answers `rows`, `[rows, header]`
- * and `header`.
+ * mysql2 answers `[rows, fields]`, for a call `[[rows, header], fields]` and for a change `[header,
+ * undefined]`; mariadb answers `rows`, `[rows, header]` and `header`.
  */
 function toAnswer(sql: string, result: unknown): Answer {
   const answer = unpacked(result)

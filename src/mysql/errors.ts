@@ -19,7 +19,11 @@ const crowded: Answer = ['STORE_BUSY', 'The MySQL server has no connection left.
 const damaged: Answer = ['STORE_CORRUPT', 'MySQL found damaged data: look into its log.']
 const stopped: Answer = ['STORE_BUSY', 'The MySQL server cancelled the statement, for a time limit or at somebody’s request.']
 
-/** By the number of the error, https://dev.mysql.com/doc/mysql-errors/8.0/en/server-error-reference.html, and MariaDB's own from 1900 to 2000 and 4000 on. */
+/**
+ * By the number of the error,
+ * https://dev.mysql.com/doc/mysql-errors/8.0/en/server-error-reference.html, and MariaDB's own from
+ * 1900 to 2000 and 4000 on.
+ */
 const answers: Readonly<Record<number, Answer>> = {
   1021: full,
   1026: full,

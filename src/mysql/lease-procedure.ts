@@ -9,8 +9,9 @@ import { UnreadableAnswer } from './session.ts'
 export const remainingMs = 'CAST(CEILING(TIMESTAMPDIFF(MICROSECOND, UTC_TIMESTAMP(6), l.expires_at) / 1000) AS SIGNED)'
 
 /**
- * Takes a lease and reads its checkpoint, or answers who holds it. The lock of the row is waited for, so the checkpoint has what an earlier
- * holder has committed. The row is made first if need be; fence 0 was never given out.
+ * Takes a lease and reads its checkpoint, or answers who holds it. It waits for the lock of the row
+ * before it reads, so it sees what an earlier holder has committed. It makes the row first if need
+ * be; fence 0 was never given out.
  */
 export const leaseProcedure = (n: Names): string => `
 CREATE PROCEDURE ${n.acquireLease} (

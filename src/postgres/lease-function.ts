@@ -7,7 +7,8 @@ export const remainingMs = 'greatest(1, ceil(extract(epoch FROM expires_at - clo
 /**
  * Takes a lease and reads its checkpoint, or answers who holds it, as JSON.
  *
- * A function: the INSERT may wait for a commit that moves the checkpoint, and the snapshot of a single statement would be from before.
+ * It must be a function: the INSERT may wait for a commit that moves the checkpoint, and a single
+ * statement would read the checkpoint of before.
  */
 export const leaseFunction = (n: Names): string => `
 CREATE OR REPLACE FUNCTION ${n.acquireLease}(wanted text, asking text, ttl_ms float8) RETURNS text LANGUAGE plpgsql AS $body$

@@ -7,7 +7,8 @@ import type { ViewGeneration } from '../store/store.ts'
 import { joined, keyOf, type Prepared, type Round, viewOf } from './round.ts'
 
 /**
- * What the database found when it could not store a round, as of one moment: one entry per row of the round, in the same order. Nothing was stored.
+ * What the database found when it could not store a round, as of one moment: one entry per row of
+ * the round, in the same order. Nothing was stored.
  */
 export interface RoundFacts {
   /** The last event of each root. */

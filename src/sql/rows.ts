@@ -97,7 +97,7 @@ export function toStoredConsumer(row: Row): StoredConsumer {
   }
 }
 
-/** Rows that are numbered in `nth`, in the order of their numbers: servers may leave out the order of a part of a UNION. */
+/** Sorts rows by their number `nth`: a server may ignore the order of a part of a UNION. */
 export const toStoredConsumers = (rows: readonly Row[]): StoredConsumer[] =>
   [...rows].sort((a, b) => whole(a, 'nth') - whole(b, 'nth')).map(toStoredConsumer)
 

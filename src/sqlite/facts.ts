@@ -7,7 +7,10 @@ import type { Connection } from './connection.ts'
 import { readGenerations } from './generations.ts'
 import * as statements from './statements.ts'
 
-/** What a commit could meet, read when it is asked for in the transaction that is open. Good for one commit. */
+/**
+ * What a commit could meet, read when it is asked for in the transaction that is open. Good for one
+ * commit.
+ */
 export function factsOf(connection: Connection): CommitFacts {
   const heads = new Map<Append, Head>()
   const head = (append: Append): Head => {

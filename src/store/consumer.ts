@@ -9,7 +9,10 @@ export interface Checkpoint {
 /** What is stored of the consumer of a name: nothing, for a name that nobody has used. */
 export interface StoredConsumer {
   readonly checkpoint?: Checkpoint
-  /** By the database's clock. Left out where nobody holds it: it was never taken, was released or has run out. */
+  /**
+   * By the database's clock. Left out where nobody holds it: it was never taken, was released or
+   * has run out.
+   */
   readonly lease?: {
     readonly holder: string
     readonly fence: number
@@ -24,8 +27,9 @@ export type LeaseAnswer =
       readonly acquired: true
       readonly fence: number
       /**
-       * The checkpoint of the same name; `null`: there is none. It is read once the lease is taken, so it has every move that was made under an
-       * earlier fence. A store that does not read it leaves it out.
+       * The checkpoint of the same name; `null`: there is none. A store reads it after it took the
+       * lease, so it has every move that was made under an earlier fence. A store that does not
+       * read it leaves it out.
        */
       readonly checkpoint?: Checkpoint | null
     }

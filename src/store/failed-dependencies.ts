@@ -1,8 +1,9 @@
 import type { Append, Commit, CommitOutcome, ViewWrite } from './commit.ts'
 
 /**
- * Remembers what the commits of a batch that were not stored would have made. A later commit that builds on it is a conflict, also if its
- * `expectedSequence` or `expectedVersion` fits by chance, since another writer has put something else in that place.
+ * Remembers what the commits of a batch that were not stored would have made. A later commit that
+ * builds on it is a conflict, also if its `expectedSequence` or `expectedVersion` fits by chance,
+ * since another writer has put something else in that place.
  *
  * @example
  * ```ts

@@ -5,9 +5,17 @@ import { isWritable } from './generations.ts'
 import { type Head, isDecidedOn } from './head.ts'
 import type { ViewGeneration } from './store.ts'
 
-/** What a database has that a commit could meet, all as of one moment. A lookup that the order makes needless is not made. */
+/**
+ * Looks up what a database has that a commit could meet, all as of one moment. `findConflict` asks
+ * only for what it needs.
+ *
+ * The lookups are synchronous: where reads are not, read everything that the commit touches first.
+ */
 export interface CommitFacts {
-  /** Positions of the commit's events when they are stored already, under its id; empty without a global order. Only asked of a commit with appends. */
+  /**
+   * Positions of the commit's events if they are stored already, under its id; empty without a
+   * global order. Asked of commits with appends alone.
+   */
   positions(commit: Commit): readonly Position[] | undefined
   checkpoint(name: string): CheckpointFacts
   /** Whether the idempotency key is taken in the append's aggregate. */
@@ -30,11 +38,11 @@ export interface CheckpointFacts {
 }
 
 /**
- * What is in the way of a commit, as the port wants it told: `repeated` when it is stored already, else the first conflict of `fence`, `key`,
- * `sequence`, `generation` and `view`. `undefined`: nothing, it may be written.
+ * Returns what is in the way of a commit, `undefined` when it may be written: `repeated` when it is
+ * stored already, else the first conflict of `fence`, `key`, `sequence`, `generation` and `view`.
  *
- * Call it inside the transaction that writes the commit, or with facts that the database has checked again when it writes. `failed` knows the
- * commits before it in the batch.
+ * Call it inside the transaction that writes the commit, or let the database check the same once
+ * more when it writes. `failed` has noted the commits before it in the batch.
  *
  * @example
  * ```ts
@@ -70,7 +78,7 @@ export function findConflict(commit: Commit, facts: CommitFacts, failed: FailedD
   return appendConflict(appends, facts, failed) ?? viewConflict(commit.views ?? [], facts, failed)
 }
 
-/** What is in the way of a commit that has a checkpoint and no appends, as far as the checkpoint goes. */
+/** Returns what the checkpoint puts in the way of a commit without appends. */
 export const checkpointConflict = (id: string, checkpoint: CheckpointWrite, found: CheckpointFacts): CommitOutcome | undefined =>
   found.commitId === id ? { kind: 'repeated', positions: [] } : fenceConflict(checkpoint, found)
 
@@ -88,7 +96,10 @@ function appendConflict(appends: readonly Append[], facts: CommitFacts, failed: 
   return undefined
 }
 
-/** All generations before the first row. Rows of one view usually stand together, and then ask for its generations once. */
+/**
+ * All generations before the first row. Rows of one view usually stand together, and then ask for
+ * its generations once.
+ */
 function viewConflict(views: readonly ViewWrite[], facts: CommitFacts, failed: FailedDependencies): CommitOutcome | undefined {
   let view: string | undefined
   let generations: readonly ViewGeneration[] = []

@@ -13,10 +13,11 @@ export interface SerializedCommit {
 }
 
 /**
- * What a store keeps of a commit, each part as JSON text. A commit for which this throws is `failed`, `certain`, with the error as its `cause`.
+ * What a store keeps of a commit, each part as JSON text. A commit for which this throws is
+ * `failed`, `certain`, with the error as its `cause`.
  *
- * @throws StoreError `STORE_FAILED` when something in the commit is not JSON (`undefined`, a function, a `bigint`, a cycle), or cannot be kept in
- * this format (`'json'` unless given)
+ * @throws StoreError `STORE_FAILED` when something in the commit is not JSON (`undefined`, a
+ * function, a `bigint`, a cycle), or cannot be kept in this format (`'json'` unless given)
  * @example
  * ```ts
  * import { serializeCommit } from 'cqrs-es/store'
