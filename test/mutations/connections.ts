@@ -50,7 +50,7 @@ export const connections: readonly Mutation[] = [
   },
   {
     breaks: 'mysql2 casts values as its pool says',
-    file: 'src/mysql/client.ts',
+    file: 'src/mysql/connection.ts',
     find: '{ typeCast: true, disableEval: true }',
     put: '{ typeCast: undefined }',
     test: 'test/stores/mysql-settings.test.ts › mysql2 with %s changes no answer',

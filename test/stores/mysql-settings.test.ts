@@ -290,6 +290,7 @@ describe.skipIf(noMysql).each(mysqlServers)('unreadable answers on $name', ({ se
       () => store.findViews({ name: 'v', generation: 'live', where: [], limit: 1 }),
       () => store.viewGenerations('v'),
       () => store.readCheckpoint('v'),
+      async () => store.readConsumers?.(['v']),
       () => store.acquireLease({ name: 'v', holder: 'h', ttlMs: 1_000 }),
       () => store.lastPosition(),
     ])
