@@ -24,8 +24,8 @@ export const execution: readonly Mutation[] = [
   },
   {
     breaks: 'misspelt options of calls are taken',
-    file: 'src/util/options.ts',
-    find: 'checkOptions(at, options, known, ValidationError)',
+    file: 'src/util/option-table.ts',
+    find: 'checkOptions(call, given, Object.keys(table), Failure)',
     put: '',
     test: 'test/stories/errors.test.ts › misspelt options of load, events and ids are refused too',
   },
@@ -146,7 +146,7 @@ export const execution: readonly Mutation[] = [
     file: 'src/execution/execute.ts',
     find: 'if (turn !== undefined) await turn',
     put: '',
-    test: 'test/stories/batching.test.ts › are decided one after the other without waiting for the store, and stored together',
+    test: 'test/stories/concurrency.test.ts › are decided one at a time also when their handlers are asynchronous',
   },
   {
     breaks: 'a batch has any number of commits',
@@ -266,7 +266,7 @@ export const execution: readonly Mutation[] = [
     file: 'src/execution/handle.ts',
     find: 'asOf !== undefined && known !== undefined && known.sequence > asOf ? undefined : known',
     put: 'known',
-    test: 'test/stories/reading.test.ts › gives the state right after any event',
+    test: 'test/stories/reading.test.ts › a look at the past leaves the cached state',
   },
   {
     breaks: 'a look at the past goes into the cache',

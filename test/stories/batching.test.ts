@@ -323,13 +323,13 @@ describe('too many commands', () => {
     const { store, answer } = slow()
     const c = appOn(store, { maxQueued: 3 })
     const inside = range(3).map((i) => c.execute(`c${i}`, count(1)))
-    const error = await failureOf(c.execute('c4', count(1)))
-    expect(error).toMatchObject({
+    const refused = failureOf(c.execute('c4', count(1)))
+    await settled()
+    await answer(0)
+    expect(await refused).toMatchObject({
       code: 'OVERLOADED',
       message: expect.stringContaining('3 commands of this app are in progress'),
     })
-    await settled()
-    await answer(0)
     await Promise.all(inside)
     const next = c.execute('c4', count(1))
     await settled()
