@@ -129,16 +129,23 @@ export const connections: readonly Mutation[] = [
   },
   {
     breaks: 'aggregates that the crate creates later are not listed',
-    file: 'src/dynamodb/first-events.ts',
-    find: 'if (connection.foreignWriters || noted) await addFirstEvents(connection)',
+    file: 'src/dynamodb/read.ts',
+    find: 'if (request.after === undefined && (await hasForeignWriters(connection))) await addFirstEvents(connection)',
     put: '',
     test: 'test/stores/dynamodb-adoption.test.ts › readIds lists aggregates of the crate in byte order, in pages of %i',
   },
   {
     breaks: 'a drain on DynamoDB misses aggregates of the crate',
+    file: 'src/dynamodb/read.ts',
+    find: 'if (request.after === undefined && (await hasForeignWriters(connection))) await addFirstEvents(connection)',
+    put: '',
+    test: 'test/stores/dynamodb-adoption.test.ts › drain brings aggregates of the crate into a view before it is caught up',
+  },
+  {
+    breaks: 'createSchema on DynamoDB adds no aggregates of the crate',
     file: 'src/dynamodb/first-events.ts',
     find: 'if (connection.foreignWriters || noted) await addFirstEvents(connection)',
     put: '',
-    test: 'test/stores/dynamodb-adoption.test.ts › drain brings aggregates of the crate into a view before it is caught up',
+    test: 'test/stores/dynamodb-adoption.test.ts › foreignWriters: false ends the scans of the table after a last createSchema()',
   },
 ]
