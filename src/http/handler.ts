@@ -1,7 +1,7 @@
-import { answerAborted, answerError, answerFault } from './answers.ts'
 import type { OpenApiDocument } from './open-api.ts'
 import type { HttpApp, HttpOptions } from './options.ts'
 import { respond } from './respond.ts'
+import { answerAborted, answerError, answerFault } from './responses.ts'
 import { routeOf } from './routes.ts'
 import { setupOf } from './setup.ts'
 

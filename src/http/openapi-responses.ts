@@ -2,7 +2,7 @@ import { etagHeader, json } from './parameters.ts'
 import type { Schemas } from './schemas.ts'
 
 /** The answers of all operations. */
-export class Answers {
+export class OpenApiResponses {
   readonly #problem: object
   /** Everybody may do everything. */
   readonly isOpen: boolean

@@ -1,43 +1,43 @@
-import { HttpProblem } from './answers.ts'
+import { callHook } from './call-hook.ts'
 import type { Authorization, HttpAction } from './options.ts'
-import { serverSays } from './server-says.ts'
+import { HttpProblem } from './responses.ts'
 import type { HttpSetup } from './setup.ts'
 
 /** One request. */
-export interface Asked {
+export interface RequestContext {
   readonly request: Request
   readonly url: URL
-  /** What the handler was called with besides. */
+  /** The second argument of the handler. */
   readonly platform: unknown
 }
 
-/** Who asks. @throws HttpProblem when he may not */
-export async function authorized(setup: HttpSetup, asked: Asked, action: HttpAction): Promise<unknown> {
-  const verdict = await verdictOn(setup, asked, action)
+/** The authenticated caller. @throws HttpProblem 401 or 403 */
+export async function authorized(setup: HttpSetup, context: RequestContext, action: HttpAction): Promise<unknown> {
+  const verdict = await authorize(setup, context, action)
   if (verdict.ok) return verdict.caller
   throw refusal(verdict)
 }
 
-/** Whether he may, where nothing but a part of the answer depends on it. */
-export const may = async (setup: HttpSetup, asked: Asked, action: HttpAction): Promise<boolean> =>
-  (await verdictOn(setup, asked, action)).ok
+/** Whether the caller may do this, where only a part of the answer depends on it. */
+export const isAllowed = async (setup: HttpSetup, context: RequestContext, action: HttpAction): Promise<boolean> =>
+  (await authorize(setup, context, action)).ok
 
 type Refused = Extract<Authorization<unknown>, { readonly ok: false }>
 
-/** How a refusal is told. */
+/** The response to a refusal. */
 export const refusal = ({ status, detail, challenge = 'Bearer' }: Refused): HttpProblem =>
   status === 401
     ? new HttpProblem(401, detail ?? 'Say who you are.', { 'WWW-Authenticate': challenge })
     : new HttpProblem(403, detail ?? 'You may not do this.')
 
-/** What `authorize` says, if it says anything. */
-export async function verdictOn(
+/** The checked answer of the `authorize` option. */
+export async function authorize(
   { options: { authorize } }: HttpSetup,
-  { request, platform }: Asked,
+  { request, platform }: RequestContext,
   action: HttpAction,
 ): Promise<Authorization<unknown>> {
   if (authorize === 'none') return everybody
-  return serverSays('authorize', request, async () => {
+  return callHook('authorize', request, async () => {
     const verdict = await authorize(request, action, platform)
     if (verdict?.ok === true || (verdict?.ok === false && isRefusal(verdict))) return verdict
     throw new TypeError('it must answer { ok: true, caller }, or { ok: false, status: 401 | 403 } with texts.')
