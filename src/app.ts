@@ -29,7 +29,7 @@ import type { ViewTypes } from './views/view-types.ts'
 import type { Views } from './views/views.ts'
 import { wire } from './wiring.ts'
 
-/** What `createApp` takes, but for `services`. */
+/** Options of `createApp`, except `services`. */
 export interface AppOptions<
   A extends Record<string, AnyAggregate>,
   W extends Record<string, View | SqlView>,
@@ -44,30 +44,36 @@ export interface AppOptions<
   /** Under the names that `app.subscriptions` will have. They run from `app.start()` on, or during `app.drain()`. */
   readonly subscriptions?: U
   /**
-   * How subscriptions and views behind the events are run. `leaseMs` (default 5,000): how long another process waits for one that has died. `pollMs` (default 1,000): how often the log is
-   * looked at where nothing tells of commits of other processes.
+   * Timing of subscriptions and async views. `leaseMs` (default 5,000): time until another process
+   * takes over from one that died. `pollMs` (default 1,000): interval of polling where nothing
+   * notifies of commits of other processes.
    */
   readonly following?: { readonly leaseMs?: number; readonly pollMs?: number }
   /**
-   * Receive all events of one command, after the commit, in this order, at most once: what must not be missed does not belong here. Not called for a
-   * repeat. `execute` waits for them.
+   * Called in this order with all events of one command, after the commit, at most once; put
+   * nothing here that must not be missed. Not called for a repeat. `execute` waits for them.
    */
   readonly queries?: readonly ((events: readonly EnvelopeOf<A[keyof A]>[]) => unknown)[]
-  /** Told what a query threw, and waited for. Default: `console.error`. */
+  /** Receives the error of a query, and is waited for. Default: `console.error`. */
   readonly onQueryError?: (error: unknown, events: readonly EventEnvelope[]) => unknown
-  /** How often a command is decided again after a lost race, before `ConflictError`. Default 3. */
+  /** Retries after a lost race before `ConflictError`. Default 3. */
   readonly retries?: number
-  /** How many states are kept, the least recently used dropped first. Default `{ maxAggregates: 10_000 }`. */
+  /**
+   * Number of cached states; the least recently used one is dropped first. Default `{
+   * maxAggregates: 10_000 }`.
+   */
   readonly cache?: false | { readonly maxAggregates?: number }
   /**
-   * How the commits of commands that run at the same time are gathered into one call of the store: up to `maxCommits` (default 256) of about `maxBytes` characters of
-   * data (default 4,000,000). A lone command waits for nobody. With more than `maxQueued` commands under way (default 10,000) the next is turned away with an
-   * `OverloadedError`. `false`: each commit is a call of its own, and nothing is turned away.
+   * Group commit: commits of concurrent commands share one append, up to `maxCommits` (default
+   * 256) and about `maxBytes` characters of data (default 4,000,000). A lone command is sent at
+   * once. With more than `maxQueued` commands in progress (default 10,000), the next is refused
+   * with an `OverloadedError`. `false`: each commit is an append of its own, and no command is
+   * refused.
    */
   readonly batching?: false | { readonly maxCommits?: number; readonly maxBytes?: number; readonly maxQueued?: number }
   /** Default: the platform's clock, Web Crypto and timers. */
   readonly runtime?: Runtime
-  /** Told about every command, load, append, retry and query (for tracing, metrics, logs); must not throw. */
+  /** Receives each command, load, append, retry and query, for tracing, metrics and logs. */
   readonly observe?: (what: Observation) => void
 }
 
