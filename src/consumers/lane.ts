@@ -1,7 +1,7 @@
 import type { Position } from '../event-envelope.ts'
 import { CommitQueue } from '../execution/commit-queue.ts'
 import type { Core } from '../execution/core.ts'
-import type { Settled } from '../execution/result.ts'
+import type { CommitResult } from '../execution/result.ts'
 import type { CommitOutcome, StoredEvent, ViewWrite } from '../store/commit.ts'
 import type { InternalRows, RowAccess } from '../store/internal-rows.ts'
 import { comparePositions } from '../store/order.ts'
@@ -186,5 +186,5 @@ export async function readOrCreate<T extends object>(
   return (await rows.update(rowsOf(core), id, (row) => (row === undefined ? make() : undefined))) as T
 }
 
-const savedOr = (outcome: Settled): 'saved' | 'view' | 'generation' =>
+const savedOr = (outcome: CommitResult): 'saved' | 'view' | 'generation' =>
   outcome.kind !== 'conflict' ? 'saved' : outcome.on === 'generation' ? 'generation' : 'view'

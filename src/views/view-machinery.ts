@@ -2,7 +2,7 @@ import type { Machinery } from '../consumers/definitions.ts'
 import { connectReadSide } from '../consumers/read-side.ts'
 import { KeyedQueue } from '../util/keyed-queue.ts'
 import { Generations } from './generations.ts'
-import { sendWithViews } from './inline.ts'
+import { inlineViews } from './inline.ts'
 import type { ViewCore } from './view-core.ts'
 import type { ViewDefinition } from './view-definition.ts'
 import { ViewFollower } from './view-follower.ts'
@@ -25,11 +25,11 @@ export const viewMachinery: Machinery<ViewDefinition> = {
         follower: followerOf(view),
         handle: viewsOf(viewCore, view, followerOf(view), lifecycle),
       }),
-      sendWithViews: (definition) => {
+      inlineViews: (definition) => {
         const inline = views.filter(
           ({ consistency, aggregateTypes }) => consistency === 'inline' && aggregateTypes.includes(definition.type),
         )
-        return inline.length === 0 ? undefined : sendWithViews(viewCore, definition, inline)
+        return inline.length === 0 ? undefined : inlineViews(viewCore, definition, inline)
       },
     }
   },
