@@ -278,7 +278,8 @@ describe.skipIf(unselected('postgres'))('the Postgres store', () => {
   test('idle_in_transaction_session_timeout that ends a transaction is named', async () => {
     const { schema, store } = await newSchema()
     const lease = await store.acquireLease({ name: 'totals', holder: 'me', ttlMs: 60_000 })
-    const pool = poolWith('SET idle_in_transaction_session_timeout = 20')
+    // Long enough for the statements before the function, also on a busy machine.
+    const pool = poolWith('SET idle_in_transaction_session_timeout = 500')
     const ended = new Promise((resolve) => pool.once('connect', (client) => client.once('end', () => resolve(undefined))))
     const checkpoint = { name: 'totals', fence: lease.acquired ? lease.fence : 0, position: '1' }
     const outcome = await postgresStore(pool, { schema }).transact?.({ id: 'c1', checkpoint }, async () => {
