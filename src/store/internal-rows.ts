@@ -17,19 +17,35 @@ export interface StoppedRow {
 }
 
 /** An aggregate whose events wait since one of them failed. Its id is a digest of consumer and aggregate. */
-export interface ParkedRow {
+export interface FailedRow {
   readonly consumer: string
   readonly aggregateType: string
   readonly aggregateId: string
-  /** Of the event that failed. */
+  /** Of the event that failed, or of the next one to process. */
   readonly sequence: number
   readonly message: string
+  /** Up to 4,000 characters. */
+  readonly stack?: string
+  readonly code?: CqrsErrorCode
+  /** How often the event was tried; 0 where the one that had failed was skipped. */
   readonly attempts: number
-  readonly parkedAt: string
-  /** It is to be tried again. */
-  readonly again: boolean
+  /** When the aggregate's first event failed. */
+  readonly failedAt: string
+  readonly triedAt: string
+  /** It is tried again then; left out where it is parked. */
+  readonly nextTryAt?: string
+  /** While it is parked: the `resumes` of its consumer that it has seen. */
+  readonly resumes?: number
   /** The event could not be decoded: a program that can decode it tries it again by itself. */
   readonly unreadable?: true
+}
+
+/** What people have said about a consumer; its id is the consumer's name. */
+export interface ProcessorRow {
+  /** How often someone has called `resume`: what was parked before is due. */
+  readonly resumes: number
+  /** Grows with each request about failed events. */
+  readonly touched: number
 }
 
 /** How far a consumer has come in one aggregate, on stores without a global order. Its id is a digest of both. */
@@ -54,8 +70,8 @@ export interface InternalRow<T> {
 /** What reads and writes internal rows. */
 export interface RowAccess {
   readonly store: Pick<Store, 'readViews'>
-  /** Stores all of them; anything but `saved`: none, since another writer has moved one. */
-  save(writes: readonly ViewWrite[]): Promise<'saved' | 'view' | 'generation'>
+  /** Stores all of them; `false`: none, since another writer has moved one. */
+  save(writes: readonly ViewWrite[]): Promise<boolean>
 }
 
 /** The rows of one name. `indexesOf` gives the texts that a row is found by. */
@@ -103,17 +119,28 @@ export class InternalRows<T extends object> {
       const row = await this.read(access.store, id)
       const next = await change(row.value)
       if (next === undefined) return row.value
-      if ((await access.save([this.write(row, next)])) === 'saved') return next ?? undefined
+      if (await access.save([this.write(row, next)])) return next ?? undefined
     }
   }
 }
 
 export const stoppedRows = new InternalRows<StoppedRow>('~stopped')
 
-export const parkedRows = new InternalRows<ParkedRow>('~parked', ({ consumer, again }) => ({
-  consumer,
-  ...(again ? { again: consumer } : undefined),
-}))
+export const processorRows = new InternalRows<ProcessorRow>('~processor')
+
+/** The place of a parked row among those of its consumer: the first are due first. */
+export const parkedPlace = (consumer: string, resumes: number, triedAt = ''): string =>
+  `${consumer}\n${String(resumes).padStart(8, '0')}${triedAt}`
+
+/** The same of a row that is tried again by itself. */
+export const duePlace = (consumer: string, nextTryAt = ''): string => `${consumer}\n${nextTryAt}`
+
+export const failedRows = new InternalRows<FailedRow>('~failed', (row) => {
+  const { consumer, nextTryAt, triedAt, resumes = 0 } = row
+  const place: Readonly<Record<string, string>> =
+    nextTryAt === undefined ? { parked: parkedPlace(consumer, resumes, triedAt) } : { due: duePlace(consumer, nextTryAt) }
+  return { consumer, ...place, ...(row.unreadable && { unreadable: consumer }) }
+})
 
 export const seenRows = new InternalRows<SeenRow>('~seen')
 
@@ -132,4 +159,4 @@ export const catchUpRows = new InternalRows<object>('~behind')
 export const replacedRows = new InternalRows<{ readonly replaced: readonly ReplacedVersion[] }>('~replaced')
 
 /** A generation that has all that the one before it had. Written once, and never taken back. */
-export const settledRows = new InternalRows<object>('~settled')
+export const readyRows = new InternalRows<object>('~ready')

@@ -1,9 +1,9 @@
-import type { ConsumerCore } from '../consumers/consumption.ts'
-import { parkedEventId, readParked } from '../consumers/troubles.ts'
+import type { ConsumerCore } from '../consumers/core.ts'
+import { failedEventId, findFailed } from '../consumers/failures.ts'
 import { checkCallOptions, checkPage } from '../execution/call.ts'
 import type { Lifecycle } from '../lifecycle.ts'
 import type { SubscriptionDefinition } from './definition.ts'
-import { subscriptionConsumer } from './delivery.ts'
+import { subscriptionConsumer } from './deliver.ts'
 
 /** An event that was set aside, with all that its aggregate did after it. */
 export interface ParkedEvent {
@@ -36,11 +36,11 @@ export const parkedOf =
       checkCallOptions('parked', options, ['limit', 'after'])
       const { limit = 100, after } = options
       checkPage('parked', limit, after)
-      const page = await readParked(core, subscriptionConsumer(name), limit, after)
+      const page = await findFailed(core, subscriptionConsumer(name), limit, after)
       const items = page.items.flatMap(({ value }) => {
         if (value === undefined) return []
-        const { aggregateType, aggregateId, sequence, message, attempts, parkedAt } = value
-        return [{ eventId: parkedEventId(value), aggregateType, aggregateId, sequence, message, attempts, parkedAt }]
+        const { aggregateType, aggregateId, sequence, message, attempts, failedAt: parkedAt } = value
+        return [{ eventId: failedEventId(value), aggregateType, aggregateId, sequence, message, attempts, parkedAt }]
       })
-      return { items, ...(page.next === undefined ? {} : { next: page.next }) }
+      return { items, ...(page.next === undefined ? {} : { next: page.next.id }) }
     })

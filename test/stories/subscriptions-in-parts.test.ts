@@ -7,7 +7,7 @@ import { logging } from '../support/logging.ts'
 import { changed } from '../support/stores.ts'
 
 const slots = 64
-const slotName = (slot: number) => `${slot}/subscription/log`
+const slotName = (slot: number) => (slot === 0 ? 'subscription/log' : `${slot}/subscription/log`)
 
 const kept = keeping()
 const appWith = (...args: Parameters<typeof logging>) => {
@@ -47,7 +47,7 @@ describe('a subscription in parts', () => {
   test('a process takes half of the parts when another one waits for some', async () => {
     const store = memoryStore()
     const another = { holder: 'another', ttlMs: 60_000 }
-    await store.acquireLease({ name: 'knock/subscription/log', ...another })
+    await store.acquireLease({ name: 'waiting/subscription/log', ...another })
     let free = 0
     const app = appWith(store, async () => {
       const names = Array.from({ length: slots }, (_, slot) => slotName(slot))

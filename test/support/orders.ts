@@ -94,7 +94,7 @@ export async function troubles(store: Store) {
   const stopped = await store.readViews(
     ['subscription/mailer', 'view/1/total', 'sql/lines'].map((id) => ({ name: '~stopped', generation: 1, id })),
   )
-  const parked = await store.findViews({ name: '~parked', generation: 1, where: [], limit: 10 })
+  const parked = await store.findViews({ name: '~failed', generation: 1, where: [], limit: 10 })
   return [...stopped, ...parked.items].filter((row) => row !== undefined && row.view !== null).length
 }
 export const viewed = async ({ app, store }: Program, ...ids: readonly string[]) => {

@@ -2,7 +2,7 @@ import type { Position } from '../../event-envelope.ts'
 import { feedPage } from '../../execution/read-page.ts'
 import type { StoredEvent } from '../../store/commit.ts'
 import type { FeedPage, LogEvent, Store } from '../../store/store.ts'
-import { beginning } from '../lane.ts'
+import { beginning } from '../positions.ts'
 
 /** Some pages of the log together. */
 export interface Gathered {
