@@ -14,6 +14,7 @@ import type { Processor } from '../processor.ts'
 import { readStopped, stoppedError, stoppedToRun } from '../stopped.ts'
 import { Aggregates, type Limits, type Word } from './advance.ts'
 import { catchUp, type NewsConsumer } from './catch-up.ts'
+import { afterPage, isLeft, type ScanCursor, toChange, withoutLeft } from './scan.ts'
 
 /** Aggregates that are worked on at the same time. */
 const atOnce = 8
@@ -22,26 +23,6 @@ const pageSize = 200
 const settleMs = 2_000
 /** So many aggregates that wait for another try do not keep it from the others; behind more, it waits too. */
 const mostLeft = 100
-
-/** A look at every aggregate. */
-interface Scan {
-  readonly type: string
-  readonly after?: string | undefined
-  /** What is there already is not delivered. */
-  readonly marks: boolean
-  /** Not before, in milliseconds since 1970. */
-  readonly at: number
-}
-
-/** What the checkpoint says: where to go on in the changes, and in the scan of all aggregates that comes first. */
-interface ScanCursor {
-  readonly changes?: string
-  readonly scan?: Scan | undefined
-  /** All aggregates were looked at once. */
-  readonly scanned?: true
-  /** Aggregates behind it that wait for another try: types and ids. */
-  readonly left?: readonly (readonly [string, string])[]
-}
 
 /**
  * The consumer of a store without a global order: it is told which aggregates have changed, as often and in whatever order, and brings each up to its end. How far it
@@ -204,7 +185,7 @@ export class AggregatesConsumer implements Consumer {
         marks ? 'marks' : 'all',
       )
       if (ended !== undefined) return ended
-      const scan = this.#afterPage(cursor.scan, page.more ? page.items.at(-1) : undefined)
+      const scan = afterPage(this.#processor, cursor.scan, page.more ? page.items.at(-1) : undefined)
       const { scan: _, ...rest } = cursor
       cursor = scan === undefined ? { ...rest, scanned: true } : { ...rest, scan }
       await save()
@@ -297,12 +278,6 @@ export class AggregatesConsumer implements Consumer {
     return waitMs > budgetMs
   }
 
-  #afterPage({ type, marks, at }: Scan, last: string | undefined): Scan | undefined {
-    if (last !== undefined) return { type, after: last, marks, at }
-    const next = this.#processor.aggregateTypes[this.#processor.aggregateTypes.indexOf(type) + 1]
-    return next === undefined ? undefined : { type: next, marks, at }
-  }
-
   /** Some aggregates, of which one that waits does not keep it from the others. `left`: who waits now, of those and of `before`. */
   async #advanceAll(
     changes: readonly Change[],
@@ -332,15 +307,3 @@ export class AggregatesConsumer implements Consumer {
     return end(waiting ?? { state: 'caught-up', events })
   }
 }
-
-/** To the end of an aggregate, wherever that is. */
-const toChange = ([aggregateType, aggregateId]: readonly [string, string]): Change => ({
-  aggregateType,
-  aggregateId,
-  sequence: Number.POSITIVE_INFINITY,
-})
-
-/** It is left behind, with what comes after it, and others go on. */
-const isLeft = ({ state }: RunResult): boolean => state === 'waiting' || state === 'outdated'
-
-const withoutLeft = ({ left: _, ...cursor }: ScanCursor): ScanCursor => cursor
