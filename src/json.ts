@@ -15,13 +15,13 @@ export function jsonProblem(error: unknown): string {
   return `${pathText(error.path) || 'it'} is ${error.message}`
 }
 
-/** Text the databases disagree on: NUL and lone surrogates. */
-const unstorable = /[\0\p{Cs}]/u
 const maxDepth = 500
 
-/** `undefined` when a text can be stored and read back the same on every store, else what is wrong with it. */
-export const textProblem = (text: string): string | undefined =>
-  unstorable.test(text) ? `text with ${text.includes('\0') ? 'a NUL character' : 'a lone surrogate'}` : undefined
+/** `undefined` when every store returns the text as it was stored, else what is wrong with it. */
+export const textProblem = (text: string): string | undefined => {
+  if (text.includes('\0')) return 'text with a NUL character'
+  return text.isWellFormed() ? undefined : 'text with a lone surrogate'
+}
 
 /**
  * A copy of `value` that JSON keeps as it is. Refuses what JSON would silently change; leaves out `undefined` properties and
@@ -30,7 +30,22 @@ export const textProblem = (text: string): string | undefined =>
  * @throws NotJson with the path
  */
 export function toJson(value: unknown, { dates = false }: { dates?: boolean } = {}): unknown {
-  return copy(value, dates, [])
+  return copy(value, dates, undefined)
+}
+
+/** Where a value is: its key in the list or object around it. A path is made of it only for an error. */
+interface Place {
+  key: PropertyKey
+  readonly depth: number
+  readonly outer: Place | undefined
+}
+
+const placeIn = (outer: Place | undefined): Place => ({ key: '', depth: (outer?.depth ?? 0) + 1, outer })
+
+function pathOf(place: Place | undefined): PropertyKey[] {
+  const path: PropertyKey[] = []
+  for (let at = place; at !== undefined; at = at.outer) path.push(at.key)
+  return path.reverse()
 }
 
 /**
@@ -38,73 +53,86 @@ export function toJson(value: unknown, { dates = false }: { dates?: boolean } = 
  *
  * @throws NotJson with the path
  */
-export function checkTexts(value: unknown, path: PropertyKey[] = [], seen = new Set<object>()): void {
-  if (typeof value === 'string') {
-    const problem = textProblem(value)
-    if (problem !== undefined) throw new NotJson(problem, [...path])
-  }
-  if (!isObject(value) || seen.has(value) || !(Array.isArray(value) || isPlain(value))) return
-  if (path.length > maxDepth) throw tooDeep(path)
-  seen.add(value)
+export function checkTexts(value: unknown): void {
+  if (typeof value === 'string') checkText(value, undefined)
+  else if (isObject(value)) checkTextsIn(value, undefined, undefined)
+}
+
+/** `seen`: the objects on the way, for which a list or object without others inside needs no `Set`. */
+function checkTextsIn(value: object, place: Place | undefined, seen: Set<object> | undefined): void {
+  const isList = Array.isArray(value)
+  if (!isList && !isPlain(value)) return
+  if (place !== undefined && place.depth > maxDepth) throw tooDeep(place)
+  let all = seen
+  const inner = placeIn(place)
   for (const key of Object.keys(value)) {
-    path.push(Array.isArray(value) ? Number(key) : key)
-    checkKey(key, path)
-    checkTexts((value as Record<string, unknown>)[key], path, seen)
-    path.pop()
+    inner.key = isList ? Number(key) : key
+    checkKey(key, inner)
+    const item = (value as Record<string, unknown>)[key]
+    if (typeof item === 'string') checkText(item, inner)
+    else if (isObject(item)) {
+      all ??= new Set([value])
+      if (all.has(item)) continue
+      all.add(item)
+      checkTextsIn(item, inner, all)
+    }
   }
 }
 
-const tooDeep = (path: readonly PropertyKey[]) =>
-  new NotJson(`nested deeper than ${maxDepth} levels, or in a circle`, path.slice(0, 5))
-
-function checkKey(key: string, path: readonly PropertyKey[]): void {
-  if (key === '__proto__') throw new NotJson('the key __proto__', [...path])
-  const problem = textProblem(key)
-  if (problem !== undefined) throw new NotJson(`a key that is ${problem}`, [...path])
+function checkText(text: string, place: Place | undefined): void {
+  const problem = textProblem(text)
+  if (problem !== undefined) throw new NotJson(problem, pathOf(place))
 }
 
-function copy(value: unknown, dates: boolean, path: PropertyKey[]): unknown {
+function checkKey(key: string, place: Place): void {
+  if (key === '__proto__') throw new NotJson('the key __proto__', pathOf(place))
+  const problem = textProblem(key)
+  if (problem !== undefined) throw new NotJson(`a key that is ${problem}`, pathOf(place))
+}
+
+const tooDeep = (place: Place) => new NotJson(`nested deeper than ${maxDepth} levels, or in a circle`, pathOf(place).slice(0, 5))
+
+function copy(value: unknown, dates: boolean, place: Place | undefined): unknown {
   if (typeof value === 'string') {
-    const problem = textProblem(value)
-    if (problem !== undefined) throw new NotJson(problem, [...path])
+    checkText(value, place)
     return value
   }
   if (typeof value === 'number') {
-    if (!Number.isFinite(value)) throw new NotJson(String(value), [...path])
+    if (!Number.isFinite(value)) throw new NotJson(String(value), pathOf(place))
     return value === 0 ? 0 : value
   }
   if (typeof value === 'boolean' || value === null) return value
-  if (typeof value !== 'object') throw new NotJson(typeof value, [...path])
-  if (path.length > maxDepth) throw tooDeep(path)
-  if (Array.isArray(value)) return copyArray(value, dates, path)
+  if (typeof value !== 'object') throw new NotJson(typeof value, pathOf(place))
+  if (place !== undefined && place.depth > maxDepth) throw tooDeep(place)
+  if (Array.isArray(value)) return copyArray(value, dates, place)
   if (dates && value instanceof Date) {
-    if (Number.isNaN(value.getTime())) throw new NotJson('an invalid Date', [...path])
+    if (Number.isNaN(value.getTime())) throw new NotJson('an invalid Date', pathOf(place))
     return new Date(value)
   }
-  if (!isPlain(value)) throw new NotJson(nameOf(value), [...path])
-  return copyObject(value as Record<string, unknown>, dates, path)
+  if (!isPlain(value)) throw new NotJson(nameOf(value), pathOf(place))
+  return copyObject(value as Record<string, unknown>, dates, place)
 }
 
-function copyArray(value: readonly unknown[], dates: boolean, path: PropertyKey[]): unknown[] {
+function copyArray(value: readonly unknown[], dates: boolean, place: Place | undefined): unknown[] {
   const result: unknown[] = []
+  const inner = placeIn(place)
   for (let i = 0; i < value.length; i++) {
-    path.push(i)
-    result.push(copy(value[i], dates, path))
-    path.pop()
+    inner.key = i
+    result.push(copy(value[i], dates, inner))
   }
-  if (Reflect.ownKeys(value).length > value.length + 1) throw new NotJson('an array with properties of its own', [...path])
+  if (Reflect.ownKeys(value).length > value.length + 1) throw new NotJson('an array with properties of its own', pathOf(place))
   return result
 }
 
-function copyObject(value: Record<string, unknown>, dates: boolean, path: PropertyKey[]): Record<string, unknown> {
-  if (Object.getOwnPropertySymbols(value).length > 0) throw new NotJson('an object with a symbol as key', [...path])
+function copyObject(value: Record<string, unknown>, dates: boolean, place: Place | undefined): Record<string, unknown> {
+  if (Object.getOwnPropertySymbols(value).length > 0) throw new NotJson('an object with a symbol as key', pathOf(place))
   const result: Record<string, unknown> = {}
+  const inner = placeIn(place)
   for (const key of Object.keys(value)) {
-    path.push(key)
-    checkKey(key, path)
+    inner.key = key
+    checkKey(key, inner)
     const item = value[key]
-    if (item !== undefined) result[key] = copy(item, dates, path)
-    path.pop()
+    if (item !== undefined) result[key] = copy(item, dates, inner)
   }
   return result
 }
@@ -126,7 +154,21 @@ export const pathText = (path: readonly PropertyKey[]): string =>
   }, '')
 
 /** Path of the first place where two values differ, `undefined` when they are deep-equal. An `undefined` property counts as absent. */
-export function difference(a: unknown, b: unknown, path: readonly PropertyKey[] = []): readonly PropertyKey[] | undefined {
+export const difference = (a: unknown, b: unknown): readonly PropertyKey[] | undefined =>
+  isSame(a, b) ? undefined : firstDifference(a, b, [])
+
+/** Finds most equal values equal, and makes nothing to find out. A difference that it sees may be none. */
+function isSame(a: unknown, b: unknown): boolean {
+  if (a === b) return true
+  if (!isObject(a) || !isObject(b) || Array.isArray(a) !== Array.isArray(b)) return false
+  if (!Array.isArray(a) && !(isPlain(a) && isPlain(b))) return false
+  const keys = Object.keys(a)
+  if (keys.length !== Object.keys(b).length) return false
+  for (const key of keys) if (!Object.hasOwn(b, key) || !isSame(a[key as keyof typeof a], b[key as keyof typeof b])) return false
+  return true
+}
+
+function firstDifference(a: unknown, b: unknown, path: readonly PropertyKey[]): readonly PropertyKey[] | undefined {
   if (Object.is(a, b) || (a === 0 && b === 0)) return undefined
   if (!isObject(a) || !isObject(b)) return path
   if (a instanceof Date || b instanceof Date)
@@ -140,7 +182,7 @@ function differenceOfMembers(a: Record<string, unknown>, b: Record<string, unkno
   const array = Array.isArray(a)
   for (const key of Object.keys(a)) {
     const other = Object.hasOwn(b, key) ? b[key] : undefined
-    const found = difference(a[key], other, a[key] === other ? path : [...path, array ? Number(key) : key])
+    const found = firstDifference(a[key], other, a[key] === other ? path : [...path, array ? Number(key) : key])
     if (found) return found
   }
   for (const key of Object.keys(b))
@@ -158,8 +200,12 @@ export function deepFreeze<T>(value: T): T {
 }
 
 /** Whether a `Date` is somewhere in what `toJson` made. */
-export const holdsDate = (value: unknown): boolean =>
-  value instanceof Date || (isObject(value) && Object.values(value).some(holdsDate))
+export function holdsDate(value: unknown): boolean {
+  if (!isObject(value)) return false
+  if (value instanceof Date) return true
+  for (const key in value) if (holdsDate(value[key as keyof typeof value])) return true
+  return false
+}
 
 /** JSON text that does not depend on the order of keys. A `Date` is its ISO text. @throws NotJson */
 export const canonicalJson = (value: unknown): string =>

@@ -23,13 +23,22 @@ export class Lifecycle {
 
   /** Runs a task that `close` waits for. @throws ClosedError after `close` */
   async run<T>(what: string, task: () => Promise<T>): Promise<T> {
-    this.check(what)
-    this.#pending++
+    this.begin(what)
     try {
       return await task()
     } finally {
-      if (--this.#pending === 0 && this.#closed) for (const wake of this.#idle.splice(0)) wake()
+      this.end()
     }
+  }
+
+  /** As `run`, for a task on the hot path. Must be followed by `end`, whatever happens. @throws ClosedError after `close` */
+  begin(what: string): void {
+    this.check(what)
+    this.#pending++
+  }
+
+  end(): void {
+    if (--this.#pending === 0 && this.#closed) for (const wake of this.#idle.splice(0)) wake()
   }
 
   /**

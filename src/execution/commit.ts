@@ -98,8 +98,12 @@ function senderOf(
 
 function appendOf(definition: AggregateDefinition, aggregateId: string, base: Loaded, decision: DecidedEvents): Append {
   const { sequence: expectedSequence, commitId: expectedCommitId } = base
-  const place = { aggregateType: definition.type, aggregateId, expectedSequence, events: decision.stored }
-  const append: Append = expectedCommitId === undefined ? place : { ...place, expectedCommitId }
+  const aggregateType = definition.type
+  // Copying an object by spread would cost more than the rest of the commit.
+  const append: Append =
+    expectedCommitId === undefined
+      ? { aggregateType, aggregateId, expectedSequence, events: decision.stored }
+      : { aggregateType, aggregateId, expectedSequence, expectedCommitId, events: decision.stored }
   return snapshotIsDue(definition, base.sequence, decision.sequence)
     ? { ...append, snapshot: snapshotOf(definition, aggregateId, decision) }
     : append

@@ -1,4 +1,5 @@
 import type { Handler } from '../aggregate-definition.ts'
+import { isThenable } from '../refusing.ts'
 import { isRejection, type Rejection } from '../reject.ts'
 import type { Loaded } from './cache.ts'
 import type { Call } from './call.ts'
@@ -12,21 +13,21 @@ export type DecidedEvents = NewEvents & { readonly kind: 'events'; readonly comm
 
 type Scene = Pick<Core, 'runtime' | 'neverAborts'>
 
-/** Runs the handler and checks what it returns. Its own exceptions pass through. @throws InvalidEventError, ApplyError */
-export async function decide(
+/** Runs the handler and checks what it returns, at once where the handler does not wait. Its own exceptions pass through. @throws InvalidEventError, ApplyError */
+export function decide(
   { runtime, neverAborts }: Scene,
   { definition, services }: Pick<WiredAggregate, 'definition' | 'services'>,
   call: Pick<Call, 'aggregateId' | 'command' | 'metadata' | 'signal'>,
   data: unknown,
   commandId: string,
   base: Loaded,
-): Promise<Decision> {
+): Decision | Promise<Decision> {
   const { aggregateId, command, metadata } = call
   const by = () => `${command.type} on ${definition.type} '${aggregateId}' returned`
   const now = runtime.now()
   const handle = definition.handle.get(command.type) as Handler
   const recordedAt = now.toISOString()
-  const decided = await handle(base.state, data, {
+  const decided = handle(base.state, data, {
     services,
     aggregateId,
     commandId,
@@ -41,13 +42,14 @@ export async function decide(
         state,
       ),
   })
-  if (isRejection(decided)) return { kind: 'rejected', rejection: decided }
-  const events = decided === undefined ? [] : Array.isArray(decided) ? decided : [decided]
-  if (events.length === 0) return { kind: 'nothing' }
-  const commitId = runtime.randomUUID()
-  return {
-    kind: 'events',
-    commitId,
-    ...newEvents(definition, { aggregateId, metadata, commitId, recordedAt }, by, base, events),
+  const check = (result: unknown): Decision => {
+    if (isRejection(result)) return { kind: 'rejected', rejection: result }
+    const events = result === undefined ? [] : Array.isArray(result) ? result : [result]
+    if (events.length === 0) return { kind: 'nothing' }
+    const commitId = runtime.randomUUID()
+    const context = { aggregateId, metadata, commitId, recordedAt }
+    const { stored, data: decoded, state, sequence } = newEvents(definition, context, by, base, events)
+    return { kind: 'events', commitId, stored, data: decoded, state, sequence }
   }
+  return isThenable(decided) ? Promise.resolve(decided).then(check) : check(decided)
 }

@@ -54,22 +54,32 @@ export const withoutScope = <O extends object>(options: O): O => {
 }
 
 /** Executes a command of a handler, unless an earlier one of the delivery has its key. One that has stored nothing leaves its key to the next. @throws DefinitionError */
-export async function oncePerDelivery<R extends Accepted | Rejected>(
+export function oncePerDelivery<R extends Accepted | Rejected>(
   options: object | undefined,
   aggregateType: string,
-  { aggregateId, idempotencyKey }: { readonly aggregateId: string; readonly idempotencyKey: string | undefined },
+  call: { readonly aggregateId: string; readonly idempotencyKey: string | undefined },
   run: () => Promise<R>,
   isStored: (result: R) => boolean = (result) => result.ok && (result.replayed || result.events.length > 0),
 ): Promise<R> {
   const scope = (options as { readonly [scopeKey]?: DeliveryScope } | undefined)?.[scopeKey]
+  const { aggregateId, idempotencyKey } = call
   if (scope === undefined || idempotencyKey === undefined) return run()
-  scope.use(aggregateType, aggregateId, idempotencyKey)
+  return runOnce(scope, [aggregateType, aggregateId, idempotencyKey], run, isStored)
+}
+
+async function runOnce<R>(
+  scope: DeliveryScope,
+  key: readonly [aggregateType: string, aggregateId: string, idempotencyKey: string],
+  run: () => Promise<R>,
+  isStored: (result: R) => boolean,
+): Promise<R> {
+  scope.use(...key)
   let stored = false
   try {
     const result = await run()
     stored = isStored(result)
     return result
   } finally {
-    if (!stored) scope.giveBack(aggregateType, aggregateId, idempotencyKey)
+    if (!stored) scope.giveBack(...key)
   }
 }

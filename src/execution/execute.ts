@@ -38,8 +38,13 @@ export async function execute(core: Core, aggregate: WiredAggregate, call: Call)
     })
   try {
     call.signal?.throwIfAborted()
-    const place = cacheKey(aggregate.definition.type, call.aggregateId)
-    const result = await core.gate.run(call, () => settle(core, aggregate, call, place, tally))
+    core.gate.enter(call)
+    let result: Accepted | Rejected
+    try {
+      result = await settle(core, aggregate, call, tally)
+    } finally {
+      core.gate.leave()
+    }
     observe(!result.ok ? 'rejected' : result.replayed ? 'replayed' : result.events.length === 0 ? 'nothing' : 'stored')
     if (core.queries.length > 0 && result.ok && !result.replayed && result.events.length > 0) await dispatch(core, result.events)
     return result
@@ -64,20 +69,17 @@ interface Attempts {
   lost: { readonly on: Loaded | undefined } | undefined
 }
 
-async function settle(
-  core: Core,
-  aggregate: WiredAggregate,
-  call: Call,
-  place: string,
-  tally: Tally,
-): Promise<Accepted | Rejected> {
+async function settle(core: Core, aggregate: WiredAggregate, call: Call, tally: Tally): Promise<Accepted | Rejected> {
   const { definition } = aggregate
   const { idempotencyKey, signal } = call
   const key = idempotencyKey === undefined ? undefined : { idempotencyKey, commandHash: await commandHash(definition.type, call) }
   const replay = async () => key && (await findReplay(core, aggregate, call, key.idempotencyKey, key.commandHash))
-  const earlier = await replay()
+  const earlier = key && (await replay())
   if (earlier !== undefined) return earlier
-  const data = await parseCommand(definition, call)
+  const parsed = parseCommand(definition, call)
+  // A caller that aborts right after its call wants nothing decided.
+  const data = parsed instanceof Promise || signal !== undefined ? await parsed : parsed
+  const place = cacheKey(definition.type, call.aggregateId)
   const commandId = idempotencyKey ?? core.runtime.randomUUID()
   const attempts: Attempts = { place, tally, key, replay, commandId, data, conflicts: 0, lost: undefined }
   for (;;) {
@@ -125,7 +127,8 @@ async function attempt(
     tally.attempts++
     let decision: Decision
     try {
-      decision = await decide(core, aggregate, call, attempts.data, attempts.commandId, base)
+      const deciding = decide(core, aggregate, call, attempts.data, attempts.commandId, base)
+      decision = deciding instanceof Promise ? await deciding : deciding
     } catch (error) {
       if (await wasBehind()) continue
       return (await replay()) ?? raise(error)

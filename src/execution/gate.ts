@@ -14,20 +14,16 @@ export class Gate {
     return this.#inside
   }
 
-  /** @throws OverloadedError */
-  async run<T>(
-    { aggregateId, command }: { readonly aggregateId: string; readonly command: { readonly type: string } },
-    task: () => Promise<T>,
-  ): Promise<T> {
+  /** Must be followed by `leave`, whatever happens. @throws OverloadedError */
+  enter({ aggregateId, command }: { readonly aggregateId: string; readonly command: { readonly type: string } }): void {
     if (this.#inside >= this.#max)
       throw new OverloadedError(
         `${command.type} on '${aggregateId}' was turned away: ${this.#inside} commands of this app are under way, as many as batching.maxQueued allows. Nothing was stored; try again later.`,
       )
     this.#inside++
-    try {
-      return await task()
-    } finally {
-      this.#inside--
-    }
+  }
+
+  leave(): void {
+    this.#inside--
   }
 }

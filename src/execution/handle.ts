@@ -17,15 +17,20 @@ export type PrepareWaiting = (aggregateType: string, call: Call) => ((result: Ac
 export function handleOf(core: Core, aggregate: WiredAggregate, lifecycle: Lifecycle, prepare: PrepareWaiting) {
   const { definition } = aggregate
   const at = (method: string) => `${method} of ${definition.type}`
+  const executing = at('execute')
   return Object.freeze({
-    execute: (id: unknown, command: unknown, options?: ExecuteOptions) =>
-      lifecycle.run(at('execute'), async () => {
+    execute: async (id: unknown, command: unknown, options?: ExecuteOptions) => {
+      lifecycle.begin(executing)
+      try {
         const call = checkCall(definition.type, id, command, options)
         const afterwards = prepare(definition.type, call)
         const result = await oncePerDelivery(options, definition.type, call, () => execute(core, aggregate, call))
-        await afterwards?.(result)
+        if (afterwards !== undefined) await afterwards(result)
         return result
-      }),
+      } finally {
+        lifecycle.end()
+      }
+    },
 
     load: async (aggregateId: unknown, options: { asOf?: number; signal?: AbortSignal } = {}) =>
       lifecycle.run(at('load'), async () => {

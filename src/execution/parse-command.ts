@@ -1,12 +1,12 @@
 import type { AggregateDefinition } from '../aggregate-definition.ts'
 import { type Issue, ValidationError } from '../errors.ts'
-import { issuesText, notJsonIssue } from '../evolution/schema.ts'
+import { issuesText, notJsonIssue, type Parsed } from '../evolution/schema.ts'
 import { checkTexts, deepFreeze, NotJson, toJson } from '../json.ts'
 import { refusing } from '../refusing.ts'
 import type { Call } from './call.ts'
 
-/** The command's data as its schema gives it. @throws ValidationError */
-export async function parseCommand(definition: AggregateDefinition, call: Sent): Promise<unknown> {
+/** The command's data as its schema gives it, a promise where the schema is asynchronous. @throws ValidationError */
+export function parseCommand(definition: AggregateDefinition, call: Sent): unknown {
   const { command } = call
   const parser = definition.commands.get(command.type)
   if (parser === undefined)
@@ -14,7 +14,11 @@ export async function parseCommand(definition: AggregateDefinition, call: Sent):
       `${definition.type} has no command '${command.type}'. Its commands: ${[...definition.commands.keys()].join(', ')}.`,
     )
   if (parser.kind === 'schema') checkStorable(definition.type, call, command.data)
-  const parsed = await parser.parse(command.data)
+  const parsed = parser.parse(command.data)
+  return parsed instanceof Promise ? parsed.then((one) => dataOf(definition, call, one)) : dataOf(definition, call, parsed)
+}
+
+function dataOf(definition: AggregateDefinition, call: Sent, parsed: Parsed): unknown {
   if (parsed.issues !== undefined) throw unfit(definition.type, call, parsed.issues)
   const data = frozenCopy(parsed.value)
   // It was copied where it is JSON.

@@ -75,9 +75,16 @@ export const evolution: readonly Mutation[] = [
   {
     breaks: 'a circle is followed',
     file: 'src/json.ts',
-    find: 'if (path.length > maxDepth) throw tooDeep(path)\n  if (Array',
-    put: 'if (path.length > maxDepth * 1_000) throw tooDeep(path)\n  if (Array',
+    find: 'place.depth > maxDepth) throw tooDeep(place)\n  if (Array',
+    put: 'place.depth > maxDepth * 1_000) throw tooDeep(place)\n  if (Array',
     test: 'test/stories/data.test.ts › a circle is refused, not followed for ever',
+  },
+  {
+    breaks: 'one object is looked at as often as it is found in the data of a command',
+    file: 'src/json.ts',
+    find: 'if (all.has(item)) continue',
+    put: '',
+    test: 'test/stories/unstorable-text.test.ts › data that holds itself, or one object many times, is left to the schema of the command',
   },
   {
     breaks: 'parts of a split event share one id',

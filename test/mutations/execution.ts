@@ -285,8 +285,8 @@ export const execution: readonly Mutation[] = [
   {
     breaks: 'an append names no commit',
     file: 'src/execution/commit.ts',
-    find: 'expectedCommitId === undefined ? place : { ...place, expectedCommitId }',
-    put: 'place',
+    find: 'expectedSequence, expectedCommitId, events: decision.stored }',
+    put: 'expectedSequence, events: decision.stored }',
     test: 'test/stories/lost-commits.test.ts › decides a command on what is stored, and stores no overdraft',
   },
   {
