@@ -15,6 +15,7 @@ import {
 } from '../store/internal-rows.ts'
 import type { ViewFind } from '../store/store.ts'
 import type { ConsumerCore } from './core.ts'
+import { firstRow } from './layout.ts'
 import type { Failure, Processor } from './processor.ts'
 import { rowsOf } from './rows.ts'
 import { clearStopped, storable } from './stopped.ts'
@@ -133,17 +134,14 @@ export async function nextDue(core: Core, consumer: string): Promise<Date | unde
 export const isDue = (row: FailedRow, resumes: number, now: string): boolean =>
   row.nextTryAt === undefined ? (row.resumes ?? 0) < resumes : row.nextTryAt <= now
 
-const unsaid: ProcessorRow = { resumes: 0, touched: 0 }
-
-export const readProcessor = async ({ store }: Core, consumer: string): Promise<ProcessorRow> =>
-  (await processorRows.read(store, consumer)).value ?? unsaid
+export const readProcessor = async ({ store }: Core, consumer: string): Promise<Pick<ProcessorRow, 'resumes' | 'touched'>> =>
+  (await processorRows.read(store, consumer)).value ?? { resumes: 0, touched: 0 }
 
 /** Lets a consumer continue, and has everything parked tried again: two writes, however much is parked. */
-export async function resume(core: ConsumerCore, consumer: string): Promise<void> {
-  await processorRows.update(rowsOf(core), consumer, (row = unsaid) => ({
-    ...row,
-    resumes: row.resumes + 1,
-    touched: row.touched + 1,
-  }))
-  await clearStopped(core, consumer)
+export async function resume(core: ConsumerCore, processor: Processor): Promise<void> {
+  await processorRows.update(rowsOf(core), processor.name, async (found) => {
+    const row = found ?? (await firstRow(core, processor))
+    return { ...row, resumes: row.resumes + 1, touched: row.touched + 1 }
+  })
+  await clearStopped(core, processor.name)
 }

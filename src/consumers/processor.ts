@@ -10,6 +10,7 @@ export interface Processor {
   readonly title: string
   /** The name of its definition. */
   readonly label: string
+  readonly kind: 'subscription' | 'view' | 'sqlView'
   readonly aggregateTypes: readonly string[]
   readonly from: 'beginning' | 'now' | Position
   /**

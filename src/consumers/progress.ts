@@ -1,3 +1,4 @@
+import { StoreError } from '../errors.ts'
 import type { Position } from '../event-envelope.ts'
 import type { StoredEvent } from '../store/commit.ts'
 import { comparePositions } from '../store/order.ts'
@@ -28,6 +29,13 @@ export function bucketOf({ aggregateType, aggregateId }: Pick<StoredEvent, 'aggr
   return (hash >>> 0) % buckets
 }
 
+/** What a newer version of this package has written is left to it. */
+export const newerFormat = (what: string): StoreError =>
+  new StoreError(
+    'SCHEMA_TOO_NEW',
+    `${what} was written by a newer version of this package. Nothing was changed; update the package.`,
+  )
+
 const isFilled = (record: object | undefined): boolean => record !== undefined && Object.keys(record).length > 0
 
 /** As a checkpoint keeps it: the position alone, wherever nothing else is to be said. */
@@ -39,6 +47,7 @@ export function writeProgress({ epoch, at, ahead, open, sealed }: LogProgress): 
 export function readProgress(text: string): LogProgress {
   if (!text.startsWith('{')) return { epoch: 1, at: text as Position }
   const { e: epoch, ...rest } = JSON.parse(text) as { readonly e: number } & Omit<LogProgress, 'epoch'>
+  if (typeof epoch !== 'number' || typeof rest.at !== 'string') throw newerFormat('A checkpoint')
   return { epoch, ...rest }
 }
 
@@ -57,3 +66,22 @@ export const isBeyond = (position: Position, reach: Position): boolean => compar
 
 /** The latest position up to which a bucket was read. */
 export const reachOf = ({ at, ahead }: LogProgress, bucket: number): Position => laterOf(ahead?.[bucket] ?? at, at)
+
+/** What a progress says of the buckets of one partition. */
+export function ofPartition({ ahead, open, ...progress }: LogProgress, partition: number, partitions: number): LogProgress {
+  const own = <T>(record: Readonly<Record<number, T>> = {}) =>
+    Object.fromEntries(Object.entries(record).filter(([bucket]) => Number(bucket) % partitions === partition))
+  return { ...progress, ahead: own(ahead), open: own(open) }
+}
+
+/** What all partitions of an epoch say together, in the order of their numbers. */
+export function union(all: readonly LogProgress[]): LogProgress {
+  const at = lowest(all.map((one) => one.at))
+  const ahead: Record<number, Position> = {}
+  for (let bucket = 0; bucket < buckets; bucket++) {
+    const reach = reachOf(all[bucket % all.length] as LogProgress, bucket)
+    if (isBeyond(reach, at)) ahead[bucket] = reach
+  }
+  const [{ epoch }] = all as readonly [LogProgress]
+  return { epoch, at, ahead, open: Object.assign({}, ...all.map((one) => one.open ?? {})) }
+}

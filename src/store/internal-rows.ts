@@ -40,8 +40,18 @@ export interface FailedRow {
   readonly unreadable?: true
 }
 
-/** What people have said about a consumer; its id is the consumer's name. */
+/** What a program or a person has said about a consumer; its id is the consumer's name. */
 export interface ProcessorRow {
+  /** Of this row and of the checkpoints. A program leaves a consumer alone whose format it does not know. */
+  readonly format: number
+  readonly kind: 'subscription' | 'view' | 'sqlView'
+  /** Counts the divisions into partitions. */
+  readonly epoch: number
+  readonly partitions: number
+  /** Where the epoch began, as a checkpoint keeps it. */
+  readonly from: string
+  /** When the epoch began. */
+  readonly changedAt: string
   /** How often someone has called `resume`: what was parked before is due. */
   readonly resumes: number
   /** Grows with each request about failed events. */
@@ -146,9 +156,6 @@ export const seenRows = new InternalRows<SeenRow>('~seen')
 
 /** When a consumer with `from: 'now'` ran first, on stores without a global order. */
 export const begunRows = new InternalRows<{ readonly at: string }>('~begun')
-
-/** Where a consumer in parts with `from: 'now'` began. */
-export const startRows = new InternalRows<{ readonly position: string }>('~starts')
 
 /** Marks of rows that a program with another `viewVersion` left stale, found by generation and view. */
 export const behindRows = new InternalRows<{ readonly id: string; readonly view: string }>('~behind', ({ view }) => ({ view }))

@@ -2,7 +2,7 @@ import { type ConsumerDefinition, checkConsumerName, type Machinery } from '../c
 import { DefinitionError } from '../errors.ts'
 import type { EventEnvelope, Position } from '../event-envelope.ts'
 import { isPosition } from '../names.ts'
-import { checkBoolean, checkFunction, checkName, checkOptions, checkWholeNumber } from '../options.ts'
+import { checkFunction, checkName, checkOptions, checkWholeNumber } from '../options.ts'
 
 /** A subscription as the machinery sees it: checked, types erased. */
 export interface SubscriptionDefinition extends ConsumerDefinition {
@@ -13,7 +13,8 @@ export interface SubscriptionDefinition extends ConsumerDefinition {
   readonly onFailure: 'stop' | 'retry' | 'park'
   readonly attempts: number
   readonly timeoutMs: number
-  readonly slots: boolean
+  readonly concurrency: number
+  readonly partitions: number
   readonly batchSize: number
   /** `handle` gets several events at once; else one. */
   readonly isBatched: boolean
@@ -29,6 +30,8 @@ interface Options {
   readonly onFailure?: unknown
   readonly attempts?: unknown
   readonly timeoutMs?: unknown
+  readonly concurrency?: unknown
+  readonly partitions?: unknown
   readonly slots?: unknown
   readonly batchSize?: unknown
   readonly handle?: unknown
@@ -44,6 +47,8 @@ const optionNames = [
   'onFailure',
   'attempts',
   'timeoutMs',
+  'concurrency',
+  'partitions',
   'slots',
   'batchSize',
   'handle',
@@ -56,7 +61,7 @@ export const checkSubscriptionOptions = (options: unknown): void => checkOptions
 /** @throws DefinitionError */
 export function buildSubscription(options: Options): SubscriptionDefinition {
   const { name, aggregates, eventTypes, from = 'beginning', onFailure = 'stop', attempts = 1, timeoutMs = 60_000 } = options
-  const { slots = false, batchSize = 100, handle, handleBatch, machinery } = options
+  const { concurrency = 1, partitions = 1, batchSize = 100, handle, handleBatch, machinery } = options
   checkName('The name of a subscription', name)
   const at = `Subscription '${name}'`
   checkConsumerName(at, name)
@@ -71,7 +76,12 @@ export function buildSubscription(options: Options): SubscriptionDefinition {
   checkWholeNumber(`${at}: attempts`, attempts, 1)
   checkWholeNumber(`${at}: timeoutMs`, timeoutMs, 1)
   checkWholeNumber(`${at}: batchSize`, batchSize, 1)
-  checkBoolean(`${at}: slots`, slots)
+  if (options.slots !== undefined)
+    throw new DefinitionError(
+      `${at}: slots is gone. Use concurrency for several handlers at once, and partitions for several processes.`,
+    )
+  checkUpTo(`${at}: concurrency`, concurrency, 256)
+  checkUpTo(`${at}: partitions`, partitions, 64)
   if ((handle === undefined) === (handleBatch === undefined))
     throw new DefinitionError(`${at} needs either handle or handleBatch.`)
   checkFunction(`${at}: ${handle === undefined ? 'handleBatch' : 'handle'}`, handle ?? handleBatch)
@@ -86,7 +96,8 @@ export function buildSubscription(options: Options): SubscriptionDefinition {
     onFailure,
     attempts: attempts as number,
     timeoutMs: timeoutMs as number,
-    slots,
+    concurrency: concurrency as number,
+    partitions: partitions as number,
     batchSize: handle === undefined ? (batchSize as number) : 1,
     isBatched: handle === undefined,
     handle:
@@ -95,6 +106,11 @@ export function buildSubscription(options: Options): SubscriptionDefinition {
         : ([event], context) => one(event as EventEnvelope, context),
     machinery,
   }
+}
+
+function checkUpTo(what: string, value: unknown, most: number): void {
+  checkWholeNumber(what, value, 1)
+  if ((value as number) > most) throw new DefinitionError(`${what} is ${value}; the limit is ${most}.`)
 }
 
 function checkEventTypes(at: string, eventTypes: unknown, aggregates: Options['aggregates']): void {

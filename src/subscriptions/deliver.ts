@@ -22,6 +22,7 @@ export class Delivery implements Processor {
   readonly from: 'beginning' | 'now' | Position
   readonly mode = 'act'
   readonly label: string
+  readonly kind = 'subscription'
   readonly partitions: number
   readonly concurrency: number
   readonly batchSize: number
@@ -41,8 +42,8 @@ export class Delivery implements Processor {
     this.aggregateTypes = definition.aggregateTypes
     this.from = definition.from
     this.label = definition.name
-    this.partitions = definition.slots ? 64 : 1
-    this.concurrency = definition.slots ? 64 : 1
+    this.partitions = definition.partitions
+    this.concurrency = definition.concurrency
     this.batchSize = definition.batchSize
     this.onFailure = definition.onFailure
   }

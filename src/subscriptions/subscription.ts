@@ -81,10 +81,15 @@ interface AnySubscriptionOptions<N extends string, A extends readonly AnyAggrega
   /** Milliseconds after which a handler that has not ended counts as failed. Default 60,000. */
   readonly timeoutMs?: number
   /**
-   * Divides it into 64 parts by aggregate, each with its own lease and checkpoint: several processes share the work, and each aggregate's events stay in order. Must not change
-   * once it has run. Default `false`: one process at a time does it all.
+   * Handlers at the same time in one process, each for another aggregate, whose events stay in order; 1–256. Default 1: all
+   * events in the order of the log.
    */
-  readonly slots?: boolean
+  readonly concurrency?: number
+  /**
+   * Parts by aggregate that several processes can share; 1–64. May be changed at any time: nothing is lost or delivered twice by
+   * it. Default 1: one process at a time does it all.
+   */
+  readonly partitions?: number
 }
 
 interface ByOne<E> {

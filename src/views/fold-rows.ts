@@ -32,6 +32,7 @@ export class FoldRows implements Processor {
   readonly title: string
   readonly aggregateTypes: readonly string[]
   readonly label: string
+  readonly kind = 'view'
   readonly from = 'beginning'
   readonly mode = 'fold'
   readonly partitions = 1

@@ -14,6 +14,7 @@ export class SqlRows implements Processor {
   readonly title: string
   readonly aggregateTypes: readonly string[]
   readonly label: string
+  readonly kind = 'sqlView'
   readonly from = 'beginning'
   readonly mode = 'fold'
   readonly partitions = 1

@@ -21,7 +21,7 @@ export const subscriptions: readonly Mutation[] = [
     file: 'src/consumers/partitions.ts',
     find: 'if (partitions === 1) return lastOf(core)',
     put: 'if (partitions > 0) return lastOf(core)',
-    test: "test/stories/subscriptions-in-parts.test.ts › begins 'now' once for all of them, also for those that are first taken much later",
+    test: "test/stories/partitions.test.ts › begins 'now' once for all of them, also for those that are first taken much later",
   },
   {
     breaks: 'now is the beginning',
@@ -112,7 +112,7 @@ export const subscriptions: readonly Mutation[] = [
     file: 'src/consumers/partitions.ts',
     find: 'Math.ceil(names.length / (others.size + 1))',
     put: 'names.length',
-    test: 'test/stories/subscriptions-in-parts.test.ts › a process takes half of the parts when another one waits for some',
+    test: 'test/stories/partitions.test.ts › a process takes half of the parts when another one waits for some',
   },
   {
     breaks: 'a reaction does not say where it comes from',

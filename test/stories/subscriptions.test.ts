@@ -523,7 +523,7 @@ describe('two processes with one subscription', () => {
           seen.set(aggregateId, [...(seen.get(aggregateId) ?? []), sequence])
           await new Promise((resolve) => setTimeout(resolve, 1))
         },
-        { slots: true },
+        { partitions: 16 },
         { pollMs: 20 },
       )
     const [first, second] = [make(0), make(1)]

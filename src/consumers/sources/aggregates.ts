@@ -79,7 +79,7 @@ export class AggregatesConsumer implements Consumer {
   }
 
   resume(): Promise<void> {
-    return resume(this.#core, this.#processor.name)
+    return resume(this.#core, this.#processor)
   }
 
   async nextDue(): Promise<Date | undefined> {

@@ -3,20 +3,24 @@ import type { Position } from '../../event-envelope.ts'
 import { KeyedQueue } from '../../execution/keyed-queue.ts'
 import { processorRows, type StoppedRow, stoppedRows } from '../../store/internal-rows.ts'
 import { comparePositions } from '../../store/order.ts'
+import type { FeedPage } from '../../store/store.ts'
 import type { CatchUpOutcome, Change } from '../change.ts'
 import type { Consumer } from '../consumer.ts'
 import type { ConsumerCore, RunRequest, RunResult } from '../core.ts'
 import { eachEnded } from '../each-ended.ts'
 import { FailedAggregates } from '../failed-aggregates.ts'
 import { findFailed, mostFailed, nextDue, readProcessor, resume } from '../failures.ts'
+import { type Layout, layoutOf, readOrBegin, readProgresses, undivided } from '../layout.ts'
 import { LeaseLost, type Slice, underLeases } from '../lease.ts'
 import type { LogCheckpoint } from '../log-checkpoint.ts'
-import { partitionNames, takePartitions } from '../partitions.ts'
+import { takePartitions } from '../partitions.ts'
 import { beginning, lowest } from '../positions.ts'
 import type { Effects, Failure, Processor } from '../processor.ts'
 import { readProgress, startOf } from '../progress.ts'
+import { changeLayout } from '../relayout.ts'
 import { Saver } from '../saver.ts'
 import { readStopped, stoppedError, stoppedToRun, toStopped } from '../stopped.ts'
+import { findWanted } from '../wanted.ts'
 import { Acting } from './act.ts'
 import { Feed } from './feed.ts'
 import { fold } from './fold.ts'
@@ -27,6 +31,8 @@ const pageSize = 1_000
 const mostUnsaved = 1_000
 /** What has stopped, or was asked for, is looked for again. */
 const lookAgainMs = 5_000
+/** The number of partitions is changed at most this often. */
+const betweenChangesMs = 60_000
 
 /** Reads the log from the checkpoint on, under its leases, and has it processed. One run at a time. */
 export class LogConsumer implements Consumer {
@@ -42,16 +48,25 @@ export class LogConsumer implements Consumer {
   #isKept = false
   /** Others may have the rest for up to this long. */
   #remainingMs = 0
+  /** Partitions that had something to do when it last looked. */
+  #wanted = 1
+  #isShared = false
   #lookedAt = 0
   #touched = 0
   /** What is left to a newer program. */
   #left: Left | undefined
+  /** What was read to find out which partitions have something to do. */
+  #page: FeedPage | undefined
+  /** Whether it may still change the number of partitions: once, unless a newer program comes in between. */
+  #mayChange: boolean
+  #epoch: number | undefined
   #cause: { readonly eventId: string; readonly error: unknown } | undefined
 
   constructor(core: ConsumerCore, processor: Processor) {
     this.#core = core
     this.#processor = processor
     this.title = processor.title
+    this.#mayChange = processor.mode === 'act'
     this.isAsked = this.#setsAside ? async () => (await readProcessor(core, processor.name)).touched !== this.#touched : undefined
   }
 
@@ -83,8 +98,9 @@ export class LogConsumer implements Consumer {
   }
 
   async position(): Promise<Position> {
-    const stored = await Promise.all(partitionNames(this.#processor).map((name) => this.#core.store.readCheckpoint(name)))
-    return lowest(stored.map((checkpoint) => (checkpoint === undefined ? beginning : startOf(readProgress(checkpoint.position)))))
+    const { name, mode } = this.#processor
+    const { value } = mode === 'fold' ? { value: undefined } : await processorRows.read(this.#core.store, name)
+    return lowest((await readProgresses(this.#core, name, layoutOf(name, value))).map(startOf))
   }
 
   async trouble(): Promise<unknown> {
@@ -93,7 +109,7 @@ export class LogConsumer implements Consumer {
   }
 
   async resume(): Promise<void> {
-    await resume(this.#core, this.#processor.name)
+    await resume(this.#core, this.#processor)
     this.lookAgain()
   }
 
@@ -115,7 +131,7 @@ export class LogConsumer implements Consumer {
     return this.#runs.run('', async () => {
       // What this program cannot read to its end it must not begin anew.
       if (this.#left !== undefined && !(await this.#isPassed(this.#left))) throw this.#left.failure.error
-      if (this.#held.length === 0) await this.#take()
+      if (this.#held.length === 0) await this.#take(undivided, [0])
       const [checkpoint] = this.#held
       if (checkpoint === undefined) return false
       this.#isKept = true
@@ -147,6 +163,7 @@ export class LogConsumer implements Consumer {
       // A log that went back has taken the place of an unsaved position away.
       await this.#release([], { saves: !isCqrsError(error, 'STORE_BEHIND') }).catch(() => {})
       if (error instanceof LeaseLost) return { state: 'elsewhere', events: 0, remainingMs: this.#core.leaseMs }
+      if (isCqrsError(error, 'SCHEMA_TOO_NEW')) return { state: 'outdated', events: 0, error }
       throw error
     }
   }
@@ -157,14 +174,12 @@ export class LogConsumer implements Consumer {
       if (!(await this.#isPassed(this.#left))) return outdated(this.#left.failure)
       this.#left = undefined
     }
-    const isShared = this.#processor.partitions > 1
     const now = this.#core.runtime.now().getTime()
-    if (this.#held.length === 0 || isShared || now - this.#lookedAt > lookAgainMs || now < this.#lookedAt) {
+    if (this.#held.length === 0 || this.#isShared || now - this.#lookedAt > lookAgainMs || now < this.#lookedAt) {
       // Noted first: what is asked for meanwhile is looked at once more.
       this.#lookedAt = now
-      const stopped = await this.#look()
-      if (stopped !== undefined) return { state: 'stopped', events: 0, error: this.#stoppedError(stopped) }
-      if (this.#held.length === 0) return { state: 'elsewhere', events: 0, remainingMs: this.#remainingMs }
+      const found = await this.#look(request)
+      if (found !== undefined) return found
       if (await this.#processor.isFinished?.()) {
         await this.#release()
         return { state: 'caught-up', events: 0 }
@@ -172,33 +187,78 @@ export class LogConsumer implements Consumer {
     }
     const leases = this.#held.map(({ lease }) => lease)
     const result = await underLeases(this.#core, leases, request, (slice) => this.#work(request, slice))
-    const isPartial = this.#held.length < this.#processor.partitions
+    const isPartial = this.#held.length < this.#wanted
     if (request.keep) this.#isKept = true
     // A run that does not keep leaves what another has kept: its caller gives it up.
-    const isOver = !this.#isKept || result.state === 'stopped' || result.state === 'outdated' || isShared
+    const isOver = !this.#isKept || result.state === 'stopped' || result.state === 'outdated' || this.#isShared
     const kept = result.state === 'waiting' && this.#isKept ? this.#held : isOver ? [] : this.#held
     await this.#release(kept)
     return isPartial ? { ...result, isPartial, remainingMs: this.#remainingMs } : result
   }
 
-  /** Looks at what has stopped it and what was asked for, and takes what it needs. */
-  async #look(): Promise<StoppedRow | undefined> {
-    const { name, partitions } = this.#processor
-    const [stopped, said] = await this.#core.store.readViews([stoppedRows.key(name), processorRows.key(name)])
-    const { value } = await stoppedToRun(this.#core, name, stoppedRows.parse(name, stopped))
-    if (value !== undefined) {
-      await this.#release()
-      return value
+  /** Looks at what has stopped it and what was asked for, and takes what it needs. Answers why it does not run. */
+  async #look(request: RunRequest): Promise<RunResult | undefined> {
+    const core = this.#core
+    const { name, mode } = this.#processor
+    for (;;) {
+      const [stopped, said] = await core.store.readViews([stoppedRows.key(name), processorRows.key(name)])
+      const { value } = await stoppedToRun(core, name, stoppedRows.parse(name, stopped))
+      if (value !== undefined) {
+        await this.#release()
+        return { state: 'stopped', events: 0, error: this.#stoppedError(value) }
+      }
+      const found = processorRows.parse(name, said).value
+      const row = mode === 'fold' ? found : await readOrBegin(core, this.#processor, found)
+      const layout = layoutOf(name, row)
+      if (await this.#hasChanged(layout, request)) continue
+      const { touched = 0, resumes = 0 } = row ?? {}
+      const isFresh = this.#held.length === 0 || layout.partitions > 1
+      if (isFresh) {
+        const { partitions, page } = await findWanted(core, this.#processor, layout, resumes)
+        if (partitions.length === 0) return this.#idle()
+        if (!(await this.#take(layout, partitions))) {
+          if (await this.#finishChange(layout, request)) continue
+          return { state: 'elsewhere', events: 0, remainingMs: core.leaseMs }
+        }
+        if (this.#held.length === 0) return { state: 'elsewhere', events: 0, remainingMs: this.#remainingMs }
+        this.#page = page
+      }
+      if (mode === 'act' && (isFresh || touched !== this.#touched)) {
+        if (isFresh) this.#failed = new FailedAggregates(core, this.#processor, this.#beyond)
+        await this.#failed?.load(resumes)
+      }
+      this.#touched = touched
+      return undefined
     }
-    const { touched = 0, resumes = 0 } = processorRows.parse(name, said).value ?? {}
-    const isFresh = this.#held.length === 0 || partitions > 1
-    if (isFresh) await this.#take()
-    if (this.#processor.mode === 'act' && this.#held.length > 0 && (isFresh || touched !== this.#touched)) {
-      if (isFresh) this.#failed = new FailedAggregates(this.#core, this.#processor, this.#beyond)
-      await this.#failed?.load(resumes)
-    }
-    this.#touched = touched
-    return undefined
+  }
+
+  /** No partition has anything to do. */
+  async #idle(): Promise<RunResult> {
+    await this.#release()
+    const due = await this.nextDue()
+    return { state: 'caught-up', events: 0, ...(due && { nextDue: due }) }
+  }
+
+  /** Divides it as its definition says, once: older programs that run already follow the newer one that starts. */
+  async #hasChanged({ epoch, partitions, changedAt }: Layout, request: RunRequest): Promise<boolean> {
+    this.#epoch ??= epoch
+    if (epoch !== this.#epoch || partitions === this.#processor.partitions) this.#mayChange = false
+    const now = this.#core.runtime.now().getTime()
+    if (!this.#mayChange || Math.abs(now - changedAt) < betweenChangesMs) return false
+    this.#mayChange = false
+    return this.#change(this.#processor.partitions, request)
+  }
+
+  /** Another process has changed the layout, or has died while it did. False: it has to be waited for. */
+  async #finishChange({ epoch, partitions }: Layout, request: RunRequest): Promise<boolean> {
+    const { value } = await processorRows.read(this.#core.store, this.#processor.name)
+    return value?.epoch !== epoch || this.#change(partitions, request)
+  }
+
+  async #change(partitions: number, { budgetMs, signal }: RunRequest): Promise<boolean> {
+    await this.#release()
+    const untilMs = budgetMs === undefined ? Number.POSITIVE_INFINITY : this.#core.runtime.now().getTime() + budgetMs
+    return changeLayout(this.#core, this.#processor.name, partitions, { untilMs, signal })
   }
 
   async #isPassed({ lease, failure: { at } }: Left): Promise<boolean> {
@@ -206,10 +266,16 @@ export class LogConsumer implements Consumer {
     return checkpoint !== undefined && comparePositions(startOf(readProgress(checkpoint.position)), at.position as Position) >= 0
   }
 
-  async #take(): Promise<void> {
-    const { checkpoints, remainingMs } = await takePartitions(this.#core, this.#processor)
+  /** Takes some partitions, in place of those that it has. False: the layout is not the one in use. */
+  async #take(layout: Layout, wanted: readonly number[]): Promise<boolean> {
+    const { checkpoints, remainingMs, isStale } = await takePartitions(this.#core, this.#processor.name, layout, wanted)
+    const names = checkpoints.map(({ lease }) => lease.name)
+    await eachEnded(this.#held.filter(({ lease }) => !names.includes(lease.name)).map(({ lease }) => lease.release()))
     this.#held = checkpoints
     this.#remainingMs = remainingMs
+    this.#wanted = wanted.length
+    this.#isShared = layout.partitions > 1
+    return !isStale
   }
 
   /** Gives up all but these. */
@@ -234,7 +300,8 @@ export class LogConsumer implements Consumer {
     const first = checkpoints.reduce((low, one) => (comparePositions(one.position, low.position) < 0 ? one : low))
     const { store } = this.#core
     const size = Math.min(pageSize, request.maxEvents ?? pageSize)
-    const feed = new Feed(store, this.#processor.aggregateTypes, first.position, size, first.seen)
+    const feed = new Feed(store, this.#processor.aggregateTypes, first.position, size, first.seen, this.#page)
+    this.#page = undefined
     const scene = { core: this.#core, processor: this.#processor, feed, request, slice }
     if (this.#processor.mode === 'fold') return this.#end(request, await fold({ ...scene, checkpoint: first }))
     this.#failed?.begin()

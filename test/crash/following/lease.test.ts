@@ -85,7 +85,7 @@ describe.each(sharedStores)('processes with one subscription on $name', ({ store
       const { store, close } = await connect(url)
       await store.createSchema()
       const writer = await workers.start({ url, does: 'write', pauseMs: 100 })
-      const task = { url, does: 'follow', notesFile, slots: true, leaseMs, views: ['behind'] } as const
+      const task = { url, does: 'follow', notesFile, partitions: 16, leaseMs, views: ['behind'] } as const
       const sharers = [await workers.start(task), await workers.start(task)]
       const share = (workOf: ReadonlyMap<number, number>) => [...workOf.values()].filter((notes) => notes > 20).length
       await noted(notesFile, (workOf) => share(workOf) > 1)
@@ -98,7 +98,7 @@ describe.each(sharedStores)('processes with one subscription on $name', ({ store
       await writer.stop()
       await Promise.all(sharers.map((sharer) => sharer.stop()))
 
-      const app = openApp(store, { notes: notesIn(notesFile), slots: true })
+      const app = openApp(store, { notes: notesIn(notesFile), partitions: 16 })
       expect(await untilDrained(app)).toBe(true)
       const notes = readNotes(notesFile)
       checkOrder(notes, await checkRows(app))
