@@ -8,28 +8,31 @@ const saveMs = 250
 /** … and after so many events. */
 const mostUnsaved = 1_000
 
+/** What works while it saves. */
+export interface Told {
+  /** A save has failed. */
+  fail(error: unknown): void
+  /** Nothing is being saved any more. */
+  resume(): void
+}
+
 /** Saves the checkpoints of a slice while it goes on, one save at a time. */
 export class Saver {
   readonly #core: ConsumerCore
   readonly #checkpoints: readonly LogCheckpoint[]
   readonly #failed: FailedAggregates | undefined
-  readonly #onError: (error: unknown) => void
+  readonly #told: Told
   readonly #ended = new AbortController()
   #unsaved = 0
   #savedAt: number
   #timer: Promise<void> | undefined
   #saving: Promise<void> | undefined
 
-  constructor(
-    core: ConsumerCore,
-    checkpoints: readonly LogCheckpoint[],
-    failed: FailedAggregates | undefined,
-    onError: (error: unknown) => void,
-  ) {
+  constructor(core: ConsumerCore, checkpoints: readonly LogCheckpoint[], failed: FailedAggregates | undefined, told: Told) {
     this.#core = core
     this.#checkpoints = checkpoints
     this.#failed = failed
-    this.#onError = onError
+    this.#told = told
     this.#savedAt = this.#now()
   }
 
@@ -41,12 +44,13 @@ export class Saver {
   note(events: number, isUrgent = false): void {
     this.#unsaved += events
     const age = this.#now() - this.#savedAt
-    if (isUrgent || this.#unsaved >= mostUnsaved || age >= saveMs || age < 0) void this.save().catch(this.#onError)
+    if (isUrgent || this.#unsaved >= mostUnsaved || age >= saveMs || age < 0)
+      void this.save().catch((error: unknown) => this.#told.fail(error))
     else if (this.#unsaved > 0)
       this.#timer ??= this.#core.runtime.sleep(saveMs, this.#ended.signal).then(
         () => {
           this.#timer = undefined
-          if (this.#unsaved > 0) void this.save().catch(this.#onError)
+          if (this.#unsaved > 0) void this.save().catch((error: unknown) => this.#told.fail(error))
         },
         () => {},
       )
@@ -63,7 +67,9 @@ export class Saver {
     })()
     this.#saving = saving
     const forget = () => {
-      if (this.#saving === saving) this.#saving = undefined
+      if (this.#saving !== saving) return
+      this.#saving = undefined
+      this.#told.resume()
     }
     saving.then(forget, forget)
     return saving

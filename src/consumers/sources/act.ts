@@ -97,6 +97,12 @@ export class Acting {
     this.#notify()
   }
 
+  /** What had to wait for a save goes on. */
+  resume(): void {
+    this.#pump()
+    this.#notify()
+  }
+
   /** Works until nothing is left, or until it is over. True: nothing is left. */
   async #stretch(): Promise<boolean> {
     const { core, feed, request } = this.#scene

@@ -306,7 +306,10 @@ export class LogConsumer implements Consumer {
     if (this.#processor.mode === 'fold') return this.#end(request, await fold({ ...scene, checkpoint: first }))
     this.#failed?.begin()
     let acting: Acting | undefined
-    const saver = new Saver(this.#core, checkpoints, this.#failed, (error) => acting?.fail(error))
+    const saver = new Saver(this.#core, checkpoints, this.#failed, {
+      fail: (error) => acting?.fail(error),
+      resume: () => acting?.resume(),
+    })
     acting = new Acting({ ...scene, checkpoints, failed: this.#failed, saver })
     return this.#end(request, await acting.run(), saver)
   }
@@ -342,7 +345,10 @@ export class LogConsumer implements Consumer {
       const row = await readStopped(this.#core, name)
       return row.value === undefined ? [stoppedRows.write(row, stopped)] : []
     }
-    await (saver ?? new Saver(this.#core, [checkpoint], undefined, () => {})).saveOne(checkpoint, stop)
+    await (saver ?? new Saver(this.#core, [checkpoint], undefined, { fail: () => {}, resume: () => {} })).saveOne(
+      checkpoint,
+      stop,
+    )
     return { state: 'stopped', events: 0, error: this.#stoppedError(stopped) }
   }
 }
