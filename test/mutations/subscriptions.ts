@@ -4,9 +4,9 @@ import type { Mutation } from './mutation.ts'
 export const subscriptions: readonly Mutation[] = [
   {
     breaks: 'a process begins anew, whatever the checkpoint says',
-    file: 'src/consumers/partitions.ts',
-    find: 'text === null ? { epoch: 1, at: await startOnce() } : readProgress(text)',
-    put: '{ epoch: 1, at: await startOnce() }',
+    file: 'src/consumers/layout.ts',
+    find: 'stored !== undefined && stored.epoch >= epoch ? stored :',
+    put: 'stored === null ? stored :',
     test: 'test/stories/subscriptions.test.ts › goes on from its checkpoint in the next process',
   },
   {
@@ -17,16 +17,16 @@ export const subscriptions: readonly Mutation[] = [
     test: 'test/stories/subscriptions.test.ts › follows several aggregates, and only the types of events that it names',
   },
   {
-    breaks: 'each part begins at its own now',
-    file: 'src/consumers/partitions.ts',
-    find: 'if (partitions === 1) return lastOf(core)',
-    put: 'if (partitions > 0) return lastOf(core)',
+    breaks: 'each process begins at its own now',
+    file: 'src/consumers/layout.ts',
+    find: '(row === undefined ? firstRow(core, processor) : undefined)',
+    put: '(row === null ? undefined : firstRow(core, processor))',
     test: "test/stories/partitions.test.ts › begins 'now' once for all of them, also for those that are first taken much later",
   },
   {
     breaks: 'now is the beginning',
-    file: 'src/consumers/partitions.ts',
-    find: '(await store.lastPosition()) ?? beginning',
+    file: 'src/consumers/layout.ts',
+    find: '((await store.lastPosition()) ?? beginning)',
     put: 'beginning',
     test: "test/stories/subscriptions.test.ts › from 'now' begins behind what is there, and from a position behind it",
   },
@@ -82,7 +82,7 @@ export const subscriptions: readonly Mutation[] = [
   {
     breaks: 'resume leaves what has stopped',
     file: 'src/consumers/failures.ts',
-    find: '  await clearStopped(core, consumer)\n',
+    find: "  await clearStopped(core, processor.name)\n",
     put: '',
     test: 'test/stories/subscriptions.test.ts › is tried again after resume(), also in another process',
   },
@@ -108,11 +108,11 @@ export const subscriptions: readonly Mutation[] = [
     test: 'test/stories/subscriptions.test.ts › do not run it at the same time',
   },
   {
-    breaks: 'one process keeps all parts',
+    breaks: 'one process keeps all partitions',
     file: 'src/consumers/partitions.ts',
-    find: 'Math.ceil(names.length / (others.size + 1))',
-    put: 'names.length',
-    test: 'test/stories/partitions.test.ts › a process takes half of the parts when another one waits for some',
+    find: 'Math.ceil(wanted.length / (others.size + 1))',
+    put: 'wanted.length',
+    test: 'test/stories/partitions.test.ts › a process takes half of the partitions with work when another one waits for some',
   },
   {
     breaks: 'a reaction does not say where it comes from',
@@ -246,5 +246,26 @@ export const subscriptions: readonly Mutation[] = [
     find: 'if (stillMs < leaseMs) return false',
     put: 'if (stillMs >= 0) return false',
     test: 'test/stories/rolling-deployments.test.ts › caughtUp() waits for a limited time, and names the event and both versions',
+  },
+  {
+    breaks: 'the layout is changed without sealing what it was',
+    file: 'src/consumers/relayout.ts',
+    find: 'if (!progress.sealed) await lease.write(',
+    put: 'if (progress === undefined) await lease.write(',
+    test: 'test/crash/following/partitions.test.ts › is refused to a process that was frozen in it, and no event is handled twice',
+  },
+  {
+    breaks: 'what was open in a partition is forgotten by the next process',
+    file: 'src/consumers/log-checkpoint.ts',
+    find: '    this.#reach = startOf(progress)\n',
+    put: '    this.#reach = progress.at\n',
+    test: 'test/consumers/progress.test.ts › counts exactly what is done, whatever the order, over any number of runs and processes',
+  },
+  {
+    breaks: 'a handler that waited for a save is never called',
+    file: 'src/consumers/saver.ts',
+    find: '      this.#told.resume()\n',
+    put: '',
+    test: 'test/stories/windows.test.ts › with a concurrency of 1 continues after a save that takes long',
   },
 ]
