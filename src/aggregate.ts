@@ -1,6 +1,6 @@
-import { type AggregateDefinition, buildDefinition, checkDefinition } from './aggregate-definition.ts'
 import type { EnvelopeContext, Metadata } from './event-envelope.ts'
 import type { Upcaster } from './evolution/upcaster.ts'
+import { type AggregateDefinition, buildDefinition, checkDefinition } from './execution/aggregate-definition.ts'
 import type { In, Message, MessageInput, MessageOf, Out, ReadonlyData, Shapes, StandardSchema, Typed } from './message.ts'
 import type { Rejection } from './reject.ts'
 

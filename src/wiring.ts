@@ -1,21 +1,21 @@
-import { type AggregateDefinition, definitionOf } from './aggregate-definition.ts'
 import type { ReadSide } from './consumers/definitions.ts'
 import { DefinitionError } from './errors.ts'
+import { type AggregateDefinition, definitionOf } from './execution/aggregate-definition.ts'
 import { StateCache } from './execution/cache.ts'
 import { CommitQueue } from './execution/commit-queue.ts'
 import type { Core, Query, WiredAggregate } from './execution/core.ts'
 import { Gate } from './execution/gate.ts'
-import { KeyedQueue } from './execution/keyed-queue.ts'
 import { withResentReads } from './execution/resent-reads.ts'
 import { UnderWay } from './execution/under-way.ts'
-import { harmless } from './harmless.ts'
-import { isObject } from './json.ts'
 import type { Observation } from './observation.ts'
-import { checkFunction, checkOptions, checkWholeNumber } from './options.ts'
 import { checkedRuntime, platformRuntime, type Runtime } from './runtime.ts'
 import type { Capabilities, Store } from './store/store.ts'
 import type { SubscriptionDefinition } from './subscriptions/definition.ts'
 import { subscriptionDefinitionOf } from './subscriptions/definition.ts'
+import { isObject } from './util/json.ts'
+import { KeyedQueue } from './util/keyed-queue.ts'
+import { checkFunction, checkOptions, checkWholeNumber } from './util/options.ts'
+import { safely } from './util/report-errors.ts'
 import type { SqlViewDefinition, ViewDefinition } from './views/view-definition.ts'
 import { anyViewDefinitionOf } from './views/view-definition.ts'
 
@@ -114,7 +114,7 @@ function coreOf(options: Wiring): Core {
   if (observe !== undefined) checkFunction('createApp: observe', observe)
   const store = withResentReads(given, runtime)
   const { maxQueued, ...limits } = batchingOf(batching, store.capabilities)
-  const observing = observe && harmless(observe, reportObserver)
+  const observing = observe && safely(observe, reportObserver)
   const gate = new Gate(maxQueued)
   const checked = checkedRuntime(runtime)
   return {

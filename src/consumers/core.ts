@@ -1,5 +1,5 @@
-import type { AggregateDefinition } from '../aggregate-definition.ts'
 import type { Position } from '../event-envelope.ts'
+import type { AggregateDefinition } from '../execution/aggregate-definition.ts'
 import type { CommitQueue } from '../execution/commit-queue.ts'
 import type { Core } from '../execution/core.ts'
 import type { StoredEvent, ViewWrite } from '../store/commit.ts'

@@ -1,4 +1,3 @@
-import { sha256 } from '../digest.ts'
 import { isCqrsError, messageOf } from '../errors.ts'
 import type { Core } from '../execution/core.ts'
 import type { StoredEvent } from '../store/commit.ts'
@@ -14,6 +13,7 @@ import {
   processorRows,
 } from '../store/internal-rows.ts'
 import type { ViewFind } from '../store/store.ts'
+import { sha256 } from '../util/digest.ts'
 import type { ConsumerCore } from './core.ts'
 import { firstRow } from './layout.ts'
 import type { Failure, Processor } from './processor.ts'

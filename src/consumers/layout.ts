@@ -61,6 +61,10 @@ export function progressIn({ epoch, from, partitions }: Layout, partition: numbe
 
 /** How far all partitions have come, in the order of their numbers. */
 export async function readProgresses({ store }: ConsumerCore, name: string, layout: Layout): Promise<readonly LogProgress[]> {
-  const stored = await Promise.all(partitionNames(name, layout).map((one) => store.readCheckpoint(one)))
+  const names = partitionNames(name, layout)
+  const stored =
+    store.readConsumers === undefined || names.length === 1
+      ? await Promise.all(names.map((one) => store.readCheckpoint(one)))
+      : (await store.readConsumers(names)).map(({ checkpoint }) => checkpoint)
   return stored.map((checkpoint, partition) => progressIn(layout, partition, checkpoint?.position))
 }

@@ -1,4 +1,4 @@
-import { whenAborted } from '../runtime.ts'
+import { whenAborted } from '../util/abort.ts'
 import type { ConsumerCore, RunRequest } from './core.ts'
 import type { CheckpointCommit, Effects, Saved, Turn } from './processor.ts'
 import { savedOr } from './rows.ts'

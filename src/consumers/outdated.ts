@@ -1,7 +1,7 @@
-import type { AggregateDefinition } from '../aggregate-definition.ts'
 import { StoppedError } from '../errors.ts'
 import type { Position } from '../event-envelope.ts'
 import { type Decoded, decodeApart } from '../evolution/decode.ts'
+import type { AggregateDefinition } from '../execution/aggregate-definition.ts'
 import { aggregatePage } from '../execution/read-page.ts'
 import type { StoredEvent } from '../store/commit.ts'
 import type { ConsumerCore } from './core.ts'

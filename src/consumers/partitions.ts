@@ -1,3 +1,4 @@
+import type { LeaseAnswer } from '../store/consumer.ts'
 import type { ConsumerCore } from './core.ts'
 import { eachEnded } from './each-ended.ts'
 import { type Layout, partitionName, progressIn } from './layout.ts'
@@ -57,7 +58,7 @@ async function takeShare(
   const others = new Map<string, number>()
   const acquire = async (lease: string) => {
     const answer = await store.acquireLease({ name: lease, holder, ttlMs: leaseMs })
-    if (answer.acquired) return answer.fence
+    if (answer.acquired) return answer
     others.set(answer.holder, Math.max(others.get(answer.holder) ?? 0, answer.remainingMs))
     return undefined
   }
@@ -66,25 +67,31 @@ async function takeShare(
     wanted.map(async (_, i) => {
       const partition = wanted[(first + i) % wanted.length] as number
       const own = partitionName(name, partition)
-      const fence = await acquire(own)
-      if (fence !== undefined) held.push(await read(core, layout, partition, own, fence))
+      const answer = await acquire(own)
+      if (answer !== undefined) held.push(await read(core, layout, partition, own, answer))
     }),
   )
   const isContested = layout.partitions > 1 && (wanted.length > 1 || held.length === 0)
   if (isContested) {
     // A process without a partition takes a lease of its own, which those that have some look for.
     const waiting = `waiting/${name}`
-    const fence = await acquire(waiting)
-    if (fence !== undefined && held.length > 0) await store.releaseLease({ name: waiting, fence })
+    const answer = await acquire(waiting)
+    if (answer !== undefined && held.length > 0) await store.releaseLease({ name: waiting, fence: answer.fence })
   }
   await giveBack(held.splice(Math.ceil(wanted.length / (others.size + 1))))
   return Math.max(0, ...others.values())
 }
 
 /** The checkpoint of a lease that was just taken. */
-async function read(core: ConsumerCore, layout: Layout, partition: number, name: string, fence: number): Promise<Held> {
+async function read(
+  core: ConsumerCore,
+  layout: Layout,
+  partition: number,
+  name: string,
+  { fence, checkpoint }: Extract<LeaseAnswer, { readonly acquired: true }>,
+): Promise<Held> {
   try {
-    const text = (await core.store.readCheckpoint(name))?.position
+    const text = (checkpoint === undefined ? await core.store.readCheckpoint(name) : checkpoint)?.position
     return { partition, lease: new Lease(core, name, fence, text ?? null), progress: progressIn(layout, partition, text) }
   } catch (error) {
     await core.store.releaseLease({ name, fence }).catch(() => {})

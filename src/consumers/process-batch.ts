@@ -1,5 +1,5 @@
-import type { AggregateDefinition } from '../aggregate-definition.ts'
 import { type Decoded, decodeApart } from '../evolution/decode.ts'
+import type { AggregateDefinition } from '../execution/aggregate-definition.ts'
 import type { StoredEvent } from '../store/commit.ts'
 import type { ConsumerCore } from './core.ts'
 import type { Checkpoint, Failure, Processor, Turn } from './processor.ts'

@@ -1,10 +1,10 @@
 import { ValidationError } from '../errors.ts'
 import type { Metadata } from '../event-envelope.ts'
-import { issuesText, notJsonIssue } from '../evolution/schema.ts'
-import { deepFreeze, isObject, toJson } from '../json.ts'
 import { messageKeys } from '../message.ts'
-import { checkName, checkOptions, checkWholeNumber, unknownKey } from '../options.ts'
-import { refusing } from '../refusing.ts'
+import { issuesText, notJsonIssue } from '../util/issues.ts'
+import { deepFreeze, isObject, toJson } from '../util/json.ts'
+import { checkCallOptions, checkId, checkName, checkWholeNumber, unknownKey } from '../util/options.ts'
+import { refusing } from '../util/refusing.ts'
 
 /** What a caller may say besides the command. */
 export interface ExecuteOptions {
@@ -79,19 +79,6 @@ export function checkCall(
 const noOptions: ExecuteOptions = {}
 const noMetadata: Metadata = Object.freeze({})
 
-/** @throws ValidationError */
-export function checkId(at: string, id: unknown): asserts id is string {
-  checkName(`${at}: the id`, id, ValidationError)
-}
-
-/** @throws ValidationError */
-export function checkCallOptions(at: string, options: unknown, known: readonly string[]): void {
-  checkOptions(at, options, known, ValidationError)
-  const { signal } = options as { signal?: unknown }
-  if (signal !== undefined && typeof (signal as AbortSignal | null)?.throwIfAborted !== 'function')
-    throw new ValidationError(`${at}: signal must be an AbortSignal.`)
-}
-
 function checkMetadata(at: string, metadata: unknown): Metadata {
   if (!isObject(metadata) || Array.isArray(metadata))
     throw refusing(new ValidationError(`${at}: metadata must be an object.`), metadata)
@@ -101,13 +88,4 @@ function checkMetadata(at: string, metadata: unknown): Metadata {
     const issue = notJsonIssue(error)
     throw refusing(new ValidationError(`${at}: metadata does not fit: ${issuesText([issue])}.`, [issue], error), metadata)
   }
-}
-
-const maxPage = 1_000
-
-/** @throws ValidationError for an unfit size of a page or place to go on from */
-export function checkPage(at: string, limit: unknown, after: unknown): void {
-  checkWholeNumber(`${at}: limit`, limit, 1, ValidationError)
-  if ((limit as number) > maxPage) throw new ValidationError(`${at}: limit must be at most ${maxPage}, not ${String(limit)}.`)
-  if (after !== undefined) checkId(`${at}: after`, after)
 }

@@ -1,6 +1,6 @@
-import type { Handler } from '../aggregate-definition.ts'
-import { isThenable } from '../refusing.ts'
 import { isRejection, type Rejection } from '../reject.ts'
+import { isThenable } from '../util/refusing.ts'
+import type { Handler } from './aggregate-definition.ts'
 import type { Loaded } from './cache.ts'
 import type { Call } from './call.ts'
 import type { Core, WiredAggregate } from './core.ts'

@@ -1,8 +1,9 @@
-import type { AggregateDefinition } from '../aggregate-definition.ts'
 import { ApplyError, messageOf } from '../errors.ts'
 import type { EventEnvelope } from '../event-envelope.ts'
-import { deepFreeze } from '../json.ts'
-import { isThenable, refusing } from '../refusing.ts'
+import { deepFreeze } from '../util/json.ts'
+import { isThenable, refusing } from '../util/refusing.ts'
+import type { AggregateDefinition } from './aggregate-definition.ts'
+import { whyThrown } from './user-code-errors.ts'
 
 type AppliedEvent = Pick<EventEnvelope, 'type' | 'data' | 'aggregateId' | 'sequence'>
 
@@ -25,14 +26,6 @@ export function evolve(definition: AggregateDefinition, state: unknown, event: A
     throw refusing(failed(definition, event, `it returned a state that is not JSON: ${messageOf(error)}`, error), next)
   }
 }
-
-/** What a function threw; whether it was for changing what is frozen. */
-export const whyThrown = (error: unknown, what: 'state' | 'view'): string =>
-  `it threw: ${messageOf(error)}${
-    error instanceof TypeError && /read only|not extensible|object is not writable|delete property/i.test(error.message)
-      ? ` (it must return a new ${what}, not change the one it is given)`
-      : ''
-  }`
 
 function failed(definition: AggregateDefinition, event: AppliedEvent, problem: string, cause?: unknown): ApplyError {
   const { aggregateId, sequence, type } = event

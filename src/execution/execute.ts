@@ -1,7 +1,8 @@
 import { ConflictError } from '../errors.ts'
 import type { Position } from '../event-envelope.ts'
 import type { Commit } from '../store/commit.ts'
-import { cacheKey, type Loaded } from './cache.ts'
+import { aggregateKey } from '../util/names.ts'
+import type { Loaded } from './cache.ts'
 import type { Call } from './call.ts'
 import { commit } from './commit.ts'
 import type { Core, WiredAggregate } from './core.ts'
@@ -79,7 +80,7 @@ async function settle(core: Core, aggregate: WiredAggregate, call: Call, tally: 
   const parsed = parseCommand(definition, call)
   // A caller that aborts right after its call wants nothing decided.
   const data = parsed instanceof Promise || signal !== undefined ? await parsed : parsed
-  const place = cacheKey(definition.type, call.aggregateId)
+  const place = aggregateKey(definition.type, call.aggregateId)
   const commandId = idempotencyKey ?? core.runtime.randomUUID()
   const attempts: Attempts = { place, tally, key, replay, commandId, data, conflicts: 0, lost: undefined }
   for (;;) {

@@ -1,9 +1,9 @@
 import { ValidationError } from '../errors.ts'
 import type { EventEnvelope } from '../event-envelope.ts'
-import type { Lifecycle } from '../lifecycle.ts'
-import { checkWholeNumber } from '../options.ts'
-import { cacheKey } from './cache.ts'
-import { type Call, checkCall, checkCallOptions, checkId, checkPage, type ExecuteOptions } from './call.ts'
+import type { Lifecycle } from '../util/lifecycle.ts'
+import { aggregateKey } from '../util/names.ts'
+import { checkCallOptions, checkId, checkPage, checkWholeNumber } from '../util/options.ts'
+import { type Call, checkCall, type ExecuteOptions } from './call.ts'
 import type { Core, WiredAggregate } from './core.ts'
 import { oncePerDelivery } from './delivery-scope.ts'
 import { execute } from './execute.ts'
@@ -38,7 +38,7 @@ export function handleOf(core: Core, aggregate: WiredAggregate, lifecycle: Lifec
         checkCallOptions(at('load'), options, ['asOf', 'signal'])
         const { asOf, signal } = options
         if (asOf !== undefined) checkWholeNumber(`${at('load')} '${aggregateId}': asOf`, asOf, 0, ValidationError)
-        const known = core.cache.get(cacheKey(definition.type, aggregateId))
+        const known = core.cache.get(aggregateKey(definition.type, aggregateId))
         const from = asOf !== undefined && known !== undefined && known.sequence > asOf ? undefined : known
         const { state, sequence } = await loadAggregate(core, { definition, aggregateId, from, upTo: asOf, signal })
         if (asOf !== undefined && sequence < asOf)

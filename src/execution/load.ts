@@ -1,11 +1,12 @@
-import type { AggregateDefinition } from '../aggregate-definition.ts'
 import { StoreError } from '../errors.ts'
 import type { EventEnvelope } from '../event-envelope.ts'
 import { decodeInTurn, decodePage } from '../evolution/decode.ts'
-import { deepFreeze } from '../json.ts'
 import type { StoredEvent } from '../store/commit.ts'
 import type { AggregatePage, AggregateRequest } from '../store/store.ts'
-import { cacheKey, type Loaded } from './cache.ts'
+import { deepFreeze } from '../util/json.ts'
+import { aggregateKey } from '../util/names.ts'
+import type { AggregateDefinition } from './aggregate-definition.ts'
+import type { Loaded } from './cache.ts'
 import type { Core } from './core.ts'
 import { evolve } from './evolve.ts'
 import { aggregatePage } from './read-page.ts'
@@ -29,7 +30,7 @@ export async function loadAggregate(
 ): Promise<Loaded> {
   const loaded = await loadFrom(core, request, from)
   if (loaded !== undefined) return loaded
-  core.cache.drop(cacheKey(request.definition.type, request.aggregateId))
+  core.cache.drop(aggregateKey(request.definition.type, request.aggregateId))
   return (await loadFrom(core, request, undefined)) as Loaded
 }
 
@@ -70,7 +71,7 @@ async function loadFrom(
   }
   core.observe?.({ kind: 'load', aggregateType: definition.type, aggregateId, from: source, events, sequence, ms: ms() })
   const loaded = from?.sequence === sequence ? from : { state, sequence, commitId }
-  if (upTo === undefined) core.cache.put(cacheKey(definition.type, aggregateId), loaded)
+  if (upTo === undefined) core.cache.put(aggregateKey(definition.type, aggregateId), loaded)
   return loaded
 }
 

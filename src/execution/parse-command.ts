@@ -1,8 +1,9 @@
-import type { AggregateDefinition } from '../aggregate-definition.ts'
 import { type Issue, ValidationError } from '../errors.ts'
-import { issuesText, notJsonIssue, type Parsed } from '../evolution/schema.ts'
-import { checkTexts, deepFreeze, NotJson, toJson } from '../json.ts'
-import { refusing } from '../refusing.ts'
+import type { Parsed } from '../evolution/schema.ts'
+import { issuesText, notJsonIssue } from '../util/issues.ts'
+import { checkTexts, deepFreeze, NotJson, toJson } from '../util/json.ts'
+import { refusing } from '../util/refusing.ts'
+import type { AggregateDefinition } from './aggregate-definition.ts'
 import type { Call } from './call.ts'
 
 /** The command's data as its schema gives it, a promise where the schema is asynchronous. @throws ValidationError */

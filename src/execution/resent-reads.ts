@@ -17,7 +17,7 @@ export function withResentReads(store: Store, runtime: Runtime): Store {
     <A extends unknown[], R>(send: (...args: A) => Promise<R>) =>
     (...args: A): Promise<R> =>
       send(...args).catch((error: unknown) => sendAgain(runtime, error, () => send(...args)))
-  const { readChanges, transact, watch } = store
+  const { readChanges, readConsumers, transact, watch } = store
   return {
     capabilities: store.capabilities,
     createSchema: () => store.createSchema(),
@@ -40,6 +40,7 @@ export function withResentReads(store: Store, runtime: Runtime): Store {
     renewLease: resent((request) => store.renewLease(request)),
     releaseLease: resent((request) => store.releaseLease(request)),
     ...(readChanges && { readChanges: resent((request) => readChanges.call(store, request)) }),
+    ...(readConsumers && { readConsumers: resent((names) => readConsumers.call(store, names)) }),
     ...(transact && { transact: (commit, work) => transact.call(store, commit, work) }),
     ...(watch && { watch: (wake) => watch.call(store, wake) }),
   }

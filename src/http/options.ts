@@ -2,7 +2,7 @@ import type { AggregateTypes } from '../aggregate.ts'
 import type { AggregateHandle } from '../aggregate-handle.ts'
 import { DefinitionError } from '../errors.ts'
 import type { Metadata } from '../event-envelope.ts'
-import { checkFunction, checkOptions, checkWholeNumber } from '../options.ts'
+import { checkFunction, checkOptions, checkWholeNumber } from '../util/options.ts'
 
 /** What `createHandler` asks of an app: what `createApp` makes. */
 export interface HttpApp {

@@ -1,6 +1,6 @@
 import type { AppParts } from '../app.ts'
 import { DefinitionError } from '../errors.ts'
-import { harmless } from '../harmless.ts'
+import { safely } from '../util/report-errors.ts'
 import { type ErasedApp, type ErasedExpose, type Exposed, exposedOf } from './exposed.ts'
 import { type OpenApiDocument, openApiOf } from './open-api.ts'
 import { checkHttpOptions, type HttpApp, type HttpOptions } from './options.ts'
@@ -41,7 +41,7 @@ export function setupOf(app: HttpApp, options: ErasedOptions): HttpSetup {
     options,
     waitFor,
     maxBodyBytes,
-    report: harmless(onError, reportTelling),
+    report: safely(onError, reportTelling),
     isForeign: parts.isForeign,
     document: () => {
       document ??= openApiOf(exposed, options)

@@ -1,8 +1,8 @@
 import { type ConsumerDefinition, checkConsumerName, type Machinery } from '../consumers/definitions.ts'
 import { DefinitionError } from '../errors.ts'
 import type { EventEnvelope, Position } from '../event-envelope.ts'
-import { isPosition } from '../names.ts'
-import { checkFunction, checkName, checkOptions, checkWholeNumber } from '../options.ts'
+import { isPosition } from '../util/names.ts'
+import { checkFunction, checkName, checkOptions, checkWholeNumber } from '../util/options.ts'
 
 /** A subscription as the machinery sees it: checked, types erased. */
 export interface SubscriptionDefinition extends ConsumerDefinition {

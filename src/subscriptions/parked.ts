@@ -1,7 +1,7 @@
 import type { ConsumerCore } from '../consumers/core.ts'
 import { failedEventId, findFailed } from '../consumers/failures.ts'
-import { checkCallOptions, checkPage } from '../execution/call.ts'
-import type { Lifecycle } from '../lifecycle.ts'
+import type { Lifecycle } from '../util/lifecycle.ts'
+import { checkCallOptions, checkPage } from '../util/options.ts'
 import type { SubscriptionDefinition } from './definition.ts'
 import { subscriptionConsumer } from './deliver.ts'
 

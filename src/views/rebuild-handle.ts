@@ -2,8 +2,8 @@ import type { Consumer } from '../consumers/consumer.ts'
 import type { ConsumerCore } from '../consumers/core.ts'
 import { ValidationError } from '../errors.ts'
 import type { Position } from '../event-envelope.ts'
-import { checkCallOptions, checkId } from '../execution/call.ts'
-import type { Lifecycle } from '../lifecycle.ts'
+import type { Lifecycle } from '../util/lifecycle.ts'
+import { checkCallOptions, checkId } from '../util/options.ts'
 
 /** How far a rebuild has come. */
 export interface RebuildProgress {

@@ -1,6 +1,6 @@
 import type { Consumer } from '../consumers/consumer.ts'
 import type { ConsumerCore } from '../consumers/core.ts'
-import type { KeyedQueue } from '../execution/keyed-queue.ts'
+import type { KeyedQueue } from '../util/keyed-queue.ts'
 import type { Generations } from './generations.ts'
 import type { ViewDefinition } from './view-definition.ts'
 

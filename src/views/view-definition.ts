@@ -1,9 +1,9 @@
-import { checkJson, checkReturned } from '../aggregate-definition.ts'
 import { type ConsumerDefinition, checkConsumerName, type Machinery } from '../consumers/definitions.ts'
 import { DefinitionError } from '../errors.ts'
 import type { EventEnvelope } from '../event-envelope.ts'
-import { deepFreeze, isObject } from '../json.ts'
-import { checkFunction, checkName, checkOptions } from '../options.ts'
+import { checkJson, checkReturned } from '../execution/aggregate-definition.ts'
+import { deepFreeze, isObject } from '../util/json.ts'
+import { checkFunction, checkName, checkOptions } from '../util/options.ts'
 
 /** A view of rows, checked, types erased. */
 export interface ViewDefinition extends ConsumerDefinition {

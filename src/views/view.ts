@@ -1,6 +1,6 @@
 import type { AnyAggregate, EnvelopeOf } from '../aggregate.ts'
-import { definitionOf } from '../aggregate-definition.ts'
 import { DefinitionError } from '../errors.ts'
+import { definitionOf } from '../execution/aggregate-definition.ts'
 import type { ReadonlyData } from '../message.ts'
 import type { IndexValue } from '../store/index-value.ts'
 import type { ViewDefinition } from './view-definition.ts'

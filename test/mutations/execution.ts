@@ -3,14 +3,14 @@ import type { Mutation } from './mutation.ts'
 export const execution: readonly Mutation[] = [
   {
     breaks: 'the cache forgets what was used last',
-    file: 'src/execution/cache.ts',
-    find: 'this.#entries.delete(this.#entries.keys().next().value as string)',
-    put: 'this.#entries.delete([...this.#entries.keys()].at(-1) as string)',
+    file: 'src/util/lru-map.ts',
+    find: 'this.delete(this.#ends.newer.key)',
+    put: 'this.delete(this.#ends.older.key)',
     test: 'test/stories/reading.test.ts › the cache keeps as many aggregates as it is told to, those used last',
   },
   {
     breaks: 'the cache keeps one more than it may',
-    file: 'src/execution/cache.ts',
+    file: 'src/util/lru-map.ts',
     find: 'if (this.#entries.size > this.#max)',
     put: 'if (this.#entries.size > this.#max + 1)',
     test: 'test/stories/reading.test.ts › the cache keeps as many aggregates as it is told to, those used last',
@@ -24,7 +24,7 @@ export const execution: readonly Mutation[] = [
   },
   {
     breaks: 'misspelt options of calls are taken',
-    file: 'src/execution/call.ts',
+    file: 'src/util/options.ts',
     find: 'checkOptions(at, options, known, ValidationError)',
     put: '',
     test: 'test/stories/errors.test.ts › misspelt options of load, events and ids are refused too',
@@ -143,7 +143,7 @@ export const execution: readonly Mutation[] = [
   },
   {
     breaks: 'commands on one aggregate do not wait for each other',
-    file: 'src/execution/keyed-queue.ts',
+    file: 'src/util/keyed-queue.ts',
     find: 'else await turn(again ? waiting.again : waiting.first, signal)',
     put: '',
     test: 'test/stories/batching.test.ts › are decided one after the other without waiting for the store, and stored together',
@@ -299,7 +299,7 @@ export const execution: readonly Mutation[] = [
   {
     breaks: 'a lost state stays in the cache',
     file: 'src/execution/load.ts',
-    find: 'core.cache.drop(cacheKey(request.definition.type, request.aggregateId))',
+    find: 'core.cache.drop(aggregateKey(request.definition.type, request.aggregateId))',
     put: '',
     test: 'test/stories/lost-commits.test.ts › a process forgets a lost state as soon as it notices the loss',
   },

@@ -176,7 +176,7 @@ export const parity: readonly ParityMutation[] = [
   {
     row: 24,
     breaks: 'a conflict does not say what is there',
-    file: 'src/memory/append.ts',
+    file: 'src/store/find-conflict.ts',
     find: "on: 'sequence', actualSequence: head.sequence }",
     put: "on: 'sequence' }",
   },
@@ -340,7 +340,7 @@ export const parity: readonly ParityMutation[] = [
   {
     row: 47,
     breaks: 'a size of 0 is taken',
-    file: 'src/aggregate-definition.ts',
+    file: 'src/execution/aggregate-definition.ts',
     find: '(policy as { every: unknown }).every, 1)',
     put: '(policy as { every: unknown }).every, 0)',
   },
@@ -859,7 +859,7 @@ export const parity: readonly ParityMutation[] = [
     nth: 2,
     breaks: 'what is printed lacks the procedure',
     file: 'src/mysql/schema.ts',
-    find: '    `${appendProcedure(n)} //\\n`,',
+    find: '    ...procedures(n).map((procedure) => `${procedure} //\\n`),',
     put: '',
   },
   {

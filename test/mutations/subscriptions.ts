@@ -82,7 +82,7 @@ export const subscriptions: readonly Mutation[] = [
   {
     breaks: 'resume leaves what has stopped',
     file: 'src/consumers/failures.ts',
-    find: "  await clearStopped(core, processor.name)\n",
+    find: '  await clearStopped(core, processor.name)\n',
     put: '',
     test: 'test/stories/subscriptions.test.ts › is tried again after resume(), also in another process',
   },
@@ -103,8 +103,8 @@ export const subscriptions: readonly Mutation[] = [
   {
     breaks: 'the lease of another is no obstacle',
     file: 'src/consumers/partitions.ts',
-    find: 'if (answer.acquired) return answer.fence',
-    put: 'return answer.acquired ? answer.fence : 1',
+    find: 'if (answer.acquired) return answer',
+    put: 'return answer.acquired ? answer : { acquired: true, fence: 1 }',
     test: 'test/stories/subscriptions.test.ts › do not run it at the same time',
   },
   {

@@ -57,6 +57,7 @@ const reads: Readonly<Record<string, (store: Store) => Promise<unknown>>> = {
   viewGenerations: (store) => store.viewGenerations('balances'),
   'viewGenerations of nothing': (store) => store.viewGenerations('nothing'),
   readCheckpoint: (store) => store.readCheckpoint('mailer'),
+  readConsumers: async (store) => (await store.readConsumers?.(['nothing', 'mailer']))?.map((one) => one.checkpoint),
   'readCheckpoint of nothing': (store) => store.readCheckpoint('nothing'),
   readFeed: (store) => store.readFeed({ limit: 9, only: [{ aggregateType: 'account' }] }),
   lastPosition: (store) => store.lastPosition(),
@@ -210,10 +211,11 @@ describe.skipIf(unselected('postgres'))('the Postgres store', () => {
       const { schema, store } = await newSchema()
       await write(store)
       const hostile = postgresStore(poolWith(`SET default_transaction_isolation = '${isolation}'`), { schema })
-      const { append, addViewGeneration, switchViewGeneration, removeViewGeneration } = writes
+      const { append, acquireLease, addViewGeneration, switchViewGeneration, removeViewGeneration } = writes
       const { readFeed, lastPosition, endPosition, ...single } = reads
       const refused = {
         append,
+        acquireLease,
         addViewGeneration,
         switchViewGeneration,
         removeViewGeneration,

@@ -511,7 +511,7 @@ describe('two processes with one subscription', () => {
     expect(renewals).toBe(1)
   })
 
-  test('share it by slots, each aggregate in order', async () => {
+  test('share it by partitions, each aggregate in order', async () => {
     const store = memoryStore()
     const seen = new Map<string, number[]>()
     const by = [0, 0]

@@ -1,7 +1,7 @@
 import { isCqrsError } from '../../errors.ts'
 import type { Position } from '../../event-envelope.ts'
-import { KeyedQueue } from '../../execution/keyed-queue.ts'
 import type { FailedRow } from '../../store/internal-rows.ts'
+import { KeyedQueue } from '../../util/keyed-queue.ts'
 import type { CatchUpOutcome, Change } from '../change.ts'
 import { placeIn } from '../change.ts'
 import type { Consumer } from '../consumer.ts'

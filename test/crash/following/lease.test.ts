@@ -78,10 +78,10 @@ describe.each(sharedStores)('processes with one subscription on $name', ({ store
   )
 
   test.skipIf(unselected(kind))(
-    'share the work by slots: more than one works, each aggregate in one at a time and in order',
+    'share the work by partitions: more than one works, each aggregate in one at a time and in order',
     async () => {
       const url = await fresh()
-      const notesFile = join(workers.folder, `${name}-slots`)
+      const notesFile = join(workers.folder, `${name}-partitions`)
       const { store, close } = await connect(url)
       await store.createSchema()
       const writer = await workers.start({ url, does: 'write', pauseMs: 100 })
@@ -103,7 +103,7 @@ describe.each(sharedStores)('processes with one subscription on $name', ({ store
       const notes = readNotes(notesFile)
       checkOrder(notes, await checkRows(app))
       checkAlone(notes, new Set([victim.pid]))
-      console.log(`${name}: notes by process with slots: ${[...workIn(notesFile).values()]}`)
+      console.log(`${name}: notes by process with partitions: ${[...workIn(notesFile).values()]}`)
       await app.close()
       await close()
     },

@@ -3,7 +3,7 @@ import type { Commit } from './commit.ts'
 import { checkMetadata, encodePayload, type PayloadFormat } from './payload-format.ts'
 
 /** The JSON texts of a commit, in its own order. */
-export interface CommitTexts {
+export interface SerializedCommit {
   /** By append, then by event. */
   readonly events: readonly (readonly { readonly data: string; readonly metadata: string }[])[]
   /** By append; `undefined` for one without a snapshot. */
@@ -13,19 +13,20 @@ export interface CommitTexts {
 }
 
 /**
- * What a store keeps of a commit, each part as JSON text. A commit for which this throws is `failed`, `certain`, with the error as its `cause`.
+ * What a store keeps of a commit, each part as JSON text. A commit for which this throws is
+ * `failed`, `certain`, with the error as its `cause`.
  *
- * @throws StoreError `STORE_FAILED` when something in the commit is not JSON (`undefined`, a function, a `bigint`, a cycle), or cannot be kept in
- * this format (`'json'` unless given)
+ * @throws StoreError `STORE_FAILED` when something in the commit is not JSON (`undefined`, a
+ * function, a `bigint`, a cycle), or cannot be kept in this format (`'json'` unless given)
  * @example
  * ```ts
- * import { toTexts } from 'cqrs-es/store'
+ * import { serializeCommit } from 'cqrs-es/store'
  *
  * const view = { name: 'balances', generation: 1, id: 'acct-1', expectedVersion: 0, view: { balance: 5 } }
- * console.log(toTexts({ id: 'commit-1', appends: [], views: [view] }).views) // [ '{"balance":5}' ]
+ * console.log(serializeCommit({ id: 'commit-1', appends: [], views: [view] }).views) // [ '{"balance":5}' ]
  * ```
  */
-export function toTexts(commit: Commit, format: PayloadFormat = 'json'): CommitTexts {
+export function serializeCommit(commit: Commit, format: PayloadFormat = 'json'): SerializedCommit {
   return {
     events: commit.appends.map((append) =>
       append.events.map((event) => {

@@ -1,4 +1,4 @@
-import { abortable, whenAborted } from '../runtime.ts'
+import { abortable, whenAborted } from './abort.ts'
 
 interface Waiting {
   /** Those whose turn came once and who have to try again. */

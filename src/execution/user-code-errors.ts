@@ -1,6 +1,7 @@
+import { messageOf } from '../errors.ts'
+import { isObject } from '../util/json.ts'
+import { isThenable } from '../util/refusing.ts'
 import type { AggregateDefinition } from './aggregate-definition.ts'
-import { isObject } from './json.ts'
-import { isThenable } from './refusing.ts'
 
 /**
  * The same definition, whose handlers and schemas of commands leave in `foreign` what they throw. It passes through `execute` as it is, and may be anything, an error of another command's
@@ -27,3 +28,11 @@ export function notingErrors(definition: AggregateDefinition, foreign: WeakSet<o
     handle: new Map([...definition.handle].map(([type, handle]) => [type, noting(handle)])),
   }
 }
+
+/** The message of an error that a function of the user threw, with advice where it changed a frozen value. */
+export const whyThrown = (error: unknown, what: 'state' | 'view'): string =>
+  `it threw: ${messageOf(error)}${
+    error instanceof TypeError && /read only|not extensible|object is not writable|delete property/i.test(error.message)
+      ? ` (it must return a new ${what}, not change the one it is given)`
+      : ''
+  }`

@@ -1,4 +1,4 @@
-import type { Position } from './event-envelope.ts'
+import type { Position } from '../event-envelope.ts'
 import { textProblem } from './json.ts'
 
 /** The longest id, type, name or key, in UTF-16 units: what every store can hold and index. */
@@ -19,6 +19,9 @@ export function nameProblem(value: unknown): string | undefined {
 /** The same for a type of aggregate, which is also part of keys and event ids. */
 export const typeProblem = (value: unknown): string | undefined =>
   nameProblem(value) ?? (/[:/]/.test(value as string) ? "must hold neither ':' nor '/'" : undefined)
+
+/** One text for an aggregate. It is unambiguous, because a type has no `/`. */
+export const aggregateKey = (aggregateType: string, aggregateId: string): string => `${aggregateType}/${aggregateId}`
 
 /** Whether it reads like the position of an event. */
 export const isPosition = (value: unknown): value is Position => typeof value === 'string' && /^\d{1,32}$/.test(value)

@@ -1,5 +1,5 @@
-import { ClosedError } from './errors.ts'
-import { whenAborted } from './runtime.ts'
+import { ClosedError } from '../errors.ts'
+import { whenAborted } from './abort.ts'
 
 /** Counts what is under way, so that closing can wait for it. */
 export class Lifecycle {

@@ -1,23 +1,21 @@
 import type { Append, Commit, CommitOutcome, ViewWrite } from './commit.ts'
 
 /**
- * Remembers, while a batch is worked through in list order, what those of its commits would have made that were not stored. What builds on that is a conflict, also where its
- * `expectedSequence` or `expectedVersion` fits by chance because another writer has put something else in that place.
+ * Remembers what the commits of a batch that were not stored would have made. A later commit that
+ * builds on it is a conflict, also if its `expectedSequence` or `expectedVersion` fits by chance,
+ * since another writer has put something else in that place.
  *
  * @example
  * ```ts
- * import { type Commit, type CommitOutcome, Unstored } from 'cqrs-es/store'
+ * import { type Commit, type CommitFacts, type CommitOutcome, FailedDependencies, findConflict } from 'cqrs-es/store'
  *
- * export function inOrder(commits: readonly Commit[], storeOne: (commit: Commit) => CommitOutcome): CommitOutcome[] {
- *   const unstored = new Unstored()
- *   return commits.map((commit) => {
- *     const lost = commit.appends.some((append) => unstored.isBelow(append))
- *     return unstored.note(commit, lost ? { kind: 'conflict', on: 'sequence' } : storeOne(commit))
- *   })
+ * export function inOrder(commits: readonly Commit[], facts: CommitFacts, write: (commit: Commit) => CommitOutcome) {
+ *   const failed = new FailedDependencies()
+ *   return commits.map((commit) => failed.note(commit, findConflict(commit, facts, failed) ?? write(commit)))
  * }
  * ```
  */
-export class Unstored {
+export class FailedDependencies {
   /** By what a commit makes, whether the last one that would make it was stored. */
   readonly #made = new Map<string, boolean>()
 
@@ -31,12 +29,12 @@ export class Unstored {
   }
 
   /** Whether these events would follow some that were not stored. */
-  isBelow({ aggregateType, aggregateId, expectedSequence }: Append): boolean {
+  blocks({ aggregateType, aggregateId, expectedSequence }: Append): boolean {
     return this.#made.get(place(aggregateType, aggregateId, expectedSequence)) === false
   }
 
   /** Whether this row would follow one that was not stored. */
-  isBelowView({ name, generation, id, expectedVersion }: ViewWrite): boolean {
+  blocksView({ name, generation, id, expectedVersion }: ViewWrite): boolean {
     return this.#made.get(place(name, generation, id, expectedVersion)) === false
   }
 }

@@ -1,7 +1,8 @@
 import { DefinitionError, isCqrsError, StoreError } from '../errors.ts'
 import { text, textOrNull, whole } from '../sql/columns.ts'
 import type { Transaction, TransactionDatabase } from '../sql/transact.ts'
-import type { Connection, PostgresClient } from './client.ts'
+import type { PostgresClient } from './client.ts'
+import type { Connection } from './connection.ts'
 import { understand } from './errors.ts'
 import type { Statements } from './statements.ts'
 

@@ -1,4 +1,4 @@
-import { type CqrsError, DefinitionError } from './errors.ts'
+import { type CqrsError, DefinitionError, ValidationError } from '../errors.ts'
 import { isObject } from './json.ts'
 import { kindOf, nameProblem } from './names.ts'
 
@@ -37,4 +37,26 @@ export function checkWholeNumber(what: string, value: unknown, least: number, Fa
 export function checkName(what: string, value: unknown, Failure: Failure = DefinitionError): asserts value is string {
   const problem = nameProblem(value)
   if (problem !== undefined) throw new Failure(`${what} ${problem}.`)
+}
+
+/** @throws ValidationError */
+export function checkId(at: string, id: unknown): asserts id is string {
+  checkName(`${at}: the id`, id, ValidationError)
+}
+
+/** @throws ValidationError */
+export function checkCallOptions(at: string, options: unknown, known: readonly string[]): void {
+  checkOptions(at, options, known, ValidationError)
+  const { signal } = options as { signal?: unknown }
+  if (signal !== undefined && typeof (signal as AbortSignal | null)?.throwIfAborted !== 'function')
+    throw new ValidationError(`${at}: signal must be an AbortSignal.`)
+}
+
+const maxPage = 1_000
+
+/** @throws ValidationError for an unfit size of a page or place to go on from */
+export function checkPage(at: string, limit: unknown, after: unknown): void {
+  checkWholeNumber(`${at}: limit`, limit, 1, ValidationError)
+  if ((limit as number) > maxPage) throw new ValidationError(`${at}: limit must be at most ${maxPage}, not ${String(limit)}.`)
+  if (after !== undefined) checkId(`${at}: after`, after)
 }
