@@ -69,7 +69,15 @@ export function afterFailure(
 ): { readonly row?: FailedRow; readonly halts?: true } {
   const { onFailure } = processor
   if (failure.kind === 'outdated' || onFailure === 'stop' || onFailure === 'retry') return { halts: true }
-  return { row: toFailed(core, processor, failure, resumes, before) }
+  const row = toFailed(core, processor, failure, resumes, before)
+  if (onFailure === 'park') return { row }
+  const now = core.runtime.now().getTime()
+  const { firstMs, factor, maxMs, forMs } = onFailure.retry
+  const isOver = now - Date.parse(row.failedAt) >= forMs
+  if (isOver) return onFailure.then === 'park' ? { row } : { row, halts: true }
+  const waitMs = Math.min(maxMs, firstMs * factor ** (row.attempts - 1)) * (0.5 + core.runtime.random() / 2)
+  const { resumes: _, ...retried } = row
+  return { row: { ...retried, nextTryAt: new Date(now + Math.ceil(waitMs)).toISOString() } }
 }
 
 async function find(core: Core, request: Omit<ViewFind, 'name' | 'generation'>) {

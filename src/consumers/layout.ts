@@ -36,11 +36,22 @@ export function layoutOf(name: string, row: ProcessorRow | undefined): Layout {
   return { epoch, partitions, from: { ...readProgress(from), epoch }, changedAt: Date.parse(changedAt) }
 }
 
+/** The row of a processor that is read from the beginning by one process. */
+export const undividedRow = (kind: ProcessorRow['kind'], now: Date): ProcessorRow => ({
+  format,
+  kind,
+  epoch: 1,
+  partitions: 1,
+  from: beginning,
+  changedAt: now.toISOString(),
+  resumes: 0,
+  touched: 0,
+})
+
 /** The row of a processor that was never run. */
 export async function firstRow(core: ConsumerCore, { kind, partitions, from }: Processor): Promise<ProcessorRow> {
   const at = core.store.capabilities.globalOrder ? await startOf(core, from) : beginning
-  const changedAt = core.runtime.now().toISOString()
-  return { format, kind, epoch: 1, partitions, from: writeProgress({ epoch: 1, at }), changedAt, resumes: 0, touched: 0 }
+  return { ...undividedRow(kind, core.runtime.now()), partitions, from: writeProgress({ epoch: 1, at }) }
 }
 
 /** What is in flight now may be stored later, and must not be passed over: so `now` is where the feed can read to. */

@@ -25,12 +25,19 @@ export interface Processor {
   /** Events given to `take` at once, up to. */
   readonly batchSize: number
   /** What becomes of an event that cannot be processed. */
-  readonly onFailure: 'stop' | 'retry' | 'park'
+  readonly onFailure: 'stop' | 'retry' | 'park' | RetryLater
   /** There is nothing to do any more. Asked under a lease, before events are read. */
   isFinished?(): Promise<boolean>
   take(events: readonly Decoded[], turn: Turn): Promise<Taken>
   /** What became of the effects of the last `take`. */
   settled?(taken: Taken, outcome: Saved): void
+}
+
+/** An event that failed is tried again at times that are stored, and what follows it in its aggregate waits. */
+export interface RetryLater {
+  readonly retry: { readonly firstMs: number; readonly factor: number; readonly maxMs: number; readonly forMs: number }
+  /** What becomes of it when `forMs` is over. */
+  readonly then: 'park' | 'stop'
 }
 
 /** The circumstances of some processing. */

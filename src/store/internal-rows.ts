@@ -14,6 +14,18 @@ export interface StoppedRow {
   readonly stoppedAt: string
   /** The event could not be decoded: a program that can decode it continues by itself. */
   readonly unreadable?: true
+  /** The event is to be passed over by the next process that runs the consumer. */
+  readonly skipped?: SkippedRow
+}
+
+/** An event that someone has passed over. Its id is a digest of consumer and event. */
+export interface SkippedRow {
+  readonly consumer: string
+  readonly eventId: string
+  readonly message: string
+  readonly reason: string
+  readonly by?: string
+  readonly skippedAt: string
 }
 
 /** An aggregate whose events wait since one of them failed. Its id is a digest of consumer and aggregate. */
@@ -151,6 +163,10 @@ export const failedRows = new InternalRows<FailedRow>('~failed', (row) => {
     nextTryAt === undefined ? { parked: parkedPlace(consumer, resumes, triedAt) } : { due: duePlace(consumer, nextTryAt) }
   return { consumer, ...place, ...(row.unreadable && { unreadable: consumer }) }
 })
+
+export const skippedRows = new InternalRows<SkippedRow>('~skipped', ({ consumer, skippedAt }) => ({
+  at: duePlace(consumer, skippedAt),
+}))
 
 export const seenRows = new InternalRows<SeenRow>('~seen')
 

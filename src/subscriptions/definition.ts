@@ -1,6 +1,8 @@
 import { type ConsumerDefinition, checkConsumerName, type Machinery } from '../consumers/definitions.ts'
+import type { Processor, RetryLater } from '../consumers/processor.ts'
 import { DefinitionError } from '../errors.ts'
 import type { EventEnvelope, Position } from '../event-envelope.ts'
+import { isObject } from '../util/json.ts'
 import { isPosition } from '../util/names.ts'
 import { checkFunction, checkName, checkOptions, checkWholeNumber } from '../util/options.ts'
 
@@ -10,7 +12,7 @@ export interface SubscriptionDefinition extends ConsumerDefinition {
   /** `undefined`: all of them. */
   readonly eventTypes: ReadonlySet<string> | undefined
   readonly from: 'beginning' | 'now' | Position
-  readonly onFailure: 'stop' | 'retry' | 'park'
+  readonly onFailure: Processor['onFailure']
   readonly attempts: number
   readonly timeoutMs: number
   readonly concurrency: number
@@ -71,9 +73,10 @@ export function buildSubscription(options: Options): SubscriptionDefinition {
   checkEventTypes(at, eventTypes, aggregates)
   if (from !== 'beginning' && from !== 'now' && !isPosition(from))
     throw new DefinitionError(`${at}: from must be 'beginning', 'now' or the position of an event.`)
-  if (onFailure !== 'stop' && onFailure !== 'retry' && onFailure !== 'park')
-    throw new DefinitionError(`${at}: onFailure must be 'stop', 'retry' or 'park'.`)
+  const policy = policyOf(at, onFailure)
   checkWholeNumber(`${at}: attempts`, attempts, 1)
+  if (typeof policy === 'object' && attempts !== 1)
+    throw new DefinitionError(`${at}: attempts must be 1 beside onFailure: { retry }, which says when an event is tried again.`)
   checkWholeNumber(`${at}: timeoutMs`, timeoutMs, 1)
   checkWholeNumber(`${at}: batchSize`, batchSize, 1)
   if (options.slots !== undefined)
@@ -93,7 +96,7 @@ export function buildSubscription(options: Options): SubscriptionDefinition {
     aggregateTypes,
     eventTypes: eventTypes && new Set(eventTypes),
     from,
-    onFailure,
+    onFailure: policy,
     attempts: attempts as number,
     timeoutMs: timeoutMs as number,
     concurrency: concurrency as number,
@@ -106,6 +109,22 @@ export function buildSubscription(options: Options): SubscriptionDefinition {
         : ([event], context) => one(event as EventEnvelope, context),
     machinery,
   }
+}
+
+const retryDefaults = { firstMs: 1_000, factor: 2, maxMs: 60_000 }
+
+function policyOf(at: string, onFailure: unknown): Processor['onFailure'] {
+  if (onFailure === 'stop' || onFailure === 'retry' || onFailure === 'park') return onFailure
+  if (!isObject(onFailure)) throw new DefinitionError(`${at}: onFailure must be 'stop', 'retry', 'park' or { retry, then }.`)
+  checkOptions(`${at}: onFailure`, onFailure, ['retry', 'then'])
+  const { retry, then } = onFailure as { readonly retry?: unknown; readonly then?: unknown }
+  if (then !== 'park' && then !== 'stop') throw new DefinitionError(`${at}: onFailure: then must be 'park' or 'stop'.`)
+  checkOptions(`${at}: onFailure: retry`, retry, ['firstMs', 'factor', 'maxMs', 'forMs'])
+  const chosen = { ...retryDefaults, ...(retry as object) } as RetryLater['retry']
+  for (const name of ['firstMs', 'maxMs', 'forMs'] as const) checkWholeNumber(`${at}: onFailure: retry: ${name}`, chosen[name], 1)
+  if (!(Number.isFinite(chosen.factor) && chosen.factor >= 1))
+    throw new DefinitionError(`${at}: onFailure: retry: factor must be a number of at least 1, not ${String(chosen.factor)}.`)
+  return { retry: chosen, then }
 }
 
 function checkUpTo(what: string, value: unknown, most: number): void {

@@ -4,7 +4,7 @@ import { consumerHandle } from '../consumers/handle.ts'
 import { connectReadSide } from '../consumers/read-side.ts'
 import type { SubscriptionDefinition } from './definition.ts'
 import { Delivery } from './deliver.ts'
-import { parkedOf } from './parked.ts'
+import { failedEventsOf } from './failed-events.ts'
 
 /** What runs subscriptions. */
 export const subscriptionMachinery: Machinery<SubscriptionDefinition> = {
@@ -12,7 +12,7 @@ export const subscriptionMachinery: Machinery<SubscriptionDefinition> = {
   run: (core) => ({
     open: (subscription, lifecycle, app) => {
       const consumer = consumerOf(core, new Delivery(core, subscription, app))
-      const handle = { ...consumerHandle(core, consumer, lifecycle), parked: parkedOf(core, subscription, lifecycle) }
+      const handle = { ...consumerHandle(core, consumer, lifecycle), ...failedEventsOf(core, subscription, lifecycle) }
       return { consumer, handle: Object.freeze(handle) }
     },
   }),

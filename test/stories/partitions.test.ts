@@ -119,7 +119,7 @@ describe('a subscription in partitions', () => {
     const store = memoryStore()
     const app = appWith(store, () => {})
     for (let i = 0; i < 200; i++) await app.aggregates.counter.execute(`c${i}`, count(1))
-    await store.acquireLease({ name: leaseName(3), holder: 'dead', ttlMs: 300 })
+    await store.acquireLease({ name: leaseName(3), holder: 'dead', ttlMs: 3_000 })
     expect(await app.drain()).toMatchObject({ caughtUp: false })
     expect(await app.drain({ budgetMs: 60_000 })).toMatchObject({ caughtUp: true })
   })

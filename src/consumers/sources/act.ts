@@ -1,4 +1,5 @@
 import type { Position } from '../../event-envelope.ts'
+import type { SkippedRow } from '../../store/internal-rows.ts'
 import { comparePositions } from '../../store/order.ts'
 import { processBacklog } from '../backlog.ts'
 import type { ConsumerCore, RunRequest } from '../core.ts'
@@ -10,6 +11,7 @@ import { lowest } from '../positions.ts'
 import { decoded } from '../process-batch.ts'
 import type { Failure, Processor, Turn } from '../processor.ts'
 import type { Saver } from '../saver.ts'
+import { skipWrites } from '../skips.ts'
 import { aggregateOf, type Item, Window } from '../window.ts'
 import type { Feed, Gathered } from './feed.ts'
 import { newOf, type SliceResult } from './slice.ts'
@@ -30,6 +32,8 @@ export interface Scene {
   readonly feed: Feed
   readonly request: RunRequest
   readonly slice: Slice
+  /** An event to pass over. */
+  readonly skipped: SkippedRow | undefined
 }
 
 /** Hands the events of some partitions to a processor that acts, several at a time where it may. */
@@ -109,19 +113,22 @@ export class Acting {
     const { maxEvents = Number.POSITIVE_INFINITY } = request
     let more = true
     for (;;) {
-      await this.#findDue()
-      this.#pump()
       if (this.#isEnding) return false
-      if (this.#isNew || (more && !this.#isReached())) {
+      const reads = this.#isNew || (more && !this.#isReached())
+      if (reads) {
         this.#isNew = false
         const gathered = await feed.gather(Math.min(mostInHand / 2, maxEvents))
         more = gathered.more
         for (const checkpoint of this.#scene.checkpoints) await this.#admit(checkpoint, gathered)
-        this.#pump()
-        // Where neither the store nor the handler ever waits, nothing else in the process would have its turn.
-        if (more) await core.runtime.sleep(0)
-      } else if (this.#active === 0 && this.#window.size === 0 && this.#due.length === 0) return true
-      else await this.#change()
+      }
+      // After what is new is in hand, so that it has its turns.
+      await this.#findDue()
+      this.#pump()
+      // Where neither the store nor the handler ever waits, nothing else in the process would have its turn.
+      if (reads && more) await core.runtime.sleep(0)
+      const isIdle = this.#active === 0 && this.#window.size === 0 && this.#due.length === 0
+      if (!reads && isIdle && !this.#isEnding) return true
+      if (!reads && !isIdle) await this.#change()
       while (this.#window.size > mostInHand / 2 && !this.#isEnding) await this.#change()
     }
   }
@@ -136,7 +143,14 @@ export class Acting {
     const own = items.filter((item) => !waiting.has(item))
     checkpoint.pass({ events: own.map(({ decoded }) => decoded.stored), position, last })
     for (const { decoded } of waiting) checkpoint.passOver(decoded.stored)
-    for (const item of own) this.#window.add(item)
+    const { skipped, saver } = this.#scene
+    for (const item of own) {
+      if (item.decoded.stored.id !== skipped?.eventId) this.#window.add(item)
+      else checkpoint.passOver(item.decoded.stored)
+    }
+    if (skipped !== undefined && own.some(({ decoded }) => decoded.stored.id === skipped.eventId)) {
+      await saver.saveOne(checkpoint, () => skipWrites(core, skipped))
+    }
   }
 
   async #findDue(): Promise<void> {

@@ -1,7 +1,7 @@
 import { StoreError } from '../../errors.ts'
 import { aggregatePage } from '../../execution/read-page.ts'
 import type { StoredEvent } from '../../store/commit.ts'
-import { type FailedRow, failedRows, stoppedRows } from '../../store/internal-rows.ts'
+import { type FailedRow, failedRows, type SkippedRow, stoppedRows } from '../../store/internal-rows.ts'
 import { sha256 } from '../../util/digest.ts'
 import { KeyedQueue } from '../../util/keyed-queue.ts'
 import { processBacklog } from '../backlog.ts'
@@ -12,6 +12,7 @@ import type { Lease } from '../lease.ts'
 import { processBatch } from '../process-batch.ts'
 import type { Failure, Processor, Turn } from '../processor.ts'
 import { rowsOf } from '../rows.ts'
+import { skipWrites } from '../skips.ts'
 import { stoppedError, toStopped } from '../stopped.ts'
 import { begunAt, type Start, startAmong, startAtNews } from './from-now.ts'
 import { AggregateMark } from './mark.ts'
@@ -30,6 +31,8 @@ export class Aggregates {
   readonly #processor: Processor
   readonly #lease: () => Lease | undefined
   readonly #queue = new KeyedQueue()
+  /** An event to pass over: it has stopped the processor. */
+  skipped: SkippedRow | undefined
   #since: Promise<number> | undefined
 
   /** `lease`: what proves that this process may work on them, where that is asked for. */
@@ -141,6 +144,19 @@ export class Aggregates {
   }
 
   async #process(page: readonly StoredEvent[], mark: AggregateMark, turn: Turn): Promise<RunResult> {
+    const { skipped } = this
+    const at = skipped === undefined ? -1 : page.findIndex(({ id }) => id === skipped.eventId)
+    if (skipped === undefined || at < 0) return this.#processAll(page, mark, turn)
+    const before = await this.#processAll(page.slice(0, at), mark, turn)
+    if (before.state !== 'caught-up') return before
+    const { sequence } = page[at] as StoredEvent
+    while (mark.sequence < sequence && (await mark.move(sequence, { rows: await skipWrites(this.#core, skipped) })) !== 'saved');
+    this.skipped = undefined
+    const rest = await this.#processAll(page.slice(at + 1), mark, turn)
+    return { ...rest, events: before.events + rest.events }
+  }
+
+  async #processAll(page: readonly StoredEvent[], mark: AggregateMark, turn: Turn): Promise<RunResult> {
     const last = page.at(-1)
     if (last === undefined) return { state: 'caught-up', events: 0 }
     let left = page

@@ -104,6 +104,9 @@ export class AggregatesConsumer implements Consumer {
         processor: this.#processor,
         signal,
         isAlone,
+        passOver: (skipped) => {
+          this.#aggregates.skipped = skipped
+        },
         inTurn: (change, work) => this.#aggregates.inTurn(change, signal, work),
         markOf: (change) => this.#aggregates.markOf(change),
         advance: (mark, change) => this.#aggregates.advanceFrom(mark, change, 'told', { signal, isOver: () => signal.aborted }),
@@ -127,7 +130,9 @@ export class AggregatesConsumer implements Consumer {
     const { store, holder, leaseMs, runtime } = this.#core
     const { name } = this.#processor
     const { value: stopped } = await stoppedToRun(this.#core, name, await readStopped(this.#core, name))
-    if (stopped !== undefined) return { state: 'stopped', events: 0, error: stoppedError(this.title, stopped) }
+    this.#aggregates.skipped = stopped?.skipped
+    if (stopped !== undefined && stopped.skipped === undefined)
+      return { state: 'stopped', events: 0, error: stoppedError(this.title, stopped) }
     const answer = await store.acquireLease({ name, holder, ttlMs: leaseMs })
     if (!answer.acquired) return { state: 'elsewhere', events: 0, remainingMs: answer.remainingMs }
     const text = (await store.readCheckpoint(name))?.position ?? null

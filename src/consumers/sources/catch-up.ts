@@ -1,4 +1,4 @@
-import { stoppedRows } from '../../store/internal-rows.ts'
+import { type SkippedRow, stoppedRows } from '../../store/internal-rows.ts'
 import { type CatchUpOutcome, type Change, placeIn } from '../change.ts'
 import type { ConsumerCore, RunResult } from '../core.ts'
 import type { Processor } from '../processor.ts'
@@ -14,6 +14,8 @@ const believedMs = 5_000
 export interface NewsConsumer {
   readonly core: ConsumerCore
   readonly processor: Processor
+  /** An event that is to be passed over, where there is one. */
+  passOver(skipped: SkippedRow | undefined): void
   /** Ends the call. */
   readonly signal: AbortSignal
   /** Nothing else of it was in flight in this process since the call began: what the call has read still holds. */
@@ -81,7 +83,9 @@ async function lookUp(consumer: NewsConsumer, changes: readonly Change[]): Promi
   const [stopped, ...rows] = await core.store.readViews([stoppedRows.key(processor.name), ...all.map(({ key }) => key)])
   for (const [i, mark] of all.entries()) mark.take(rows[i])
   const { value } = await stoppedToRun(core, processor.name, stoppedRows.parse(processor.name, stopped))
-  if (value !== undefined) return { at, marks, trouble: stoppedError(processor.title, value), goesOn: false }
+  consumer.passOver(value?.skipped)
+  if (value !== undefined && value.skipped === undefined)
+    return { at, marks, trouble: stoppedError(processor.title, value), goesOn: false }
   return { at, marks, trouble: undefined, goesOn: !(await processor.isFinished?.()) }
 }
 

@@ -1,6 +1,6 @@
 import { isCqrsError } from '../../errors.ts'
 import type { Position } from '../../event-envelope.ts'
-import { processorRows, type StoppedRow, stoppedRows } from '../../store/internal-rows.ts'
+import { processorRows, type SkippedRow, type StoppedRow, stoppedRows } from '../../store/internal-rows.ts'
 import { comparePositions } from '../../store/order.ts'
 import type { FeedPage } from '../../store/store.ts'
 import { KeyedQueue } from '../../util/keyed-queue.ts'
@@ -60,6 +60,8 @@ export class LogConsumer implements Consumer {
   /** Whether it may still change the number of partitions: once, unless a newer program comes in between. */
   #mayChange: boolean
   #epoch: number | undefined
+  /** The event that has stopped it, and that someone wants passed over. */
+  #skipped: SkippedRow | undefined
   #cause: { readonly eventId: string; readonly error: unknown } | undefined
 
   constructor(core: ConsumerCore, processor: Processor) {
@@ -203,7 +205,8 @@ export class LogConsumer implements Consumer {
     for (;;) {
       const [stopped, said] = await core.store.readViews([stoppedRows.key(name), processorRows.key(name)])
       const { value } = await stoppedToRun(core, name, stoppedRows.parse(name, stopped))
-      if (value !== undefined) {
+      this.#skipped = value?.skipped
+      if (value !== undefined && value.skipped === undefined) {
         await this.#release()
         return { state: 'stopped', events: 0, error: this.#stoppedError(value) }
       }
@@ -310,7 +313,7 @@ export class LogConsumer implements Consumer {
       fail: (error) => acting?.fail(error),
       resume: () => acting?.resume(),
     })
-    acting = new Acting({ ...scene, checkpoints, failed: this.#failed, saver })
+    acting = new Acting({ ...scene, checkpoints, failed: this.#failed, saver, skipped: this.#skipped })
     return this.#end(request, await acting.run(), saver)
   }
 
