@@ -19,14 +19,15 @@ import type { FailedEvent, FailedPage, ListFailed, SkippedEvent } from './subscr
 import type { Subscription, SubscriptionApp } from './subscriptions/subscription.ts'
 import { isObject } from './util/json.ts'
 import { Lifecycle } from './util/lifecycle.ts'
-import { checkBoolean, checkCallOptions, checkName, checkWholeNumber } from './util/options.ts'
+import { optional, readCallOptions, signalOption, wholeNumberFrom } from './util/option-table.ts'
+import { checkBoolean, checkName, checkWholeNumber } from './util/options.ts'
 import type { RebuildOptions } from './views/rebuild-handle.ts'
 import type { SqlView } from './views/sql-view.ts'
 import type { View } from './views/view.ts'
 import type { SqlViewDefinition, ViewDefinition } from './views/view-definition.ts'
 import type { ViewTypes } from './views/view-types.ts'
 import type { Views } from './views/views.ts'
-import { type Wiring, wire } from './wiring.ts'
+import { wire } from './wiring.ts'
 
 /** What `createApp` takes, but for `services`. */
 export interface AppOptions<
@@ -225,7 +226,7 @@ export function createApp<
   const W extends Record<string, View | SqlView> = Record<never, never>,
   const U extends Record<string, Subscription> = Record<never, never>,
 >(options: AppOptions<A, W, U> & ServicesOption<A>): App<A, W, U> {
-  const { core, aggregates, views, subscriptions, readSide } = wire(options as unknown as Wiring)
+  const { core, aggregates, views, subscriptions, readSide } = wire(options)
   const lifecycle = new Lifecycle()
   const definitions = new Map([...aggregates.values()].map(({ definition }) => [definition.type, definition]))
   const waiting = waitingFor(readSide, views, lifecycle)
@@ -252,7 +253,7 @@ export function createApp<
     waitFor: waiting.waitFor,
     start: () => lifecycle.run('app.start', async () => readSide?.start()),
     drain: async (request: DrainRequest = {}) => {
-      checkDrain(request)
+      readCallOptions('app.drain', request, optionsOfDrain)
       return lifecycle.follow('app.drain', request.signal, async (signal) =>
         readSide === undefined ? { caughtUp: true, events: 0 } : readSide.drain({ ...request, signal }),
       )
@@ -263,7 +264,7 @@ export function createApp<
         return { events: await replay(core, definitions, query, checkReplay(definitions, typeOf, query, request)) }
       }),
     catchUp: async (changes: readonly Change[], request: { signal?: AbortSignal } = {}) => {
-      checkCallOptions('app.catchUp', request, ['signal'])
+      readCallOptions('app.catchUp', request, { signal: signalOption })
       for (const change of Array.isArray(changes) ? changes : [undefined])
         if (!isPassedOver(definitions, change)) checkChange(change)
       return lifecycle.follow('app.catchUp', request.signal, async (signal) =>
@@ -283,11 +284,11 @@ export function createApp<
   return Object.freeze(app) as unknown as App<A, W, U>
 }
 
-function checkDrain(request: DrainRequest): void {
-  checkCallOptions('app.drain', request, ['budgetMs', 'maxEvents', 'signal', 'reconcile'])
-  if (request.reconcile !== undefined) checkBoolean('app.drain: reconcile', request.reconcile, ValidationError)
-  if (request.budgetMs !== undefined) checkWholeNumber('app.drain: budgetMs', request.budgetMs, 0, ValidationError)
-  if (request.maxEvents !== undefined) checkWholeNumber('app.drain: maxEvents', request.maxEvents, 1, ValidationError)
+const optionsOfDrain = {
+  budgetMs: optional<number>(wholeNumberFrom(0)),
+  maxEvents: optional<number>(wholeNumberFrom(1)),
+  reconcile: optional<boolean>(checkBoolean),
+  signal: signalOption,
 }
 
 /** It is of no aggregate of the app, whatever else may be wrong with it. */

@@ -1,7 +1,7 @@
 import { DefinitionError } from '../errors.ts'
 import type { Position } from '../event-envelope.ts'
 import type { AggregateDefinition } from '../execution/aggregate-definition.ts'
-import type { Core, SendWithViews } from '../execution/core.ts'
+import type { Core, InlineViews } from '../execution/core.ts'
 import type { Lifecycle } from '../util/lifecycle.ts'
 import type { CatchUpOutcome, Change } from './change.ts'
 import type { Consumer } from './consumer.ts'
@@ -21,7 +21,7 @@ export interface ConsumerDefinition {
 /** What runs the views and subscriptions of one app. */
 export interface ReadSide {
   /** `undefined` for an aggregate that no inline view follows. */
-  sendWithViews(definition: AggregateDefinition): SendWithViews | undefined
+  inlineViews(definition: AggregateDefinition): InlineViews | undefined
   /** What `app.views` or `app.subscriptions` has of one. Called once for each. */
   open(one: ConsumerDefinition, lifecycle: Lifecycle, app: object): object
   start(): void
@@ -59,7 +59,7 @@ export interface Running<D> {
   /** Called once for each, in `createApp`. */
   open(definition: D, lifecycle: Lifecycle, app: object): Opened
   /** Where some are written by the commands: `undefined` for an aggregate that none of these follows. */
-  sendWithViews?(definition: AggregateDefinition): SendWithViews | undefined
+  inlineViews?(definition: AggregateDefinition): InlineViews | undefined
 }
 
 /** One of them, as an app has it. */

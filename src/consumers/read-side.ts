@@ -26,10 +26,10 @@ export function connectReadSide(core: Core, options: ReadSideOptions): ReadSide 
   const consumerOf = (one: ConsumerDefinition) => consumers.get(one) as Consumer
   core.onStored.add(() => loops.wake())
   return {
-    sendWithViews: (definition) => {
+    inlineViews: (definition) => {
       for (const one of running.values()) {
-        const send = one.sendWithViews?.(definition)
-        if (send !== undefined) return send
+        const inlineViews = one.inlineViews?.(definition)
+        if (inlineViews !== undefined) return inlineViews
       }
       return undefined
     },

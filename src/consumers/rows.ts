@@ -1,6 +1,6 @@
 import { CommitQueue } from '../execution/commit-queue.ts'
 import type { Core } from '../execution/core.ts'
-import type { Settled } from '../execution/result.ts'
+import type { CommitResult } from '../execution/result.ts'
 import type { ViewWrite } from '../store/commit.ts'
 import type { InternalRows, RowAccess } from '../store/internal-rows.ts'
 import type { Saved } from './processor.ts'
@@ -33,5 +33,5 @@ export async function readOrCreate<T extends object>(
   return (await rows.update(rowsOf(core), id, (row) => (row === undefined ? make() : undefined))) as T
 }
 
-export const savedOr = (outcome: Settled): Saved =>
+export const savedOr = (outcome: CommitResult): Saved =>
   outcome.kind !== 'conflict' ? 'saved' : outcome.on === 'generation' ? 'superseded' : 'moved'

@@ -7,21 +7,31 @@ import type { Shape, Shapes } from '../message.ts'
 import { issuesText } from '../util/issues.ts'
 import { deepFreeze, isObject, jsonProblem, NotJson, toJson } from '../util/json.ts'
 import { typeProblem } from '../util/names.ts'
-import { checkFunction, checkName, checkOptions, checkWholeNumber } from '../util/options.ts'
+import {
+  listOf,
+  type OptionsOf,
+  optional,
+  readOptions,
+  required,
+  unchecked,
+  wholeNumberFrom,
+  withDefault,
+} from '../util/option-table.ts'
+import { checkFunction, checkName } from '../util/options.ts'
 import { isThenable, refusing } from '../util/refusing.ts'
 
 export type Handler = (state: unknown, command: unknown, context: object) => unknown
 export type Applier = (state: unknown, data: unknown) => unknown
 export type SnapshotInterval = 'never' | 'always' | number
 
-/** An aggregate as the machinery sees it: checked, types erased, every lookup by a user's text a `Map`. */
+/** An aggregate, checked, types erased. Each lookup by a user's text is in a `Map`. */
 export interface AggregateDefinition {
   readonly type: string
   readonly events: ReadonlyMap<string, EventCodec>
   readonly commands: ReadonlyMap<string, Parser>
   readonly handle: ReadonlyMap<string, Handler>
   readonly apply: ReadonlyMap<string, Applier>
-  /** Maker of events by their type. */
+  /** Event factories by event type. */
   readonly event: Readonly<Record<string, (data?: unknown) => object>>
   readonly needsServices: boolean
   readonly initialState: () => unknown
@@ -32,67 +42,65 @@ export interface AggregateDefinition {
   readonly upcasters: readonly Upcaster[]
 }
 
-interface Options {
-  readonly type: string
-  readonly events: Shapes
-  readonly commands: Shapes
-  readonly services?: unknown
-  readonly initialState: () => unknown
-  readonly snapshots?: 'never' | 'always' | { readonly every: number }
-  readonly stateVersion?: string | number
-  readonly stateSchema?: unknown
-  readonly upcasters?: readonly Upcaster[]
-}
+/** Of `implement`. Their functions are checked one by one. */
+const optionsOfImplement = () => ({ handle: required<object>(unchecked), apply: required<object>(unchecked) })
 
-const optionNames = [
-  'type',
-  'events',
-  'commands',
-  'services',
-  'initialState',
-  'snapshots',
-  'stateVersion',
-  'stateSchema',
-  'upcasters',
-]
+/**
+ * Made when an aggregate is defined, so that a bundle without `defineAggregate` does without it.
+ */
+const optionsOfAggregate = () => ({
+  type: required<string>(checkType),
+  events: required<Shapes>((what, shapes) => checkShapes(what, shapes, { versioned: true })),
+  commands: required<Shapes>((what, shapes) => checkShapes(what, shapes, { versioned: false })),
+  services: optional<unknown>(checkServices),
+  initialState: required<() => unknown>(checkFunction),
+  snapshots: withDefault<'never' | 'always' | { readonly every: number }>('never', checkSnapshots),
+  stateVersion: withDefault<string | number>(1, (what, version, Failure) => checkName(what, String(version), Failure)),
+  stateSchema: optional<unknown>(unchecked),
+  upcasters: withDefault<readonly Upcaster[]>([], listOf('a list')),
+})
+
+export type AggregateOptions = OptionsOf<ReturnType<typeof optionsOfAggregate>>
 
 /** @throws DefinitionError */
-export function checkDefinition(options: Options): void {
-  checkOptions('defineAggregate', options, optionNames)
-  const problem = typeProblem(options.type)
-  if (problem !== undefined) throw new DefinitionError(`The type of an aggregate ${problem}.`)
+export function readAggregateOptions(given: object): AggregateOptions {
+  const options = readOptions('defineAggregate', given, optionsOfAggregate(), {
+    at: ({ type }: { type?: unknown }) => `Aggregate '${type}'`,
+  })
   const at = `Aggregate '${options.type}'`
-  checkShapes(`${at}: events`, options.events, { versioned: true })
-  checkShapes(`${at}: commands`, options.commands, { versioned: false })
-  if (options.services !== undefined && parserOf(options.services)?.kind !== 'typed')
-    throw new DefinitionError(`${at}: services must be typed<Services>(); the services themselves are given to createApp.`)
-  checkFunction(`${at}: initialState`, options.initialState)
   const first = options.initialState()
   checkJson(`${at}: initialState()`, first)
   checkStateSchema(at, options.stateSchema, first)
-  checkSnapshots(at, options.snapshots)
-  const { stateVersion, upcasters } = options
-  if (stateVersion !== undefined) checkName(`${at}: stateVersion`, String(stateVersion))
-  if (upcasters !== undefined && !Array.isArray(upcasters)) throw new DefinitionError(`${at}: upcasters must be a list.`)
+  return options
+}
+
+function checkType(_: string, type: unknown): void {
+  const problem = typeProblem(type)
+  if (problem !== undefined) throw new DefinitionError(`The type of an aggregate ${problem}.`)
+}
+
+function checkServices(what: string, services: unknown): void {
+  if (parserOf(services)?.kind !== 'typed')
+    throw new DefinitionError(`${what} must be typed<Services>(); the services themselves are given to createApp.`)
 }
 
 /** @throws DefinitionError */
 export function buildDefinition(
-  options: Options,
+  options: AggregateOptions,
   implementation: { readonly handle: object; readonly apply: object },
 ): AggregateDefinition {
   const at = `Aggregate '${options.type}'`
-  checkOptions(`${at}: implement`, implementation, ['handle', 'apply'])
+  const { handle, apply } = readOptions(`${at}: implement`, implementation, optionsOfImplement())
   const events = new Map(Object.entries(options.events).map(([type, shape]) => [type, eventCodec(type, shape)]))
-  const upcasters = [...(options.upcasters ?? [])]
+  const upcasters = [...options.upcasters]
   checkUpcasters(at, upcasters, events)
-  const snapshots = options.snapshots ?? 'never'
+  const { snapshots } = options
   return {
     type: options.type,
     events,
     commands: new Map(Object.entries(options.commands).map(([type, shape]) => [type, parserOf(shape) as Parser])),
-    handle: functions<Handler>(at, 'handle', 'command', implementation.handle, options.commands),
-    apply: functions<Applier>(at, 'apply', 'event', implementation.apply, options.events),
+    handle: functions<Handler>(at, 'handle', 'command', handle, options.commands),
+    apply: functions<Applier>(at, 'apply', 'event', apply, options.events),
     event: Object.freeze(
       Object.fromEntries(
         [...events.keys()].map((type) => [type, (data?: unknown) => (data === undefined ? { type } : { type, data })]),
@@ -101,7 +109,7 @@ export function buildDefinition(
     needsServices: options.services !== undefined,
     initialState: () => deepFreeze(checkReturned(`${at}: initialState()`, options.initialState())),
     snapshots: typeof snapshots === 'object' ? snapshots.every : snapshots,
-    stateVersion: String(options.stateVersion ?? 1),
+    stateVersion: String(options.stateVersion),
     stateProblem: stateProblemBy(options.stateSchema),
     upcasters,
   }
@@ -123,8 +131,10 @@ function checkShapes(what: string, shapes: unknown, { versioned }: { versioned: 
 }
 
 /**
- * A schema that gives a promise even for `undefined` gives one for all data. Zod is not called: it is synchronous unless a check of the user's is not, and a `z.lazy` whose schema is declared
- * later would stay broken.
+ * Refuses an asynchronous schema: one that returns a promise for `undefined` does so for all data.
+ *
+ * Zod is not called. It is synchronous unless a check of the user is not, and a call would break a
+ * `z.lazy` whose schema is declared later.
  *
  * @throws DefinitionError
  */
@@ -157,22 +167,26 @@ export function checkJson(what: string, value: unknown): void {
   }
 }
 
-/** Passes on the value that a synchronous function returned. @throws DefinitionError for a promise */
+/**
+ * Passes on the value that a synchronous function returned.
+ *
+ * @throws DefinitionError for a promise
+ */
 export function checkReturned<T>(what: string, value: T): T {
   if (isThenable(value))
     throw refusing(new DefinitionError(`${what} returned a promise; it must return its value at once.`), value)
   return value
 }
 
-function checkSnapshots(at: string, policy: unknown): void {
-  if (policy === undefined || policy === 'never' || policy === 'always') return
-  const wanted = `'never', 'always' or { every: n }`
-  if (!isObject(policy)) throw new DefinitionError(`${at}: snapshots must be ${wanted}.`)
-  checkOptions(`${at}: snapshots`, policy, ['every'])
-  checkWholeNumber(`${at}: snapshots: every`, (policy as { every: unknown }).every, 1)
+function checkSnapshots(what: string, policy: unknown): void {
+  if (policy === 'never' || policy === 'always') return
+  if (!isObject(policy)) throw new DefinitionError(`${what} must be 'never', 'always' or { every: n }.`)
+  readOptions(what, policy, { every: required<number>(wholeNumberFrom(1)) })
 }
 
-/** Upcasting a new event would make `execute` answer something else than a later read. */
+/**
+ * An upcaster that changes new events would make a later read differ from the answer of `execute`.
+ */
 function checkUpcasters(at: string, upcasters: readonly Upcaster[], events: ReadonlyMap<string, EventCodec>): void {
   upcasters.forEach((upcaster, i) => {
     checkFunction(`${at}: upcasters[${i}].canUpcast`, upcaster?.canUpcast)
@@ -194,7 +208,10 @@ function checkStateSchema(at: string, stateSchema: unknown, first: unknown): voi
   if (problem !== undefined) throw new DefinitionError(`${at}: initialState() does not fit stateSchema: ${problem}.`)
 }
 
-/** Never throws: a schema may be surprised by a state of another shape. That the state is JSON is checked elsewhere. */
+/**
+ * Never throws, though a schema may fail on a state of another shape. Other code checks that the
+ * state is JSON.
+ */
 function stateProblemBy(stateSchema: unknown): AggregateDefinition['stateProblem'] {
   const parser = stateSchema === undefined ? undefined : parserOf(stateSchema)
   if (parser === undefined) return () => undefined

@@ -1,19 +1,24 @@
 import { isRejection, type Rejection } from '../reject.ts'
 import { isThenable } from '../util/refusing.ts'
 import type { Handler } from './aggregate-definition.ts'
-import type { Loaded } from './cache.ts'
+import { applyEvent } from './apply-event.ts'
 import type { Call } from './call.ts'
 import type { Core, WiredAggregate } from './core.ts'
-import { evolve } from './evolve.ts'
+import type { Loaded } from './loaded.ts'
 import { encodeEvents, type NewEvents, newEvents } from './new-events.ts'
 
-/** What a handler decided on one state. */
+/** The decision of a handler. */
 export type Decision = { readonly kind: 'rejected'; readonly rejection: Rejection } | { readonly kind: 'nothing' } | DecidedEvents
 export type DecidedEvents = NewEvents & { readonly kind: 'events'; readonly commitId: string }
 
 type Scene = Pick<Core, 'runtime' | 'neverAborts'>
 
-/** Runs the handler and checks what it returns, at once where the handler does not wait. Its own exceptions pass through. @throws InvalidEventError, ApplyError */
+/**
+ * Runs the handler and checks its result, synchronously unless the handler returns a promise.
+ * Exceptions of the handler pass through.
+ *
+ * @throws InvalidEventError, ApplyError
+ */
 export function decide(
   { runtime, neverAborts }: Scene,
   { definition, services }: Pick<WiredAggregate, 'definition' | 'services'>,
@@ -38,7 +43,8 @@ export function decide(
     event: definition.event,
     apply: (state: unknown, ...events: readonly unknown[]) =>
       encodeEvents(definition, by, events).reduce(
-        (current, { type, data }, i) => evolve(definition, current, { type, data, aggregateId, sequence: base.sequence + i + 1 }),
+        (current, { type, data }, i) =>
+          applyEvent(definition, current, { type, data, aggregateId, sequence: base.sequence + i + 1 }),
         state,
       ),
   })

@@ -1,10 +1,13 @@
 import { DefinitionError } from '../errors.ts'
 import type { Accepted, Rejected } from './result.ts'
 
-/** Key of the delivery in the options that `reaction()` makes. A spread keeps it, and all copies of the package know it. */
+/**
+ * Key of the delivery in the options that `reaction()` returns. A spread keeps it, and all copies
+ * of the package share it.
+ */
 const scopeKey = Symbol.for('cqrs-es.delivery')
 
-/** The commands that one call of a handler has sent: each of its keys stands for one command. */
+/** The commands that one call of a handler has sent. Each of its keys is for one command. */
 export class DeliveryScope {
   readonly #subscription: string
   readonly #used = new Set<string>()
@@ -14,7 +17,7 @@ export class DeliveryScope {
     this.#subscription = subscription
   }
 
-  /** The first mistake of the handler, also where it has caught the error. */
+  /** The first mistake of the handler, even if it has caught the error. */
   get misuse(): DefinitionError | undefined {
     return this.#misuse
   }
@@ -26,7 +29,11 @@ export class DeliveryScope {
     return error
   }
 
-  /** Takes a key for a command to an aggregate. @throws DefinitionError when an earlier command of the delivery has it */
+  /**
+   * Takes a key for a command to an aggregate.
+   *
+   * @throws DefinitionError when an earlier command of the delivery has it
+   */
   use(aggregateType: string, aggregateId: string, idempotencyKey: string): void {
     const place = placeOf(aggregateType, aggregateId, idempotencyKey)
     if (this.#used.has(place))
@@ -36,7 +43,7 @@ export class DeliveryScope {
     this.#used.add(place)
   }
 
-  /** Nothing was stored under the key: it can be used again. */
+  /** Makes a key usable again under which nothing was stored. */
   giveBack(aggregateType: string, aggregateId: string, idempotencyKey: string): void {
     this.#used.delete(placeOf(aggregateType, aggregateId, idempotencyKey))
   }
@@ -53,7 +60,12 @@ export const withoutScope = <O extends object>(options: O): O => {
   return own as unknown as O
 }
 
-/** Executes a command of a handler, unless an earlier one of the delivery has its key. One that has stored nothing leaves its key to the next. @throws DefinitionError */
+/**
+ * Executes a command of a handler unless an earlier command of the delivery has its key. A command
+ * that stores nothing leaves its key to the next.
+ *
+ * @throws DefinitionError
+ */
 export function oncePerDelivery<R extends Accepted | Rejected>(
   options: object | undefined,
   aggregateType: string,

@@ -6,7 +6,11 @@ import { refusing } from '../util/refusing.ts'
 import type { AggregateDefinition } from './aggregate-definition.ts'
 import type { Call } from './call.ts'
 
-/** The command's data as its schema gives it, a promise where the schema is asynchronous. @throws ValidationError */
+/**
+ * The data of the command as its schema returns it; a promise if the schema is asynchronous.
+ *
+ * @throws ValidationError
+ */
 export function parseCommand(definition: AggregateDefinition, call: Sent): unknown {
   const { command } = call
   const parser = definition.commands.get(command.type)
@@ -29,7 +33,12 @@ function dataOf(definition: AggregateDefinition, call: Sent, parsed: Parsed): un
 
 type Sent = Pick<Call, 'command' | 'aggregateId'>
 
-/** Refuses texts and keys that no store can hold, in what was sent or in what its schema made of it. @throws ValidationError */
+/**
+ * Refuses texts and keys that no store can hold, in the data of a command or in the result of its
+ * schema.
+ *
+ * @throws ValidationError
+ */
 export function checkStorable(aggregateType: string, call: Sent, data: unknown): void {
   try {
     checkTexts(data)
@@ -48,7 +57,10 @@ const unfit = (aggregateType: string, { command, aggregateId }: Sent, issues: re
     command.data,
   )
 
-/** A command may be decided several times, each time on the same data. What is not JSON (an object with a class) is handed over as it is. */
+/**
+ * A frozen copy, because a command may be decided several times on the same data. Data that is not
+ * JSON, such as a class instance, is passed on as it is.
+ */
 export function frozenCopy(data: unknown): unknown {
   if (data === undefined) return data
   try {

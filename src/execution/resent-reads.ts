@@ -9,8 +9,9 @@ const patienceMs = 3_000
 /**
  * The store with reads that are sent again when their connection fails.
  *
- * A pooled connection may have died while it was idle. Calls that may arrive twice are sent again too: a holder takes its lease again under a new fence,
- * and a second renewal, release or removal changes nothing. Every other call is sent once.
+ * A pooled connection may have died while it was idle. Calls that may arrive twice are sent again
+ * too: a holder takes its lease again under a new fence, and a second renewal, release or removal
+ * changes nothing. Every other call is sent once.
  */
 export function withResentReads(store: Store, runtime: Runtime): Store {
   const resent =

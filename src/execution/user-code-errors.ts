@@ -4,8 +4,10 @@ import { isThenable } from '../util/refusing.ts'
 import type { AggregateDefinition } from './aggregate-definition.ts'
 
 /**
- * The same definition, whose handlers and schemas of commands leave in `foreign` what they throw. It passes through `execute` as it is, and may be anything, an error of another command's
- * too: whoever answers for this command must be able to tell it from what became of the command itself.
+ * The same definition, whose handlers and command schemas add the errors they throw to `foreign`.
+ *
+ * Errors of user code pass through `execute` unchanged. The HTTP layer must not mistake one for the
+ * outcome of this command, even if it is an error of another command.
  */
 export function notingErrors(definition: AggregateDefinition, foreign: WeakSet<object>): AggregateDefinition {
   const note = (error: unknown): never => {
@@ -29,7 +31,10 @@ export function notingErrors(definition: AggregateDefinition, foreign: WeakSet<o
   }
 }
 
-/** The message of an error that a function of the user threw, with advice where it changed a frozen value. */
+/**
+ * The message of an error that a function of the user threw, with advice where it changed a frozen
+ * value.
+ */
 export const whyThrown = (error: unknown, what: 'state' | 'view'): string =>
   `it threw: ${messageOf(error)}${
     error instanceof TypeError && /read only|not extensible|object is not writable|delete property/i.test(error.message)

@@ -1,8 +1,8 @@
 import { AssertionError } from 'node:assert'
 import type { EventEnvelope, Metadata } from '../event-envelope.ts'
 import type { AggregateDefinition } from '../execution/aggregate-definition.ts'
+import { applyEvent } from '../execution/apply-event.ts'
 import { decide } from '../execution/decide.ts'
-import { evolve } from '../execution/evolve.ts'
 import { envelopesOf, newEvents } from '../execution/new-events.ts'
 import { parseCommand } from '../execution/parse-command.ts'
 import { platformRuntime } from '../runtime.ts'
@@ -71,7 +71,7 @@ export async function runCommand(scene: Scene, command: { readonly type: string;
 /** The state that events make, each step of it checked to be JSON. @throws ApplyError, AssertionError */
 export function stateAfter({ definition }: Scene, events: readonly EventEnvelope[]): unknown {
   return events.reduce((state, event) => {
-    const next = evolve(definition, state, event)
+    const next = applyEvent(definition, state, event)
     checkJson(`apply.${event.type} of ${definition.type} made a state that is not JSON`, next)
     const problem = definition.stateProblem(next)
     if (problem !== undefined)

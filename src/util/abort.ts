@@ -1,4 +1,7 @@
-/** Waits until `done` is called, or rejects with the signal's reason when it aborts first; `begin` returns how to take back what it began. */
+/**
+ * Waits until `done` is called, or rejects with the signal's reason. `begin` starts the wait and
+ * returns how to undo it.
+ */
 export const abortable = (signal: AbortSignal | undefined, begin: (done: () => void) => () => void): Promise<void> =>
   new Promise((resolve, reject) => {
     signal?.throwIfAborted()
@@ -16,7 +19,10 @@ export const abortable = (signal: AbortSignal | undefined, begin: (done: () => v
 
 const listeners = new WeakMap<AbortSignal, Set<() => void>>()
 
-/** Calls `listener` once when the signal aborts; returns how to forget it. However many there are, the signal has one listener: Node warns of more than ten. */
+/**
+ * Calls `listener` once when the signal aborts, and returns how to forget it. The signal has one
+ * listener of ours for all: Node warns of more than ten.
+ */
 export function whenAborted(signal: AbortSignal, listener: () => void): () => void {
   const all = listeners.get(signal) ?? new Set()
   if (!listeners.has(signal)) {

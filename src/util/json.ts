@@ -1,6 +1,6 @@
 export const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null
 
-/** What makes a value unfit to be stored as JSON, and where. */
+/** Why a value cannot be stored as JSON, and where. */
 export class NotJson extends Error {
   readonly path: readonly PropertyKey[]
   constructor(problem: string, path: readonly PropertyKey[]) {
@@ -24,8 +24,9 @@ export const textProblem = (text: string): string | undefined => {
 }
 
 /**
- * A copy of `value` that JSON keeps as it is. Refuses what JSON would silently change; leaves out `undefined` properties and
- * turns `-0` into `0`. With `dates`, a valid `Date` stays a `Date` (a schema has to read it back from its ISO form).
+ * A copy of `value` that JSON keeps unchanged. Refuses values that JSON would change silently,
+ * omits `undefined` properties and turns `-0` into `0`. With `dates`, a valid `Date` stays a
+ * `Date`, which a schema reads back from its ISO text.
  *
  * @throws NotJson with the path
  */
@@ -33,7 +34,10 @@ export function toJson(value: unknown, { dates = false }: { dates?: boolean } = 
   return copy(value, dates, undefined)
 }
 
-/** Where a value is: its key in the list or object around it. A path is made of it only for an error. */
+/**
+ * The location of a value: its key in the surrounding list or object. Becomes a path only for an
+ * error.
+ */
 interface Place {
   key: PropertyKey
   readonly depth: number
@@ -49,7 +53,8 @@ function pathOf(place: Place | undefined): PropertyKey[] {
 }
 
 /**
- * Checks the texts and keys of data for what no store can hold, in lists and plain objects. All else is left to a schema.
+ * Checks the texts and keys in lists and plain objects for what no store can hold. Anything else is
+ * left to a schema.
  *
  * @throws NotJson with the path
  */
@@ -58,7 +63,9 @@ export function checkTexts(value: unknown): void {
   else if (isObject(value)) checkTextsIn(value, undefined, undefined)
 }
 
-/** `seen`: the objects on the way, for which a list or object without others inside needs no `Set`. */
+/**
+ * `seen`: the objects on the way, for which a list or object without others inside needs no `Set`.
+ */
 function checkTextsIn(value: object, place: Place | undefined, seen: Set<object> | undefined): void {
   const isList = Array.isArray(value)
   if (!isList && !isPlain(value)) return
@@ -153,11 +160,17 @@ export const pathText = (path: readonly PropertyKey[]): string =>
     return text === '' ? String(key) : `${text}.${String(key)}`
   }, '')
 
-/** Path of the first place where two values differ, `undefined` when they are deep-equal. An `undefined` property counts as absent. */
+/**
+ * Path of the first difference of two values, `undefined` if they are deep-equal. An `undefined`
+ * property counts as absent.
+ */
 export const difference = (a: unknown, b: unknown): readonly PropertyKey[] | undefined =>
   isSame(a, b) ? undefined : firstDifference(a, b, [])
 
-/** Finds most equal values equal, and makes nothing to find out. A difference that it sees may be none. */
+/**
+ * Whether two values are equal, found without allocation. `false` may be wrong, as for two equal
+ * dates.
+ */
 function isSame(a: unknown, b: unknown): boolean {
   if (a === b) return true
   if (!isObject(a) || !isObject(b) || Array.isArray(a) !== Array.isArray(b)) return false
@@ -190,7 +203,11 @@ function differenceOfMembers(a: Record<string, unknown>, b: Record<string, unkno
   return undefined
 }
 
-/** Freezes a value and all below it, stopping at what is frozen already. Returns it. @throws NotJson for a promise, TypeError for what cannot be frozen */
+/**
+ * Freezes a value and all values in it, up to frozen ones, and returns it.
+ *
+ * @throws NotJson for a promise, TypeError for a value that cannot be frozen
+ */
 export function deepFreeze<T>(value: T): T {
   if (!isObject(value) || Object.isFrozen(value)) return value
   if (value instanceof Promise) throw new NotJson('it holds a Promise', [])
@@ -199,7 +216,7 @@ export function deepFreeze<T>(value: T): T {
   return value
 }
 
-/** Whether a `Date` is somewhere in what `toJson` made. */
+/** Whether there is a `Date` in a value that `toJson` returned. */
 export function holdsDate(value: unknown): boolean {
   if (!isObject(value)) return false
   if (value instanceof Date) return true
@@ -207,7 +224,11 @@ export function holdsDate(value: unknown): boolean {
   return false
 }
 
-/** JSON text that does not depend on the order of keys. A `Date` is its ISO text. @throws NotJson */
+/**
+ * JSON text that does not depend on the order of keys. A `Date` is its ISO text.
+ *
+ * @throws NotJson
+ */
 export const canonicalJson = (value: unknown): string =>
   JSON.stringify(toJson(value, { dates: true }), (_, item) =>
     isObject(item) && !Array.isArray(item) ? Object.fromEntries(Object.entries(item).sort(([a], [b]) => (a < b ? -1 : 1))) : item,

@@ -1,33 +1,35 @@
-import { abortable, whenAborted } from './abort.ts'
+import { whenAborted } from './abort.ts'
+import { Turns } from './turns.ts'
 
-interface Waiting {
-  /** Those whose turn came once and who have to try again. */
-  readonly again: (() => void)[]
-  readonly first: (() => void)[]
-}
-
-/** Runs the tasks of one key one after the other, in the order they came; those of different keys at once. */
+/**
+ * Runs the tasks of one key one at a time, in order of arrival. Tasks of different keys run
+ * concurrently.
+ */
 export class KeyedQueue {
-  /** Who waits, for each key that a task runs for. */
-  readonly #waiting = new Map<string, Waiting>()
+  /** For each key that a task runs for. */
+  readonly #turns = new Map<string, Turns>()
 
   /**
-   * Waits for its turn; `signal` gives the place up with the signal's reason, but does not stop a task that runs. A task may `leave` before it ends, which lets the
-   * next one begin, as `until` does when it aborts. With `again` it goes before those who have not had a turn yet.
+   * Waits for the turn of the task. `signal` ends the wait with its reason, but does not stop a
+   * running task. A task may `leave` before it ends, which starts the next one; so does `until`
+   * when it aborts.
    */
   async run<T>(
     key: string,
     task: (leave: () => void) => Promise<T>,
     signal?: AbortSignal,
-    { again = false, until }: { readonly again?: boolean; readonly until?: AbortSignal | undefined } = {},
+    { until }: { readonly until?: AbortSignal | undefined } = {},
   ): Promise<T> {
-    const waiting = this.#waiting.get(key)
-    if (waiting === undefined) this.#waiting.set(key, { again: [], first: [] })
-    else await turn(again ? waiting.again : waiting.first, signal)
+    const turns = this.#turns.get(key) ?? new Turns()
+    this.#turns.set(key, turns)
+    const turn = turns.take(signal, false)
+    if (turn !== undefined) await turn
     let left = false
     const leave = () => {
-      if (!left) this.#next(key)
+      if (left) return
       left = true
+      turns.pass()
+      if (!turns.isTaken) this.#turns.delete(key)
     }
     const forget = until && whenAborted(until, leave)
     try {
@@ -37,17 +39,4 @@ export class KeyedQueue {
       leave()
     }
   }
-
-  #next(key: string): void {
-    const waiting = this.#waiting.get(key)
-    const next = waiting?.again.shift() ?? waiting?.first.shift()
-    if (next === undefined) this.#waiting.delete(key)
-    else next()
-  }
 }
-
-const turn = (waiting: (() => void)[], signal: AbortSignal | undefined): Promise<void> =>
-  abortable(signal, (start) => {
-    waiting.push(start)
-    return () => waiting.splice(waiting.indexOf(start), 1)
-  })

@@ -1,7 +1,7 @@
 import { ClosedError } from '../errors.ts'
 import { whenAborted } from './abort.ts'
 
-/** Counts what is under way, so that closing can wait for it. */
+/** Counts the calls in progress, so that closing can wait for them. */
 export class Lifecycle {
   #pending = 0
   #following = 0
@@ -31,7 +31,11 @@ export class Lifecycle {
     }
   }
 
-  /** As `run`, for a task on the hot path. Must be followed by `end`, whatever happens. @throws ClosedError after `close` */
+  /**
+   * The first half of `run`, for the hot path. `end` must follow, whatever happens.
+   *
+   * @throws ClosedError after `close`
+   */
   begin(what: string): void {
     this.check(what)
     this.#pending++
@@ -42,7 +46,9 @@ export class Lifecycle {
   }
 
   /**
-   * Runs a task that may call handlers, and they the app. Its signal aborts when `given` does or the app shall close, and calls are not refused before it has ended.
+   * Runs a task that may call handlers, which may call the app. Its signal aborts with `given` or
+   * when the app closes; until the task has ended, calls are not refused.
+   *
    * @throws ClosedError
    */
   async follow<T>(what: string, given: AbortSignal | undefined, task: (signal: AbortSignal) => Promise<T>): Promise<T> {
@@ -62,14 +68,17 @@ export class Lifecycle {
     }
   }
 
-  /** Calls `end` as soon as the app shall close, for what would wait on; what it answers takes that back. */
+  /** Calls `end` once the app begins to close. Returns how to forget it. */
   onClosing(end: () => void): () => void {
     if (this.#closing) end()
     else this.#endings.add(end)
     return () => this.#endings.delete(end)
   }
 
-  /** Ends what waits and what follows events, and resolves when the latter has come to its end. All else may still be called. */
+  /**
+   * Ends waits and consumers, and resolves when the consumers have ended. Other calls are still
+   * accepted.
+   */
   async beginClosing(): Promise<void> {
     this.#closing = true
     for (const end of this.#endings) end()

@@ -7,7 +7,7 @@ export const maxNameLength = 255
 /** `typeof`, but `null` is `'null'`. */
 export const kindOf = (value: unknown): string => (value === null ? 'null' : typeof value)
 
-/** What is wrong with an id, name or key, `undefined` when nothing is. */
+/** The problem of an id, name or key, `undefined` if there is none. */
 export function nameProblem(value: unknown): string | undefined {
   if (typeof value !== 'string') return `must be a text, not ${kindOf(value)}`
   if (value.length === 0) return 'must not be empty'

@@ -2,38 +2,38 @@ import { type CqrsError, DefinitionError, ValidationError } from '../errors.ts'
 import { isObject } from './json.ts'
 import { kindOf, nameProblem } from './names.ts'
 
-/** What is thrown for something that a caller passed: wrong wiring by default, `ValidationError` in calls. */
-type Failure = new (message: string) => CqrsError
+/** The error for an invalid argument: `DefinitionError` for wiring, `ValidationError` in calls. */
+export type Failure = new (message: string) => CqrsError
 
-/** The first of `value`'s keys that `known` does not have. */
+/** The first key of `value` that is not in `known`. */
 export const unknownKey = (value: object, known: readonly string[]): string | undefined =>
   Object.keys(value).find((key) => !known.includes(key))
 
-/** Refuses what is no object, and misspelt options. */
+/** Refuses a value that is not an object, and misspelt options. */
 export function checkOptions(what: string, value: unknown, known: readonly string[], Failure: Failure = DefinitionError): void {
   if (!isObject(value)) throw new Failure(`${what} takes an object of options, not ${kindOf(value)}.`)
   const unknown = unknownKey(value, known)
   if (unknown !== undefined) throw new Failure(`${what} has no option '${unknown}'. Its options: ${known.join(', ')}.`)
 }
 
-/** Refuses what is no function. */
-export function checkFunction(what: string, value: unknown): void {
-  if (typeof value !== 'function') throw new DefinitionError(`${what} must be a function, not ${kindOf(value)}.`)
+/** Refuses a value that is not a function. */
+export function checkFunction(what: string, value: unknown, Failure: Failure = DefinitionError): void {
+  if (typeof value !== 'function') throw new Failure(`${what} must be a function, not ${kindOf(value)}.`)
 }
 
-/** Refuses what is neither true nor false. */
+/** Refuses a value that is not a boolean. */
 export function checkBoolean(what: string, value: unknown, Failure: Failure = DefinitionError): asserts value is boolean {
   if (typeof value !== 'boolean') throw new Failure(`${what} must be true or false.`)
 }
 
-/** Refuses what is no whole number from `least` on. */
+/** Refuses a value that is not a whole number of at least `least`. */
 export function checkWholeNumber(what: string, value: unknown, least: number, Failure: Failure = DefinitionError): void {
   if (Number.isSafeInteger(value) && (value as number) >= least) return
   const shown = typeof value === 'string' ? `'${value}'` : String(value)
   throw new Failure(`${what} must be a whole number, ${least} or more, not ${shown}.`)
 }
 
-/** Refuses what cannot be an id, a name or a key. */
+/** Refuses a value that cannot be an id, a name or a key. */
 export function checkName(what: string, value: unknown, Failure: Failure = DefinitionError): asserts value is string {
   const problem = nameProblem(value)
   if (problem !== undefined) throw new Failure(`${what} ${problem}.`)
@@ -54,7 +54,7 @@ export function checkCallOptions(at: string, options: unknown, known: readonly s
 
 const maxPage = 1_000
 
-/** @throws ValidationError for an unfit size of a page or place to go on from */
+/** @throws ValidationError for an invalid page size or cursor */
 export function checkPage(at: string, limit: unknown, after: unknown): void {
   checkWholeNumber(`${at}: limit`, limit, 1, ValidationError)
   if ((limit as number) > maxPage) throw new ValidationError(`${at}: limit must be at most ${maxPage}, not ${String(limit)}.`)

@@ -5,8 +5,9 @@ export const isThenable = (value: unknown): value is PromiseLike<unknown> =>
   (isObject(value) || typeof value === 'function') && typeof (value as { then?: unknown }).then === 'function'
 
 /**
- * Catches all promises in a refused value, and returns the error. The first reason becomes the error's `cause`.
- * An uncaught rejection would end the process. Other thenables are left alone: a query builder starts its work when `then` is called.
+ * Catches all promises in a refused value, and returns the error. The first reason becomes the
+ * error's `cause`. An uncaught rejection would end the process. Other thenables are left alone: a
+ * query builder starts its work when `then` is called.
  */
 export function refusing<E extends Error>(error: E, value: unknown): E {
   let isFirst = true

@@ -1,6 +1,9 @@
 import { isPromise } from './refusing.ts'
 
-/** Wraps an observer so that its errors are reported, together with its arguments, and never reach the caller. */
+/**
+ * Wraps an observer so that its errors are reported, together with its arguments, and never reach
+ * the caller.
+ */
 export const safely =
   <A extends readonly unknown[]>(observe: (...of: A) => unknown, report: (thrown: unknown, ...of: A) => void) =>
   (...of: A): void => {

@@ -6,7 +6,7 @@ import { connectReadSide } from '../consumers/read-side.ts'
 import { KeyedQueue } from '../util/keyed-queue.ts'
 import { FoldRows } from './fold-rows.ts'
 import { Generations } from './generations.ts'
-import { sendWithViews } from './inline.ts'
+import { inlineViews } from './inline.ts'
 import { ViewConsumer } from './view-consumer.ts'
 import type { ViewCore } from './view-core.ts'
 import type { ViewDefinition } from './view-definition.ts'
@@ -22,11 +22,11 @@ export const viewMachinery: Machinery<ViewDefinition> = {
         const consumer = new ViewConsumer(viewCore, view)
         return { consumer, handle: viewsOf(viewCore, view, consumer, lifecycle) }
       },
-      sendWithViews: (definition) => {
+      inlineViews: (definition) => {
         const inline = views.filter(
           ({ consistency, aggregateTypes }) => consistency === 'inline' && aggregateTypes.includes(definition.type),
         )
-        return inline.length === 0 ? undefined : sendWithViews(viewCore, definition, inline)
+        return inline.length === 0 ? undefined : inlineViews(viewCore, definition, inline)
       },
     }
   },

@@ -79,8 +79,8 @@ export const parity: readonly ParityMutation[] = [
     row: 10,
     breaks: '`apply` folds only the last event',
     file: 'src/execution/decide.ts',
-    find: '=> evolve(definition, current, {',
-    put: '=> evolve(definition, state, {',
+    find: 'applyEvent(definition, current, {',
+    put: 'applyEvent(definition, state, {',
   },
   {
     row: 11,
@@ -191,8 +191,8 @@ export const parity: readonly ParityMutation[] = [
     row: 26,
     breaks: 'each event is applied to the initial state',
     file: 'src/execution/load.ts',
-    find: 'state = evolve(definition, state, event)',
-    put: 'state = evolve(definition, definition.initialState(), event)',
+    find: 'state = applyEvent(definition, state, event)',
+    put: 'state = applyEvent(definition, definition.initialState(), event)',
   },
   {
     row: 27,
@@ -298,8 +298,8 @@ export const parity: readonly ParityMutation[] = [
     row: 41,
     breaks: 'new events are applied twice',
     file: 'src/execution/new-events.ts',
-    find: 'state = evolve(definition, state, { type, data, aggregateId, sequence })',
-    put: 'for (const _ of [1, 2]) state = evolve(definition, state, { type, data, aggregateId, sequence })',
+    find: 'state = applyEvent(definition, state, { type, data, aggregateId, sequence })',
+    put: 'for (const _ of [1, 2]) state = applyEvent(definition, state, { type, data, aggregateId, sequence })',
   },
   {
     row: 42,
@@ -341,8 +341,8 @@ export const parity: readonly ParityMutation[] = [
     row: 47,
     breaks: 'a size of 0 is taken',
     file: 'src/execution/aggregate-definition.ts',
-    find: '(policy as { every: unknown }).every, 1)',
-    put: '(policy as { every: unknown }).every, 0)',
+    find: '{ every: required<number>(wholeNumberFrom(1)) }',
+    put: '{ every: required<number>(wholeNumberFrom(0)) }',
   },
   {
     row: 48,
@@ -524,9 +524,9 @@ export const parity: readonly ParityMutation[] = [
   {
     row: 69,
     breaks: 'a row that has moved has the command decided again',
-    file: 'src/views/inline.ts',
-    find: "(outcome.on !== 'view' && outcome.on !== 'generation')",
-    put: "outcome.on !== 'generation'",
+    file: 'src/execution/commit.ts',
+    find: "(outcome.on === 'view' || outcome.on === 'generation')",
+    put: "outcome.on === 'generation'",
   },
   {
     row: 70,

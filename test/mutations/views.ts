@@ -60,8 +60,8 @@ export const views: readonly Mutation[] = [
   {
     breaks: 'a row that has moved is taken from the cache again',
     file: 'src/views/inline.ts',
-    find: '          attempt === 1,',
-    put: '          attempt > 0,',
+    find: 'targets, attempt === 1)',
+    put: 'targets, attempt > 0)',
     test: 'test/stories/inline-views.test.ts › is read again when something else has written it',
   },
   {

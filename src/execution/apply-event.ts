@@ -8,7 +8,7 @@ import { whyThrown } from './user-code-errors.ts'
 type AppliedEvent = Pick<EventEnvelope, 'type' | 'data' | 'aggregateId' | 'sequence'>
 
 /** The state after an event, frozen. @throws ApplyError */
-export function evolve(definition: AggregateDefinition, state: unknown, event: AppliedEvent): unknown {
+export function applyEvent(definition: AggregateDefinition, state: unknown, event: AppliedEvent): unknown {
   const apply = definition.apply.get(event.type)
   if (apply === undefined) throw failed(definition, event, 'there is no such function')
   let next: unknown

@@ -1,7 +1,7 @@
 import { OverloadedError } from '../errors.ts'
 
-/** Lets so many in at once, and turns away the others: better a clear answer now than one that comes too late. */
-export class Gate {
+/** Bounds the commands in progress: a refusal now is better than an answer that comes too late. */
+export class CommandLimit {
   readonly #max: number
   #inside = 0
 
@@ -9,7 +9,7 @@ export class Gate {
     this.#max = max
   }
 
-  /** How many are in now. */
+  /** The commands in progress. */
   get inside(): number {
     return this.#inside
   }
@@ -18,7 +18,7 @@ export class Gate {
   enter({ aggregateId, command }: { readonly aggregateId: string; readonly command: { readonly type: string } }): void {
     if (this.#inside >= this.#max)
       throw new OverloadedError(
-        `${command.type} on '${aggregateId}' was turned away: ${this.#inside} commands of this app are under way, as many as batching.maxQueued allows. Nothing was stored; try again later.`,
+        `${command.type} on '${aggregateId}' was refused: ${this.#inside} commands of this app are in progress, as many as batching.maxQueued allows. Nothing was stored. Retry later.`,
       )
     this.#inside++
   }
