@@ -1,7 +1,7 @@
 import type { AnyAggregate, EnvelopeOf, TypesOf } from './aggregate.ts'
 import type { AggregateHandle } from './aggregate-handle.ts'
 import type { Change } from './consumers/change.ts'
-import type { ConsumerDefinition, DrainRequest } from './consumers/definitions.ts'
+import type { ConsumerDefinition, DrainRequest, DrainResult } from './consumers/definitions.ts'
 import type { FollowerHandle } from './consumers/handle.ts'
 import { waitingFor } from './consumers/waiting.ts'
 import { DefinitionError, ValidationError } from './errors.ts'
@@ -15,7 +15,7 @@ import { notingErrors } from './execution/user-code-errors.ts'
 import type { Observation } from './observation.ts'
 import type { Runtime } from './runtime.ts'
 import type { Store } from './store/store.ts'
-import type { ListParked } from './subscriptions/parked.ts'
+import type { FailedEvent, FailedPage, ListFailed, SkippedEvent } from './subscriptions/failed-events.ts'
 import type { Subscription, SubscriptionApp } from './subscriptions/subscription.ts'
 import { isObject } from './util/json.ts'
 import { Lifecycle } from './util/lifecycle.ts'
@@ -110,6 +110,7 @@ export interface App<
   /**
    * Runs subscriptions and views until they have caught up, also with what they themselves have led to, or until time or the number of events is up: for functions, cron and tests.
    * `caughtUp` is false when something is left, has stopped, waits after a failure or runs in another process; where `budgetMs` allows it, that one's lease is waited for once, since it may have died.
+   * `nextDue` is when an event that failed is tried again next: it is not waited for.
    * `maxEvents` is about how many all of them take together. When `signal` aborts, before or meanwhile, it answers what was done by then.
    * @throws StoreError, ValidationError, ClosedError
    */
@@ -119,7 +120,7 @@ export interface App<
     /** On a store without a global order, also look at every aggregate: what its stream told may have been lost. Default `false`. */
     readonly reconcile?: boolean | undefined
     readonly signal?: AbortSignal | undefined
-  }): Promise<{ readonly caughtUp: boolean; readonly events: number }>
+  }): Promise<DrainResult>
   /**
    * Hands stored events to a query once more, those of one commit together: of the whole app in the order they were stored (without a global order, aggregate by aggregate), of one aggregate
    * type, or of one aggregate. Without `onError` it ends at the first error; with it, an event that cannot be read is left out and what the query throws is passed over. Answers how many events there were.
@@ -179,8 +180,24 @@ export interface SqlViewHandle extends FollowerHandle {
 
 /** A subscription of an app. */
 export interface SubscriptionHandle extends FollowerHandle {
-  /** What is parked, in pages of `limit` (1–1,000, default 100), in no order. @throws ValidationError, StoreError, ClosedError */
-  readonly parked: ListParked
+  /**
+   * Events that failed, in pages of `limit` (1–1,000, default 100), in no order; `state` picks those that are tried again by
+   * themselves, or those that are parked. @throws ValidationError, StoreError, ClosedError
+   */
+  parked(options?: ListFailed): Promise<FailedPage<FailedEvent>>
+  /** Has one event tried again now. `false`: it has not failed, or someone has dealt with it. @throws StoreError, ClosedError */
+  retry(eventId: string): Promise<boolean>
+  /**
+   * Passes over one event that failed, or that has stopped the subscription, for ever; what its aggregate did after it is
+   * delivered. It is recorded with the reason. `false`: it has not failed, or someone has dealt with it.
+   * @throws ValidationError without a reason, StoreError, ClosedError
+   */
+  skip(eventId: string, options: { readonly reason: string; readonly by?: string | undefined }): Promise<boolean>
+  /** What was skipped, the last first, in pages of `limit` (1–1,000, default 100). @throws ValidationError, StoreError, ClosedError */
+  skipped(options?: {
+    readonly limit?: number | undefined
+    readonly after?: string | undefined
+  }): Promise<FailedPage<SkippedEvent>>
 }
 
 type ViewTypesOf<V> = V extends View<infer T> ? T : ViewTypes

@@ -4,8 +4,8 @@ import type { AggregateDefinition } from '../execution/aggregate-definition.ts'
 import type { Core, InlineViews } from '../execution/core.ts'
 import type { Lifecycle } from '../util/lifecycle.ts'
 import type { CatchUpOutcome, Change } from './change.ts'
-import type { ConsumerCore } from './consumption.ts'
-import type { Follower } from './follower.ts'
+import type { Consumer } from './consumer.ts'
+import type { ConsumerCore } from './core.ts'
 import type { Patience, WaitLimits } from './patience.ts'
 
 /** What runs in the background: a subscription or a view, checked, types erased. */
@@ -25,7 +25,7 @@ export interface ReadSide {
   /** What `app.views` or `app.subscriptions` has of one. Called once for each. */
   open(one: ConsumerDefinition, lifecycle: Lifecycle, app: object): object
   start(): void
-  drain(request: DrainRequest): Promise<{ readonly caughtUp: boolean; readonly events: number }>
+  drain(request: DrainRequest): Promise<DrainResult>
   stop(): Promise<void>
   /** Brings all up to date with these aggregates, where the store has no order of all events; what failed, by change. */
   catchUp(changes: readonly Change[], signal?: AbortSignal): Promise<readonly CatchUpOutcome[]>
@@ -65,9 +65,18 @@ export interface Running<D> {
 /** One of them, as an app has it. */
 export interface Opened {
   /** What is kept running. */
-  readonly follower: Follower
+  readonly consumer: Consumer
   /** What `app.views` or `app.subscriptions` has of it. */
   readonly handle: object
+}
+
+/** What a drain came to. */
+export interface DrainResult {
+  /** Nothing is left, waits or has stopped, and nothing runs in another process. */
+  readonly caughtUp: boolean
+  readonly events: number
+  /** When an event that failed is tried again next. */
+  readonly nextDue?: Date
 }
 
 /** What a drain is asked for. */

@@ -9,6 +9,7 @@ import type { ViewWrite } from '../store/commit.ts'
 import type { StoredView } from '../store/store.ts'
 import { deepFreeze } from '../util/json.ts'
 import { behindWrites, outdated } from './behind.ts'
+import { currentRows, currentRowsNow } from './current.ts'
 import { foldView, idsOf, rowWrite } from './fold.ts'
 import type { Target } from './generations.ts'
 import type { ViewCore } from './view-core.ts'
@@ -37,7 +38,7 @@ export function inlineViews(core: ViewCore, definition: AggregateDefinition, vie
             `The inline views of ${definition.type} '${aggregateId}' were moved by other writers ${attempt} times in a row.`,
             { aggregateType: definition.type, aggregateId, attempts: attempt },
           )
-        if (on === 'generation') for (const view of views) await core.generations.refresh(view)
+        if (on === 'generation') for (const view of views) await currentRowsNow(core, view)
         core.observe?.({ kind: 'retry', aggregateType: definition.type, aggregateId, attempt, on })
         if (attempt > 1) await core.runtime.sleep(rowWaitMs * core.runtime.random() * Math.min(attempt, 10))
       },
@@ -79,7 +80,7 @@ async function targeted(core: ViewCore, plan: readonly PlannedRow[]): Promise<re
   for (const row of plan) {
     // Rows of one aggregate may be of another version, and the store tells when they are so no more; others are looked at before a command is refused.
     const known = row.view.followsOne ? core.generations.known(row.view) : undefined
-    const target = known ?? (await core.generations.target(row.view))
+    const target = known ?? (await currentRows(core, row.view))
     if (!target.isOwn && !row.view.followsOne) throw outdated(row.view, target.version)
     rows.push({ ...row, target })
   }

@@ -1,4 +1,4 @@
-import { type FollowerHandle, followerHandle } from '../consumers/handle.ts'
+import { consumerHandle, type FollowerHandle } from '../consumers/handle.ts'
 import { ValidationError } from '../errors.ts'
 import { encodeIndexValue, type IndexValue } from '../store/index-value.ts'
 import type { StoredView, ViewFind } from '../store/store.ts'
@@ -6,12 +6,13 @@ import { deepFreeze, isObject, textProblem } from '../util/json.ts'
 import type { Lifecycle } from '../util/lifecycle.ts'
 import { checkBoolean, checkCallOptions, checkId, checkPage, unknownKey } from '../util/options.ts'
 import { fromHistory, isBehind, knownCatchUps, nothingWasBehind, outdated, recomputeStale } from './behind.ts'
+import { currentRows, currentRowsNow } from './current.ts'
 import { indexValueProblem } from './fold.ts'
 import type { Target } from './generations.ts'
 import { type RebuildOptions, rebuildOf } from './rebuild-handle.ts'
+import type { ViewConsumer } from './view-consumer.ts'
 import type { ViewCore } from './view-core.ts'
 import type { ViewDefinition } from './view-definition.ts'
-import type { ViewFollower } from './view-follower.ts'
 import type { ViewTypes } from './view-types.ts'
 
 /** One view as it is stored. */
@@ -65,7 +66,7 @@ export interface FindOptions<I extends string = string> {
   readonly descending?: boolean | undefined
 }
 
-export function viewsOf(core: ViewCore, view: ViewDefinition, follower: ViewFollower, lifecycle: Lifecycle): Views<ViewTypes> {
+export function viewsOf(core: ViewCore, view: ViewDefinition, consumer: ViewConsumer, lifecycle: Lifecycle): Views<ViewTypes> {
   const at = `View '${view.name}'`
   const run = <T>(method: string, task: () => Promise<T>) => lifecycle.run(`${at}: ${method}`, task)
   return Object.freeze({
@@ -95,15 +96,15 @@ export function viewsOf(core: ViewCore, view: ViewDefinition, follower: ViewFoll
         const page = await findRows(core, view, { where: conditionsOf(at, view, where), limit, ...order, ...from })
         return { items: page.items.map(rowOf), ...(page.next === undefined ? {} : { next: toCursor(page.next) }) }
       }),
-    rebuild: rebuildOf(at, follower, lifecycle),
-    ...followerHandle(core, follower, lifecycle),
+    rebuild: rebuildOf(at, (options) => consumer.rebuild(options), lifecycle),
+    ...consumerHandle(core, consumer, lifecycle),
   })
 }
 
 /** The row, which is right also while its view is switched over to other rows. */
 async function loadRow(core: ViewCore, view: ViewDefinition, id: string, fresh: boolean): Promise<StoredView | undefined> {
   for (;;) {
-    const target = await core.generations.target(view)
+    const target = await currentRows(core, view)
     if (!target.isOwn) return outdatedRow(core, view, id, target)
     const [row] = await core.store.readViews([{ name: view.name, generation: 'live', id }])
     if (!(await isCurrent(core, view, target, row?.generation))) continue
@@ -137,7 +138,7 @@ async function freshRow(
 
 async function findRows(core: ViewCore, view: ViewDefinition, request: Omit<ViewFind, 'name' | 'generation'>) {
   for (;;) {
-    const target = await core.generations.target(view)
+    const target = await currentRows(core, view)
     if (!target.isOwn) throw outdated(view, target.version)
     const mayBeBehind = view.consistency === 'inline' && view.followsOne
     const known = knownCatchUps(core, view, target)
@@ -150,7 +151,7 @@ async function findRows(core: ViewCore, view: ViewDefinition, request: Omit<View
 /** Whether what was read is of the generation that was taken to be live. Nothing found may be a sign that another one is. */
 async function isCurrent(core: ViewCore, view: ViewDefinition, target: Target, found: number | undefined): Promise<boolean> {
   if (found === target.generation) return true
-  const now = await core.generations.refresh(view)
+  const now = await currentRowsNow(core, view)
   return found === undefined && now.generation === target.generation && now.isOwn === target.isOwn
 }
 

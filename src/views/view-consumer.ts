@@ -1,21 +1,20 @@
 import type { CatchUpOutcome, Change } from '../consumers/change.ts'
-import type { RunRequest, RunResult } from '../consumers/consumption.ts'
-import type { Follower } from '../consumers/follower.ts'
-import { beginning, endOf } from '../consumers/lane.ts'
+import type { Consumer } from '../consumers/consumer.ts'
+import type { RunRequest, RunResult } from '../consumers/core.ts'
 import { LeftToNewer } from '../consumers/outdated.ts'
-import { type Runs, runsOf } from '../consumers/runs.ts'
-import { ByAggregate } from '../consumers/sources/by-aggregate.ts'
-import { clearStopped } from '../consumers/troubles.ts'
+import { beginning, endOf } from '../consumers/positions.ts'
+import { clearStopped } from '../consumers/stopped.ts'
 import { isCqrsError } from '../errors.ts'
 import type { Position } from '../event-envelope.ts'
 import { liveGeneration } from '../store/generations.ts'
 import type { ViewGeneration } from '../store/store.ts'
 import { outdated, rebuildRow } from './behind.ts'
-import { Following, GenerationGone, viewConsumer } from './following.ts'
+import { currentRows, currentRowsNow } from './current.ts'
+import { GenerationGone, viewConsumer } from './fold-rows.ts'
+import { isReady } from './generation-ready.ts'
 import { begunBy, liveVersion, type Target } from './generations.ts'
-import { rebuild, rebuildStep, settle } from './rebuild.ts'
+import { rebuild, rebuildStep } from './rebuild.ts'
 import type { RebuildOptions } from './rebuild-handle.ts'
-import { isSettled } from './settled.ts'
 import type { ViewCore } from './view-core.ts'
 import type { ViewDefinition } from './view-definition.ts'
 
@@ -27,11 +26,10 @@ interface Live extends Target {
 }
 
 /** Keeps the rows of a view: of one that is written behind the events, and of any while it is rebuilt. */
-export class ViewFollower implements Follower {
+export class ViewConsumer implements Consumer {
   readonly title: string
   readonly #core: ViewCore
   readonly #view: ViewDefinition
-  readonly #consumers = new Map<number, Runs>()
 
   constructor(core: ViewCore, view: ViewDefinition) {
     this.#core = core
@@ -52,9 +50,9 @@ export class ViewFollower implements Follower {
 
   async #run(request: RunRequest): Promise<RunResult> {
     for (;;) {
-      const { generation, isOwn } = await this.#core.generations.target(this.#view)
+      const { generation, isOwn } = await currentRows(this.#core, this.#view)
       if (!isOwn) {
-        const result = await rebuildStep(this.#core, this.#view, (number) => this.#consumer(number), request)
+        const result = await rebuildStep(this.#core, this.#view, request)
         if (result !== undefined) return result
         continue
       }
@@ -63,10 +61,10 @@ export class ViewFollower implements Follower {
         const result = await this.#consumer(generation).run(request)
         if (result.state !== 'outdated') return result
         // A newer program may have switched the view to other rows, and then nobody comes along here any more.
-        if ((await this.#core.generations.refresh(this.#view)).generation === generation) return result
+        if ((await currentRowsNow(this.#core, this.#view)).generation === generation) return result
       } catch (error) {
         if (!(error instanceof GenerationGone)) throw error
-        await this.#core.generations.refresh(this.#view)
+        await currentRowsNow(this.#core, this.#view)
       }
     }
   }
@@ -77,20 +75,29 @@ export class ViewFollower implements Follower {
     isWaitedFor = false,
   ): Promise<readonly CatchUpOutcome[]> {
     for (;;) {
-      const target = await this.#core.generations.target(this.#view)
+      const target = await currentRows(this.#core, this.#view)
       const { generation, isOwn } = target
       const consumer = this.#consumer(generation)
       const isInline = this.#view.consistency === 'inline'
       if (!isOwn && !isInline && isWaitedFor) throw outdated(this.#view, target.version)
-      if (!isOwn || isInline || !(consumer instanceof ByAggregate)) return changes.map(() => undefined)
+      if (!isOwn || isInline) return changes.map(() => undefined)
       const outcomes = await consumer.catchUp(changes, signal)
       if (!outcomes.some((outcome) => outcome?.error instanceof GenerationGone)) return outcomes
-      await this.#core.generations.refresh(this.#view)
+      await currentRowsNow(this.#core, this.#view)
     }
   }
 
+  lookAgain(): void {
+    for (const consumer of this.#begun()) consumer.lookAgain()
+  }
+
+  /** What failed is not worth keeping others from it. */
+  hold(): Promise<void> {
+    return this.release()
+  }
+
   async release(): Promise<void> {
-    await Promise.all([...this.#consumers.values()].map((consumer) => consumer.release()))
+    await Promise.all(this.#begun().map((consumer) => consumer.release()))
   }
 
   async isHeld(): Promise<boolean> {
@@ -114,28 +121,28 @@ export class ViewFollower implements Follower {
     return begun === undefined ? undefined : this.#consumer(begun).trouble()
   }
 
-  /** Nothing is waited for here: what has to be settled before it can be used may be what has stopped. */
+  /** Nothing is waited for here: what has to be ready before it can be used may be what has stopped. */
   async resume(): Promise<void> {
     const all = await this.#core.store.viewGenerations(this.#view.name)
     for (const generation of new Set([liveGeneration(all), ...all.map((one) => one.generation)]))
       await clearStopped(this.#core, viewConsumer(this.#view.name, generation))
-    for (const consumer of this.#consumers.values()) consumer.lookAgain()
+    this.lookAgain()
   }
 
-  async parked(): Promise<number> {
+  async nextDue(): Promise<undefined> {
+    return undefined
+  }
+
+  async failed(): Promise<number> {
     return 0
   }
 
   async rebuild(options: RebuildOptions): Promise<void> {
     if (options.id !== undefined) return rebuildRow(this.#core, this.#view, options.id)
-    return rebuild(this.#core, this.#view, (generation) => this.#consumer(generation), options)
+    return rebuild(this.#core, this.#view, options)
   }
 
-  settle(generation: number): Promise<void> {
-    return settle(this.#core, this.#view, this.#consumer(generation), generation)
-  }
-
-  /** What is live, without waiting until it is settled. */
+  /** What is live, without waiting until it is ready. */
   async #live(): Promise<Live> {
     const isInline = this.#view.consistency === 'inline'
     const known = this.#core.generations.known(this.#view)
@@ -144,15 +151,15 @@ export class ViewFollower implements Follower {
     const generation = liveGeneration(all)
     const version = liveVersion(all)
     const isOwn = version === this.#view.viewVersion
-    const isWritten = isOwn && isInline && (await isSettled(this.#core, this.#view.name, generation))
+    const isWritten = isOwn && isInline && (await isReady(this.#core, this.#view.name, generation))
     return { generation, isOwn, version, isWritten, all }
   }
 
-  #consumer(generation: number): Runs {
-    const known = this.#consumers.get(generation)
-    if (known !== undefined) return known
-    const consumer = runsOf(this.#core, new Following(this.#core, this.#view, generation))
-    this.#consumers.set(generation, consumer)
-    return consumer
+  #consumer(generation: number): Consumer {
+    return this.#core.consumerOf(this.#view, generation)
+  }
+
+  #begun(): readonly Consumer[] {
+    return this.#core.begunConsumers(this.#view)
   }
 }

@@ -1,12 +1,12 @@
-import type { Consumption, Processed, Turn } from '../consumers/consumption.ts'
 import { undecoded } from '../consumers/outdated.ts'
+import type { Failure, Processor, Saved, Taken } from '../consumers/processor.ts'
 import type { EventEnvelope } from '../event-envelope.ts'
 import type { Decoded } from '../evolution/decode.ts'
 import type { StoredEvent, ViewWrite } from '../store/commit.ts'
 import type { StoredView, ViewKey } from '../store/store.ts'
 import { deepFreeze } from '../util/json.ts'
 import { foldView, idsOf, rowWrite } from './fold.ts'
-import { isSettled, settledKey } from './settled.ts'
+import { isReady, readyKey } from './generation-ready.ts'
 import type { ViewCore } from './view-core.ts'
 import type { ViewDefinition } from './view-definition.ts'
 
@@ -27,12 +27,17 @@ export class GenerationGone extends Error {}
 export const viewConsumer = (name: string, generation: number): string => `view/${generation}/${name}`
 
 /** Folds the log into the rows of one generation of a view; rows and checkpoint move together. */
-export class Following implements Consumption {
+export class FoldRows implements Processor {
   readonly name: string
   readonly title: string
   readonly aggregateTypes: readonly string[]
+  readonly label: string
+  readonly kind = 'view'
   readonly from = 'beginning'
-  readonly slotted = false
+  readonly mode = 'fold'
+  readonly partitions = 1
+  readonly concurrency = 1
+  readonly onFailure = 'stop'
   readonly batchSize: number
   readonly #core: ViewCore
   readonly #view: ViewDefinition
@@ -45,38 +50,52 @@ export class Following implements Consumption {
     this.#generation = generation
     this.name = viewConsumer(view.name, generation)
     this.title = `The view '${view.name}'`
+    this.label = view.name
     this.aggregateTypes = view.aggregateTypes
     this.batchSize = core.store.capabilities.itemsPerCommit < 1_000 ? 10 : 5_000
   }
 
-  /** The rows of an inline view are written by its commands, once it is live and has all that came before. Until then nobody but the holder of the lease can end that. */
-  async begin(_turns: readonly Turn[]): Promise<boolean> {
+  /** The rows of an inline view are written by its commands, once it is live and has all that came before. Until then only the holder of the lease can end that. */
+  async isFinished(): Promise<boolean> {
+    // Others may have moved them since.
     this.#rows.clear()
-    if (this.#view.consistency !== 'inline') return true
+    if (this.#view.consistency !== 'inline') return false
     const { name } = this.#view
     const own = (await this.#core.store.viewGenerations(name)).find(({ generation }) => generation === this.#generation)
-    return own?.state === 'building' || (own?.state === 'live' && !(await isSettled(this.#core, name, this.#generation)))
+    return own?.state !== 'building' && (own?.state !== 'live' || (await isReady(this.#core, name, this.#generation)))
   }
 
-  async process(batch: readonly Decoded[]): Promise<Processed> {
+  async take(batch: readonly Decoded[]): Promise<RowsTaken> {
     const plan = this.#plan(batch)
     const rows = await this.#read([...plan.byId.keys()])
-    let { failure } = plan
+    let failure: Failure | undefined = plan.failure
     let done = plan.done
     for (;;) {
       const folded = this.#fold(plan.byId, rows, done)
-      if (folded.failedAt === undefined) return this.#processed(folded.writes, done, failure)
+      if (folded.failedAt === undefined) return { done, failure, effects: { rows: folded.writes } }
       // What came before the failing event is stored, so that all is folded again up to there.
       done = folded.failedAt
-      failure = { error: folded.error, at: (batch[done] as Decoded).stored, next: 'stop' }
+      failure = { error: folded.error, at: (batch[done] as Decoded).stored, kind: 'failed' }
     }
+  }
+
+  /** Only what is stored is known: another batch may be in flight, and must not build on what this one only wanted. */
+  settled({ effects: { rows } }: RowsTaken, outcome: Saved): void {
+    if (outcome !== 'saved') {
+      this.#rows.clear()
+      if (outcome === 'superseded') throw new GenerationGone()
+      return
+    }
+    for (const { id, expectedVersion, view, sequence } of rows)
+      this.#rows.set(id, { version: expectedVersion + 1, view: deepFreeze(view), sequence })
+    if (this.#rows.size > mostRows) for (const id of this.#rows.keys()) if (this.#rows.size > mostRows / 2) this.#rows.delete(id)
   }
 
   /** The events of each row, in order, up to the first that cannot be read or placed. */
   #plan(batch: readonly Decoded[]) {
     const byId = new Map<string, Step[]>()
     for (const [nth, { events, failure, stored }] of batch.entries()) {
-      if (failure !== undefined) return { byId, done: nth, failure: undecoded(this.title, batch[nth] as Decoded, 'stop') }
+      if (failure !== undefined) return { byId, done: nth, failure: undecoded(this.title, batch[nth] as Decoded) }
       for (const event of events) {
         if (!this.#view.update.has(event.type)) continue
         try {
@@ -94,7 +113,7 @@ export class Following implements Consumption {
   }
 
   /**
-   * Where there is no order of all events, no fence holds back who has lost the lease, so it is also looked whether the generation is settled. As long as it is not, no event that was read by then is in
+   * Where there is no order of all events, no fence holds back who has lost the lease, so it is also looked whether the generation is ready. As long as it is not, no event that was read by then is in
    * its rows by a command; and what others have filled in they have marked as seen.
    */
   async #read(ids: readonly string[]): Promise<ReadonlyMap<string, Row>> {
@@ -104,7 +123,7 @@ export class Following implements Consumption {
     const unknown = ids.filter((id) => rows.get(id) === undefined)
     const keys = unknown.map((id): ViewKey => ({ name, generation: this.#generation, id }))
     const isUnfenced = consistency === 'inline' && !store.capabilities.globalOrder
-    const all = isUnfenced ? [...keys, settledKey(name, this.#generation)] : keys
+    const all = isUnfenced ? [...keys, readyKey(name, this.#generation)] : keys
     const found = all.length === 0 ? [] : await store.readViews(all)
     if (isUnfenced && found[keys.length] !== undefined) throw new GenerationGone()
     unknown.forEach((id, i) => {
@@ -145,25 +164,10 @@ export class Following implements Consumption {
     }
     return { writes }
   }
+}
 
-  #processed(writes: readonly ViewWrite[], done: number, failure: Processed['failure']): Processed {
-    return {
-      done,
-      failure,
-      ...(writes.length === 0 ? {} : { views: writes }),
-      // Only what is stored is known: another batch may be under way, and must not build on what this one only wanted.
-      stored: () => {
-        for (const { id, expectedVersion, view, sequence } of writes)
-          this.#rows.set(id, { version: expectedVersion + 1, view: deepFreeze(view), sequence })
-        if (this.#rows.size > mostRows)
-          for (const id of this.#rows.keys()) if (this.#rows.size > mostRows / 2) this.#rows.delete(id)
-      },
-      moved: (on) => {
-        this.#rows.clear()
-        if (on === 'generation') throw new GenerationGone()
-      },
-    }
-  }
+interface RowsTaken extends Taken {
+  readonly effects: { readonly rows: readonly ViewWrite[] }
 }
 
 /** One event of a row, and its place in the batch. */
@@ -172,7 +176,7 @@ interface Step {
   readonly event: EventEnvelope
 }
 
-const stopAt = (at: StoredEvent, error: unknown) => ({ error, at, next: 'stop' as const })
+const stopAt = (at: StoredEvent, error: unknown): Failure => ({ error, at, kind: 'failed' })
 
 const rowOf = (row: StoredView | undefined): Row => ({
   version: row?.version ?? 0,

@@ -6,16 +6,16 @@ import { keeping } from '../support/keeping.ts'
 import { logging } from '../support/logging.ts'
 import { changed } from '../support/stores.ts'
 
-const slots = 64
-const slotName = (slot: number) => `${slot}/subscription/log`
+const partitions = 64
+const leaseName = (partition: number) => (partition === 0 ? 'subscription/log' : `${partition}/subscription/log`)
 
 const kept = keeping()
 const appWith = (...args: Parameters<typeof logging>) => {
   const [store, handle, options, ...rest] = args
-  return kept(logging(store, handle, { slots: true, ...options }, ...rest))
+  return kept(logging(store, handle, { partitions, concurrency: 64, ...options }, ...rest))
 }
 
-describe('a subscription in parts', () => {
+describe('a subscription in partitions', () => {
   test('that fails in one of them ends the handlers of the others before anybody calls them again', async () => {
     const store = memoryStore()
     let isDown = true
@@ -44,19 +44,21 @@ describe('a subscription in parts', () => {
     expect(most).toBe(1)
   })
 
-  test('a process takes half of the parts when another one waits for some', async () => {
+  test('a process takes half of the partitions with work when another one waits for some', async () => {
     const store = memoryStore()
     const another = { holder: 'another', ttlMs: 60_000 }
-    await store.acquireLease({ name: 'knock/subscription/log', ...another })
+    await store.acquireLease({ name: 'waiting/subscription/log', ...another })
     let free = 0
     const app = appWith(store, async () => {
-      const names = Array.from({ length: slots }, (_, slot) => slotName(slot))
+      const names = Array.from({ length: partitions }, (_, partition) => leaseName(partition))
       const answers = await Promise.all(names.map((name) => store.acquireLease({ name, ...another })))
       free = answers.filter(({ acquired }) => acquired).length
     })
     for (let i = 0; i < 200; i++) await app.aggregates.counter.execute(`c${i}`, count(1))
     expect((await app.drain()).events).toBeGreaterThan(0)
-    expect(free).toBe(slots / 2)
+    // All but a few of the partitions have an event among the first.
+    expect(free).toBeGreaterThanOrEqual(partitions / 2)
+    expect(free).toBeLessThan(partitions * 0.6)
   })
 
   test('leaves no lease behind when one of them cannot be taken', async () => {
@@ -64,16 +66,19 @@ describe('a subscription in parts', () => {
     let isDown = true
     const flaky = changed(store, {
       acquireLease: async (request) => {
-        if (isDown && request.name === slotName(7)) throw new Error('down')
+        if (isDown && request.name === leaseName(7)) throw new Error('down')
         await settled()
         return store.acquireLease(request)
       },
     })
     const app = appWith(flaky, () => {})
+    for (let i = 0; i < 200; i++) await app.aggregates.counter.execute(`c${i}`, count(1))
     expect((await failureOf(app.drain())).message).toContain('down')
     await settled()
-    for (let slot = 0; slot < slots; slot++)
-      expect(await store.acquireLease({ name: slotName(slot), holder: 'other', ttlMs: 1 })).toMatchObject({ acquired: true })
+    for (let partition = 0; partition < partitions; partition++)
+      expect(await store.acquireLease({ name: leaseName(partition), holder: 'other', ttlMs: 1 })).toMatchObject({
+        acquired: true,
+      })
     isDown = false
   })
 
@@ -83,7 +88,8 @@ describe('a subscription in parts', () => {
     const seen: string[] = []
     const app = appWith(store, ({ id }) => void seen.push(id), { from: 'now' })
     await app.aggregates.counter.execute('before', count(1))
-    for (let slot = 0; slot < slots / 2; slot++) await store.acquireLease({ name: slotName(slot), holder: 'other', ttlMs: 1_000 })
+    for (let partition = 0; partition < partitions / 2; partition++)
+      await store.acquireLease({ name: leaseName(partition), holder: 'other', ttlMs: 1_000 })
     await app.drain()
     for (let i = 0; i < 20; i++) await app.aggregates.counter.execute(`c${i}`, count(1))
     now += 60_000
@@ -112,15 +118,16 @@ describe('a subscription in parts', () => {
   test('that is drained with time to spare waits for who has died with one of them', async () => {
     const store = memoryStore()
     const app = appWith(store, () => {})
-    for (let i = 0; i < 40; i++) await app.aggregates.counter.execute(`c${i}`, count(1))
-    await store.acquireLease({ name: slotName(3), holder: 'dead', ttlMs: 300 })
+    for (let i = 0; i < 200; i++) await app.aggregates.counter.execute(`c${i}`, count(1))
+    await store.acquireLease({ name: leaseName(3), holder: 'dead', ttlMs: 3_000 })
     expect(await app.drain()).toMatchObject({ caughtUp: false })
     expect(await app.drain({ budgetMs: 60_000 })).toMatchObject({ caughtUp: true })
   })
 
   test('of a started app takes over what a dead process had, though nothing new comes', async () => {
     const store = memoryStore()
-    for (let slot = 0; slot < slots; slot += 2) await store.acquireLease({ name: slotName(slot), holder: 'dead', ttlMs: 300 })
+    for (let partition = 0; partition < partitions; partition += 2)
+      await store.acquireLease({ name: leaseName(partition), holder: 'dead', ttlMs: 300 })
     const all = gate()
     const seen = new Set<string>()
     const app = appWith(store, ({ id }) => {
