@@ -24,8 +24,8 @@ const kinds = {
   defineSubscription: [
     'subscriptions/attempt.ts',
     'subscriptions/deliver.ts',
+    'subscriptions/failed-events.ts',
     'subscriptions/machinery.ts',
-    'subscriptions/parked.ts',
     'subscriptions/reaction.ts',
     'subscriptions/subscription.ts',
   ],

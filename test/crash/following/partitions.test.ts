@@ -1,3 +1,4 @@
+// biome-ignore-all lint/suspicious/noThenProperty: an option has this name
 import { join } from 'node:path'
 import type { Store } from 'cqrs-es'
 import { memoryStore } from 'cqrs-es/memory'
@@ -22,8 +23,11 @@ const stores = [
   { name: 'SQLite', open: onSqlite, seeds: atStrength({ moderate: 3, full: 30 }) },
 ] as const
 
+const onFailure = { retry: { firstMs: 2, factor: 1.5, maxMs: 10, forMs: 600_000 }, then: 'park' }
+
 const kinds: readonly { readonly title: string; readonly options: Partial<Simulation>; readonly isCalm: boolean }[] = [
   { title: 'whose number is changed all the time', options: { relayout: 0.3 }, isCalm: true },
+  { title: 'with events that fail a few times', options: { relayout: 0.2, failure: 0.05, onFailure }, isCalm: true },
   { title: 'of processes that die', options: { relayout: 0.2, death: 0.004, leaseMs: 25 }, isCalm: false },
   {
     title: 'of processes that freeze for longer than a lease',
