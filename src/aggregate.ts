@@ -86,7 +86,7 @@ export interface Aggregate<T extends AggregateTypes = AggregateTypes> {
 }
 
 /** An aggregate without its behaviour. */
-export interface Definition<N extends string, E extends Shapes, C extends Shapes, S, V> {
+export interface AggregateDeclaration<N extends string, E extends Shapes, C extends Shapes, S, V> {
   /**
    * Adds the behaviour: `handle` decides, one function per command; `apply` evolves, one function per event.
    *
@@ -164,7 +164,7 @@ type KeyOf<T> = T extends unknown ? keyof T : never
  */
 export function defineAggregate<const N extends string, const E extends Shapes, const C extends Shapes, S, V = undefined>(
   definition: AggregateOptions<N, E, C, S, V>,
-): Definition<N, E, C, S, V> {
+): AggregateDeclaration<N, E, C, S, V> {
   const options = readAggregateOptions(definition)
   return {
     implement: (implementation) => ({ type: definition.type, '~definition': buildDefinition(options, implementation) }),

@@ -2,7 +2,7 @@ import type { AnyAggregate, EnvelopeOf, TypesOf } from './aggregate.ts'
 import type { AggregateHandle } from './aggregate-handle.ts'
 import type { Change } from './consumers/change.ts'
 import type { ConsumerDefinition, DrainRequest, DrainResult } from './consumers/definitions.ts'
-import type { FollowerHandle } from './consumers/handle.ts'
+import type { ConsumerHandle } from './consumers/handle.ts'
 import { waitingFor } from './consumers/waiting.ts'
 import { DefinitionError, ValidationError } from './errors.ts'
 import type { EventEnvelope, Position } from './event-envelope.ts'
@@ -26,7 +26,7 @@ import type { SqlView } from './views/sql-view.ts'
 import type { View } from './views/view.ts'
 import type { SqlViewDefinition, ViewDefinition } from './views/view-definition.ts'
 import type { ViewTypes } from './views/view-types.ts'
-import type { Views } from './views/views.ts'
+import type { ViewHandle } from './views/views.ts'
 import { wire } from './wiring.ts'
 
 /** Options of `createApp`, except `services`. */
@@ -56,8 +56,8 @@ export interface AppOptions<
   readonly queries?: readonly ((events: readonly EnvelopeOf<A[keyof A]>[]) => unknown)[]
   /** Receives the error of a query, and is waited for. Default: `console.error`. */
   readonly onQueryError?: (error: unknown, events: readonly EventEnvelope[]) => unknown
-  /** Retries after a lost race before `ConflictError`. Default 3. */
-  readonly retries?: number
+  /** How often a command is decided before `ConflictError`, when other writers are first each time. Default 4. */
+  readonly maxAttempts?: number
   /**
    * Number of cached states; the least recently used one is dropped first. Default `{
    * maxAggregates: 10_000 }`.
@@ -96,7 +96,7 @@ export interface App<
   /** Under the names that `createApp` was given. */
   readonly aggregates: { readonly [K in keyof A]: AggregateHandle<TypesOf<A[K]>> }
   /** Under the names that `createApp` was given. */
-  readonly views: { readonly [K in keyof W]: W[K] extends SqlView ? SqlViewHandle : Views<ViewTypesOf<W[K]>> }
+  readonly views: { readonly [K in keyof W]: W[K] extends SqlView ? SqlViewHandle : ViewHandle<ViewTypesOf<W[K]>> }
   /** Under the names that `createApp` was given. */
   readonly subscriptions: { readonly [K in keyof U]: SubscriptionHandle }
   /**
@@ -170,7 +170,7 @@ export interface AppParts {
 }
 
 /** A view of an app that is tables of your own. */
-export interface SqlViewHandle extends FollowerHandle {
+export interface SqlViewHandle extends ConsumerHandle {
   /**
    * Empties the tables and fills them again; who reads them meanwhile sees how far it has come.
    * @throws StoppedError at an event that `update` refuses, StoreError, ClosedError, and the signal's reason
@@ -179,7 +179,7 @@ export interface SqlViewHandle extends FollowerHandle {
 }
 
 /** A subscription of an app. */
-export interface SubscriptionHandle extends FollowerHandle {
+export interface SubscriptionHandle extends ConsumerHandle {
   /**
    * Events that failed, in pages of `limit` (1–1,000, default 100), in no order; `state` picks those that are tried again by
    * themselves, or those that are parked. @throws ValidationError, StoreError, ClosedError

@@ -1,11 +1,11 @@
 // Aggregates
 export {
   type Aggregate,
+  type AggregateDeclaration,
   type AggregateOptions,
   type AggregateTypes,
   type AnyAggregate,
   type CommandOf,
-  type Definition,
   defineAggregate,
   type Envelope,
   type EnvelopeOf,
@@ -28,7 +28,7 @@ export {
 } from './app.ts'
 // Subscriptions
 export type { Change } from './consumers/change.ts'
-export type { FollowerHandle, SubscriptionStatus } from './consumers/handle.ts'
+export type { ConsumerHandle, ConsumerStatus } from './consumers/handle.ts'
 // Errors
 export {
   ApplyError,
@@ -90,7 +90,7 @@ export {
 } from './subscriptions/subscription.ts'
 // Views
 export type { RebuildOptions, RebuildProgress } from './views/rebuild-handle.ts'
-export { type SqlView, type SqlViewOptions, sqlView } from './views/sql-view.ts'
+export { defineSqlView, type SqlView, type SqlViewOptions } from './views/sql-view.ts'
 export { defineView, type View, type ViewOptions } from './views/view.ts'
 export type { ViewTypes } from './views/view-types.ts'
-export type { Condition, FindOptions, ViewRow, Views } from './views/views.ts'
+export type { Condition, FindOptions, ViewHandle, ViewRow } from './views/views.ts'

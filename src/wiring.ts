@@ -28,7 +28,7 @@ const optionsOfCreateApp = {
   queries: withDefault<readonly Query[]>([], checkQueries),
   onQueryError: withDefault<Core['onQueryError']>(reportQueryError, checkFunction),
   /** Attempts after a lost race. */
-  retries: withDefault(3, wholeNumberFrom(0)),
+  maxAttempts: withDefault(4, wholeNumberFrom(1)),
   cache: withDefault<false | object>({}, unchecked),
   batching: withDefault<false | object>({}, unchecked),
   following: withDefault<object>({}, unchecked),
@@ -81,7 +81,7 @@ export function wire(given: object): {
 }
 
 function coreOf({ store: given, runtime: chosen, observe: observer, ...options }: Options): Core {
-  const { queries, onQueryError, retries } = options
+  const { queries, onQueryError, maxAttempts } = options
   const store = withResentReads(given, chosen)
   const runtime = checkedRuntime(chosen)
   const observe = observer && safely(observer, reportObserver)
@@ -90,7 +90,7 @@ function coreOf({ store: given, runtime: chosen, observe: observer, ...options }
   return {
     store,
     runtime,
-    retries,
+    maxAttempts,
     slots: new AggregateSlots(cacheSize(options.cache)),
     commitQueue: new CommitQueue({ store, runtime, observe }, batching, limit),
     limit,

@@ -214,8 +214,8 @@ describe.each(['memory', 'sqlite'] as const)('money on its way, on %s', (name) =
 
 type Step = (...args: Parameters<typeof takeNextStep>) => Promise<void>
 
-const subscription = (onFailure: 'stop' | 'retry', attempts: number, handle: Step) =>
-  defineSubscription({ name: 'transfers', aggregates: [transfer], onFailure, attempts, handle })
+const subscription = (onFailure: 'stop' | 'retry', maxAttempts: number, handle: Step) =>
+  defineSubscription({ name: 'transfers', aggregates: [transfer], onFailure, maxAttempts, handle })
 
 /** Does its work, and is gone before anybody knows: each step once after it, or between its two commands. */
 function dying(when: 'after' | 'in the middle of') {

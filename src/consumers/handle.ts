@@ -11,7 +11,7 @@ import { type Patience, patiently } from './patience.ts'
 import { beginning, endOf } from './positions.ts'
 
 /** How a subscription, or a view behind the events, is doing. */
-export interface SubscriptionStatus {
+export interface ConsumerStatus {
   /** `running`: in this process, or about to. `waiting`: for a while, after `error`. `stopped`: until `resume()`. `elsewhere`: another process has it. `outdated`: `error` names the event, or the view, that is left to a newer program. */
   readonly state: 'running' | 'waiting' | 'stopped' | 'elsewhere' | 'outdated'
   /** All up to here is done; left out before the first event. */
@@ -25,14 +25,14 @@ export interface SubscriptionStatus {
 }
 
 /** What runs behind the events, as users hold it. */
-export interface FollowerHandle {
+export interface ConsumerHandle {
   /**
    * Resolves when all that is stored by now is done. Runs what is to be done itself when no other process does.
    * @throws StoppedError when it has stopped, or waits for a newer program and none is at work for `leaseMs`, NotYetError after `timeoutMs` (default: never), StoreError, ClosedError (also when the app closes meanwhile)
    */
   caughtUp(options?: { readonly timeoutMs?: number | undefined }): Promise<void>
   /** How it is doing: now, and again whenever that has changed, for as long as it is iterated over. It ends when the app closes. */
-  status(): AsyncIterable<SubscriptionStatus>
+  status(): AsyncIterable<ConsumerStatus>
   /** Lets it go on when it has stopped, and tries again what was parked; also what did so in another process, or before a restart. */
   resume(): Promise<void>
 }
@@ -42,7 +42,7 @@ const longestWaitMs = 200
 /** While something waits for its time. */
 const longestRestMs = 5_000
 
-export function consumerHandle(core: ConsumerCore, consumer: Consumer, lifecycle: Lifecycle): FollowerHandle {
+export function consumerHandle(core: ConsumerCore, consumer: Consumer, lifecycle: Lifecycle): ConsumerHandle {
   const { title } = consumer
   const at = (method: string) => `${method} of ${title.toLowerCase()}`
   return {
@@ -118,7 +118,7 @@ async function* statuses(
   core: ConsumerCore,
   consumer: Consumer,
   lifecycle: Lifecycle,
-): AsyncGenerator<SubscriptionStatus, void, undefined> {
+): AsyncGenerator<ConsumerStatus, void, undefined> {
   for (let last = ''; !lifecycle.isClosing; ) {
     const status = await lifecycle.run('status', () => statusOf(core, consumer))
     const shown = JSON.stringify({ ...status, error: status.error === undefined ? undefined : String(status.error) })
@@ -129,11 +129,7 @@ async function* statuses(
 }
 
 /** What is in the store comes first, then what the last run in this process came to. */
-function troubleOf(
-  trouble: unknown,
-  last: RunResult | undefined,
-  position: Position,
-): Pick<SubscriptionStatus, 'state' | 'error'> {
+function troubleOf(trouble: unknown, last: RunResult | undefined, position: Position): Pick<ConsumerStatus, 'state' | 'error'> {
   if (trouble !== undefined) return { state: isCqrsError(trouble, 'VIEW_OUTDATED') ? 'outdated' : 'stopped', error: trouble }
   if (last?.state === 'waiting') return { state: 'waiting', error: last.error }
   if (last?.state === 'elsewhere') return { state: 'elsewhere' }
@@ -145,7 +141,7 @@ function troubleOf(
   return { state: 'outdated', error: last.error }
 }
 
-async function statusOf(core: ConsumerCore, consumer: Consumer): Promise<SubscriptionStatus> {
+async function statusOf(core: ConsumerCore, consumer: Consumer): Promise<ConsumerStatus> {
   const [position, end, trouble, parked] = await Promise.all([
     consumer.position(),
     endOf(core),

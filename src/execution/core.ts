@@ -14,7 +14,7 @@ import type { NewEvents } from './new-events.ts'
 export interface Core {
   readonly store: Store
   readonly runtime: Runtime
-  readonly retries: number
+  readonly maxAttempts: number
   readonly slots: AggregateSlots
   readonly commitQueue: CommitQueue
   readonly limit: CommandLimit

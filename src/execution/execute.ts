@@ -183,7 +183,7 @@ async function lostRace(
     if (first !== undefined) return first
   }
   if (pending === undefined) slot.cached = undefined
-  if (isFresh && execution.conflicts++ === core.retries) throw conflict(execution, loaded.sequence, actualSequence)
+  if (isFresh && ++execution.conflicts === core.maxAttempts) throw conflict(execution, loaded.sequence, actualSequence)
   const { type: aggregateType } = aggregate.definition
   core.observe?.({ kind: 'retry', aggregateType, aggregateId: call.aggregateId, attempt: tally.attempts, on: 'sequence' })
   execution.lost = { on: pending === undefined ? loaded : undefined }

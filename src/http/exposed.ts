@@ -7,7 +7,7 @@ import type { AggregateDefinition } from '../execution/aggregate-definition.ts'
 import { checkBoolean, checkOptions } from '../util/options.ts'
 import type { ViewDefinition } from '../views/view-definition.ts'
 import type { ViewTypes } from '../views/view-types.ts'
-import type { Views } from '../views/views.ts'
+import type { ViewHandle } from '../views/views.ts'
 import { conditionNames, pageNames } from './query.ts'
 import { documentSegment, viewsSegment } from './segments.ts'
 
@@ -28,7 +28,7 @@ export interface ExposedView {
   /** In the app. */
   readonly name: string
   readonly definition: ViewDefinition
-  readonly handle: Views<ViewTypes>
+  readonly handle: ViewHandle<ViewTypes>
   /** What a `find` can be asked with. */
   readonly parameters: readonly string[]
 }
@@ -107,7 +107,7 @@ function viewsOf(app: ErasedApp, { views }: AppParts, chosen: ErasedExpose['view
           `${at}: expose.views: there is no view '${name}' with rows. There are: ${[...rows.keys()].join(', ')}.`,
         )
       const parameters = parametersOf(name, definition)
-      return [name, { name, definition, handle: app.views[name] as Views<ViewTypes>, parameters }]
+      return [name, { name, definition, handle: app.views[name] as ViewHandle<ViewTypes>, parameters }]
     }),
   )
 }

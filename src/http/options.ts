@@ -72,7 +72,7 @@ export interface HttpOptions<P extends HttpApp, C, X = unknown> {
     | ((request: Request, action: HttpAction<P>, platform: X | undefined) => Authorization<C> | Promise<Authorization<C>>)
   /** What is stored with the events of a command; JSON. Default `{}`. What it throws, and what is not JSON, is answered with 500 before anything is stored. */
   readonly metadata?: (request: Request, caller: C, platform: X | undefined) => Metadata | Promise<Metadata>
-  /** What can be reached. Default: all aggregates with all commands, states and events, and all views but those made by `sqlView`. */
+  /** What can be reached. Default: all aggregates with all commands, states and events, and all views but those made by `defineSqlView`. */
   readonly expose?: {
     /** Only these aggregates, and of each only these commands; without `state`, `events` or `ids` where that is `false`. */
     readonly aggregates?: {

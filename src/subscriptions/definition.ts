@@ -13,7 +13,7 @@ export interface SubscriptionDefinition extends ConsumerDefinition {
   readonly eventTypes: ReadonlySet<string> | undefined
   readonly from: 'beginning' | 'now' | Position
   readonly onFailure: Processor['onFailure']
-  readonly attempts: number
+  readonly maxAttempts: number
   readonly timeoutMs: number
   readonly concurrency: number
   readonly partitions: number
@@ -30,7 +30,7 @@ interface Options {
   readonly eventTypes?: readonly string[] | undefined
   readonly from?: unknown
   readonly onFailure?: unknown
-  readonly attempts?: unknown
+  readonly maxAttempts?: unknown
   readonly timeoutMs?: unknown
   readonly concurrency?: unknown
   readonly partitions?: unknown
@@ -47,7 +47,7 @@ const optionNames = [
   'eventTypes',
   'from',
   'onFailure',
-  'attempts',
+  'maxAttempts',
   'timeoutMs',
   'concurrency',
   'partitions',
@@ -62,7 +62,7 @@ export const checkSubscriptionOptions = (options: unknown): void => checkOptions
 
 /** @throws DefinitionError */
 export function buildSubscription(options: Options): SubscriptionDefinition {
-  const { name, aggregates, eventTypes, from = 'beginning', onFailure = 'stop', attempts = 1, timeoutMs = 60_000 } = options
+  const { name, aggregates, eventTypes, from = 'beginning', onFailure = 'stop', maxAttempts = 1, timeoutMs = 60_000 } = options
   const { concurrency = 1, partitions = 1, batchSize = 100, handle, handleBatch, machinery } = options
   checkName('The name of a subscription', name)
   const at = `Subscription '${name}'`
@@ -74,9 +74,11 @@ export function buildSubscription(options: Options): SubscriptionDefinition {
   if (from !== 'beginning' && from !== 'now' && !isPosition(from))
     throw new DefinitionError(`${at}: from must be 'beginning', 'now' or the position of an event.`)
   const policy = policyOf(at, onFailure)
-  checkWholeNumber(`${at}: attempts`, attempts, 1)
-  if (typeof policy === 'object' && attempts !== 1)
-    throw new DefinitionError(`${at}: attempts must be 1 beside onFailure: { retry }, which says when an event is tried again.`)
+  checkWholeNumber(`${at}: maxAttempts`, maxAttempts, 1)
+  if (typeof policy === 'object' && maxAttempts !== 1)
+    throw new DefinitionError(
+      `${at}: maxAttempts must be 1 beside onFailure: { retry }, which says when an event is tried again.`,
+    )
   checkWholeNumber(`${at}: timeoutMs`, timeoutMs, 1)
   checkWholeNumber(`${at}: batchSize`, batchSize, 1)
   if (options.slots !== undefined)
@@ -97,7 +99,7 @@ export function buildSubscription(options: Options): SubscriptionDefinition {
     eventTypes: eventTypes && new Set(eventTypes),
     from,
     onFailure: policy,
-    attempts: attempts as number,
+    maxAttempts: maxAttempts as number,
     timeoutMs: timeoutMs as number,
     concurrency: concurrency as number,
     partitions: partitions as number,

@@ -119,13 +119,13 @@ export class Delivery implements Processor {
     return eventTypes === undefined ? events : events.filter(({ type }) => eventTypes.has(type))
   }
 
-  /** Calls the handler as often as `attempts` says; with all events at once, or with one part after the other. `alone`: the stored event that is to blame. */
+  /** Calls the handler as often as `maxAttempts` says; with all events at once, or with one part after the other. `alone`: the stored event that is to blame. */
   async #try(
     events: readonly EventEnvelope[],
     turn: Turn,
     alone: StoredEvent | undefined,
   ): Promise<'done' | Interrupted | { readonly error: unknown }> {
-    const { attempts, isBatched } = this.#definition
+    const { maxAttempts, isBatched } = this.#definition
     const calls = isBatched ? [events] : events.map((event) => [event])
     for (let tries = 1; ; tries++) {
       const nth = alone === undefined ? 1 : this.#count(alone, turn.failures)
@@ -134,7 +134,7 @@ export class Delivery implements Processor {
         outcome = await this.#call(calls[i] as readonly EventEnvelope[], nth, turn)
       if (outcome === 'done' && alone !== undefined) this.#failures.delete(alone.id)
       if (outcome === 'done' || outcome === 'interrupted') return outcome
-      if (alone === undefined || tries >= attempts) return outcome
+      if (alone === undefined || tries >= maxAttempts) return outcome
       await this.#core.runtime.sleep(Math.min(1_000, 50 * 2 ** tries)).catch(() => {})
       if (turn.isOver()) return 'interrupted'
     }

@@ -94,7 +94,7 @@ interface AnySubscriptionOptions<N extends string, A extends readonly AnyAggrega
    */
   readonly onFailure?: OnFailure
   /** How often an event is tried before it stops the subscription or is parked, with short waits between. Default 1. */
-  readonly attempts?: number
+  readonly maxAttempts?: number
   /** Milliseconds after which a handler that has not ended counts as failed. Default 60,000. */
   readonly timeoutMs?: number
   /**

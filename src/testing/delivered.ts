@@ -25,7 +25,7 @@ export type ExpectedCommands<A extends readonly AnyAggregate[]> = { readonly [I 
 
 /**
  * The events of a log on their way to a subscription, in order: one by one to `handle`, or up to `batchSize` at once to `handleBatch`. Each `then…` hands them over anew. Each event is
- * delivered once, from the beginning: `from`, `onFailure`, `attempts` and `timeoutMs` are for a real app.
+ * delivered once, from the beginning: `from`, `onFailure`, `maxAttempts` and `timeoutMs` are for a real app.
  */
 export interface DeliveredTo {
   /** The handler succeeds, and sends exactly these commands in this order. What it throws passes through. */

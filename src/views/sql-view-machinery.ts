@@ -14,7 +14,7 @@ export const sqlViewMachinery: Machinery<SqlViewDefinition> = {
   run: (core, [first]) => {
     if (core.store.transact === undefined)
       throw new DefinitionError(
-        `createApp: the view '${first?.name}' is made by sqlView, which needs a store that can run your statements in its transactions: one on Postgres, MySQL or SQLite.`,
+        `createApp: the view '${first?.name}' is made by defineSqlView, which needs a store that can run your statements in its transactions: one on Postgres, MySQL or SQLite.`,
       )
     return {
       open: (view, lifecycle) => {

@@ -6,7 +6,7 @@ import { checkFunction, checkName, checkOptions } from '../util/options.ts'
 import { sqlViewMachinery } from './sql-view-machinery.ts'
 import type { SqlViewDefinition } from './view-definition.ts'
 
-/** A view that is tables of your own, ready for `createApp`. Made by `sqlView`. */
+/** A view that is tables of your own, ready for `createApp`. Made by `defineSqlView`. */
 export interface SqlView<N extends string = string> {
   /** Its name in the store. */
   readonly name: N
@@ -16,7 +16,7 @@ export interface SqlView<N extends string = string> {
   readonly '~sql': SqlViewDefinition
 }
 
-/** What `sqlView` takes. `Client` is what your driver has inside a transaction. */
+/** What `defineSqlView` takes. `Client` is what your driver has inside a transaction. */
 export interface SqlViewOptions<N extends string, A extends readonly AnyAggregate[], Client> {
   /** Name of its checkpoint in the store, 1–200 characters. */
   readonly name: N
@@ -36,7 +36,7 @@ export interface SqlViewOptions<N extends string, A extends readonly AnyAggregat
  *
  * @example
  * ```ts
- * import { defineAggregate, sqlView, typed } from 'cqrs-es'
+ * import { defineAggregate, defineSqlView, typed } from 'cqrs-es'
  * import type { PoolClient } from 'pg'
  *
  * const task = defineAggregate({
@@ -49,7 +49,7 @@ export interface SqlViewOptions<N extends string, A extends readonly AnyAggregat
  *   apply: { Assigned: (_, { to }) => ({ to }) },
  * })
  *
- * const assignments = sqlView({
+ * const assignments = defineSqlView({
  *   name: 'assignments',
  *   aggregates: [task],
  *   update: async (client: PoolClient, event) => {
@@ -61,10 +61,10 @@ export interface SqlViewOptions<N extends string, A extends readonly AnyAggregat
  * })
  * ```
  */
-export function sqlView<const N extends string, const A extends readonly AnyAggregate[], Client>(
+export function defineSqlView<const N extends string, const A extends readonly AnyAggregate[], Client>(
   options: SqlViewOptions<N, A, Client>,
 ): SqlView<N> {
-  checkOptions('sqlView', options, ['name', 'aggregates', 'update', 'reset'])
+  checkOptions('defineSqlView', options, ['name', 'aggregates', 'update', 'reset'])
   const { name, aggregates, update, reset } = options
   checkName('The name of a view', name)
   const at = `View '${name}'`

@@ -1,4 +1,4 @@
-import { consumerHandle, type FollowerHandle } from '../consumers/handle.ts'
+import { type ConsumerHandle, consumerHandle } from '../consumers/handle.ts'
 import { ValidationError } from '../errors.ts'
 import { encodeIndexValue, type IndexValue } from '../store/index-value.ts'
 import type { StoredView, ViewFind } from '../store/store.ts'
@@ -26,7 +26,7 @@ export interface ViewRow<W> {
 }
 
 /** The rows of one view. */
-export interface Views<T extends ViewTypes> extends FollowerHandle {
+export interface ViewHandle<T extends ViewTypes> extends ConsumerHandle {
   /**
    * The row of this id, `undefined` when there is none. `fresh`: with all that is stored by now, also where the view follows behind; for views of one aggregate without
    * an `id` of their own.
@@ -66,7 +66,12 @@ export interface FindOptions<I extends string = string> {
   readonly descending?: boolean | undefined
 }
 
-export function viewsOf(core: ViewCore, view: ViewDefinition, consumer: ViewConsumer, lifecycle: Lifecycle): Views<ViewTypes> {
+export function viewsOf(
+  core: ViewCore,
+  view: ViewDefinition,
+  consumer: ViewConsumer,
+  lifecycle: Lifecycle,
+): ViewHandle<ViewTypes> {
   const at = `View '${view.name}'`
   const run = <T>(method: string, task: () => Promise<T>) => lifecycle.run(`${at}: ${method}`, task)
   return Object.freeze({

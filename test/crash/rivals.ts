@@ -50,7 +50,7 @@ async function play({ store: name, port, rival, commands, accounts, cache, batch
   const app = createApp({
     store,
     aggregates: { purse },
-    retries: 200,
+    maxAttempts: 200,
     ...(cache ? {} : { cache: false }),
     ...(batching ? {} : { batching: false }),
   })

@@ -129,7 +129,7 @@ test('a race that a command has lost again and again is 409 without If-Match, an
   const store = new Proxy(inner, {
     get: (target, key) => (key === 'append' ? lost : (Reflect.get(target, key)?.bind?.(target) ?? Reflect.get(target, key))),
   }) as Store
-  const app = createApp({ store, aggregates: { order }, retries: 0 })
+  const app = createApp({ store, aggregates: { order }, maxAttempts: 1 })
   const { post } = asking(createHandler(app, { authorize: 'none' }))
   const { status, headers } = await post('/order/o-1/Place', place)
   expect([status, headers.get('retry-after')]).toEqual([409, '1'])

@@ -1,4 +1,4 @@
-import { createApp, defineView, sqlView } from 'cqrs-es'
+import { createApp, defineSqlView, defineView } from 'cqrs-es'
 import { createHandler } from 'cqrs-es/http'
 import { memoryStore } from 'cqrs-es/memory'
 import { sqliteStore } from 'cqrs-es/sqlite'
@@ -210,7 +210,12 @@ test('a view with an index that is called like another parameter is refused, unl
 })
 
 test('tables of your own are not shown', async () => {
-  const tables = sqlView({ name: 'tables', aggregates: [order], update: (_client: object) => {}, reset: (_client: object) => {} })
+  const tables = defineSqlView({
+    name: 'tables',
+    aggregates: [order],
+    update: (_client: object) => {},
+    reset: (_client: object) => {},
+  })
   const store = sqliteStore(new Database(':memory:'))
   const app = createApp({ store, aggregates: { order }, views: { orders, tables } })
   expect((await asking(createHandler(app, { authorize: 'none' })).get('/views/tables')).status).toBe(404)

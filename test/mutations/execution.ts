@@ -102,15 +102,15 @@ export const execution: readonly Mutation[] = [
   {
     breaks: 'one retry less than asked for',
     file: 'src/execution/execute.ts',
-    find: 'execution.conflicts++ === core.retries',
-    put: 'execution.conflicts++ === core.retries - 1',
+    find: '++execution.conflicts === core.maxAttempts',
+    put: '++execution.conflicts === core.maxAttempts - 1',
     test: 'test/stories/concurrency.test.ts › three lost races are nobody’s trouble',
   },
   {
     breaks: 'a stale cache counts as a lost race',
     file: 'src/execution/execute.ts',
-    find: 'if (isFresh && execution.conflicts++',
-    put: 'if (execution.conflicts++',
+    find: 'if (isFresh && ++execution.conflicts',
+    put: 'if (++execution.conflicts',
     test: 'test/stories/concurrency.test.ts › a state that was old when the command came is no lost race',
   },
   {

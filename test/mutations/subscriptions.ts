@@ -54,7 +54,7 @@ export const subscriptions: readonly Mutation[] = [
   {
     breaks: 'an event is tried once, whatever attempts says',
     file: 'src/subscriptions/deliver.ts',
-    find: 'tries >= attempts) return outcome',
+    find: 'tries >= maxAttempts) return outcome',
     put: 'tries >= 1) return outcome',
     test: 'test/stories/subscriptions.test.ts › is tried as often as it says before that, and is told how often',
   },
@@ -187,8 +187,8 @@ export const subscriptions: readonly Mutation[] = [
   {
     breaks: 'attempts may be 0',
     file: 'src/subscriptions/definition.ts',
-    find: 'checkWholeNumber(`${at}: attempts`, attempts, 1)',
-    put: 'checkWholeNumber(`${at}: attempts`, attempts, 0)',
+    find: 'checkWholeNumber(`${at}: maxAttempts`, maxAttempts, 1)',
+    put: 'checkWholeNumber(`${at}: maxAttempts`, maxAttempts, 0)',
     test: 'test/stories/subscriptions.test.ts › with %j is refused',
   },
   {

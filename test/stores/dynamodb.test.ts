@@ -233,7 +233,7 @@ describe.skipIf(unselected('dynamodb'))('the DynamoDB store', () => {
       indexes: ['sum'],
     })
     const stores = [store, (await open({ as: tables, schema: false })).store]
-    const apps = stores.map((one) => createApp({ store: one, aggregates: { counter }, views: { sums }, retries: 50 }))
+    const apps = stores.map((one) => createApp({ store: one, aggregates: { counter }, views: { sums }, maxAttempts: 51 }))
     const count = (app: (typeof apps)[number], n: number) =>
       app.aggregates.counter.execute('a', { type: 'Count', data: { by: n } }, { idempotencyKey: `k${n}` })
     const results = await Promise.all(apps.flatMap((app) => Array.from({ length: 10 }, (_, n) => count(app, n))))

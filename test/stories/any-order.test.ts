@@ -92,7 +92,7 @@ describe('whatever commands come to two processes, and in whatever order the sto
           aggregates: { purse },
           views,
           cache: size,
-          retries: 50,
+          maxAttempts: 51,
           runtime: { ...standingStill().runtime, sleep: () => s.schedule(Promise.resolve(), 'waited') },
         }),
       )
@@ -162,7 +162,7 @@ test('one process does to its commands what a list of them in order does', async
         store: memoryStore(),
         aggregates: { purse: purseOf(snapshots) },
         cache: size,
-        retries: 0,
+        maxAttempts: 1,
       }).aggregates
       const balances = new Map<string, { balance: number; sequence: number }>()
       for (const { id, command } of steps) {

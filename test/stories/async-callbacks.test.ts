@@ -1,13 +1,13 @@
 import {
   createApp,
   defineAggregate,
+  defineSqlView,
   defineView,
   noData,
   platformRuntime,
   type Runtime,
   type Store,
   semanticVersionUpcaster,
-  sqlView,
   typed,
   type Upcaster,
   versions,
@@ -203,7 +203,7 @@ describe('an asynchronous function that rejects, where a synchronous one is aske
     const db = new Libsql(':memory:')
     const store = sqliteStore(db)
     await store.createSchema()
-    const v = sqlView({ name: 'v', aggregates: [thing], update: () => {}, reset: () => {}, [method]: wrong })
+    const v = defineSqlView({ name: 'v', aggregates: [thing], update: () => {}, reset: () => {}, [method]: wrong })
     const app = createApp({ store, aggregates: { thing }, views: { v } })
     await app.aggregates.thing.execute('t', { type: 'Put' })
     const error = await failureOf(method === 'reset' ? app.views.v.rebuild() : app.views.v.caughtUp())

@@ -7,8 +7,8 @@ import { count, counter } from '../support/counter.ts'
 import { standingStill } from '../support/runtime.ts'
 import { overtaken, sendingBy } from '../support/stores.ts'
 
-const appOn = (store = memoryStore(), retries = 3) =>
-  createApp({ store, aggregates: { counter }, retries, runtime: standingStill().runtime }).aggregates.counter
+const appOn = (store = memoryStore(), maxAttempts = 4) =>
+  createApp({ store, aggregates: { counter }, maxAttempts, runtime: standingStill().runtime }).aggregates.counter
 
 const ticket = defineAggregate({
   type: 'ticket',
@@ -147,16 +147,16 @@ describe('retries after a lost race', () => {
     expect((await appOn(store).load('c')).state).toEqual({ total: 4 })
   })
 
-  test('with retries: 0 the first one is', async () => {
+  test('with maxAttempts: 1 the first one is', async () => {
     const { contested } = lostRaces(1)
-    const error = await failureOf(appOn(contested, 0).execute('c', count(10)))
+    const error = await failureOf(appOn(contested, 1).execute('c', count(10)))
     expect(error).toMatchObject({ code: 'CONFLICT', attempts: 1, expectedSequence: 0, actualSequence: 1 })
   })
 
   test('a state that was old when the command came is no lost race', async () => {
     const store = memoryStore()
     const { runtime, slept } = standingStill()
-    const mine = createApp({ store, aggregates: { counter }, retries: 0, runtime }).aggregates.counter
+    const mine = createApp({ store, aggregates: { counter }, maxAttempts: 1, runtime }).aggregates.counter
     await mine.execute('c', count(1))
     await appOn(store).execute('c', count(10))
     expect(await mine.execute('c', count(100))).toMatchObject({ ok: true, sequence: 3, state: { total: 111 } })
@@ -165,7 +165,7 @@ describe('retries after a lost race', () => {
 
   test('after a conflict the next command on the aggregate is fine', async () => {
     const { contested } = lostRaces(1)
-    const c = appOn(contested, 0)
+    const c = appOn(contested, 1)
     await failureOf(c.execute('c', count(10)))
     expect(await c.execute('c', count(10))).toMatchObject({ ok: true, sequence: 2 })
   })
@@ -181,7 +181,7 @@ describe('retries after a lost race', () => {
 
 describe('commands on one aggregate in one process', () => {
   test('wait for each other and never conflict', async () => {
-    const c = appOn(memoryStore(), 0)
+    const c = appOn(memoryStore(), 1)
     const results = await Promise.all(Array.from({ length: 200 }, () => c.execute('c', count(1))))
     expect(results.map((result) => result.ok && result.sequence)).toEqual(Array.from({ length: 200 }, (_, i) => i + 1))
     expect((await c.load('c')).state).toEqual({ total: 200 })
@@ -206,7 +206,7 @@ describe('commands on one aggregate in one process', () => {
       },
       apply: { Done: ({ done }) => ({ done: done + 1 }) },
     })
-    const { job: j } = createApp({ store: memoryStore(), aggregates: { job }, retries: 0 }).aggregates
+    const { job: j } = createApp({ store: memoryStore(), aggregates: { job }, maxAttempts: 1 }).aggregates
     const results = await Promise.all(Array.from({ length: 5 }, () => j.execute('j', { type: 'Do' })))
     expect(results.map((result) => result.ok && result.sequence)).toEqual([1, 2, 3, 4, 5])
     expect(most).toBe(1)
@@ -230,7 +230,7 @@ describe('commands on one aggregate in one process', () => {
     const flaky = sendingBy(memoryStore(), async (commit, really, nth) =>
       nth === 1 ? { kind: 'failed', certain: true, cause: new Error('disk full') } : really(commit),
     )
-    const c = appOn(flaky, 0)
+    const c = appOn(flaky, 1)
     const [first, second] = await Promise.allSettled([c.execute('c', count(1)), c.execute('c', count(2))])
     expect(first.status).toBe('rejected')
     expect(second).toMatchObject({ status: 'fulfilled', value: { sequence: 1, state: { total: 2 } } })
@@ -244,7 +244,7 @@ describe('commands on one aggregate in one process', () => {
         if (nth === 1) await pass()
         return really(commit)
       }),
-      0,
+      1,
     )
     const running = c.execute('c', count(1))
     await reached

@@ -216,7 +216,7 @@ test('each kind of failure reaches the caller with its own code', async () => {
     apply: { Done: (state) => state },
   })
   const store = memoryStore()
-  const on = (own: Store) => createApp({ store: own, aggregates: { thing }, retries: 0 }).aggregates.thing
+  const on = (own: Store) => createApp({ store: own, aggregates: { thing }, maxAttempts: 1 }).aggregates.thing
   const does = (own: Store, id = 't') => failureOf(on(own).execute(id, { type: 'Do' }))
 
   // Another writer was first.

@@ -263,7 +263,7 @@ test('an event that comes while its aggregate is tried again is not lost', async
 })
 
 test.each([
-  [{ attempts: 2, onFailure: { retry, then: 'park' } }, /attempts must be 1/],
+  [{ maxAttempts: 2, onFailure: { retry, then: 'park' } }, /maxAttempts must be 1/],
   [{ onFailure: { retry: {}, then: 'park' } }, /forMs/],
   [{ onFailure: { retry } }, /then must be/],
   [{ onFailure: { retry: { ...retry, factor: 0.5 }, then: 'park' } }, /factor/],

@@ -147,7 +147,7 @@ describe.each(databases)('on $name', ({ name, skipped, host }) => {
     })
     const { store, connect } = await created()
     const apps = [store, await connect()].map((each) =>
-      createApp({ store: each, aggregates: { counter }, views: { total }, retries: 50 }),
+      createApp({ store: each, aggregates: { counter }, views: { total }, maxAttempts: 51 }),
     )
     await Promise.all(
       Array.from({ length: 60 }, (_, i) => apps[i % 2]?.aggregates.counter.execute(i % 3 ? 'shared' : `own-${i}`, count(1))),

@@ -120,7 +120,7 @@ describe.each([
         calls++
         for (let line = 0; line < 2; line++) await app.aggregate(stock).execute('tea', reserve(), reaction())
       },
-      { attempts: 3 },
+      { maxAttempts: 3 },
     )
     expect([calls, await reserved(app)]).toEqual([3, 1])
   })

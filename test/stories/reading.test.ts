@@ -41,7 +41,7 @@ describe('load', () => {
   })
 
   test('a look at the past does not make the next command decide on it', async () => {
-    const { counter: c } = createApp({ store: memoryStore(), aggregates: { counter }, retries: 0 }).aggregates
+    const { counter: c } = createApp({ store: memoryStore(), aggregates: { counter }, maxAttempts: 1 }).aggregates
     await c.execute('c', countEach(1, 2, 3))
     await c.load('c', { asOf: 1 })
     expect(await c.execute('c', count(-6))).toMatchObject({ ok: true, state: { total: 0 } })
@@ -54,7 +54,7 @@ describe('load', () => {
     const observe = (what: Observation) => {
       if (what.kind === 'command') attempts.push(what.attempts)
     }
-    const { counter: c } = createApp({ store, aggregates: { counter }, retries: 0, observe }).aggregates
+    const { counter: c } = createApp({ store, aggregates: { counter }, maxAttempts: 1, observe }).aggregates
     await c.load('c', { asOf: 1 })
     expect(await c.execute('c', count(1))).toMatchObject({ ok: true, sequence: 4 })
     expect(attempts).toEqual([1])
@@ -71,7 +71,7 @@ describe('load', () => {
         return page
       },
     })
-    const { counter: c } = createApp({ store: slow, aggregates: { counter }, retries: 0, cache: {} }).aggregates
+    const { counter: c } = createApp({ store: slow, aggregates: { counter }, maxAttempts: 1, cache: {} }).aggregates
     await c.execute('c', count(1))
     const loading = c.load('c')
     await reached

@@ -1,4 +1,4 @@
-import { createApp, defineView, type Store, sqlView } from 'cqrs-es'
+import { createApp, defineSqlView, defineView, type Store } from 'cqrs-es'
 import { memoryStore } from 'cqrs-es/memory'
 import { type SqliteDatabase, sqliteStore } from 'cqrs-es/sqlite'
 import LibSql from 'libsql'
@@ -91,7 +91,7 @@ test('a rebuild of a sqlView that has stopped begins again', async () => {
   database.exec('CREATE TABLE counts (n int)')
   type Client = typeof database
   const make = (isBroken: boolean) => {
-    const counts = sqlView({
+    const counts = defineSqlView({
       name: 'counts',
       aggregates: [counter],
       update: (client: Client, { data }) => {

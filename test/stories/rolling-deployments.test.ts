@@ -2,10 +2,10 @@ import {
   createApp,
   DeserializationError,
   defineAggregate,
+  defineSqlView,
   defineSubscription,
   platformRuntime,
   type Runtime,
-  sqlView,
   typed,
   type Upcaster,
 } from 'cqrs-es'
@@ -256,7 +256,7 @@ describe('a sqlView of an older program', () => {
     database.exec('CREATE TABLE lines (id text)')
     type Client = typeof database
     const make = (of: typeof older | typeof newer) => {
-      const lines = sqlView({
+      const lines = defineSqlView({
         name: 'lines',
         aggregates: [of as typeof newer],
         update: (client: Client, { id }) => client.prepare('INSERT INTO lines VALUES (?)').run(id),

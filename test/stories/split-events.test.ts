@@ -1,11 +1,11 @@
 import {
   createApp,
   defineAggregate,
+  defineSqlView,
   defineSubscription,
   type EventEnvelope,
   type Store,
   type StoredForm,
-  sqlView,
   typed,
   versions,
 } from 'cqrs-es'
@@ -94,7 +94,7 @@ describe.each([
       seen.push(`${id} ${attempt}`)
       if (id.endsWith('.2') && attempt === 1) throw new Error('busy')
     }
-    await following(store, { handle, attempts: 2 }).drain()
+    await following(store, { handle, maxAttempts: 2 }).drain()
     const tried = (n: number) => [1, 2].flatMap((attempt) => parts(n).map((id) => `${id} ${attempt}`))
     expect(seen).toEqual([...tried(1), ...tried(2)])
   })
@@ -177,7 +177,7 @@ test('a split event reaches the statements of a sqlView with all its parts', asy
   await withMoves(store, 'c', 'c')
   database.exec('CREATE TABLE lines (id text)')
   type Client = typeof database
-  const lines = sqlView({
+  const lines = defineSqlView({
     name: 'lines',
     aggregates: [customer],
     // What `run` returns is of no interest to the view.

@@ -1,4 +1,4 @@
-import { createApp, sqlView } from 'cqrs-es'
+import { createApp, defineSqlView } from 'cqrs-es'
 import { memoryStore } from 'cqrs-es/memory'
 import { mysqlStore } from 'cqrs-es/mysql'
 import { postgresStore } from 'cqrs-es/postgres'
@@ -98,7 +98,7 @@ async function onSqlite(): Promise<Tables> {
 const failing = { by: 13 }
 
 function appOn({ store, add, empty }: Tables, shallFail = () => false as boolean) {
-  const mine = sqlView({
+  const mine = defineSqlView({
     name: 'mine',
     aggregates: [counter],
     update: (client: never, event) => {
@@ -185,15 +185,15 @@ describe('the definition of tables of your own', () => {
     [{ aggregates: [] }, 'needs at least one aggregate'],
     [{ rest: () => {} }, "no option 'rest'"],
   ])('with %j is refused', (wrong, words) => {
-    expect(thrownBy(() => sqlView({ ...right, ...wrong } as never))).toMatchObject({
+    expect(thrownBy(() => defineSqlView({ ...right, ...wrong } as never))).toMatchObject({
       code: 'DEFINITION',
       message: expect.stringContaining(words),
     })
   })
 
   test('is refused by an app on a store that has no transactions for it', () => {
-    const build = () => createApp({ store: memoryStore(), aggregates: { counter }, views: { mine: sqlView(right) } })
-    expect(thrownBy(build).message).toContain("the view 'mine' is made by sqlView, which needs a store")
+    const build = () => createApp({ store: memoryStore(), aggregates: { counter }, views: { mine: defineSqlView(right) } })
+    expect(thrownBy(build).message).toContain("the view 'mine' is made by defineSqlView, which needs a store")
   })
 })
 
@@ -204,7 +204,7 @@ describe('tables of your own that are told everything again', () => {
     const store = sqliteStore(db)
     await store.createSchema()
     let resets = 0
-    const mine = sqlView({
+    const mine = defineSqlView({
       name: 'mine',
       aggregates: [counter],
       update: (client: typeof db, event) => void client.prepare('INSERT INTO mine VALUES (?)').run(event.aggregateId),
@@ -290,7 +290,7 @@ describe('an update that is not done when it returns', () => {
     await store.createSchema()
     const update = (client: typeof db, { sequence }: { sequence: number }) =>
       how(() => void client.prepare('INSERT INTO mine VALUES (?)').run(String(sequence)))
-    const mine = sqlView({ name: 'mine', aggregates: [counter], update: update as never, reset: () => {} })
+    const mine = defineSqlView({ name: 'mine', aggregates: [counter], update: update as never, reset: () => {} })
     const app = createApp({ store, aggregates: { counter }, views: { mine }, observe: () => {} })
     await app.aggregates.counter.execute('a', countEach(1, 1, 1))
     expect(await app.drain()).toMatchObject({ caughtUp: false })
@@ -302,7 +302,7 @@ describe('an update that is not done when it returns', () => {
 
   test.skipIf(unselected('postgres'))('is waited for on Postgres, also when it is no promise', async () => {
     const tables = await onPostgres()
-    const mine = sqlView({
+    const mine = defineSqlView({
       name: 'mine',
       aggregates: [counter],
       update: ((client: never, event: { aggregateId: string; data: { by: number } }) => ({

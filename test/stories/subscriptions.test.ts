@@ -284,7 +284,7 @@ describe('a handler that fails', () => {
         attempts.push(attempt)
         if (attempt < 3) throw new Error('not yet')
       },
-      { attempts: 3 },
+      { maxAttempts: 3 },
     )
     await counters(app).execute('a', count(1))
     expect(await app.drain()).toEqual({ caughtUp: true, events: 1 })
@@ -666,7 +666,7 @@ describe('a definition', () => {
     [{ eventTypes: ['__proto__'] }, "eventTypes has '__proto__'"],
     [{ from: 'start' }, "from must be 'beginning', 'now' or the position"],
     [{ onFailure: 'ignore' }, "onFailure must be 'stop', 'retry', 'park' or { retry, then }"],
-    [{ attempts: 0 }, 'attempts must be a whole number'],
+    [{ maxAttempts: 0 }, 'maxAttempts must be a whole number'],
     [{ timeoutMs: 0 }, 'timeoutMs must be a whole number'],
     [{ slots: 64 }, 'slots is gone'],
     [{ batchSize: 5 }, 'batchSize is for handleBatch'],

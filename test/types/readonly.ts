@@ -1,4 +1,4 @@
-import { createApp, defineAggregate, defineSubscription, defineView, type Store, sqlView, typed, versions } from 'cqrs-es'
+import { createApp, defineAggregate, defineSqlView, defineSubscription, defineView, type Store, typed, versions } from 'cqrs-es'
 import { createHandler } from 'cqrs-es/http'
 import { given, givenLog } from 'cqrs-es/testing'
 import { z } from 'zod'
@@ -63,7 +63,7 @@ const subscription = defineSubscription({
   eventTypes: named.eventTypes,
   handle: () => {},
 })
-sqlView({ name: 'q', aggregates: named.aggregates, update: () => {}, reset: () => {} })
+defineSqlView({ name: 'q', aggregates: named.aggregates, update: () => {}, reset: () => {} })
 
 declare const store: Store
 declare const id: Id

@@ -162,7 +162,7 @@ export function openApp(
     views: Object.fromEntries(views.map((name) => [name, viewKinds[name](made)])) as unknown as Kinds,
     subscriptions: (notes === undefined ? {} : { writesDown }) as { readonly writesDown: typeof writesDown },
     following: { leaseMs, pollMs: 50 },
-    retries: 1_000,
+    maxAttempts: 1_000,
     // What goes wrong while servers are away is tried again; what is asked for here tells by itself.
     observe: () => {},
   })

@@ -1,13 +1,13 @@
 import {
   createApp,
   defineAggregate,
+  defineSqlView,
   defineSubscription,
   defineView,
   noData,
   platformRuntime,
   reject,
   semanticVersionUpcaster,
-  sqlView,
   typed,
   versions,
 } from 'cqrs-es'
@@ -60,7 +60,7 @@ export const balances = defineView({
   update: { Opened: (view) => view },
   indexes: ['owner'],
 })
-export const reports = sqlView({ name: 'reports', aggregates: [account], update: () => {}, reset: () => {} })
+export const reports = defineSqlView({ name: 'reports', aggregates: [account], update: () => {}, reset: () => {} })
 export const mailer = defineSubscription({ name: 'mailer', aggregates: [account], handle: () => {} })
 
 export const store = memoryStore()
@@ -90,7 +90,7 @@ export const makers = {
   reject,
   semanticVersionUpcaster,
   sqliteStore,
-  sqlView,
+  defineSqlView,
   versions,
 }
 export const http = { handler: createHandler(app, { authorize: 'none' }), document: openApiDocument(app, { authorize: 'none' }) }
