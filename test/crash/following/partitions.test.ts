@@ -19,8 +19,8 @@ const onSqlite = async (): Promise<Store> => {
 }
 
 const stores = [
-  { name: 'memory', open: async () => memoryStore(), seeds: atStrength({ moderate: 20, full: 150 }) },
-  { name: 'SQLite', open: onSqlite, seeds: atStrength({ moderate: 3, full: 30 }) },
+  { name: 'memory', open: async () => memoryStore(), seeds: atStrength({ moderate: 8, full: 300 }) },
+  { name: 'SQLite', open: onSqlite, seeds: atStrength({ moderate: 1, full: 50 }) },
 ] as const
 
 const onFailure = { retry: { firstMs: 2, factor: 1.5, maxMs: 10, forMs: 600_000 }, then: 'park' }
