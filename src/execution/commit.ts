@@ -90,7 +90,7 @@ function senderOf(
     const outcome = await sent.outcome
     if (outcome.kind !== 'conflict') {
       core.cache.put(place, after)
-      for (const tell of core.onStored) tell()
+      for (const tell of core.onStored) tell(commit)
     }
     return outcome
   }

@@ -26,8 +26,8 @@ export interface Core {
   readonly queries: readonly Query[]
   readonly onQueryError: (error: unknown, events: readonly EventEnvelope[]) => unknown
   readonly observe: ((what: Observation) => void) | undefined
-  /** Called when something was stored. */
-  readonly onStored: Set<() => void>
+  /** Called with each commit of a command that was stored. */
+  readonly onStored: Set<(commit: Commit) => void>
   /** For callers that give none. */
   readonly neverAborts: AbortSignal
 }

@@ -157,6 +157,7 @@ export class Following implements Consumption {
           this.#rows.set(id, { version: expectedVersion + 1, view: deepFreeze(view), sequence })
         if (this.#rows.size > mostRows)
           for (const id of this.#rows.keys()) if (this.#rows.size > mostRows / 2) this.#rows.delete(id)
+        for (const tell of this.#core.onProjected) tell()
       },
       moved: (on) => {
         this.#rows.clear()

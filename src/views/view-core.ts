@@ -9,4 +9,6 @@ export interface ViewCore extends ConsumerCore {
   readonly generations: Generations
   /** By generation and view, how often rows had been caught up when that was asked last. */
   readonly catchUps: Map<string, number>
+  /** Called when this process has stored rows of an async view. */
+  readonly onProjected: Set<() => void>
 }

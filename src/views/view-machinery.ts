@@ -16,6 +16,7 @@ export const viewMachinery: Machinery<ViewDefinition> = {
       ...core,
       generations: new Generations(core, (view, generation) => followerOf(view).settle(generation)),
       catchUps: new Map(),
+      onProjected: new Set(),
       rowQueue: new KeyedQueue(),
     }
     const followers = new Map(views.map((view) => [view.name, new ViewFollower(viewCore, view)]))

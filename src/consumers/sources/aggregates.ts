@@ -1,12 +1,11 @@
 import type { AggregateDefinition } from '../../aggregate-definition.ts'
-import { sha256 } from '../../digest.ts'
 import { StoreError } from '../../errors.ts'
 import { decodeApart } from '../../evolution/decode.ts'
 import { KeyedQueue } from '../../execution/keyed-queue.ts'
 import { aggregatePage } from '../../execution/read-page.ts'
 import type { StoredEvent } from '../../store/commit.ts'
 import { stoppedRows } from '../../store/internal-rows.ts'
-import { type Change, placeIn } from '../change.ts'
+import { type Change, placeIn, seenIdOf } from '../change.ts'
 import type { ConsumerCore, Consumption, Failure, Processed, RunResult, Turn } from '../consumption.ts'
 import { type Lane, placeOf, saveRows } from '../lane.ts'
 import { readStopped, stoppedError, toStopped } from '../troubles.ts'
@@ -130,8 +129,9 @@ export class Aggregates {
   }
 
   /** Not read yet. */
-  async laneOf({ aggregateType, aggregateId }: Change): Promise<AggregateLane> {
-    const id = await sha256(`${this.#consumption.name}\n${aggregateType}/${aggregateId}`)
+  async laneOf(change: Change): Promise<AggregateLane> {
+    const { aggregateType, aggregateId } = change
+    const id = await seenIdOf(this.#consumption.name, change)
     return new AggregateLane(this.#core, id, aggregateType, aggregateId, this.#lease)
   }
 }
