@@ -275,7 +275,7 @@ const firstLines = (text: string): string => text.split('\n').slice(0, 3).join('
 
 const start = {
   postgres: { variable: 'TEST_POSTGRES_URL', server: startPostgres },
-  mysql: { variable: 'TEST_MYSQL_URL', server: startMariaDb },
+  mysql: { variable: 'TEST_MARIADB_URL', server: startMariaDb },
   dynamodb: { variable: 'TEST_DYNAMODB_ENDPOINT', server: startDynamoDb },
 } as const
 
@@ -284,10 +284,12 @@ async function addressOf(on: On, servers: Map<On, Promise<Server>>): Promise<Rec
   if (on === 'memory' || on === 'sqlite') return {}
   const { variable, server } = start[on]
   const given = process.env[variable]
-  if (given) return { [variable]: given }
+  // Tests of several stores are run on this one alone.
+  const STORES = on === 'mysql' ? 'mariadb' : on
+  if (given) return { [variable]: given, STORES }
   const running = servers.get(on) ?? server()
   servers.set(on, running)
-  return { [variable]: (await running).url }
+  return { [variable]: (await running).url, STORES }
 }
 
 /** What the tests call the databases. */
@@ -295,7 +297,7 @@ const databases: Readonly<Record<On, string>> = {
   memory: 'memory',
   sqlite: 'SQLite',
   postgres: 'Postgres',
-  mysql: 'MySQL',
+  mysql: 'MariaDB',
   dynamodb: 'DynamoDB',
 }
 

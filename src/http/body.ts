@@ -1,4 +1,5 @@
 import { messageOf, ValidationError } from '../errors.ts'
+import { parseReceived } from '../store/exact-json.ts'
 import { HttpProblem } from './answers.ts'
 
 /** The JSON in the body, `undefined` where the body is empty. @throws HttpProblem, ValidationError, and the reason of the request's signal */
@@ -97,8 +98,9 @@ const utf8 = new TextDecoder('utf-8', { fatal: true })
 
 function parseJson(bytes: Uint8Array): unknown {
   try {
-    return JSON.parse(utf8.decode(bytes))
+    return parseReceived(utf8.decode(bytes))
   } catch (cause) {
+    if (cause instanceof ValidationError) throw cause
     throw new ValidationError('The body is not JSON in UTF-8.', undefined, cause)
   }
 }

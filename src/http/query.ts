@@ -1,4 +1,5 @@
 import { ValidationError } from '../errors.ts'
+import { isReceivable } from '../store/exact-json.ts'
 import type { ViewDefinition } from '../views/view-definition.ts'
 
 /** The parameters of a request, each once and of known names. @throws ValidationError */
@@ -105,7 +106,7 @@ export function kindOfIndex(view: ViewDefinition, index: string): FieldKind {
   return value === null ? 'null' : (typeof value as FieldKind)
 }
 
-/** Where the initial view has `null`, a text is taken as JSON if it is a value of JSON, else as it is. */
+/** Where the initial view has `null`, a text is taken as JSON if it is a value of JSON that JavaScript holds, else as it is. */
 function fieldValue(view: ViewDefinition, index: string, name: string, text: string): unknown {
   const kind = kindOfIndex(view, index)
   if (kind === 'string') return text
@@ -118,6 +119,7 @@ function fieldValue(view: ViewDefinition, index: string, name: string, text: str
 function scalarOf(text: string): string | number | boolean | null | undefined {
   try {
     const value: unknown = JSON.parse(text)
+    if (typeof value === 'number' && !isReceivable(text.trim())) return undefined
     return typeof value === 'object' && value !== null ? undefined : (value as string)
   } catch {
     return undefined

@@ -4,6 +4,7 @@ import { issuesText, notJsonIssue } from '../evolution/schema.ts'
 import type { ExecuteOptions } from '../execution/call.ts'
 import { isObject, toJson } from '../json.ts'
 import { unknownKey } from '../options.ts'
+import { parseReceived } from '../store/exact-json.ts'
 
 /** A message of SQS as Lambda hands it over, as far as it is looked at. */
 export interface SqsMessage {
@@ -60,8 +61,10 @@ function checkJson(messageId: string, sent: unknown): void {
 function parse(messageId: string, body: string): QueuedCommand & ExecuteOptions {
   let sent: unknown
   try {
-    sent = JSON.parse(body)
+    sent = parseReceived(body)
   } catch (error) {
+    if (error instanceof ValidationError)
+      throw new ValidationError(`SQS message '${messageId}' does not fit: ${error.message}`, error.issues)
     throw new ValidationError(`SQS message '${messageId}' is not JSON.`, undefined, error)
   }
   if (!isObject(sent) || Array.isArray(sent))

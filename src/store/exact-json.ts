@@ -1,4 +1,4 @@
-import { DefinitionError, messageOf } from '../errors.ts'
+import { DefinitionError, messageOf, ValidationError } from '../errors.ts'
 
 /**
  * How a number is read that JavaScript would round: `9007199254740993`, `0.12345678901234567`, `1e400`. Other programs may store such numbers, JavaScript never does.
@@ -36,6 +36,33 @@ export function parseExact(json: string, inexact: InexactNumbers = 'refuse'): un
   )
 }
 
+/**
+ * The value of JSON text that a client sent. Decimals of up to 17 digits are taken as the nearest number: many languages print their
+ * doubles with so many.
+ *
+ * @throws SyntaxError when it is not JSON, ValidationError when it has a number that JavaScript would round
+ */
+export function parseReceived(json: string): unknown {
+  const value: unknown = JSON.parse(json)
+  if (!suspicious.test(json)) return value
+  const exact = quoteInexact(json, mark, isReceivable)
+  if (exact === json) return value
+  const read: unknown = JSON.parse(exact)
+  const message = 'JavaScript cannot hold this number exactly: send up to 15 digits, or a text'
+  throw new ValidationError(`${pathOfMark(read)}: ${message}.`, [{ path: pathTo(read) ?? [], message }])
+}
+
+/** Whether a number that a client sent has the value that JavaScript gives it, or that of a double of the client. */
+export function isReceivable(number: string): boolean {
+  if (isExact(number)) return true
+  const digits =
+    number
+      .toLowerCase()
+      .split('e')[0]
+      ?.replace(/^-?0*\.?0*|\./g, '') ?? ''
+  return /[.e]/i.test(number) && digits.length <= 17 && Number.isFinite(Number(number)) && Number(number) !== 0
+}
+
 /** What is wrong with stored text for which `parseExact`, or what reads its value, has thrown this. */
 export const problemOf = (cause: unknown): string =>
   cause instanceof SyntaxError ? 'is not JSON' : `cannot be read: ${messageOf(cause)}`
@@ -44,14 +71,14 @@ export const problemOf = (cause: unknown): string =>
 const mark = 'cqrs-es inexact '
 
 /** The same JSON with the inexact numbers as texts behind `prefix`. */
-function quoteInexact(json: string, prefix: string): string {
+function quoteInexact(json: string, prefix: string, isFine = isExact): string {
   const next = /"|-?\d+(?:\.\d+)?(?:e[+-]?\d+)?/gi
   let quoted = ''
   let from = 0
   for (let found = next.exec(json); found !== null; found = next.exec(json)) {
     const [token] = found
     if (token === '"') next.lastIndex = endOfText(json, found.index)
-    else if (!isExact(token)) {
+    else if (!isFine(token)) {
       quoted += `${json.slice(from, found.index)}"${prefix}${token}"`
       from = next.lastIndex
     }

@@ -110,9 +110,10 @@ export class InternalRows<T extends object> {
 
 export const stoppedRows = new InternalRows<StoppedRow>('~stopped')
 
-export const parkedRows = new InternalRows<ParkedRow>('~parked', ({ consumer, again }) =>
-  again ? { consumer, again: consumer } : { consumer },
-)
+export const parkedRows = new InternalRows<ParkedRow>('~parked', ({ consumer, again }) => ({
+  consumer,
+  ...(again ? { again: consumer } : undefined),
+}))
 
 export const seenRows = new InternalRows<SeenRow>('~seen')
 

@@ -2,13 +2,13 @@ import { describe } from 'vitest'
 import { serverUrl } from '../servers/ask.ts'
 import { mysqlServers, noMysql } from '../stores/mysql-database.ts'
 import { hostConformance } from './host.ts'
-import { mysqlHost } from './mysql-host.ts'
+import { mysqlHostThatReuses } from './mysql-host.ts'
 
 describe.skipIf(noMysql).each(mysqlServers)('$name', ({ server }) => {
   describe.each(['mysql2', 'mariadb'] as const)('on %s', async (driver) => {
     if (noMysql) return
     // Not within the time of the first case: the server may have to be fetched.
     await serverUrl(server)
-    await hostConformance(mysqlHost(server, driver))
+    await hostConformance(mysqlHostThatReuses(server, driver))
   })
 })

@@ -6,7 +6,7 @@ import { startPgBouncer } from '../servers/pgbouncer.ts'
 import { startPostgres } from '../servers/postgres.ts'
 import { unselected } from '../servers/stores.ts'
 import { hostConformance } from './host.ts'
-import { postgresHost } from './postgres-host.ts'
+import { postgresHostThatReuses } from './postgres-host.ts'
 
 const skipped = unselected('postgres')
 
@@ -17,7 +17,7 @@ function pools(connectionString: string) {
 }
 
 describe.skipIf(skipped)('Postgres', async () => {
-  if (!skipped) await hostConformance(postgresHost(...pools(await serverUrl('postgres'))))
+  if (!skipped) await hostConformance(postgresHostThatReuses(...pools(await serverUrl('postgres'))))
 })
 
 describe.skipIf(skipped)('Postgres behind PgBouncer in transaction mode, with a listener of its own', async () => {
@@ -28,7 +28,7 @@ describe.skipIf(skipped)('Postgres behind PgBouncer in transaction mode, with a 
   const listener = new pg.Client({ connectionString: url })
   await listener.connect()
   afterAll(() => listener.end())
-  await hostConformance(postgresHost(...pools(pooler.url), { listener }))
+  await hostConformance(postgresHostThatReuses(...pools(pooler.url), { listener }))
 })
 
 describe.skipIf(skipped || process.platform !== 'linux' || process.arch !== 'x64')(
@@ -37,7 +37,7 @@ describe.skipIf(skipped || process.platform !== 'linux' || process.arch !== 'x64
     if (skipped) return
     const server = await startPostgres({ version: '13' })
     afterAll(() => server.stop())
-    await hostConformance(postgresHost(...pools(server.url), { preparedStatements: true }))
+    await hostConformance(postgresHostThatReuses(...pools(server.url), { preparedStatements: true }))
   },
 )
 
@@ -45,5 +45,5 @@ describe.skipIf(skipped)('PGlite', async () => {
   if (skipped) return
   const database = new PGlite()
   afterAll(() => database.close())
-  await hostConformance(postgresHost(database, database))
+  await hostConformance(postgresHostThatReuses(database, database))
 })

@@ -23,6 +23,28 @@ test.each(['{"customer":', '{customer: "ann"}', 'undefined', '[', '{"total":1}}'
   },
 )
 
+test.each(['9007199254740993', '-12345678901234567890', '12345678901234567.89', '1e400', '1e-400'])(
+  'a command with the number %s is 400 and names it',
+  async (total) => {
+    for (const [path, field, body] of [
+      ['/order/o-1/Place', 'total', `{"customer":"ann","total":${total}}`],
+      ['/order/o-1', 'data.total', `{"type":"Place","data":{"customer":"ann","total":${total}}}`],
+    ] as const) {
+      const answer = await post(path, body)
+      expect(answer).toMatchObject({ status: 400, body: { detail: expect.stringContaining(`${field}: JavaScript cannot hold`) } })
+      expect(answer.body.issues).toMatchObject([{ path: field.split('.') }])
+    }
+    expect(await sequence()).toBe(0)
+  },
+)
+
+test.each(['123456.12345678901', '0.10000000000000001', '1.0', '3.0000000000000004e1'])(
+  'a command with the number %s is taken',
+  async (total) => {
+    expect((await post('/order/o-1/Place', `{"customer":"ann","total":${total}}`)).status).toBeLessThan(300)
+  },
+)
+
 test('what is no UTF-8 is 400, and not stored as something else', async () => {
   const body = Buffer.from('{"customer":"\xe4","total":1}', 'latin1')
   const init = { method: 'POST', headers: { 'Content-Type': 'application/json' }, body }

@@ -115,6 +115,11 @@ describe('a message that is not a command', () => {
       '{"aggregate":"counter","id":"a","command":{"type":"Count","data":{"by":1}},"metadata":{"__proto__":{}}}',
       '__proto__',
     ],
+    [
+      'with a number that JavaScript would round',
+      '{"aggregate":"counter","id":"a","command":{"type":"Count","data":{"by":9007199254740993}}}',
+      'command.data.by: JavaScript cannot hold this number exactly',
+    ],
     ['with a sequence that is none', by('a', 1, { expectedSequence: '1' }), 'expectedSequence must be a whole number'],
     ['with an empty key', by('a', 1, { idempotencyKey: '' }), 'must not be empty'],
   ])('%s: has failed, the others are done', async (_, body, told) => {

@@ -1,3 +1,4 @@
+import { connections } from './connections.ts'
 import { dynamodb } from './dynamodb.ts'
 import { evolution } from './evolution.ts'
 import { execution } from './execution.ts'
@@ -22,4 +23,5 @@ export const areas: Readonly<Record<string, readonly Mutation[]>> = {
   postgres,
   mysql,
   dynamodb,
+  connections,
 }

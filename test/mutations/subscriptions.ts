@@ -226,4 +226,25 @@ export const subscriptions: readonly Mutation[] = [
     put: 'if (store.capabilities === undefined)',
     test: 'test/stories/news-of-aggregates.test.ts › start() without anything that tells of changes is refused, and so is a change that is none',
   },
+  {
+    breaks: 'an older program stops at what is newer',
+    file: 'src/consumers/outdated.ts',
+    find: "next: 'outdated' }",
+    put: "next: 'stop' }",
+    test: "test/stories/rolling-deployments.test.ts › an older program with onFailure '%s' leaves %j to the newer one",
+  },
+  {
+    breaks: 'a type stays new for ever',
+    file: 'src/evolution/decode.ts',
+    find: '< newForMs ?',
+    put: '< Number.POSITIVE_INFINITY ?',
+    test: 'test/stories/rolling-deployments.test.ts › an event of a type unknown for an hour stops or parks until a program knows it',
+  },
+  {
+    breaks: 'an older program is waited for without end',
+    file: 'src/consumers/outdated.ts',
+    find: 'if (stillMs < leaseMs) return false',
+    put: 'if (stillMs >= 0) return false',
+    test: 'test/stories/rolling-deployments.test.ts › caughtUp() waits for a limited time, and names the event and both versions',
+  },
 ]

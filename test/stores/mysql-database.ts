@@ -24,6 +24,7 @@ export interface TestMysql {
   mariadbPool(options?: mariadb.PoolConfig): mariadb.Pool
   /** Runs SQL as the one who owns the database, and gives the rows. */
   sql(text: string, ...values: readonly unknown[]): Promise<Record<string, unknown>[]>
+  closePools(): Promise<void>
   close(): Promise<void>
 }
 
@@ -44,6 +45,9 @@ export async function newDatabase(server: MysqlServerName | `mysql:${string}`, r
   await owner.query(`CREATE DATABASE ${name} ${rest}`)
   await owner.query(`USE ${name}`)
   const open: { end(): Promise<void> }[] = []
+  const closePools = async () => {
+    await Promise.all(open.splice(0).map((pool) => pool.end()))
+  }
   url.pathname = `/${name}`
   return {
     name,
@@ -62,8 +66,9 @@ export async function newDatabase(server: MysqlServerName | `mysql:${string}`, r
       const [rows] = values.length > 0 ? await owner.execute(text, [...values] as string[]) : await owner.query(text)
       return rows as Record<string, unknown>[]
     },
+    closePools,
     async close() {
-      await Promise.all(open.map((pool) => pool.end()))
+      await closePools()
       await owner.query(`DROP DATABASE IF EXISTS ${name}`)
       await owner.end()
     },
