@@ -4,6 +4,7 @@ import { type Asked, authorized } from './authorized.ts'
 import { execute } from './command.ts'
 import { hasAlready } from './conditions.ts'
 import { etagOf } from './etags.ts'
+import { showChanges, wantsEvents } from './event-stream.ts'
 import { eventsAnswer, hasEvents } from './history.ts'
 import { askedOf, flag, parametersOf, wholeNumber } from './query.ts'
 import type { Route } from './routes.ts'
@@ -23,7 +24,7 @@ export function respond(setup: HttpSetup, asked: Asked, route: Route): Promise<R
     case 'row':
       return showRow(setup, asked, route)
     case 'find':
-      return find(setup, asked, route)
+      return wantsEvents(asked.request) ? showChanges(setup, asked, route.view) : find(setup, asked, route)
     case 'openapi':
       return showDocument(setup, asked)
   }

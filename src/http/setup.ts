@@ -1,6 +1,7 @@
 import type { AppParts } from '../app.ts'
 import { DefinitionError } from '../errors.ts'
 import { harmless } from '../harmless.ts'
+import type { Runtime } from '../runtime.ts'
 import { type ErasedApp, type ErasedExpose, type Exposed, exposedOf } from './exposed.ts'
 import { type OpenApiDocument, openApiOf } from './open-api.ts'
 import { checkHttpOptions, type HttpApp, type HttpOptions } from './options.ts'
@@ -18,6 +19,7 @@ export interface HttpSetup {
   readonly report: (error: unknown, request: Request) => void
   /** Whether it came from a handler or a schema of the app's, whatever it looks like. */
   readonly isForeign: (error: unknown) => boolean
+  readonly sleep: Runtime['sleep']
   /** Made when it is first asked for. */
   readonly document: () => OpenApiDocument
 }
@@ -43,6 +45,7 @@ export function setupOf(app: HttpApp, options: ErasedOptions): HttpSetup {
     maxBodyBytes,
     report: harmless(onError, reportTelling),
     isForeign: parts.isForeign,
+    sleep: parts.sleep,
     document: () => {
       document ??= openApiOf(exposed, options)
       return document

@@ -7,7 +7,7 @@ import type { ViewFind } from '../store/store.ts'
 import { outdated } from './behind.ts'
 import { ChangesReader } from './changes-reader.ts'
 import { conditionsOf } from './conditions.ts'
-import { Listener, parseCursor, type ReloadReason, type ViewChange } from './listener.ts'
+import { Listener, parseCursor, type ReloadReason, toCursor, type ViewChange } from './listener.ts'
 import { type News, newsOfAggregates, newsOfLog } from './news.ts'
 import type { ViewCore } from './view-core.ts'
 import type { ViewDefinition } from './view-definition.ts'
@@ -24,8 +24,8 @@ interface Start {
 export interface OpenedChanges extends AsyncIterable<ViewChange<unknown>, undefined> {
   /** `after` reads like a cursor. */
   readonly isCursor: boolean
-  /** Resolves when nothing is missed from then on. */
-  begin(): Promise<void>
+  /** Resolves when nothing is missed from then on, with the cursor of this moment if it is known. */
+  begin(): Promise<string | undefined>
   [Symbol.asyncIterator](): ChangesIterator
 }
 
@@ -77,7 +77,10 @@ export class Changes {
     const start = this.#begin(at, after)
     return {
       isCursor: after === undefined || this.#placeIn(after) !== undefined,
-      begin: async () => void (await start),
+      begin: async () => {
+        const { generation, place, reload } = await start
+        return reload === undefined ? toCursor(generation, place) : undefined
+      },
       [Symbol.asyncIterator]: () => this.#iterate(start, conditions, signal),
     }
   }

@@ -46,7 +46,7 @@ interface Waiting {
 }
 
 /** A cursor names the generation too: its rows were reported, and those of another one were not. */
-const toCursor = (generation: number, place: string): string => `${generation}.${place}`
+export const toCursor = (generation: number, place: string): string => `${generation}.${place}`
 
 /** What a cursor says, `undefined` for any other text. */
 export function parseCursor(cursor: string): { readonly generation: number; readonly place: string } | undefined {
