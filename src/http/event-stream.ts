@@ -1,5 +1,5 @@
 import { ValidationError } from '../errors.ts'
-import type { Runtime } from '../runtime.ts'
+import { whenAborted } from '../runtime.ts'
 import type { OpenedChanges } from '../views/changes.ts'
 import type { ViewChange } from '../views/listener.ts'
 import { streamed } from './answers.ts'
@@ -27,51 +27,65 @@ export async function showChanges(setup: HttpSetup, asked: Asked, view: ExposedV
   const changes = view.handle.changes({ where: where as never, after, signal: request.signal }) as OpenedChanges
   if (!changes.isCursor) throw new ValidationError(`Last-Event-ID must be the id of an event of this view, not '${after}'.`)
   const cursor = await changes.begin()
-  return streamed(
-    eventsOf(changes, cursor, setup.sleep, (error) => setup.report(error, request)),
-    {
-      'Content-Type': 'text/event-stream',
-      // Buffered, nothing would arrive before the end.
-      'X-Accel-Buffering': 'no',
-    },
-  )
+  const report = (error: unknown) => setup.report(error, request)
+  return streamed(eventsOf(changes, cursor, setup, report), {
+    'Content-Type': 'text/event-stream',
+    // Buffered, nothing would arrive before the end.
+    'X-Accel-Buffering': 'no',
+  })
 }
 
 /** Reads a change when the client can take one, so that a slow client receives the latest content of each row. */
 function eventsOf(
   changes: OpenedChanges,
   begun: string | undefined,
-  sleep: Runtime['sleep'],
+  { sleep, options: { shutdown } }: HttpSetup,
   report: (error: unknown) => void,
 ): ReadableStream<Uint8Array> {
   const encoder = new TextEncoder()
   const iterator = changes[Symbol.asyncIterator]()
   let next: ReturnType<typeof iterator.next> | undefined
+  let isOver = false
+  const end = () => {
+    isOver = true
+    forget?.()
+    void iterator.return()
+  }
+  const forget = shutdown && whenAborted(shutdown, () => void iterator.return())
+  if (shutdown?.aborted) void iterator.return()
+
+  /** The next change, or a sign of life when there is none for a while; `undefined` at the end. */
+  async function message(): Promise<string | undefined> {
+    next ??= iterator.next()
+    const waiting = new AbortController()
+    const silence = sleep(beatMs, waiting.signal).then(
+      () => undefined,
+      () => undefined,
+    )
+    const result = await Promise.race([next, silence]).finally(() => waiting.abort())
+    if (result === undefined) return beat(iterator.cursor())
+    next = undefined
+    return result.done === true ? undefined : eventOf(result.value)
+  }
+
   return new ReadableStream<Uint8Array>(
     {
       // Opens the stream, and says where to continue if it breaks before the first change.
       start: (controller) => controller.enqueue(encoder.encode(beat(begun))),
       pull: async (controller) => {
-        const waiting = new AbortController()
         try {
-          next ??= iterator.next()
-          const isSilent = sleep(beatMs, waiting.signal).then(
-            () => undefined,
-            () => undefined,
-          )
-          const result = await Promise.race([next, isSilent])
-          if (result === undefined) return controller.enqueue(encoder.encode(beat(iterator.cursor())))
-          next = undefined
-          if (result.done === true) controller.close()
-          else controller.enqueue(encoder.encode(eventOf(result.value)))
+          const text = await message()
+          if (isOver) return
+          if (text !== undefined) return controller.enqueue(encoder.encode(text))
+          end()
+          controller.close()
         } catch (error) {
+          end()
           report(error)
           throw error
-        } finally {
-          waiting.abort()
         }
       },
-      cancel: async () => void (await iterator.return()),
+      cancel: end,
     },
     { highWaterMark: 0 },
   )

@@ -84,6 +84,8 @@ export interface HttpOptions<P extends HttpApp, C, X = unknown> {
   readonly maxBodyBytes?: number
   /** Told about each error that is answered with 500 or 503, or that breaks off a history. Default: `console.error`. */
   readonly onError?: (error: unknown, request: Request) => void
+  /** Ends the event streams when it aborts. A server that closes waits for them, so abort it first. */
+  readonly shutdown?: AbortSignal
   /** What the OpenAPI document says about the whole. */
   readonly openApi?: OpenApiOptions
 }
@@ -100,19 +102,21 @@ export interface OpenApiOptions {
   readonly securitySchemes?: Readonly<Record<string, object>>
 }
 
-const names = ['authorize', 'metadata', 'expose', 'waitFor', 'basePath', 'maxBodyBytes', 'onError', 'openApi']
+const names = ['authorize', 'metadata', 'expose', 'waitFor', 'basePath', 'maxBodyBytes', 'onError', 'shutdown', 'openApi']
 
 /** @throws DefinitionError */
 export function checkHttpOptions(options: HttpOptions<HttpApp, unknown>): void {
   const at = 'createHandler'
   checkOptions(at, options, names)
-  const { authorize, metadata, waitFor = [], basePath = '', maxBodyBytes = 1, onError, openApi = {} } = options
+  const { authorize, metadata, waitFor = [], basePath = '', maxBodyBytes = 1, onError, shutdown, openApi = {} } = options
   if (authorize !== 'none' && typeof authorize !== 'function')
     throw new DefinitionError(
       `${at} needs authorize: a function that says who may do what, or 'none' where everybody may do everything.`,
     )
   if (metadata !== undefined) checkFunction(`${at}: metadata`, metadata)
   if (onError !== undefined) checkFunction(`${at}: onError`, onError)
+  if (shutdown !== undefined && typeof (shutdown as AbortSignal | null)?.throwIfAborted !== 'function')
+    throw new DefinitionError(`${at}: shutdown must be an AbortSignal.`)
   if (!Array.isArray(waitFor)) throw new DefinitionError(`${at}: waitFor must be a list of names of views.`)
   if (typeof basePath !== 'string' || !/^(\/[A-Za-z0-9._~-]+)*$/.test(basePath))
     throw new DefinitionError(`${at}: basePath must be '' or a path such as '/api', without a slash at its end.`)

@@ -99,14 +99,16 @@ export class Changes {
     return start
   }
 
+  /** The place is asked for first, and at once: what this process stores from now on comes after it. */
   async #findStart(after: string | undefined): Promise<Start> {
+    const from = after === undefined ? undefined : this.#placeIn(after)
+    const isReachable = from !== undefined && (await this.#news.reachesBack(from.place))
+    const place = isReachable ? from.place : await this.#news.end()
     const { generation, isOwn, version } = await this.#core.generations.refresh(this.#view)
     if (!isOwn) throw outdated(this.#view, version)
-    if (after === undefined) return { place: await this.#news.end(), generation }
-    const from = this.#placeIn(after)
-    if (from === undefined || !(await this.#news.reachesBack(from.place)))
-      return { place: await this.#news.end(), generation, reload: 'too-old' }
-    return { place: from.place, generation, ...(from.generation === generation ? {} : { reload: 'rebuilt' }) }
+    if (after === undefined) return { place, generation }
+    if (!isReachable) return { place, generation, reload: 'too-old' }
+    return { place, generation, ...(from.generation === generation ? {} : { reload: 'rebuilt' }) }
   }
 
   #placeIn(cursor: string) {

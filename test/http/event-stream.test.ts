@@ -1,10 +1,16 @@
+import type { Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { createAdaptorServer } from '@hono/node-server'
 import { createApp, platformRuntime } from 'cqrs-es'
 import { createHandler, openApiDocument } from 'cqrs-es/http'
 import { onHttp } from 'cqrs-es/lambda'
 import { memoryStore } from 'cqrs-es/memory'
+import { StoreError } from 'cqrs-es/store'
 import { describe, expect, test } from 'vitest'
 import { functionUrl } from '../lambda/events.ts'
+import { failureOf } from '../support/async.ts'
 import { keeping } from '../support/keeping.ts'
+import { changed, counting } from '../support/stores.ts'
 import { drop, give, ticket, ticketApp, ticketViews } from '../support/tickets.ts'
 
 const kept = keeping()
@@ -157,6 +163,55 @@ describe('GET /views/x with Accept: text/event-stream', () => {
     expect(await ends[1]).toBeUndefined()
     expect(reported).toEqual([])
     expect((await handler(stream('/views/tickets'))).status).toBe(503)
+  })
+
+  test('ends when shutdown aborts, and at once afterwards', async () => {
+    const app = kept(ticketApp(memoryStore()))
+    const shutdown = new AbortController()
+    const handler = createHandler(app, { authorize: 'none', shutdown: shutdown.signal })
+    const messages = messagesOf(await handler(stream('/views/tickets')))
+    await messages.next()
+    const next = messages.next()
+    shutdown.abort()
+    expect(await next).toBeUndefined()
+    const late = messagesOf(await handler(stream('/views/tickets')))
+    expect([await late.next(), await late.next()]).toEqual([':\nid: 1.0', undefined])
+    expect((await handler(new Request('http://desk.example/views/tickets'))).status).toBe(200)
+    expect(() => createHandler(app, { authorize: 'none', shutdown: true as never })).toThrow('shutdown must be an AbortSignal')
+  })
+
+  test('of a client that goes away is read no longer', async () => {
+    const calls: string[] = []
+    const app = kept(ticketApp(counting(memoryStore(), calls), { pollMs: 1 }))
+    const reported: unknown[] = []
+    const handler = createHandler(app, { authorize: 'none', onError: (error) => reported.push(error) })
+    const server = createAdaptorServer({ fetch: (request: Request) => handler(request) }) as Server
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    const leaving = new AbortController()
+    const { port } = server.address() as AddressInfo
+    const headers = { Accept: 'text/event-stream' }
+    await fetch(`http://127.0.0.1:${port}/views/tickets`, { headers, signal: leaving.signal })
+    await expect.poll(() => calls.filter((name) => name === 'readFeed').length).toBeGreaterThan(3)
+    leaving.abort()
+    await expect
+      .poll(async () => {
+        calls.length = 0
+        await new Promise((resolve) => setTimeout(resolve, 50))
+        return calls
+      })
+      .toEqual([])
+    expect(reported).toEqual([])
+    await new Promise((resolve) => server.close(resolve))
+  })
+
+  test('breaks off with an error that is reported', async () => {
+    const store = changed(memoryStore(), { readFeed: async () => Promise.reject(new StoreError('STORE_CORRUPT', 'broken')) })
+    const reported: unknown[] = []
+    const handler = createHandler(kept(ticketApp(store)), { authorize: 'none', onError: (error) => reported.push(error) })
+    const messages = messagesOf(await handler(stream('/views/tickets')))
+    await messages.next()
+    expect((await failureOf(messages.next())).message).toBe('broken')
+    expect(reported).toMatchObject([{ code: 'STORE_CORRUPT' }])
   })
 
   test('is answered without a body to HEAD', async () => {
