@@ -222,7 +222,8 @@ describe('without an order of all events', () => {
     await other.aggregates.ticket.execute('a', give('ann', 1))
     await other.drain()
     const [tickets, owners] = [live(app.views.tickets.changes()), live(app.views.owners.changes())]
-    const first = [taken(tickets, 1), taken(owners, 2)]
+    // Of an aggregate that comes first every row is reported.
+    const first = [taken(tickets, 1), taken(owners, 3)]
     await Promise.all([app.views.tickets.find(), app.views.owners.find()])
     // Two events in one page of the store, of which only the last is named.
     await other.aggregates.ticket.execute('a', give('bob', 2))
@@ -230,6 +231,6 @@ describe('without an order of all events', () => {
     await other.drain()
     const [ticketsSeen, ownersSeen] = (await Promise.all(first as Promise<never[]>[])).map((all) => all.map(shown))
     expect(ticketsSeen?.at(-1)).toMatch(/^a=[23]$/)
-    expect(ownersSeen).toEqual(expect.arrayContaining(['bob=2', 'cy=3']))
+    expect([...(ownersSeen ?? [])].sort()).toEqual(['ann=1', 'bob=2', 'cy=3'])
   })
 })

@@ -49,6 +49,7 @@ export async function liveStory({ connect, consistency, seed, commands, rebuilds
   try {
     const writers = [reader, writer].map(write)
     const listening = wheres.map(listen)
+    for (const one of listening) one.catch(() => {})
     if (rebuilds) await pick([reader, writer]).views.tickets.rebuild()
     await Promise.all(writers)
     // Meets every `where`, and comes last.

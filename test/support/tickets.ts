@@ -54,6 +54,7 @@ export const ticketApp = (store: Store, { consistency = 'inline', pollMs = 20, v
     aggregates: { ticket },
     views: ticketViews(consistency, { viewVersion }),
     following: { pollMs },
+    retries: 100,
     observe: () => {},
   })
 
