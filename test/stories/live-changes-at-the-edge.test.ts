@@ -3,7 +3,7 @@ import { memoryStore } from 'cqrs-es/memory'
 import { StoreError } from 'cqrs-es/store'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { failureOf, thrownBy } from '../support/async.ts'
+import { failureOf, gate, settled, thrownBy } from '../support/async.ts'
 import { keeping } from '../support/keeping.ts'
 import { storedBefore } from '../support/stored.ts'
 import { changed, reporting, unordered } from '../support/stores.ts'
@@ -77,6 +77,63 @@ describe('too much to report one by one', () => {
     const first = [taken(tickets, 1), taken(owners, 1)]
     await storedBefore(store, 'ticket', 'a', { type: 'Given', version: '9.0', data: {} })
     expect((await Promise.all(first)).flat().map(shown as never)).toEqual(['-a', 'reload:too-many'])
+  })
+})
+
+describe('the reader of changes', () => {
+  test('find waits for the beginning of changes that were asked for before it', async () => {
+    const store = memoryStore()
+    const door = gate()
+    const slow = changed(store, { lastPosition: () => door.pass().then(() => store.lastPosition()) })
+    const app = kept(ticketApp(slow))
+    app.views.tickets.changes()
+    const page = app.views.tickets.find()
+    const row = app.views.tickets.load('a')
+    await door.reached
+    await settled()
+    // It comes before the beginning, so it must be in what is found.
+    await kept(ticketApp(store)).aggregates.ticket.execute('a', give('ann', 1))
+    door.open()
+    expect([(await page).items.length, (await row)?.view.points]).toEqual([1, 1])
+  })
+
+  test('a row that is read twice is reported once', async () => {
+    let looks = 0
+    const store = reporting(memoryStore())
+    const readChanges = store.readChanges as NonNullable<Store['readChanges']>
+    const counted = changed(store, {
+      readChanges: (request) => {
+        looks++
+        return readChanges(request)
+      },
+    })
+    const app = kept(ticketApp(counted, { pollMs: 5 }))
+    const changes = live(app.views.tickets.changes())
+    const first = taken(changes, 1)
+    await app.aggregates.ticket.execute('a', give('ann', 1))
+    await first
+    const before = looks
+    await expect.poll(() => looks).toBeGreaterThan(before + 2)
+    await app.aggregates.ticket.execute('b', give('ann', 1))
+    expect((await taken(changes, 1)).map(shown)).toEqual(['b=1'])
+  })
+
+  test('a switch by another process is found though nothing is stored', async () => {
+    const store = memoryStore()
+    let now = Date.UTC(2030, 0, 1)
+    const runtime = { ...platformRuntime, now: () => new Date(now) }
+    const following = { pollMs: 1 }
+    const app = kept(createApp({ store, aggregates: { ticket }, views: ticketViews('inline'), runtime, following }))
+    const changes = live(app.views.tickets.changes())
+    const next = taken(changes, 1)
+    await app.views.tickets.find()
+    const other = kept(ticketApp(store))
+    await other.aggregates.ticket.execute('a', give('ann', 1))
+    expect((await next).map(shown)).toEqual(['a=1'])
+    const second = taken(changes, 1)
+    await other.views.tickets.rebuild()
+    now += 10_000
+    expect((await second).map(shown)).toEqual(['reload:rebuilt'])
   })
 })
 
