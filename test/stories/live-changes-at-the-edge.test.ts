@@ -3,10 +3,11 @@ import { memoryStore } from 'cqrs-es/memory'
 import { StoreError } from 'cqrs-es/store'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { patienceMs } from '../strength.ts'
 import { failureOf, gate, settled, thrownBy } from '../support/async.ts'
 import { keeping } from '../support/keeping.ts'
 import { storedBefore } from '../support/stored.ts'
-import { changed, reporting, unordered } from '../support/stores.ts'
+import { changed, counting, reporting, unordered } from '../support/stores.ts'
 import { drop, give, shown, taken, ticket, ticketApp, ticketViews } from '../support/tickets.ts'
 
 const kept = keeping()
@@ -123,7 +124,9 @@ describe('the reader of changes', () => {
     let now = Date.UTC(2030, 0, 1)
     const runtime = { ...platformRuntime, now: () => new Date(now) }
     const following = { pollMs: 1 }
-    const app = kept(createApp({ store, aggregates: { ticket }, views: ticketViews('inline'), runtime, following }))
+    const calls: string[] = []
+    const counted = changed(counting(store, calls), { capabilities: { ...store.capabilities, push: false } })
+    const app = kept(createApp({ store: counted, aggregates: { ticket }, views: ticketViews('inline'), runtime, following }))
     const changes = live(app.views.tickets.changes())
     const next = taken(changes, 1)
     await app.views.tickets.find()
@@ -133,6 +136,9 @@ describe('the reader of changes', () => {
     const second = taken(changes, 1)
     await other.views.tickets.rebuild()
     now += 10_000
+    calls.length = 0
+    await expect.poll(() => calls.length, { timeout: patienceMs }).toBeGreaterThan(10)
+    expect(calls).toContain('viewGenerations')
     expect((await second).map(shown)).toEqual(['reload:rebuilt'])
   })
 })

@@ -92,28 +92,39 @@ describe.each(stores)('changes() on %s', (_, open) => {
     const changes = app.views.tickets.changes()[Symbol.asyncIterator]()
     expect((await app.views.tickets.find()).items).toEqual([])
     const first = taken(changes, 1)
+    await app.aggregates.ticket.execute('b', give('ann', 2))
     await other.drain()
     expect((await first).map(shown)).toEqual(['a=1'])
-    const second = taken(changes, 1)
-    await app.aggregates.ticket.execute('b', give('ann', 2))
+    expect((await taken(changes, 1)).map(shown)).toEqual(['b=2'])
+    const third = taken(changes, 1)
+    await app.aggregates.ticket.execute('c', give('ann', 3))
     await app.drain()
-    expect((await second).map(shown)).toEqual(['b=2'])
+    expect((await third).map(shown)).toEqual(['c=3'])
   })
+
   test('a switch to rebuilt rows is a reload, also by another process', async () => {
     const store = await open()
     const app = kept(ticketApp(store, { pollMs: 5 }))
     const other = kept(ticketApp(store))
     await app.aggregates.ticket.execute('a', give('ann', 1))
     const changes = app.views.tickets.changes()[Symbol.asyncIterator]()
-    const first = taken(changes, 1)
+    /** Takes reports up to one of these; what was stored about the time of a switch may be reported or not. */
+    const upTo = async (...ends: string[]) => {
+      for (;;) {
+        const [report = ''] = (await taken(changes, 1)).map(shown)
+        if (ends.includes(report)) return report
+      }
+    }
+    const first = upTo('reload:rebuilt', 'b=1')
     await app.views.tickets.find()
     await app.views.tickets.rebuild()
-    expect((await first).map(shown)).toEqual(['reload:rebuilt'])
+    await app.aggregates.ticket.execute('b', give('ann', 1))
+    expect(await first).toBe('reload:rebuilt')
     await other.views.tickets.rebuild()
     await other.aggregates.ticket.execute('b', give('ann', 2))
-    expect((await taken(changes, 1)).map(shown)).toEqual(['reload:rebuilt'])
+    expect(await upTo('reload:rebuilt', 'b=2')).toBe('reload:rebuilt')
     await other.aggregates.ticket.execute('b', give('ann', 3))
-    expect((await taken(changes, 1)).map(shown)).toEqual(['b=3'])
+    expect(await upTo('reload:rebuilt', 'b=3')).toBe('b=3')
   })
 
   test('after continues behind a cursor, or says why it cannot', async () => {
@@ -145,7 +156,9 @@ describe.each(stores)('changes() on %s', (_, open) => {
     const [a] = await taken(changes, 1)
     expect(shown(a as never)).toBe('a=1')
     const again = app.views.tickets.changes({ after: (a as { cursor: string }).cursor })[Symbol.asyncIterator]()
-    expect((await taken(again, 2)).map(shown)).toEqual(['b=1', 'c=1'])
+    const next = taken(again, 2)
+    for (const id of ['d', 'e']) await ticket.execute(id, give('ann', 1))
+    expect((await next).map(shown)).toEqual(['b=1', 'c=1'])
   })
 
   test('1,000 listeners cost the reads of one, and none cost nothing', async () => {
