@@ -23,6 +23,7 @@ export type ViewChange<W> =
       readonly cursor: string
     }
 
+/** Why changes cannot be reported one by one. */
 export type ReloadReason = 'rebuilt' | 'too-many' | 'too-old'
 
 /** Rows that wait to be taken, at most. */

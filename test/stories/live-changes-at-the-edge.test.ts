@@ -214,10 +214,7 @@ describe('a store that fails', () => {
 })
 
 describe('where', () => {
-  const value = fc.oneof(
-    fc.constantFrom(null, true, false, '', 'a', 'b', 'é', '\u{1F600}', '\uFF5E', 0, -1, 1.5, 10, 1e300),
-    fc.integer({ min: -5, max: 5 }),
-  )
+  const value = fc.constantFrom(null, true, false, '', 'a', '\u{1F600}', '\uFF5E', 0, -1, 10)
   const range = fc.record({ gt: value, gte: value, lt: value, lte: value }, { requiredKeys: [] })
   const condition = fc.oneof(
     value,
@@ -245,7 +242,7 @@ describe('where', () => {
         await app.close()
         expect(told.filter(({ kind }) => kind === 'changed').map((one) => (one as { id: string }).id)).toEqual(found)
       }),
-      { numRuns: 200 },
+      { numRuns: 400 },
     )
   })
 
