@@ -110,8 +110,11 @@ export class ChangesReader {
       } catch (error) {
         if (signal.aborted) return
         const passes = isCqrsError(error, 'STORE_UNAVAILABLE') || isCqrsError(error, 'STORE_BUSY')
-        if (!passes) for (const listener of this.#listeners) listener.end(error)
-        else await this.#sleep(backOffMs(++failures))
+        if (!passes) {
+          for (const listener of this.#listeners) listener.end(error)
+          return
+        }
+        await this.#sleep(backOffMs(++failures))
       }
     }
   }
