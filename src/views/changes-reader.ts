@@ -2,6 +2,7 @@ import { backOffMs } from '../consumers/back-off.ts'
 import { isCqrsError } from '../errors.ts'
 import type { Lifecycle } from '../lifecycle.ts'
 import type { Commit } from '../store/commit.ts'
+import { Alarm } from './alarm.ts'
 import { outdated } from './behind.ts'
 import { type Listener, mostPending } from './listener.ts'
 import { readLiveRows } from './live-rows.ts'
@@ -32,12 +33,11 @@ export class ChangesReader {
   readonly #view: ViewDefinition
   readonly #lifecycle: Lifecycle
   readonly #newsOf: () => News
+  readonly #alarm: Alarm
   /** The first is at the end of the log; others catch up with it and join it. */
   #groups: Group[] = []
   #own: Commit[] = []
   #ending: AbortController | undefined
-  #sleeping: AbortController | undefined
-  #wakes = 0
   #lookedAt = 0
 
   constructor(core: ViewCore, view: ViewDefinition, lifecycle: Lifecycle, newsOf: () => News) {
@@ -45,6 +45,7 @@ export class ChangesReader {
     this.#view = view
     this.#lifecycle = lifecycle
     this.#newsOf = newsOf
+    this.#alarm = new Alarm(core.runtime)
   }
 
   add(listener: Listener, place: string): void {
@@ -52,7 +53,7 @@ export class ChangesReader {
     if (group !== undefined) group.listeners.add(listener)
     else this.#groups.push({ listeners: new Set([listener]), news: this.#newsOf(), place, page: undefined })
     if (this.#ending === undefined) this.#start()
-    this.#wake()
+    this.#alarm.wake()
   }
 
   remove(listener: Listener): void {
@@ -66,7 +67,7 @@ export class ChangesReader {
   #start(): void {
     const { store, onStored, onProjected, runtime } = this.#core
     const ending = new AbortController()
-    const wake = () => this.#wake()
+    const wake = () => this.#alarm.wake()
     // The first listener has just looked.
     this.#lookedAt = runtime.now().getTime()
     const stored = store.capabilities.globalOrder ? wake : (commit: Commit) => this.#keep(commit)
@@ -84,15 +85,10 @@ export class ChangesReader {
     void this.#run(ending.signal)
   }
 
-  #wake(): void {
-    this.#wakes++
-    this.#sleeping?.abort()
-  }
-
   /** Where the store has no global order, its news of these may come late. */
   #keep(commit: Commit): void {
     if (this.#view.consistency === 'inline') this.#own.push(commit)
-    this.#wake()
+    this.#alarm.wake()
   }
 
   get #listeners(): readonly Listener[] {
@@ -102,11 +98,13 @@ export class ChangesReader {
   async #run(signal: AbortSignal): Promise<void> {
     const title = `The changes of the view '${this.#view.name}'`
     for (let failures = 0; !signal.aborted; ) {
-      const seen = this.#wakes
+      const { wakes } = this.#alarm
       try {
         const isMore = await this.#lifecycle.run(title, () => this.#readOn(signal))
         failures = 0
-        if (!isMore && seen === this.#wakes) await this.#sleep(this.#pauseMs())
+        // Where the store never waits, nothing else in the process would have its turn.
+        if (isMore) await this.#core.runtime.sleep(0)
+        else await this.#alarm.sleep(this.#pauseMs(), wakes)
       } catch (error) {
         if (signal.aborted) return
         const passes = isCqrsError(error, 'STORE_UNAVAILABLE') || isCqrsError(error, 'STORE_BUSY')
@@ -114,7 +112,7 @@ export class ChangesReader {
           for (const listener of this.#listeners) listener.end(error)
           return
         }
-        await this.#sleep(backOffMs(++failures))
+        await this.#alarm.sleep(backOffMs(++failures))
       }
     }
   }
@@ -190,11 +188,5 @@ export class ChangesReader {
     const isAwaited = this.#groups.some(({ page }) => page !== undefined)
     const polls = store.capabilities.push && !isAwaited ? pollsWithPush : 1
     return pollMs * polls * (0.75 + runtime.random() / 2)
-  }
-
-  async #sleep(ms: number): Promise<void> {
-    const sleeping = new AbortController()
-    this.#sleeping = sleeping
-    await this.#core.runtime.sleep(ms, sleeping.signal).catch(() => {})
   }
 }

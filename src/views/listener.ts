@@ -13,7 +13,7 @@ export type ViewChange<W> =
       readonly version: number
       readonly cursor: string
     }
-  /** The row does not exist, or does not meet `where` (any more). */
+  /** The row does not exist, or does not meet `where` (any more); it may never have met it. */
   | { readonly kind: 'gone'; readonly id: string; readonly cursor: string }
   /** Changes cannot be reported one by one: call `find` again. */
   | {
