@@ -1,6 +1,6 @@
-import { type AggregateDefinition, buildDefinition, checkDefinition } from './aggregate-definition.ts'
 import type { EnvelopeContext, Metadata } from './event-envelope.ts'
 import type { Upcaster } from './evolution/upcaster.ts'
+import { type AggregateDefinition, buildDefinition, readAggregateOptions } from './execution/aggregate-definition.ts'
 import type { In, Message, MessageInput, MessageOf, Out, ReadonlyData, Shapes, StandardSchema, Typed } from './message.ts'
 import type { Rejection } from './reject.ts'
 
@@ -165,9 +165,9 @@ type KeyOf<T> = T extends unknown ? keyof T : never
 export function defineAggregate<const N extends string, const E extends Shapes, const C extends Shapes, S, V = undefined>(
   definition: AggregateOptions<N, E, C, S, V>,
 ): Definition<N, E, C, S, V> {
-  checkDefinition(definition)
+  const options = readAggregateOptions(definition)
   return {
-    implement: (implementation) => ({ type: definition.type, '~definition': buildDefinition(definition, implementation) }),
+    implement: (implementation) => ({ type: definition.type, '~definition': buildDefinition(options, implementation) }),
   }
 }
 

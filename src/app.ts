@@ -1,35 +1,35 @@
 import type { AnyAggregate, EnvelopeOf, TypesOf } from './aggregate.ts'
-import { type AggregateDefinition, definitionOf } from './aggregate-definition.ts'
 import type { AggregateHandle } from './aggregate-handle.ts'
 import type { Change } from './consumers/change.ts'
-import type { ConsumerDefinition, DrainRequest } from './consumers/definitions.ts'
+import type { ConsumerDefinition, DrainRequest, DrainResult } from './consumers/definitions.ts'
 import type { FollowerHandle } from './consumers/handle.ts'
 import { waitingFor } from './consumers/waiting.ts'
 import { DefinitionError, ValidationError } from './errors.ts'
 import type { EventEnvelope, Position } from './event-envelope.ts'
-import { checkCallOptions } from './execution/call.ts'
+import { type AggregateDefinition, definitionOf } from './execution/aggregate-definition.ts'
 import type { Query } from './execution/core.ts'
 import { handleOf } from './execution/handle.ts'
 import { readLog } from './execution/log.ts'
 import { checkReplay, replay } from './execution/replay.ts'
-import { notingErrors } from './foreign-errors.ts'
-import { isObject } from './json.ts'
-import { Lifecycle } from './lifecycle.ts'
+import { notingErrors } from './execution/user-code-errors.ts'
 import type { Observation } from './observation.ts'
-import { checkBoolean, checkName, checkWholeNumber } from './options.ts'
 import type { Runtime } from './runtime.ts'
 import type { Store } from './store/store.ts'
-import type { ListParked } from './subscriptions/parked.ts'
+import type { FailedEvent, FailedPage, ListFailed, SkippedEvent } from './subscriptions/failed-events.ts'
 import type { Subscription, SubscriptionApp } from './subscriptions/subscription.ts'
+import { isObject } from './util/json.ts'
+import { Lifecycle } from './util/lifecycle.ts'
+import { optional, readCallOptions, signalOption, wholeNumberFrom } from './util/option-table.ts'
+import { checkBoolean, checkName, checkWholeNumber } from './util/options.ts'
 import type { RebuildOptions } from './views/rebuild-handle.ts'
 import type { SqlView } from './views/sql-view.ts'
 import type { View } from './views/view.ts'
 import type { SqlViewDefinition, ViewDefinition } from './views/view-definition.ts'
 import type { ViewTypes } from './views/view-types.ts'
 import type { Views } from './views/views.ts'
-import { type Wiring, wire } from './wiring.ts'
+import { wire } from './wiring.ts'
 
-/** What `createApp` takes, but for `services`. */
+/** Options of `createApp`, except `services`. */
 export interface AppOptions<
   A extends Record<string, AnyAggregate>,
   W extends Record<string, View | SqlView>,
@@ -44,30 +44,36 @@ export interface AppOptions<
   /** Under the names that `app.subscriptions` will have. They run from `app.start()` on, or during `app.drain()`. */
   readonly subscriptions?: U
   /**
-   * How subscriptions and views behind the events are run. `leaseMs` (default 5,000): how long another process waits for one that has died. `pollMs` (default 1,000): how often the log is
-   * looked at where nothing tells of commits of other processes.
+   * Timing of subscriptions and async views. `leaseMs` (default 5,000): time until another process
+   * takes over from one that died. `pollMs` (default 1,000): interval of polling where nothing
+   * notifies of commits of other processes.
    */
   readonly following?: { readonly leaseMs?: number; readonly pollMs?: number }
   /**
-   * Receive all events of one command, after the commit, in this order, at most once: what must not be missed does not belong here. Not called for a
-   * repeat. `execute` waits for them.
+   * Called in this order with all events of one command, after the commit, at most once; put
+   * nothing here that must not be missed. Not called for a repeat. `execute` waits for them.
    */
   readonly queries?: readonly ((events: readonly EnvelopeOf<A[keyof A]>[]) => unknown)[]
-  /** Told what a query threw, and waited for. Default: `console.error`. */
+  /** Receives the error of a query, and is waited for. Default: `console.error`. */
   readonly onQueryError?: (error: unknown, events: readonly EventEnvelope[]) => unknown
-  /** How often a command is decided again after a lost race, before `ConflictError`. Default 3. */
+  /** Retries after a lost race before `ConflictError`. Default 3. */
   readonly retries?: number
-  /** How many states are kept, the least recently used dropped first. Default `{ maxAggregates: 10_000 }`. */
+  /**
+   * Number of cached states; the least recently used one is dropped first. Default `{
+   * maxAggregates: 10_000 }`.
+   */
   readonly cache?: false | { readonly maxAggregates?: number }
   /**
-   * How the commits of commands that run at the same time are gathered into one call of the store: up to `maxCommits` (default 256) of about `maxBytes` characters of
-   * data (default 4,000,000). A lone command waits for nobody. With more than `maxQueued` commands under way (default 10,000) the next is turned away with an
-   * `OverloadedError`. `false`: each commit is a call of its own, and nothing is turned away.
+   * Group commit: commits of concurrent commands share one append, up to `maxCommits` (default
+   * 256) and about `maxBytes` characters of data (default 4,000,000). A lone command is sent at
+   * once. With more than `maxQueued` commands in progress (default 10,000), the next is refused
+   * with an `OverloadedError`. `false`: each commit is an append of its own, and no command is
+   * refused.
    */
   readonly batching?: false | { readonly maxCommits?: number; readonly maxBytes?: number; readonly maxQueued?: number }
   /** Default: the platform's clock, Web Crypto and timers. */
   readonly runtime?: Runtime
-  /** Told about every command, load, append, retry and query (for tracing, metrics, logs); must not throw. */
+  /** Receives each command, load, append, retry and query, for tracing, metrics and logs. */
   readonly observe?: (what: Observation) => void
 }
 
@@ -104,6 +110,7 @@ export interface App<
   /**
    * Runs subscriptions and views until they have caught up, also with what they themselves have led to, or until time or the number of events is up: for functions, cron and tests.
    * `caughtUp` is false when something is left, has stopped, waits after a failure or runs in another process; where `budgetMs` allows it, that one's lease is waited for once, since it may have died.
+   * `nextDue` is when an event that failed is tried again next: it is not waited for.
    * `maxEvents` is about how many all of them take together. When `signal` aborts, before or meanwhile, it answers what was done by then.
    * @throws StoreError, ValidationError, ClosedError
    */
@@ -113,7 +120,7 @@ export interface App<
     /** On a store without a global order, also look at every aggregate: what its stream told may have been lost. Default `false`. */
     readonly reconcile?: boolean | undefined
     readonly signal?: AbortSignal | undefined
-  }): Promise<{ readonly caughtUp: boolean; readonly events: number }>
+  }): Promise<DrainResult>
   /**
    * Hands stored events to a query once more, those of one commit together: of the whole app in the order they were stored (without a global order, aggregate by aggregate), of one aggregate
    * type, or of one aggregate. Without `onError` it ends at the first error; with it, an event that cannot be read is left out and what the query throws is passed over. Answers how many events there were.
@@ -174,8 +181,24 @@ export interface SqlViewHandle extends FollowerHandle {
 
 /** A subscription of an app. */
 export interface SubscriptionHandle extends FollowerHandle {
-  /** What is parked, in pages of `limit` (1–1,000, default 100), in no order. @throws ValidationError, StoreError, ClosedError */
-  readonly parked: ListParked
+  /**
+   * Events that failed, in pages of `limit` (1–1,000, default 100), in no order; `state` picks those that are tried again by
+   * themselves, or those that are parked. @throws ValidationError, StoreError, ClosedError
+   */
+  parked(options?: ListFailed): Promise<FailedPage<FailedEvent>>
+  /** Has one event tried again now. `false`: it has not failed, or someone has dealt with it. @throws StoreError, ClosedError */
+  retry(eventId: string): Promise<boolean>
+  /**
+   * Passes over one event that failed, or that has stopped the subscription, for ever; what its aggregate did after it is
+   * delivered. It is recorded with the reason. `false`: it has not failed, or someone has dealt with it.
+   * @throws ValidationError without a reason, StoreError, ClosedError
+   */
+  skip(eventId: string, options: { readonly reason: string; readonly by?: string | undefined }): Promise<boolean>
+  /** What was skipped, the last first, in pages of `limit` (1–1,000, default 100). @throws ValidationError, StoreError, ClosedError */
+  skipped(options?: {
+    readonly limit?: number | undefined
+    readonly after?: string | undefined
+  }): Promise<FailedPage<SkippedEvent>>
 }
 
 type ViewTypesOf<V> = V extends View<infer T> ? T : ViewTypes
@@ -210,7 +233,7 @@ export function createApp<
   const W extends Record<string, View | SqlView> = Record<never, never>,
   const U extends Record<string, Subscription> = Record<never, never>,
 >(options: AppOptions<A, W, U> & ServicesOption<A>): App<A, W, U> {
-  const { core, aggregates, views, subscriptions, readSide } = wire(options as unknown as Wiring)
+  const { core, aggregates, views, subscriptions, readSide } = wire(options)
   const lifecycle = new Lifecycle()
   const definitions = new Map([...aggregates.values()].map(({ definition }) => [definition.type, definition]))
   const waiting = waitingFor(readSide, views, lifecycle)
@@ -238,7 +261,7 @@ export function createApp<
     waitFor: waiting.waitFor,
     start: () => lifecycle.run('app.start', async () => readSide?.start()),
     drain: async (request: DrainRequest = {}) => {
-      checkDrain(request)
+      readCallOptions('app.drain', request, optionsOfDrain)
       return lifecycle.follow('app.drain', request.signal, async (signal) =>
         readSide === undefined ? { caughtUp: true, events: 0 } : readSide.drain({ ...request, signal }),
       )
@@ -249,7 +272,7 @@ export function createApp<
         return { events: await replay(core, definitions, query, checkReplay(definitions, typeOf, query, request)) }
       }),
     catchUp: async (changes: readonly Change[], request: { signal?: AbortSignal } = {}) => {
-      checkCallOptions('app.catchUp', request, ['signal'])
+      readCallOptions('app.catchUp', request, { signal: signalOption })
       for (const change of Array.isArray(changes) ? changes : [undefined])
         if (!isPassedOver(definitions, change)) checkChange(change)
       return lifecycle.follow('app.catchUp', request.signal, async (signal) =>
@@ -269,11 +292,11 @@ export function createApp<
   return Object.freeze(app) as unknown as App<A, W, U>
 }
 
-function checkDrain(request: DrainRequest): void {
-  checkCallOptions('app.drain', request, ['budgetMs', 'maxEvents', 'signal', 'reconcile'])
-  if (request.reconcile !== undefined) checkBoolean('app.drain: reconcile', request.reconcile, ValidationError)
-  if (request.budgetMs !== undefined) checkWholeNumber('app.drain: budgetMs', request.budgetMs, 0, ValidationError)
-  if (request.maxEvents !== undefined) checkWholeNumber('app.drain: maxEvents', request.maxEvents, 1, ValidationError)
+const optionsOfDrain = {
+  budgetMs: optional<number>(wholeNumberFrom(0)),
+  maxEvents: optional<number>(wholeNumberFrom(1)),
+  reconcile: optional<boolean>(checkBoolean),
+  signal: signalOption,
 }
 
 /** It is of no aggregate of the app, whatever else may be wrong with it. */

@@ -76,11 +76,13 @@ export { type Rejection, reject } from './reject.ts'
 export { platformRuntime, type Runtime } from './runtime.ts'
 // Stores
 export type { Store } from './store/store.ts'
-export type { ListParked, ParkedEvent } from './subscriptions/parked.ts'
+export type { FailedEvent, FailedPage, ListFailed, SkippedEvent } from './subscriptions/failed-events.ts'
 export type { ReactionOptions } from './subscriptions/reaction.ts'
 export {
   type BatchContext,
   defineSubscription,
+  type OnFailure,
+  type RetryPolicy,
   type Subscription,
   type SubscriptionApp,
   type SubscriptionContext,

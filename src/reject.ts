@@ -1,4 +1,4 @@
-import { isObject } from './json.ts'
+import { isObject } from './util/json.ts'
 
 /** The domain said no: what `reject` makes, and what a handler returns instead of events. */
 export interface Rejection<R extends string = string, D = unknown> {

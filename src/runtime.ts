@@ -1,6 +1,7 @@
 import { DefinitionError } from './errors.ts'
-import { isObject } from './json.ts'
-import { isThenable, refusing } from './refusing.ts'
+import { abortable } from './util/abort.ts'
+import { isObject } from './util/json.ts'
+import { isThenable, refusing } from './util/refusing.ts'
 
 /** All time, randomness, timers and waits of the core. Pass your own to `createApp` to freeze the clock or to make a run repeatable. */
 export interface Runtime {
@@ -67,36 +68,4 @@ export function checkedRuntime(runtime: Runtime): Runtime {
     },
     sleep: (ms, signal) => runtime.sleep(ms, signal),
   }
-}
-
-/** Waits until `done` is called, or rejects with the signal's reason when it aborts first; `begin` returns how to take back what it began. */
-export const abortable = (signal: AbortSignal | undefined, begin: (done: () => void) => () => void): Promise<void> =>
-  new Promise((resolve, reject) => {
-    signal?.throwIfAborted()
-    const abort = () => {
-      takeBack()
-      reject(signal?.reason)
-    }
-    let forget: (() => void) | undefined
-    const takeBack = begin(() => {
-      forget?.()
-      resolve()
-    })
-    forget = signal && whenAborted(signal, abort)
-  })
-
-const listeners = new WeakMap<AbortSignal, Set<() => void>>()
-
-/** Calls `listener` once when the signal aborts; returns how to forget it. However many there are, the signal has one listener: Node warns of more than ten. */
-export function whenAborted(signal: AbortSignal, listener: () => void): () => void {
-  const all = listeners.get(signal) ?? new Set()
-  if (!listeners.has(signal)) {
-    listeners.set(signal, all)
-    const tell = () => {
-      for (const one of [...all]) one()
-    }
-    signal.addEventListener('abort', tell, { once: true })
-  }
-  all.add(listener)
-  return () => all.delete(listener)
 }

@@ -1,140 +1,108 @@
-import { type AggregateDefinition, definitionOf } from './aggregate-definition.ts'
 import type { ReadSide } from './consumers/definitions.ts'
 import { DefinitionError } from './errors.ts'
-import { StateCache } from './execution/cache.ts'
+import type { EventEnvelope } from './event-envelope.ts'
+import { type AggregateDefinition, definitionOf } from './execution/aggregate-definition.ts'
+import { AggregateSlots } from './execution/aggregate-slot.ts'
+import { CommandLimit } from './execution/command-limit.ts'
 import { CommitQueue } from './execution/commit-queue.ts'
 import type { Core, Query, WiredAggregate } from './execution/core.ts'
-import { Gate } from './execution/gate.ts'
-import { KeyedQueue } from './execution/keyed-queue.ts'
 import { withResentReads } from './execution/resent-reads.ts'
-import { UnderWay } from './execution/under-way.ts'
-import { harmless } from './harmless.ts'
-import { isObject } from './json.ts'
 import type { Observation } from './observation.ts'
-import { checkFunction, checkOptions, checkWholeNumber } from './options.ts'
 import { checkedRuntime, platformRuntime, type Runtime } from './runtime.ts'
 import type { Capabilities, Store } from './store/store.ts'
 import type { SubscriptionDefinition } from './subscriptions/definition.ts'
 import { subscriptionDefinitionOf } from './subscriptions/definition.ts'
+import { isObject } from './util/json.ts'
+import { type OptionsOf, optional, readOptions, required, unchecked, wholeNumberFrom, withDefault } from './util/option-table.ts'
+import { checkFunction } from './util/options.ts'
+import { safely } from './util/report-errors.ts'
 import type { SqlViewDefinition, ViewDefinition } from './views/view-definition.ts'
 import { anyViewDefinitionOf } from './views/view-definition.ts'
 
-const optionNames = [
-  'store',
-  'aggregates',
-  'services',
-  'views',
-  'subscriptions',
-  'queries',
-  'onQueryError',
-  'retries',
-  'cache',
-  'batching',
-  'following',
-  'runtime',
-  'observe',
-]
-const defaultCache = 10_000
-const defaultRetries = 3
-const defaultFollowing = { leaseMs: 5_000, pollMs: 1_000 }
-const defaultBatching = { maxCommits: 256, maxBytes: 4_000_000, maxQueued: 10_000 }
+const optionsOfCreateApp = {
+  store: required<Store>(checkStore),
+  aggregates: required<Named>(checkNamed),
+  services: withDefault<Named>({}, checkNamed),
+  views: withDefault<Named>({}, checkNamed),
+  subscriptions: withDefault<Named>({}, checkNamed),
+  queries: withDefault<readonly Query[]>([], checkQueries),
+  onQueryError: withDefault<Core['onQueryError']>(reportQueryError, checkFunction),
+  /** Attempts after a lost race. */
+  retries: withDefault(3, wholeNumberFrom(0)),
+  cache: withDefault<false | object>({}, unchecked),
+  batching: withDefault<false | object>({}, unchecked),
+  following: withDefault<object>({}, unchecked),
+  runtime: withDefault<Runtime>(platformRuntime, checkRuntime),
+  observe: optional<(what: Observation) => unknown>(checkFunction),
+}
+const optionsOfCache = {
+  maxAggregates: withDefault(10_000, (what, ...of) => wholeNumberFrom(1)(`${what} (cache: false for none)`, ...of)),
+}
+const optionsOfBatching = {
+  maxCommits: withDefault(256, wholeNumberFrom(1)),
+  maxBytes: withDefault(4_000_000, wholeNumberFrom(1)),
+  maxQueued: withDefault(10_000, wholeNumberFrom(1)),
+}
+const optionsOfFollowing = {
+  leaseMs: withDefault(5_000, wholeNumberFrom(1)),
+  pollMs: withDefault(1_000, wholeNumberFrom(1)),
+}
+
+type Named = Readonly<Record<string, unknown>>
+type Options = OptionsOf<typeof optionsOfCreateApp>
+
 /**
- * Appends under way at once. With two, the database works on one while the commands of the other are decided. Where there is no order of all events commits share nothing, and waiting
- * for each other would only cost time.
+ * Appends in flight at once. With two, the database works on one while the commands of the other are decided. Without a global order commits share
+ * nothing, and waiting for each other would only cost time.
  */
 const lanesOf = ({ globalOrder }: Capabilities): number => (globalOrder ? 2 : 64)
 
-/** The options of `createApp`, types erased. */
-export interface Wiring {
-  readonly store: Store
-  readonly aggregates: Readonly<Record<string, unknown>>
-  readonly services?: Readonly<Record<string, unknown>> | undefined
-  readonly views?: Readonly<Record<string, unknown>> | undefined
-  readonly subscriptions?: Readonly<Record<string, unknown>> | undefined
-  readonly following?: { readonly leaseMs?: number; readonly pollMs?: number }
-  readonly queries?: readonly Query[]
-  readonly onQueryError?: Core['onQueryError']
-  readonly retries?: number
-  readonly cache?: false | { readonly maxAggregates?: number }
-  readonly batching?: false | { readonly maxCommits?: number; readonly maxBytes?: number; readonly maxQueued?: number }
-  readonly runtime?: Runtime
-  readonly observe?: (what: Observation) => void
-}
-
 /** Checks the options of `createApp` and puts the parts together. @throws DefinitionError */
-export function wire(options: Wiring): {
+export function wire(given: object): {
   core: Core
   aggregates: Map<string, WiredAggregate>
   views: Map<string, ViewDefinition | SqlViewDefinition>
   subscriptions: Map<string, SubscriptionDefinition>
   readSide: ReadSide | undefined
 } {
-  checkOptions('createApp', options, optionNames)
+  const options = readOptions('createApp', given, optionsOfCreateApp)
   const core = coreOf(options)
-  const views = namedByKey('view', 'views', options.views ?? {}, anyViewDefinitionOf)
-  const subscriptions = namedByKey('subscription', 'subscriptions', options.subscriptions ?? {}, subscriptionDefinitionOf)
+  const views = namedByKey('view', 'views', options.views, anyViewDefinitionOf)
+  const subscriptions = namedByKey('subscription', 'subscriptions', options.subscriptions, subscriptionDefinitionOf)
   const definitions = definitionsByKey(options.aggregates)
-  const following = followingOf(options.following ?? {})
+  const following = readOptions('createApp: following', options.following, optionsOfFollowing)
   const consumers = [...views.values(), ...subscriptions.values()]
   const readSide = consumers[0]?.machinery.connect(core, {
     consumers,
     definitions: new Map([...definitions.values()].map((definition) => [definition.type, definition])),
     ...following,
   })
-  return { core, aggregates: aggregatesByKey(definitions, options.services ?? {}, readSide), views, subscriptions, readSide }
+  return { core, aggregates: aggregatesByKey(definitions, options.services, readSide), views, subscriptions, readSide }
 }
 
-function followingOf(following: NonNullable<Wiring['following']>) {
-  checkOptions('createApp: following', following, Object.keys(defaultFollowing))
-  const chosen = { ...defaultFollowing, ...following }
-  for (const name of ['leaseMs', 'pollMs'] as const) checkWholeNumber(`createApp: following: ${name}`, chosen[name], 1)
-  return chosen
-}
-
-function coreOf(options: Wiring): Core {
-  const {
-    store: given,
-    queries = [],
-    onQueryError = reportQueryError,
-    retries = defaultRetries,
-    cache = {},
-    batching = {},
-    runtime = platformRuntime,
-    observe,
-  } = options
-  checkStore(given)
-  if (!Array.isArray(queries)) throw new DefinitionError('createApp: queries must be a list of functions.')
-  queries.forEach((query, i) => {
-    checkFunction(`createApp: queries[${i}]`, query)
-  })
-  checkFunction('createApp: onQueryError', onQueryError)
-  checkWholeNumber('createApp: retries', retries, 0)
-  for (const method of ['now', 'randomUUID', 'random', 'sleep'] as const)
-    checkFunction(`createApp: runtime.${method}`, runtime[method])
-  if (observe !== undefined) checkFunction('createApp: observe', observe)
-  const store = withResentReads(given, runtime)
-  const { maxQueued, ...limits } = batchingOf(batching, store.capabilities)
-  const observing = observe && harmless(observe, reportObserver)
-  const gate = new Gate(maxQueued)
-  const checked = checkedRuntime(runtime)
+function coreOf({ store: given, runtime: chosen, observe: observer, ...options }: Options): Core {
+  const { queries, onQueryError, retries } = options
+  const store = withResentReads(given, chosen)
+  const runtime = checkedRuntime(chosen)
+  const observe = observer && safely(observer, reportObserver)
+  const { maxQueued, ...batching } = batchingOf(options.batching, store.capabilities)
+  const limit = new CommandLimit(maxQueued)
   return {
     store,
-    runtime: checked,
+    runtime,
     retries,
-    cache: new StateCache(cacheSize(cache)),
-    aggregateQueue: new KeyedQueue(),
-    commitQueue: new CommitQueue({ store, runtime: checked, observe: observing }, limits, gate),
-    underWay: new UnderWay(),
-    gate,
+    slots: new AggregateSlots(cacheSize(options.cache)),
+    commitQueue: new CommitQueue({ store, runtime, observe }, batching, limit),
+    limit,
     queries,
     onQueryError,
-    observe: observing,
+    observe,
     onStored: new Set(),
     neverAborts: new AbortController().signal,
   }
 }
 
-function checkStore(store: unknown): void {
+function checkStore(_: string, store: unknown): void {
   if (store === undefined) throw new DefinitionError('createApp needs a store, such as memoryStore() or sqliteStore(db).')
   const { append, readAggregate, capabilities } = (store ?? {}) as Partial<Store>
   if (typeof append !== 'function' || typeof readAggregate !== 'function' || capabilities === undefined)
@@ -143,23 +111,26 @@ function checkStore(store: unknown): void {
     )
 }
 
-function batchingOf(batching: NonNullable<Wiring['batching']>, capabilities: Capabilities) {
-  if (batching === false)
-    return { lanes: Number.POSITIVE_INFINITY, maxCommits: 1, maxBytes: 0, maxQueued: Number.POSITIVE_INFINITY }
-  checkOptions('createApp: batching', batching, Object.keys(defaultBatching))
-  const chosen = { ...defaultBatching, ...batching }
-  for (const name of ['maxCommits', 'maxBytes', 'maxQueued'] as const)
-    checkWholeNumber(`createApp: batching: ${name}`, chosen[name], 1)
-  return { lanes: lanesOf(capabilities), ...chosen }
+function checkQueries(what: string, queries: unknown): void {
+  if (!Array.isArray(queries)) throw new DefinitionError(`${what} must be a list of functions.`)
+  queries.forEach((query, i) => {
+    checkFunction(`${what}[${i}]`, query)
+  })
 }
 
-function cacheSize(cache: false | { readonly maxAggregates?: number }): number {
-  if (cache === false) return 0
-  checkOptions('createApp: cache', cache, ['maxAggregates'])
-  const { maxAggregates = defaultCache } = cache
-  checkWholeNumber('createApp: cache: maxAggregates (cache: false for none)', maxAggregates, 1)
-  return maxAggregates
+function checkRuntime(what: string, runtime: unknown): void {
+  for (const method of ['now', 'randomUUID', 'random', 'sleep'] as const)
+    checkFunction(`${what}.${method}`, (runtime as Partial<Runtime> | null)?.[method])
 }
+
+function batchingOf(batching: Options['batching'], capabilities: Capabilities) {
+  const none = Number.POSITIVE_INFINITY
+  if (batching === false) return { lanes: none, maxCommits: 1, maxBytes: 0, maxQueued: none }
+  return { lanes: lanesOf(capabilities), ...readOptions('createApp: batching', batching, optionsOfBatching) }
+}
+
+const cacheSize = (cache: Options['cache']): number =>
+  cache === false ? 0 : readOptions('createApp: cache', cache, optionsOfCache).maxAggregates
 
 function namedByKey<T extends { readonly name: string }>(
   kind: string,
@@ -167,14 +138,12 @@ function namedByKey<T extends { readonly name: string }>(
   given: Readonly<Record<string, unknown>>,
   definitionOfOne: (what: string, value: unknown) => T,
 ): Map<string, T> {
-  checkNamespace(option, given)
   const found = new Map(Object.entries(given).map(([key, one]) => [key, definitionOfOne(`createApp: ${option}.${key}`, one)]))
   refuseDoubles(kind, option, found, ({ name }) => name)
   return found
 }
 
 function definitionsByKey(aggregates: Readonly<Record<string, unknown>>): Map<string, AggregateDefinition> {
-  checkNamespace('aggregates', aggregates)
   const definitions = new Map(
     Object.entries(aggregates).map(([key, aggregate]) => [key, definitionOf(`createApp: aggregates.${key}`, aggregate)]),
   )
@@ -187,7 +156,6 @@ function aggregatesByKey(
   services: Readonly<Record<string, unknown>>,
   readSide: ReadSide | undefined,
 ): Map<string, WiredAggregate> {
-  checkNamespace('services', services)
   for (const key of Object.keys(services))
     if (definitions.get(key)?.needsServices !== true)
       throw new DefinitionError(
@@ -195,8 +163,8 @@ function aggregatesByKey(
       )
   return new Map(
     [...definitions].map(([key, definition]) => {
-      const sendWithViews = readSide?.sendWithViews(definition)
-      return [key, { definition, services: servicesOf(key, definition, services), sendWithViews }]
+      const inlineViews = readSide?.inlineViews(definition)
+      return [key, { definition, services: servicesOf(key, definition, services), inlineViews }]
     }),
   )
 }
@@ -212,11 +180,11 @@ function servicesOf(
   return given
 }
 
-function checkNamespace(what: string, value: unknown): void {
-  if (!isObject(value) || Array.isArray(value))
-    throw new DefinitionError(
-      `createApp: ${what} must be an object by name: { ${what === 'views' ? 'balances' : what === 'subscriptions' ? 'mailer' : 'account'}: … }.`,
-    )
+const exampleKeys: Named = { views: 'balances', subscriptions: 'mailer' }
+
+function checkNamed(what: string, value: unknown): void {
+  const example = exampleKeys[what.split(': ')[1] as string] ?? 'account'
+  if (!isObject(value) || Array.isArray(value)) throw new DefinitionError(`${what} must be an object by name: { ${example}: … }.`)
 }
 
 function refuseDoubles<T>(what: string, option: string, given: ReadonlyMap<string, T>, nameOf: (one: T) => string): void {
@@ -232,8 +200,7 @@ function refuseDoubles<T>(what: string, option: string, given: ReadonlyMap<strin
   }
 }
 
-const reportQueryError: Core['onQueryError'] = (error, events) => {
-  const [first] = events
+function reportQueryError(error: unknown, [first]: readonly EventEnvelope[]): void {
   console.error(`A query failed on events of ${first?.aggregateType} '${first?.aggregateId}':`, error)
 }
 

@@ -21,14 +21,14 @@ interface Process {
 export function cpuOf(client: number | undefined): Cpu | undefined {
   if (process.platform !== 'linux' || client === undefined) return undefined
   const all = processes()
-  const isBelow = (pid: number, ancestor: number): boolean => {
+  const blocks = (pid: number, ancestor: number): boolean => {
     for (let at = pid; at > 1; at = all.get(at)?.parent ?? 0) if (at === ancestor) return true
     return false
   }
   let [ofClient, ofServer] = [0, 0]
   for (const [pid, { program, own, gone }] of all) {
-    if (isBelow(pid, client)) ofClient += own
-    else if (serverPrograms.test(program) && isBelow(pid, process.pid)) ofServer += own + gone
+    if (blocks(pid, client)) ofClient += own
+    else if (serverPrograms.test(program) && blocks(pid, process.pid)) ofServer += own + gone
   }
   return { client: ofClient / ticksPerSecond, server: ofServer / ticksPerSecond }
 }

@@ -19,6 +19,8 @@ export interface Given {
   readonly transacts: boolean
   readonly schema: 'required' | 'none'
   readonly tellsChanges: boolean
+  readonly readsConsumers: boolean
+  readonly leasesHaveCheckpoints: boolean
   readonly corruptsEvents: boolean
   readonly corruptsSnapshots: boolean
   readonly losesEvents: boolean
@@ -45,6 +47,11 @@ export const push: Requirement = ({ capabilities }) => (capabilities.push ? unde
 
 export const transactions: Requirement = ({ transacts }) => (transacts ? undefined : 'the store has no `transact`')
 export const followed: Requirement = ({ tellsChanges }) => (tellsChanges ? undefined : 'the store has no `readChanges`')
+
+export const consumers: Requirement = ({ readsConsumers }) => (readsConsumers ? undefined : 'the store has no `readConsumers`')
+
+export const leaseCheckpoints: Requirement = ({ leasesHaveCheckpoints }) =>
+  leasesHaveCheckpoints ? undefined : '`acquireLease` answers no checkpoint'
 
 export const severalAppends: Requirement = ({ capabilities }) =>
   capabilities.appendsPerCommit >= 2 ? undefined : 'a commit takes one append'

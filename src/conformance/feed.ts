@@ -1,11 +1,10 @@
 import type { Position } from '../event-envelope.ts'
-import type { StoredEvent } from '../store/commit.ts'
 import { comparePositions } from '../store/order.ts'
-import type { FeedPage, FeedRequest, Store } from '../store/store.ts'
+import type { FeedPage, Store } from '../store/store.ts'
 import { commit, deposit, range, saveViews, view } from './build.ts'
 import { type Body, type Cases, globalOrder, when } from './case.ts'
 import { conflicts, equal, holds, rejects, send, stores } from './check.ts'
-import { idsOf, lease, pause, readAll, readLog, sequences } from './read.ts'
+import { grow, idsOf, lease, readAll, readLog } from './read.ts'
 
 const ordered = (cases: Readonly<Record<string, Body>>): Cases =>
   Object.fromEntries(Object.entries(cases).map(([name, body]) => [name, when(globalOrder, body)]))
@@ -221,35 +220,6 @@ export const feedCases: Cases = ordered({
     equal('position', after, last)
   },
 
-  'what other connections commit while the feed is read is never missed, doubled or out of order': async (database) => {
-    const writers = await Promise.all(range(3).map((i) => (i === 0 ? database.store : database.connect())))
-    const writing = Promise.all(writers.map((store, i) => write(store, i, 25)))
-    const seen = await follow(await database.connect(), writing)
-    equal('number of events', seen.length, 3 * 25 * 3)
-  },
-
-  'what other connections commit while the feed is read with a filter is never missed either': async (database) => {
-    const writers = await Promise.all(range(3).map((i) => (i === 0 ? database.store : database.connect())))
-    const writing = Promise.all(writers.map((store, i) => write(store, i, 25)))
-    const seen = await follow(await database.connect(), writing, [{ aggregateType: 'account' }])
-    equal('number of events', seen.length, 3 * 25 * 3)
-  },
-
-  'small commits are not shown before what is below them in a large batch': async (database) => {
-    const other = await database.connect()
-    const large = async () => {
-      for (const round of range(5)) await database.store.append(range(100).map((i) => deposit(`${round}-${i}`, 0, 3)))
-    }
-    const small = async () => {
-      for (const i of range(60)) {
-        await stores(other, deposit('small', i))
-        await pause()
-      }
-    }
-    const seen = await follow(await database.connect(), Promise.all([large(), small()]))
-    equal('number of events', seen.length, 5 * 100 * 3 + 60)
-  },
-
   'a reader with a checkpoint goes on where another stopped': async (database) => {
     const fence = await lease(database.store, 'mailer')
     for (const i of range(12)) await stores(database.store, deposit(`account-${i % 4}`, Math.floor(i / 4)))
@@ -266,40 +236,6 @@ export const feedCases: Cases = ordered({
     equal('seen', seen, idsOf(await readLog(database.store)))
   },
 })
-
-/** Reads on until `writing` is over and there is no more; what was seen must be what the log then is. */
-async function follow(reader: Store, writing: Promise<unknown>, only?: FeedRequest['only']): Promise<readonly StoredEvent[]> {
-  let isWriting = true
-  const done = writing.finally(() => {
-    isWriting = false
-  })
-  done.catch(() => {})
-  const seen: StoredEvent[] = []
-  let after: Position | undefined
-  for (let behind = true; behind; ) {
-    behind = isWriting
-    const page: FeedPage = await reader.readFeed({ limit: 7, ...(only && { only }), ...(after !== undefined && { after }) })
-    for (const event of page.events) holds('an event is behind the page before', after === undefined || isAfter(event, after))
-    seen.push(...page.events)
-    after = page.position
-    if (page.more) behind = true
-    else await pause()
-  }
-  await done
-  equal('what the reader has seen', idsOf(seen), idsOf(await readLog(reader)))
-  holds('positions grow', grow(seen))
-  const next = new Map<string, number>()
-  for (const { aggregateId, sequence } of seen) {
-    equal(`next sequence of '${aggregateId}'`, sequence, (next.get(aggregateId) ?? 0) + 1)
-    next.set(aggregateId, sequence)
-  }
-  return seen
-}
-
-const isAfter = ({ position }: StoredEvent, after: Position) => position !== undefined && comparePositions(position, after) > 0
-
-const grow = (events: readonly StoredEvent[]) =>
-  events.every((event, i) => i === 0 || isAfter(event, events[i - 1]?.position as Position))
 
 async function readPages(store: Store, limit: number): Promise<readonly FeedPage[]> {
   const pages: FeedPage[] = []
@@ -323,23 +259,4 @@ async function saveMixed(store: Store, rounds: number) {
       return commit({ appends: [{ aggregateType, aggregateId: 'a', at, events: [{ type: types[i % 4] as string }] }] })
     }),
   )
-}
-
-/** Commits three times as many events as `commits`: some alone, some on an account that all writers share. */
-async function write(store: Store, writer: number, commits: number) {
-  for (const i of range(commits)) {
-    if (i % 5 === 0) await shared(store)
-    else await stores(store, deposit(`${writer}-${i % 2}`, await count(store, `${writer}-${i % 2}`), 3))
-    if (i % 4 === 0) await pause()
-  }
-}
-
-const count = async (store: Store, aggregateId: string) => (await sequences(store, aggregateId)).length
-
-async function shared(store: Store) {
-  for (;;) {
-    const outcome = await send(store, deposit('shared', await count(store, 'shared'), 3))
-    if (outcome.kind === 'stored') return
-    conflicts(outcome, 'sequence')
-  }
 }

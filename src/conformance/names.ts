@@ -162,6 +162,12 @@ async function eachByItself(store: Store, texts: readonly string[]) {
       text,
     )
   }
+  if (store.readConsumers !== undefined)
+    equal(
+      'consumers at once',
+      (await store.readConsumers(texts)).map((one) => [one.checkpoint?.position, one.lease?.holder]),
+      texts.map((text, i) => [String(i), text]),
+    )
   equal('number of ids', new Set((await store.readIds({ aggregateType: 'account', limit: 99 })).items).size, texts.length)
   equal(
     'views by pages',

@@ -1,5 +1,6 @@
 import type { Position } from '../event-envelope.ts'
 import type { StoredEvent } from '../store/commit.ts'
+import { comparePositions } from '../store/order.ts'
 import type { AggregateRequest, FeedRequest, Store, StoredSnapshot, StoredView, ViewFind } from '../store/store.ts'
 import { equal, holds } from './check.ts'
 
@@ -31,7 +32,6 @@ export const sequencesOf = (events: readonly StoredEvent[]): readonly number[] =
 export const sequences = async (store: Store, aggregateId: string, rest: Partly<AggregateRequest> = {}) =>
   sequencesOf((await readAll(store, aggregateId, rest)).events)
 
-/** The snapshot of an account, with `stateVersion` 1. */
 /** The snapshot of an account without its commit id, which is a new one in each run. */
 export async function snapshotOf(store: Store, aggregateId: string, stateVersion = '1') {
   const page = await store.readAggregate({ aggregateType: 'account', aggregateId, after: 0, snapshot: { stateVersion } })
@@ -53,6 +53,12 @@ export async function readLog(store: Store, rest: Partly<FeedRequest> = {}): Pro
   }
   return events
 }
+
+export const isAfter = ({ position }: StoredEvent, after: Position) =>
+  position !== undefined && comparePositions(position, after) > 0
+
+export const grow = (events: readonly StoredEvent[]) =>
+  events.every((event, i) => i === 0 || isAfter(event, events[i - 1]?.position as Position))
 
 export const idsOf = (items: readonly { readonly id: string }[]): readonly string[] => items.map(({ id }) => id)
 

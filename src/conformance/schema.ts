@@ -68,6 +68,7 @@ function reads(store: Store): Record<string, () => Promise<unknown>> {
     switchViewGeneration: () => store.switchViewGeneration({ name, from: 1, to: 2 }),
     removeViewGeneration: () => store.removeViewGeneration({ name, generation: 1 }),
     readCheckpoint: () => store.readCheckpoint(name),
+    ...(store.readConsumers && { readConsumers: async () => store.readConsumers?.([name]) }),
     acquireLease: () => store.acquireLease({ name, holder: 'one', ttlMs: 1_000 }),
     renewLease: () => store.renewLease({ name, fence: 1, ttlMs: 1_000 }),
     releaseLease: () => store.releaseLease({ name, fence: 1 }),

@@ -4,9 +4,11 @@ import type { Body, Cases, ConditionalCase, Given } from './case.ts'
 import { changeCases } from './changes.ts'
 import { checkpointCases } from './checkpoints.ts'
 import { conflictCases } from './conflicts.ts'
+import { consumerCases } from './consumers.ts'
 import { corruptionCases } from './corruption.ts'
 import { dataCases } from './data.ts'
 import { feedCases } from './feed.ts'
+import { feedRaceCases } from './feed-races.ts'
 import { findCases } from './find.ts'
 import { generationCases } from './generations.ts'
 import { headCases } from './heads.ts'
@@ -43,8 +45,8 @@ export interface ConformanceCase {
 }
 
 /**
- * The contract of the store port as cases for any test runner. Opens one database to ask the store for its `capabilities`; what it does
- * not claim to do is not asked of it.
+ * The contract of the store port as cases for any test runner. Opens one database to ask the store what it can do; nothing else is asked
+ * of it.
  *
  * Cases share nothing, so they may run in any order and at the same time. Each takes well below a minute.
  *
@@ -83,10 +85,12 @@ const subjects: readonly Cases[] = [
   findCases,
   generationCases,
   feedCases,
+  feedRaceCases,
   changeCases,
   checkpointCases,
   transactionCases,
   leaseCases,
+  consumerCases,
   dataCases,
   nameCases,
   corruptionCases,
@@ -97,11 +101,14 @@ const subjects: readonly Cases[] = [
 async function ask(host: ConformanceHost): Promise<Given> {
   const database = await host.open({ schema: true })
   try {
+    const lease = await database.store.acquireLease({ name: 'suite', holder: 'suite', ttlMs: 1_000 })
     return {
       capabilities: database.store.capabilities,
       transacts: database.store.transact !== undefined,
       schema: host.schema,
       tellsChanges: database.store.readChanges !== undefined,
+      readsConsumers: database.store.readConsumers !== undefined,
+      leasesHaveCheckpoints: lease.acquired && lease.checkpoint !== undefined,
       corruptsEvents: database.corruptEvent !== undefined,
       corruptsSnapshots: database.corruptSnapshot !== undefined,
       losesEvents: database.loseEvents !== undefined,

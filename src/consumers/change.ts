@@ -1,4 +1,4 @@
-import { sha256 } from '../digest.ts'
+import { sha256 } from '../util/digest.ts'
 
 /** One aggregate that has news. */
 export interface Change {

@@ -1,11 +1,11 @@
-import type { AggregateDefinition } from '../aggregate-definition.ts'
 import { DefinitionError } from '../errors.ts'
 import type { Position } from '../event-envelope.ts'
-import type { Core, SendWithViews } from '../execution/core.ts'
-import type { Lifecycle } from '../lifecycle.ts'
+import type { AggregateDefinition } from '../execution/aggregate-definition.ts'
+import type { Core, InlineViews } from '../execution/core.ts'
+import type { Lifecycle } from '../util/lifecycle.ts'
 import type { CatchUpOutcome, Change } from './change.ts'
-import type { ConsumerCore } from './consumption.ts'
-import type { Follower } from './follower.ts'
+import type { Consumer } from './consumer.ts'
+import type { ConsumerCore } from './core.ts'
 import type { Patience, WaitLimits } from './patience.ts'
 
 /** What runs in the background: a subscription or a view, checked, types erased. */
@@ -21,11 +21,11 @@ export interface ConsumerDefinition {
 /** What runs the views and subscriptions of one app. */
 export interface ReadSide {
   /** `undefined` for an aggregate that no inline view follows. */
-  sendWithViews(definition: AggregateDefinition): SendWithViews | undefined
+  inlineViews(definition: AggregateDefinition): InlineViews | undefined
   /** What `app.views` or `app.subscriptions` has of one. Called once for each. */
   open(one: ConsumerDefinition, lifecycle: Lifecycle, app: object): object
   start(): void
-  drain(request: DrainRequest): Promise<{ readonly caughtUp: boolean; readonly events: number }>
+  drain(request: DrainRequest): Promise<DrainResult>
   stop(): Promise<void>
   /** Brings all up to date with these aggregates, where the store has no order of all events; what failed, by change. */
   catchUp(changes: readonly Change[], signal?: AbortSignal): Promise<readonly CatchUpOutcome[]>
@@ -59,15 +59,24 @@ export interface Running<D> {
   /** Called once for each, in `createApp`. */
   open(definition: D, lifecycle: Lifecycle, app: object): Opened
   /** Where some are written by the commands: `undefined` for an aggregate that none of these follows. */
-  sendWithViews?(definition: AggregateDefinition): SendWithViews | undefined
+  inlineViews?(definition: AggregateDefinition): InlineViews | undefined
 }
 
 /** One of them, as an app has it. */
 export interface Opened {
   /** What is kept running. */
-  readonly follower: Follower
+  readonly consumer: Consumer
   /** What `app.views` or `app.subscriptions` has of it. */
   readonly handle: object
+}
+
+/** What a drain came to. */
+export interface DrainResult {
+  /** Nothing is left, waits or has stopped, and nothing runs in another process. */
+  readonly caughtUp: boolean
+  readonly events: number
+  /** When an event that failed is tried again next. */
+  readonly nextDue?: Date
 }
 
 /** What a drain is asked for. */

@@ -1,15 +1,14 @@
 import { isCqrsError, NotYetError, ValidationError } from '../errors.ts'
 import type { Position } from '../event-envelope.ts'
-import { checkCallOptions } from '../execution/call.ts'
-import type { Lifecycle } from '../lifecycle.ts'
-import { checkWholeNumber } from '../options.ts'
 import { comparePositions } from '../store/order.ts'
+import type { Lifecycle } from '../util/lifecycle.ts'
+import { checkCallOptions, checkWholeNumber } from '../util/options.ts'
 import { backOffMs } from './back-off.ts'
-import type { ConsumerCore, RunRequest, RunResult } from './consumption.ts'
-import type { Follower } from './follower.ts'
-import { beginning, endOf, placeOf } from './lane.ts'
+import type { Consumer } from './consumer.ts'
+import type { ConsumerCore, RunRequest, RunResult } from './core.ts'
 import { standstillOf } from './outdated.ts'
 import { type Patience, patiently } from './patience.ts'
+import { beginning, endOf } from './positions.ts'
 
 /** How a subscription, or a view behind the events, is doing. */
 export interface SubscriptionStatus {
@@ -19,7 +18,7 @@ export interface SubscriptionStatus {
   readonly position?: Position
   /** How many places of the log are behind that position: 0 when it has caught up. */
   readonly lag: number
-  /** Aggregates that wait since an event of theirs was parked. */
+  /** Aggregates that wait since an event of theirs failed, up to 1,000. */
   readonly parked: number
   /** What went wrong last, where something is wrong. */
   readonly error?: unknown
@@ -40,9 +39,11 @@ export interface FollowerHandle {
 
 const firstWaitMs = 5
 const longestWaitMs = 200
+/** While something waits for its time. */
+const longestRestMs = 5_000
 
-export function followerHandle(core: ConsumerCore, follower: Follower, lifecycle: Lifecycle): FollowerHandle {
-  const { title } = follower
+export function consumerHandle(core: ConsumerCore, consumer: Consumer, lifecycle: Lifecycle): FollowerHandle {
+  const { title } = consumer
   const at = (method: string) => `${method} of ${title.toLowerCase()}`
   return {
     caughtUp: (options = {}) =>
@@ -50,24 +51,24 @@ export function followerHandle(core: ConsumerCore, follower: Follower, lifecycle
         checkCallOptions('caughtUp', options, ['timeoutMs'])
         if (options.timeoutMs !== undefined) checkWholeNumber('timeoutMs', options.timeoutMs, 0, ValidationError)
         const position = await endOf(core)
-        await patiently(core.runtime, lifecycle, at('caughtUp'), options, (patience) => reach(core, follower, position, patience))
+        await patiently(core.runtime, lifecycle, at('caughtUp'), options, (patience) => reach(core, consumer, position, patience))
       }),
-    status: () => ({ [Symbol.asyncIterator]: () => statuses(core, follower, lifecycle) }),
+    status: () => ({ [Symbol.asyncIterator]: () => statuses(core, consumer, lifecycle) }),
     resume: () =>
       lifecycle.run(at('resume'), async () => {
-        await follower.resume()
+        await consumer.resume()
         core.pulse.wake()
       }),
   }
 }
 
 /**
- * Waits until a follower has come to a position; runs it when nobody else does.
+ * Waits until a consumer has come to a position; runs it when nobody else does.
  * @throws StoppedError, NotYetError, and what else ends the patience
  */
 export async function reach(
   core: ConsumerCore,
-  follower: Follower,
+  consumer: Consumer,
   position: Position,
   patience: Patience,
   request: Pick<RunRequest, 'rebuild'> = {},
@@ -75,20 +76,22 @@ export async function reach(
   const { globalOrder } = core.store.capabilities
   const { signal, ending, timeoutMs, leftMs, until } = patience
   let last: RunResult | undefined
-  const isStanding = standstillOf(core, follower)
+  const isStanding = standstillOf(core, consumer)
   const run = async () => {
     let [failures, restMs] = [0, 0]
     for (let wait = firstWaitMs; ; wait = Math.min(longestWaitMs, wait * 2)) {
       const place = globalOrder ? { until: position } : { reconcile: true }
       // What has failed is left alone for a while; another process may be there meanwhile.
       if (restMs <= 0) {
-        last = await follower.run({ ...request, ...place, budgetMs: leftMs(), signal: ending })
+        last = await consumer.run({ ...request, ...place, budgetMs: leftMs(), signal: ending })
         if (last.state === 'waiting') restMs = backOffMs(++failures)
         // Without an order of all events each look takes the lease.
         if (last.state === 'outdated' && !globalOrder) restMs = longestWaitMs * 5
+        if (last.nextDue !== undefined) restMs = Math.min(longestRestMs, last.nextDue.getTime() - core.runtime.now().getTime())
       }
       restMs -= wait
-      if (globalOrder ? comparePositions(await follower.position(), position) >= 0 : last?.state === 'caught-up') return
+      const isThere = globalOrder ? comparePositions(await consumer.position(), position) >= 0 : last?.state === 'caught-up'
+      if (isThere && (await consumer.nextDue()) === undefined) return
       if (last?.state === 'stopped') throw last.error
       // Rows of another version do not come back; an event may still be processed by another process.
       if (last?.state === 'outdated' && (last.leftAt === undefined || (await isStanding(wait)))) throw last.error
@@ -99,11 +102,11 @@ export async function reach(
     await until(run)
   } catch (error) {
     if (error !== signal.reason || !isCqrsError(error, 'NOT_YET')) throw error
-    const reached = await follower.position()
-    if (globalOrder && comparePositions(reached, position) >= 0) return
+    const reached = await consumer.position()
+    if (globalOrder && comparePositions(reached, position) >= 0 && (await consumer.nextDue()) === undefined) return
     const why = last?.state === 'elsewhere' ? ' Another process runs it.' : ''
     throw new NotYetError(
-      `${follower.title} was not there within ${timeoutMs} ms: it is at position ${reached}, and ${position} was waited for.${why}`,
+      `${consumer.title} was not there within ${timeoutMs} ms: it is at position ${reached}, and ${position} was waited for.${why}`,
       undefined,
       last?.error,
     )
@@ -113,11 +116,11 @@ export async function reach(
 /** Ends when the app closes, which waits for a look that is under way. */
 async function* statuses(
   core: ConsumerCore,
-  follower: Follower,
+  consumer: Consumer,
   lifecycle: Lifecycle,
 ): AsyncGenerator<SubscriptionStatus, void, undefined> {
   for (let last = ''; !lifecycle.isClosing; ) {
-    const status = await lifecycle.run('status', () => statusOf(core, follower))
+    const status = await lifecycle.run('status', () => statusOf(core, consumer))
     const shown = JSON.stringify({ ...status, error: status.error === undefined ? undefined : String(status.error) })
     if (shown !== last) yield status
     last = shown
@@ -136,18 +139,20 @@ function troubleOf(
   if (last?.state === 'elsewhere') return { state: 'elsewhere' }
   if (last?.state !== 'outdated') return { state: 'running' }
   // A newer program has been there since.
-  if (last.leftAt === undefined || comparePositions(position, placeOf(last.leftAt)) >= 0) return { state: 'elsewhere' }
+  const leftAt = last.leftAt?.position
+  if (last.leftAt === undefined || (leftAt !== undefined && comparePositions(position, leftAt) >= 0))
+    return { state: 'elsewhere' }
   return { state: 'outdated', error: last.error }
 }
 
-async function statusOf(core: ConsumerCore, follower: Follower): Promise<SubscriptionStatus> {
+async function statusOf(core: ConsumerCore, consumer: Consumer): Promise<SubscriptionStatus> {
   const [position, end, trouble, parked] = await Promise.all([
-    follower.position(),
+    consumer.position(),
     endOf(core),
-    follower.trouble(),
-    follower.parked(),
+    consumer.trouble(),
+    consumer.failed(),
   ])
-  const last = core.pulse.results.get(follower.title)
+  const last = core.pulse.results.get(consumer.title)
   const now = troubleOf(trouble, last, position)
   const { error } = now
   return {

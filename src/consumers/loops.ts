@@ -1,10 +1,10 @@
 import { DefinitionError, isCqrsError, messageOf } from '../errors.ts'
 import type { Core } from '../execution/core.ts'
 import { backOffMs } from './back-off.ts'
-import type { Pulse, RunResult } from './consumption.ts'
-import type { DrainRequest } from './definitions.ts'
+import type { Consumer } from './consumer.ts'
+import type { Pulse, RunResult } from './core.ts'
+import type { DrainRequest, DrainResult } from './definitions.ts'
 import { eachEnded } from './each-ended.ts'
-import type { Follower } from './follower.ts'
 
 /** A lease is given up when nothing has come for so long, and a run ends to let others in. */
 const lingerMs = 500
@@ -17,6 +17,8 @@ const longestLookMs = 30_000
 const eventsWithoutLeft = 1_000
 /** What another process has resumed is looked for this often. */
 const lookAgainMs = 5_000
+/** What is due and was not done is looked for again. */
+const lookDueMs = 1_000
 /** With push the log is still looked at from time to time: a wake-up may be lost. */
 const pollsWithPush = 10
 
@@ -25,7 +27,7 @@ interface Scene extends Pick<Core, 'store' | 'runtime' | 'observe'> {
   readonly leaseMs: number
 }
 
-/** Runs followers: over and over in a server, or once until all have caught up. */
+/** Runs consumers: over and over in a server, or once until all have caught up. */
 export class Loops implements Pulse {
   readonly results = new Map<string, RunResult>()
   readonly #scene: Scene
@@ -51,20 +53,25 @@ export class Loops implements Pulse {
     for (const wake of [...this.#waiting]) wake()
   }
 
-  start(followers: readonly Follower[]): void {
-    if (this.isFollowing || followers.length === 0) return
+  onWake(listener: () => void): () => void {
+    this.#waiting.add(listener)
+    return () => this.#waiting.delete(listener)
+  }
+
+  start(consumers: readonly Consumer[]): void {
+    if (this.isFollowing || consumers.length === 0) return
     const { store } = this.#scene
     if (!store.capabilities.globalOrder && store.readChanges === undefined)
       throw new DefinitionError(
         'app.start: this store has no order of all events, and nothing tells it of changes: give dynamoDbStore streams: true and a streamsClient, or call app.catchUp or app.drain.',
       )
     this.#unwatch = store.capabilities.push ? store.watch?.(() => this.wake()) : undefined
-    this.#endings = [undefined, ...followers].map(() => new AbortController())
+    this.#endings = [undefined, ...consumers].map(() => new AbortController())
     // Looked at before any of them reads: what comes after is new to all.
     const first = this.#end()
     this.#running = this.#endings.map(async ({ signal }, i) => {
       const end = await first
-      return i === 0 ? this.#poll(end, signal) : this.#follow(followers[i - 1] as Follower, signal)
+      return i === 0 ? this.#poll(end, signal) : this.#follow(consumers[i - 1] as Consumer, signal)
     })
   }
 
@@ -99,12 +106,12 @@ export class Loops implements Pulse {
     return store.capabilities.globalOrder ? store.lastPosition().catch(() => undefined) : undefined
   }
 
-  async #follow(follower: Follower, signal: AbortSignal): Promise<void> {
+  async #follow(consumer: Consumer, signal: AbortSignal): Promise<void> {
     const { runtime } = this.#scene
     let [looks, eventsSince] = [0, 0]
     for (let failures = 0; !signal.aborted; ) {
       const seen = this.#wakes
-      const result = await this.#runOnce(follower, { budgetMs: sliceMs, keep: true, signal })
+      const result = await this.#runOnce(consumer, { budgetMs: sliceMs, keep: true, signal })
       if (signal.aborted) break
       // That another process has it for a while says nothing about what has failed here.
       if (result.state === 'waiting') failures++
@@ -116,14 +123,14 @@ export class Loops implements Pulse {
         await runtime.sleep(Math.min(longestLookMs, firstLookMs * 2 ** looks++), signal).catch(() => {})
         continue
       }
-      await this.#pause(follower, result, failures, seen, signal)
+      await this.#pause(consumer, result, failures, seen, signal)
     }
-    await follower.release().catch((error: unknown) => this.#report(follower, error))
+    await consumer.release().catch((error: unknown) => this.#report(consumer, error))
   }
 
   async #pause(
-    follower: Follower,
-    { state, isPartial, remainingMs = 0 }: RunResult,
+    consumer: Consumer,
+    { state, isPartial, remainingMs = 0, nextDue }: RunResult,
     failures: number,
     seen: number,
     signal: AbortSignal,
@@ -133,30 +140,37 @@ export class Loops implements Pulse {
     const theirsMs = Math.max(20, Math.min(remainingMs, pollMs)) * (0.5 + runtime.random())
     if (state === 'more') {
       // Others may have waited for it.
-      await follower.release().catch(() => {})
+      await consumer.release().catch(() => {})
       return sleep(breatherMs * (0.5 + runtime.random()))
     }
     if (state === 'waiting') {
       const ms = backOffMs(failures) * (0.5 + runtime.random())
-      return this.#backOff(follower, ms, signal)
+      return this.#backOff(consumer, ms, signal)
     }
     if (state === 'elsewhere') return sleep(theirsMs)
     if (state === 'stopped' || state === 'outdated') return void (await this.#woken(pollMs, seen, signal))
+    // What is due elsewhere, or has become so since, is not asked for at once.
+    const dueMs = nextDue && nextDue.getTime() - runtime.now().getTime()
+    const untilDueMs = dueMs === undefined || dueMs > 0 ? dueMs : lookDueMs
+    if (untilDueMs !== undefined && untilDueMs <= lingerMs) return void (await this.#woken(untilDueMs, seen, signal))
     if (await this.#woken(lingerMs, seen, signal)) return
-    await follower.release().catch((error: unknown) => this.#report(follower, error))
+    await consumer.release().catch((error: unknown) => this.#report(consumer, error))
     // Who has the rest may have died, and left something behind that is not new.
     if (isPartial) return void (await this.#woken(theirsMs, seen, signal))
-    const ms = follower.isAsked && lookAgainMs
-    while (!signal.aborted && !(await this.#woken(ms, seen, signal)))
-      if (!signal.aborted && (await follower.isAsked?.().catch(() => false))) return
+    const { isAsked } = consumer
+    if (isAsked === undefined) return void (await this.#woken(undefined, seen, signal))
+    for (let leftMs = (untilDueMs ?? Number.POSITIVE_INFINITY) - lingerMs; leftMs > 0 && !signal.aborted; leftMs -= lookAgainMs) {
+      if (await this.#woken(Math.min(lookAgainMs, leftMs), seen, signal)) return
+      if (!signal.aborted && (await isAsked().catch(() => false))) return
+    }
   }
 
   /** Waits with the lease: in other processes the waits would begin anew, with short ones. */
-  async #backOff(follower: Follower, ms: number, signal: AbortSignal): Promise<void> {
+  async #backOff(consumer: Consumer, ms: number, signal: AbortSignal): Promise<void> {
     const { runtime, leaseMs } = this.#scene
     const step = leaseMs / 3
     for (let left = ms; left > 0 && !signal.aborted; left -= step) {
-      await (follower.hold ?? follower.release).call(follower).catch(() => {})
+      await consumer.hold().catch(() => {})
       await runtime.sleep(Math.min(step, left), signal).catch(() => {})
     }
   }
@@ -182,61 +196,61 @@ export class Loops implements Pulse {
   }
 
   /** All of them until nothing is left or time is up, again when what they did has led to more. */
-  async drain(
-    followers: readonly Follower[],
-    request: DrainRequest,
-  ): Promise<{ readonly caughtUp: boolean; readonly events: number }> {
+  async drain(consumers: readonly Consumer[], request: DrainRequest): Promise<DrainResult> {
     const { signal } = request
-    const endings = followers.map(() => new AbortController())
+    const endings = consumers.map(() => new AbortController())
     const abort = () => {
       for (const ending of endings) ending.abort(signal?.reason)
     }
     if (signal?.aborted) abort()
     signal?.addEventListener('abort', abort, { once: true })
     try {
-      return await this.#drain(followers, endings, request)
+      return await this.#drain(consumers, endings, request)
     } finally {
       signal?.removeEventListener('abort', abort)
     }
   }
 
   async #drain(
-    followers: readonly Follower[],
+    consumers: readonly Consumer[],
     endings: readonly AbortController[],
     { budgetMs, maxEvents, signal, reconcile }: DrainRequest,
-  ): Promise<{ readonly caughtUp: boolean; readonly events: number }> {
+  ): Promise<DrainResult> {
     const { runtime } = this.#scene
     const began = runtime.now().getTime()
     if (signal?.aborted) return { caughtUp: false, events: 0 }
     const leftOf = () => (budgetMs === undefined ? undefined : Math.max(0, budgetMs - (runtime.now().getTime() - began)))
     let events = 0
     let hasWaited = false
-    let busy = followers.length
+    let busy = consumers.length
     for (;;) {
       // Each gets its share of what may be taken: none waits for the others.
       const share = maxEvents === undefined ? undefined : Math.ceil((maxEvents - events) / Math.max(1, busy))
       const first = events === 0 && reconcile
-      const run = async (follower: Follower, own: AbortSignal | undefined): Promise<RunResult> => {
+      const run = async (consumer: Consumer, own: AbortSignal | undefined): Promise<RunResult> => {
         try {
-          return await follower.run({ budgetMs: leftOf(), maxEvents: share, signal: own, reconcile: first })
+          return await consumer.run({ budgetMs: leftOf(), maxEvents: share, signal: own, reconcile: first })
         } catch (error) {
           if (own?.aborted && error === own.reason) return { state: 'more', events: 0 }
           throw error
         }
       }
-      const runs = await eachEnded(followers.map((follower, i) => run(follower, endings[i]?.signal)))
-      const results = runs.map((result, i) => this.#note(followers[i] as Follower, result))
+      const runs = await eachEnded(consumers.map((consumer, i) => run(consumer, endings[i]?.signal)))
+      const results = runs.map((result, i) => this.#note(consumers[i] as Consumer, result))
       busy = results.filter(({ state }) => state === 'more').length
       const done = results.reduce((sum, result) => sum + result.events, 0)
       events += done
-      const caughtUp = results.every(({ state, isPartial }) => state === 'caught-up' && isPartial !== true)
+      const due = results.flatMap(({ nextDue }) => nextDue ?? []).map((date) => date.getTime())
+      const nextDue = due.length === 0 ? {} : { nextDue: new Date(Math.min(...due)) }
+      const isDone = ({ state, isPartial }: RunResult) => state === 'caught-up' && isPartial !== true
+      const caughtUp = due.length === 0 && results.every(isDone)
       const isOver = leftOf() === 0 || (maxEvents !== undefined && events >= maxEvents) || signal?.aborted
       const isStuck = done === 0 && !results.some(({ state }) => state === 'more')
       if (isStuck && !isOver && !hasWaited && (await this.#waited(results, leftOf(), signal))) {
         hasWaited = true
         continue
       }
-      if ((caughtUp && done === 0) || isOver || isStuck) return { caughtUp: caughtUp && done === 0, events }
+      if ((caughtUp && done === 0) || isOver || isStuck) return { caughtUp: caughtUp && done === 0, events, ...nextDue }
     }
   }
 
@@ -248,24 +262,24 @@ export class Loops implements Pulse {
     return true
   }
 
-  async #runOnce(follower: Follower, request: Parameters<Follower['run']>[0]): Promise<RunResult> {
+  async #runOnce(consumer: Consumer, request: Parameters<Consumer['run']>[0]): Promise<RunResult> {
     try {
-      return this.#note(follower, await follower.run(request))
+      return this.#note(consumer, await consumer.run(request))
     } catch (error) {
       if (this.#isEnding) return { state: 'more', events: 0 }
-      return this.#note(follower, { state: 'waiting', events: 0, error })
+      return this.#note(consumer, { state: 'waiting', events: 0, error })
     }
   }
 
-  #note(follower: Follower, result: RunResult): RunResult {
-    const before = this.results.get(follower.title)
-    this.results.set(follower.title, result)
+  #note(consumer: Consumer, result: RunResult): RunResult {
+    const before = this.results.get(consumer.title)
+    this.results.set(consumer.title, result)
     const isTold = before?.state === result.state && before.leftAt?.id === result.leftAt?.id
-    if (result.error !== undefined && !isTold) this.#report(follower, result.error, result)
+    if (result.error !== undefined && !isTold) this.#report(consumer, result.error, result)
     return result
   }
 
-  #report({ title }: Follower, error: unknown, result?: RunResult): void {
+  #report({ title }: Consumer, error: unknown, result?: RunResult): void {
     const { observe } = this.#scene
     if (observe !== undefined && result?.state === 'outdated')
       observe({ kind: 'outdated', name: title, ...(result.leftAt && { eventId: result.leftAt.id }), error })

@@ -1,17 +1,18 @@
-import type { AggregateDefinition } from '../aggregate-definition.ts'
 import { StoppedError } from '../errors.ts'
 import type { Position } from '../event-envelope.ts'
 import { type Decoded, decodeApart } from '../evolution/decode.ts'
+import type { AggregateDefinition } from '../execution/aggregate-definition.ts'
 import { aggregatePage } from '../execution/read-page.ts'
 import type { StoredEvent } from '../store/commit.ts'
-import type { ConsumerCore, Failure } from './consumption.ts'
+import type { ConsumerCore } from './core.ts'
+import type { Failure } from './processor.ts'
 
-/** Why an event cannot be taken that could not be decoded; `next` where no newer program is expected to do better. */
-export function undecoded(title: string, { stored, failure }: Decoded, next: 'stop' | 'wait'): Failure | undefined {
+/** Why an event cannot be processed that could not be decoded. */
+export function undecoded(title: string, { stored, failure }: Decoded): Failure | undefined {
   if (failure === undefined) return undefined
   const { error, newer } = failure
-  if (newer === undefined) return { error, at: stored, next, isUnreadable: true }
-  return { error: new LeftToNewer(title, stored, newer.known, error), at: stored, next: 'outdated' }
+  if (newer === undefined) return { error, at: stored, kind: 'unreadable' }
+  return { error: new LeftToNewer(title, stored, newer.known, error), at: stored, kind: 'outdated' }
 }
 
 /** An event is left to a newer program: nothing has stopped, but this process cannot wait for later events. */

@@ -1,6 +1,7 @@
 import { ClosedError, NotYetError } from '../errors.ts'
-import type { Lifecycle } from '../lifecycle.ts'
-import { type Runtime, whenAborted } from '../runtime.ts'
+import type { Runtime } from '../runtime.ts'
+import { whenAborted } from '../util/abort.ts'
+import type { Lifecycle } from '../util/lifecycle.ts'
 
 /** What a caller says about it. */
 export interface WaitLimits {

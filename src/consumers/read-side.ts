@@ -1,13 +1,13 @@
 import { DefinitionError } from '../errors.ts'
 import type { Core } from '../execution/core.ts'
 import type { CatchUpOutcome, Change } from './change.ts'
-import type { ConsumerCore } from './consumption.ts'
+import type { Consumer } from './consumer.ts'
+import type { ConsumerCore } from './core.ts'
 import type { ConsumerDefinition, Machinery, ReadSide, ReadSideOptions, Running } from './definitions.ts'
-import type { Follower } from './follower.ts'
 import { reach } from './handle.ts'
-import { consumerQueue } from './lane.ts'
 import { Loops } from './loops.ts'
 import { patiently } from './patience.ts'
+import { consumerQueue } from './rows.ts'
 
 /** Connects the views and subscriptions of an app. What runs each kind comes with its definitions, so that none is loaded for another. @throws DefinitionError */
 export function connectReadSide(core: Core, options: ReadSideOptions): ReadSide {
@@ -23,38 +23,38 @@ export function connectReadSide(core: Core, options: ReadSideOptions): ReadSide 
     pulse: loops,
   }
   const running = runningOf(shared, options.consumers)
-  const followers = new Map<ConsumerDefinition, Follower>()
-  const followerOf = (one: ConsumerDefinition) => followers.get(one) as Follower
+  const consumers = new Map<ConsumerDefinition, Consumer>()
+  const consumerOf = (one: ConsumerDefinition) => consumers.get(one) as Consumer
   core.onStored.add(() => loops.wake())
   return {
-    sendWithViews: (definition) => {
+    inlineViews: (definition) => {
       for (const one of running.values()) {
-        const send = one.sendWithViews?.(definition)
-        if (send !== undefined) return send
+        const inlineViews = one.inlineViews?.(definition)
+        if (inlineViews !== undefined) return inlineViews
       }
       return undefined
     },
     open: (one, ...of) => {
       const kind = running.get(one.machinery) as Running<never>
-      const { follower, handle } = kind.open(one as never, ...of)
-      followers.set(one, follower)
+      const { consumer, handle } = kind.open(one as never, ...of)
+      consumers.set(one, consumer)
       return handle
     },
-    start: () => loops.start([...followers.values()]),
-    drain: (request) => loops.drain([...followers.values()], request),
+    start: () => loops.start([...consumers.values()]),
+    drain: (request) => loops.drain([...consumers.values()], request),
     stop: () => loops.stop(),
     catchUp: async (changes, signal) => {
-      const byFollower = await Promise.all([...followers.values()].map((follower) => catchUp(follower, changes, signal)))
+      const byFollower = await Promise.all([...consumers.values()].map((consumer) => catchUp(consumer, changes, signal)))
       return changes.map((_, i) => byFollower.map((outcomes) => outcomes[i]).find((outcome) => outcome !== undefined))
     },
     catchUpView: async (view, change, signal) => {
-      const [failed] = await followerOf(view).catchUp([change], signal, true)
+      const [failed] = await consumerOf(view).catchUp([change], signal, true)
       if (failed !== undefined) throw failed.error
     },
     patiently: (...wait) => patiently(core.runtime, ...wait),
     reach: async (view, position, patience) => {
       if (view.consistency === 'inline') return
-      await reach(shared, followerOf(view), position, patience, { rebuild: false })
+      await reach(shared, consumerOf(view), position, patience, { rebuild: false })
     },
   }
 }
@@ -66,8 +66,8 @@ function runningOf(core: ConsumerCore, all: readonly ConsumerDefinition[]): Read
 }
 
 /** What goes wrong before the first change goes wrong for all. */
-const catchUp = (follower: Follower, changes: readonly Change[], signal: AbortSignal | undefined) =>
-  follower.catchUp(changes, signal).catch((error: unknown): readonly CatchUpOutcome[] => changes.map(() => ({ error })))
+const catchUp = (consumer: Consumer, changes: readonly Change[], signal: AbortSignal | undefined) =>
+  consumer.catchUp(changes, signal).catch((error: unknown): readonly CatchUpOutcome[] => changes.map(() => ({ error })))
 
 function checkIsFed(one: ConsumerDefinition, known: readonly string[]): void {
   const what = one.kind === 'subscription' ? one.kind : 'view'

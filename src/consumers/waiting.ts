@@ -1,9 +1,8 @@
 import { messageOf, NotYetError, ValidationError } from '../errors.ts'
-import { checkCallOptions } from '../execution/call.ts'
 import type { PrepareWaiting } from '../execution/handle.ts'
-import type { Lifecycle } from '../lifecycle.ts'
-import { isPosition } from '../names.ts'
-import { checkWholeNumber } from '../options.ts'
+import type { Lifecycle } from '../util/lifecycle.ts'
+import { isPosition } from '../util/names.ts'
+import { checkCallOptions, checkWholeNumber } from '../util/options.ts'
 import type { ConsumerDefinition, ReadSide } from './definitions.ts'
 
 /** Waiting until views have what was stored: of `app.waitFor`, and of commands. */

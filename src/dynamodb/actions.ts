@@ -1,5 +1,5 @@
 import type { CheckpointWrite, Commit, ViewWrite } from '../store/commit.ts'
-import type { CommitTexts } from '../store/texts.ts'
+import type { SerializedCommit } from '../store/serialize-commit.ts'
 import type { TransactionAction } from './client.ts'
 import type { Connection } from './connection.ts'
 import { condition, update } from './expressions.ts'
@@ -21,7 +21,7 @@ export const rowOf = ({ name, generation, id }: Pick<ViewWrite, 'name' | 'genera
   JSON.stringify([name, generation, id])
 
 /** Everything that a commit writes or checks, each with its condition: what must hold for it is in the transaction itself. */
-export function actionsOf(connection: Connection, commit: Commit, texts: CommitTexts, old: OldIndexes): Action[] {
+export function actionsOf(connection: Connection, commit: Commit, texts: SerializedCommit, old: OldIndexes): Action[] {
   const { checkpoint, views = [] } = commit
   return [
     ...(checkpoint === undefined ? [] : [moveCheckpoint(connection, commit.id, checkpoint)]),
@@ -75,7 +75,7 @@ function rememberKey({ tables, keyTtlSeconds }: Connection, { id, appends: [to],
 /** DynamoDB deletes expired items up to days later, so readers look at the time too. */
 export const secondsNow = (): number => Math.floor(Date.now() / 1000)
 
-function putEvents({ tables }: Connection, { appends }: Commit, { events }: CommitTexts): Action[] {
+function putEvents({ tables }: Connection, { appends }: Commit, { events }: SerializedCommit): Action[] {
   const isFree = condition('attribute_not_exists(#AggregateTypeAndId)')
   return appends.flatMap((append, i) =>
     append.events.map((_, j): Action => {
@@ -86,7 +86,7 @@ function putEvents({ tables }: Connection, { appends }: Commit, { events }: Comm
 }
 
 /** `CurrentSnapshot` counts the saves, which the crate reads too. */
-function saveSnapshots({ tables }: Connection, { id, appends }: Commit, { snapshots }: CommitTexts): Action[] {
+function saveSnapshots({ tables }: Connection, { id, appends }: Commit, { snapshots }: SerializedCommit): Action[] {
   return appends.flatMap(({ aggregateType, aggregateId, expectedSequence, events, snapshot }, i): Action[] => {
     const state = snapshots[i]
     if (snapshot === undefined || state === undefined) return []

@@ -1,13 +1,14 @@
 import { StoreError } from '../errors.ts'
 import type { Commit, CommitOutcome } from '../store/commit.ts'
+import { FailedDependencies } from '../store/failed-dependencies.ts'
+import { findConflict } from '../store/find-conflict.ts'
 import { isDecidedOn, noEvents } from '../store/head.ts'
-import { type CommitTexts, toTexts } from '../store/texts.ts'
-import { Unstored } from '../store/unstored.ts'
+import { type SerializedCommit, serializeCommit } from '../store/serialize-commit.ts'
 import { actionsOf, type OldIndexes, rowOf } from './actions.ts'
 import type { ReadItem } from './client.ts'
-import { findConflict, headProjection, ownerProblem } from './conflicts.ts'
 import type { Connection } from './connection.ts'
 import { toStoreError } from './errors.ts'
+import { headProjection, ownerProblem, readFacts } from './facts.ts'
 import { addIfFirst } from './first-events.ts'
 import { headOf, indexesOf, number, readIndexes, text } from './items.ts'
 import { aggregateKey, aggregateOf, eventKey } from './keys.ts'
@@ -16,14 +17,14 @@ import { readRows } from './views.ts'
 
 /** Commits that touch the same aggregate, view row or checkpoint go one after another in list order, all others at the same time. */
 export function appendBatch(connection: Connection, commits: readonly Commit[]): Promise<readonly CommitOutcome[]> {
-  const unstored = new Unstored()
+  const failed = new FailedDependencies()
   const tails = new Map<string, Promise<unknown>>()
   const outcomes = commits.map((commit) => {
     const touched = touchedBy(commit)
     const before = Promise.all(touched.map((name) => tails.get(name)))
     const outcome = before.then(async () => {
-      const one = await connection.slots.run(() => appendOne(connection, commit, unstored))
-      return unstored.note(commit, one)
+      const one = await connection.semaphore.run(() => appendOne(connection, commit, failed))
+      return failed.note(commit, one)
     })
     for (const name of touched) tails.set(name, outcome)
     return outcome
@@ -39,42 +40,38 @@ const touchedBy = ({ appends, views = [], checkpoint }: Commit): string[] => [
 ]
 
 /** Never rejects. Nothing was sent where one of these throws. */
-async function appendOne(connection: Connection, commit: Commit, unstored: Unstored): Promise<CommitOutcome> {
+async function appendOne(connection: Connection, commit: Commit, failed: FailedDependencies): Promise<CommitOutcome> {
   try {
-    const texts = toTexts(commit, connection.payloadFormat)
+    const texts = serializeCommit(commit, connection.payloadFormat)
     checkEvents(commit, texts)
-    if (buildsOnUnstored(commit, unstored)) return await conflictOf(connection, commit, unstored)
-    return await send(connection, commit, texts)
+    return await send(connection, commit, texts, failed)
   } catch (cause) {
     return { kind: 'failed', certain: true, cause: toStoreError(cause) }
   }
 }
 
-const buildsOnUnstored = ({ appends, views = [] }: Commit, unstored: Unstored): boolean =>
-  appends.some((append) => unstored.isBelow(append)) || views.some((write) => unstored.isBelowView(write))
-
-/** What is in the way of a commit whose base was not stored, or would be if another writer had not filled its place by chance. */
-async function conflictOf(connection: Connection, commit: Commit, unstored: Unstored): Promise<CommitOutcome> {
-  const found = await findConflict(connection, commit, new Map())
-  if (found !== undefined) return found
-  const below = commit.appends.find((append) => unstored.isBelow(append))
-  return below === undefined
-    ? { kind: 'conflict', on: 'view' }
-    : { kind: 'conflict', on: 'sequence', actualSequence: below.expectedSequence }
-}
+const buildsOnUnstored = ({ appends, views = [] }: Commit, failed: FailedDependencies): boolean =>
+  appends.some((append) => failed.blocks(append)) || views.some((write) => failed.blocksView(write))
 
 /**
  * Sends it until it is stored, or something in its way is found. The SDK gives every transaction a token
  * of its own, which makes the SDK's own retries safe; the commit's id is no token, since DynamoDB would answer `stored` for ten minutes whatever the
  * second one holds.
  */
-async function send(connection: Connection, commit: Commit, texts: CommitTexts): Promise<CommitOutcome> {
+async function send(
+  connection: Connection,
+  commit: Commit,
+  texts: SerializedCommit,
+  failed: FailedDependencies,
+): Promise<CommitOutcome> {
+  // Another writer may have filled by chance the place of what was not stored.
+  const isDoomed = buildsOnUnstored(commit, failed)
   for (const waiting = connection.waiting(); ; ) {
     const actions = actionsOf(connection, commit, texts, await readOldIndexes(connection, commit))
     checkActions(actions)
     if (actions.length === 0) return { kind: 'stored', positions: [] }
     let refused: ReadonlyMap<number, ReadItem> = new Map()
-    if (await hasNoGap(connection, commit)) {
+    if (!isDoomed && (await hasNoGap(connection, commit))) {
       const written = await connection.write(actions.map(({ action }) => action))
       if (written.kind === 'failed') return { kind: 'failed', certain: written.certain, cause: written.error }
       if (written.kind === 'done') {
@@ -83,7 +80,7 @@ async function send(connection: Connection, commit: Commit, texts: CommitTexts):
       }
       refused = written.items
     }
-    const outcome = await whyRefused(connection, commit, refused)
+    const outcome = await whyRefused(connection, commit, refused, failed)
     if (outcome !== undefined) return outcome
     if (!(await waiting.pause())) {
       const cause = new StoreError('STORE_BUSY', 'DynamoDB refused the commit again and again, though nothing was in its way.')
@@ -97,9 +94,11 @@ async function whyRefused(
   connection: Connection,
   commit: Commit,
   refused: ReadonlyMap<number, ReadItem>,
+  failed: FailedDependencies,
 ): Promise<CommitOutcome | undefined> {
   try {
-    return await findConflict(connection, commit, eventsIn(refused))
+    const { facts, problem } = await readFacts(connection, commit, eventsIn(refused))
+    return problem === undefined ? findConflict(commit, facts, failed) : { kind: 'failed', certain: true, cause: problem }
   } catch (cause) {
     return { kind: 'failed', certain: false, cause }
   }

@@ -39,12 +39,13 @@ export interface Update extends Expressions {
   TableName: string
   Key: Item
   UpdateExpression: string
+  ReturnValues?: 'ALL_NEW'
 }
 
 /** One action of a transaction. */
 export interface TransactionAction {
   Put?: Put
-  Update?: Update
+  Update?: Omit<Update, 'ReturnValues'>
   Delete?: { TableName: string; Key: Item }
   ConditionCheck?: Expressions & { TableName: string; Key: Item; ConditionExpression: string }
 }
@@ -135,7 +136,7 @@ export interface DynamoDbClient {
     ExpressionAttributeNames?: Record<string, string>
   }): Promise<{ readonly Item?: ReadItem | undefined }>
   putItem(input: Put): Promise<unknown>
-  updateItem(input: Update): Promise<unknown>
+  updateItem(input: Update): Promise<{ readonly Attributes?: ReadItem | undefined }>
   query(input: Query): Promise<{
     readonly Items?: readonly ReadItem[] | undefined
     readonly LastEvaluatedKey?: ReadItem | undefined

@@ -2,19 +2,19 @@ import { type CqrsError, isCqrsError, StoreError } from '../errors.ts'
 import type { InexactNumbers } from '../store/exact-json.ts'
 import type { Head } from '../store/head.ts'
 import type { PayloadFormat } from '../store/payload-format.ts'
+import { LruMap } from '../util/lru-map.ts'
 import type { DynamoDbClient, Item, Put, Query, ReadItem, TransactionAction, Update } from './client.ts'
 import { failedConditions, surelyRefused, toStoreError } from './errors.ts'
 import { namesIn } from './expressions.ts'
-import { Recent } from './recent.ts'
 import type { TableNames } from './schema.ts'
-import { Slots, Waiting } from './waiting.ts'
+import { Semaphore, Waiting } from './waiting.ts'
 
 /**
- * What became of a write. `refused`: certainly not done, since the conditions of these actions (by number) do not hold; with the items that
- * are there. `certain`: not done, and never will be.
+ * What became of a write. `done`: with what `send` answers. `refused`: certainly not done, since the conditions of these actions (by number)
+ * do not hold; with the items that are there. `certain`: not done, and never will be.
  */
-export type Written =
-  | { readonly kind: 'done' }
+export type Written<T = unknown> =
+  | { readonly kind: 'done'; readonly answer: T }
   | { readonly kind: 'refused'; readonly items: ReadonlyMap<number, ReadItem> }
   | { readonly kind: 'failed'; readonly certain: boolean; readonly error: CqrsError }
 
@@ -37,13 +37,13 @@ export class Connection {
   readonly keyTtlSeconds: number
   readonly payloadFormat: PayloadFormat
   readonly inexactNumbers: InexactNumbers
-  readonly slots = new Slots(atOnce)
+  readonly semaphore = new Semaphore(atOnce)
   /** The last event of an aggregate that was read or written. Events are never deleted, so there can only be later ones. */
-  readonly knownHeads = new Recent<Head>(remembered)
+  readonly knownHeads = new LruMap<Head>(remembered)
   /** What the rows that were read or written last are found by, so that a save need not read them first. */
-  readonly knownIndexes = new Recent<KnownIndexes>(remembered)
+  readonly knownIndexes = new LruMap<KnownIndexes>(remembered)
   /** The live generation of a view as it was last seen. */
-  readonly knownLive = new Recent<number>(remembered)
+  readonly knownLive = new LruMap<number>(remembered)
   /** `undefined` until it is known. */
   foreignWriters: boolean | undefined
   /** By aggregate type, the ids that were added to the index of first events, and when. */
@@ -94,12 +94,15 @@ export class Connection {
   }
 
   /** One action goes by itself, at half the price of a transaction. */
-  async write(actions: readonly TransactionAction[]): Promise<Written> {
+  write(actions: readonly TransactionAction[]): Promise<Written> {
+    return this.#write(() => send(this.client, actions))
+  }
+
+  async #write<T>(work: () => Promise<T>): Promise<Written<T>> {
     const waiting = this.waiting()
     for (let certain = true; ; ) {
       try {
-        await send(this.client, actions)
-        return { kind: 'done' }
+        return { kind: 'done', answer: await work() }
       } catch (cause) {
         const items = failedConditions(cause)
         if (items !== undefined) return { kind: 'refused', items }
@@ -115,6 +118,13 @@ export class Connection {
     const written = await this.write(actions)
     if (written.kind === 'failed') throw written.error
     return written.kind === 'done'
+  }
+
+  /** The item as the update has left it; `undefined` when the condition did not hold. @throws StoreError */
+  async update(update: Update): Promise<ReadItem | undefined> {
+    const written = await this.#write(() => this.client.updateItem({ ...update, ReturnValues: 'ALL_NEW' }))
+    if (written.kind === 'failed') throw written.error
+    return written.kind === 'done' ? (written.answer.Attributes ?? {}) : undefined
   }
 
   /** All of an item, or only what `projection` names. */
@@ -168,11 +178,11 @@ export class Connection {
   }
 }
 
-async function send(client: DynamoDbClient, actions: readonly TransactionAction[]): Promise<void> {
+async function send(client: DynamoDbClient, actions: readonly TransactionAction[]): Promise<unknown> {
   const [only] = actions
-  if (actions.length === 1 && only?.Put !== undefined) await client.putItem(only.Put satisfies Put)
-  else if (actions.length === 1 && only?.Update !== undefined) await client.updateItem(only.Update satisfies Update)
-  else await client.transactWriteItems({ TransactItems: [...actions] })
+  if (actions.length === 1 && only?.Put !== undefined) return client.putItem(only.Put satisfies Put)
+  if (actions.length === 1 && only?.Update !== undefined) return client.updateItem(only.Update satisfies Update)
+  return client.transactWriteItems({ TransactItems: [...actions] })
 }
 
 const busy = (what: string) =>

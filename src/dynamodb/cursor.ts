@@ -4,13 +4,13 @@ import { StoreError } from '../errors.ts'
  * How far a shard was read. `start` when nothing was found in it yet, with the time of the look (in milliseconds); `at` a record that is still to be
  * given, `after` one that was; `done` when it is closed and was read to its end.
  */
-export type Place = `start ${number}` | `at ${string}` | `after ${string}` | 'done'
+export type ShardPosition = `start ${number}` | `at ${string}` | `after ${string}` | 'done'
 
 /** Where a reader of the stream stands: every shard that is not behind it, the one to be read next first. */
 export interface Cursor {
   /** The stream's ARN. */
   readonly stream: string
-  readonly shards: readonly (readonly [shard: string, place: Place])[]
+  readonly shards: readonly (readonly [shard: string, place: ShardPosition])[]
 }
 
 export const printCursor = ({ stream, shards }: Cursor): string => JSON.stringify({ stream, shards })
@@ -31,7 +31,7 @@ export const behind = (what: string): StoreError =>
   new StoreError('STORE_BEHIND', `${what} What has changed since can only be found by reading all aggregates.`)
 
 /** Every place has a kind and at most one number. */
-export const numberOf = (place: Place): string => place.slice(place.indexOf(' ') + 1)
+export const numberOf = (place: ShardPosition): string => place.slice(place.indexOf(' ') + 1)
 
 function isCursor(value: unknown): value is Cursor {
   if (typeof value !== 'object' || value === null) return false

@@ -1,11 +1,11 @@
 import { StoreError } from '../errors.ts'
-import type { Checkpoint, LeaseAnswer } from '../store/store.ts'
+import type { Checkpoint, LeaseAnswer, StoredConsumer } from '../store/consumer.ts'
+import { LruMap } from '../util/lru-map.ts'
 import type { AttributeValue, ReadItem } from './client.ts'
 import type { Connection } from './connection.ts'
 import { condition, update } from './expressions.ts'
 import { number, text } from './items.ts'
 import { consumerKey } from './keys.ts'
-import { Recent } from './recent.ts'
 
 /**
  * DynamoDB has no clock that a condition could ask, and those of the machines may differ. So no time is compared across machines: every acquisition and
@@ -14,7 +14,7 @@ import { Recent } from './recent.ts'
  */
 export class Leases {
   readonly #connection: Connection
-  readonly #seen = new Recent<{ readonly mark: string; readonly since: number }>(10_000)
+  readonly #seen = new LruMap<{ readonly mark: string; readonly since: number }>(10_000)
 
   constructor(connection: Connection) {
     this.#connection = connection
@@ -32,13 +32,16 @@ export class Leases {
       const isAsSeen = item === undefined ? condition('attribute_not_exists(#Pk)') : sameMark(item)
       const values = { ':fence': { N: String(fence) }, ':holder': { S: holder }, ...marked(ttlMs) }
       const set = 'SET #Fence = :fence, #Holder = :holder, #TtlMs = :ttl, #Mark = :mark'
-      if (await this.#update(name, set, values, isAsSeen)) return { acquired: true, fence }
+      const taken = await this.#update(name, set, values, isAsSeen)
+      if (taken?.Fence !== undefined) return { acquired: true, fence, checkpoint: checkpointOf(taken) ?? null }
+      // The user's client is a wrapper that keeps the item to itself.
+      if (taken !== undefined) return { acquired: true, fence }
       if (!(await waiting.pause())) throw new StoreError('STORE_BUSY', `Others keep taking and renewing the lease ${name}.`)
     }
   }
 
-  renew({ name, fence, ttlMs }: { name: string; fence: number; ttlMs: number }): Promise<boolean> {
-    return this.#update(name, 'SET #TtlMs = :ttl, #Mark = :mark', marked(ttlMs), isHeld(fence))
+  async renew({ name, fence, ttlMs }: { name: string; fence: number; ttlMs: number }): Promise<boolean> {
+    return (await this.#update(name, 'SET #TtlMs = :ttl, #Mark = :mark', marked(ttlMs), isHeld(fence))) !== undefined
   }
 
   async release({ name, fence }: { name: string; fence: number }): Promise<void> {
@@ -46,9 +49,25 @@ export class Leases {
   }
 
   async readCheckpoint(name: string): Promise<Checkpoint | undefined> {
-    const item = await this.#read(name)
-    const position = text(item?.Position)
-    return position === undefined ? undefined : { position, fence: number(item?.PositionFence) }
+    return checkpointOf(await this.#read(name))
+  }
+
+  async readConsumers(names: readonly string[]): Promise<readonly StoredConsumer[]> {
+    const { meta } = this.#connection.tables
+    const keys = [...new Set(names)].map((name) => ({ table: meta, key: consumerKey(name) }))
+    const items = (await this.#connection.batchGet(keys)).get(meta) ?? []
+    const byKey = new Map(items.map((item) => [text(item.Pk), item]))
+    return names.map((name) => this.#toStoredConsumer(name, byKey.get(text(consumerKey(name).Pk as ReadItem['Pk']))))
+  }
+
+  #toStoredConsumer(name: string, item: ReadItem | undefined): StoredConsumer {
+    const checkpoint = checkpointOf(item)
+    const holder = text(item?.Holder)
+    const remainingMs = item === undefined || holder === undefined ? 0 : this.#remaining(name, item)
+    return {
+      ...(checkpoint && { checkpoint }),
+      ...(holder !== undefined && remainingMs > 0 && { lease: { holder, fence: number(item?.Fence), remainingMs } }),
+    }
   }
 
   #read(name: string): Promise<ReadItem | undefined> {
@@ -69,11 +88,17 @@ export class Leases {
     set: string,
     values: Record<string, AttributeValue>,
     only: ReturnType<typeof condition>,
-  ): Promise<boolean> {
+  ): Promise<ReadItem | undefined> {
     const all = { ...values, ...only.ExpressionAttributeValues }
     const change = update(set, all, only.ConditionExpression)
-    return this.#connection.change([{ Update: { TableName: this.#connection.tables.meta, Key: consumerKey(name), ...change } }])
+    return this.#connection.update({ TableName: this.#connection.tables.meta, Key: consumerKey(name), ...change })
   }
+}
+
+/** In the same item as the lease, so an update that takes the lease answers it as of that moment. */
+function checkpointOf(item: ReadItem | undefined): Checkpoint | undefined {
+  const position = text(item?.Position)
+  return position === undefined ? undefined : { position, fence: number(item?.PositionFence) }
 }
 
 const newMark = () => ({ S: crypto.randomUUID() })

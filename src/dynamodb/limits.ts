@@ -1,7 +1,7 @@
 import { StoreError } from '../errors.ts'
 import type { Commit } from '../store/commit.ts'
+import type { SerializedCommit } from '../store/serialize-commit.ts'
 import type { Capabilities } from '../store/store.ts'
-import type { CommitTexts } from '../store/texts.ts'
 import type { AttributeValue, Item, TransactionAction } from './client.ts'
 import { bytesOf } from './keys.ts'
 
@@ -25,7 +25,7 @@ export const capabilities = {
 } as const satisfies Capabilities
 
 /** Refuses what DynamoDB would, before anything is sent. @throws StoreError `STORE_LIMIT` */
-export function checkEvents({ appends }: Commit, { events }: CommitTexts): void {
+export function checkEvents({ appends }: Commit, { events }: SerializedCommit): void {
   for (const [i, { aggregateType, aggregateId, expectedSequence }] of appends.entries()) {
     for (const [j, { data, metadata }] of (events[i] ?? []).entries()) {
       if (3 * (data.length + metadata.length) <= eventBytes) continue

@@ -107,6 +107,9 @@ function queryIds(connection: Connection, aggregateType: string, after: string |
 /** What is remembered under the key of this item, unless its time is over. */
 export async function readKey(connection: Connection, key: Item): Promise<StoredKey | undefined> {
   const item = await connection.get(connection.tables.meta, key)
-  if (item === undefined || number(item.ExpiresAt) <= secondsNow()) return undefined
-  return toStoredKey(item)
+  return item !== undefined && isRemembered(item) ? toStoredKey(item) : undefined
 }
+
+/** Whether an idempotency key is there and has not expired. */
+export const isRemembered = (item: ReadItem | undefined): boolean =>
+  item !== undefined && !(number(item.ExpiresAt) <= secondsNow())

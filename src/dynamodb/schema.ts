@@ -1,5 +1,5 @@
 import { DefinitionError } from '../errors.ts'
-import { checkOptions } from '../options.ts'
+import { checkOptions } from '../util/options.ts'
 import type { TableShape } from './client.ts'
 
 /** Names of the four tables. */

@@ -1,6 +1,6 @@
 import { DefinitionError, StoreError } from '../errors.ts'
-import { checkBoolean, checkOptions, checkWholeNumber } from '../options.ts'
 import type { Commit, CommitOutcome } from '../store/commit.ts'
+import type { Checkpoint, LeaseAnswer, StoredConsumer } from '../store/consumer.ts'
 import { checkInexactNumbers, type InexactNumbers } from '../store/exact-json.ts'
 import { checkPayloadFormat, type PayloadFormat } from '../store/payload-format.ts'
 import type {
@@ -9,11 +9,9 @@ import type {
   Capabilities,
   ChangesPage,
   ChangesRequest,
-  Checkpoint,
   IdsPage,
   IdsRequest,
   KeyRequest,
-  LeaseAnswer,
   Store,
   StoredKey,
   StoredView,
@@ -22,6 +20,7 @@ import type {
   ViewKey,
   ViewPage,
 } from '../store/store.ts'
+import { checkBoolean, checkOptions, checkWholeNumber } from '../util/options.ts'
 import { appendBatch } from './append.ts'
 import { checkClient, type DynamoDbClient } from './client.ts'
 import { Connection } from './connection.ts'
@@ -219,6 +218,10 @@ class StoreOnDynamoDb implements DynamoDbStore {
 
   readCheckpoint(name: string): Promise<Checkpoint | undefined> {
     return this.#leases.readCheckpoint(name)
+  }
+
+  readConsumers(names: readonly string[]): Promise<readonly StoredConsumer[]> {
+    return this.#leases.readConsumers(names)
   }
 
   acquireLease(request: { name: string; holder: string; ttlMs: number }): Promise<LeaseAnswer> {

@@ -1,13 +1,13 @@
 import { isCqrsError, StoreError } from '../errors.ts'
 import type { ChangesPage, ChangesRequest } from '../store/store.ts'
+import { LruMap } from '../util/lru-map.ts'
 import { type DynamoDbChange, type DynamoDbStreamRecord, dynamoDbChanges } from './changes.ts'
 import type { ReadItem } from './client.ts'
 import type { Connection } from './connection.ts'
-import { behind, type Cursor, numberOf, type Place, parseCursor, printCursor } from './cursor.ts'
+import { behind, type Cursor, numberOf, parseCursor, printCursor, type ShardPosition } from './cursor.ts'
 import { isExpiredIterator, isTrimmed, toShardsError, toStreamError } from './errors.ts'
 import { addIfFirst } from './first-events.ts'
 import { aggregateOf } from './keys.ts'
-import { Recent } from './recent.ts'
 import { follow, leaves, type Shards } from './shards.ts'
 import type { DynamoDbStreamsClient, RecordsPage } from './streams-client.ts'
 
@@ -37,7 +37,7 @@ interface Listed {
 
 interface ReadPlace {
   readonly shard: string
-  readonly place: Place
+  readonly place: ShardPosition
   readonly records: readonly DynamoDbStreamRecord[]
   readonly hasChanged: boolean
 }
@@ -47,7 +47,7 @@ export class EventStream {
   readonly #connection: Connection
   readonly #client: DynamoDbStreamsClient
   /** By shard and place, so that a cursor that is read again finds its own one. */
-  readonly #iterators = new Recent<string>(10_000)
+  readonly #iterators = new LruMap<string>(10_000)
   #listed: Listed | undefined
 
   constructor(connection: Connection, client: DynamoDbStreamsClient) {
@@ -95,11 +95,11 @@ export class EventStream {
    * An iterator that says `LATEST` is lost with the process, and has no number. So either a record has just come behind it, and the place is at that one; or the shard is
    * read up to its last record, unless there are too many: a place before the end is right too.
    */
-  async #last(stream: string, shard: string): Promise<Place> {
+  async #last(stream: string, shard: string): Promise<ShardPosition> {
     const latest = await this.#fresh(stream, shard, 'LATEST')
     const { place, next } = found(await this.#page(latest, 1))
     if (place !== undefined || next === undefined) return place ?? 'done'
-    let last: Place = `start ${Date.now()}`
+    let last: ShardPosition = `start ${Date.now()}`
     try {
       let iterator = await this.#fresh(stream, shard, 'TRIM_HORIZON')
       for (let requests = 0; requests < requestsToEnd; requests++) {
@@ -117,13 +117,13 @@ export class EventStream {
   }
 
   /** At the first record of a new shard: from then on DynamoDB tells when it has forgotten it. */
-  async #first(stream: string, shard: string): Promise<Place> {
+  async #first(stream: string, shard: string): Promise<ShardPosition> {
     const start = await this.#fresh(stream, shard, 'TRIM_HORIZON')
     const { place, next } = found(await this.#page(start, 1))
     return place ?? (next === undefined ? 'done' : `start ${Date.now()}`)
   }
 
-  async #read(stream: string, shard: string, place: Place, limit: number): Promise<ReadPlace> {
+  async #read(stream: string, shard: string, place: ShardPosition, limit: number): Promise<ReadPlace> {
     if (place.startsWith('start') && Date.now() - Number(numberOf(place)) > emptyMs)
       throw behind(`The shard ${shard} of ${stream} was looked at too long ago.`)
     const cached = this.#iterators.get(keyOf(stream, shard, place))
@@ -135,7 +135,7 @@ export class EventStream {
     return { shard, place: reached, records, hasChanged: records.length > 0 || reached === 'done' }
   }
 
-  async #freshPage(stream: string, shard: string, place: Place, limit: number): Promise<RecordsPage> {
+  async #freshPage(stream: string, shard: string, place: ShardPosition, limit: number): Promise<RecordsPage> {
     const iterator = await (place.startsWith('start')
       ? this.#fresh(stream, shard, 'TRIM_HORIZON')
       : this.#fresh(stream, shard, place.startsWith('at') ? 'AT_SEQUENCE_NUMBER' : 'AFTER_SEQUENCE_NUMBER', numberOf(place)))
@@ -221,15 +221,18 @@ export class EventStream {
   }
 }
 
-const keyOf = (stream: string, shard: string, place: Place): string => `${stream} ${shard} ${place}`
+const keyOf = (stream: string, shard: string, place: ShardPosition): string => `${stream} ${shard} ${place}`
 
 /** At the first record of a page, to be given again. */
-function found({ Records, NextShardIterator: next }: RecordsPage): { place: Place | undefined; next: string | undefined } {
+function found({ Records, NextShardIterator: next }: RecordsPage): {
+  place: ShardPosition | undefined
+  next: string | undefined
+} {
   const number = Records?.[0]?.dynamodb?.SequenceNumber
   return { place: number === undefined ? undefined : `at ${number}`, next }
 }
 
-function lastOf({ Records }: RecordsPage): Place | undefined {
+function lastOf({ Records }: RecordsPage): ShardPosition | undefined {
   const number = Records?.at(-1)?.dynamodb?.SequenceNumber
   return number === undefined ? undefined : `after ${number}`
 }
@@ -246,7 +249,7 @@ function firstImage({ eventName, dynamodb }: DynamoDbStreamRecord): ReadItem | u
   }
 }
 
-function lookedAt(place: Place): Place {
+function lookedAt(place: ShardPosition): ShardPosition {
   const now = Date.now()
   return place.startsWith('start') && now - Number(numberOf(place)) > lookMs ? `start ${now}` : place
 }

@@ -23,7 +23,7 @@ export class Waiting {
 export const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
 
 /** Lets so many work at a time; the others wait for their turn. */
-export class Slots {
+export class Semaphore {
   #free: number
   readonly #queue: (() => void)[] = []
 

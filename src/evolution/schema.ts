@@ -1,7 +1,8 @@
 import type { Issue } from '../errors.ts'
-import { isObject, NotJson, pathText, toJson } from '../json.ts'
 import type { StandardSchema } from '../message.ts'
-import { isThenable } from '../refusing.ts'
+import { notJsonIssue } from '../util/issues.ts'
+import { isObject, toJson } from '../util/json.ts'
+import { isThenable } from '../util/refusing.ts'
 
 export type Parsed = { readonly value: unknown; readonly issues?: undefined } | Unfit
 
@@ -60,15 +61,3 @@ function plainIssues(result: SchemaResult): Parsed {
     })),
   }
 }
-
-/** The issue of a value that is not JSON; any other error is thrown on. */
-export function notJsonIssue(error: unknown): Issue {
-  if (!(error instanceof NotJson)) throw error
-  return { message: `${error.message} cannot be stored as JSON`, path: error.path }
-}
-
-/** `balance: must be a number; owner: required`. */
-export const issuesText = (issues: readonly Issue[]): string =>
-  issues
-    .map(({ message, path }) => (path === undefined || path.length === 0 ? message : `${pathText(path)}: ${message}`))
-    .join('; ')

@@ -1,8 +1,8 @@
 import { DefinitionError, messageOf } from '../errors.ts'
 import type { Metadata } from '../event-envelope.ts'
-import { isObject, jsonProblem, toJson } from '../json.ts'
-import { kindOf, nameProblem } from '../names.ts'
-import { isThenable } from '../refusing.ts'
+import { isObject, jsonProblem, toJson } from '../util/json.ts'
+import { kindOf, nameProblem } from '../util/names.ts'
+import { isThenable } from '../util/refusing.ts'
 import { compareVersions, parseVersion, versionText } from './semantic-version.ts'
 
 /** An event as it is stored: what an upcaster sees and gives. */

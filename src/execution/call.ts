@@ -1,30 +1,39 @@
 import { ValidationError } from '../errors.ts'
 import type { Metadata } from '../event-envelope.ts'
-import { issuesText, notJsonIssue } from '../evolution/schema.ts'
-import { deepFreeze, isObject, toJson } from '../json.ts'
 import { messageKeys } from '../message.ts'
-import { checkName, checkOptions, checkWholeNumber, unknownKey } from '../options.ts'
-import { refusing } from '../refusing.ts'
+import { issuesText, notJsonIssue } from '../util/issues.ts'
+import { deepFreeze, isObject, toJson } from '../util/json.ts'
+import { listOf, optional, readCallOptions, signalOption, unchecked, wholeNumberFrom, withDefault } from '../util/option-table.ts'
+import { checkId, checkName, unknownKey } from '../util/options.ts'
+import { refusing } from '../util/refusing.ts'
 
-/** What a caller may say besides the command. */
+/** Options of `execute`. */
 export interface ExecuteOptions {
   /** Stored with each event of the command; JSON. Default `{}`. */
   readonly metadata?: Metadata | undefined
   /**
-   * Makes it safe to send the command again: the same key with the same command on the same aggregate is stored once, and a repeat returns
-   * the first outcome with `replayed: true`. 1–255 characters. Costs one more read.
+   * Key that makes it safe to repeat the command: 1–255 characters. The same command with the same
+   * key is stored once per aggregate; a repeat returns the first outcome with `replayed: true`.
+   * Costs one more read.
    */
   readonly idempotencyKey?: string | undefined
-  /** Only when the aggregate's last event has this sequence, else `ConflictError`; 0 = it must not exist yet. */
+  /**
+   * Sequence of the last event that the aggregate must have, else `ConflictError`. 0: it has none
+   * yet.
+   */
   readonly expectedSequence?: number | undefined
   /**
-   * Gives up before anything is stored, with the signal's reason. Once the append is under way its outcome is returned; while `waitFor` waits, giving up is `NotYetError`, whose
-   * `result` is that outcome.
+   * Aborts with the signal's reason before anything is stored. Once the append is in flight, its
+   * outcome is returned. An abort during `waitFor` is a `NotYetError` whose `result` is that
+   * outcome.
    */
   readonly signal?: AbortSignal | undefined
-  /** Returns when these views (by their names in the app) show what was stored, so that the caller reads what it wrote. Inline views always do. */
+  /**
+   * Views, by their names in the app, that show the stored events before `execute` returns. Inline
+   * views always do.
+   */
   readonly waitFor?: readonly string[] | undefined
-  /** For how long `waitFor` waits before `NotYetError`. Default 10,000. */
+  /** Time that `waitFor` waits before `NotYetError`. Default 10,000. */
   readonly timeoutMs?: number | undefined
 }
 
@@ -40,15 +49,23 @@ export interface Call {
   readonly timeoutMs: number
 }
 
-const optionNames = ['metadata', 'idempotencyKey', 'expectedSequence', 'signal', 'waitFor', 'timeoutMs']
+const noMetadata: Metadata = Object.freeze({})
 const defaultTimeoutMs = 10_000
+const optionsOfExecute = {
+  metadata: withDefault<Metadata>(noMetadata, unchecked),
+  idempotencyKey: optional<string>(checkName),
+  expectedSequence: optional<number>(wholeNumberFrom(0)),
+  signal: signalOption,
+  waitFor: optional<readonly string[]>(listOf('a list of names of views')),
+  timeoutMs: withDefault(defaultTimeoutMs, wholeNumberFrom(0)),
+}
 
 /** @throws ValidationError */
 export function checkCall(
   aggregateType: string,
   aggregateId: unknown,
   command: unknown,
-  options: ExecuteOptions = noOptions,
+  options: ExecuteOptions | undefined,
 ): Call {
   const at = `execute on ${aggregateType}`
   checkId(at, aggregateId)
@@ -56,18 +73,13 @@ export function checkCall(
     throw new ValidationError(`${at} '${aggregateId}': a command is an object with a type: { type: '…', data: … }.`)
   const surplus = unknownKey(command, messageKeys)
   if (surplus !== undefined) throw new ValidationError(`${at} '${aggregateId}': a command has a type and data, not '${surplus}'.`)
-  checkCallOptions(at, options, optionNames)
-  const { metadata, idempotencyKey, expectedSequence, signal, waitFor, timeoutMs = defaultTimeoutMs } = options
-  if (idempotencyKey !== undefined) checkName(`${at} '${aggregateId}': idempotencyKey`, idempotencyKey, ValidationError)
-  if (expectedSequence !== undefined)
-    checkWholeNumber(`${at} '${aggregateId}': expectedSequence`, expectedSequence, 0, ValidationError)
-  if (waitFor !== undefined && !Array.isArray(waitFor))
-    throw new ValidationError(`${at} '${aggregateId}': waitFor must be a list of names of views.`)
-  checkWholeNumber(`${at} '${aggregateId}': timeoutMs`, timeoutMs, 0, ValidationError)
+  const read = options === undefined ? noOptions : readCallOptions(at, options, optionsOfExecute, `${at} '${aggregateId}'`)
+  const { idempotencyKey, expectedSequence, signal, waitFor, timeoutMs } = read
+  const metadata = read.metadata === noMetadata ? noMetadata : checkMetadata(`${at} '${aggregateId}'`, read.metadata)
   return {
     aggregateId,
     command: command as Call['command'],
-    metadata: metadata === undefined ? noMetadata : checkMetadata(`${at} '${aggregateId}'`, metadata),
+    metadata,
     idempotencyKey,
     expectedSequence,
     signal,
@@ -76,21 +88,7 @@ export function checkCall(
   }
 }
 
-const noOptions: ExecuteOptions = {}
-const noMetadata: Metadata = Object.freeze({})
-
-/** @throws ValidationError */
-export function checkId(at: string, id: unknown): asserts id is string {
-  checkName(`${at}: the id`, id, ValidationError)
-}
-
-/** @throws ValidationError */
-export function checkCallOptions(at: string, options: unknown, known: readonly string[]): void {
-  checkOptions(at, options, known, ValidationError)
-  const { signal } = options as { signal?: unknown }
-  if (signal !== undefined && typeof (signal as AbortSignal | null)?.throwIfAborted !== 'function')
-    throw new ValidationError(`${at}: signal must be an AbortSignal.`)
-}
+const noOptions = readCallOptions('execute', {}, optionsOfExecute)
 
 function checkMetadata(at: string, metadata: unknown): Metadata {
   if (!isObject(metadata) || Array.isArray(metadata))
@@ -101,13 +99,4 @@ function checkMetadata(at: string, metadata: unknown): Metadata {
     const issue = notJsonIssue(error)
     throw refusing(new ValidationError(`${at}: metadata does not fit: ${issuesText([issue])}.`, [issue], error), metadata)
   }
-}
-
-const maxPage = 1_000
-
-/** @throws ValidationError for an unfit size of a page or place to go on from */
-export function checkPage(at: string, limit: unknown, after: unknown): void {
-  checkWholeNumber(`${at}: limit`, limit, 1, ValidationError)
-  if ((limit as number) > maxPage) throw new ValidationError(`${at}: limit must be at most ${maxPage}, not ${String(limit)}.`)
-  if (after !== undefined) checkId(`${at}: after`, after)
 }

@@ -4,18 +4,21 @@ import type { Runtime } from '../runtime.ts'
 import type { Commit, CommitOutcome } from '../store/commit.ts'
 import type { Store } from '../store/store.ts'
 import { resends, waitToResend } from './resend.ts'
-import type { Settled } from './result.ts'
+import type { CommitResult } from './result.ts'
 import { stopwatch } from './stopwatch.ts'
 
-/** Steps that a gathering waits for more: who was answered by one append comes back with the next command within this many, without a timer. */
-const patience = 60
+/**
+ * Microtasks to wait for more commits. Callers answered by the previous append usually return
+ * within this many.
+ */
+const microtasksToWait = 60
 
-/** How commits are gathered. */
+/** Limits of group commit. */
 export interface Batching {
-  /** Appends under way at the same time. */
+  /** Appends in flight at the same time. */
   readonly lanes: number
   readonly maxCommits: number
-  /** Characters of data in a batch, about. */
+  /** Characters of data in a batch, approximately. */
   readonly maxBytes: number
 }
 
@@ -25,24 +28,26 @@ interface Scene {
   readonly observe: ((what: Observation) => void) | undefined
 }
 
-/** A commit that was handed over. */
-export class Sent {
-  readonly outcome: Promise<Settled>
-  /** Surely not stored, or not known to be. */
+/** A commit whose outcome is not known yet. */
+export class PendingCommit {
+  readonly outcome: Promise<CommitResult>
+  /** Not stored, or not known to be. */
   failed = false
-  /** The commit of the same aggregate that this one was decided on, as long as it is not known to be stored. */
-  after: Sent | undefined
+  /**
+   * The commit of the same aggregate that this one was decided on, until it is known to be stored.
+   */
+  predecessor: PendingCommit | undefined
   readonly commit: Commit
-  readonly place: string
+  readonly key: string
   readonly bytes: number
   sends = 0
-  settle!: (outcome: Settled) => void
+  settle!: (outcome: CommitResult) => void
   refuse!: (error: unknown) => void
 
-  constructor(commit: Commit, place: string, after: Sent | undefined) {
+  constructor(commit: Commit, key: string, predecessor: PendingCommit | undefined) {
     this.commit = commit
-    this.place = place
-    this.after = after
+    this.key = key
+    this.predecessor = predecessor
     this.bytes = sizeOf(commit)
     this.outcome = new Promise((resolve, reject) => {
       this.settle = resolve
@@ -52,37 +57,45 @@ export class Sent {
 }
 
 /**
- * Gathers the commits of commands that run at the same time into one append: those that come while one is under way, or in the same breath. A lone one goes at once. The first
- * to come goes first; commits of one aggregate never overtake each other, and never are in two appends at the same time.
+ * Group commit: gathers the commits of concurrent commands into one append.
  *
- * It also settles each commit's fate: after an unknown outcome only the same commit, sent again, can tell. Reading back "not there" proves
- * nothing, since the first may still land. So from then on a certain failure is no answer either, and nothing that builds on it is sent.
+ * Commits that arrive while an append is in flight form the next batch, in order of arrival. A lone
+ * commit is sent at once. Commits of one aggregate never overtake one another, and are never in two
+ * appends at the same time.
+ *
+ * The queue also finds out what became of each commit. After an unknown outcome only a resend of
+ * the same commit can tell: reading back "not there" proves nothing, since the first may still
+ * arrive. Until then a certain failure is no answer either, and no commit that builds on it is
+ * sent.
  */
 export class CommitQueue {
   readonly #scene: Scene
   readonly #batching: Batching
   readonly #commands: { readonly inside: number }
-  #waiting: Sent[] = []
+  #waiting: PendingCommit[] = []
   readonly #busy = new Set<string>()
   #flying = 0
   #gathering = false
 
-  /** `commands`: how many are under way, and so may have a commit to send. */
+  /** `commands`: the commands in progress, each of which may have a commit to send. */
   constructor(scene: Scene, batching: Batching, commands: { readonly inside: number }) {
     this.#scene = scene
     this.#batching = batching
     this.#commands = commands
   }
 
-  /** `place`: the aggregate it is for. Its outcome rejects with a StoreError when it was surely not stored, or an OutcomeUnknownError. */
-  send(commit: Commit, place: string, after: Sent | undefined): Sent {
-    const sent = new Sent(commit, place, after?.failed === false ? after : undefined)
-    if (after?.failed) drop(sent)
+  /**
+   * `key` names the aggregate. The outcome rejects with a StoreError if the commit was not stored,
+   * or with an OutcomeUnknownError.
+   */
+  send(commit: Commit, key: string, predecessor: PendingCommit | undefined): PendingCommit {
+    const pending = new PendingCommit(commit, key, predecessor?.failed === false ? predecessor : undefined)
+    if (predecessor?.failed) drop(pending)
     else {
-      this.#waiting.push(sent)
+      this.#waiting.push(pending)
       this.#start()
     }
-    return sent
+    return pending
   }
 
   #start(): void {
@@ -98,62 +111,65 @@ export class CommitQueue {
   async #gather(): Promise<void> {
     const { maxCommits } = this.#batching
     const mayCome = () => Math.min(maxCommits, this.#commands.inside)
-    for (let step = 0, seen = 0; step < patience && this.#waiting.length < mayCome(); step++) {
+    for (let step = 0, seen = 0; step < microtasksToWait && this.#waiting.length < mayCome(); step++) {
       if (this.#waiting.length > seen) step = 0
       seen = this.#waiting.length
       await undefined
     }
   }
 
-  /** Those that wait for an append under way stay, and so do all behind them of the same aggregate. */
-  #take(): Sent[] {
+  /**
+   * Takes the next batch. A commit whose aggregate is in flight stays, and so do later ones of that
+   * aggregate.
+   */
+  #take(): PendingCommit[] {
     const { maxCommits, maxBytes } = this.#batching
-    const batch: Sent[] = []
-    const left: Sent[] = []
+    const batch: PendingCommit[] = []
+    const left: PendingCommit[] = []
     const held = new Set<string>()
     let bytes = 0
-    for (const sent of this.#waiting) {
-      if (sent.after?.failed) drop(sent)
+    for (const pending of this.#waiting) {
+      if (pending.predecessor?.failed) drop(pending)
       else if (
         batch.length >= maxCommits ||
-        (batch.length > 0 && bytes + sent.bytes > maxBytes) ||
-        this.#busy.has(sent.place) ||
-        held.has(sent.place)
+        (batch.length > 0 && bytes + pending.bytes > maxBytes) ||
+        this.#busy.has(pending.key) ||
+        held.has(pending.key)
       ) {
-        held.add(sent.place)
-        left.push(sent)
+        held.add(pending.key)
+        left.push(pending)
       } else {
-        batch.push(sent)
-        bytes += sent.bytes
+        batch.push(pending)
+        bytes += pending.bytes
       }
     }
     this.#waiting = left
     return batch
   }
 
-  async #fly(batch: readonly Sent[]): Promise<void> {
-    const places = new Set(batch.map(({ place }) => place))
-    for (const place of places) this.#busy.add(place)
+  async #fly(batch: readonly PendingCommit[]): Promise<void> {
+    const keys = new Set(batch.map(({ key }) => key))
+    for (const key of keys) this.#busy.add(key)
     this.#flying++
     this.#start()
-    await this.#append(batch).then((open) => Promise.all(byPlace(open).map((one) => this.#sendAgain(one))))
+    await this.#append(batch).then((open) => Promise.all(byKey(open).map((one) => this.#sendAgain(one))))
     this.#flying--
-    for (const place of places) this.#busy.delete(place)
+    for (const key of keys) this.#busy.delete(key)
     this.#start()
   }
 
-  /** One aggregate at a time, so that a commit which the server cannot stand takes no other down with it. */
-  async #sendAgain(batch: readonly Sent[]): Promise<void> {
+  /** Resends one aggregate at a time, so that a commit which breaks the server fails no other. */
+  async #sendAgain(batch: readonly PendingCommit[]): Promise<void> {
     for (let open = batch; open.length > 0; ) open = await this.#append(open)
   }
 
-  /** Those whose outcome is still unknown, after a while. */
-  async #append(batch: readonly Sent[]): Promise<readonly Sent[]> {
+  /** Returns the commits whose outcome is still unknown, after a wait. */
+  async #append(batch: readonly PendingCommit[]): Promise<readonly PendingCommit[]> {
     const { store, runtime, observe } = this.#scene
     const ms = stopwatch(this.#scene)
     const outcomes = await appendSafely(store, batch)
     if (observe !== undefined) report(observe, batch, outcomes, ms())
-    const unknown = batch.filter((sent, i) => !settled(sent, outcomes[i] as CommitOutcome))
+    const unknown = batch.filter((pending, i) => !settled(pending, outcomes[i] as CommitOutcome))
     const [first] = unknown
     if (first === undefined) return []
     for (const { commit, sends } of unknown)
@@ -163,18 +179,18 @@ export class CommitQueue {
   }
 }
 
-function byPlace(batch: readonly Sent[]): readonly (readonly Sent[])[] {
-  const places = new Map<string, Sent[]>()
-  for (const sent of batch) {
-    const same = places.get(sent.place)
-    if (same === undefined) places.set(sent.place, [sent])
-    else same.push(sent)
+function byKey(batch: readonly PendingCommit[]): readonly (readonly PendingCommit[])[] {
+  const keys = new Map<string, PendingCommit[]>()
+  for (const pending of batch) {
+    const same = keys.get(pending.key)
+    if (same === undefined) keys.set(pending.key, [pending])
+    else same.push(pending)
   }
-  return [...places.values()]
+  return [...keys.values()]
 }
 
-/** A store that breaks its own rules has said nothing about what became of the commits. */
-async function appendSafely(store: Store, batch: readonly Sent[]): Promise<readonly CommitOutcome[]> {
+/** A store that violates its contract leaves the outcome of all commits unknown. */
+async function appendSafely(store: Store, batch: readonly PendingCommit[]): Promise<readonly CommitOutcome[]> {
   const all = (cause: unknown): CommitOutcome[] => batch.map(() => ({ kind: 'failed', certain: false, cause }))
   try {
     const outcomes = await store.append(batch.map(({ commit }) => commit))
@@ -184,48 +200,48 @@ async function appendSafely(store: Store, batch: readonly Sent[]): Promise<reado
   }
 }
 
-/** False as long as it is not known. */
-function settled(sent: Sent, outcome: CommitOutcome): boolean {
-  sent.sends++
+/** Returns false while the outcome is unknown. */
+function settled(pending: PendingCommit, outcome: CommitOutcome): boolean {
+  pending.sends++
   if (outcome.kind !== 'failed') {
-    settle(sent, outcome)
+    settle(pending, outcome)
     return true
   }
-  const wasUnknown = sent.sends > 1
-  if (outcome.certain && !wasUnknown) return refuse(sent, storeFailure(sent, outcome.cause))
-  return sent.sends <= resends ? false : refuse(sent, outcomeUnknown(sent, outcome.cause))
+  const wasUnknown = pending.sends > 1
+  if (outcome.certain && !wasUnknown) return refuse(pending, storeFailure(pending, outcome.cause))
+  return pending.sends <= resends ? false : refuse(pending, outcomeUnknown(pending, outcome.cause))
 }
 
-function settle(sent: Sent, outcome: Settled): void {
-  sent.failed = outcome.kind === 'conflict'
-  sent.after = undefined
-  sent.settle(outcome)
+function settle(pending: PendingCommit, outcome: CommitResult): void {
+  pending.failed = outcome.kind === 'conflict'
+  pending.predecessor = undefined
+  pending.settle(outcome)
 }
 
-function refuse(sent: Sent, error: CqrsError): true {
-  sent.failed = true
-  sent.after = undefined
-  sent.refuse(error)
+function refuse(pending: PendingCommit, error: CqrsError): true {
+  pending.failed = true
+  pending.predecessor = undefined
+  pending.refuse(error)
   return true
 }
 
-/** What it was decided on was not stored, so neither is this: it was never sent. */
-const drop = (sent: Sent): void => settle(sent, { kind: 'conflict', on: 'sequence' })
+/** Its predecessor was not stored, so it was never sent. */
+const drop = (pending: PendingCommit): void => settle(pending, { kind: 'conflict', on: 'sequence' })
 
-const nameOf = ({ commit }: Sent): string => {
+const nameOf = ({ commit }: PendingCommit): string => {
   const [first] = commit.appends
   return first === undefined ? `the commit ${commit.id}` : `${first.aggregateType} '${first.aggregateId}'`
 }
 
-/** The framework's own errors as they are, a driver's inside a `StoreError`. */
-const storeFailure = (sent: Sent, cause: unknown): CqrsError =>
+/** Passes on errors of this package, and wraps those of a driver. */
+const storeFailure = (pending: PendingCommit, cause: unknown): CqrsError =>
   cause instanceof CqrsError
     ? cause
-    : new StoreError('STORE_FAILED', `Storing events of ${nameOf(sent)} failed: ${messageOf(cause)}`, cause)
+    : new StoreError('STORE_FAILED', `Storing events of ${nameOf(pending)} failed: ${messageOf(cause)}`, cause)
 
-const outcomeUnknown = (sent: Sent, cause: unknown): CqrsError =>
+const outcomeUnknown = (pending: PendingCommit, cause: unknown): CqrsError =>
   new OutcomeUnknownError(
-    `It is not known whether the events of ${nameOf(sent)} (commit ${sent.commit.id}) were stored: the store could not be reached again. ${advice(sent.commit)}`,
+    `It is not known whether the events of ${nameOf(pending)} (commit ${pending.commit.id}) were stored: the store could not be reached again. ${advice(pending.commit)}`,
     cause,
   )
 
@@ -236,7 +252,7 @@ const advice = ({ key }: Commit): string =>
 
 function report(
   observe: (what: Observation) => void,
-  batch: readonly Sent[],
+  batch: readonly PendingCommit[],
   outcomes: readonly CommitOutcome[],
   ms: number,
 ): void {
@@ -247,12 +263,14 @@ function report(
   }
 }
 
-/** For whoever observes. */
+/** For observers. */
 function aggregateOf({ appends: [first] }: Commit): { readonly aggregateType: string; readonly aggregateId: string } {
   return { aggregateType: first?.aggregateType ?? '', aggregateId: first?.aggregateId ?? '' }
 }
 
-/** Characters of JSON in a commit, about: to count exactly would be to write it twice. */
+/**
+ * Characters of JSON in a commit, approximately: an exact count would be a second serialization.
+ */
 function sizeOf({ appends, views = [] }: Commit): number {
   let size = 100
   for (const { events, snapshot } of appends) {

@@ -1,105 +1,91 @@
-import type { AggregateDefinition } from '../aggregate-definition.ts'
 import { ApplyError } from '../errors.ts'
-import { jsonProblem, toJson } from '../json.ts'
-import { refusing } from '../refusing.ts'
 import type { Append, Commit } from '../store/commit.ts'
-import type { Loaded } from './cache.ts'
-import type { Sent } from './commit-queue.ts'
-import type { Core, Send, WiredAggregate } from './core.ts'
+import { jsonProblem, toJson } from '../util/json.ts'
+import { refusing } from '../util/refusing.ts'
+import type { AggregateDefinition } from './aggregate-definition.ts'
+import type { InlineRows } from './core.ts'
 import type { DecidedEvents } from './decide.ts'
-import type { Settled } from './result.ts'
-import type { Tip } from './under-way.ts'
+import { type Base, type Execution, passTurn } from './execution.ts'
+import type { Loaded } from './loaded.ts'
+import { Fate, type PendingState } from './pending-state.ts'
+import type { CommitResult } from './result.ts'
 
-/** Where a commit comes from. */
-export interface Origin {
-  /** Names its aggregate. */
-  readonly place: string
-  /** What it builds on that is still under way. */
-  readonly below: Tip | undefined
-  /** Lets the next command on the aggregate be decided. */
-  readonly leave: () => void
-}
-
-/** Stores what was decided, with the snapshot that is due, the inline views and the idempotency key: all or nothing. */
-export async function commit(
-  core: Core,
-  aggregate: WiredAggregate,
-  aggregateId: string,
-  base: Loaded,
-  decision: DecidedEvents,
-  key: Commit['key'],
-  { place, below, leave }: Origin,
-): Promise<Settled> {
-  let settle: (stored: boolean) => void = () => {}
-  const stored = new Promise<boolean>((resolve) => {
-    settle = resolve
-  })
-  const chain = below?.chain ?? {}
-  const end = (wasStored: boolean) => {
-    core.underWay.leave(place, { chain, stored }, wasStored)
-    settle(wasStored)
-  }
-  let tip: Tip | undefined
-  const send = (on: Loaded, after: Tip | undefined) => {
-    const sender = senderOf(core, decision, place, after, (state, sent) => {
-      const next = { state, sent, chain, stored }
-      core.underWay.put(place, tip, next)
-      tip = next
-      leave()
-    })
-    return sendWith(sender, aggregate, aggregateId, on, decision, key)
-  }
+/**
+ * Stores decided events, with the snapshot that is due, the inline views and the idempotency key:
+ * all or nothing.
+ */
+export async function commit(execution: Execution, base: Base, decision: DecidedEvents): Promise<CommitResult> {
+  const { aggregate, call, slot, key } = execution
+  const { commitId: id } = decision
+  const appends = [appendOf(aggregate.definition, call.aggregateId, base.loaded, decision)]
+  const bare: Commit = key === undefined ? { id, appends } : { id, appends, key }
+  const inline = aggregate.inlineViews?.(call.aggregateId, decision)
+  const fate = new Fate()
+  const family = { fate, chain: base.pending?.chain ?? fate }
+  const send = () => sendUntilSettled(execution, bare, inline, base, decision, family)
+  let isStored = false
   try {
-    let outcome = await send(base, below)
-    // What it was decided on was stored after all, with its views computed again: so what was decided stands, and needs no handler.
-    if (outcome.kind === 'conflict' && below !== undefined && (await below.stored))
-      outcome = await send({ ...base, rows: core.cache.get(place)?.rows }, undefined)
-    end(outcome.kind !== 'conflict')
+    const outcome = await (inline === undefined ? send() : inline.exclusively(send))
+    isStored = outcome.kind !== 'conflict'
     return outcome
-  } catch (error) {
-    end(false)
-    throw error
+  } finally {
+    slot.settle(family, isStored)
+    fate.settle(isStored)
   }
 }
 
-function sendWith(
-  send: Send,
-  { definition, sendWithViews }: WiredAggregate,
-  aggregateId: string,
-  base: Loaded,
-  decision: DecidedEvents,
-  key: Commit['key'],
-): Promise<Settled> {
-  const unkeyed: Commit = { id: decision.commitId, appends: [appendOf(definition, aggregateId, base, decision)] }
-  const bare = key === undefined ? unkeyed : { ...unkeyed, key }
-  return sendWithViews === undefined ? send(bare, undefined, true) : sendWithViews(send, bare, aggregateId, base, decision)
-}
-
-/** What is stored goes into the cache before anybody can miss it among what is under way. */
-function senderOf(
-  core: Core,
+/**
+ * Sends a commit again while nothing but a row of an inline view, or a failed predecessor, is in
+ * its way.
+ */
+async function sendUntilSettled(
+  execution: Execution,
+  bare: Commit,
+  inline: InlineRows | undefined,
+  base: Base,
   { state, sequence, commitId }: DecidedEvents,
-  place: string,
-  below: Tip | undefined,
-  onSent: (state: Loaded, sent: Sent) => void,
-): Send {
-  return async (commit, rows, mayBeBuiltOn) => {
-    const after = { state, sequence, commitId, rows }
-    const sent = core.commitQueue.send(commit, place, below?.sent)
-    if (mayBeBuiltOn) onSent(after, sent)
-    const outcome = await sent.outcome
-    if (outcome.kind !== 'conflict') {
-      core.cache.put(place, after)
-      for (const tell of core.onStored) tell(commit)
+  { fate, chain }: Pick<PendingState, 'fate' | 'chain'>,
+): Promise<CommitResult> {
+  const { core, slot } = execution
+  let on = base.loaded
+  let predecessor = base.pending
+  let pending: PendingState | undefined
+  for (let attempt = 1; ; attempt++) {
+    const computed = inline && (await inline.compute(on, attempt))
+    const next = { state, sequence, commitId, rows: computed === undefined ? on.rows : computed.rows }
+    const whole = computed === undefined ? bare : { ...bare, views: computed.writes }
+    const commit = core.commitQueue.send(whole, slot.key, predecessor?.commit)
+    if (inline?.areShared !== true) {
+      const instead = pending
+      pending = { state: next, commit, chain, fate }
+      slot.expect(pending, instead)
+      passTurn(execution)
     }
-    return outcome
+    const outcome = await commit.outcome
+    if (outcome.kind !== 'conflict') {
+      // Cached before the pending state is dropped, so that the next command finds one of the two.
+      core.slots.cache(slot, next)
+      for (const tell of core.onStored) tell(whole)
+      return outcome
+    }
+    if (inline !== undefined && (outcome.on === 'view' || outcome.on === 'generation')) await inline.retry(outcome.on, attempt)
+    else if (predecessor !== undefined && (await predecessor.fate.isStored())) {
+      // The predecessor was stored after all, with recomputed views, so the decision is still valid.
+      on = { ...on, rows: slot.cached?.rows }
+      predecessor = undefined
+      attempt = 0
+    } else return outcome
   }
 }
 
 function appendOf(definition: AggregateDefinition, aggregateId: string, base: Loaded, decision: DecidedEvents): Append {
   const { sequence: expectedSequence, commitId: expectedCommitId } = base
-  const place = { aggregateType: definition.type, aggregateId, expectedSequence, events: decision.stored }
-  const append: Append = expectedCommitId === undefined ? place : { ...place, expectedCommitId }
+  const aggregateType = definition.type
+  // Copying an object by spread would cost more than the rest of the commit.
+  const append: Append =
+    expectedCommitId === undefined
+      ? { aggregateType, aggregateId, expectedSequence, events: decision.stored }
+      : { aggregateType, aggregateId, expectedSequence, expectedCommitId, events: decision.stored }
   return snapshotIsDue(definition, base.sequence, decision.sequence)
     ? { ...append, snapshot: snapshotOf(definition, aggregateId, decision) }
     : append

@@ -1,34 +1,29 @@
-import type { AggregateDefinition } from '../aggregate-definition.ts'
 import type { EventEnvelope } from '../event-envelope.ts'
 import type { Observation } from '../observation.ts'
 import type { Runtime } from '../runtime.ts'
-import type { Commit } from '../store/commit.ts'
+import type { Commit, ViewWrite } from '../store/commit.ts'
 import type { Store } from '../store/store.ts'
-import type { Loaded, StateCache } from './cache.ts'
+import type { AggregateDefinition } from './aggregate-definition.ts'
+import type { AggregateSlots } from './aggregate-slot.ts'
+import type { CommandLimit } from './command-limit.ts'
 import type { CommitQueue } from './commit-queue.ts'
-import type { Gate } from './gate.ts'
-import type { KeyedQueue } from './keyed-queue.ts'
+import type { Loaded } from './loaded.ts'
 import type { NewEvents } from './new-events.ts'
-import type { Settled } from './result.ts'
-import type { UnderWay } from './under-way.ts'
 
 /** What the parts of one app share. */
 export interface Core {
   readonly store: Store
   readonly runtime: Runtime
   readonly retries: number
-  readonly cache: StateCache
-  /** Commands on one aggregate are decided one after another: they could not win against each other anyway. */
-  readonly aggregateQueue: KeyedQueue
+  readonly slots: AggregateSlots
   readonly commitQueue: CommitQueue
-  readonly underWay: UnderWay
-  readonly gate: Gate
+  readonly limit: CommandLimit
   readonly queries: readonly Query[]
   readonly onQueryError: (error: unknown, events: readonly EventEnvelope[]) => unknown
   readonly observe: ((what: Observation) => void) | undefined
-  /** Called with each commit of a command that was stored. */
+  /** Called with each stored commit of a command. */
   readonly onStored: Set<(commit: Commit) => void>
-  /** For callers that give none. */
+  /** For calls without a signal. */
   readonly neverAborts: AbortSignal
 }
 
@@ -39,13 +34,34 @@ export type Query = (events: readonly EventEnvelope[]) => unknown
 export interface WiredAggregate {
   readonly definition: AggregateDefinition
   readonly services: unknown
-  /** Sends a commit together with the inline views it changes; `undefined` without any. */
-  readonly sendWithViews: SendWithViews | undefined
+  /** `undefined` for an aggregate without inline views. */
+  readonly inlineViews: InlineViews | undefined
 }
 
-/**
- * Sends one commit until its fate is known. `rows`: the view rows of this aggregate alone, as they will be then. `mayBeBuiltOn`: the next command on the aggregate
- * need not wait for it.
- */
-export type Send = (commit: Commit, rows: Loaded['rows'], mayBeBuiltOn: boolean) => Promise<Settled>
-export type SendWithViews = (send: Send, commit: Commit, aggregateId: string, base: Loaded, added: NewEvents) => Promise<Settled>
+/** Returns the rows of inline views that these events change, `undefined` for none. */
+export type InlineViews = (aggregateId: string, added: NewEvents) => InlineRows | undefined
+
+/** The rows of inline views that one commit changes. */
+export interface InlineRows {
+  /**
+   * Other aggregates may write some of them too, so the next command is not decided before this
+   * commit is stored.
+   */
+  readonly areShared: boolean
+  /** Runs `task` while no other commit of this process writes a shared row. */
+  exclusively<T>(task: () => Promise<T>): Promise<T>
+  /** Computes the rows after the events of the commit. The first attempt may use cached rows. */
+  compute(base: Loaded, attempt: number): Promise<ComputedRows>
+  /**
+   * Prepares another attempt after a row or its generation has moved.
+   *
+   * @throws ConflictError after too many
+   */
+  retry(on: 'view' | 'generation', attempt: number): Promise<void>
+}
+
+export interface ComputedRows {
+  readonly writes: readonly ViewWrite[]
+  /** The rows that only this aggregate writes, as they will be. */
+  readonly rows: Loaded['rows']
+}

@@ -1,10 +1,13 @@
 import { DefinitionError } from '../errors.ts'
 import type { Accepted, Rejected } from './result.ts'
 
-/** Key of the delivery in the options that `reaction()` makes. A spread keeps it, and all copies of the package know it. */
+/**
+ * Key of the delivery in the options that `reaction()` returns. A spread keeps it, and all copies
+ * of the package share it.
+ */
 const scopeKey = Symbol.for('cqrs-es.delivery')
 
-/** The commands that one call of a handler has sent: each of its keys stands for one command. */
+/** The commands that one call of a handler has sent. Each of its keys is for one command. */
 export class DeliveryScope {
   readonly #subscription: string
   readonly #used = new Set<string>()
@@ -14,7 +17,7 @@ export class DeliveryScope {
     this.#subscription = subscription
   }
 
-  /** The first mistake of the handler, also where it has caught the error. */
+  /** The first mistake of the handler, even if it has caught the error. */
   get misuse(): DefinitionError | undefined {
     return this.#misuse
   }
@@ -26,7 +29,11 @@ export class DeliveryScope {
     return error
   }
 
-  /** Takes a key for a command to an aggregate. @throws DefinitionError when an earlier command of the delivery has it */
+  /**
+   * Takes a key for a command to an aggregate.
+   *
+   * @throws DefinitionError when an earlier command of the delivery has it
+   */
   use(aggregateType: string, aggregateId: string, idempotencyKey: string): void {
     const place = placeOf(aggregateType, aggregateId, idempotencyKey)
     if (this.#used.has(place))
@@ -36,7 +43,7 @@ export class DeliveryScope {
     this.#used.add(place)
   }
 
-  /** Nothing was stored under the key: it can be used again. */
+  /** Makes a key usable again under which nothing was stored. */
   giveBack(aggregateType: string, aggregateId: string, idempotencyKey: string): void {
     this.#used.delete(placeOf(aggregateType, aggregateId, idempotencyKey))
   }
@@ -53,23 +60,38 @@ export const withoutScope = <O extends object>(options: O): O => {
   return own as unknown as O
 }
 
-/** Executes a command of a handler, unless an earlier one of the delivery has its key. One that has stored nothing leaves its key to the next. @throws DefinitionError */
-export async function oncePerDelivery<R extends Accepted | Rejected>(
+/**
+ * Executes a command of a handler unless an earlier command of the delivery has its key. A command
+ * that stores nothing leaves its key to the next.
+ *
+ * @throws DefinitionError
+ */
+export function oncePerDelivery<R extends Accepted | Rejected>(
   options: object | undefined,
   aggregateType: string,
-  { aggregateId, idempotencyKey }: { readonly aggregateId: string; readonly idempotencyKey: string | undefined },
+  call: { readonly aggregateId: string; readonly idempotencyKey: string | undefined },
   run: () => Promise<R>,
   isStored: (result: R) => boolean = (result) => result.ok && (result.replayed || result.events.length > 0),
 ): Promise<R> {
   const scope = (options as { readonly [scopeKey]?: DeliveryScope } | undefined)?.[scopeKey]
+  const { aggregateId, idempotencyKey } = call
   if (scope === undefined || idempotencyKey === undefined) return run()
-  scope.use(aggregateType, aggregateId, idempotencyKey)
+  return runOnce(scope, [aggregateType, aggregateId, idempotencyKey], run, isStored)
+}
+
+async function runOnce<R>(
+  scope: DeliveryScope,
+  key: readonly [aggregateType: string, aggregateId: string, idempotencyKey: string],
+  run: () => Promise<R>,
+  isStored: (result: R) => boolean,
+): Promise<R> {
+  scope.use(...key)
   let stored = false
   try {
     const result = await run()
     stored = isStored(result)
     return result
   } finally {
-    if (!stored) scope.giveBack(aggregateType, aggregateId, idempotencyKey)
+    if (!stored) scope.giveBack(...key)
   }
 }

@@ -2,7 +2,10 @@ import type { EventEnvelope } from '../event-envelope.ts'
 import type { Core } from './core.ts'
 import { stopwatch } from './stopwatch.ts'
 
-/** Hands the events of a commit to each query in turn. What a query throws goes to `onQueryError` and stops nothing. */
+/**
+ * Calls each query in turn with the events of a commit. An error of a query goes to `onQueryError`,
+ * and the next query is called.
+ */
 export async function dispatch(core: Core, events: readonly EventEnvelope[]): Promise<void> {
   for (const [index, query] of core.queries.entries()) {
     const ms = stopwatch(core)

@@ -1,27 +1,24 @@
 import { ConflictError } from '../errors.ts'
-import type { Position } from '../event-envelope.ts'
-import type { Commit } from '../store/commit.ts'
-import { cacheKey, type Loaded } from './cache.ts'
+import { aggregateKey } from '../util/names.ts'
 import type { Call } from './call.ts'
 import { commit } from './commit.ts'
 import type { Core, WiredAggregate } from './core.ts'
-import { type DecidedEvents, type Decision, decide } from './decide.ts'
+import { type Decision, decide } from './decide.ts'
 import { dispatch } from './dispatch.ts'
+import { type Base, type Execution, passTurn, type Tally } from './execution.ts'
 import { commandHash, findReplay } from './idempotency.ts'
 import { loadAggregate } from './load.ts'
+import type { Loaded } from './loaded.ts'
 import { envelopesOf } from './new-events.ts'
 import { parseCommand } from './parse-command.ts'
-import type { Accepted, Rejected } from './result.ts'
+import type { Accepted, CommitResult, Rejected } from './result.ts'
 import { stopwatch } from './stopwatch.ts'
 
 const firstRetryWaitMs = 4
 
-/** How often a command was decided, for whoever observes. */
-interface Tally {
-  attempts: number
-}
-
-/** The life of a command. Commands on one aggregate are decided one after another in this process; then the queries. */
+/**
+ * Decides and stores a command, reports it to the observer, and calls the queries with its events.
+ */
 export async function execute(core: Core, aggregate: WiredAggregate, call: Call): Promise<Accepted | Rejected> {
   const tally: Tally = { attempts: 0 }
   const ms = stopwatch(core)
@@ -38,8 +35,7 @@ export async function execute(core: Core, aggregate: WiredAggregate, call: Call)
     })
   try {
     call.signal?.throwIfAborted()
-    const place = cacheKey(aggregate.definition.type, call.aggregateId)
-    const result = await core.gate.run(call, () => settle(core, aggregate, call, place, tally))
+    const result = await decideAndStore(core, aggregate, call, tally)
     observe(!result.ok ? 'rejected' : result.replayed ? 'replayed' : result.events.length === 0 ? 'nothing' : 'stored')
     if (core.queries.length > 0 && result.ok && !result.replayed && result.events.length > 0) await dispatch(core, result.events)
     return result
@@ -49,145 +45,163 @@ export async function execute(core: Core, aggregate: WiredAggregate, call: Call)
   }
 }
 
-/** What the attempts of one command share. */
-interface Attempts {
-  readonly place: string
-  readonly tally: Tally
-  readonly key: Commit['key']
-  /** What an execution under the same key has come to by now. */
-  readonly replay: () => Promise<Accepted | undefined>
-  readonly commandId: string
-  readonly data: unknown
-  /** Races lost on a state that was fresh. */
-  conflicts: number
-  /** A race was lost, on this state where it was one from the store. */
-  lost: { readonly on: Loaded | undefined } | undefined
-}
-
-async function settle(
-  core: Core,
-  aggregate: WiredAggregate,
-  call: Call,
-  place: string,
-  tally: Tally,
-): Promise<Accepted | Rejected> {
+/**
+ * Attempts the command until its outcome is known. In this process, commands on one aggregate are
+ * decided one at a time.
+ */
+async function decideAndStore(core: Core, aggregate: WiredAggregate, call: Call, tally: Tally): Promise<Accepted | Rejected> {
   const { definition } = aggregate
   const { idempotencyKey, signal } = call
-  const key = idempotencyKey === undefined ? undefined : { idempotencyKey, commandHash: await commandHash(definition.type, call) }
-  const replay = async () => key && (await findReplay(core, aggregate, call, key.idempotencyKey, key.commandHash))
-  const earlier = await replay()
-  if (earlier !== undefined) return earlier
-  const data = await parseCommand(definition, call)
-  const commandId = idempotencyKey ?? core.runtime.randomUUID()
-  const attempts: Attempts = { place, tally, key, replay, commandId, data, conflicts: 0, lost: undefined }
-  for (;;) {
-    const once = (leave: () => void) => attempt(core, aggregate, call, attempts, leave)
-    const result = await core.aggregateQueue.run(place, once, signal, { again: attempts.lost !== undefined })
-    if (result !== undefined) return result
+  core.limit.enter(call)
+  const slot = core.slots.use(aggregateKey(definition.type, call.aggregateId))
+  try {
+    const key =
+      idempotencyKey === undefined ? undefined : { idempotencyKey, commandHash: await commandHash(definition.type, call) }
+    const earlier = key && (await findReplay(core, slot, definition, call, key))
+    if (earlier !== undefined) return earlier
+    const parsed = parseCommand(definition, call)
+    // A caller that aborts right after its call wants nothing decided.
+    const data = parsed instanceof Promise || signal !== undefined ? await parsed : parsed
+    const commandId = idempotencyKey ?? core.runtime.randomUUID()
+    const execution: Execution = {
+      core,
+      aggregate,
+      call,
+      tally,
+      slot,
+      key,
+      commandId,
+      data,
+      hasTurn: false,
+      conflicts: 0,
+      lost: undefined,
+    }
+    for (;;) {
+      const turn = slot.turns.take(signal, execution.lost !== undefined)
+      if (turn !== undefined) await turn
+      execution.hasTurn = true
+      try {
+        const result = await attempt(execution)
+        if (result !== undefined) return result
+      } finally {
+        passTurn(execution)
+      }
+    }
+  } finally {
+    core.slots.release(slot)
+    core.limit.leave()
   }
+}
+
+/** Decides the command once and stores its events. `undefined` if another writer was first. */
+async function attempt(execution: Execution): Promise<Accepted | Rejected | undefined> {
+  const { core, aggregate, call, tally } = execution
+  const { expectedSequence, signal } = call
+  let base = knownBase(execution) ?? (await freshBase(execution, execution.lost?.on ?? execution.slot.cached))
+  for (;;) {
+    signal?.throwIfAborted()
+    let decision: Decision | Failed
+    const { sequence } = base.loaded
+    if (expectedSequence !== undefined && sequence !== expectedSequence)
+      decision = { kind: 'failed', error: conflict(execution, expectedSequence, sequence) }
+    else {
+      tally.attempts++
+      try {
+        const deciding = decide(core, aggregate, call, execution.data, execution.commandId, base.loaded)
+        decision = deciding instanceof Promise ? await deciding : deciding
+      } catch (error) {
+        decision = { kind: 'failed', error }
+      }
+    }
+    if (decision.kind === 'events') {
+      signal?.throwIfAborted()
+      const outcome = await commit(execution, base, decision)
+      if (outcome.kind === 'conflict') return lostRace(execution, base, outcome)
+      const events = envelopesOf(decision, outcome.positions)
+      return { ok: true, state: decision.state, sequence: decision.sequence, events, replayed: false }
+    }
+    const newer = await newerBase(execution, base)
+    // The same command, sent twice at the same time, may have led to this state.
+    if (newer === undefined) return (await replay(execution)) ?? answer(decision, base.loaded)
+    base = newer
+  }
+}
+
+interface Failed {
+  readonly kind: 'failed'
+  readonly error: unknown
+}
+
+/** The base that needs no read. There is none after a race lost on a stored state. */
+function knownBase({ slot: { pending, cached }, lost }: Execution): Base | undefined {
+  if (pending !== undefined) return { loaded: pending.state, isFresh: false, pending }
+  return cached === undefined || lost !== undefined ? undefined : { loaded: cached, isFresh: false, pending: undefined }
+}
+
+async function freshBase({ core, aggregate, call, slot }: Execution, from: Loaded | undefined): Promise<Base> {
+  const { aggregateId, signal } = call
+  const loaded = await loadAggregate(core, slot, { definition: aggregate.definition, aggregateId, from, signal })
+  return { loaded, isFresh: true, pending: undefined }
 }
 
 /**
- * Decides the command once, and sends what was decided; from then on the next command on the aggregate may be decided, on the state that this one leads to. `undefined`
- * when the race was lost.
+ * Confirms an answer that is not an append: reads the events after `base`. `undefined` if there are
+ * none.
  */
-async function attempt(
-  core: Core,
-  aggregate: WiredAggregate,
-  call: Call,
-  attempts: Attempts,
-  leave: () => void,
-): Promise<Accepted | Rejected | undefined> {
-  const { definition } = aggregate
-  const { aggregateId, expectedSequence, signal } = call
-  const { place, tally, key, replay } = attempts
-  const load = (from?: Loaded) => loadAggregate(core, { definition, aggregateId, from, signal })
-  let below = core.underWay.get(place)
-  const known = below === undefined && attempts.lost === undefined ? core.cache.get(place) : undefined
-  let base = below?.state ?? known ?? (await load(attempts.lost?.on ?? core.cache.get(place)))
-  let fresh = below === undefined && known === undefined
-  /** Reads what came after `base`, once that is stored; true when it had been behind, or never was. */
-  const wasBehind = async () => {
-    if (fresh) return false
-    const before = base
-    base = below === undefined || (await below.stored) ? await load(before) : await load(core.cache.get(place))
-    below = undefined
-    fresh = true
-    return base !== before
-  }
-
-  for (;;) {
-    signal?.throwIfAborted()
-    if (expectedSequence !== undefined && base.sequence !== expectedSequence) {
-      if (await wasBehind()) continue
-      return (await replay()) ?? raise(conflict(call, aggregate, tally, expectedSequence, base.sequence))
-    }
-    tally.attempts++
-    let decision: Decision
-    try {
-      decision = await decide(core, aggregate, call, attempts.data, attempts.commandId, base)
-    } catch (error) {
-      if (await wasBehind()) continue
-      return (await replay()) ?? raise(error)
-    }
-    if (decision.kind !== 'events') {
-      if (await wasBehind()) continue
-      // The command itself may have led to this state, sent twice at the same time: then the first one's outcome is the answer.
-      return (await replay()) ?? answer(decision, base)
-    }
-    signal?.throwIfAborted()
-    const stored = await commit(core, aggregate, aggregateId, base, decision, key, { place, below, leave })
-    if (stored.kind !== 'conflict') return accepted(decision, stored.positions)
-    if (stored.on === 'key') {
-      const first = await replay()
-      if (first !== undefined) return first
-    }
-    // A race lost on a cached state, or on one that was never stored, is none: that state was old. It is not counted.
-    if (below === undefined) core.cache.drop(place)
-    if (fresh && attempts.conflicts++ === core.retries)
-      throw conflict(call, aggregate, tally, base.sequence, stored.actualSequence)
-    core.observe?.({ kind: 'retry', aggregateType: definition.type, aggregateId, attempt: tally.attempts, on: 'sequence' })
-    attempts.lost = { on: below === undefined ? base : undefined }
-    if (fresh) await core.runtime.sleep(firstRetryWaitMs * 2 ** attempts.conflicts * core.runtime.random(), signal)
-    return undefined
-  }
+async function newerBase(execution: Execution, { loaded, isFresh, pending }: Base): Promise<Base | undefined> {
+  if (isFresh) return undefined
+  const isReal = pending === undefined || (await pending.fate.isStored())
+  const newer = await freshBase(execution, isReal ? loaded : execution.slot.cached)
+  return newer.loaded === loaded ? undefined : newer
 }
 
-function raise(error: unknown): never {
-  throw error
+/** The outcome of an earlier execution under the same key, if there is one by now. */
+async function replay({ core, slot, aggregate, call, key }: Execution): Promise<Accepted | undefined> {
+  return key && (await findReplay(core, slot, aggregate.definition, call, key))
 }
 
-const answer = (decision: Exclude<Decision, { kind: 'events' }>, base: Loaded): Accepted | Rejected =>
-  decision.kind === 'rejected'
+function answer(decision: Exclude<Decision, { kind: 'events' }> | Failed, { state, sequence }: Loaded): Accepted | Rejected {
+  if (decision.kind === 'failed') throw decision.error
+  return decision.kind === 'rejected'
     ? { ok: false, reason: decision.rejection['~rejected'], details: decision.rejection.details }
-    : { ok: true, state: base.state, sequence: base.sequence, events: [], replayed: false }
-
-function accepted(decision: DecidedEvents, positions: readonly Position[]): Accepted {
-  const { state, sequence } = decision
-  return { ok: true, state, sequence, events: envelopesOf(decision, positions), replayed: false }
+    : { ok: true, state, sequence, events: [], replayed: false }
 }
 
-function conflict(
-  call: Call,
-  { definition }: WiredAggregate,
-  { attempts }: Tally,
-  expectedSequence: number,
-  actualSequence: number | undefined,
-) {
+/**
+ * Prepares another attempt. Only a race lost on a fresh state counts; any other state was stale.
+ *
+ * @throws ConflictError after too many
+ */
+async function lostRace(
+  execution: Execution,
+  { loaded, isFresh, pending }: Base,
+  { on, actualSequence }: Extract<CommitResult, { kind: 'conflict' }>,
+): Promise<Accepted | undefined> {
+  const { core, aggregate, call, slot, tally } = execution
+  if (on === 'key') {
+    const first = await replay(execution)
+    if (first !== undefined) return first
+  }
+  if (pending === undefined) slot.cached = undefined
+  if (isFresh && execution.conflicts++ === core.retries) throw conflict(execution, loaded.sequence, actualSequence)
+  const { type: aggregateType } = aggregate.definition
+  core.observe?.({ kind: 'retry', aggregateType, aggregateId: call.aggregateId, attempt: tally.attempts, on: 'sequence' })
+  execution.lost = { on: pending === undefined ? loaded : undefined }
+  if (isFresh) await core.runtime.sleep(firstRetryWaitMs * 2 ** execution.conflicts * core.runtime.random(), call.signal)
+  return undefined
+}
+
+function conflict({ aggregate, call, tally }: Execution, expectedSequence: number, actualSequence: number | undefined) {
   const { aggregateId, command } = call
+  const { type: aggregateType } = aggregate.definition
+  const { attempts } = tally
   const found = actualSequence === undefined ? 'another writer was first' : `it is at ${actualSequence}`
   const problem =
     call.expectedSequence === undefined
       ? `was decided ${attempts} times, and each time another writer was first`
       : `expected sequence ${expectedSequence}, but ${found}`
   return new ConflictError(
-    `${command.type} on ${definition.type} '${aggregateId}' ${problem}. Nothing was stored; load again and decide anew.`,
-    {
-      aggregateType: definition.type,
-      aggregateId,
-      expectedSequence,
-      ...(actualSequence === undefined ? {} : { actualSequence }),
-      attempts,
-    },
+    `${command.type} on ${aggregateType} '${aggregateId}' ${problem}. Nothing was stored; load again and decide anew.`,
+    { aggregateType, aggregateId, expectedSequence, ...(actualSequence === undefined ? {} : { actualSequence }), attempts },
   )
 }

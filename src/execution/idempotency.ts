@@ -1,15 +1,22 @@
-import { sha256 } from '../digest.ts'
 import { IdempotencyError, ValidationError } from '../errors.ts'
-import { issuesText, notJsonIssue } from '../evolution/schema.ts'
-import { canonicalJson } from '../json.ts'
-import { refusing } from '../refusing.ts'
+import type { Commit } from '../store/commit.ts'
+import { sha256 } from '../util/digest.ts'
+import { issuesText, notJsonIssue } from '../util/issues.ts'
+import { canonicalJson } from '../util/json.ts'
+import { refusing } from '../util/refusing.ts'
+import type { AggregateDefinition } from './aggregate-definition.ts'
+import type { AggregateSlot } from './aggregate-slot.ts'
 import type { Call } from './call.ts'
-import type { Core, WiredAggregate } from './core.ts'
+import type { Core } from './core.ts'
 import { loadAggregate, readEvents } from './load.ts'
 import { checkStorable } from './parse-command.ts'
 import type { Accepted } from './result.ts'
 
-/** SHA-256 of the command's type and data as canonical JSON, in hexadecimal digits. @throws ValidationError when it is not JSON */
+/**
+ * SHA-256 of the command's type and data as canonical JSON, in hexadecimal.
+ *
+ * @throws ValidationError if they are not JSON
+ */
 export async function commandHash(aggregateType: string, call: Call): Promise<string> {
   const { type, data } = call.command
   checkStorable(aggregateType, call, data)
@@ -32,13 +39,17 @@ function canonical(aggregateType: string, call: Call, command: unknown): string 
   }
 }
 
-/** What the first execution under this key came to, `undefined` when there was none. @throws IdempotencyError when it was another command */
+/**
+ * The outcome of the first execution under this key, `undefined` if there was none.
+ *
+ * @throws IdempotencyError if it was another command
+ */
 export async function findReplay(
   core: Core,
-  { definition }: WiredAggregate,
+  slot: AggregateSlot,
+  definition: AggregateDefinition,
   call: Call,
-  idempotencyKey: string,
-  hash: string,
+  { idempotencyKey, commandHash: hash }: NonNullable<Commit['key']>,
 ): Promise<Accepted | undefined> {
   const { aggregateId, signal } = call
   const key = await core.store.readKey({ aggregateType: definition.type, aggregateId, idempotencyKey })
@@ -47,11 +58,11 @@ export async function findReplay(
   const request = { definition, aggregateId, upTo: key.lastSequence, signal }
   const events = []
   for await (const event of readEvents(core, request, key.firstSequence - 1)) events.push(event)
-  const { state, sequence } = await loadAggregate(core, request)
+  const { state, sequence } = await loadAggregate(core, slot, request)
   return { ok: true, state, sequence, events, replayed: true }
 }
 
-/** The key stands for another command. */
+/** The key was used for another command. */
 export const keyTaken = (
   aggregateType: string,
   { aggregateId, metadata }: Pick<Call, 'aggregateId' | 'metadata'>,

@@ -1,13 +1,14 @@
-import type { AggregateDefinition } from '../aggregate-definition.ts'
 import { StoreError } from '../errors.ts'
 import type { EventEnvelope } from '../event-envelope.ts'
 import { decodeInTurn, decodePage } from '../evolution/decode.ts'
-import { deepFreeze } from '../json.ts'
 import type { StoredEvent } from '../store/commit.ts'
 import type { AggregatePage, AggregateRequest } from '../store/store.ts'
-import { cacheKey, type Loaded } from './cache.ts'
+import { deepFreeze } from '../util/json.ts'
+import type { AggregateDefinition } from './aggregate-definition.ts'
+import type { AggregateSlot } from './aggregate-slot.ts'
+import { applyEvent } from './apply-event.ts'
 import type { Core } from './core.ts'
-import { evolve } from './evolve.ts'
+import type { Loaded } from './loaded.ts'
 import { aggregatePage } from './read-page.ts'
 import { stopwatch } from './stopwatch.ts'
 
@@ -20,22 +21,29 @@ interface ReadRequest {
 }
 
 /**
- * Reads the state as the store has it now, or had it at `upTo`: from a known state on, else from the snapshot, else from the first event. A known state that the store does
- * not have any more, because the database lost its last commits, is dropped.
+ * Reads the current state, or the state at `upTo`: after a known state, else after the snapshot,
+ * else from the first event.
+ *
+ * Drops a known state that the store no longer has because the database lost its last commits.
  */
 export async function loadAggregate(
   core: Core,
+  slot: AggregateSlot,
   { from, ...request }: ReadRequest & { readonly from?: Loaded | undefined },
 ): Promise<Loaded> {
-  const loaded = await loadFrom(core, request, from)
+  const loaded = await loadFrom(core, slot, request, from)
   if (loaded !== undefined) return loaded
-  core.cache.drop(cacheKey(request.definition.type, request.aggregateId))
-  return (await loadFrom(core, request, undefined)) as Loaded
+  slot.cached = undefined
+  return (await loadFrom(core, slot, request, undefined)) as Loaded
 }
 
-/** `undefined` when the store has lost the last event of `from`. That event is read with the ones after it, so to confirm it takes no request of its own. */
+/**
+ * `undefined` if the store has lost the last event of `from`. That event is read together with the
+ * later ones, so confirming it costs no request of its own.
+ */
 async function loadFrom(
   core: Core,
+  slot: AggregateSlot,
   request: ReadRequest,
   from: Loaded | undefined,
   trustSnapshot = true,
@@ -53,7 +61,7 @@ async function loadFrom(
   const read = (wanted: AggregateRequest) => core.store.readAggregate(wanted)
   for await (const page of pages(read, request, toConfirm === undefined ? sequence : sequence - 1, stateVersion)) {
     if (page.snapshot !== undefined) {
-      if (definition.stateProblem(page.snapshot.state) !== undefined) return loadFrom(core, request, undefined, false)
+      if (definition.stateProblem(page.snapshot.state) !== undefined) return loadFrom(core, slot, request, undefined, false)
       state = deepFreeze(page.snapshot.state)
       sequence = page.snapshot.sequence
       commitId = page.snapshot.commitId
@@ -62,7 +70,7 @@ async function loadFrom(
     if (toConfirm !== undefined && page.events[0]?.commitId !== toConfirm) return undefined
     const added = toConfirm === undefined ? page.events : page.events.slice(1)
     toConfirm = undefined
-    for (const event of await decodePage(definition, added)) state = evolve(definition, state, event)
+    for (const event of await decodePage(definition, added)) state = applyEvent(definition, state, event)
     const last = added.at(-1)
     sequence = last?.sequence ?? sequence
     commitId = last?.commitId ?? commitId
@@ -70,11 +78,13 @@ async function loadFrom(
   }
   core.observe?.({ kind: 'load', aggregateType: definition.type, aggregateId, from: source, events, sequence, ms: ms() })
   const loaded = from?.sequence === sequence ? from : { state, sequence, commitId }
-  if (upTo === undefined) core.cache.put(cacheKey(definition.type, aggregateId), loaded)
+  if (upTo === undefined) core.slots.cache(slot, loaded)
   return loaded
 }
 
-/** The events of one aggregate after a sequence, in order, read page by page as they are asked for. */
+/**
+ * The events of one aggregate after a sequence, in order. Pages are read as the caller proceeds.
+ */
 export async function* readEvents(
   core: Core,
   request: ReadRequest,
@@ -93,7 +103,7 @@ export async function* readStored(
   for await (const page of pages(read, request, after)) yield page.events
 }
 
-/** @throws StoreError when the store leaves a hole: to go on would be to decide on a state that never was */
+/** @throws StoreError if an event is missing: the state without it never existed */
 async function* pages(
   read: (wanted: AggregateRequest) => Promise<AggregatePage>,
   request: ReadRequest,

@@ -1,16 +1,26 @@
-import type { AggregateDefinition } from '../aggregate-definition.ts'
-import { DefinitionError, ValidationError } from '../errors.ts'
+import { DefinitionError } from '../errors.ts'
 import type { EventEnvelope, Position } from '../event-envelope.ts'
 import { decodeInTurn } from '../evolution/decode.ts'
-import type { Lifecycle } from '../lifecycle.ts'
-import { isPosition } from '../names.ts'
 import type { StoredEvent } from '../store/commit.ts'
 import type { LogEvent } from '../store/store.ts'
-import { checkCallOptions } from './call.ts'
+import type { Lifecycle } from '../util/lifecycle.ts'
+import { isPosition } from '../util/names.ts'
+import { optional, readCallOptions, signalOption } from '../util/option-table.ts'
+import type { AggregateDefinition } from './aggregate-definition.ts'
 import type { Core } from './core.ts'
 import { feedPage } from './read-page.ts'
 
-/** The events of these aggregate types after a position, in commit order, read page by page as they are asked for; ends where the log ends now. */
+const optionsOfEvents = {
+  after: optional<Position>((what, value, Failure) => {
+    if (!isPosition(value)) throw new Failure(`${what} must be the position of an event, not '${String(value)}'.`)
+  }),
+  signal: signalOption,
+}
+
+/**
+ * The events of these aggregate types after a position, in commit order, up to the end of the log.
+ * Pages are read as the caller proceeds.
+ */
 export function readLog(
   core: Core,
   definitions: ReadonlyMap<string, AggregateDefinition>,
@@ -20,10 +30,7 @@ export function readLog(
   lifecycle.check('app.events')
   if (!core.store.capabilities.globalOrder)
     throw new DefinitionError('app.events() needs a store with a global order; this one has none.')
-  checkCallOptions('app.events', options, ['after', 'signal'])
-  const { after, signal } = options
-  if (after !== undefined && !isPosition(after))
-    throw new ValidationError(`app.events: after must be the position of an event, not '${String(after)}'.`)
+  const { after, signal } = readCallOptions('app.events', options, optionsOfEvents)
   return { [Symbol.asyncIterator]: () => decoded(core, definitions, after, signal) }
 }
 
@@ -38,7 +45,9 @@ async function* decoded(
       yield* await decodeInTurn(definitions.get(run.type) as AggregateDefinition, run.events)
 }
 
-/** The stored events of these aggregate types after a position, in pages, to where the log ends then. */
+/**
+ * The stored events of these aggregate types after a position, in pages, up to the end of the log.
+ */
 export async function* logPages(
   { store }: Core,
   aggregateTypes: readonly string[],
@@ -57,7 +66,10 @@ export async function* logPages(
   }
 }
 
-/** Neighbours of one aggregate type, so that each run is decoded by its own definition and the order stays. */
+/**
+ * Consecutive events of one aggregate type, so that each run is decoded by its definition and the
+ * order is kept.
+ */
 function runsOfOneType(events: readonly StoredEvent[]) {
   const runs: { readonly type: string; readonly events: StoredEvent[] }[] = []
   for (const event of events) {

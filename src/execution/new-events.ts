@@ -1,19 +1,19 @@
-import type { AggregateDefinition } from '../aggregate-definition.ts'
 import { InvalidEventError } from '../errors.ts'
 import type { EnvelopeContext, EventEnvelope, Position } from '../event-envelope.ts'
 import { envelopeOf } from '../evolution/envelope.ts'
-import { issuesText } from '../evolution/schema.ts'
-import { isObject } from '../json.ts'
 import { messageKeys } from '../message.ts'
-import { unknownKey } from '../options.ts'
-import { refusing } from '../refusing.ts'
 import { isRejection } from '../reject.ts'
 import type { StoredEvent } from '../store/commit.ts'
 import { eventId } from '../store/event-id.ts'
-import type { Loaded } from './cache.ts'
-import { evolve } from './evolve.ts'
+import { issuesText } from '../util/issues.ts'
+import { isObject } from '../util/json.ts'
+import { unknownKey } from '../util/options.ts'
+import { refusing } from '../util/refusing.ts'
+import type { AggregateDefinition } from './aggregate-definition.ts'
+import { applyEvent } from './apply-event.ts'
+import type { Loaded } from './loaded.ts'
 
-/** Decided events with all that a commit needs. */
+/** Decided events, ready for a commit. */
 export interface NewEvents {
   /** As they will be stored. */
   readonly stored: readonly Omit<StoredEvent, 'position'>[]
@@ -26,7 +26,12 @@ export interface NewEvents {
 
 type Context = Pick<EnvelopeContext, 'aggregateId' | 'metadata' | 'commitId' | 'recordedAt'>
 
-/** Checks events, numbers them from `base` on, and folds them in. `by` gives the beginning of the sentence that blames who made them. @throws InvalidEventError, ApplyError */
+/**
+ * Checks events, numbers them after `base`, and applies them to its state. `by` returns the start
+ * of the message that blames their author.
+ *
+ * @throws InvalidEventError, ApplyError
+ */
 export function newEvents(
   definition: AggregateDefinition,
   context: Context,
@@ -45,12 +50,12 @@ export function newEvents(
     const event = { id, type, data: storedData, version, aggregateType, aggregateId, sequence, metadata, commitId, recordedAt }
     stored.push(noData ? { ...event, noData } : event)
     decoded.push(data)
-    state = evolve(definition, state, { type, data, aggregateId, sequence })
+    state = applyEvent(definition, state, { type, data, aggregateId, sequence })
   }
   return { stored, data: decoded, state, sequence }
 }
 
-/** The events as a later read gives them, with their positions where those are known already. */
+/** The events as a later read returns them, with their positions if those are known. */
 export const envelopesOf = ({ stored, data }: NewEvents, positions?: readonly Position[]): readonly EventEnvelope[] =>
   stored.map((event, i) => envelopeOf(event, data[i], event, positions?.[i]))
 

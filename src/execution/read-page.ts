@@ -3,12 +3,15 @@ import { toUnread } from '../evolution/unread.ts'
 import type { StoredEvent } from '../store/commit.ts'
 import type { AggregatePage, AggregateRequest, FeedPage, FeedRequest, Store } from '../store/store.ts'
 
-/** Events asked for at once by who gives them on one by one: enough to hide the round trips, few enough to hold. */
+/**
+ * Events per read for callers that use them one by one: enough to hide round trips, few enough for
+ * memory.
+ */
 const pageSize = 200
 
 /**
- * A page of events, read by `read`. Where the JSON of one of them is corrupt a store gives none of its page, so a shorter one is read: those before it
- * are given before its error.
+ * Reads a page of events. A store returns no page with corrupt JSON in it, so a shorter page is
+ * read: the events before the corrupt one are returned before its error.
  */
 export async function readPage<P>(read: (limit: number) => Promise<P>, size = pageSize): Promise<P> {
   for (let limit = size; ; limit = Math.ceil(limit / 2)) {
@@ -20,7 +23,11 @@ export async function readPage<P>(read: (limit: number) => Promise<P>, size = pa
   }
 }
 
-/** A page of the log for who goes on behind a corrupt event: that is given too, unread. @throws DeserializationError where the store does not say its position */
+/**
+ * A page of the log for consumers that skip corrupt events: such an event is returned undecoded.
+ *
+ * @throws DeserializationError if the store does not name its position
+ */
 export const feedPage = (
   { store }: { readonly store: Store },
   request: Omit<FeedRequest, 'limit'>,

@@ -1,14 +1,15 @@
-import type { AggregateDefinition } from '../aggregate-definition.ts'
 import { ValidationError } from '../errors.ts'
 import type { EventEnvelope } from '../event-envelope.ts'
 import { type Decoded, decodeApart } from '../evolution/decode.ts'
 import type { StoredEvent } from '../store/commit.ts'
-import { checkCallOptions, checkId } from './call.ts'
+import { optional, readCallOptions, signalOption, unchecked } from '../util/option-table.ts'
+import { checkFunction, checkId } from '../util/options.ts'
+import type { AggregateDefinition } from './aggregate-definition.ts'
 import type { Core, Query } from './core.ts'
 import { readStored } from './load.ts'
 import { logPages } from './log.ts'
 
-/** What `app.replay` takes besides the query, types erased. */
+/** The options of `app.replay`, types erased. */
 export interface ReplayRequest {
   readonly aggregateType: string | undefined
   readonly id: string | undefined
@@ -18,7 +19,9 @@ export interface ReplayRequest {
 
 const pageSize = 200
 
-/** Hands stored events to a query, those of one commit together, just as they were when they were stored. Answers how many there were. */
+/**
+ * Calls a query with stored events, those of one commit together, and returns how many there were.
+ */
 export async function replay(
   core: Core,
   definitions: ReadonlyMap<string, AggregateDefinition>,
@@ -49,7 +52,7 @@ export async function replay(
     signal?.throwIfAborted()
     const decoded: readonly Decoded[] = await decodeApart(core, (type) => definitions.get(type) as AggregateDefinition, page)
     for (const { stored, events: parts, failure } of decoded) {
-      // Events of tables that another program has filled say nothing of their commits: each stands for itself.
+      // Events that another program has stored may name no commit: each is one of its own.
       if (stored.commitId === '' || commit[0]?.commitId !== stored.commitId) await hand()
       if (failure !== undefined) await report(failure.error, stored.id)
       commit.push(...parts)
@@ -59,7 +62,7 @@ export async function replay(
   return events
 }
 
-/** Where there is no order of all events, aggregate by aggregate. */
+/** In commit order, or without a global order one aggregate after the other. */
 async function* allPages(
   core: Core,
   definitions: ReadonlyMap<string, AggregateDefinition>,
@@ -82,6 +85,13 @@ const ofAggregate = (
   aggregateId: string,
 ) => readStored(core, { definition: definitions.get(aggregateType) as AggregateDefinition, aggregateId }, 0)
 
+const optionsOfReplay = {
+  aggregate: optional<unknown>(unchecked),
+  id: optional<string>(unchecked),
+  onError: optional<NonNullable<ReplayRequest['onError']>>(checkFunction),
+  signal: signalOption,
+}
+
 /** @throws ValidationError */
 export function checkReplay(
   definitions: ReadonlyMap<string, AggregateDefinition>,
@@ -89,20 +99,13 @@ export function checkReplay(
   query: unknown,
   options: object,
 ): ReplayRequest {
-  checkCallOptions('app.replay', options, ['aggregate', 'id', 'onError', 'signal'])
-  const { aggregate, id, onError, signal } = options as {
-    aggregate?: unknown
-    id?: unknown
-    onError?: unknown
-    signal?: AbortSignal
-  }
+  const { aggregate, id, onError, signal } = readCallOptions('app.replay', options, optionsOfReplay)
   if (typeof query !== 'function') throw new ValidationError('app.replay: what gets the events must be a function.')
-  if (onError !== undefined && typeof onError !== 'function') throw new ValidationError('app.replay: onError must be a function.')
   const aggregateType = aggregate === undefined ? undefined : typeOf(aggregate)
   if (aggregateType !== undefined && !definitions.has(aggregateType))
     throw new ValidationError(`app.replay: this app has no aggregate of the type '${aggregateType}'.`)
   if (id !== undefined && aggregateType === undefined)
     throw new ValidationError('app.replay: an id is one of an aggregate: give that too.')
   if (id !== undefined) checkId('app.replay', id)
-  return { aggregateType, id: id as string | undefined, onError: onError as ReplayRequest['onError'], signal }
+  return { aggregateType, id, onError, signal }
 }

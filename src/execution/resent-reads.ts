@@ -9,15 +9,16 @@ const patienceMs = 3_000
 /**
  * The store with reads that are sent again when their connection fails.
  *
- * A pooled connection may have died while it was idle. Calls that may arrive twice are sent again too: a holder takes its lease again under a new fence,
- * and a second renewal, release or removal changes nothing. Every other call is sent once.
+ * A pooled connection may have died while it was idle. Calls that may arrive twice are sent again
+ * too: a holder takes its lease again under a new fence, and a second renewal, release or removal
+ * changes nothing. Every other call is sent once.
  */
 export function withResentReads(store: Store, runtime: Runtime): Store {
   const resent =
     <A extends unknown[], R>(send: (...args: A) => Promise<R>) =>
     (...args: A): Promise<R> =>
       send(...args).catch((error: unknown) => sendAgain(runtime, error, () => send(...args)))
-  const { readChanges, transact, watch } = store
+  const { readChanges, readConsumers, transact, watch } = store
   return {
     capabilities: store.capabilities,
     createSchema: () => store.createSchema(),
@@ -40,6 +41,7 @@ export function withResentReads(store: Store, runtime: Runtime): Store {
     renewLease: resent((request) => store.renewLease(request)),
     releaseLease: resent((request) => store.releaseLease(request)),
     ...(readChanges && { readChanges: resent((request) => readChanges.call(store, request)) }),
+    ...(readConsumers && { readConsumers: resent((names) => readConsumers.call(store, names)) }),
     ...(transact && { transact: (commit, work) => transact.call(store, commit, work) }),
     ...(watch && { watch: (wake) => watch.call(store, wake) }),
   }

@@ -18,4 +18,4 @@ export interface Rejected {
 }
 
 /** The fate of a commit, known for sure. */
-export type Settled = Exclude<CommitOutcome, { readonly kind: 'failed' }>
+export type CommitResult = Exclude<CommitOutcome, { readonly kind: 'failed' }>

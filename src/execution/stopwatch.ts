@@ -1,7 +1,7 @@
 import type { Observation } from '../observation.ts'
 import type { Runtime } from '../runtime.ts'
 
-/** Milliseconds from now on; without an observer nobody asks, and the clock is left alone. */
+/** Returns the milliseconds since now. Without an observer the clock is not read. */
 export const stopwatch = ({
   observe,
   runtime,

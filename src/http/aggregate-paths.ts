@@ -1,6 +1,6 @@
 import type { Parser } from '../evolution/schema.ts'
-import type { Answers } from './described-answers.ts'
 import type { ExposedAggregate } from './exposed.ts'
+import type { OpenApiResponses } from './openapi-responses.ts'
 import {
   afterParameter,
   commandParameters,
@@ -19,7 +19,7 @@ import type { Schemas } from './schemas.ts'
 import { eventsSegment } from './segments.ts'
 
 /** Paths of an aggregate, as the document has them. */
-export function pathsOfAggregate(aggregate: ExposedAggregate, schemas: Schemas, answers: Answers): [string, object][] {
+export function pathsOfAggregate(aggregate: ExposedAggregate, schemas: Schemas, answers: OpenApiResponses): [string, object][] {
   const { name, commands } = aggregate
   const at = `/${encodeURIComponent(name)}`
   const event = aggregate.events ? eventSchema(aggregate, schemas) : undefined
@@ -47,7 +47,7 @@ interface DescribedCommand {
   readonly data: object
 }
 
-const oneCommand = (name: string, { command, data }: DescribedCommand, accepted: object, answers: Answers): object => ({
+const oneCommand = (name: string, { command, data }: DescribedCommand, accepted: object, answers: OpenApiResponses): object => ({
   ...operation(`${name}.${command}`, command, name),
   parameters: commandParameters(answers.canWait),
   // Of one without data too, though none is needed: a client that sends nothing sends no content type.
@@ -55,7 +55,12 @@ const oneCommand = (name: string, { command, data }: DescribedCommand, accepted:
   responses: answers.command(accepted),
 })
 
-const anyCommand = (name: string, commands: readonly DescribedCommand[], accepted: object, answers: Answers): object => ({
+const anyCommand = (
+  name: string,
+  commands: readonly DescribedCommand[],
+  accepted: object,
+  answers: OpenApiResponses,
+): object => ({
   ...operation(`${name}.command`, 'A command', name),
   parameters: commandParameters(answers.canWait),
   requestBody: { required: true, content: json({ oneOf: commands.map(messageSchema) }) },
@@ -69,19 +74,19 @@ const messageSchema = ({ command, isOptional, data }: DescribedCommand): object 
   additionalProperties: false,
 })
 
-const readIds = (name: string, answers: Answers): object => ({
+const readIds = (name: string, answers: OpenApiResponses): object => ({
   ...operation(`${name}.ids`, 'Ids of those that have events', name),
   parameters: [limitParameter, afterParameter],
   responses: answers.read(pageOf({ type: 'string' })),
 })
 
-const readState = (name: string, answers: Answers): object => ({
+const readState = (name: string, answers: OpenApiResponses): object => ({
   ...operation(`${name}.state`, 'The state', name),
   parameters: [idParameter, queryParameter('asOf', wholeNumber, 'As it was right after this sequence.'), ...conditionParameters],
   responses: answers.read(stateSchema, { ETag: etagHeader }, true),
 })
 
-const readEvents = (name: string, event: object | undefined, answers: Answers): object => ({
+const readEvents = (name: string, event: object | undefined, answers: OpenApiResponses): object => ({
   ...operation(`${name}.events`, 'The events, in order', name),
   parameters: [
     idParameter,

@@ -1,6 +1,6 @@
 import { messageOf, ValidationError } from '../errors.ts'
 import { parseReceived } from '../store/exact-json.ts'
-import { HttpProblem } from './answers.ts'
+import { HttpProblem } from './responses.ts'
 
 /** The JSON in the body, `undefined` where the body is empty. @throws HttpProblem, ValidationError, and the reason of the request's signal */
 export async function readJson(request: Request, maxBytes: number): Promise<unknown> {

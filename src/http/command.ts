@@ -1,34 +1,38 @@
 import { isCqrsError, ValidationError } from '../errors.ts'
 import type { Metadata } from '../event-envelope.ts'
-import { issuesText, notJsonIssue } from '../evolution/schema.ts'
-import { isObject, jsonProblem, toJson } from '../json.ts'
-import { refusing } from '../refusing.ts'
-import { answer, HttpProblem, problem } from './answers.ts'
-import { type Asked, authorized, may, refusal, verdictOn } from './authorized.ts'
+import { issuesText, notJsonIssue } from '../util/issues.ts'
+import { isObject, jsonProblem, toJson } from '../util/json.ts'
+import { refusing } from '../util/refusing.ts'
+import { authorize, authorized, isAllowed, type RequestContext, refusal } from './authorize.ts'
 import { readJson } from './body.ts'
+import { callHook } from './call-hook.ts'
 import { optionsOf } from './conditions.ts'
 import { etagOf } from './etags.ts'
 import type { ExposedAggregate } from './exposed.ts'
 import { parametersOf } from './query.ts'
+import { answer, HttpProblem, problem } from './responses.ts'
 import type { Route } from './routes.ts'
-import { serverSays } from './server-says.ts'
 import type { HttpSetup } from './setup.ts'
 
 type CommandRoute = Extract<Route, { readonly kind: 'command' }>
 
 /** Sends a command to its aggregate, and says what came of it. */
-export async function execute(setup: HttpSetup, asked: Asked, { aggregate, id, command }: CommandRoute): Promise<Response> {
+export async function execute(
+  setup: HttpSetup,
+  context: RequestContext,
+  { aggregate, id, command }: CommandRoute,
+): Promise<Response> {
   const { name, handle } = aggregate
-  const { request } = asked
-  const inBody = command === undefined ? await commandInBody(setup, asked, aggregate) : undefined
+  const { request } = context
+  const inBody = command === undefined ? await commandInBody(setup, context, aggregate) : undefined
   const type = command ?? (inBody as Command).type
-  const caller = await authorized(setup, asked, { kind: 'command', aggregate: name, id, command: type })
-  parametersOf(asked.url, [])
+  const caller = await authorized(setup, context, { kind: 'command', aggregate: name, id, command: type })
+  parametersOf(context.url, [])
   const message = inBody ?? messageOf(type, await readJson(request, setup.maxBodyBytes))
   checkData(name, message)
   const options = optionsOf(request, setup.waitFor)
-  const metadata = await metadataOf(setup, asked, caller)
-  const parts = await readable(setup, asked, aggregate, id)
+  const metadata = await metadataOf(setup, context, caller)
+  const parts = await readable(setup, context, aggregate, id)
   const accepted = ({ sequence, replayed, events, state }: Accepted, status: 200 | 202) =>
     answer(
       { sequence, replayed, ...(parts.events ? { events } : {}), ...(parts.state ? { state } : {}) },
@@ -63,11 +67,11 @@ function checkData(aggregate: string, { type, data }: Command): void {
 const messageOf = (type: string, data: unknown): Command => (data === undefined ? { type } : { type, data })
 
 /** Which commands there are is told to those who may read the document; who is nobody is told nothing but that. */
-async function commandInBody(setup: HttpSetup, asked: Asked, { name, commands }: ExposedAggregate): Promise<Command> {
+async function commandInBody(setup: HttpSetup, context: RequestContext, { name, commands }: ExposedAggregate): Promise<Command> {
   let unfit: unknown
   let said = ''
   try {
-    const body = await readJson(asked.request, setup.maxBodyBytes)
+    const body = await readJson(context.request, setup.maxBodyBytes)
     const type = isObject(body) ? (body as { type?: unknown }).type : undefined
     if (typeof type === 'string' && commands.has(type)) return body as Command
     said = typeof type === 'string' ? `, not '${type}'` : ''
@@ -75,7 +79,7 @@ async function commandInBody(setup: HttpSetup, asked: Asked, { name, commands }:
     if (!(error instanceof HttpProblem || isCqrsError(error, 'VALIDATION'))) throw error
     unfit = error
   }
-  const verdict = await verdictOn(setup, asked, { kind: 'openapi' })
+  const verdict = await authorize(setup, context, { kind: 'openapi' })
   if (!verdict.ok && verdict.status === 401) throw refusal(verdict)
   if (unfit !== undefined) throw unfit
   const types = verdict.ok ? `; its types here are ${[...commands.keys()].join(', ')}` : ''
@@ -85,11 +89,11 @@ async function commandInBody(setup: HttpSetup, asked: Asked, { name, commands }:
 /** Looked at before the command is executed: it is the server's, so what is wrong with it is too. */
 async function metadataOf(
   { options: { metadata } }: HttpSetup,
-  { request, platform }: Asked,
+  { request, platform }: RequestContext,
   caller: unknown,
 ): Promise<{ readonly metadata?: Metadata }> {
   if (metadata === undefined) return {}
-  const made = await serverSays('metadata', request, async () => jsonObject(await metadata(request, caller, platform)))
+  const made = await callHook('metadata', request, async () => jsonObject(await metadata(request, caller, platform)))
   return made === undefined ? {} : { metadata: made }
 }
 
@@ -104,8 +108,13 @@ function jsonObject(made: unknown): Metadata | undefined {
 }
 
 /** What of the aggregate the caller could read by himself: the answer holds no more. Asked before, since a command that is stored must not be answered with a fault. */
-async function readable(setup: HttpSetup, asked: Asked, { name: aggregate, state, events }: ExposedAggregate, id: string) {
-  const readable = (kind: 'state' | 'events') => may(setup, asked, { kind, aggregate, id })
+async function readable(
+  setup: HttpSetup,
+  context: RequestContext,
+  { name: aggregate, state, events }: ExposedAggregate,
+  id: string,
+) {
+  const readable = (kind: 'state' | 'events') => isAllowed(setup, context, { kind, aggregate, id })
   const [canState, canEvents] = await Promise.all([state && readable('state'), events && readable('events')])
   return { state: canState, events: canEvents }
 }

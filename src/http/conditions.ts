@@ -1,8 +1,8 @@
 import { ValidationError } from '../errors.ts'
 import type { ExecuteOptions } from '../execution/call.ts'
-import { HttpProblem } from './answers.ts'
 import { names, sequenceIn } from './etags.ts'
 import { secondsToWait } from './prefer.ts'
+import { HttpProblem } from './responses.ts'
 
 /** What the headers of a command say about it. @throws ValidationError */
 export function optionsOf({ headers, signal }: Request, waitFor: readonly string[]): ExecuteOptions {

@@ -1,11 +1,11 @@
 import { ValidationError } from '../errors.ts'
-import { whenAborted } from '../runtime.ts'
+import { whenAborted } from '../util/abort.ts'
 import type { OpenedChanges } from '../views/changes.ts'
 import type { ViewChange } from '../views/listener.ts'
-import { streamed } from './answers.ts'
-import { type Asked, authorized } from './authorized.ts'
+import { authorized, type RequestContext } from './authorize.ts'
 import type { ExposedView } from './exposed.ts'
-import { askedOf, conditionNames } from './query.ts'
+import { conditionNames, findQueryOf } from './query.ts'
+import { streamed } from './responses.ts'
 import type { HttpSetup } from './setup.ts'
 
 /** Proxies close connections that are silent for longer, mostly after 30 to 60 seconds. */
@@ -18,10 +18,10 @@ export function wantsEvents({ headers }: Request): boolean {
 }
 
 /** The live changes of a view, as server-sent events. */
-export async function showChanges(setup: HttpSetup, asked: Asked, view: ExposedView): Promise<Response> {
-  const { request, url } = asked
-  const { where, problem } = askedOf(view.definition, url, conditionNames(view.definition))
-  await authorized(setup, asked, { kind: 'find', view: view.name, where })
+export async function showChanges(setup: HttpSetup, context: RequestContext, view: ExposedView): Promise<Response> {
+  const { request, url } = context
+  const { where, problem } = findQueryOf(view.definition, url, conditionNames(view.definition))
+  await authorized(setup, context, { kind: 'find', view: view.name, where })
   if (problem !== undefined) throw problem
   const after = request.headers.get('Last-Event-ID') ?? undefined
   const changes = view.handle.changes({ where: where as never, after, signal: request.signal }) as OpenedChanges

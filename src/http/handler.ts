@@ -1,9 +1,9 @@
-import { answerAborted, answerError, answerFault } from './answers.ts'
 import type { OpenApiDocument } from './open-api.ts'
 import type { HttpApp, HttpOptions } from './options.ts'
 import { respond } from './respond.ts'
+import { answerAborted, answerError, answerFault } from './responses.ts'
 import { routeOf } from './routes.ts'
-import { type ErasedOptions, setupOf } from './setup.ts'
+import { setupOf } from './setup.ts'
 
 /**
  * An HTTP API for all commands, aggregates and views of an app, as a function from `Request` to `Response`: for every server that works with those. It never rejects, and
@@ -39,8 +39,8 @@ export function createHandler<P extends HttpApp, C = undefined, X = unknown>(
   app: P,
   options: HttpOptions<P, C, X>,
 ): (request: Request, platform?: X) => Promise<Response> {
-  const setup = setupOf(app, options as unknown as ErasedOptions)
-  const { basePath = '' } = setup.options
+  const setup = setupOf(app, options)
+  const { basePath } = setup.options
   const answerTo = async (request: Request, platform: unknown): Promise<Response> => {
     const report = (error: unknown) => setup.report(error, request)
     try {
@@ -83,7 +83,7 @@ export function openApiDocument<P extends HttpApp, C = undefined, X = unknown>(
   app: P,
   options: HttpOptions<P, C, X>,
 ): OpenApiDocument {
-  return setupOf(app, options as unknown as ErasedOptions).document()
+  return setupOf(app, options).document()
 }
 
 function withoutBody(response: Response): Response {

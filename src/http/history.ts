@@ -1,4 +1,4 @@
-import { streamed } from './answers.ts'
+import { streamed } from './responses.ts'
 
 /** Characters that are gathered before they are sent. */
 const chunkLength = 16_384

@@ -1,6 +1,6 @@
 import { pathsOfAggregate } from './aggregate-paths.ts'
-import { Answers, problemSchema } from './described-answers.ts'
 import type { Exposed } from './exposed.ts'
+import { OpenApiResponses, problemSchema } from './openapi-responses.ts'
 import type { OpenApiOptions } from './options.ts'
 import { Schemas } from './schemas.ts'
 import { documentSegment } from './segments.ts'
@@ -31,7 +31,7 @@ export function openApiOf({ aggregates, views }: Exposed, described: Described):
   const { basePath = '', openApi = {} } = described
   const { title = 'API', version = '1.0.0', description, securitySchemes } = openApi
   const schemas = new Schemas({ Problem: problemSchema })
-  const answers = new Answers(schemas, described)
+  const answers = new OpenApiResponses(schemas, described)
   const paths: [string, object][] = [
     ...[...aggregates.values()].flatMap((aggregate) => pathsOfAggregate(aggregate, schemas, answers)),
     ...[...views.values()].flatMap((view) => pathsOfView(view, answers)),

@@ -2,7 +2,18 @@ import type { AggregateTypes } from '../aggregate.ts'
 import type { AggregateHandle } from '../aggregate-handle.ts'
 import { DefinitionError } from '../errors.ts'
 import type { Metadata } from '../event-envelope.ts'
-import { checkFunction, checkOptions, checkWholeNumber } from '../options.ts'
+import {
+  listOf,
+  type OptionsOf,
+  optional,
+  readOptions,
+  required,
+  signalOption,
+  unchecked,
+  wholeNumberFrom,
+  withDefault,
+} from '../util/option-table.ts'
+import { checkFunction } from '../util/options.ts'
 
 /** What `createHandler` asks of an app: what `createApp` makes. */
 export interface HttpApp {
@@ -102,24 +113,39 @@ export interface OpenApiOptions {
   readonly securitySchemes?: Readonly<Record<string, object>>
 }
 
-const names = ['authorize', 'metadata', 'expose', 'waitFor', 'basePath', 'maxBodyBytes', 'onError', 'shutdown', 'openApi']
+const optionsOfHandler = {
+  authorize: required<ErasedOptions['authorize']>(checkAuthorize),
+  metadata: optional<NonNullable<ErasedOptions['metadata']>>(checkFunction),
+  expose: optional<NonNullable<ErasedOptions['expose']>>(unchecked),
+  waitFor: withDefault<readonly string[]>([], listOf('a list of names of views')),
+  basePath: withDefault('', checkBasePath),
+  maxBodyBytes: withDefault(65_536, wholeNumberFrom(1)),
+  onError: withDefault<NonNullable<ErasedOptions['onError']>>((error) => console.error(error), checkFunction),
+  shutdown: signalOption,
+  openApi: withDefault<OpenApiOptions>({}, (what, openApi) => readOptions(what, openApi, optionsOfOpenApi)),
+}
+const optionsOfOpenApi = {
+  title: optional<string>(unchecked),
+  version: optional<string>(unchecked),
+  description: optional<string>(unchecked),
+  securitySchemes: optional<object>(unchecked),
+}
+
+type ErasedOptions = HttpOptions<HttpApp, unknown>
+/** The options of `createHandler`, checked, types erased. */
+export type HandlerOptions = OptionsOf<typeof optionsOfHandler>
 
 /** @throws DefinitionError */
-export function checkHttpOptions(options: HttpOptions<HttpApp, unknown>): void {
-  const at = 'createHandler'
-  checkOptions(at, options, names)
-  const { authorize, metadata, waitFor = [], basePath = '', maxBodyBytes = 1, onError, shutdown, openApi = {} } = options
+export const readHttpOptions = (given: object): HandlerOptions => readOptions('createHandler', given, optionsOfHandler)
+
+function checkAuthorize(_: string, authorize: unknown): void {
   if (authorize !== 'none' && typeof authorize !== 'function')
     throw new DefinitionError(
-      `${at} needs authorize: a function that says who may do what, or 'none' where everybody may do everything.`,
+      `createHandler needs authorize: a function that says who may do what, or 'none' where everybody may do everything.`,
     )
-  if (metadata !== undefined) checkFunction(`${at}: metadata`, metadata)
-  if (onError !== undefined) checkFunction(`${at}: onError`, onError)
-  if (shutdown !== undefined && typeof (shutdown as AbortSignal | null)?.throwIfAborted !== 'function')
-    throw new DefinitionError(`${at}: shutdown must be an AbortSignal.`)
-  if (!Array.isArray(waitFor)) throw new DefinitionError(`${at}: waitFor must be a list of names of views.`)
-  if (typeof basePath !== 'string' || !/^(\/[A-Za-z0-9._~-]+)*$/.test(basePath))
-    throw new DefinitionError(`${at}: basePath must be '' or a path such as '/api', without a slash at its end.`)
-  checkWholeNumber(`${at}: maxBodyBytes`, maxBodyBytes, 1)
-  checkOptions(`${at}: openApi`, openApi, ['title', 'version', 'description', 'securitySchemes'])
+}
+
+function checkBasePath(what: string, path: unknown): void {
+  if (typeof path !== 'string' || !/^(\/[A-Za-z0-9._~-]+)*$/.test(path))
+    throw new DefinitionError(`${what} must be '' or a path such as '/api', without a slash at its end.`)
 }

@@ -1,4 +1,4 @@
-import { maxNameLength } from '../names.ts'
+import { maxNameLength } from '../util/names.ts'
 
 /** What the operations of the document are made of. */
 export const wholeNumber = { type: 'integer', minimum: 0, maximum: 999_999_999_999_999 }

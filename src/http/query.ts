@@ -65,7 +65,7 @@ export const conditionNames = ({ indexes }: ViewDefinition): readonly string[] =
   indexes.flatMap((index) => [index, ...ranges.map((range) => `${index}.${range}`)])
 
 /** What a `find` is asked with. */
-interface Asked {
+interface FindQuery {
   readonly parameters: ReadonlyMap<string, string>
   /** The conditions that could be understood; all of them where there is no problem. */
   readonly where: Readonly<Record<string, unknown>>
@@ -73,7 +73,7 @@ interface Asked {
 }
 
 /** As far as it can be understood: who may not ask shall not be told what could be asked, so the problem is for later. */
-export function askedOf(view: ViewDefinition, url: URL, known: readonly string[]): Asked {
+export function findQueryOf(view: ViewDefinition, url: URL, known: readonly string[]): FindQuery {
   const { found, problem } = parametersIn(url, known)
   const where: [string, unknown][] = []
   let first: unknown = problem

@@ -1,54 +1,54 @@
 import { ValidationError } from '../errors.ts'
-import { answer, HttpProblem, notModified } from './answers.ts'
-import { type Asked, authorized } from './authorized.ts'
+import { authorized, type RequestContext } from './authorize.ts'
 import { execute } from './command.ts'
 import { hasAlready } from './conditions.ts'
 import { etagOf } from './etags.ts'
 import { showChanges, wantsEvents } from './event-stream.ts'
 import { eventsAnswer, hasEvents } from './history.ts'
-import { askedOf, flag, parametersOf, wholeNumber } from './query.ts'
+import { findQueryOf, flag, parametersOf, wholeNumber } from './query.ts'
+import { answer, HttpProblem, notModified } from './responses.ts'
 import type { Route } from './routes.ts'
 import type { HttpSetup } from './setup.ts'
 
 /** Does what is asked for, if the caller may. */
-export function respond(setup: HttpSetup, asked: Asked, route: Route): Promise<Response> {
+export function respond(setup: HttpSetup, context: RequestContext, route: Route): Promise<Response> {
   switch (route.kind) {
     case 'command':
-      return execute(setup, asked, route)
+      return execute(setup, context, route)
     case 'state':
-      return showState(setup, asked, route)
+      return showState(setup, context, route)
     case 'events':
-      return showEvents(setup, asked, route)
+      return showEvents(setup, context, route)
     case 'ids':
-      return showIds(setup, asked, route)
+      return showIds(setup, context, route)
     case 'row':
-      return showRow(setup, asked, route)
+      return showRow(setup, context, route)
     case 'find':
-      return wantsEvents(asked.request) ? showChanges(setup, asked, route.view) : find(setup, asked, route)
+      return wantsEvents(context.request) ? showChanges(setup, context, route.view) : find(setup, context, route)
     case 'openapi':
-      return showDocument(setup, asked)
+      return showDocument(setup, context)
   }
 }
 
 type RouteOf<K extends Route['kind']> = Extract<Route, { readonly kind: K }>
 
-async function showState(setup: HttpSetup, asked: Asked, { aggregate, id }: RouteOf<'state'>) {
-  await authorized(setup, asked, { kind: 'state', aggregate: aggregate.name, id })
-  const { headers, signal } = asked.request
-  const asOf = wholeNumber(parametersOf(asked.url, ['asOf']), 'asOf')
+async function showState(setup: HttpSetup, context: RequestContext, { aggregate, id }: RouteOf<'state'>) {
+  await authorized(setup, context, { kind: 'state', aggregate: aggregate.name, id })
+  const { headers, signal } = context.request
+  const asOf = wholeNumber(parametersOf(context.url, ['asOf']), 'asOf')
   const { state, sequence } = await aggregate.handle.load(id, { asOf, signal })
   if (sequence === 0) throw nothing(aggregate.name, id)
   const etag = etagOf(sequence, aggregate.definition.stateVersion)
   return hasAlready(headers, etag) ? notModified(etag) : answer({ id, sequence, state }, 200, { ETag: etag })
 }
 
-async function showEvents(setup: HttpSetup, asked: Asked, { aggregate, id }: RouteOf<'events'>) {
-  await authorized(setup, asked, { kind: 'events', aggregate: aggregate.name, id })
-  const parameters = parametersOf(asked.url, ['after', 'limit'])
+async function showEvents(setup: HttpSetup, context: RequestContext, { aggregate, id }: RouteOf<'events'>) {
+  await authorized(setup, context, { kind: 'events', aggregate: aggregate.name, id })
+  const parameters = parametersOf(context.url, ['after', 'limit'])
   const after = wholeNumber(parameters, 'after') ?? 0
   const limit = wholeNumber(parameters, 'limit')
   if (limit === 0) throw new ValidationError('The parameter limit must be a whole number from 1 on.')
-  const { request } = asked
+  const { request } = context
   const { signal } = request
   const eventsAfter = (sequence: number) => aggregate.handle.events(id, { after: sequence, signal })
   const response = await eventsAnswer(eventsAfter(after), limit, (error) => {
@@ -60,22 +60,22 @@ async function showEvents(setup: HttpSetup, asked: Asked, { aggregate, id }: Rou
   return answer({ items: [] })
 }
 
-async function showIds(setup: HttpSetup, asked: Asked, { aggregate }: RouteOf<'ids'>) {
-  await authorized(setup, asked, { kind: 'ids', aggregate: aggregate.name })
-  const parameters = parametersOf(asked.url, ['limit', 'after'])
+async function showIds(setup: HttpSetup, context: RequestContext, { aggregate }: RouteOf<'ids'>) {
+  await authorized(setup, context, { kind: 'ids', aggregate: aggregate.name })
+  const parameters = parametersOf(context.url, ['limit', 'after'])
   return answer(await aggregate.handle.ids({ limit: wholeNumber(parameters, 'limit'), after: parameters.get('after') }))
 }
 
-async function showRow(setup: HttpSetup, asked: Asked, { view, id }: RouteOf<'row'>) {
-  await authorized(setup, asked, { kind: 'row', view: view.name, id })
-  const row = await view.handle.load(id, { fresh: flag(parametersOf(asked.url, ['fresh']), 'fresh') })
+async function showRow(setup: HttpSetup, context: RequestContext, { view, id }: RouteOf<'row'>) {
+  await authorized(setup, context, { kind: 'row', view: view.name, id })
+  const row = await view.handle.load(id, { fresh: flag(parametersOf(context.url, ['fresh']), 'fresh') })
   if (row === undefined) throw nothing(view.name, id)
   return answer(row)
 }
 
-async function find(setup: HttpSetup, asked: Asked, { view }: RouteOf<'find'>) {
-  const { parameters, where, problem } = askedOf(view.definition, asked.url, view.parameters)
-  await authorized(setup, asked, { kind: 'find', view: view.name, where })
+async function find(setup: HttpSetup, context: RequestContext, { view }: RouteOf<'find'>) {
+  const { parameters, where, problem } = findQueryOf(view.definition, context.url, view.parameters)
+  await authorized(setup, context, { kind: 'find', view: view.name, where })
   if (problem !== undefined) throw problem
   return answer(
     await view.handle.find(where as never, {
@@ -87,9 +87,9 @@ async function find(setup: HttpSetup, asked: Asked, { view }: RouteOf<'find'>) {
   )
 }
 
-async function showDocument(setup: HttpSetup, asked: Asked): Promise<Response> {
-  await authorized(setup, asked, { kind: 'openapi' })
-  parametersOf(asked.url, [])
+async function showDocument(setup: HttpSetup, context: RequestContext): Promise<Response> {
+  await authorized(setup, context, { kind: 'openapi' })
+  parametersOf(context.url, [])
   return answer(setup.document())
 }
 

@@ -1,6 +1,6 @@
 import { ValidationError } from '../errors.ts'
-import { HttpProblem } from './answers.ts'
 import type { Exposed, ExposedAggregate, ExposedView } from './exposed.ts'
+import { HttpProblem } from './responses.ts'
 import { documentSegment, eventsSegment, viewsSegment } from './segments.ts'
 
 /** What a request is about. */

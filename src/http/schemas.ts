@@ -1,5 +1,5 @@
 import type { Parser } from '../evolution/schema.ts'
-import { isObject } from '../json.ts'
+import { isObject } from '../util/json.ts'
 
 type Direction = 'input' | 'output'
 

@@ -1,18 +1,15 @@
 import type { AppParts } from '../app.ts'
 import { DefinitionError } from '../errors.ts'
-import { harmless } from '../harmless.ts'
 import type { Runtime } from '../runtime.ts'
+import { safely } from '../util/report-errors.ts'
 import { type ErasedApp, type ErasedExpose, type Exposed, exposedOf } from './exposed.ts'
 import { type OpenApiDocument, openApiOf } from './open-api.ts'
-import { checkHttpOptions, type HttpApp, type HttpOptions } from './options.ts'
-
-/** The options of `createHandler`, types erased. */
-export type ErasedOptions = HttpOptions<HttpApp, unknown>
+import { type HandlerOptions, type HttpApp, readHttpOptions } from './options.ts'
 
 /** An app as `createHandler` sees it, options checked, types erased. */
 export interface HttpSetup {
   readonly exposed: Exposed
-  readonly options: ErasedOptions
+  readonly options: HandlerOptions
   readonly maxBodyBytes: number
   readonly waitFor: readonly string[]
   /** Tells of what is answered with 500 or 503, or breaks off an answer. */
@@ -25,13 +22,13 @@ export interface HttpSetup {
 }
 
 /** @throws DefinitionError */
-export function setupOf(app: HttpApp, options: ErasedOptions): HttpSetup {
-  checkHttpOptions(options)
+export function setupOf(app: HttpApp, given: object): HttpSetup {
+  const options = readHttpOptions(given)
   const erased = app as unknown as ErasedApp | undefined
   const parts: AppParts | undefined = erased?.['~parts']
   if (erased === undefined || parts === undefined) throw new DefinitionError('createHandler takes an app made by createApp.')
   const exposed = exposedOf(erased, parts, options.expose as ErasedExpose | undefined)
-  const { waitFor = [], maxBodyBytes = 65_536, onError = reportError } = options
+  const { waitFor, maxBodyBytes, onError } = options
   const unknown = waitFor.find((view) => !parts.views.has(view))
   if (unknown !== undefined)
     throw new DefinitionError(
@@ -43,7 +40,7 @@ export function setupOf(app: HttpApp, options: ErasedOptions): HttpSetup {
     options,
     waitFor,
     maxBodyBytes,
-    report: harmless(onError, reportTelling),
+    report: safely(onError, reportTelling),
     isForeign: parts.isForeign,
     sleep: parts.sleep,
     document: () => {
@@ -52,7 +49,5 @@ export function setupOf(app: HttpApp, options: ErasedOptions): HttpSetup {
     },
   }
 }
-
-const reportError = (error: unknown) => console.error(error)
 
 const reportTelling = (thrown: unknown, error: unknown) => console.error('onError threw:', thrown, 'when told of:', error)

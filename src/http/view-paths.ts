@@ -1,5 +1,5 @@
-import type { Answers } from './described-answers.ts'
 import type { ExposedView } from './exposed.ts'
+import type { OpenApiResponses } from './openapi-responses.ts'
 import {
   afterParameter,
   headerParameter,
@@ -14,7 +14,7 @@ import { conditionNames, kindOfIndex } from './query.ts'
 import { viewsSegment } from './segments.ts'
 
 /** Paths of a view, as the document has them. */
-export function pathsOfView({ name, definition }: ExposedView, answers: Answers): [string, object][] {
+export function pathsOfView({ name, definition }: ExposedView, answers: OpenApiResponses): [string, object][] {
   const at = `/${viewsSegment}/${encodeURIComponent(name)}`
   const row = {
     type: 'object',

@@ -1,5 +1,5 @@
 import { DefinitionError } from '../errors.ts'
-import { isObject } from '../json.ts'
+import { isObject } from '../util/json.ts'
 import { kindOfEvent } from './event-kind.ts'
 import { endsInTime, type LambdaContext } from './time.ts'
 

@@ -1,7 +1,7 @@
 import type { Change } from '../consumers/change.ts'
 import { type DynamoDbStreamRecord, dynamoDbChanges } from '../dynamodb/changes.ts'
 import { isCqrsError } from '../errors.ts'
-import { checkFunction, checkOptions } from '../options.ts'
+import { checkFunction, checkOptions } from '../util/options.ts'
 import { type BatchResponse, failuresOf, recordsOf, tell } from './batch.ts'
 import { type LambdaContext, withinTime } from './time.ts'
 

@@ -1,5 +1,5 @@
-import { isObject } from '../json.ts'
-import { kindOf } from '../names.ts'
+import { isObject } from '../util/json.ts'
+import { kindOf } from '../util/names.ts'
 
 /** What an event is, for whoever has connected a function with the wrong source. */
 export function kindOfEvent(event: unknown): string {

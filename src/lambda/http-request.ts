@@ -1,5 +1,5 @@
 import { DefinitionError } from '../errors.ts'
-import { isObject } from '../json.ts'
+import { isObject } from '../util/json.ts'
 import { fromBase64 } from './base64.ts'
 import { kindOfEvent } from './event-kind.ts'
 

@@ -1,4 +1,4 @@
-import { checkFunction } from '../options.ts'
+import { checkFunction } from '../util/options.ts'
 import { BadRequest, checkHttpEvent, type HttpEvent, toRequest } from './http-request.ts'
 import { badRequest, type HttpResult, toResult } from './http-response.ts'
 import { type LambdaContext, withinTime } from './time.ts'

@@ -1,4 +1,4 @@
-import { checkBoolean, checkOptions } from '../options.ts'
+import { checkBoolean, checkOptions } from '../util/options.ts'
 import { type LambdaContext, withinTime } from './time.ts'
 
 /** What is asked of the app: that of `createApp` fits. */

@@ -1,10 +1,10 @@
 import { ValidationError } from '../errors.ts'
 import type { Metadata } from '../event-envelope.ts'
-import { issuesText, notJsonIssue } from '../evolution/schema.ts'
 import type { ExecuteOptions } from '../execution/call.ts'
-import { isObject, toJson } from '../json.ts'
-import { unknownKey } from '../options.ts'
 import { parseReceived } from '../store/exact-json.ts'
+import { issuesText, notJsonIssue } from '../util/issues.ts'
+import { isObject, toJson } from '../util/json.ts'
+import { unknownKey } from '../util/options.ts'
 
 /** A message of SQS as Lambda hands it over, as far as it is looked at. */
 export interface SqsMessage {

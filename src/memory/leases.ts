@@ -1,4 +1,4 @@
-import type { LeaseAnswer } from '../store/store.ts'
+import type { LeaseAnswer, StoredConsumer } from '../store/consumer.ts'
 
 interface Lease {
   /** `undefined`: released. */
@@ -20,6 +20,14 @@ export class Leases {
   fence(name: string): number | undefined {
     const lease = this.#byName.get(name)
     return lease?.holder === undefined ? undefined : lease.fence
+  }
+
+  /** Who holds it now, and for how long. */
+  holder(name: string): StoredConsumer['lease'] {
+    const lease = this.#byName.get(name)
+    const remainingMs = (lease?.until ?? 0) - this.#clock()
+    if (lease?.holder === undefined || remainingMs <= 0) return undefined
+    return { holder: lease.holder, fence: lease.fence, remainingMs }
   }
 
   acquire({ name, holder, ttlMs }: { name: string; holder: string; ttlMs: number }): LeaseAnswer {

@@ -1,18 +1,19 @@
 import type { Position } from '../event-envelope.ts'
-import { checkFunction, checkOptions } from '../options.ts'
 import type { Commit, CommitOutcome } from '../store/commit.ts'
+import type { Checkpoint, LeaseAnswer, StoredConsumer } from '../store/consumer.ts'
+import { FailedDependencies } from '../store/failed-dependencies.ts'
+import type { CommitFacts } from '../store/find-conflict.ts'
 import { addedState, canSwitch, liveGeneration } from '../store/generations.ts'
+import { type SerializedCommit, serializeCommit } from '../store/serialize-commit.ts'
 import type {
   AggregatePage,
   AggregateRequest,
   Capabilities,
-  Checkpoint,
   FeedPage,
   FeedRequest,
   IdsPage,
   IdsRequest,
   KeyRequest,
-  LeaseAnswer,
   Store,
   StoredKey,
   StoredSnapshot,
@@ -22,9 +23,9 @@ import type {
   ViewKey,
   ViewPage,
 } from '../store/store.ts'
-import { type CommitTexts, toTexts } from '../store/texts.ts'
-import { Unstored } from '../store/unstored.ts'
+import { checkFunction, checkOptions } from '../util/options.ts'
 import { applyCommit } from './append.ts'
+import { factsOf } from './facts.ts'
 import { readFeed, toStoredEvent } from './feed.ts'
 import { findViews } from './find-views.ts'
 import { Leases } from './leases.ts'
@@ -71,10 +72,12 @@ class MemoryStore implements Store {
   readonly capabilities = capabilities
   readonly #tables = new Tables()
   readonly #leases: Leases
+  readonly #facts: CommitFacts
   readonly #watchers = new Set<() => void>()
 
   constructor(clock: () => number) {
     this.#leases = new Leases(clock)
+    this.#facts = factsOf(this.#tables, this.#leases)
   }
 
   async createSchema(): Promise<void> {}
@@ -84,8 +87,8 @@ class MemoryStore implements Store {
   }
 
   async append(commits: readonly Commit[]): Promise<readonly CommitOutcome[]> {
-    const unstored = new Unstored()
-    const outcomes = commits.map((commit) => unstored.note(commit, this.#appendOne(commit, unstored)))
+    const failed = new FailedDependencies()
+    const outcomes = commits.map((commit) => failed.note(commit, this.#appendOne(commit, failed)))
     if (this.#watchers.size > 0 && outcomes.some((outcome) => outcome.kind === 'stored')) this.#wakeAll()
     return outcomes
   }
@@ -170,12 +173,20 @@ class MemoryStore implements Store {
   }
 
   async readCheckpoint(name: string): Promise<Checkpoint | undefined> {
-    const kept = this.#tables.checkpoints.get(name)
-    return kept && { position: kept.position, fence: kept.fence }
+    return this.#checkpoint(name)
+  }
+
+  async readConsumers(names: readonly string[]): Promise<readonly StoredConsumer[]> {
+    return names.map((name) => {
+      const checkpoint = this.#checkpoint(name)
+      const lease = this.#leases.holder(name)
+      return { ...(checkpoint && { checkpoint }), ...(lease && { lease }) }
+    })
   }
 
   async acquireLease(request: { name: string; holder: string; ttlMs: number }): Promise<LeaseAnswer> {
-    return this.#leases.acquire(request)
+    const answer = this.#leases.acquire(request)
+    return answer.acquired ? { ...answer, checkpoint: this.#checkpoint(request.name) ?? null } : answer
   }
 
   async renewLease(request: { name: string; fence: number; ttlMs: number }): Promise<boolean> {
@@ -194,14 +205,19 @@ class MemoryStore implements Store {
     }
   }
 
-  #appendOne(commit: Commit, unstored: Unstored): CommitOutcome {
-    let texts: CommitTexts
+  #checkpoint(name: string): Checkpoint | undefined {
+    const kept = this.#tables.checkpoints.get(name)
+    return kept && { position: kept.position, fence: kept.fence }
+  }
+
+  #appendOne(commit: Commit, failed: FailedDependencies): CommitOutcome {
+    let texts: SerializedCommit
     try {
-      texts = toTexts(commit)
+      texts = serializeCommit(commit)
     } catch (cause) {
       return { kind: 'failed', certain: true, cause }
     }
-    return applyCommit(this.#tables, this.#leases, unstored, commit, texts)
+    return applyCommit(this.#tables, this.#facts, failed, commit, texts)
   }
 
   #wakeAll(): void {

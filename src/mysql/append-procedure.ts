@@ -1,8 +1,6 @@
-import { collation, indexKey, rowsOf } from './fragments.ts'
+import { raised } from './error-numbers.ts'
+import { collation, indexKey, refuseUnfit, rowsOf } from './fragments.ts'
 import type { Names } from './names.ts'
-
-/** Errors that the procedure raises by itself, by their number. */
-export const raised = { session: 51_001, unplaced: 51_002, notStored: 51_003 } as const
 
 /**
  * Stores a round, or nothing: its answer is then what is in the way. All who write take the row of the sequencer first, so they come one after another, positions
@@ -31,11 +29,7 @@ BEGIN
   DECLARE found_now BIGINT;
   DECLARE in_the_way BIGINT DEFAULT 0;
 
-  IF unfit <> '' THEN
-    SET unfit = LEFT(unfit, 128);
-    SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = ${raised.session}, MESSAGE_TEXT = unfit;
-  END IF;
-  SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
+${refuseUnfit}
 
   BEGIN
     DECLARE EXIT HANDLER FOR SQLEXCEPTION

@@ -1,20 +1,20 @@
 import { StoreError } from '../errors.ts'
 import type { RoundAnswer, RoundDatabase } from '../sql/append.ts'
-import type { Facts } from '../sql/decide.ts'
+import type { RoundFacts } from '../sql/facts.ts'
 import type { Round } from '../sql/round.ts'
 import type { ViewGeneration } from '../store/store.ts'
-import type { Client, Row, Value } from './client.ts'
+import type { Connection, Row, Value } from './connection.ts'
 import { understand } from './errors.ts'
 import { UnreadableAnswer } from './session.ts'
 import type { Statements } from './statements.ts'
 
 /** Where a batch goes: to one procedure of the database, a round in one call. */
 export function roundDatabase(
-  client: Client,
+  connection: Connection,
   statements: Statements,
   { format, limits }: Pick<RoundDatabase, 'format' | 'limits'>,
 ): RoundDatabase {
-  const packet = packetLimit(client, statements)
+  const packet = packetLimit(connection, statements)
   return {
     format,
     limits,
@@ -22,7 +22,7 @@ export function roundDatabase(
     async storeRound(round) {
       const values = parameters(round)
       await packet(values)
-      const { rows } = await client.on(({ run }) => run(statements.append, ...values))
+      const { rows } = await connection.on(({ run }) => run(statements.append, ...values))
       return toAnswer(round, rows)
     },
   }
@@ -66,7 +66,7 @@ function wholeNumber(value: unknown): number {
   return number
 }
 
-function toFacts(round: Round, rows: readonly Row[]): Facts {
+function toFacts(round: Round, rows: readonly Row[]): RoundFacts {
   const found = new Map<string, Row[]>()
   for (const row of rows) {
     const place = `${row.kind} ${wholeNumber(row.nth)}`
@@ -117,12 +117,12 @@ const encoder = new TextEncoder()
  * Refuses what the server would: it answers a packet that is too large by closing the connection, and then nobody knows what became of the commit. The limit is asked for
  * when the first large round comes.
  */
-function packetLimit(client: Client, statements: Statements): (values: readonly Value[]) => Promise<void> {
+function packetLimit(connection: Connection, statements: Statements): (values: readonly Value[]) => Promise<void> {
   let known: number | undefined
   return async (values) => {
     const texts = values.filter((value) => typeof value === 'string')
     if (texts.reduce((sum, { length }) => sum + length * 3, 0) <= surelyTaken) return
-    known ??= Number((await client.run(statements.readPacketLimit)).rows[0]?.bytes)
+    known ??= Number((await connection.run(statements.readPacketLimit)).rows[0]?.bytes)
     const bytes = texts.reduce((sum, text) => sum + encoder.encode(text).length, 1_000)
     if (bytes <= known) return
     throw new StoreError(

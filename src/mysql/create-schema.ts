@@ -1,12 +1,12 @@
 import { isCqrsError, StoreError } from '../errors.ts'
-import { appendProcedure } from './append-procedure.ts'
-import type { Client, Run } from './client.ts'
+import type { Connection, Run } from './connection.ts'
 import { isThereAlready, isWorthAnother, toStoreError } from './errors.ts'
 import type { Names } from './names.ts'
 import {
   adoptTable,
   placeEvents,
   positionTrigger,
+  procedures,
   raiseSequencer,
   readBroken,
   readColumns,
@@ -23,7 +23,7 @@ import {
 import type { Statements } from './statements.ts'
 
 interface Target {
-  readonly client: Client
+  readonly connection: Connection
   readonly names: Names
   readonly statements: Statements
   readonly foreignWriters: boolean
@@ -40,11 +40,11 @@ export async function createSchema(target: Target): Promise<void> {
   if (await hasUnplaced(target)) await place(target, adopted)
 }
 
-async function isUpToDate({ client, names, statements, foreignWriters }: Target): Promise<boolean> {
-  if ((await installedVersion(client.run, statements)) < schemaVersion) return false
-  const installed = await client.run(readInstalled(names))
-  if (installed.rows.length < names.tableTexts.length + 1) return false
-  return !foreignWriters || (await client.run(readTrigger(names))).rows.length > 0
+async function isUpToDate({ connection, names, statements, foreignWriters }: Target): Promise<boolean> {
+  if ((await installedVersion(connection.run, statements)) < schemaVersion) return false
+  const installed = await connection.run(readInstalled(names))
+  if (installed.rows.length < names.tableTexts.length + names.procedureTexts.length) return false
+  return !foreignWriters || (await connection.run(readTrigger(names))).rows.length > 0
 }
 
 /** 0 where no version was ever installed. @throws StoreError `SCHEMA_TOO_NEW` */
@@ -64,8 +64,8 @@ async function installedVersion(run: Run, statements: Statements): Promise<numbe
 }
 
 /** Whether the events are those of another program, adopted now. */
-async function makeSchema({ client, names, foreignWriters }: Target): Promise<boolean> {
-  return client.on(async ({ run, script }) => {
+async function makeSchema({ connection, names, foreignWriters }: Target): Promise<boolean> {
+  return connection.on(async ({ run, script }) => {
     const mode = String((await run(readMode)).rows[0]?.mode)
     const make = (statement: string) => again(() => script(statement))
     await script(`SET SESSION sql_mode = '${schemaMode}'`)
@@ -75,7 +75,7 @@ async function makeSchema({ client, names, foreignWriters }: Target): Promise<bo
       await adopt(run, make, names, 'snapshots')
       await make(raiseSequencer(names))
       await make(setRecordedNow(names))
-      await make(appendProcedure(names))
+      for (const procedure of procedures(names)) await make(procedure)
       if (foreignWriters) await make(positionTrigger(names))
       await make(saveVersion(names))
       return adopted
@@ -128,13 +128,14 @@ async function again(work: () => Promise<void>): Promise<void> {
   }
 }
 
-const hasUnplaced = async ({ client, names }: Target): Promise<boolean> => (await client.run(readUnplaced(names))).rows.length > 0
+const hasUnplaced = async ({ connection, names }: Target): Promise<boolean> =>
+  (await connection.run(readUnplaced(names))).rows.length > 0
 
 /** Gives positions to the events of other programs, behind all that have one. */
-async function place({ client, names, statements }: Target, adopted: boolean): Promise<void> {
-  const columns = await client.run(readColumns(names, 'events'))
+async function place({ connection, names, statements }: Target, adopted: boolean): Promise<void> {
+  const columns = await connection.run(readColumns(names, 'events'))
   const dated = columns.rows.some((row) => String(row.name).toLowerCase() === 'timestamp')
-  await client.transaction(async (run) => {
+  await connection.transaction(async (run) => {
     const last = Number((await run(statements.lockSequencer)).rows[0]?.position)
     const { affectedRows } = await run(placeEvents(names, adopted ? (dated ? 'timestamp' : '0') : 'row_id'), last)
     await run(statements.moveSequencer, last + affectedRows)

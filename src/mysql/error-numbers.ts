@@ -21,3 +21,6 @@ export function serverError(error: unknown): number | undefined {
   const { errno } = error
   return typeof errno === 'number' && errno > 0 && !(errno > 45_000 && errno < 46_000) ? errno : undefined
 }
+
+/** Errors that the store's procedures raise by themselves. */
+export const raised = { session: 51_001, unplaced: 51_002, notStored: 51_003 } as const

@@ -1,8 +1,7 @@
 import { type CqrsError, isCqrsError, messageOf, StoreError, type StoreErrorCode } from '../errors.ts'
 import type { Failure } from '../sql/append.ts'
-import { raised } from './append-procedure.ts'
-import { NotSentError } from './client.ts'
-import { lockTimeout, serverError, transactionOpen, uncertain, worthAnother } from './error-numbers.ts'
+import { NotSentError } from './connection.ts'
+import { lockTimeout, raised, serverError, transactionOpen, uncertain, worthAnother } from './error-numbers.ts'
 import { UnreadableAnswer, unfit } from './session.ts'
 
 type Answer = readonly [StoreErrorCode, string]
@@ -20,7 +19,11 @@ const crowded: Answer = ['STORE_BUSY', 'The MySQL server has no connection left.
 const damaged: Answer = ['STORE_CORRUPT', 'MySQL found damaged data: look into its log.']
 const stopped: Answer = ['STORE_BUSY', 'The MySQL server cancelled the statement, for a time limit or at somebody’s request.']
 
-/** By the number of the error, https://dev.mysql.com/doc/mysql-errors/8.0/en/server-error-reference.html, and MariaDB's own from 1900 to 2000 and 4000 on. */
+/**
+ * By the number of the error,
+ * https://dev.mysql.com/doc/mysql-errors/8.0/en/server-error-reference.html, and MariaDB's own from
+ * 1900 to 2000 and 4000 on.
+ */
 const answers: Readonly<Record<number, Answer>> = {
   1021: full,
   1026: full,
@@ -134,3 +137,23 @@ const sayingOf = (error: unknown): string =>
   typeof error === 'object' && error !== null && 'sqlMessage' in error && typeof error.sqlMessage === 'string'
     ? error.sqlMessage
     : messageOf(error)
+
+/** Again when MySQL gives up a transaction for the sake of another. @throws StoreError */
+export async function persistently<T>(work: () => Promise<T>): Promise<T> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await work()
+    } catch (error) {
+      if (!isWorthAnother(error) || tries === 10) throw toStoreError(error)
+    }
+  }
+}
+
+/** @throws StoreError for whatever the driver throws */
+export async function explained<T>(work: Promise<T>): Promise<T> {
+  try {
+    return await work
+  } catch (error) {
+    throw toStoreError(error)
+  }
+}

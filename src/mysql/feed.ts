@@ -5,7 +5,7 @@ import type { StoredEvent } from '../store/commit.ts'
 import { eventId } from '../store/event-id.ts'
 import { feedStart, feedWindow, lastOf, lostEvent } from '../store/feed-start.ts'
 import type { FeedPage, FeedRequest } from '../store/store.ts'
-import type { Row, Run, Value } from './client.ts'
+import type { Row, Run, Value } from './connection.ts'
 import { collation } from './fragments.ts'
 import type { Statements } from './statements.ts'
 

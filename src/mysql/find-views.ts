@@ -1,6 +1,6 @@
 import { conditionsByIndex, operators } from '../sql/conditions.ts'
 import type { ViewFind } from '../store/store.ts'
-import type { Value } from './client.ts'
+import type { Value } from './connection.ts'
 import { indexKey, liveGeneration } from './fragments.ts'
 import type { Names } from './names.ts'
 import { reading } from './session.ts'

@@ -1,19 +1,35 @@
+import { raised } from './error-numbers.ts'
 import type { Names } from './names.ts'
 
 /**
- * Texts that are compared by their bytes, spaces at the end included. Each server has its own name for that; a comment of this form is
- * run by MySQL from 8.0.17 on, or by MariaDB, and by nobody else: https://mariadb.com/kb/en/comment-syntax
+ * How a procedure begins. Its parameter `unfit` says what does not fit of the caller's settings;
+ * none is changed for the caller.
+ */
+export const refuseUnfit = `  IF unfit <> '' THEN
+    SET unfit = LEFT(unfit, 128);
+    SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = ${raised.session}, MESSAGE_TEXT = unfit;
+  END IF;
+  SET TRANSACTION ISOLATION LEVEL READ COMMITTED;`
+
+/**
+ * Texts that are compared by their bytes, spaces at the end included. Each server has its own name
+ * for that; a comment of this form is run by MySQL from 8.0.17 on, or by MariaDB, and by nobody
+ * else: https://mariadb.com/kb/en/comment-syntax
  */
 export const collation = '/*!80017 utf8mb4_0900_bin */ /*M! utf8mb4_nopad_bin */'
 
 /**
- * Of the columns that the Rust crate reads: it refuses texts with a collation by bytes (sqlx 0.8: https://github.com/launchbadge/sqlx/issues/3387). The
- * next best that the server has, since that is how the crate tells ids apart.
+ * Of the columns that the Rust crate reads: it refuses texts with a collation by bytes (sqlx 0.8:
+ * https://github.com/launchbadge/sqlx/issues/3387). The next best that the server has, since that
+ * is how the crate tells ids apart.
  */
 export const sharedText =
   'CHARACTER SET utf8mb4 /*!80017 COLLATE utf8mb4_0900_as_cs */ /*M!101002 COLLATE utf8mb4_uca1400_nopad_as_cs */'
 
-/** Entries of one index of one view: a digest, since the two names in full would make a key longer than InnoDB takes. The length keeps them apart. */
+/**
+ * Entries of one index of one view: a digest, since the two names in full would make a key longer
+ * than InnoDB takes. The length keeps them apart.
+ */
 export const indexKey = (view: string, index: string): string =>
   `UNHEX(SHA2(CONCAT(CHAR_LENGTH(${view}), ':', ${view}, ${index}), 256))`
 
@@ -27,8 +43,9 @@ const kinds = {
 }
 
 /**
- * A JSON list of objects as rows, numbered from 1 in `nth`. Texts inside are compared with those of tables by an explicit `COLLATE`: what a column of
- * `JSON_TABLE` has by itself differs between the servers.
+ * A JSON list of objects as rows, numbered from 1 in `nth`. Texts inside are compared with those of
+ * tables by an explicit `COLLATE`: what a column of `JSON_TABLE` has by itself differs between the
+ * servers.
  */
 export function rowsOf(list: string, columns: Readonly<Record<string, keyof typeof kinds>>): string {
   const all = Object.entries(columns).map(([name, kind]) => `${name} ${kinds[kind]} PATH '$.${name}'`)

@@ -1,7 +1,7 @@
 import { toViewGeneration } from '../sql/rows.ts'
 import { addedState, canSwitch, liveGeneration } from '../store/generations.ts'
 import type { ViewGeneration } from '../store/store.ts'
-import type { Client, Run } from './client.ts'
+import type { Connection, Run } from './connection.ts'
 import type { Statements } from './statements.ts'
 
 export async function readGenerations(run: Run, statements: Statements, name: string): Promise<ViewGeneration[]> {
@@ -39,11 +39,11 @@ export async function switchGeneration(
  * interrupted does the rest when called again.
  */
 export async function removeGeneration(
-  client: Client,
+  connection: Connection,
   statements: Statements,
   { name, generation }: { readonly name: string; readonly generation: number },
 ): Promise<boolean> {
-  const retired = await client.transaction(async (run) => {
+  const retired = await connection.transaction(async (run) => {
     await run(statements.lockSequencer)
     if (liveGeneration(await readGenerations(run, statements, name)) === generation) return false
     await run(statements.updateGeneration, 'retired', name, generation)
@@ -51,7 +51,7 @@ export async function removeGeneration(
   })
   if (!retired) return false
   for (const sql of [statements.deleteSomeIndexes, statements.deleteSomeViews])
-    while ((await client.change(sql, name, generation)).affectedRows > 0);
-  await client.change(statements.deleteGeneration, name, generation)
+    while ((await connection.change(sql, name, generation)).affectedRows > 0);
+  await connection.change(statements.deleteGeneration, name, generation)
   return true
 }

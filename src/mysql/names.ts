@@ -25,14 +25,16 @@ export function namesOf(database: string | undefined, tables: MysqlTables) {
   const of = tableNames('mysqlStore', defaults, tables, longest)
   if (database !== undefined) checkName('mysqlStore', 'database', database, longest)
   const full = (name: string) => (database === undefined ? `\`${name}\`` : `\`${database}\`.\`${name}\``)
-  const append = `${of.events}_append_${functionEnding(defaults, of)}`
+  const ending = functionEnding(defaults, of)
+  const append = `${of.events}_append_${ending}`
+  const acquireLease = `${of.leases}_acquire_${ending}`
   return {
     /** For look-ups in `information_schema`. */
     databaseText: database === undefined ? 'DATABASE()' : `'${database}'`,
     eventsText: `'${of.events}'`,
     snapshotsText: `'${of.snapshots}'`,
     triggerText: `'${of.events}_position'`,
-    appendText: `'${append}'`,
+    procedureTexts: [`'${append}'`, `'${acquireLease}'`],
     /** In lower case: some systems keep them so. */
     tableTexts: Object.values(of).map((name) => `'${name.toLowerCase()}'`),
     events: full(of.events),
@@ -46,6 +48,7 @@ export function namesOf(database: string | undefined, tables: MysqlTables) {
     sequencer: full(of.sequencer),
     version: full(of.schemaVersion),
     append: full(append),
+    acquireLease: full(acquireLease),
     trigger: full(`${of.events}_position`),
   }
 }

@@ -1,5 +1,6 @@
 import { appendProcedure } from './append-procedure.ts'
 import { collation, sharedText } from './fragments.ts'
+import { leaseProcedure } from './lease-procedure.ts'
 import type { Names } from './names.ts'
 import { reading } from './session.ts'
 
@@ -235,7 +236,10 @@ WHERE e.position IS NULL`
 export const raiseSequencer = (n: Names): string => `
 UPDATE ${n.sequencer} SET position = GREATEST(position, (SELECT COALESCE(MAX(position), 0) FROM ${n.events})) WHERE id = 1`
 
-/** A row for each table of the store that is there, and one for the procedure. */
+/** The procedures, in the order in which they are made. */
+export const procedures = (n: Names): readonly string[] => [appendProcedure(n), leaseProcedure(n)]
+
+/** A row for each table of the store that is there, and for each procedure. */
 export const readInstalled = (n: Names): string =>
   reading(
     ['name'],
@@ -244,7 +248,7 @@ export const readInstalled = (n: Names): string =>
   WHERE table_schema = ${n.databaseText} AND LOWER(table_name) IN (${n.tableTexts.join(', ')})
   UNION ALL
   SELECT routine_name AS name FROM information_schema.routines
-  WHERE routine_schema = ${n.databaseText} AND routine_name = ${n.appendText}
+  WHERE routine_schema = ${n.databaseText} AND routine_name IN (${n.procedureTexts.join(', ')})
 ) AS installed`,
   )
 
@@ -255,7 +259,7 @@ export const printSchema = (n: Names, foreignWriters: boolean): string =>
     ...tableStatements(n).map((statement) => `${statement};\n`),
     `\n${setRecordedNow(n)};\n`,
     '\nDELIMITER //\n',
-    `${appendProcedure(n)} //\n`,
+    ...procedures(n).map((procedure) => `${procedure} //\n`),
     ...(foreignWriters ? [`${positionTrigger(n)} //\n`] : []),
     '\nDELIMITER ;\n',
     `${saveVersion(n)};\n`,

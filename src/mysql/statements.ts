@@ -1,4 +1,5 @@
 import { collation, liveGeneration, rowsOf } from './fragments.ts'
+import { remainingMs } from './lease-procedure.ts'
 import type { Names } from './names.ts'
 import { alone, reading, readSession, unfitSettings } from './session.ts'
 
@@ -102,7 +103,7 @@ STRAIGHT_JOIN ${n.views} AS v ON v.view_name = r.n COLLATE ${collation} AND v.vi
 
     readFeedOnly: (filter: string): string => feedPage(n, filter),
 
-    readCheckpoint: reading(['position', 'fence', 'commit_id'], `FROM ${n.checkpoints} WHERE name = ?`),
+    readCheckpoint: reading(['position', 'fence AS position_fence', 'commit_id'], `FROM ${n.checkpoints} WHERE name = ?`),
 
     moveCheckpoint: `
 INSERT INTO ${n.checkpoints} (name, position, fence, commit_id) VALUES (?, ?, ?, ?)
@@ -110,18 +111,14 @@ ON DUPLICATE KEY UPDATE position = VALUES(position), fence = VALUES(fence), comm
 
     lockHeldLease: `SELECT fence FROM ${n.leases} WHERE name = ? AND holder IS NOT NULL LIMIT 1 FOR UPDATE`,
 
-    /** Locks the row, which is made if need be; fence 0 was never given out. */
-    lockLease: `
-INSERT INTO ${n.leases} (name, holder, fence, expires_at) VALUES (?, NULL, 0, UTC_TIMESTAMP(6))
-ON DUPLICATE KEY UPDATE fence = fence`,
+    acquireLease: `CALL ${n.acquireLease}(?, ?, ?, ${unfitSettings})`,
 
-    takeLease: `
-UPDATE ${n.leases} SET holder = ?, fence = fence + 1, expires_at = UTC_TIMESTAMP(6) + INTERVAL CAST(? AS SIGNED) MICROSECOND
-WHERE name = ? AND (holder IS NULL OR holder = ? OR expires_at <= UTC_TIMESTAMP(6))`,
-
-    readLease: reading(
-      ['holder', 'fence', 'GREATEST(TIMESTAMPDIFF(MICROSECOND, UTC_TIMESTAMP(6), expires_at), 0) AS remaining'],
-      `FROM ${n.leases} WHERE name = ?`,
+    /** The names as a list in JSON; one row for each. */
+    readConsumers: reading(
+      ['r.nth', 'c.position', 'c.fence AS position_fence', 'l.holder', 'l.fence', `${remainingMs} AS remaining_ms`],
+      `FROM ${rowsOf('?', { n: 'name' })} AS r
+LEFT JOIN ${n.checkpoints} AS c FORCE INDEX (PRIMARY) ON c.name = r.n COLLATE ${collation}
+LEFT JOIN ${n.leases} AS l FORCE INDEX (PRIMARY) ON l.name = r.n COLLATE ${collation} AND l.holder IS NOT NULL AND l.expires_at > UTC_TIMESTAMP(6)`,
     ),
 
     renewLease: `

@@ -1,22 +1,31 @@
 import type { Position } from '../event-envelope.ts'
-import { checkBoolean, checkOptions, checkWholeNumber } from '../options.ts'
 import { appendBatch, type RoundDatabase } from '../sql/append.ts'
-import { type EventRow, eventReader, toIdsPage, toStoredKey, toStoredSnapshot, toStoredView, toViewPage } from '../sql/rows.ts'
+import { mostEvents } from '../sql/page.ts'
+import {
+  type EventRow,
+  eventReader,
+  toCheckpoint,
+  toIdsPage,
+  toStoredConsumers,
+  toStoredKey,
+  toStoredSnapshot,
+  toStoredView,
+  toViewPage,
+} from '../sql/rows.ts'
 import { transact } from '../sql/transact.ts'
 import type { CheckpointWrite, Commit, CommitOutcome } from '../store/commit.ts'
+import type { Checkpoint, LeaseAnswer, StoredConsumer } from '../store/consumer.ts'
 import { checkInexactNumbers, type InexactNumbers } from '../store/exact-json.ts'
 import { checkPayloadFormat, type PayloadFormat } from '../store/payload-format.ts'
 import type {
   AggregatePage,
   AggregateRequest,
   Capabilities,
-  Checkpoint,
   FeedPage,
   FeedRequest,
   IdsPage,
   IdsRequest,
   KeyRequest,
-  LeaseAnswer,
   Store,
   StoredKey,
   StoredView,
@@ -25,17 +34,20 @@ import type {
   ViewKey,
   ViewPage,
 } from '../store/store.ts'
+import { checkBoolean, checkOptions, checkWholeNumber } from '../util/options.ts'
 import { roundDatabase } from './append.ts'
-import { Client, checkPool, type MysqlPool, type Row, type Run, type Value } from './client.ts'
+import { checkPool, type MysqlPool } from './client.ts'
+import { Connection, type Row, type Run, type Value } from './connection.ts'
 import { createSchema } from './create-schema.ts'
-import { isWorthAnother, toStoreError } from './errors.ts'
+import { explained, persistently } from './errors.ts'
 import { readFeed } from './feed.ts'
 import { findViewsStatement } from './find-views.ts'
 import { addGeneration, readGenerations, removeGeneration, switchGeneration } from './generations.ts'
+import { toLeaseAnswer } from './lease-procedure.ts'
 import { type MysqlTables, type Names, namesOf } from './names.ts'
 import { printSchema } from './schema.ts'
 import { type Statements, statementsOf } from './statements.ts'
-import { transactionDatabase } from './transaction.ts'
+import { transactionDatabase } from './transact.ts'
 
 /** Options of `mysqlStore`. */
 export interface MysqlStoreOptions {
@@ -93,18 +105,15 @@ export function mysqlStore(pool: MysqlPool, options: MysqlStoreOptions = {}): St
   checkBoolean('mysqlStore: "foreignWriters"', foreignWriters)
   checkWholeNumber('mysqlStore: "bytesPerCommit"', bytesPerCommit, 1)
   const rest = { payloadFormat, inexactNumbers, foreignWriters, bytesPerCommit }
-  return new MysqlStore(new Client(pool), namesOf(database, tables), rest)
+  return new MysqlStore(new Connection(pool), namesOf(database, tables), rest)
 }
-
-/** A page of events has at most so many, so that a long history is neither read in one go nor kept in memory at once. */
-const pageSize = 1_000
 
 /** A batch is cut into rounds of about this size: writers come one after another, and none should wait long. */
 const bytesPerRound = 4_000_000
 
 class MysqlStore implements Store {
   readonly capabilities: Capabilities
-  readonly #client: Client
+  readonly #connection: Connection
   readonly #names: Names
   readonly #statements: Statements
   readonly #foreignWriters: boolean
@@ -112,7 +121,7 @@ class MysqlStore implements Store {
   readonly #toStoredEvent: ReturnType<typeof eventReader>
 
   constructor(
-    client: Client,
+    connection: Connection,
     names: Names,
     {
       payloadFormat: format,
@@ -121,7 +130,7 @@ class MysqlStore implements Store {
       bytesPerCommit,
     }: Required<Omit<MysqlStoreOptions, 'database' | 'tables'>>,
   ) {
-    this.#client = client
+    this.#connection = connection
     this.#names = names
     this.#foreignWriters = foreignWriters
     this.#statements = statementsOf(names)
@@ -133,13 +142,13 @@ class MysqlStore implements Store {
       bytesPerCommit,
       bytesPerEvent: bytesPerCommit,
     }
-    this.#rounds = roundDatabase(client, this.#statements, { format, limits: { ...this.capabilities, bytesPerRound } })
+    this.#rounds = roundDatabase(connection, this.#statements, { format, limits: { ...this.capabilities, bytesPerRound } })
     this.#toStoredEvent = eventReader(format, inexactNumbers)
   }
 
   createSchema(): Promise<void> {
     const target = {
-      client: this.#client,
+      connection: this.#connection,
       names: this.#names,
       statements: this.#statements,
       foreignWriters: this.#foreignWriters,
@@ -157,7 +166,7 @@ class MysqlStore implements Store {
 
   async readAggregate(request: AggregateRequest): Promise<AggregatePage> {
     const { aggregateType, aggregateId, after, upTo = Number.MAX_SAFE_INTEGER, snapshot: wanted } = request
-    const limit = Math.min(request.limit ?? pageSize, pageSize)
+    const limit = Math.min(request.limit ?? mostEvents, mostEvents)
     const place = [aggregateType, aggregateId]
     const trusted = [...place, wanted?.stateVersion ?? '', after, upTo]
     const rows = wanted
@@ -199,7 +208,7 @@ class MysqlStore implements Store {
   }
 
   viewGenerations(name: string): Promise<readonly ViewGeneration[]> {
-    return explained(readGenerations(this.#client.run, this.#statements, name))
+    return explained(readGenerations(this.#connection.run, this.#statements, name))
   }
 
   addViewGeneration(added: { name: string; generation: number; viewVersion: string }): Promise<boolean> {
@@ -211,11 +220,11 @@ class MysqlStore implements Store {
   }
 
   removeViewGeneration(removed: { name: string; generation: number }): Promise<boolean> {
-    return explained(removeGeneration(this.#client, this.#statements, removed))
+    return explained(removeGeneration(this.#connection, this.#statements, removed))
   }
 
   readFeed(request: FeedRequest): Promise<FeedPage> {
-    return explained(readFeed(this.#client.run, this.#statements, this.#toStoredEvent, request, pageSize))
+    return explained(readFeed(this.#connection.run, this.#statements, this.#toStoredEvent, request, mostEvents))
   }
 
   async lastPosition(): Promise<Position | undefined> {
@@ -231,31 +240,36 @@ class MysqlStore implements Store {
     commit: { readonly id: string; readonly checkpoint: CheckpointWrite },
     work: (client: unknown) => void | Promise<void>,
   ): Promise<CommitOutcome> {
-    return transact(transactionDatabase(this.#client, this.#statements), commit, work)
+    return transact(transactionDatabase(this.#connection, this.#statements), commit, work)
   }
 
   async readCheckpoint(name: string): Promise<Checkpoint | undefined> {
     const row = await this.#first(this.#statements.readCheckpoint, name)
-    return row && { position: row.position as string, fence: Number(row.fence) }
+    return row && toCheckpoint(row)
+  }
+
+  async readConsumers(names: readonly string[]): Promise<readonly StoredConsumer[]> {
+    if (names.length === 0) return []
+    const wanted = names.map((n) => ({ n }))
+    return toStoredConsumers(await this.#all(this.#statements.readConsumers, JSON.stringify(wanted)))
   }
 
   acquireLease({ name, holder, ttlMs }: { name: string; holder: string; ttlMs: number }): Promise<LeaseAnswer> {
-    return this.#change(async (run) => {
-      await run(this.#statements.lockLease, name)
-      const taken = await run(this.#statements.takeLease, holder, microseconds(ttlMs), name, holder)
-      const lease = (await run(this.#statements.readLease, name)).rows[0]
-      if (taken.affectedRows > 0) return { acquired: true, fence: Number(lease?.fence) }
-      return { acquired: false, holder: String(lease?.holder), remainingMs: Math.ceil(Number(lease?.remaining) / 1_000) }
-    })
+    const values = [name, holder, microseconds(ttlMs)]
+    return persistently(() =>
+      this.#connection.on(async ({ run }) => toLeaseAnswer((await run(this.#statements.acquireLease, ...values)).rows[0])),
+    )
   }
 
   async renewLease({ name, fence, ttlMs }: { name: string; fence: number; ttlMs: number }): Promise<boolean> {
-    const { affectedRows } = await explained(this.#client.change(this.#statements.renewLease, microseconds(ttlMs), name, fence))
+    const { affectedRows } = await explained(
+      this.#connection.change(this.#statements.renewLease, microseconds(ttlMs), name, fence),
+    )
     return affectedRows > 0
   }
 
   async releaseLease({ name, fence }: { name: string; fence: number }): Promise<void> {
-    await explained(this.#client.change(this.#statements.releaseLease, name, fence))
+    await explained(this.#connection.change(this.#statements.releaseLease, name, fence))
   }
 
   async #readViewRows(keys: readonly ViewKey[]): Promise<readonly Row[]> {
@@ -271,31 +285,16 @@ class MysqlStore implements Store {
   }
 
   async #all(sql: string, ...values: Value[]): Promise<readonly Row[]> {
-    return (await explained(this.#client.run(sql, ...values))).rows
+    return (await explained(this.#connection.run(sql, ...values))).rows
   }
 
   async #first(sql: string, ...values: Value[]): Promise<Row | undefined> {
     return (await this.#all(sql, ...values))[0]
   }
 
-  /** A few statements in one transaction; again when MySQL gives it up for the sake of another. */
-  async #change<T>(work: (run: Run) => Promise<T>): Promise<T> {
-    for (let tries = 1; ; tries++) {
-      try {
-        return await this.#client.transaction(work)
-      } catch (error) {
-        if (!isWorthAnother(error) || tries === 10) throw toStoreError(error)
-      }
-    }
-  }
-}
-
-/** @throws StoreError for whatever the driver throws */
-async function explained<T>(work: Promise<T>): Promise<T> {
-  try {
-    return await work
-  } catch (error) {
-    throw toStoreError(error)
+  /** A few statements in one transaction. */
+  #change<T>(work: (run: Run) => Promise<T>): Promise<T> {
+    return persistently(() => this.#connection.transaction(work))
   }
 }
 

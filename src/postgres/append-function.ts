@@ -17,7 +17,7 @@ const numbered = (list: string, columns: string, alias: string): string =>
   `ROWS FROM (json_to_recordset(${list}::json) AS (${columns})) WITH ORDINALITY AS ${alias}`
 
 /**
- * Stores a round (src/sql/round.ts) or answers the facts (src/sql/decide.ts). Parameters are lists of rows as JSON, NULL for an empty one. All is checked first; then
+ * Stores a round (src/sql/round.ts) or answers the facts (src/sql/facts.ts). Parameters are lists of rows as JSON, NULL for an empty one. All is checked first; then
  * rows are written table by table in the order of their keys, so that two rounds never wait for each other in a circle. What changes between check and
  * write is caught by the keys and by the count of rows.
  */

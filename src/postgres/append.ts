@@ -2,7 +2,8 @@ import { StoreError } from '../errors.ts'
 import type { RoundDatabase } from '../sql/append.ts'
 import { text } from '../sql/columns.ts'
 import type { EventInput, Round, SnapshotRow, ViewRow } from '../sql/round.ts'
-import type { Connection, PostgresValue, Statement } from './client.ts'
+import type { PostgresValue } from './client.ts'
+import type { Connection, Statement } from './connection.ts'
 import { understand } from './errors.ts'
 
 /** Where a batch goes: to one function of the database, a round in one call. */

@@ -1,6 +1,6 @@
 import { isCqrsError, StoreError } from '../errors.ts'
 import { oneOf, text, wholeOrNull } from '../sql/columns.ts'
-import type { Connection } from './client.ts'
+import type { Connection } from './connection.ts'
 import { schemaVersion } from './schema.ts'
 import type { Statements } from './statements.ts'
 

@@ -5,7 +5,7 @@ import type { EventRow } from '../sql/rows.ts'
 import type { StoredEvent } from '../store/commit.ts'
 import { feedStart, feedWindow, lastOf } from '../store/feed-start.ts'
 import type { FeedPage, FeedRequest } from '../store/store.ts'
-import type { Connection } from './client.ts'
+import type { Connection } from './connection.ts'
 import { followed } from './fragments.ts'
 import type { Statements } from './statements.ts'
 

@@ -1,6 +1,7 @@
 import { conditionsByIndex, operators } from '../sql/conditions.ts'
 import type { ViewFind } from '../store/store.ts'
-import type { PostgresValue, Statement } from './client.ts'
+import type { PostgresValue } from './client.ts'
+import type { Statement } from './connection.ts'
 import { inCheckedSession, indexKey } from './fragments.ts'
 import type { Names } from './names.ts'
 import { liveGeneration } from './statements.ts'

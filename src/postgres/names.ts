@@ -48,6 +48,7 @@ export function namesOf(schema: string, tables: PostgresTables) {
     append: full(`${of.events}_append_${own}`),
     horizon: full(`${of.events}_horizon_${own}`),
     feed: full(`${of.events}_feed_${own}`),
+    acquireLease: full(`${of.leases}_acquire_${own}`),
     addGeneration: full(`${of.viewGenerations}_add_${own}`),
     switchGeneration: full(`${of.viewGenerations}_switch_${own}`),
     removeGeneration: full(`${of.viewGenerations}_remove_${own}`),

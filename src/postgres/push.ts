@@ -1,8 +1,8 @@
 import { DefinitionError } from '../errors.ts'
 import type { CommitOutcome } from '../store/commit.ts'
-import type { Connection } from './client.ts'
+import type { Connection } from './connection.ts'
 import type { Statements } from './statements.ts'
-import { isPool } from './transaction.ts'
+import { isPool } from './transact.ts'
 
 /**
  * What the store asks of the connection that it hears of commits on: a connected `Client` of `pg` or Neon has it.
@@ -39,7 +39,7 @@ export function checkListener(listener: PostgresListener): void {
 }
 
 /** Hears of commits, while somebody watches. Every failure of the connection means no more than that nothing is heard. */
-export class Ear {
+export class Listener {
   readonly #listener: PostgresListener
   readonly #channel: string
   readonly #watchers = new Set<() => void>()
@@ -88,11 +88,11 @@ export class Ear {
 const ignore = (): void => {}
 
 /** Tells those who listen that something was stored. One message is under way at a time, and the next stands for all that came meanwhile. */
-export class Bell {
+export class Notifier {
   readonly #connection: Connection
   readonly #statements: Statements
   readonly #channel: string
-  #rings = false
+  #isSending = false
   #again = false
 
   constructor(connection: Connection, statements: Statements, channel: string) {
@@ -102,19 +102,19 @@ export class Bell {
   }
 
   /** Answers at once, and never fails: a message is a hint. */
-  ring(outcomes: readonly CommitOutcome[]): void {
+  notify(outcomes: readonly CommitOutcome[]): void {
     if (!outcomes.some(hasEvents)) return
     this.#again = true
-    if (!this.#rings) this.#send()
+    if (!this.#isSending) this.#send()
   }
 
   async #send(): Promise<void> {
-    this.#rings = true
+    this.#isSending = true
     while (this.#again) {
       this.#again = false
       await this.#connection.all(this.#statements.notify, this.#channel).catch(() => {})
     }
-    this.#rings = false
+    this.#isSending = false
   }
 }
 

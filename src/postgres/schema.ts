@@ -1,6 +1,7 @@
 import { appendFunction } from './append-function.ts'
 import { generationFunctions } from './generation-functions.ts'
 import { hasTrigger, horizonFunctions } from './horizon-functions.ts'
+import { leaseFunction } from './lease-function.ts'
 import type { Names } from './names.ts'
 import { sessionFunction } from './session-function.ts'
 
@@ -188,11 +189,11 @@ ALTER TABLE ${n.snapshots}
   }),
 
   {
-    is: [n.checkSession, n.horizon, n.feed, n.addGeneration, n.switchGeneration, n.removeGeneration, n.append]
+    is: [n.checkSession, n.horizon, n.feed, n.addGeneration, n.switchGeneration, n.removeGeneration, n.acquireLease, n.append]
       .map((name) => `to_regproc('${name}') IS NOT NULL`)
       .concat(hasTrigger(n))
       .join(' AND '),
-    make: [sessionFunction(n), horizonFunctions(n), generationFunctions(n), appendFunction(n)].join('').trim(),
+    make: [sessionFunction(n), horizonFunctions(n), generationFunctions(n), leaseFunction(n), appendFunction(n)].join('').trim(),
   },
 ]
 

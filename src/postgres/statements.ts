@@ -1,6 +1,7 @@
 import { digest } from '../sql/names.ts'
-import type { Statement } from './client.ts'
+import type { Statement } from './connection.ts'
 import { bytesBefore, inCheckedSession, isFollowed } from './fragments.ts'
+import { remainingMs } from './lease-function.ts'
 import type { Names } from './names.ts'
 import { isComplete, schemaStatement } from './schema.ts'
 
@@ -119,7 +120,10 @@ FROM ${n.feed}($1, $2, $3, $4, $5, $6, $7, $8)`,
 
     readPositions: statement('readPositions', `SELECT last::text, horizon::text FROM ${n.horizon}()`),
 
-    readCheckpoint: statement('readCheckpoint', checked(2, `SELECT position, fence::text FROM ${n.checkpoints} WHERE name = $1`)),
+    readCheckpoint: statement(
+      'readCheckpoint',
+      checked(2, `SELECT position, fence::text AS position_fence FROM ${n.checkpoints} WHERE name = $1`),
+    ),
 
     /** Nobody takes the lease over until the transaction has ended; no row where nobody has it. */
     lockLease: statement(
@@ -146,25 +150,20 @@ ON CONFLICT (name) DO UPDATE SET position = excluded.position, fence = excluded.
 RETURNING name`,
     ),
 
-    /** One row: the lease taken, or who has it. None when somebody else made it a moment ago. */
-    takeLease: statement(
-      'takeLease',
-      `
-WITH taken AS (
-  INSERT INTO ${n.leases} AS lease (name, holder, fence, expires_at)
-  VALUES ($1, $2, 1, clock_timestamp() + $3::float8 * interval '1 millisecond')
-  ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, fence = lease.fence + 1, expires_at = excluded.expires_at
-  WHERE lease.holder IS NULL OR lease.holder = excluded.holder OR lease.expires_at <= clock_timestamp()
-  RETURNING fence
-)
-SELECT fence::text, NULL AS holder, NULL AS remaining_ms FROM taken
-UNION ALL
-${checked(
-  3,
-  `SELECT NULL, holder, greatest(0, ceil(extract(epoch FROM expires_at - clock_timestamp()) * 1000))::text FROM ${n.leases}
-WHERE name = $1 AND NOT EXISTS (SELECT FROM taken)`,
-)}`,
+    /** The names as a list in JSON; one row for each. */
+    readConsumers: statement(
+      'readConsumers',
+      checked(
+        6,
+        `
+SELECT wanted.nth::text, done.position, done.fence::text AS position_fence, lease.holder, lease.fence::text, ${remainingMs}::text AS remaining_ms
+FROM json_array_elements_text($1::text::json) WITH ORDINALITY AS wanted(name, nth)
+LEFT JOIN ${n.checkpoints} AS done ON done.name = wanted.name
+LEFT JOIN ${n.leases} AS lease ON lease.name = wanted.name AND lease.holder IS NOT NULL AND lease.expires_at > clock_timestamp()`,
+      ),
     ),
+
+    acquireLease: statement('acquireLease', `SELECT ${n.acquireLease}($1, $2, $3) AS answer`),
 
     renewLease: statement(
       'renewLease',

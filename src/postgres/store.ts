@@ -1,12 +1,13 @@
 import type { Position } from '../event-envelope.ts'
-import { checkBoolean, checkOptions } from '../options.ts'
 import { appendBatch, type RoundDatabase } from '../sql/append.ts'
-import { oneOf, text, textOrNull, whole, wholeOrNull } from '../sql/columns.ts'
+import { oneOf, text, whole, wholeOrNull } from '../sql/columns.ts'
 import { mostEvents } from '../sql/page.ts'
 import {
   type EventRow,
   eventReader,
+  toCheckpoint,
   toIdsPage,
+  toStoredConsumers,
   toStoredKey,
   toStoredSnapshot,
   toStoredView,
@@ -15,19 +16,18 @@ import {
 } from '../sql/rows.ts'
 import { transact } from '../sql/transact.ts'
 import type { CheckpointWrite, Commit, CommitOutcome, StoredEvent } from '../store/commit.ts'
+import type { Checkpoint, LeaseAnswer, StoredConsumer } from '../store/consumer.ts'
 import { checkInexactNumbers, type InexactNumbers } from '../store/exact-json.ts'
 import { checkPayloadFormat, type PayloadFormat } from '../store/payload-format.ts'
 import type {
   AggregatePage,
   AggregateRequest,
   Capabilities,
-  Checkpoint,
   FeedPage,
   FeedRequest,
   IdsPage,
   IdsRequest,
   KeyRequest,
-  LeaseAnswer,
   Store,
   StoredKey,
   StoredView,
@@ -36,16 +36,18 @@ import type {
   ViewKey,
   ViewPage,
 } from '../store/store.ts'
+import { checkBoolean, checkOptions } from '../util/options.ts'
 import { roundDatabase } from './append.ts'
-import { Connection, checkClient, type PostgresClient, type PostgresValue, type Statement } from './client.ts'
+import { checkClient, type PostgresClient, type PostgresValue } from './client.ts'
+import { Connection, type Statement } from './connection.ts'
 import { createSchema } from './create-schema.ts'
 import { endPosition, isFollowed, lastPosition, readFeed } from './feed.ts'
 import { findViewsStatement } from './find-views.ts'
 import { type Names, namesOf, type PostgresTables } from './names.ts'
-import { Bell, checkListener, Ear, type PostgresListener } from './push.ts'
+import { checkListener, Listener, Notifier, type PostgresListener } from './push.ts'
 import { schemaStatement } from './schema.ts'
 import { type Statements, statementsOf } from './statements.ts'
-import { transactionDatabase } from './transaction.ts'
+import { transactionDatabase } from './transact.ts'
 
 /** Options of `postgresStore`. */
 export interface PostgresStoreOptions {
@@ -136,7 +138,7 @@ class PostgresStore implements Store {
   readonly #names: Names
   readonly #statements: Statements
   readonly #rounds: RoundDatabase
-  readonly #bell: Bell | undefined
+  readonly #notifier: Notifier | undefined
   readonly #toStoredEvent: (row: EventRow) => StoredEvent
 
   constructor(
@@ -160,10 +162,10 @@ class PostgresStore implements Store {
     this.#statements = statementsOf(names)
     this.#rounds = roundDatabase(connection, this.#statements.append, { format, limits })
     this.#toStoredEvent = eventReader(format, inexactNumbers)
-    this.#bell = notify ? new Bell(connection, this.#statements, names.channel) : undefined
+    this.#notifier = notify ? new Notifier(connection, this.#statements, names.channel) : undefined
     if (listener === undefined) return
-    const ear = new Ear(listener, names.channel)
-    this.watch = (wake) => ear.watch(wake)
+    const listening = new Listener(listener, names.channel)
+    this.watch = (wake) => listening.watch(wake)
   }
 
   createSchema(): Promise<void> {
@@ -176,7 +178,7 @@ class PostgresStore implements Store {
 
   async append(commits: readonly Commit[]): Promise<readonly CommitOutcome[]> {
     const outcomes = await appendBatch(this.#rounds, commits)
-    this.#bell?.ring(outcomes)
+    this.#notifier?.notify(outcomes)
     return outcomes
   }
 
@@ -263,18 +265,17 @@ class PostgresStore implements Store {
 
   async readCheckpoint(name: string): Promise<Checkpoint | undefined> {
     const row = await this.#connection.first(this.#statements.readCheckpoint, name)
-    return row && { position: text(row, 'position'), fence: whole(row, 'fence') }
+    return row && toCheckpoint(row)
+  }
+
+  async readConsumers(names: readonly string[]): Promise<readonly StoredConsumer[]> {
+    if (names.length === 0) return []
+    return toStoredConsumers(await this.#connection.all(this.#statements.readConsumers, JSON.stringify(names)))
   }
 
   async acquireLease({ name, holder, ttlMs }: { name: string; holder: string; ttlMs: number }): Promise<LeaseAnswer> {
-    for (;;) {
-      const row = await this.#connection.first(this.#statements.takeLease, name, holder, ttlMs)
-      if (row === undefined) continue
-      const fence = wholeOrNull(row, 'fence')
-      if (fence !== null) return { acquired: true, fence }
-      const current = textOrNull(row, 'holder')
-      if (current !== null) return { acquired: false, holder: current, remainingMs: whole(row, 'remaining_ms') }
-    }
+    const [row = {}] = await this.#connection.all(this.#statements.acquireLease, name, holder, ttlMs)
+    return JSON.parse(text(row, 'answer'))
   }
 
   async renewLease({ name, fence, ttlMs }: { name: string; fence: number; ttlMs: number }): Promise<boolean> {

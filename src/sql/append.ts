@@ -1,10 +1,10 @@
 import { StoreError } from '../errors.ts'
 import type { Position } from '../event-envelope.ts'
 import type { Commit, CommitOutcome } from '../store/commit.ts'
+import { FailedDependencies } from '../store/failed-dependencies.ts'
 import type { PayloadFormat } from '../store/payload-format.ts'
-import { type CommitTexts, toTexts } from '../store/texts.ts'
-import { Unstored } from '../store/unstored.ts'
-import { decideRound, type Facts } from './decide.ts'
+import { type SerializedCommit, serializeCommit } from '../store/serialize-commit.ts'
+import { findConflicts, type RoundFacts } from './facts.ts'
 import { type Prepared, planRound, type Round } from './round.ts'
 
 /** A database that stores rounds. */
@@ -25,7 +25,9 @@ export interface RoundDatabase {
  * The position of each event, or what was found instead. `refused`: the rows were checked and then refused all the same, by this constraint, or by none that has a
  * name (`''`).
  */
-export type RoundAnswer = { readonly positions: readonly string[] } | { readonly facts: Facts; readonly refused?: string | null }
+export type RoundAnswer =
+  | { readonly positions: readonly string[] }
+  | { readonly facts: RoundFacts; readonly refused?: string | null }
 
 /** What it means that `storeRound` failed. */
 export interface Failure {
@@ -66,14 +68,14 @@ export async function appendBatch(database: RoundDatabase, commits: readonly Com
 class Batch {
   readonly outcomes: CommitOutcome[] = []
   readonly #database: RoundDatabase
-  readonly #unstored = new Unstored()
+  readonly #failed = new FailedDependencies()
 
   constructor(database: RoundDatabase) {
     this.#database = database
   }
 
   settle({ at, commit }: Pick<Prepared, 'at' | 'commit'>, outcome: CommitOutcome): void {
-    this.outcomes[at] = this.#unstored.note(commit, outcome)
+    this.outcomes[at] = this.#failed.note(commit, outcome)
   }
 
   async store(commits: readonly Prepared[]): Promise<void> {
@@ -86,7 +88,7 @@ class Batch {
       let failure: Failure | undefined
       if ('positions' in answer) this.#stored(round, answer.positions)
       else if ('facts' in answer) {
-        const decided = decideRound(round, answer.facts, this.#unstored)
+        const decided = findConflicts(round, answer.facts, this.#failed)
         if (decided.size > 0) {
           for (const [one, outcome] of decided) this.settle(one, outcome)
           races = 0
@@ -133,9 +135,9 @@ class Batch {
     let doomed = false
     for (const { commit } of members) {
       const { appends, views = [] } = commit
-      if (appends.some((append) => this.#unstored.isBelow(append)) || views.some((write) => this.#unstored.isBelowView(write)))
+      if (appends.some((append) => this.#failed.blocks(append)) || views.some((write) => this.#failed.blocksView(write)))
         doomed = true
-      else this.#unstored.note(commit, { kind: 'stored', positions: [] })
+      else this.#failed.note(commit, { kind: 'stored', positions: [] })
     }
     return doomed
   }
@@ -169,14 +171,14 @@ const refusalOf = (constraint: string): Failure => ({
 
 /** @throws StoreError for what is not JSON, and for what is too large */
 function prepare(commit: Commit, at: number, { format, limits }: RoundDatabase): Prepared {
-  const texts = toTexts(commit, format)
+  const texts = serializeCommit(commit, format)
   const bytes = sum(textsOf(texts), ({ length }) => length)
   // A UTF-16 unit is at most three bytes in UTF-8, so the exact count is only for what comes near a limit.
   if (bytes * 3 > Math.min(limits.bytesPerEvent, limits.bytesPerCommit)) checkSize(commit, texts, limits)
   return { at, commit, texts, bytes }
 }
 
-function checkSize(commit: Commit, texts: CommitTexts, { bytesPerEvent, bytesPerCommit }: RoundDatabase['limits']): void {
+function checkSize(commit: Commit, texts: SerializedCommit, { bytesPerEvent, bytesPerCommit }: RoundDatabase['limits']): void {
   const encoder = new TextEncoder()
   const bytesOf = (text: string) => encoder.encode(text).length
   for (const [n, events] of texts.events.entries())
@@ -194,7 +196,7 @@ function checkSize(commit: Commit, texts: CommitTexts, { bytesPerEvent, bytesPer
     throw new StoreError('STORE_LIMIT', `The commit ${commit.id} has ${bytes} bytes; the store takes ${bytesPerCommit} at once.`)
 }
 
-const textsOf = ({ events, snapshots, views }: CommitTexts): readonly string[] => [
+const textsOf = ({ events, snapshots, views }: SerializedCommit): readonly string[] => [
   ...events.flatMap((ofAppend) => ofAppend.flatMap(({ data, metadata }) => [data, metadata])),
   ...snapshots.filter((text) => text !== undefined),
   ...views,

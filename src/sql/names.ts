@@ -1,5 +1,5 @@
 import { DefinitionError } from '../errors.ts'
-import { checkOptions } from '../options.ts'
+import { checkOptions } from '../util/options.ts'
 
 /** The tables that the SQL servers' stores have in common, and what each is called unless told otherwise. */
 export const commonTables = {

@@ -1,12 +1,12 @@
 import type { Commit, ViewWrite } from '../store/commit.ts'
 import { type Head, isDecidedOn } from '../store/head.ts'
-import type { CommitTexts } from '../store/texts.ts'
+import type { SerializedCommit } from '../store/serialize-commit.ts'
 
 /** A commit with its JSON texts, and its place in the batch. */
 export interface Prepared {
   readonly at: number
   readonly commit: Commit
-  readonly texts: CommitTexts
+  readonly texts: SerializedCommit
   /** About how large it is. */
   readonly bytes: number
 }

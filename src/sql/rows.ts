@@ -1,6 +1,7 @@
 import { DeserializationError, StoreError } from '../errors.ts'
 import type { Position } from '../event-envelope.ts'
 import type { StoredEvent } from '../store/commit.ts'
+import type { Checkpoint, StoredConsumer } from '../store/consumer.ts'
 import { eventId } from '../store/event-id.ts'
 import { type InexactNumbers, parseExact, problemOf } from '../store/exact-json.ts'
 import { decodeMetadata, decodePayload, type PayloadFormat } from '../store/payload-format.ts'
@@ -84,6 +85,21 @@ export const toStoredKey = (row: Row): StoredKey => ({
   firstSequence: whole(row, 'first_sequence'),
   lastSequence: whole(row, 'last_sequence'),
 })
+
+export const toCheckpoint = (row: Row): Checkpoint => ({ position: text(row, 'position'), fence: whole(row, 'position_fence') })
+
+/** A row with the checkpoint and the lease of one name, each NULL where there is none. */
+export function toStoredConsumer(row: Row): StoredConsumer {
+  const holder = textOrNull(row, 'holder')
+  return {
+    ...(textOrNull(row, 'position') !== null && { checkpoint: toCheckpoint(row) }),
+    ...(holder !== null && { lease: { holder, fence: whole(row, 'fence'), remainingMs: whole(row, 'remaining_ms') } }),
+  }
+}
+
+/** Sorts rows by their number `nth`: a server may ignore the order of a part of a UNION. */
+export const toStoredConsumers = (rows: readonly Row[]): StoredConsumer[] =>
+  [...rows].sort((a, b) => whole(a, 'nth') - whole(b, 'nth')).map(toStoredConsumer)
 
 export const toViewGeneration = (row: Row): ViewGeneration => ({
   generation: whole(row, 'generation'),

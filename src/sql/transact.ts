@@ -1,7 +1,7 @@
 import { StoreError } from '../errors.ts'
 import type { CheckpointWrite, CommitOutcome } from '../store/commit.ts'
+import { type CheckpointFacts, checkpointConflict } from '../store/find-conflict.ts'
 import type { Failure } from './append.ts'
-import { type CheckpointFacts, decideCheckpoint } from './decide.ts'
 
 /** A database that has transactions of several statements. */
 export interface TransactionDatabase {
@@ -29,7 +29,7 @@ export async function transact(
   let allButTheEnd = false
   try {
     return await database.transaction(async ({ client, lock, move }) => {
-      const outcome = decideCheckpoint(commit, await lock(commit.checkpoint.name))
+      const outcome = checkpointConflict(commit.id, commit.checkpoint, await lock(commit.checkpoint.name))
       if (outcome !== undefined) return outcome
       try {
         await work(client)

@@ -1,20 +1,18 @@
 import { StoreError } from '../errors.ts'
 import type { Position } from '../event-envelope.ts'
-import { digitsOf, text, whole } from '../sql/columns.ts'
 import type { Append, Commit, CommitOutcome, ViewWrite } from '../store/commit.ts'
-import { isWritable } from '../store/generations.ts'
-import { type Head, isDecidedOn, noEvents } from '../store/head.ts'
-import { type CommitTexts, toTexts } from '../store/texts.ts'
-import { Unstored } from '../store/unstored.ts'
+import { FailedDependencies } from '../store/failed-dependencies.ts'
+import { findConflict } from '../store/find-conflict.ts'
+import { type SerializedCommit, serializeCommit } from '../store/serialize-commit.ts'
 import type { Connection } from './connection.ts'
 import { toStoreError } from './errors.ts'
-import { readGenerations } from './generations.ts'
+import { factsOf } from './facts.ts'
 import * as statements from './statements.ts'
 
 /** A commit with its texts, or with why it has none. */
 interface Prepared {
   readonly commit: Commit
-  readonly texts: CommitTexts | CommitOutcome
+  readonly texts: SerializedCommit | CommitOutcome
 }
 
 /**
@@ -24,26 +22,30 @@ interface Prepared {
 export async function appendBatch(connection: Connection, commits: readonly Commit[]): Promise<readonly CommitOutcome[]> {
   const batch = commits.map(prepare)
   if (batch.every(({ texts }) => 'kind' in texts)) return batch.map(({ texts }) => texts as CommitOutcome)
-  return store(connection, batch, () => new Unstored())
+  return store(connection, batch, () => new FailedDependencies())
 }
 
 function prepare(commit: Commit): Prepared {
   try {
-    return { commit, texts: toTexts(commit) }
+    return { commit, texts: serializeCommit(commit) }
   } catch (cause) {
     return { commit, texts: { kind: 'failed', certain: true, cause } }
   }
 }
 
 /** `before` gives what is known of the commits before the batch; it is asked anew for each try. */
-async function store(connection: Connection, batch: readonly Prepared[], before: () => Unstored): Promise<CommitOutcome[]> {
+async function store(
+  connection: Connection,
+  batch: readonly Prepared[],
+  before: () => FailedDependencies,
+): Promise<CommitOutcome[]> {
   let stage: 'begin' | 'rows' | 'commit' = 'begin'
   try {
     return await connection.write(() => {
       stage = 'rows'
-      const unstored = before()
+      const failed = before()
       const outcomes = batch.map(({ commit, texts }) =>
-        unstored.note(commit, 'kind' in texts ? texts : applyCommit(connection, unstored, commit, texts)),
+        failed.note(commit, 'kind' in texts ? texts : applyCommit(connection, failed, commit, texts)),
       )
       stage = 'commit'
       return outcomes
@@ -57,10 +59,10 @@ async function store(connection: Connection, batch: readonly Prepared[], before:
 }
 
 async function storeEach(connection: Connection, batch: readonly Prepared[]): Promise<CommitOutcome[]> {
-  const unstored = new Unstored()
+  const failed = new FailedDependencies()
   const outcomes: CommitOutcome[] = []
   for (const one of batch)
-    for (const outcome of await store(connection, [one], () => unstored)) outcomes.push(unstored.note(one.commit, outcome))
+    for (const outcome of await store(connection, [one], () => failed)) outcomes.push(failed.note(one.commit, outcome))
   return outcomes
 }
 
@@ -74,71 +76,14 @@ export const isSureAtCommit = (code: string): boolean => ['STORE_BUSY', 'STORE_F
 const reached = (stage: string, wanted: string): boolean => stage === wanted
 
 /** Stores one commit inside the transaction that is open, or says what is in its way. All is checked before anything is written. */
-function applyCommit(connection: Connection, unstored: Unstored, commit: Commit, texts: CommitTexts): CommitOutcome {
-  return inTheWay(connection, unstored, commit) ?? write(connection, commit, texts)
-}
+const applyCommit = (
+  connection: Connection,
+  failed: FailedDependencies,
+  commit: Commit,
+  texts: SerializedCommit,
+): CommitOutcome => findConflict(commit, factsOf(connection), failed) ?? write(connection, commit, texts)
 
-export function inTheWay(connection: Connection, unstored: Unstored, commit: Commit): CommitOutcome | undefined {
-  const heads = commit.appends.map(({ aggregateType, aggregateId }): Head => {
-    const row = connection.first(statements.readHead, aggregateType, aggregateId)
-    return row === undefined ? noEvents : { sequence: whole(row, 'sequence'), commitId: text(row, 'commit_id') }
-  })
-  return repeated(connection, commit, heads) ?? conflict(connection, unstored, commit, heads)
-}
-
-function repeated(connection: Connection, commit: Commit, heads: readonly Head[]): CommitOutcome | undefined {
-  const first = commit.appends[0]
-  if (first === undefined) {
-    if (commit.checkpoint === undefined) return undefined
-    const stored = connection.first(statements.readCheckpoint, commit.checkpoint.name)
-    return stored !== undefined && text(stored, 'commit_id') === commit.id ? { kind: 'repeated', positions: [] } : undefined
-  }
-  if ((heads[0]?.sequence ?? 0) <= first.expectedSequence) return undefined
-  const positions: Position[] = []
-  for (const { aggregateType, aggregateId, expectedSequence, events } of commit.appends) {
-    const last = expectedSequence + events.length
-    const rows = connection.all(statements.readCommitPositions, aggregateType, aggregateId, expectedSequence, last, commit.id)
-    if (rows.length < events.length) return undefined
-    for (const row of rows) positions.push(digitsOf(row, 'position') as Position)
-  }
-  return { kind: 'repeated', positions }
-}
-
-function conflict(connection: Connection, unstored: Unstored, commit: Commit, heads: readonly Head[]): CommitOutcome | undefined {
-  const { appends, views, key, checkpoint } = commit
-  if (checkpoint !== undefined) {
-    const { name, fence, expectedPosition } = checkpoint
-    const lease = connection.first(statements.readFence, name)
-    if (lease === undefined || whole(lease, 'fence') !== fence) return { kind: 'conflict', on: 'fence' }
-    if (expectedPosition !== undefined) {
-      const stands = connection.first(statements.readCheckpoint, name)
-      if ((stands === undefined ? null : text(stands, 'position')) !== expectedPosition) return { kind: 'conflict', on: 'fence' }
-    }
-  }
-  const first = appends[0]
-  if (key !== undefined && first !== undefined) {
-    if (connection.first(statements.readKey, first.aggregateType, first.aggregateId, key.idempotencyKey)) {
-      return { kind: 'conflict', on: 'key' }
-    }
-  }
-  for (const [i, append] of appends.entries()) {
-    const head = heads[i] as Head
-    if (!isDecidedOn(append, head) || unstored.isBelow(append))
-      return { kind: 'conflict', on: 'sequence', actualSequence: head.sequence }
-  }
-  if (views === undefined) return undefined
-  for (const { name, generation } of views) {
-    if (!isWritable(readGenerations(connection, name), generation)) return { kind: 'conflict', on: 'generation' }
-  }
-  for (const view of views) {
-    const row = connection.first(statements.readViewVersion, view.name, view.generation, view.id)
-    if ((row === undefined ? 0 : whole(row, 'version')) !== view.expectedVersion || unstored.isBelowView(view))
-      return { kind: 'conflict', on: 'view' }
-  }
-  return undefined
-}
-
-export function write(connection: Connection, commit: Commit, texts: CommitTexts): CommitOutcome {
+export function write(connection: Connection, commit: Commit, texts: SerializedCommit): CommitOutcome {
   const positions: Position[] = []
   commit.appends.forEach((append, i) => {
     positions.push(...writeEvents(connection, commit.id, append, texts.events[i] ?? []))
@@ -159,7 +104,12 @@ export function write(connection: Connection, commit: Commit, texts: CommitTexts
   return { kind: 'stored', positions }
 }
 
-function writeEvents(connection: Connection, commitId: string, append: Append, texts: CommitTexts['events'][number]): Position[] {
+function writeEvents(
+  connection: Connection,
+  commitId: string,
+  append: Append,
+  texts: SerializedCommit['events'][number],
+): Position[] {
   const { aggregateType, aggregateId, expectedSequence, events } = append
   return events.map(({ type, version, recordedAt }, i) => {
     const { data = '', metadata = '' } = texts[i] ?? {}

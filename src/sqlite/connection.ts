@@ -1,6 +1,6 @@
 import { type CqrsError, isCqrsError, StoreError } from '../errors.ts'
 import { type Row, text, textOrNull } from '../sql/columns.ts'
-import { checkStatement, type SqliteDatabase, type SqliteStatement, type SqliteValue } from './database.ts'
+import { checkStatement, type SqliteDatabase, type SqliteStatement, type SqliteValue } from './client.ts'
 import { toStoreError } from './errors.ts'
 import { begin, takeReadLock } from './statements.ts'
 

@@ -5,7 +5,7 @@ import type { StoredEvent } from '../store/commit.ts'
 import { feedStart, feedWindow, lastOf, lostEvent } from '../store/feed-start.ts'
 import type { FeedPage, FeedRequest, LogEvent } from '../store/store.ts'
 import type { Connection } from './connection.ts'
-import { readPage } from './read-page.ts'
+import { readPage } from './page.ts'
 import * as statements from './statements.ts'
 
 /** Positions are drawn and committed under the one write lock, so whatever a reader sees is without holes that could still fill. */

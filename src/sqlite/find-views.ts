@@ -1,6 +1,6 @@
 import { conditionsByIndex, operators } from '../sql/conditions.ts'
 import type { ViewFind } from '../store/store.ts'
-import type { SqliteValue } from './database.ts'
+import type { SqliteValue } from './client.ts'
 
 /**
  * The statement for a search, with its values. One text per shape of search, so that each is prepared once. `i0`, `i1` … are the

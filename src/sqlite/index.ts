@@ -1,2 +1,2 @@
-export type { SqliteDatabase, SqliteStatement, SqliteValue } from './database.ts'
+export type { SqliteDatabase, SqliteStatement, SqliteValue } from './client.ts'
 export { type SqliteStoreOptions, sqliteStore } from './store.ts'

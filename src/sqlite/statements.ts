@@ -123,7 +123,7 @@ export const deleteGenerationViews = 'DELETE FROM main.views WHERE view_name = ?
 
 export const deleteGenerationIndexes = 'DELETE FROM main.view_indexes WHERE view_name = ? AND generation = ?'
 
-export const readCheckpoint = 'SELECT position, fence, commit_id FROM main.checkpoints WHERE name = ?'
+export const readCheckpoint = 'SELECT position, fence AS position_fence, commit_id FROM main.checkpoints WHERE name = ?'
 
 export const saveCheckpoint = `
 INSERT INTO main.checkpoints (name, position, fence, commit_id) VALUES (?, ?, ?, ?)
@@ -138,6 +138,15 @@ WHERE leases.holder IS NULL OR leases.holder = excluded.holder OR leases.expires
 RETURNING fence`
 
 export const readLease = `SELECT holder, max(expires_at - ${now}, 0) AS remaining_ms FROM main.leases WHERE name = ?`
+
+/** One row for each of the names in a JSON list, in its order. */
+export const readConsumers = `
+SELECT done.position AS position, done.fence AS position_fence, lease.holder AS holder, lease.fence AS fence,
+  lease.expires_at - ${now} AS remaining_ms
+FROM json_each(?) AS wanted
+LEFT JOIN main.checkpoints AS done ON done.name = wanted.value
+LEFT JOIN main.leases AS lease ON lease.name = wanted.value AND lease.holder IS NOT NULL AND lease.expires_at > ${now}
+ORDER BY wanted.key`
 
 export const renewLease = `
 UPDATE main.leases SET expires_at = ${now} + ? WHERE name = ? AND fence = ? AND holder IS NOT NULL

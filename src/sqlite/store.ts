@@ -1,22 +1,29 @@
 import { DefinitionError } from '../errors.ts'
 import type { Position } from '../event-envelope.ts'
-import { checkOptions } from '../options.ts'
 import { text, whole } from '../sql/columns.ts'
 import { mostEvents } from '../sql/page.ts'
-import { eventReader, toIdsPage, toStoredKey, toStoredSnapshot, toStoredView, toViewPage } from '../sql/rows.ts'
+import {
+  eventReader,
+  toCheckpoint,
+  toIdsPage,
+  toStoredConsumer,
+  toStoredKey,
+  toStoredSnapshot,
+  toStoredView,
+  toViewPage,
+} from '../sql/rows.ts'
 import type { CheckpointWrite, Commit, CommitOutcome } from '../store/commit.ts'
+import type { Checkpoint, LeaseAnswer, StoredConsumer } from '../store/consumer.ts'
 import { checkInexactNumbers, type InexactNumbers } from '../store/exact-json.ts'
 import type {
   AggregatePage,
   AggregateRequest,
   Capabilities,
-  Checkpoint,
   FeedPage,
   FeedRequest,
   IdsPage,
   IdsRequest,
   KeyRequest,
-  LeaseAnswer,
   Store,
   StoredKey,
   StoredSnapshot,
@@ -26,14 +33,15 @@ import type {
   ViewKey,
   ViewPage,
 } from '../store/store.ts'
+import { checkOptions } from '../util/options.ts'
 import { appendBatch } from './append.ts'
+import { checkDatabase, type SqliteDatabase } from './client.ts'
 import { Connection } from './connection.ts'
 import { createSchema } from './create-schema.ts'
-import { checkDatabase, type SqliteDatabase } from './database.ts'
 import { lastPosition, readFeed } from './feed.ts'
 import { findViewsStatement } from './find-views.ts'
 import { addGeneration, readGeneration, readGenerations, removeGeneration, switchGeneration } from './generations.ts'
-import { readPage } from './read-page.ts'
+import { readPage } from './page.ts'
 import { printSchema } from './schema.ts'
 import * as statements from './statements.ts'
 import { transact } from './transact.ts'
@@ -198,14 +206,23 @@ class SqliteStore implements Store {
   readCheckpoint(name: string): Promise<Checkpoint | undefined> {
     return this.#connection.read(() => {
       const row = this.#connection.first(statements.readCheckpoint, name)
-      return row && { position: text(row, 'position'), fence: whole(row, 'fence') }
+      return row && toCheckpoint(row)
     })
+  }
+
+  readConsumers(names: readonly string[]): Promise<readonly StoredConsumer[]> {
+    return this.#connection.read(() =>
+      this.#connection.all(statements.readConsumers, JSON.stringify(names)).map(toStoredConsumer),
+    )
   }
 
   acquireLease({ name, holder, ttlMs }: { name: string; holder: string; ttlMs: number }): Promise<LeaseAnswer> {
     return this.#connection.write(() => {
       const taken = this.#connection.first(statements.takeLease, name, holder, ttlMs)
-      if (taken) return { acquired: true, fence: whole(taken, 'fence') }
+      if (taken) {
+        const row = this.#connection.first(statements.readCheckpoint, name)
+        return { acquired: true, fence: whole(taken, 'fence'), checkpoint: row ? toCheckpoint(row) : null }
+      }
       const lease = this.#connection.always(statements.readLease, name)
       return { acquired: false, holder: text(lease, 'holder'), remainingMs: whole(lease, 'remaining_ms') }
     })

@@ -1,12 +1,14 @@
 import { DefinitionError } from '../errors.ts'
-import { isThenable, refusing } from '../refusing.ts'
 import { ended, WorkError } from '../sql/transact.ts'
 import type { CheckpointWrite, Commit, CommitOutcome } from '../store/commit.ts'
-import { toTexts } from '../store/texts.ts'
-import { Unstored } from '../store/unstored.ts'
-import { inTheWay, isSureAtCommit, write } from './append.ts'
+import { FailedDependencies } from '../store/failed-dependencies.ts'
+import { findConflict } from '../store/find-conflict.ts'
+import { serializeCommit } from '../store/serialize-commit.ts'
+import { isThenable, refusing } from '../util/refusing.ts'
+import { isSureAtCommit, write } from './append.ts'
 import type { Connection } from './connection.ts'
 import { isSavepointGone, toStoreError } from './errors.ts'
+import { factsOf } from './facts.ts'
 
 /** A user's function and a checkpoint in one transaction, which is over before anything else on the connection can get into it. */
 export async function transact(
@@ -19,7 +21,7 @@ export async function transact(
   try {
     return await connection.write(() => {
       allButTheEnd = false
-      const outcome = inTheWay(connection, new Unstored(), commit) ?? runAndWrite(connection, commit, work)
+      const outcome = findConflict(commit, factsOf(connection), new FailedDependencies()) ?? runAndWrite(connection, commit, work)
       allButTheEnd = true
       return outcome
     })
@@ -37,7 +39,7 @@ function runAndWrite(connection: Connection, commit: Commit, work: (client: unkn
   } catch (error) {
     throw isSavepointGone(error) ? new WorkError(ended()) : error
   }
-  return write(connection, commit, toTexts(commit))
+  return write(connection, commit, serializeCommit(commit))
 }
 
 function runNow(work: (client: unknown) => void | Promise<void>, client: unknown): void {

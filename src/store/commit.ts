@@ -3,7 +3,7 @@ import type { EnvelopeContext, Position } from '../event-envelope.ts'
 /** An event in stored form: JSON only. `version` is the one it was written with; nothing is upcast here. */
 export interface StoredEvent extends EnvelopeContext {
   readonly type: string
-  /** JSON; `{}` for an event without data. What is not JSON (`undefined` among it) makes its commit `failed`, `certain` (`toTexts`). */
+  /** JSON; `{}` for an event without data. What is not JSON (`undefined` among it) makes its commit `failed`, `certain` (`serializeCommit`). */
   readonly data: unknown
   /** The event is declared with `noData`; only in an append. A store that writes `{}` for its data need not look. */
   readonly noData?: true

@@ -8,7 +8,16 @@ export interface Head {
   readonly commitId: string | null
 }
 
-/** The head of an aggregate without events. */
+/**
+ * The head of an aggregate without events.
+ *
+ * @example
+ * ```ts
+ * import { noEvents } from 'cqrs-es/store'
+ *
+ * console.log(noEvents.sequence) // 0
+ * ```
+ */
 export const noEvents: Head = { sequence: 0, commitId: null }
 
 /**

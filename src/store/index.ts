@@ -1,26 +1,28 @@
 export { DeserializationError, StoreError, type StoreErrorCode } from '../errors.ts'
 export type { EnvelopeContext, Metadata, Position } from '../event-envelope.ts'
 export type { Append, CheckpointWrite, Commit, CommitOutcome, StoredEvent, ViewWrite } from './commit.ts'
+export type { Checkpoint, LeaseAnswer, StoredConsumer } from './consumer.ts'
 export { eventId } from './event-id.ts'
 export type { InexactNumbers } from './exact-json.ts'
+export { FailedDependencies } from './failed-dependencies.ts'
+export { type CheckpointFacts, type CommitFacts, findConflict } from './find-conflict.ts'
 export { addedState, canSwitch, isWritable, liveGeneration } from './generations.ts'
-export { type Head, isDecidedOn } from './head.ts'
+export { type Head, isDecidedOn, noEvents } from './head.ts'
 export { encodeIndexValue, type IndexValue } from './index-value.ts'
 export { compareBytes, comparePositions } from './order.ts'
 export type { PayloadFormat } from './payload-format.ts'
+export { type SerializedCommit, serializeCommit } from './serialize-commit.ts'
 export type {
   AggregatePage,
   AggregateRequest,
   Capabilities,
   ChangesPage,
   ChangesRequest,
-  Checkpoint,
   FeedPage,
   FeedRequest,
   IdsPage,
   IdsRequest,
   KeyRequest,
-  LeaseAnswer,
   LogEvent,
   Store,
   StoredKey,
@@ -31,5 +33,3 @@ export type {
   ViewKey,
   ViewPage,
 } from './store.ts'
-export { type CommitTexts, toTexts } from './texts.ts'
-export { Unstored } from './unstored.ts'

@@ -14,22 +14,60 @@ export interface StoppedRow {
   readonly stoppedAt: string
   /** The event could not be decoded: a program that can decode it continues by itself. */
   readonly unreadable?: true
+  /** The event is to be passed over by the next process that runs the consumer. */
+  readonly skipped?: SkippedRow
+}
+
+/** An event that someone has passed over. Its id is a digest of consumer and event. */
+export interface SkippedRow {
+  readonly consumer: string
+  readonly eventId: string
+  readonly message: string
+  readonly reason: string
+  readonly by?: string
+  readonly skippedAt: string
 }
 
 /** An aggregate whose events wait since one of them failed. Its id is a digest of consumer and aggregate. */
-export interface ParkedRow {
+export interface FailedRow {
   readonly consumer: string
   readonly aggregateType: string
   readonly aggregateId: string
-  /** Of the event that failed. */
+  /** Of the event that failed, or of the next one to process. */
   readonly sequence: number
   readonly message: string
+  /** Up to 4,000 characters. */
+  readonly stack?: string
+  readonly code?: CqrsErrorCode
+  /** How often the event was tried; 0 where the one that had failed was skipped. */
   readonly attempts: number
-  readonly parkedAt: string
-  /** It is to be tried again. */
-  readonly again: boolean
+  /** When the aggregate's first event failed. */
+  readonly failedAt: string
+  readonly triedAt: string
+  /** It is tried again then; left out where it is parked. */
+  readonly nextTryAt?: string
+  /** While it is parked: the `resumes` of its consumer that it has seen. */
+  readonly resumes?: number
   /** The event could not be decoded: a program that can decode it tries it again by itself. */
   readonly unreadable?: true
+}
+
+/** What a program or a person has said about a consumer; its id is the consumer's name. */
+export interface ProcessorRow {
+  /** Of this row and of the checkpoints. A program leaves a consumer alone whose format it does not know. */
+  readonly format: number
+  readonly kind: 'subscription' | 'view' | 'sqlView'
+  /** Counts the divisions into partitions. */
+  readonly epoch: number
+  readonly partitions: number
+  /** Where the epoch began, as a checkpoint keeps it. */
+  readonly from: string
+  /** When the epoch began. */
+  readonly changedAt: string
+  /** How often someone has called `resume`: what was parked before is due. */
+  readonly resumes: number
+  /** Grows with each request about failed events. */
+  readonly touched: number
 }
 
 /** How far a consumer has come in one aggregate, on stores without a global order. Its id is a digest of both. */
@@ -54,8 +92,8 @@ export interface InternalRow<T> {
 /** What reads and writes internal rows. */
 export interface RowAccess {
   readonly store: Pick<Store, 'readViews'>
-  /** Stores all of them; anything but `saved`: none, since another writer has moved one. */
-  save(writes: readonly ViewWrite[]): Promise<'saved' | 'view' | 'generation'>
+  /** Stores all of them; `false`: none, since another writer has moved one. */
+  save(writes: readonly ViewWrite[]): Promise<boolean>
 }
 
 /** The rows of one name. `indexesOf` gives the texts that a row is found by. */
@@ -103,25 +141,37 @@ export class InternalRows<T extends object> {
       const row = await this.read(access.store, id)
       const next = await change(row.value)
       if (next === undefined) return row.value
-      if ((await access.save([this.write(row, next)])) === 'saved') return next ?? undefined
+      if (await access.save([this.write(row, next)])) return next ?? undefined
     }
   }
 }
 
 export const stoppedRows = new InternalRows<StoppedRow>('~stopped')
 
-export const parkedRows = new InternalRows<ParkedRow>('~parked', ({ consumer, again }) => ({
-  consumer,
-  ...(again ? { again: consumer } : undefined),
+export const processorRows = new InternalRows<ProcessorRow>('~processor')
+
+/** The place of a parked row among those of its consumer: the first are due first. */
+export const parkedPlace = (consumer: string, resumes: number, triedAt = ''): string =>
+  `${consumer}\n${String(resumes).padStart(8, '0')}${triedAt}`
+
+/** The same of a row that is tried again by itself. */
+export const duePlace = (consumer: string, nextTryAt = ''): string => `${consumer}\n${nextTryAt}`
+
+export const failedRows = new InternalRows<FailedRow>('~failed', (row) => {
+  const { consumer, nextTryAt, triedAt, resumes = 0 } = row
+  const place: Readonly<Record<string, string>> =
+    nextTryAt === undefined ? { parked: parkedPlace(consumer, resumes, triedAt) } : { due: duePlace(consumer, nextTryAt) }
+  return { consumer, ...place, ...(row.unreadable && { unreadable: consumer }) }
+})
+
+export const skippedRows = new InternalRows<SkippedRow>('~skipped', ({ consumer, skippedAt }) => ({
+  at: duePlace(consumer, skippedAt),
 }))
 
 export const seenRows = new InternalRows<SeenRow>('~seen')
 
 /** When a consumer with `from: 'now'` ran first, on stores without a global order. */
 export const begunRows = new InternalRows<{ readonly at: string }>('~begun')
-
-/** Where a consumer in parts with `from: 'now'` began. */
-export const startRows = new InternalRows<{ readonly position: string }>('~starts')
 
 /** Marks of rows that a program with another `viewVersion` left stale, found by generation and view. */
 export const behindRows = new InternalRows<{ readonly id: string; readonly view: string }>('~behind', ({ view }) => ({ view }))
@@ -132,4 +182,4 @@ export const catchUpRows = new InternalRows<object>('~behind')
 export const replacedRows = new InternalRows<{ readonly replaced: readonly ReplacedVersion[] }>('~replaced')
 
 /** A generation that has all that the one before it had. Written once, and never taken back. */
-export const settledRows = new InternalRows<object>('~settled')
+export const readyRows = new InternalRows<object>('~ready')

@@ -1,5 +1,6 @@
 import type { Position } from '../event-envelope.ts'
 import type { CheckpointWrite, Commit, CommitOutcome, StoredEvent } from './commit.ts'
+import type { Checkpoint, LeaseAnswer, StoredConsumer } from './consumer.ts'
 
 /**
  * The port that a database implements, for store authors; programs pass one to `createApp` and need no more of it.
@@ -113,8 +114,14 @@ export interface Store {
   readCheckpoint(name: string): Promise<Checkpoint | undefined>
 
   /**
+   * Checkpoints and leases of many consumers in one round trip, one answer per name, in the same order; an empty list is `[]`. It takes no lease and
+   * moves nothing. Without this method the core reads one checkpoint after another, and does not know who holds a lease.
+   */
+  readConsumers?(names: readonly string[]): Promise<readonly StoredConsumer[]>
+
+  /**
    * Takes the lease for `ttlMs` from now by the database's clock when it is free, has run out, or is the same holder's. Each time it is taken its
-   * fence grows, and the fences before it are stale for ever.
+   * fence grows, and the fences before it are stale for ever. The answer may have the checkpoint of the same name, which saves the holder a read.
    */
   acquireLease(request: { readonly name: string; readonly holder: string; readonly ttlMs: number }): Promise<LeaseAnswer>
 
@@ -315,16 +322,3 @@ export interface ChangesPage {
   /** There may be more to read at once. */
   readonly more: boolean
 }
-
-/** How far the consumer of a name has come. */
-export interface Checkpoint {
-  /** As the last commit wrote it. */
-  readonly position: string
-  /** Of the lease it was written under. */
-  readonly fence: number
-}
-
-/** Whether the lease was taken; `fence` proves it to `append`. */
-export type LeaseAnswer =
-  | { readonly acquired: true; readonly fence: number }
-  | { readonly acquired: false; readonly holder: string; readonly remainingMs: number }

@@ -1,5 +1,5 @@
 import type { Core } from '../execution/core.ts'
-import { whenAborted } from '../runtime.ts'
+import { whenAborted } from '../util/abort.ts'
 
 /** The app closes or the lease is lost: nobody knows whether the handler would have succeeded. */
 export type Interrupted = 'interrupted'

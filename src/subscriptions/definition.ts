@@ -1,8 +1,10 @@
 import { type ConsumerDefinition, checkConsumerName, type Machinery } from '../consumers/definitions.ts'
+import type { Processor, RetryLater } from '../consumers/processor.ts'
 import { DefinitionError } from '../errors.ts'
 import type { EventEnvelope, Position } from '../event-envelope.ts'
-import { isPosition } from '../names.ts'
-import { checkBoolean, checkFunction, checkName, checkOptions, checkWholeNumber } from '../options.ts'
+import { isObject } from '../util/json.ts'
+import { isPosition } from '../util/names.ts'
+import { checkFunction, checkName, checkOptions, checkWholeNumber } from '../util/options.ts'
 
 /** A subscription as the machinery sees it: checked, types erased. */
 export interface SubscriptionDefinition extends ConsumerDefinition {
@@ -10,10 +12,11 @@ export interface SubscriptionDefinition extends ConsumerDefinition {
   /** `undefined`: all of them. */
   readonly eventTypes: ReadonlySet<string> | undefined
   readonly from: 'beginning' | 'now' | Position
-  readonly onFailure: 'stop' | 'retry' | 'park'
+  readonly onFailure: Processor['onFailure']
   readonly attempts: number
   readonly timeoutMs: number
-  readonly slots: boolean
+  readonly concurrency: number
+  readonly partitions: number
   readonly batchSize: number
   /** `handle` gets several events at once; else one. */
   readonly isBatched: boolean
@@ -29,6 +32,8 @@ interface Options {
   readonly onFailure?: unknown
   readonly attempts?: unknown
   readonly timeoutMs?: unknown
+  readonly concurrency?: unknown
+  readonly partitions?: unknown
   readonly slots?: unknown
   readonly batchSize?: unknown
   readonly handle?: unknown
@@ -44,6 +49,8 @@ const optionNames = [
   'onFailure',
   'attempts',
   'timeoutMs',
+  'concurrency',
+  'partitions',
   'slots',
   'batchSize',
   'handle',
@@ -56,7 +63,7 @@ export const checkSubscriptionOptions = (options: unknown): void => checkOptions
 /** @throws DefinitionError */
 export function buildSubscription(options: Options): SubscriptionDefinition {
   const { name, aggregates, eventTypes, from = 'beginning', onFailure = 'stop', attempts = 1, timeoutMs = 60_000 } = options
-  const { slots = false, batchSize = 100, handle, handleBatch, machinery } = options
+  const { concurrency = 1, partitions = 1, batchSize = 100, handle, handleBatch, machinery } = options
   checkName('The name of a subscription', name)
   const at = `Subscription '${name}'`
   checkConsumerName(at, name)
@@ -66,12 +73,18 @@ export function buildSubscription(options: Options): SubscriptionDefinition {
   checkEventTypes(at, eventTypes, aggregates)
   if (from !== 'beginning' && from !== 'now' && !isPosition(from))
     throw new DefinitionError(`${at}: from must be 'beginning', 'now' or the position of an event.`)
-  if (onFailure !== 'stop' && onFailure !== 'retry' && onFailure !== 'park')
-    throw new DefinitionError(`${at}: onFailure must be 'stop', 'retry' or 'park'.`)
+  const policy = policyOf(at, onFailure)
   checkWholeNumber(`${at}: attempts`, attempts, 1)
+  if (typeof policy === 'object' && attempts !== 1)
+    throw new DefinitionError(`${at}: attempts must be 1 beside onFailure: { retry }, which says when an event is tried again.`)
   checkWholeNumber(`${at}: timeoutMs`, timeoutMs, 1)
   checkWholeNumber(`${at}: batchSize`, batchSize, 1)
-  checkBoolean(`${at}: slots`, slots)
+  if (options.slots !== undefined)
+    throw new DefinitionError(
+      `${at}: slots is gone. Use concurrency for several handlers at once, and partitions for several processes.`,
+    )
+  checkUpTo(`${at}: concurrency`, concurrency, 256)
+  checkUpTo(`${at}: partitions`, partitions, 64)
   if ((handle === undefined) === (handleBatch === undefined))
     throw new DefinitionError(`${at} needs either handle or handleBatch.`)
   checkFunction(`${at}: ${handle === undefined ? 'handleBatch' : 'handle'}`, handle ?? handleBatch)
@@ -83,10 +96,11 @@ export function buildSubscription(options: Options): SubscriptionDefinition {
     aggregateTypes,
     eventTypes: eventTypes && new Set(eventTypes),
     from,
-    onFailure,
+    onFailure: policy,
     attempts: attempts as number,
     timeoutMs: timeoutMs as number,
-    slots,
+    concurrency: concurrency as number,
+    partitions: partitions as number,
     batchSize: handle === undefined ? (batchSize as number) : 1,
     isBatched: handle === undefined,
     handle:
@@ -95,6 +109,27 @@ export function buildSubscription(options: Options): SubscriptionDefinition {
         : ([event], context) => one(event as EventEnvelope, context),
     machinery,
   }
+}
+
+const retryDefaults = { firstMs: 1_000, factor: 2, maxMs: 60_000 }
+
+function policyOf(at: string, onFailure: unknown): Processor['onFailure'] {
+  if (onFailure === 'stop' || onFailure === 'retry' || onFailure === 'park') return onFailure
+  if (!isObject(onFailure)) throw new DefinitionError(`${at}: onFailure must be 'stop', 'retry', 'park' or { retry, then }.`)
+  checkOptions(`${at}: onFailure`, onFailure, ['retry', 'then'])
+  const { retry, then } = onFailure as { readonly retry?: unknown; readonly then?: unknown }
+  if (then !== 'park' && then !== 'stop') throw new DefinitionError(`${at}: onFailure: then must be 'park' or 'stop'.`)
+  checkOptions(`${at}: onFailure: retry`, retry, ['firstMs', 'factor', 'maxMs', 'forMs'])
+  const chosen = { ...retryDefaults, ...(retry as object) } as RetryLater['retry']
+  for (const name of ['firstMs', 'maxMs', 'forMs'] as const) checkWholeNumber(`${at}: onFailure: retry: ${name}`, chosen[name], 1)
+  if (!(Number.isFinite(chosen.factor) && chosen.factor >= 1))
+    throw new DefinitionError(`${at}: onFailure: retry: factor must be a number of at least 1, not ${String(chosen.factor)}.`)
+  return { retry: chosen, then }
+}
+
+function checkUpTo(what: string, value: unknown, most: number): void {
+  checkWholeNumber(what, value, 1)
+  if ((value as number) > most) throw new DefinitionError(`${what} is ${value}; the limit is ${most}.`)
 }
 
 function checkEventTypes(at: string, eventTypes: unknown, aggregates: Options['aggregates']): void {

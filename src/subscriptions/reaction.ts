@@ -1,6 +1,6 @@
-import { sha256 } from '../digest.ts'
 import type { EventEnvelope, Metadata } from '../event-envelope.ts'
 import { DeliveryScope, inScope } from '../execution/delivery-scope.ts'
+import { sha256 } from '../util/digest.ts'
 import type { SubscriptionDefinition } from './definition.ts'
 
 /** Options of a command that follows from an event. */

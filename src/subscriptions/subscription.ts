@@ -1,8 +1,8 @@
 import type { AnyAggregate, EnvelopeOf, TypesOf } from '../aggregate.ts'
-import { definitionOf } from '../aggregate-definition.ts'
 import type { AggregateHandle } from '../aggregate-handle.ts'
 import { DefinitionError } from '../errors.ts'
 import type { EventEnvelope, Position } from '../event-envelope.ts'
+import { definitionOf } from '../execution/aggregate-definition.ts'
 import type { SubscriptionDefinition } from './definition.ts'
 import { buildSubscription, checkSubscriptionOptions } from './definition.ts'
 import { subscriptionMachinery } from './machinery.ts'
@@ -52,6 +52,21 @@ export interface SubscriptionApp {
   aggregate<A extends AnyAggregate>(aggregate: A): AggregateHandle<TypesOf<A>>
 }
 
+/** How an event that failed is tried again. The times are stored: no process has to wait, and a restart changes nothing. */
+export interface RetryPolicy {
+  /** Milliseconds before the second try. Each wait is between half and all of what is computed. Default 1,000. */
+  readonly firstMs?: number
+  /** Each wait is this many times the one before. Default 2. */
+  readonly factor?: number
+  /** The longest wait. Default 60,000. */
+  readonly maxMs?: number
+  /** How long it is tried, counted from its first failure; then `then` applies. */
+  readonly forMs: number
+}
+
+/** What happens when a handler fails. */
+export type OnFailure = 'stop' | 'park' | 'retry' | { readonly retry: RetryPolicy; readonly then: 'park' | 'stop' }
+
 type Handled<A extends readonly AnyAggregate[], T> = Extract<EnvelopeOf<A[number]>, { readonly type: T }>
 
 /** What `defineSubscription` takes: with `handle`, or with `handleBatch`. */
@@ -72,19 +87,26 @@ interface AnySubscriptionOptions<N extends string, A extends readonly AnyAggrega
   /** Where it begins when it has no checkpoint yet: at the first event, behind the last, or behind a position. Default `'beginning'`. */
   readonly from?: 'beginning' | 'now' | Position
   /**
-   * What happens when the handler fails: `'stop'` until `resume()`; `'retry'` again and again, after waits of up to 30 s; `'park'` the event, and with it what its aggregate does
-   * after it, while other aggregates go on. Default `'stop'`.
+   * What happens when the handler fails. `'stop'`: nothing more until `resume()`. `'retry'`: again and again, after waits of up to
+   * 30 s, and everything waits. `'park'`: the event is set aside, and what its aggregate does after it waits for `resume()` or
+   * `retry()`. `{ retry, then }`: it is tried again at times that are kept in the store, and only its aggregate waits. Default
+   * `'stop'`.
    */
-  readonly onFailure?: 'stop' | 'retry' | 'park'
+  readonly onFailure?: OnFailure
   /** How often an event is tried before it stops the subscription or is parked, with short waits between. Default 1. */
   readonly attempts?: number
   /** Milliseconds after which a handler that has not ended counts as failed. Default 60,000. */
   readonly timeoutMs?: number
   /**
-   * Divides it into 64 parts by aggregate, each with its own lease and checkpoint: several processes share the work, and each aggregate's events stay in order. Must not change
-   * once it has run. Default `false`: one process at a time does it all.
+   * Handlers at the same time in one process, each for another aggregate, whose events stay in order; 1–256. Default 1: all
+   * events in the order of the log.
    */
-  readonly slots?: boolean
+  readonly concurrency?: number
+  /**
+   * Parts by aggregate that several processes can share; 1–64. May be changed at any time: nothing is lost or delivered twice by
+   * it. Default 1: one process at a time does it all.
+   */
+  readonly partitions?: number
 }
 
 interface ByOne<E> {

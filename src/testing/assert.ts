@@ -1,5 +1,5 @@
 import { AssertionError } from 'node:assert'
-import { difference, isObject, pathText } from '../json.ts'
+import { difference, isObject, pathText } from '../util/json.ts'
 
 /** @throws AssertionError whose message shows the first difference; `actual` and `expected` are there for the runner's own diff */
 export function assertEqual(what: string, actual: unknown, expected: unknown): void {

@@ -1,7 +1,7 @@
 import { AssertionError } from 'node:assert'
 import type { AnyAggregate } from '../aggregate.ts'
-import { type AggregateDefinition, definitionOf } from '../aggregate-definition.ts'
 import type { EventEnvelope } from '../event-envelope.ts'
+import { type AggregateDefinition, definitionOf } from '../execution/aggregate-definition.ts'
 import { type Call as CheckedCall, checkCall, type ExecuteOptions } from '../execution/call.ts'
 import { oncePerDelivery, withoutScope } from '../execution/delivery-scope.ts'
 import { commandHash, keyTaken } from '../execution/idempotency.ts'

@@ -1,14 +1,15 @@
 import type { AnyAggregate, EventOf } from '../aggregate.ts'
-import { type AggregateDefinition, definitionOf } from '../aggregate-definition.ts'
 import { DefinitionError } from '../errors.ts'
 import type { EventEnvelope, Metadata, Position } from '../event-envelope.ts'
-import type { Loaded } from '../execution/cache.ts'
+import { type AggregateDefinition, definitionOf } from '../execution/aggregate-definition.ts'
+import type { Loaded } from '../execution/loaded.ts'
 import { envelopesOf, newEvents } from '../execution/new-events.ts'
-import { deepFreeze, toJson } from '../json.ts'
 import type { ReadonlyData } from '../message.ts'
-import { checkName, checkOptions } from '../options.ts'
 import { subscriptionDefinitionOf } from '../subscriptions/definition.ts'
 import type { Subscription } from '../subscriptions/subscription.ts'
+import { deepFreeze, toJson } from '../util/json.ts'
+import { aggregateKey } from '../util/names.ts'
+import { checkName, checkOptions } from '../util/options.ts'
 import type { View } from '../views/view.ts'
 import { viewDefinitionOf } from '../views/view-definition.ts'
 import { assertEqual } from './assert.ts'
@@ -140,7 +141,7 @@ function extended(
     throw new DefinitionError(`givenLog: there are two aggregates of the type '${type}'.`)
   const { now = new Date(Date.UTC(2000, 0, 1)) } = options
   const metadata = deepFreeze(toJson(options.metadata ?? {})) as Metadata
-  const place = `${type}/${aggregateId}`
+  const place = aggregateKey(type, aggregateId)
   const context = { aggregateId, metadata, commitId: `given-${log.events.length + 1}`, recordedAt: now.toISOString() }
   const base = log.tips.get(place) ?? { state: definition.initialState(), sequence: 0 }
   const added = newEvents(definition, context, () => `of(…) of ${type} '${aggregateId}' has`, base, events)

@@ -1,13 +1,13 @@
 import { AssertionError } from 'node:assert'
-import type { AggregateDefinition } from '../aggregate-definition.ts'
 import type { EventEnvelope, Metadata } from '../event-envelope.ts'
+import type { AggregateDefinition } from '../execution/aggregate-definition.ts'
+import { applyEvent } from '../execution/apply-event.ts'
 import { decide } from '../execution/decide.ts'
-import { evolve } from '../execution/evolve.ts'
 import { envelopesOf, newEvents } from '../execution/new-events.ts'
 import { parseCommand } from '../execution/parse-command.ts'
-import { deepFreeze, jsonProblem, toJson } from '../json.ts'
-import { refusing } from '../refusing.ts'
 import { platformRuntime } from '../runtime.ts'
+import { deepFreeze, jsonProblem, toJson } from '../util/json.ts'
+import { refusing } from '../util/refusing.ts'
 import { foldView, idsOf, indexValues, storableView } from '../views/fold.ts'
 import type { ViewDefinition } from '../views/view-definition.ts'
 import { fail } from './assert.ts'
@@ -71,7 +71,7 @@ export async function runCommand(scene: Scene, command: { readonly type: string;
 /** The state that events make, each step of it checked to be JSON. @throws ApplyError, AssertionError */
 export function stateAfter({ definition }: Scene, events: readonly EventEnvelope[]): unknown {
   return events.reduce((state, event) => {
-    const next = evolve(definition, state, event)
+    const next = applyEvent(definition, state, event)
     checkJson(`apply.${event.type} of ${definition.type} made a state that is not JSON`, next)
     const problem = definition.stateProblem(next)
     if (problem !== undefined)

@@ -1,13 +1,14 @@
-import type { AggregateDefinition } from '../aggregate-definition.ts'
-import { saveRows } from '../consumers/lane.ts'
-import { sha256 } from '../digest.ts'
+import { saveRows } from '../consumers/rows.ts'
 import { ValidationError, ViewOutdatedError } from '../errors.ts'
 import type { EventEnvelope } from '../event-envelope.ts'
+import type { AggregateDefinition } from '../execution/aggregate-definition.ts'
 import { readEvents } from '../execution/load.ts'
 import type { ViewWrite } from '../store/commit.ts'
 import { encodeIndexValue } from '../store/index-value.ts'
 import { behindRows, catchUpRows } from '../store/internal-rows.ts'
 import type { StoredView } from '../store/store.ts'
+import { sha256 } from '../util/digest.ts'
+import { currentRowsNow } from './current.ts'
 import { foldView, rowWrite } from './fold.ts'
 import type { Target } from './generations.ts'
 import type { ViewCore } from './view-core.ts'
@@ -93,7 +94,7 @@ async function catchUpRow(core: ViewCore, view: ViewDefinition, generation: numb
     if (last !== undefined) views.push(rowWrite(view, { generation, id, expectedVersion: row?.version ?? 0 }, folded, last))
   }
   // A conflict means that somebody else was at it, or that other rows are live: whoever asked looks again.
-  if (views.length > 0 && (await saveRows(core, views)) === 'generation') await core.generations.refresh(view)
+  if (views.length > 0 && (await saveRows(core, views)) === 'superseded') await currentRowsNow(core, view)
 }
 
 /** Makes one row anew in its place. @throws ValidationError where the row is not of one aggregate alone, ViewOutdatedError */
@@ -103,7 +104,7 @@ export async function rebuildRow(core: ViewCore, view: ViewDefinition, id: strin
       `View '${view.name}': a single row can be rebuilt of a view of one aggregate without an id of its own; rebuild this one as a whole.`,
     )
   for (;;) {
-    const target = await core.generations.refresh(view)
+    const target = await currentRowsNow(core, view)
     if (!target.isOwn) throw outdated(view, target.version)
     const [row] = await core.store.readViews([{ name: view.name, generation: target.generation, id }])
     const { folded, last } = await fromHistory(core, view, id)

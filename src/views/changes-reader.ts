@@ -1,9 +1,10 @@
 import { backOffMs } from '../consumers/back-off.ts'
 import { isCqrsError } from '../errors.ts'
-import type { Lifecycle } from '../lifecycle.ts'
 import type { Commit } from '../store/commit.ts'
+import type { Lifecycle } from '../util/lifecycle.ts'
 import { Alarm } from './alarm.ts'
 import { outdated } from './behind.ts'
+import { currentRowsNow } from './current.ts'
 import { type Listener, mostPending } from './listener.ts'
 import { readLiveRows } from './live-rows.ts'
 import { type News, type NewsPage, type Touched, touchedBy } from './news.ts'
@@ -178,7 +179,7 @@ export class ChangesReader {
     const now = runtime.now().getTime()
     const isDue = now - this.#lookedAt >= lookMs || now < this.#lookedAt
     if (isDue) this.#lookedAt = now
-    const target = isDue ? await generations.refresh(this.#view) : generations.known(this.#view)
+    const target = isDue ? await currentRowsNow(this.#core, this.#view) : generations.known(this.#view)
     if (target?.isOwn === false) throw outdated(this.#view, target.version)
     for (const listener of this.#listeners) if (target !== undefined) listener.see(target.generation)
   }

@@ -1,12 +1,13 @@
 import { DefinitionError, ValidationError } from '../errors.ts'
 import type { Position } from '../event-envelope.ts'
-import { checkCallOptions } from '../execution/call.ts'
-import type { Lifecycle } from '../lifecycle.ts'
-import { whenAborted } from '../runtime.ts'
 import type { ViewFind } from '../store/store.ts'
+import { whenAborted } from '../util/abort.ts'
+import type { Lifecycle } from '../util/lifecycle.ts'
+import { checkCallOptions } from '../util/options.ts'
 import { outdated } from './behind.ts'
 import { ChangesReader } from './changes-reader.ts'
 import { conditionsOf } from './conditions.ts'
+import { currentRowsNow } from './current.ts'
 import { Listener, parseCursor, type ReloadReason, toCursor, type ViewChange } from './listener.ts'
 import { type News, newsOfAggregates, newsOfLog } from './news.ts'
 import type { ViewCore } from './view-core.ts'
@@ -104,7 +105,7 @@ export class Changes {
     const from = after === undefined ? undefined : this.#placeIn(after)
     const isReachable = from !== undefined && (await this.#news.reachesBack(from.place))
     const place = isReachable ? from.place : await this.#news.end()
-    const { generation, isOwn, version } = await this.#core.generations.refresh(this.#view)
+    const { generation, isOwn, version } = await currentRowsNow(this.#core, this.#view)
     if (!isOwn) throw outdated(this.#view, version)
     if (after === undefined) return { place, generation }
     if (!isReachable) return { place, generation, reload: 'too-old' }

@@ -1,9 +1,9 @@
 import { ValidationError } from '../errors.ts'
-import { isObject } from '../json.ts'
-import { unknownKey } from '../options.ts'
 import { encodeIndexValue, type IndexValue } from '../store/index-value.ts'
 import { compareBytes } from '../store/order.ts'
 import type { ViewFind } from '../store/store.ts'
+import { isObject } from '../util/json.ts'
+import { unknownKey } from '../util/options.ts'
 import { indexValueProblem } from './fold.ts'
 import type { ViewDefinition } from './view-definition.ts'
 

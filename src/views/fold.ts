@@ -1,11 +1,11 @@
 import { ApplyError, messageOf } from '../errors.ts'
 import type { EventEnvelope } from '../event-envelope.ts'
-import { whyThrown } from '../execution/evolve.ts'
-import { deepFreeze, jsonProblem, toJson } from '../json.ts'
-import { maxNameLength, nameProblem } from '../names.ts'
-import { isThenable, refusing } from '../refusing.ts'
+import { whyThrown } from '../execution/user-code-errors.ts'
 import type { ViewWrite } from '../store/commit.ts'
 import { encodeIndexValue, type IndexValue } from '../store/index-value.ts'
+import { deepFreeze, jsonProblem, toJson } from '../util/json.ts'
+import { maxNameLength, nameProblem } from '../util/names.ts'
+import { isThenable, refusing } from '../util/refusing.ts'
 import type { ViewDefinition } from './view-definition.ts'
 
 /** The ids of the views that an event touches, each once. @throws ApplyError */

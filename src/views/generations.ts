@@ -1,8 +1,10 @@
-import type { ConsumerCore } from '../consumers/consumption.ts'
+import type { ConsumerCore } from '../consumers/core.ts'
+import { rowsOf } from '../consumers/rows.ts'
+import type { Core } from '../execution/core.ts'
 import { canSwitch, liveGeneration } from '../store/generations.ts'
+import { replacedRows } from '../store/internal-rows.ts'
 import type { ViewGeneration } from '../store/store.ts'
-import { isReplaced, noteReplaced } from './replaced.ts'
-import { isSettled } from './settled.ts'
+import { isReady } from './generation-ready.ts'
 import type { ViewDefinition } from './view-definition.ts'
 
 /** Which rows of a view are in use. */
@@ -17,15 +19,12 @@ export interface Target {
 /** Which generation of each view is live, as far as this process knows. A commit that names a wrong one is refused by the store, so being late does no harm. */
 export class Generations {
   readonly #core: ConsumerCore
-  readonly #settle: (view: ViewDefinition, generation: number) => Promise<void>
   readonly #known = new Map<string, Target>()
   /** Views whose aggregates have events. */
   readonly #begun = new Set<string>()
 
-  /** `settle` completes the rows of a generation that has just gone live; it also ends when that is live no more. */
-  constructor(core: ConsumerCore, settle: (view: ViewDefinition, generation: number) => Promise<void>) {
+  constructor(core: ConsumerCore) {
     this.#core = core
-    this.#settle = settle
   }
 
   /** What was found last. A view that nobody has raised the version of is taken to be at its first generation, without a read. */
@@ -33,34 +32,30 @@ export class Generations {
     return this.#known.get(name) ?? (viewVersion === '1' ? { generation: 1, isOwn: true, version: '1' } : undefined)
   }
 
-  /** What is known; rows of another version are looked at again, since that ends when somebody has rebuilt them. */
-  async target(view: ViewDefinition): Promise<Target> {
-    const known = this.known(view)
-    return known?.isOwn ? known : this.refresh(view)
-  }
-
-  /** Looks again, and waits until what is live has all that it should have. */
-  async refresh(view: ViewDefinition): Promise<Target> {
+  /** What is live now. `isReady`: it has all that it should have, as far as this process has to ask. */
+  async look(view: ViewDefinition): Promise<Target & { readonly isReady: boolean }> {
     const { name, viewVersion } = view
     for (;;) {
       const all = await this.#core.store.viewGenerations(name)
       const generation = liveGeneration(all)
-      const isOwn = liveVersion(all) === viewVersion
+      const version = liveVersion(all)
+      const isOwn = version === viewVersion
       if (!isOwn && (await this.#begin(view, all))) continue
       const isNew = isOwn && this.#known.get(name)?.generation !== generation
-      if (isNew && !(await isSettled(this.#core, name, generation))) {
-        await this.#settle(view, generation)
-        continue
-      }
-      const target = { generation, isOwn, version: liveVersion(all) }
-      this.#known.set(name, target)
-      return target
+      return { generation, isOwn, version, isReady: !isNew || (await isReady(this.#core, name, generation)) }
     }
+  }
+
+  /** It is what readers and commands go by from now on. */
+  remember({ name }: ViewDefinition, { generation, isOwn, version }: Target): Target {
+    const target = { generation, isOwn, version }
+    this.#known.set(name, target)
+    return target
   }
 
   /**
    * A step to rows of this version where no version has any, because nothing was stored. Generation 1 is never theirs: a program of version 1 takes it to be its own without a read, so that only
-   * a switch makes the store refuse what it writes there. What such a program stores before the switch is found by settling. False where there is something to rebuild.
+   * a switch makes the store refuse what it writes there. What such a program stores before the switch is found by making it ready. False where there is something to rebuild.
    */
   async #begin(view: ViewDefinition, all: readonly ViewGeneration[]): Promise<boolean> {
     if (all.some(({ state }) => state !== 'building') || (await this.#hasEvents(view))) return false
@@ -107,3 +102,23 @@ export const liveVersion = (all: readonly ViewGeneration[]): string =>
 /** The generation that a program of this version has begun to fill. */
 export const begunBy = ({ viewVersion }: ViewDefinition, all: readonly ViewGeneration[]): number | undefined =>
   all.find((one) => one.state === 'building' && one.viewVersion === viewVersion)?.generation
+
+const mostReplaced = 100
+
+/** Says, before a generation goes live, which versions it takes the place of. It holds from when the generation has gone live. */
+async function noteReplaced(core: ConsumerCore, name: string, viewVersions: readonly string[], by: number): Promise<void> {
+  await replacedRows.update(rowsOf(core), name, (row) => {
+    const replaced = row?.replaced ?? []
+    const isNoted = (viewVersion: string) => replaced.some((one) => one.viewVersion === viewVersion && one.by === by)
+    const added = [...new Set(viewVersions)].filter((viewVersion) => !isNoted(viewVersion))
+    if (added.length === 0) return undefined
+    return { replaced: [...replaced, ...added.map((viewVersion) => ({ viewVersion, by }))].slice(-mostReplaced) }
+  })
+}
+
+/** Whether a program of another version has come later. `all` generations were looked at before, so that one which has gone live by then has said so. */
+async function isReplaced({ store }: Core, name: string, viewVersion: string, all: readonly ViewGeneration[]): Promise<boolean> {
+  const isBuilding = (by: number) => all.some(({ generation, state }) => generation === by && state === 'building')
+  const { value } = await replacedRows.read(store, name)
+  return value?.replaced.some((one) => one.viewVersion === viewVersion && !isBuilding(one.by)) ?? false
+}

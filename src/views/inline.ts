@@ -1,14 +1,15 @@
-import type { AggregateDefinition } from '../aggregate-definition.ts'
 import { ConflictError } from '../errors.ts'
 import type { EventEnvelope } from '../event-envelope.ts'
-import type { Loaded } from '../execution/cache.ts'
-import type { SendWithViews } from '../execution/core.ts'
+import type { AggregateDefinition } from '../execution/aggregate-definition.ts'
+import type { ComputedRows, InlineViews } from '../execution/core.ts'
 import { readEvents } from '../execution/load.ts'
+import type { Loaded } from '../execution/loaded.ts'
 import { envelopesOf } from '../execution/new-events.ts'
-import { deepFreeze } from '../json.ts'
 import type { ViewWrite } from '../store/commit.ts'
 import type { StoredView } from '../store/store.ts'
+import { deepFreeze } from '../util/json.ts'
 import { behindWrites, outdated } from './behind.ts'
+import { currentRows, currentRowsNow } from './current.ts'
 import { foldView, idsOf, rowWrite } from './fold.ts'
 import type { Target } from './generations.ts'
 import type { ViewCore } from './view-core.ts'
@@ -18,36 +19,30 @@ import type { ViewDefinition } from './view-definition.ts'
 const rowAttempts = 200
 const rowWaitMs = 2
 
-/** Sends commits of one aggregate type together with the views they change. When only a row had moved, the views alone are computed again. */
-export function sendWithViews(core: ViewCore, definition: AggregateDefinition, views: readonly ViewDefinition[]): SendWithViews {
-  return async (send, commit, aggregateId, base, added) => {
+/** The inline views of one aggregate type. */
+export function inlineViews(core: ViewCore, definition: AggregateDefinition, views: readonly ViewDefinition[]): InlineViews {
+  return (aggregateId, added) => {
     const plan = planViews(views, envelopesOf(added))
-    if (plan.length === 0) return send(commit, base.rows, true)
+    if (plan.length === 0) return undefined
     const shared = sharedRowKeys(plan)
-    return holding(core, shared, async () => {
-      for (let attempt = 1; ; attempt++) {
-        const { writes, rows } = await computeViews(
-          core,
-          definition,
-          aggregateId,
-          base,
-          added.sequence,
-          await targeted(core, plan),
-          attempt === 1,
-        )
-        // A row that others write too may move, and then only the view is computed again: nothing may be built on the commit before.
-        const outcome = await send({ ...commit, views: writes }, rows, shared.length === 0)
-        if (outcome.kind !== 'conflict' || (outcome.on !== 'view' && outcome.on !== 'generation')) return outcome
+    return {
+      areShared: shared.length > 0,
+      exclusively: (task) => holding(core, shared, task),
+      compute: async (base, attempt) => {
+        const targets = await targeted(core, plan)
+        return computeViews(core, definition, aggregateId, base, added.sequence, targets, attempt === 1)
+      },
+      retry: async (on, attempt) => {
         if (attempt === rowAttempts)
           throw new ConflictError(
             `The inline views of ${definition.type} '${aggregateId}' were moved by other writers ${attempt} times in a row.`,
             { aggregateType: definition.type, aggregateId, attempts: attempt },
           )
-        if (outcome.on === 'generation') for (const view of views) await core.generations.refresh(view)
-        core.observe?.({ kind: 'retry', aggregateType: definition.type, aggregateId, attempt, on: outcome.on })
+        if (on === 'generation') for (const view of views) await currentRowsNow(core, view)
+        core.observe?.({ kind: 'retry', aggregateType: definition.type, aggregateId, attempt, on })
         if (attempt > 1) await core.runtime.sleep(rowWaitMs * core.runtime.random() * Math.min(attempt, 10))
-      }
-    })
+      },
+    }
   }
 }
 
@@ -85,7 +80,7 @@ async function targeted(core: ViewCore, plan: readonly PlannedRow[]): Promise<re
   for (const row of plan) {
     // Rows of one aggregate may be of another version, and the store tells when they are so no more; others are looked at before a command is refused.
     const known = row.view.followsOne ? core.generations.known(row.view) : undefined
-    const target = known ?? (await core.generations.target(row.view))
+    const target = known ?? (await currentRows(core, row.view))
     if (!target.isOwn && !row.view.followsOne) throw outdated(row.view, target.version)
     rows.push({ ...row, target })
   }
@@ -102,12 +97,6 @@ async function holding<T>(core: ViewCore, keys: readonly string[], task: () => P
 const sharedRowKeys = (plan: readonly PlannedRow[]): readonly string[] =>
   plan.filter(({ view }) => !view.followsOne).map(({ view, id }) => `${view.name}\0${id}`)
 
-interface Computed {
-  readonly writes: readonly ViewWrite[]
-  /** The rows of this aggregate alone, as they will be. */
-  readonly rows: NonNullable<Loaded['rows']>
-}
-
 /** Folds the events of a commit, the last of which has `sequence`, into the rows as they are now. `trustCache` is for the first try: later ones read. */
 async function computeViews(
   core: ViewCore,
@@ -117,7 +106,7 @@ async function computeViews(
   sequence: number,
   plan: readonly TargetedRow[],
   trustCache: boolean,
-): Promise<Computed> {
+): Promise<ComputedRows> {
   const cached = new Map(plan.map((planned) => [planned, trustCache ? cachedRow(base, planned) : undefined]))
   const read = await readRows(
     core,

@@ -1,6 +1,7 @@
-import { deepFreeze } from '../json.ts'
 import type { StoredView } from '../store/store.ts'
+import { deepFreeze } from '../util/json.ts'
 import { isBehind, outdated, recomputeStale } from './behind.ts'
+import { currentRows, currentRowsNow } from './current.ts'
 import type { Target } from './generations.ts'
 import type { ViewCore } from './view-core.ts'
 import type { ViewDefinition } from './view-definition.ts'
@@ -17,7 +18,7 @@ export interface LiveRows {
 /** Reads rows of the live generation, complete also while the view switches to another one. @throws ViewOutdatedError */
 export async function readLiveRows(core: ViewCore, view: ViewDefinition, ids: readonly string[]): Promise<LiveRows> {
   for (;;) {
-    const target = await core.generations.target(view)
+    const target = await currentRows(core, view)
     if (!target.isOwn) throw outdated(view, target.version)
     const found = await readAll(core, view, ids)
     const other = found.find((row) => row !== undefined && row.generation !== target.generation)
@@ -47,6 +48,6 @@ export async function isCurrent(
   found: number | undefined,
 ): Promise<boolean> {
   if (found === target.generation) return true
-  const now = await core.generations.refresh(view)
+  const now = await currentRowsNow(core, view)
   return found === undefined && now.generation === target.generation && now.isOwn === target.isOwn
 }

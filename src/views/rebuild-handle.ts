@@ -1,9 +1,9 @@
-import type { ConsumerCore } from '../consumers/consumption.ts'
-import type { Runs } from '../consumers/runs.ts'
+import type { Consumer } from '../consumers/consumer.ts'
+import type { ConsumerCore } from '../consumers/core.ts'
 import { ValidationError } from '../errors.ts'
 import type { Position } from '../event-envelope.ts'
-import { checkCallOptions, checkId } from '../execution/call.ts'
-import type { Lifecycle } from '../lifecycle.ts'
+import type { Lifecycle } from '../util/lifecycle.ts'
+import { checkCallOptions, checkId } from '../util/options.ts'
 
 /** How far a rebuild has come. */
 export interface RebuildProgress {
@@ -31,20 +31,20 @@ export interface RebuildOptions {
 
 /** The checked `rebuild` of a view. */
 export const rebuildOf =
-  (at: string, follower: { rebuild(options: RebuildOptions): Promise<void> }, lifecycle: Lifecycle) =>
+  (at: string, rebuild: (options: RebuildOptions) => Promise<void>, lifecycle: Lifecycle) =>
   (options: RebuildOptions = {}): Promise<void> =>
     lifecycle.run(`${at}: rebuild`, async () => {
       checkCallOptions(`${at}: rebuild`, options, ['id', 'onProgress', 'signal'])
       if (options.onProgress !== undefined && typeof options.onProgress !== 'function')
         throw new ValidationError(`${at}: rebuild: onProgress must be a function.`)
       if (options.id !== undefined) checkId(`${at}: rebuild`, options.id)
-      await follower.rebuild(options)
+      await rebuild(options)
     })
 
 /** Tells how far a consumer has come towards a position, since now. */
 export async function progressOf(
   { runtime }: ConsumerCore,
-  consumer: Runs,
+  consumer: Consumer,
   end: Position,
   onProgress: RebuildOptions['onProgress'],
   start?: Position,

@@ -1,9 +1,11 @@
 import type { Machinery } from '../consumers/definitions.ts'
-import { followerHandle } from '../consumers/handle.ts'
+import { consumerHandle } from '../consumers/handle.ts'
 import { connectReadSide } from '../consumers/read-side.ts'
+import { LogConsumer } from '../consumers/sources/log.ts'
 import { DefinitionError } from '../errors.ts'
 import { rebuildOf } from './rebuild-handle.ts'
-import { SqlViewFollower } from './sql-view-follower.ts'
+import { rebuildSql } from './sql-rebuild.ts'
+import { SqlRows } from './sql-rows.ts'
 import type { SqlViewDefinition } from './view-definition.ts'
 
 /** What runs views that are tables of the user's own. */
@@ -16,12 +18,13 @@ export const sqlViewMachinery: Machinery<SqlViewDefinition> = {
       )
     return {
       open: (view, lifecycle) => {
-        const follower = new SqlViewFollower(core, view)
+        const rows = new SqlRows(core, view)
+        const consumer = new LogConsumer(core, rows)
         const handle = {
-          rebuild: rebuildOf(`View '${view.name}'`, follower, lifecycle),
-          ...followerHandle(core, follower, lifecycle),
+          rebuild: rebuildOf(`View '${view.name}'`, (options) => rebuildSql(core, rows, consumer, options), lifecycle),
+          ...consumerHandle(core, consumer, lifecycle),
         }
-        return { follower, handle: Object.freeze(handle) }
+        return { consumer, handle: Object.freeze(handle) }
       },
     }
   },

@@ -1,8 +1,8 @@
 import type { AnyAggregate, EnvelopeOf } from '../aggregate.ts'
-import { definitionOf } from '../aggregate-definition.ts'
 import { checkConsumerName } from '../consumers/definitions.ts'
 import { DefinitionError } from '../errors.ts'
-import { checkFunction, checkName, checkOptions } from '../options.ts'
+import { definitionOf } from '../execution/aggregate-definition.ts'
+import { checkFunction, checkName, checkOptions } from '../util/options.ts'
 import { sqlViewMachinery } from './sql-view-machinery.ts'
 import type { SqlViewDefinition } from './view-definition.ts'
 

@@ -1,9 +1,10 @@
-import { checkJson, checkReturned } from '../aggregate-definition.ts'
 import { type ConsumerDefinition, checkConsumerName, type Machinery } from '../consumers/definitions.ts'
 import { DefinitionError } from '../errors.ts'
 import type { EventEnvelope } from '../event-envelope.ts'
-import { deepFreeze, isObject } from '../json.ts'
-import { checkFunction, checkName, checkOptions } from '../options.ts'
+import { type AggregateDefinition, checkJson, checkReturned, definitionOf } from '../execution/aggregate-definition.ts'
+import { deepFreeze, isObject } from '../util/json.ts'
+import { listOf, oneOf, optional, readOptions, required, unchecked, withDefault } from '../util/option-table.ts'
+import { checkFunction, checkName } from '../util/options.ts'
 
 /** A view of rows, checked, types erased. */
 export interface ViewDefinition extends ConsumerDefinition {
@@ -28,41 +29,35 @@ export interface SqlViewDefinition extends ConsumerDefinition {
   readonly machinery: Machinery<SqlViewDefinition>
 }
 
-interface Options {
-  readonly name: string
-  readonly aggregates: readonly { readonly type: string; readonly eventTypes: ReadonlySet<string> }[]
-  readonly initialView: () => unknown
-  readonly id?: unknown
-  readonly update: object
-  readonly indexes?: readonly string[] | undefined
-  readonly consistency?: unknown
-  readonly viewVersion?: number | string | undefined
-  readonly machinery: Machinery<ViewDefinition>
-}
+/** Made when a view is defined, so that a bundle without `defineView` does without it. */
+const optionsOfView = () => ({
+  name: required<string>(checkViewName),
+  aggregates: required<readonly unknown[]>(listOf('a list')),
+  initialView: required<() => unknown>(checkFunction),
+  id: optional<NonNullable<ViewDefinition['id']>>(checkFunction),
+  update: required<object>(unchecked),
+  indexes: withDefault<readonly string[]>([], listOf("a list of the view's fields")),
+  consistency: withDefault<ViewDefinition['consistency']>('inline', oneOf('inline', 'async')),
+  viewVersion: withDefault<number | string>(1, (what, version, Failure) => checkName(what, String(version), Failure)),
+})
 
 /** @throws DefinitionError */
-export function buildView(options: Options): ViewDefinition {
-  const { name, aggregates, initialView, id, update, indexes = [], consistency = 'inline', viewVersion = 1, machinery } = options
-  checkName('The name of a view', name)
+export function buildView(given: object, machinery: Machinery<ViewDefinition>): ViewDefinition {
+  const options = readOptions('defineView', given, optionsOfView(), { at: ({ name }: { name?: unknown }) => `View '${name}'` })
+  const { name, initialView, id, update, indexes, consistency, viewVersion } = options
   const at = `View '${name}'`
-  checkConsumerName(at, name)
-  if (consistency !== 'inline' && consistency !== 'async')
-    throw new DefinitionError(`${at}: consistency must be 'inline' or 'async'.`)
-  if (name.startsWith('~')) throw new DefinitionError(`${at}: names that begin with '~' are reserved.`)
+  const aggregates = options.aggregates.map((aggregate, i) => definitionOf(`${at}: aggregates[${i}]`, aggregate))
   if (aggregates.length === 0) throw new DefinitionError(`${at} needs at least one aggregate.`)
   const aggregateTypes = aggregates.map(({ type }) => type)
   if (new Set(aggregateTypes).size < aggregateTypes.length) throw new DefinitionError(`${at} names an aggregate twice.`)
-  checkFunction(`${at}: initialView`, initialView)
   const first = initialView()
   checkJson(`${at}: initialView()`, first)
-  if (id !== undefined) checkFunction(`${at}: id`, id)
-  checkName(`${at}: viewVersion`, String(viewVersion))
   return {
     kind: 'view',
     name,
     aggregateTypes,
     initialView: () => deepFreeze(checkReturned(`${at}: initialView()`, initialView())),
-    id: id as ViewDefinition['id'],
+    id,
     update: updates(at, update, aggregates),
     indexes: checkIndexes(at, indexes, first),
     viewVersion: String(viewVersion),
@@ -72,13 +67,19 @@ export function buildView(options: Options): ViewDefinition {
   }
 }
 
-function updates(at: string, update: unknown, aggregates: Options['aggregates']): ViewDefinition['update'] {
+function checkViewName(_: string, name: unknown): void {
+  checkName('The name of a view', name)
+  checkConsumerName(`View '${name}'`, name)
+  if (name.startsWith('~')) throw new DefinitionError(`View '${name}': names that begin with '~' are reserved.`)
+}
+
+function updates(at: string, update: unknown, aggregates: readonly AggregateDefinition[]): ViewDefinition['update'] {
   if (!isObject(update)) throw new DefinitionError(`${at}: update must be an object of functions by event type.`)
   return new Map(
     Object.entries(update).map(([type, fold]) => {
-      if (!aggregates.some(({ eventTypes }) => eventTypes.has(type)))
+      if (!aggregates.some(({ events }) => events.has(type)))
         throw new DefinitionError(
-          `${at}: update has '${type}', but no aggregate of the view has such an event. Its events: ${aggregates.flatMap(({ eventTypes }) => [...eventTypes]).join(', ')}.`,
+          `${at}: update has '${type}', but no aggregate of the view has such an event. Its events: ${aggregates.flatMap(({ events }) => [...events.keys()]).join(', ')}.`,
         )
       checkFunction(`${at}: update.${type}`, fold)
       return [type, fold]
@@ -86,8 +87,7 @@ function updates(at: string, update: unknown, aggregates: Options['aggregates'])
   )
 }
 
-function checkIndexes(at: string, indexes: unknown, first: unknown): readonly string[] {
-  if (!Array.isArray(indexes)) throw new DefinitionError(`${at}: indexes must be a list of the view's fields.`)
+function checkIndexes(at: string, indexes: readonly string[], first: unknown): readonly string[] {
   if (indexes.length > 0 && (!isObject(first) || Array.isArray(first)))
     throw new DefinitionError(`${at}: only a view that is an object can have indexes.`)
   for (const index of indexes) {
@@ -100,11 +100,6 @@ function checkIndexes(at: string, indexes: unknown, first: unknown): readonly st
   if (new Set(indexes).size < indexes.length) throw new DefinitionError(`${at} names an index twice.`)
   return [...indexes]
 }
-
-const viewOptionNames = ['name', 'aggregates', 'initialView', 'id', 'update', 'indexes', 'consistency', 'viewVersion']
-
-/** @throws DefinitionError */
-export const checkViewOptions = (options: unknown): void => checkOptions('defineView', options, viewOptionNames)
 
 /** @throws DefinitionError when `value` is no view */
 export function viewDefinitionOf(what: string, value: unknown): ViewDefinition {

@@ -1,37 +1,56 @@
+import type { Consumer } from '../consumers/consumer.ts'
+import { consumerOf } from '../consumers/consumer-of.ts'
+import type { ConsumerCore } from '../consumers/core.ts'
 import type { Machinery } from '../consumers/definitions.ts'
 import { connectReadSide } from '../consumers/read-side.ts'
-import { KeyedQueue } from '../execution/keyed-queue.ts'
+import { KeyedQueue } from '../util/keyed-queue.ts'
+import { FoldRows } from './fold-rows.ts'
 import { Generations } from './generations.ts'
-import { sendWithViews } from './inline.ts'
+import { inlineViews } from './inline.ts'
+import { ViewConsumer } from './view-consumer.ts'
 import type { ViewCore } from './view-core.ts'
 import type { ViewDefinition } from './view-definition.ts'
-import { ViewFollower } from './view-follower.ts'
 import { viewsOf } from './views.ts'
 
 /** What runs views of rows. */
 export const viewMachinery: Machinery<ViewDefinition> = {
   connect: connectReadSide,
   run: (core, views) => {
-    const viewCore: ViewCore = {
-      ...core,
-      generations: new Generations(core, (view, generation) => followerOf(view).settle(generation)),
-      catchUps: new Map(),
-      onProjected: new Set(),
-      rowQueue: new KeyedQueue(),
-    }
-    const followers = new Map(views.map((view) => [view.name, new ViewFollower(viewCore, view)]))
-    const followerOf = ({ name }: ViewDefinition) => followers.get(name) as ViewFollower
+    const viewCore = viewCoreOf(core)
     return {
-      open: (view, lifecycle) => ({
-        follower: followerOf(view),
-        handle: viewsOf(viewCore, view, followerOf(view), lifecycle),
-      }),
-      sendWithViews: (definition) => {
+      open: (view, lifecycle) => {
+        const consumer = new ViewConsumer(viewCore, view)
+        return { consumer, handle: viewsOf(viewCore, view, consumer, lifecycle) }
+      },
+      inlineViews: (definition) => {
         const inline = views.filter(
           ({ consistency, aggregateTypes }) => consistency === 'inline' && aggregateTypes.includes(definition.type),
         )
-        return inline.length === 0 ? undefined : sendWithViews(viewCore, definition, inline)
+        return inline.length === 0 ? undefined : inlineViews(viewCore, definition, inline)
       },
     }
   },
+}
+
+function viewCoreOf(core: ConsumerCore): ViewCore {
+  const consumers = new Map<string, Map<number, Consumer>>()
+  const begun = ({ name }: ViewDefinition) => {
+    const known = consumers.get(name) ?? new Map<number, Consumer>()
+    consumers.set(name, known)
+    return known
+  }
+  const viewCore: ViewCore = {
+    ...core,
+    generations: new Generations(core),
+    catchUps: new Map(),
+    onProjected: new Set(),
+    rowQueue: new KeyedQueue(),
+    consumerOf: (view, generation) => {
+      const known = begun(view).get(generation) ?? consumerOf(core, new FoldRows(viewCore, view, generation))
+      begun(view).set(generation, known)
+      return known
+    },
+    begunConsumers: (view) => [...begun(view).values()],
+  }
+  return viewCore
 }

@@ -1,10 +1,8 @@
 import type { AnyAggregate, EnvelopeOf } from '../aggregate.ts'
-import { definitionOf } from '../aggregate-definition.ts'
-import { DefinitionError } from '../errors.ts'
 import type { ReadonlyData } from '../message.ts'
 import type { IndexValue } from '../store/index-value.ts'
 import type { ViewDefinition } from './view-definition.ts'
-import { buildView, checkViewOptions } from './view-definition.ts'
+import { buildView } from './view-definition.ts'
 import { viewMachinery } from './view-machinery.ts'
 import type { ViewTypes } from './view-types.ts'
 
@@ -87,11 +85,5 @@ export function defineView<
   W,
   const I extends IndexableKey<W> = never,
 >(options: ViewOptions<N, A, W, I>): View<{ name: N; view: W; indexes: I }> {
-  checkViewOptions(options)
-  if (!Array.isArray(options.aggregates)) throw new DefinitionError(`View '${options.name}': aggregates must be a list.`)
-  const aggregates = options.aggregates.map((aggregate: unknown, i) => {
-    const { type, events } = definitionOf(`View '${options.name}': aggregates[${i}]`, aggregate)
-    return { type, eventTypes: new Set(events.keys()) }
-  })
-  return { name: options.name, '~definition': buildView({ ...options, aggregates, machinery: viewMachinery }) }
+  return { name: options.name, '~definition': buildView(options, viewMachinery) }
 }

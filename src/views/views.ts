@@ -1,20 +1,20 @@
-import { type FollowerHandle, followerHandle } from '../consumers/handle.ts'
+import { consumerHandle, type FollowerHandle } from '../consumers/handle.ts'
 import { ValidationError } from '../errors.ts'
-import { checkCallOptions, checkId, checkPage } from '../execution/call.ts'
-import { deepFreeze, textProblem } from '../json.ts'
-import type { Lifecycle } from '../lifecycle.ts'
-import { checkBoolean } from '../options.ts'
 import type { StoredView, ViewFind } from '../store/store.ts'
+import { deepFreeze, textProblem } from '../util/json.ts'
+import type { Lifecycle } from '../util/lifecycle.ts'
+import { checkBoolean, checkCallOptions, checkId, checkPage } from '../util/options.ts'
 import { fromHistory, isBehind, knownCatchUps, nothingWasBehind, outdated, recomputeStale } from './behind.ts'
 import { Changes } from './changes.ts'
 import { checkIndex, conditionsOf } from './conditions.ts'
+import { currentRows } from './current.ts'
 import type { Target } from './generations.ts'
 import type { ViewChange } from './listener.ts'
 import { isCurrent } from './live-rows.ts'
 import { type RebuildOptions, rebuildOf } from './rebuild-handle.ts'
+import type { ViewConsumer } from './view-consumer.ts'
 import type { ViewCore } from './view-core.ts'
 import type { ViewDefinition } from './view-definition.ts'
-import type { ViewFollower } from './view-follower.ts'
 import type { ViewTypes } from './view-types.ts'
 
 /** One view as it is stored. */
@@ -117,10 +117,10 @@ export interface FindOptions<I extends string = string> {
   readonly descending?: boolean | undefined
 }
 
-export function viewsOf(core: ViewCore, view: ViewDefinition, follower: ViewFollower, lifecycle: Lifecycle): Views<ViewTypes> {
+export function viewsOf(core: ViewCore, view: ViewDefinition, consumer: ViewConsumer, lifecycle: Lifecycle): Views<ViewTypes> {
   const at = `View '${view.name}'`
   const run = <T>(method: string, task: () => Promise<T>) => lifecycle.run(`${at}: ${method}`, task)
-  const changes = new Changes(core, view, () => follower.position(), lifecycle)
+  const changes = new Changes(core, view, () => consumer.position(), lifecycle)
   return Object.freeze({
     load: (id: string, options: { fresh?: boolean } = {}) =>
       run('load', async () => {
@@ -152,15 +152,15 @@ export function viewsOf(core: ViewCore, view: ViewDefinition, follower: ViewFoll
         return { items: page.items.map(rowOf), ...(page.next === undefined ? {} : { next: toCursor(page.next) }) }
       }),
     changes: (options?: object) => changes.open(options) as AsyncIterable<ViewChange<unknown>>,
-    rebuild: rebuildOf(at, follower, lifecycle),
-    ...followerHandle(core, follower, lifecycle),
+    rebuild: rebuildOf(at, (options) => consumer.rebuild(options), lifecycle),
+    ...consumerHandle(core, consumer, lifecycle),
   })
 }
 
 /** The row, which is right also while its view is switched over to other rows. */
 async function loadRow(core: ViewCore, view: ViewDefinition, id: string, fresh: boolean): Promise<StoredView | undefined> {
   for (;;) {
-    const target = await core.generations.target(view)
+    const target = await currentRows(core, view)
     if (!target.isOwn) return outdatedRow(core, view, id, target)
     const [row] = await core.store.readViews([{ name: view.name, generation: 'live', id }])
     if (!(await isCurrent(core, view, target, row?.generation))) continue
@@ -194,7 +194,7 @@ async function freshRow(
 
 async function findRows(core: ViewCore, view: ViewDefinition, request: Omit<ViewFind, 'name' | 'generation'>) {
   for (;;) {
-    const target = await core.generations.target(view)
+    const target = await currentRows(core, view)
     if (!target.isOwn) throw outdated(view, target.version)
     const mayBeBehind = view.consistency === 'inline' && view.followsOne
     const known = knownCatchUps(core, view, target)

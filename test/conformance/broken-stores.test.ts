@@ -798,6 +798,122 @@ const brokenStores: readonly BrokenStore[] = [
     },
   },
   {
+    what: 'reads consumers in the order of its keys, each once',
+    break: reading((read) => (names) => read([...new Set(names)].sort())),
+    fails: {
+      'consumers are read in the order of their names, each with its checkpoint and its lease': /consumers: expected/,
+      'two hundred and fifty consumers are read at once': /positions: expected/,
+    },
+  },
+  {
+    what: 'leaves out the consumers that nobody has used',
+    break: reading((read) => async (names) => (await read(names)).filter(({ checkpoint, lease }) => checkpoint ?? lease)),
+    fails: {
+      'consumers are read in the order of their names, each with its checkpoint and its lease': /consumers: expected/,
+      'two hundred and fifty consumers are read at once': /answers: expected 250, got 4/,
+    },
+  },
+  {
+    what: 'reads a hundred consumers and takes them for all',
+    break: reading((read) => (names) => read(names.slice(0, 100))),
+    fails: { 'two hundred and fifty consumers are read at once': /answers: expected 250, got 100/ },
+  },
+  {
+    what: 'knows only consumers with a lease',
+    break: reading((read) => async (names) => (await read(names)).map((one) => (one.lease ? one : {}))),
+    fails: {
+      'a lease that was released is not named, the checkpoint of its consumer is': /consumer: expected .*"7".*got \[\{\}\]/,
+      'a lease that has run out is not named, and is again when its holder renews it': /two seconds later: expected .*got \{\}/,
+    },
+  },
+  {
+    what: 'names a lease that was released',
+    break: (store) => {
+      const lease = { holder: 'one', fence: 1, remainingMs: 1 }
+      return { readConsumers: async (names) => ((await store.readConsumers?.(names)) ?? []).map((one) => ({ lease, ...one })) }
+    },
+    fails: {
+      'consumers are read in the order of their names, each with its checkpoint and its lease': /consumers: expected/,
+      'a lease that was released is not named, the checkpoint of its consumer is': /consumer: expected/,
+      'a lease that has run out is not named, and is again when its holder renews it': /two seconds later: expected/,
+    },
+  },
+  {
+    what: 'names the time left of the lease in seconds',
+    break: reading(
+      (read) => async (names) =>
+        (await read(names)).map((one) => (one.lease ? { ...one, lease: { ...one.lease, remainingMs: 0 } } : one)),
+    ),
+    fails: {
+      'consumers are read in the order of their names, each with its checkpoint and its lease': /0 ms remain, of 60,000/,
+    },
+  },
+  {
+    what: 'gives the fence of the lease as that of the checkpoint',
+    break: reading(
+      (read) => async (names) =>
+        (await read(names)).map((one) => {
+          const fence = one.lease?.fence
+          return one.checkpoint && fence !== undefined ? { ...one, checkpoint: { ...one.checkpoint, fence } } : one
+        }),
+    ),
+    fails: { 'a consumer has the fence of its checkpoint and that of its lease': /consumer: expected/ },
+  },
+  {
+    what: 'takes the leases of consumers to read them',
+    break: (store) => ({
+      readConsumers: async (names) => {
+        const found = (await store.readConsumers?.(names)) ?? []
+        for (const name of names) await store.acquireLease({ name, holder: 'one', ttlMs: 60_000 })
+        return found
+      },
+    }),
+    fails: {
+      'to read consumers takes no lease and moves nothing': /renewed: expected true, got false/,
+      'a lease that has run out is not named, and is again when its holder renews it': /two seconds later: expected/,
+    },
+  },
+  {
+    what: 'reads the checkpoint that comes with a lease before it takes the lease',
+    break: (store) => ({
+      acquireLease: async (request) => {
+        const checkpoint = (await store.readCheckpoint(request.name)) ?? null
+        await pause()
+        const answer = await store.acquireLease(request)
+        return answer.acquired ? { ...answer, checkpoint } : answer
+      },
+    }),
+    fails: {
+      'the checkpoint that comes with a lease has every move under an earlier fence': /checkpoint: expected .*"3".*got null/,
+    },
+  },
+  {
+    what: 'has the checkpoint of a lease only for the holder who moved it',
+    break: (store) => {
+      const holders = new Map<string, string>()
+      return {
+        acquireLease: async (request) => {
+          const answer = await store.acquireLease(request)
+          const before = holders.get(request.name)
+          if (answer.acquired) holders.set(request.name, request.holder)
+          return answer.acquired && before !== request.holder ? { ...answer, checkpoint: null } : answer
+        },
+      }
+    },
+    fails: { 'a lease comes with the checkpoint of its name': /of a lease that another has released: expected .*"30".*got null/ },
+  },
+  {
+    what: 'gives the new fence with the checkpoint of a lease',
+    break: (store) => ({
+      acquireLease: async (request) => {
+        const answer = await store.acquireLease(request)
+        if (!answer.acquired || !answer.checkpoint) return answer
+        return { ...answer, checkpoint: { ...answer.checkpoint, fence: answer.fence } }
+      },
+    }),
+    fails: { 'a lease comes with the checkpoint of its name': /of a lease that its holder takes again: expected/ },
+  },
+  {
     what: 'starts where the log began to be kept and not where it ends',
     break: following((read) => (request) => read(request.cursor === undefined ? { ...request, cursor: '0' } : request)),
     fails: {
@@ -916,6 +1032,11 @@ const transacting =
     return outcome as CommitOutcome
   }
 type ReadChanges = NonNullable<Store['readChanges']>
+type ReadConsumers = NonNullable<Store['readConsumers']>
+
+function reading(change: (read: ReadConsumers) => ReadConsumers) {
+  return (store: Store) => ({ readConsumers: change(async (names) => (await store.readConsumers?.(names)) ?? []) })
+}
 
 function following(change: (read: ReadChanges) => ReadChanges) {
   return (store: Store) => ({ readChanges: change(changesOf(store)) })

@@ -18,8 +18,9 @@ const host: ConformanceHost = {
 
 const cases = await hostConformance(host)
 
-test('what does not apply to it are limits it has not, a schema, push, transactions, changes to follow, and rows that a host could damage', () => {
+test('what does not apply to it are limits it has not, a schema, push, transactions, changes to follow, consumers read at once, and rows that a host could damage', () => {
   expect([...new Set(cases.flatMap(({ notApplicable }) => notApplicable ?? []))].sort()).toEqual([
+    '`acquireLease` answers no checkpoint',
     'appendsPerCommit is not limited, or to more than a test would send',
     'bytesPerEvent is not limited, or to more than a test would send',
     'itemsPerCommit is not limited, or to more than a test would send',
@@ -28,6 +29,7 @@ test('what does not apply to it are limits it has not, a schema, push, transacti
     'the host cannot delete the last events of an aggregate',
     'the store has a global order',
     'the store has no `readChanges`',
+    'the store has no `readConsumers`',
     'the store has no `transact`',
     'the store has no push wake-up',
     'the store works without a schema',

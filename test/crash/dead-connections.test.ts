@@ -94,6 +94,7 @@ for (const kind of crashStores)
       ['readIds', () => store.readIds({ aggregateType: 'account', limit: 9 }), { items: ['account-1'] }],
       ['viewGenerations', () => store.viewGenerations('nothing'), []],
       ['readCheckpoint', () => store.readCheckpoint('nothing'), undefined],
+      ['readConsumers', async () => store.readConsumers?.(['nothing', 'nobody']), [{}, {}]],
     ]
 
     test.each(calls)('%s succeeds when its first connections are dead', async (_, call, answer) => {

@@ -14,7 +14,7 @@ import {
 import { createHandler } from 'cqrs-es/http'
 import { memoryStore } from 'cqrs-es/memory'
 import { describe, expect, test } from 'vitest'
-import { statuses } from '../../src/http/answers.ts'
+import { statuses } from '../../src/http/responses.ts'
 import { asking, openShop, order } from './shop.ts'
 
 const place = { customer: 'ann', total: 1 }

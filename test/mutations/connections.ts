@@ -50,7 +50,7 @@ export const connections: readonly Mutation[] = [
   },
   {
     breaks: 'mysql2 casts values as its pool says',
-    file: 'src/mysql/client.ts',
+    file: 'src/mysql/connection.ts',
     find: '{ typeCast: true, disableEval: true }',
     put: '{ typeCast: undefined }',
     test: 'test/stores/mysql-settings.test.ts › mysql2 with %s changes no answer',
@@ -129,16 +129,23 @@ export const connections: readonly Mutation[] = [
   },
   {
     breaks: 'aggregates that the crate creates later are not listed',
-    file: 'src/dynamodb/first-events.ts',
-    find: 'if (connection.foreignWriters || noted) await addFirstEvents(connection)',
+    file: 'src/dynamodb/read.ts',
+    find: 'if (request.after === undefined && (await hasForeignWriters(connection))) await addFirstEvents(connection)',
     put: '',
     test: 'test/stores/dynamodb-adoption.test.ts › readIds lists aggregates of the crate in byte order, in pages of %i',
   },
   {
     breaks: 'a drain on DynamoDB misses aggregates of the crate',
+    file: 'src/dynamodb/read.ts',
+    find: 'if (request.after === undefined && (await hasForeignWriters(connection))) await addFirstEvents(connection)',
+    put: '',
+    test: 'test/stores/dynamodb-adoption.test.ts › drain brings aggregates of the crate into a view before it is caught up',
+  },
+  {
+    breaks: 'createSchema on DynamoDB adds no aggregates of the crate',
     file: 'src/dynamodb/first-events.ts',
     find: 'if (connection.foreignWriters || noted) await addFirstEvents(connection)',
     put: '',
-    test: 'test/stores/dynamodb-adoption.test.ts › drain brings aggregates of the crate into a view before it is caught up',
+    test: 'test/stores/dynamodb-adoption.test.ts › foreignWriters: false ends the scans of the table after a last createSchema()',
   },
 ]

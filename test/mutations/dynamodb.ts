@@ -18,8 +18,8 @@ export const dynamodb: readonly Mutation[] = [
   {
     breaks: 'a key whose time is over is remembered',
     file: 'src/dynamodb/read.ts',
-    find: 'if (item === undefined || number(item.ExpiresAt) <= secondsNow()) return undefined',
-    put: 'if (item === undefined) return undefined',
+    find: '!(number(item.ExpiresAt) <= secondsNow())',
+    put: 'true',
     test: 'test/stores/dynamodb.test.ts › are free when their time is over, also before DynamoDB has deleted them',
   },
   {
@@ -78,9 +78,9 @@ export const dynamodb: readonly Mutation[] = [
   },
   {
     breaks: 'our own event in the way is a conflict',
-    file: 'src/dynamodb/conflicts.ts',
-    find: ': text(first?.CommitId) === commit.id)',
-    put: ": text(first?.CommitId) === '')",
+    file: 'src/dynamodb/facts.ts',
+    find: '?.CommitId) === commit.id',
+    put: "?.CommitId) === ''",
     test: 'test/stores/dynamodb.test.ts › with our own event in it is a repeat without another read',
   },
   {
@@ -96,6 +96,22 @@ export const dynamodb: readonly Mutation[] = [
     find: 'seen?.mark === mark ? seen.since : now',
     put: 'now',
     test: 'test/stores/dynamodb.test.ts › runs out only for who has watched it for its whole time, whatever the clocks say',
+  },
+  {
+    breaks: 'the checkpoint of a lease is from before it was taken',
+    file: 'src/dynamodb/leases.ts',
+    find: 'checkpoint: checkpointOf(taken) ?? null',
+    put: 'checkpoint: checkpointOf(item) ?? null',
+    test: 'src/conformance/consumers.ts › the checkpoint that comes with a lease has every move under an earlier fence',
+    on: 'dynamodb',
+  },
+  {
+    breaks: 'a name is asked for twice in one request',
+    file: 'src/dynamodb/leases.ts',
+    find: '[...new Set(names)].map(',
+    put: '[...names].map(',
+    test: 'src/conformance/consumers.ts › consumers are read in the order of their names, each with its checkpoint and its lease',
+    on: 'dynamodb',
   },
   {
     breaks: 'a stale fence renews the lease',

@@ -36,10 +36,18 @@ export const mysql: readonly Mutation[] = [
   },
   {
     breaks: 'a lease never runs out',
-    file: 'src/mysql/statements.ts',
-    find: ' OR expires_at <= UTC_TIMESTAMP(6))',
+    file: 'src/mysql/lease-procedure.ts',
+    find: ' OR l.expires_at <= UTC_TIMESTAMP(6))',
     put: ')',
     test: 'src/conformance/leases.ts › a lease that has run out is taken over, and the old holder is stale for ever',
+    on: 'mysql',
+  },
+  {
+    breaks: 'the checkpoint of a lease has the fence of the lease',
+    file: 'src/mysql/lease-procedure.ts',
+    find: 'c.position, c.fence INTO',
+    put: 'c.position, l.fence INTO',
+    test: 'src/conformance/consumers.ts › a lease comes with the checkpoint of its name',
     on: 'mysql',
   },
   {
@@ -81,7 +89,7 @@ export const mysql: readonly Mutation[] = [
   },
   {
     breaks: 'a failed transaction stays open',
-    file: 'src/mysql/client.ts',
+    file: 'src/mysql/connection.ts',
     find: "if (serverError(error) !== transactionOpen) await connection.query('ROLLBACK AND NO CHAIN NO RELEASE')",
     put: '',
     test: 'test/stores/mysql.test.ts › an error of the function comes through, leaves nothing, and the connection is as good as before',

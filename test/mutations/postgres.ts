@@ -55,10 +55,29 @@ export const postgres: readonly Mutation[] = [
   },
   {
     breaks: 'a lease never runs out',
-    file: 'src/postgres/statements.ts',
+    file: 'src/postgres/lease-function.ts',
     find: ' OR lease.expires_at <= clock_timestamp()',
     put: '',
     test: 'src/conformance/leases.ts › a lease that has run out is taken over, and the old holder is stale for ever',
+    on: 'postgres',
+  },
+  {
+    breaks: 'the checkpoint of a lease is from before the wait for the lease',
+    file: 'src/postgres/lease-function.ts',
+    find: `lease.fence INTO taken;
+    IF taken IS NOT NULL THEN
+      SELECT json_build_object('position', position, 'fence', fence) INTO done FROM \${n.checkpoints} WHERE name = wanted;`,
+    put: `lease.fence, (SELECT json_build_object('position', position, 'fence', c.fence) FROM \${n.checkpoints} AS c WHERE name = wanted) INTO taken, done;
+    IF taken IS NOT NULL THEN`,
+    test: 'src/conformance/consumers.ts › the checkpoint that comes with a lease has every move under an earlier fence',
+    on: 'postgres',
+  },
+  {
+    breaks: 'a lease that has run out is shown',
+    file: 'src/postgres/statements.ts',
+    find: ' AND lease.expires_at > clock_timestamp()',
+    put: '',
+    test: 'src/conformance/consumers.ts › a lease that has run out is not named, and is again when its holder renews it',
     on: 'postgres',
   },
   {
@@ -127,7 +146,7 @@ export const postgres: readonly Mutation[] = [
   {
     breaks: 'each append sends its own message',
     file: 'src/postgres/push.ts',
-    find: 'if (!this.#rings) this.#send()',
+    find: 'if (!this.#isSending) this.#send()',
     put: 'this.#send()',
     test: 'test/stores/postgres.test.ts › an append waits for no message; one is under way and one stands for all others',
   },

@@ -1,5 +1,5 @@
 /** What each thing costs on DynamoDB: asked by the benchmark `costs`, and by the test that compares with docs/serverless.md. */
-import { createApp, defineAggregate, defineView, reject, type SnapshotPolicy, typed } from 'cqrs-es'
+import { createApp, defineAggregate, defineView, platformRuntime, reject, type SnapshotPolicy, typed } from 'cqrs-es'
 import { dynamoDbStore } from 'cqrs-es/dynamodb'
 import type { Asked, Recorder } from './dynamodb-recorder.ts'
 import { dynamoDb, dynamoDbStreams, newTables, removeTables } from './dynamodb-tables.ts'
@@ -76,9 +76,14 @@ class Scene {
     this.#recorder = recorder
   }
 
-  /** A program that has never met anything: what a new sandbox of a function is. */
+  /** A program that has never met anything: what a new sandbox of a function is. Without `time` a slow machine is as fast as any. */
   program(
-    options: { snapshots?: SnapshotPolicy; views?: Parameters<typeof balances>[2][]; indexes?: 'branch'[] | 'balance'[] } = {},
+    options: {
+      snapshots?: SnapshotPolicy
+      views?: Parameters<typeof balances>[2][]
+      indexes?: 'branch'[] | 'balance'[]
+      time?: false
+    } = {},
   ) {
     const aggregate = account(options.snapshots)
     const views = Object.fromEntries(
@@ -89,7 +94,9 @@ class Scene {
     )
     const { url } = this.#recorder
     const store = dynamoDbStore(dynamoDb(url), { tables: this.tables, streams: true, streamsClient: dynamoDbStreams(url) })
-    return { store, app: createApp({ store, aggregates: { account: aggregate }, views }) }
+    const start = new Date()
+    const runtime = options.time === false ? { ...platformRuntime, now: () => start } : platformRuntime
+    return { store, app: createApp({ store, aggregates: { account: aggregate }, views, runtime }) }
   }
 
   async asked(work: () => Promise<unknown>): Promise<Asked> {
@@ -174,7 +181,7 @@ const follow = async (scene: Scene): Promise<Cost[]> => {
   const two: Options = { views: ['async', 'async'] }
   const [a = '', b = '', ...others] = await open(scene, 102, {})
   const catchUp = (options: Options, of: readonly ReturnType<typeof changes>[number][]) =>
-    scene.asked(() => checked(scene.program(options).app.catchUp(of)))
+    scene.asked(() => checked(scene.program({ ...options, time: false }).app.catchUp(of)))
   const costs = [
     { what: 'one change, one view', ...(await catchUp(one, changes([a]))) },
     { what: 'the same change again', ...(await catchUp(one, changes([a]))) },

@@ -62,6 +62,12 @@ export async function goThrough(store: Store, start: Position | undefined): Prom
       return outcomeOf(outcome === undefined ? [] : [outcome])
     },
     readCheckpoint: async () => Object.values((await store.readCheckpoint(lease.name)) ?? {}),
+    readConsumers: async () =>
+      (await store.readConsumers?.([tag, lease.name]))?.map(({ checkpoint, lease: held }) => [
+        ...Object.values(checkpoint ?? {}),
+        held?.holder,
+        held?.fence,
+      ]),
     renewLease: () => store.renewLease({ ...lease, fence: 1 }),
     'renewLease that is lost': () => store.renewLease({ ...lease, fence: 7 }),
     releaseLease: () => store.releaseLease({ ...lease, fence: 1 }),

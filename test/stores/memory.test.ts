@@ -41,14 +41,14 @@ describe('the memory store', () => {
     let now = 1_000
     const store = memoryStore({ clock: () => now })
     const ask = (holder: string) => store.acquireLease({ name: 'mailer', holder, ttlMs: 100 })
-    expect(await ask('one')).toEqual({ acquired: true, fence: 1 })
+    expect(await ask('one')).toEqual({ acquired: true, fence: 1, checkpoint: null })
     now += 60
     expect(await ask('two')).toEqual({ acquired: false, holder: 'one', remainingMs: 40 })
     now += 40
     expect(await store.renewLease({ name: 'mailer', fence: 1, ttlMs: 100 })).toBe(true)
     expect(await ask('two')).toMatchObject({ acquired: false })
     now += 100
-    expect(await ask('two')).toEqual({ acquired: true, fence: 2 })
+    expect(await ask('two')).toEqual({ acquired: true, fence: 2, checkpoint: null })
     expect(await store.renewLease({ name: 'mailer', fence: 1, ttlMs: 100 })).toBe(false)
   })
 

@@ -1,7 +1,7 @@
 import { createApp } from 'cqrs-es'
 import { type MysqlPool, mysqlStore } from 'cqrs-es/mysql'
 import type * as mariadb from 'mariadb'
-import type mysql from 'mysql2/promise'
+import * as mysql from 'mysql2/promise'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { startMariaDb } from '../servers/mariadb.ts'
 import { startMySql } from '../servers/mysql.ts'
@@ -160,6 +160,9 @@ describe.skipIf(noMysql).each(mysqlServers)('settings of a session on $name', ({
     await Promise.all([other.close(), ordinary.close()])
   })
 
+  /** mysql2 keeps a parser for each shape of rows, made by the settings of the pool that read the first ones. */
+  const { clearParserCache } = mysql as unknown as { clearParserCache(): void }
+
   const asJson = (field: { string(): string | null; type: string }, next: () => unknown) => {
     const text = /STRING|BLOB|CHAR|TEXT/.test(field.type) ? field.string() : undefined
     return text === undefined ? next() : /^[[{"]/.test(text ?? '') ? JSON.parse(text ?? '') : text
@@ -191,6 +194,7 @@ describe.skipIf(noMysql).each(mysqlServers)('settings of a session on $name', ({
     ['maxPreparedStatements: 1', { maxPreparedStatements: 1 }],
     ['charset: utf8mb4_bin', { charset: 'UTF8MB4_BIN' }],
   ])('mysql2 with %s changes no answer', async (_, options) => {
+    clearParserCache()
     expectHarmless(await goThrough(mysqlStore(pools.mysql2(database, '', options)), undefined), plain)
   })
 
@@ -290,6 +294,7 @@ describe.skipIf(noMysql).each(mysqlServers)('unreadable answers on $name', ({ se
       () => store.findViews({ name: 'v', generation: 'live', where: [], limit: 1 }),
       () => store.viewGenerations('v'),
       () => store.readCheckpoint('v'),
+      async () => store.readConsumers?.(['v']),
       () => store.acquireLease({ name: 'v', holder: 'h', ttlMs: 1_000 }),
       () => store.lastPosition(),
     ])

@@ -491,6 +491,8 @@ describe.skipIf(noMysql).each(mysqlServers)('the MySQL store, on $name', (on) =>
       expect(await callsOf(() => counted.readViews([1, 2].map((n) => ({ name: 'v', generation: 'live', id: `r${n}` }))))).toEqual(
         ['SELECT'],
       )
+      expect(await callsOf(() => counted.acquireLease({ name: 'm', holder: 'h', ttlMs: 1 }))).toEqual(['CALL `'])
+      expect(await callsOf(async () => counted.readConsumers?.(['m', 'n']))).toEqual(['SELECT'])
       expect(await callsOf(() => counted.createSchema())).toEqual(['SELECT', 'SELECT', 'SELECT'])
     })
 
@@ -551,6 +553,7 @@ describe.skipIf(noMysql).each(mysqlServers)('the MySQL store, on $name', (on) =>
         readFeedOnly: [s.readFeedOnly('AND (FALSE OR type_key = ?)'), [...seen, '5000', '9000', 'account', '11']],
         readUnplaced: [readUnplaced(names), []],
         readCheckpoint: [s.readCheckpoint, ['c']],
+        readConsumers: [s.readConsumers, [JSON.stringify([{ n: 'c' }, { n: 'd' }])]],
         ...Object.fromEntries(finds.map(({ sql, values }, i) => [`findViews ${i}`, [sql, values.map(String)]])),
       }
       for (const [name, [sql, values]] of Object.entries(all)) {

@@ -57,6 +57,7 @@ const reads: Readonly<Record<string, (store: Store) => Promise<unknown>>> = {
   viewGenerations: (store) => store.viewGenerations('balances'),
   'viewGenerations of nothing': (store) => store.viewGenerations('nothing'),
   readCheckpoint: (store) => store.readCheckpoint('mailer'),
+  readConsumers: async (store) => (await store.readConsumers?.(['nothing', 'mailer']))?.map((one) => one.checkpoint),
   'readCheckpoint of nothing': (store) => store.readCheckpoint('nothing'),
   readFeed: (store) => store.readFeed({ limit: 9, only: [{ aggregateType: 'account' }] }),
   lastPosition: (store) => store.lastPosition(),
@@ -210,10 +211,11 @@ describe.skipIf(unselected('postgres'))('the Postgres store', () => {
       const { schema, store } = await newSchema()
       await write(store)
       const hostile = postgresStore(poolWith(`SET default_transaction_isolation = '${isolation}'`), { schema })
-      const { append, addViewGeneration, switchViewGeneration, removeViewGeneration } = writes
+      const { append, acquireLease, addViewGeneration, switchViewGeneration, removeViewGeneration } = writes
       const { readFeed, lastPosition, endPosition, ...single } = reads
       const refused = {
         append,
+        acquireLease,
         addViewGeneration,
         switchViewGeneration,
         removeViewGeneration,
@@ -276,7 +278,8 @@ describe.skipIf(unselected('postgres'))('the Postgres store', () => {
   test('idle_in_transaction_session_timeout that ends a transaction is named', async () => {
     const { schema, store } = await newSchema()
     const lease = await store.acquireLease({ name: 'totals', holder: 'me', ttlMs: 60_000 })
-    const pool = poolWith('SET idle_in_transaction_session_timeout = 20')
+    // Long enough for the statements before the function, also on a busy machine.
+    const pool = poolWith('SET idle_in_transaction_session_timeout = 500')
     const ended = new Promise((resolve) => pool.once('connect', (client) => client.once('end', () => resolve(undefined))))
     const checkpoint = { name: 'totals', fence: lease.acquired ? lease.fence : 0, position: '1' }
     const outcome = await postgresStore(pool, { schema }).transact?.({ id: 'c1', checkpoint }, async () => {

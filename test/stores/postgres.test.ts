@@ -598,6 +598,7 @@ describe.skipIf(unselected('postgres'))('the Postgres store', () => {
       expect(await callsOf(() => counted.findViews({ name: 'v', generation: 'live', where: [], limit: 5 }))).toBe(1)
       expect(await callsOf(() => counted.readFeed({ limit: 5 }))).toBe(1)
       expect(await callsOf(() => counted.acquireLease({ name: 'l', holder: 'h', ttlMs: 1 }))).toBe(1)
+      expect(await callsOf(async () => counted.readConsumers?.(['l', 'm', 'n']))).toBe(1)
     })
   })
 
@@ -807,7 +808,7 @@ describe.skipIf(unselected('postgres'))('the Postgres store', () => {
     const mine = postgresStore(limited)
     await mine.createSchema()
     expect((await appendOne(mine, commit('c1', 'a', 0))).kind).toBe('stored')
-    expect(await mine.acquireLease({ name: 'l', holder: 'h', ttlMs: 1_000 })).toEqual({ acquired: true, fence: 1 })
+    expect(await mine.acquireLease({ name: 'l', holder: 'h', ttlMs: 1_000 })).toMatchObject({ acquired: true, fence: 1 })
     await mine.addViewGeneration({ name: 'v', generation: 2, viewVersion: '2' })
     await mine.append([{ id: 'v', appends: [], views: [{ name: 'v', generation: 2, id: 'a', expectedVersion: 0, view: {} }] }])
     await mine.removeViewGeneration({ name: 'v', generation: 2 })

@@ -99,7 +99,11 @@ export function smokeTests(open: () => Promise<Store>): void {
     const write = (id: string, fence: number) =>
       appendOne(store, { id, appends: [], checkpoint: { name: 'mailer', fence, position: '1' } })
     expect(await write('p0', 1)).toEqual({ kind: 'conflict', on: 'fence' })
-    expect(await store.acquireLease({ name: 'mailer', holder: 'one', ttlMs: 60_000 })).toEqual({ acquired: true, fence: 1 })
+    expect(await store.acquireLease({ name: 'mailer', holder: 'one', ttlMs: 60_000 })).toEqual({
+      acquired: true,
+      fence: 1,
+      checkpoint: null,
+    })
     expect(await store.acquireLease({ name: 'mailer', holder: 'two', ttlMs: 60_000 })).toMatchObject({
       acquired: false,
       holder: 'one',
@@ -110,8 +114,19 @@ export function smokeTests(open: () => Promise<Store>): void {
     await store.releaseLease({ name: 'mailer', fence: 1 })
     expect(await write('p2', 1)).toEqual({ kind: 'conflict', on: 'fence' })
     expect(await store.renewLease({ name: 'mailer', fence: 1, ttlMs: 1 })).toBe(false)
-    expect(await store.acquireLease({ name: 'mailer', holder: 'two', ttlMs: 0 })).toEqual({ acquired: true, fence: 2 })
-    expect(await store.acquireLease({ name: 'mailer', holder: 'one', ttlMs: 60_000 })).toEqual({ acquired: true, fence: 3 })
+    const checkpoint = { position: '1', fence: 1 }
+    expect(await store.readConsumers?.(['nobody', 'mailer'])).toEqual([{}, { checkpoint }])
+    expect(await store.acquireLease({ name: 'mailer', holder: 'two', ttlMs: 0 })).toEqual({
+      acquired: true,
+      fence: 2,
+      checkpoint,
+    })
+    expect(await store.acquireLease({ name: 'mailer', holder: 'one', ttlMs: 60_000 })).toEqual({
+      acquired: true,
+      fence: 3,
+      checkpoint,
+    })
+    expect(await store.readConsumers?.(['mailer'])).toMatchObject([{ checkpoint, lease: { holder: 'one', fence: 3 } }])
   })
 
   it('lets one generation of a view take over from another', async () => {

@@ -319,14 +319,17 @@ describe('an unknown outcome', () => {
 })
 
 describe('too many commands', () => {
-  test('are turned away with an error that says so; those inside are not touched', async () => {
+  test('are refused with an error that says so; those inside are not touched', async () => {
     const { store, answer } = slow()
     const c = appOn(store, { maxQueued: 3 })
     const inside = range(3).map((i) => c.execute(`c${i}`, count(1)))
-    const error = await failureOf(c.execute('c4', count(1)))
-    expect(error).toMatchObject({ code: 'OVERLOADED', message: expect.stringContaining('3 commands of this app are under way') })
+    const refused = failureOf(c.execute('c4', count(1)))
     await settled()
     await answer(0)
+    expect(await refused).toMatchObject({
+      code: 'OVERLOADED',
+      message: expect.stringContaining('3 commands of this app are in progress'),
+    })
     await Promise.all(inside)
     const next = c.execute('c4', count(1))
     await settled()

@@ -187,6 +187,31 @@ describe('commands on one aggregate in one process', () => {
     expect((await c.load('c')).state).toEqual({ total: 200 })
   })
 
+  test('are decided one at a time also when their handlers are asynchronous', async () => {
+    let running = 0
+    let most = 0
+    const job = defineAggregate({
+      type: 'job',
+      events: { Done: noData },
+      commands: { Do: noData },
+      initialState: () => ({ done: 0 }),
+    }).implement({
+      handle: {
+        Do: async () => {
+          most = Math.max(most, ++running)
+          await settled()
+          running--
+          return { type: 'Done' }
+        },
+      },
+      apply: { Done: ({ done }) => ({ done: done + 1 }) },
+    })
+    const { job: j } = createApp({ store: memoryStore(), aggregates: { job }, retries: 0 }).aggregates
+    const results = await Promise.all(Array.from({ length: 5 }, () => j.execute('j', { type: 'Do' })))
+    expect(results.map((result) => result.ok && result.sequence)).toEqual([1, 2, 3, 4, 5])
+    expect(most).toBe(1)
+  })
+
   test('do not hold up those on another', async () => {
     const { pass, open, reached } = gate()
     const slow = sendingBy(memoryStore(), async (commit, really) => {

@@ -156,7 +156,7 @@ describe('a view that is built anew beside the old one', () => {
     expect((await reader.load('t'))?.view.sets).toBe(1)
     await store.addViewGeneration({ name: 'tags', generation: 2, viewVersion: '1' })
     const rebuilt = { name: 'tags', generation: 2, id: 't', expectedVersion: 0, view: { colour: 'blue', size: 1, sets: 9 } }
-    const settled = { name: '~settled', generation: 1, id: '2/tags', expectedVersion: 0, view: {} }
+    const settled = { name: '~ready', generation: 1, id: '2/tags', expectedVersion: 0, view: {} }
     await store.append([{ id: 'rebuilt', appends: [], views: [{ ...rebuilt, indexes: [] }, settled] }])
     await store.switchViewGeneration({ name: 'tags', from: 1, to: 2 })
     await store.removeViewGeneration({ name: 'tags', generation: 1 })

@@ -227,7 +227,7 @@ describe('on a store without an order of all events', () => {
       await told.subscriptions.log.resume()
       let comes = true
       const append: Store['append'] = async (commits) => {
-        if (comes && commits.some(({ views = [] }) => views.some(({ name, view }) => name === '~parked' && view === null))) {
+        if (comes && commits.some(({ views = [] }) => views.some(({ name, view }) => name === '~failed' && view === null))) {
           comes = false
           await told.aggregates.counter.execute('a', count(1))
           await told.catchUp([change('a', 2)])

@@ -165,6 +165,19 @@ describe('the events of one aggregate', () => {
   })
 })
 
+test('a look at the past leaves the cached state', async () => {
+  const from: string[] = []
+  const observe = (what: Observation) => {
+    if (what.kind === 'load') from.push(what.from)
+  }
+  const { counter: c } = createApp({ store: memoryStore(), aggregates: { counter }, cache: {}, observe }).aggregates
+  await c.execute('c', countEach(1, 2, 3))
+  from.length = 0
+  expect(await c.load('c', { asOf: 1 })).toEqual({ state: { total: 1 }, sequence: 1 })
+  expect(await c.load('c')).toEqual({ state: { total: 6 }, sequence: 3 })
+  expect(from).toEqual(['start', 'cache'])
+})
+
 test('the cache keeps as many aggregates as it is told to, those used last', async () => {
   const from: string[] = []
   const observe = (what: Observation) => {

@@ -288,9 +288,9 @@ describe('a sqlView of an older program', () => {
   })
 })
 
-test('a subscription in slots leaves a newer event to the newer program', async () => {
+test('a subscription in partitions leaves a newer event to the newer program', async () => {
   const store = memoryStore()
-  const [old, young] = [programOf(older, store, { slots: true }), programOf(newer, store, { slots: true })]
+  const [old, young] = [programOf(older, store, { partitions: 16 }), programOf(newer, store, { partitions: 16 })]
   await order(young).execute('a', place)
   expect((await old.app.drain()).caughtUp).toBe(false)
   expect(await troubles(store)).toBe(0)

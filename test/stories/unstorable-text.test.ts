@@ -123,6 +123,18 @@ test.each([
   await nothingStored()
 })
 
+test('data that holds itself, or one object many times, is left to the schema of the command', async () => {
+  const circle: Record<string, unknown> = { owner: 'ann' }
+  circle.self = [circle]
+  let shared: unknown = {}
+  for (let depth = 0; depth < 60; depth++) shared = [shared, shared]
+  const { events } = (await app.aggregates.account.execute('a', {
+    type: 'Strip',
+    data: { circle, shared },
+  } as never)) as { events: readonly unknown[] }
+  expect(events).toHaveLength(1)
+})
+
 test('metadata and keys with a NUL character are ValidationErrors with the path', async () => {
   const execute = (options: object) =>
     failureOf(app.aggregates.account.execute('a', { type: 'Open', data: { owner: 'ann' } }, options))

@@ -39,7 +39,7 @@ interface Options {
   readonly following?: object
   readonly runtime?: Runtime
   readonly handle?: (event: { readonly id: string }) => unknown
-  readonly slots?: boolean
+  readonly partitions?: number
 }
 
 /** A subscription and an async view, of an older or a newer program. `keep`: closes it in the end. */
@@ -49,14 +49,14 @@ export function programOf(
   store: Store,
   options: Options = {},
 ) {
-  const { onFailure = 'stop', following = {}, runtime = platformRuntime, handle = () => {}, slots = false } = options
+  const { onFailure = 'stop', following = {}, runtime = platformRuntime, handle = () => {}, partitions = 1 } = options
   const seen: string[] = []
   const observed: Observation[] = []
   const mailer = defineSubscription({
     name: 'mailer',
     aggregates: [of as typeof newer],
     onFailure,
-    slots,
+    partitions,
     handle: async (event) => {
       await handle(event)
       seen.push(event.id)
@@ -94,7 +94,7 @@ export async function troubles(store: Store) {
   const stopped = await store.readViews(
     ['subscription/mailer', 'view/1/total', 'sql/lines'].map((id) => ({ name: '~stopped', generation: 1, id })),
   )
-  const parked = await store.findViews({ name: '~parked', generation: 1, where: [], limit: 10 })
+  const parked = await store.findViews({ name: '~failed', generation: 1, where: [], limit: 10 })
   return [...stopped, ...parked.items].filter((row) => row !== undefined && row.view !== null).length
 }
 export const viewed = async ({ app, store }: Program, ...ids: readonly string[]) => {

@@ -3,19 +3,20 @@ import {
   addedState,
   type Checkpoint,
   type Commit,
+  type CommitFacts,
   type CommitOutcome,
   canSwitch,
-  isDecidedOn,
-  isWritable,
+  FailedDependencies,
+  findConflict,
   type LeaseAnswer,
   liveGeneration,
+  noEvents,
   type Position,
   type Store,
   type StoredEvent,
   type StoredKey,
   type StoredSnapshot,
   type StoredView,
-  Unstored,
   type ViewGeneration,
   type ViewWrite,
 } from 'cqrs-es/store'
@@ -73,11 +74,11 @@ export class State {
 
   /** Decided one after another, so a commit sees those before it in the list that were stored, and no other. */
   append(commits: Request<'append'>): CommitOutcome[] {
-    const unstored = new Unstored()
+    const failed = new FailedDependencies()
     return commits.map((commit) =>
       'failed' in commit
-        ? unstored.note(commit, { kind: 'failed', certain: true, cause: undefined })
-        : unstored.note(commit, this.#repeated(commit) ?? this.#conflict(commit, unstored) ?? this.#write(commit)),
+        ? failed.note(commit, { kind: 'failed', certain: true, cause: undefined })
+        : failed.note(commit, findConflict(commit, this.#facts, failed) ?? this.#write(commit)),
     )
   }
 
@@ -153,36 +154,18 @@ export class State {
     return found && { position: found.position, fence: found.fence }
   }
 
-  #repeated({ id, appends, checkpoint }: Commit): CommitOutcome | undefined {
-    const positions = this.#commits.get(id)
-    if (positions !== undefined) return { kind: 'repeated', positions }
-    const isLast = checkpoint !== undefined && this.#checkpoints.get(checkpoint.name)?.commitId === id
-    return appends.length === 0 && isLast ? { kind: 'repeated', positions: [] } : undefined
-  }
-
-  /** What is in the way, in the order of the port. */
-  #conflict({ appends, key, views = [], checkpoint }: Commit, unstored: Unstored): CommitOutcome | undefined {
-    if (checkpoint !== undefined) {
-      const { name, fence, expectedPosition } = checkpoint
+  /** What a commit could meet. A lookup of what nobody has written answers that there is nothing. */
+  readonly #facts: CommitFacts = {
+    positions: ({ id }) => this.#commits.get(id),
+    checkpoint: (name) => {
       const lease = this.#leases.get(name)
-      const stands = this.#checkpoints.get(name)?.position ?? null
-      const held = lease?.holder !== undefined && lease.fence === fence
-      if (!held || (expectedPosition !== undefined && expectedPosition !== stands)) return { kind: 'conflict', on: 'fence' }
-    }
-    const [first] = appends
-    if (first && key && this.aggregate(first.aggregateType, first.aggregateId)?.keys.has(key.idempotencyKey))
-      return { kind: 'conflict', on: 'key' }
-    for (const append of appends) {
-      const head = this.aggregate(append.aggregateType, append.aggregateId)?.events.at(-1) ?? { sequence: 0, commitId: null }
-      if (!isDecidedOn(append, head) || unstored.isBelow(append))
-        return { kind: 'conflict', on: 'sequence', actualSequence: head.sequence }
-    }
-    if (!views.every(({ name, generation }) => isWritable(this.generations(name), generation)))
-      return { kind: 'conflict', on: 'generation' }
-    const versionOf = ({ name, generation, id }: ViewWrite) => this.views(name, generation).get(id)?.stored.version ?? 0
-    if (views.some((write) => versionOf(write) !== write.expectedVersion || unstored.isBelowView(write)))
-      return { kind: 'conflict', on: 'view' }
-    return undefined
+      const { position = null, commitId = null } = this.#checkpoints.get(name) ?? {}
+      return { fence: lease?.holder === undefined ? null : lease.fence, position, commitId }
+    },
+    hasKey: (append, key) => this.aggregate(append.aggregateType, append.aggregateId)?.keys.has(key) === true,
+    head: (append) => this.aggregate(append.aggregateType, append.aggregateId)?.events.at(-1) ?? noEvents,
+    generations: (name) => this.generations(name),
+    viewVersion: ({ name, generation, id }) => this.views(name, generation).get(id)?.stored.version ?? 0,
   }
 
   /** Nothing is in the way any more, and nothing here can fail: all of the commit is written. */

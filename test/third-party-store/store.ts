@@ -1,4 +1,12 @@
-import { type Commit, type CommitOutcome, compareBytes, type FeedRequest, type Store, StoreError, toTexts } from 'cqrs-es/store'
+import {
+  type Commit,
+  type CommitOutcome,
+  compareBytes,
+  type FeedRequest,
+  type Store,
+  StoreError,
+  serializeCommit,
+} from 'cqrs-es/store'
 import { findViews } from './find-views.ts'
 import type { Kv } from './kv.ts'
 import { Log } from './log.ts'
@@ -108,7 +116,7 @@ async function send(log: Log, commits: Request<'append'>): Promise<readonly Comm
 
 function notJson(commit: Commit): CommitOutcome | undefined {
   try {
-    toTexts(commit)
+    serializeCommit(commit)
     return undefined
   } catch (cause) {
     return { kind: 'failed', certain: true, cause }

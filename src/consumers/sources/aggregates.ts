@@ -1,137 +1,314 @@
-import type { AggregateDefinition } from '../../aggregate-definition.ts'
-import { StoreError } from '../../errors.ts'
-import { decodeApart } from '../../evolution/decode.ts'
-import { KeyedQueue } from '../../execution/keyed-queue.ts'
-import { aggregatePage } from '../../execution/read-page.ts'
-import type { StoredEvent } from '../../store/commit.ts'
-import { stoppedRows } from '../../store/internal-rows.ts'
-import { type Change, placeIn, seenIdOf } from '../change.ts'
-import type { ConsumerCore, Consumption, Failure, Processed, RunResult, Turn } from '../consumption.ts'
-import { type Lane, placeOf, saveRows } from '../lane.ts'
-import { readStopped, stoppedError, toStopped } from '../troubles.ts'
-import { AggregateLane } from './aggregate-lane.ts'
-import { begunAt, type Start, startAmong, startAtNews } from './from-now.ts'
+import { isCqrsError } from '../../errors.ts'
+import type { Position } from '../../event-envelope.ts'
+import type { FailedRow } from '../../store/internal-rows.ts'
+import { KeyedQueue } from '../../util/keyed-queue.ts'
+import type { CatchUpOutcome, Change } from '../change.ts'
+import { placeIn } from '../change.ts'
+import type { Consumer } from '../consumer.ts'
+import type { ConsumerCore, RunRequest, RunResult } from '../core.ts'
+import { failedEventId, findDue, findFailed, findUnreadable, mostFailed, nextDue, readProcessor, resume } from '../failures.ts'
+import { Lease, LeaseLost } from '../lease.ts'
+import { canRead } from '../outdated.ts'
+import { beginning } from '../positions.ts'
+import type { Processor } from '../processor.ts'
+import { readStopped, stoppedError, stoppedToRun } from '../stopped.ts'
+import { Aggregates, type Limits, type Word } from './advance.ts'
+import { catchUp, type NewsConsumer } from './catch-up.ts'
+import { afterPage, isLeft, type ScanCursor, toChange, withoutLeft } from './scan.ts'
 
-/** Whose word it is that an aggregate has news, which says where a consumer begins that was never in it. */
-export type Word = 'told' | 'marks' | 'all'
+/** Aggregates that are worked on at the same time. */
+const atOnce = 8
+const pageSize = 200
+/** DynamoDB's indexes follow their table within this long, as far as anybody has seen. */
+const settleMs = 2_000
+/** So many aggregates that wait for another try do not keep it from the others; behind more, it waits too. */
+const mostLeft = 100
 
-/** The aggregates that a consumer follows where there is no order of all events: each is brought up to its end by itself, and nobody else in this process is at it meanwhile. */
-export class Aggregates {
+/**
+ * The consumer of a store without a global order: it is told which aggregates have changed, as often and in whatever order, and brings each up to its end. How far it
+ * has come in each is stored with the effects, so that each event has its effects once.
+ */
+export class AggregatesConsumer implements Consumer {
+  readonly title: string
+  readonly isAsked: (() => Promise<boolean>) | undefined
   readonly #core: ConsumerCore
-  readonly #consumption: Consumption
-  readonly #lease: () => Lane | undefined
-  readonly #queue = new KeyedQueue()
-  #since: Promise<number> | undefined
+  readonly #processor: Processor
+  readonly #runs = new KeyedQueue()
+  readonly #aggregates: Aggregates
+  #lease: Lease | undefined
+  #touched = 0
+  /** Failed rows that this program cannot read either, with their versions. */
+  readonly #beyond = new Set<string>()
+  /** Runs and calls that have ever begun, and those in flight. */
+  #begun = 0
+  #underWay = 0
 
-  /** `lease`: what proves that this process may work on them, where that is asked for. */
-  constructor(core: ConsumerCore, consumption: Consumption, lease: () => Lane | undefined) {
+  constructor(core: ConsumerCore, processor: Processor) {
     this.#core = core
-    this.#consumption = consumption
-    this.#lease = lease
+    this.#processor = processor
+    this.title = processor.title
+    this.#aggregates = new Aggregates(core, processor, () => this.#lease)
+    this.isAsked = this.#setsAside ? async () => (await readProcessor(core, processor.name)).touched !== this.#touched : undefined
   }
 
-  /** From where it has come in the aggregate to the end of it. */
-  advance(change: Change, word: Word, signal: AbortSignal, isOver: () => boolean): Promise<RunResult> {
-    return this.inTurn(change, signal, async () => {
-      const lane = await this.laneOf(change)
-      await lane.read()
-      return this.advanceAlong(lane, change, word, signal, isOver)
-    })
+  run(request: RunRequest = {}): Promise<RunResult> {
+    const { signal } = request
+    return this.#runs.run('', () => this.#counted(() => this.#run(request)), signal, { until: signal })
   }
 
-  async advanceAlong(
-    lane: AggregateLane,
-    change: Change,
-    word: Word,
-    signal: AbortSignal,
-    isOver: () => boolean,
-  ): Promise<RunResult> {
-    const { aggregateType, aggregateId } = change
-    const turn: Turn = { lane, signal, isOver }
-    let events = 0
-    await this.#beginIn(lane, change, word)
-    if (lane.sequence >= change.sequence) return { state: 'caught-up', events }
-    // A look at all also looks whether the last event that was seen is still there.
-    for (let isLook = change.sequence === Number.POSITIVE_INFINITY && lane.sequence > 0; ; isLook = false) {
-      const after = lane.sequence - (isLook ? 1 : 0)
-      const page = await aggregatePage(this.#core, { aggregateType, aggregateId, after }, this.#consumption.batchSize)
-      if (isLook && page.events[0]?.sequence !== lane.sequence) throw this.#ahead(lane, change)
-      const result = await this.#process(page.events.slice(isLook ? 1 : 0), lane, turn)
-      events += result.events
-      if (result.state !== 'caught-up' || !page.more) return { ...result, events }
-    }
+  /** Every run looks. */
+  lookAgain(): void {}
+
+  /** No lease is kept between runs. */
+  async hold(): Promise<void> {}
+
+  async release(): Promise<void> {}
+
+  /** To bring aggregates up to their ends needs no lease. */
+  async isHeld(): Promise<boolean> {
+    return false
   }
 
-  #ahead({ sequence }: AggregateLane, { aggregateType, aggregateId }: Change): StoreError {
-    return new StoreError(
-      'STORE_BEHIND',
-      `${this.#consumption.title} has come to event ${sequence} of ${aggregateType} '${aggregateId}', which has no such event: was the table of events restored to an earlier moment than that of views?`,
-    )
+  async position(): Promise<Position> {
+    return beginning
   }
 
-  /** In an aggregate where it was never. */
-  async #beginIn(lane: AggregateLane, change: Change, word: Word): Promise<void> {
-    while (lane.isNew && !lane.hasBegun && this.#consumption.from !== 'beginning' && word !== 'all') {
-      const since = await this.begunAt()
-      const start: Start = await (word === 'told' ? startAtNews : startAmong)(this.#core, change, since)
-      lane.beginAt(start.sequence)
-      if (start.isCertain || (await lane.save(lane.position)) === 'saved') return
-      await lane.read()
-    }
+  async trouble(): Promise<unknown> {
+    const { value } = await readStopped(this.#core, this.#processor.name)
+    return value && stoppedError(this.title, value)
   }
 
-  begunAt(): Promise<number> {
-    this.#since ??= begunAt(this.#core, this.#consumption.name).catch((error: unknown) => {
-      this.#since = undefined
-      throw error
-    })
-    return this.#since
+  resume(): Promise<void> {
+    return resume(this.#core, this.#processor)
   }
 
-  /** Who is told to end is waited for no longer: the versions of the rows see to it that nothing is done twice. */
-  inTurn<T>(change: Change, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
-    return this.#queue.run(placeIn(change), work, signal, { until: signal })
+  async nextDue(): Promise<Date | undefined> {
+    return this.#setsAside ? nextDue(this.#core, this.#processor.name) : undefined
   }
 
-  async #process(page: readonly StoredEvent[], lane: AggregateLane, turn: Turn): Promise<RunResult> {
-    let left = await decodeApart(this.#core, (type) => this.#core.definitions.get(type) as AggregateDefinition, page)
-    let events = 0
-    while (left.length > 0) {
-      if (turn.isOver()) return { state: 'more', events }
-      const processed: Processed = await this.#consumption.process(left, turn)
-      const { done, failure } = processed
-      const last = left[done - 1]
-      if (last !== undefined) {
-        const saved = await lane.save(placeOf(last.stored), processed)
-        if (saved !== 'saved') {
-          await processed.moved?.(saved)
-          await lane.read()
-          left = left.filter(({ stored }) => stored.sequence > lane.sequence)
-          continue
-        }
-        processed.stored?.()
+  async failed(): Promise<number> {
+    if (this.#processor.mode === 'fold') return 0
+    return (await findFailed(this.#core, this.#processor.name, mostFailed)).items.length
+  }
+
+  get #setsAside(): boolean {
+    const { mode, onFailure } = this.#processor
+    return mode === 'act' && onFailure !== 'stop' && onFailure !== 'retry'
+  }
+
+  /** Brings aggregates up to their ends, for whoever knows that they have changed. */
+  catchUp(changes: readonly Change[], signal: AbortSignal = this.#core.neverAborts): Promise<readonly CatchUpOutcome[]> {
+    return this.#counted((isAlone) => {
+      const consumer: NewsConsumer = {
+        core: this.#core,
+        processor: this.#processor,
+        signal,
+        isAlone,
+        passOver: (skipped) => {
+          this.#aggregates.skipped = skipped
+        },
+        inTurn: (change, work) => this.#aggregates.inTurn(change, signal, work),
+        markOf: (change) => this.#aggregates.markOf(change),
+        advance: (mark, change) => this.#aggregates.advanceFrom(mark, change, 'told', { signal, isOver: () => signal.aborted }),
       }
-      events += done
-      left = left.slice(done)
-      if (failure !== undefined) return { ...(await this.#fail(failure)), events }
+      return catchUp(consumer, changes)
+    })
+  }
+
+  /** `isAlone`: nothing else of this consumer was in flight since the work began, so that what was read since then still holds in this process. */
+  async #counted<T>(work: (isAlone: () => boolean) => Promise<T>): Promise<T> {
+    const begun = ++this.#begun
+    const isFirst = this.#underWay++ === 0
+    try {
+      return await work(() => isFirst && this.#begun === begun)
+    } finally {
+      this.#underWay--
     }
-    return { state: 'caught-up', events }
   }
 
-  async #fail(failure: Failure): Promise<RunResult> {
-    const { error, at, next } = failure
-    if (next === 'wait') return { state: 'waiting', events: 0, error }
-    if (next === 'outdated') return { state: 'outdated', events: 0, error, leftAt: at }
-    const stopped = toStopped(failure, this.#core.runtime.now())
-    const row = await readStopped(this.#core, this.#consumption.name)
-    await saveRows(this.#core, [stoppedRows.write(row, stopped)])
-    return { state: 'stopped', events: 0, error: stoppedError(this.#consumption.title, stopped, error) }
+  async #run(request: RunRequest): Promise<RunResult> {
+    const { store, holder, leaseMs, runtime } = this.#core
+    const { name } = this.#processor
+    const { value: stopped } = await stoppedToRun(this.#core, name, await readStopped(this.#core, name))
+    this.#aggregates.skipped = stopped?.skipped
+    if (stopped !== undefined && stopped.skipped === undefined)
+      return { state: 'stopped', events: 0, error: stoppedError(this.title, stopped) }
+    const answer = await store.acquireLease({ name, holder, ttlMs: leaseMs })
+    if (!answer.acquired) return { state: 'elsewhere', events: 0, remainingMs: answer.remainingMs }
+    const text = (await store.readCheckpoint(name))?.position ?? null
+    const lease = new Lease(this.#core, name, answer.fence, text)
+    this.#lease = lease
+    const over = request.budgetMs === undefined ? Number.POSITIVE_INFINITY : runtime.now().getTime() + request.budgetMs
+    const isOver = () => request.signal?.aborted === true || runtime.now().getTime() >= over
+    try {
+      return await this.#consume(lease, request, { signal: request.signal ?? this.#core.neverAborts, isOver })
+    } catch (error) {
+      if (error instanceof LeaseLost) return { state: 'elsewhere', events: 0, remainingMs: leaseMs }
+      throw error
+    } finally {
+      this.#lease = undefined
+      await lease.release().catch(() => {})
+    }
   }
 
-  /** Not read yet. */
-  async laneOf(change: Change): Promise<AggregateLane> {
-    const { aggregateType, aggregateId } = change
-    const id = await seenIdOf(this.#consumption.name, change)
-    return new AggregateLane(this.#core, id, aggregateType, aggregateId, this.#lease)
+  async #consume(lease: Lease, request: RunRequest, limits: Limits): Promise<RunResult> {
+    const { store } = this.#core
+    const { isOver } = limits
+    if (await this.#processor.isFinished?.()) return { state: 'caught-up', events: 0 }
+    let events = await this.#tryAgain(limits)
+    let cursor = JSON.parse(lease.text ?? '{}') as ScanCursor
+    const isNew = cursor.scan === undefined && cursor.scanned !== true
+    const marks = isNew && this.#processor.from !== 'beginning'
+    const scanAll = isNew || request.until !== undefined || request.reconcile === true || store.readChanges === undefined
+    // What has to be whole must be looked at from now on.
+    if (scanAll && (cursor.scan === undefined || request.finish !== undefined))
+      cursor = await this.#beginScan(lease, cursor, marks || cursor.scan?.marks === true, request.finish !== undefined)
+    const most = request.maxEvents ?? Number.POSITIVE_INFINITY
+    let failed: RunResult | undefined
+    /** What it came to with some more aggregates. */
+    const take = async (changes: readonly Change[], word: Word) => {
+      const { left, ...result } = await this.#advanceAll(changes, word, cursor.left ?? [], limits)
+      events += result.events
+      failed = isLeft(result) ? result : failed
+      cursor = left.length === 0 ? withoutLeft(cursor) : { ...cursor, left }
+      return result.state === 'caught-up' || (isLeft(result) && left.length <= mostLeft) ? undefined : { ...result, events }
+    }
+    const save = async () => {
+      const text = JSON.stringify(cursor)
+      if (text !== lease.text) await lease.write(text)
+    }
+    const ended = await take((cursor.left ?? []).map(toChange), 'all')
+    if (ended !== undefined) return ended
+    while (cursor.scan !== undefined) {
+      if (isOver() || events >= most) return { state: 'more', events }
+      await lease.prove()
+      const { type, after, marks, at } = cursor.scan
+      if (await this.#isTooSoon(at, lease, request)) return { state: 'more', events }
+      const page = await store.readIds({ aggregateType: type, limit: pageSize, ...(after === undefined ? {} : { after }) })
+      const ended = await take(
+        page.items.map((id) => toChange([type, id])),
+        marks ? 'marks' : 'all',
+      )
+      if (ended !== undefined) return ended
+      const scan = afterPage(this.#processor, cursor.scan, page.more ? page.items.at(-1) : undefined)
+      const { scan: _, ...rest } = cursor
+      cursor = scan === undefined ? { ...rest, scanned: true } : { ...rest, scan }
+      await save()
+    }
+    const end = async (): Promise<RunResult> => {
+      const due = this.#setsAside ? await nextDue(this.#core, this.#processor.name) : undefined
+      return { state: 'caught-up', ...(cursor.left && failed), ...(due && { nextDue: due }), events }
+    }
+    if (cursor.left === undefined && request.finish !== undefined)
+      await lease.write(JSON.stringify(cursor), { rows: request.finish })
+    if (store.readChanges === undefined || request.until !== undefined) return end()
+    for (;;) {
+      if (isOver() || events >= most) return { state: 'more', events }
+      await lease.prove()
+      let page: Awaited<ReturnType<typeof store.readChanges>>
+      try {
+        page = await store.readChanges({ cursor: cursor.changes as string, limit: pageSize })
+      } catch (error) {
+        if (!isCqrsError(error, 'STORE_BEHIND')) throw error
+        // What came after the cursor is forgotten: look at everything once.
+        await this.#beginScan(lease, {}, false)
+        return { state: 'more', events }
+      }
+      const wanted = page.changes.filter(({ aggregateType }) => this.#processor.aggregateTypes.includes(aggregateType))
+      const ended = await take(wanted, 'all')
+      if (ended !== undefined) return ended
+      cursor = { ...cursor, changes: page.cursor }
+      await save()
+      if (!page.more) return end()
+    }
+  }
+
+  /** Answers how many events were processed of what waited behind a failed one. */
+  async #tryAgain(limits: Limits): Promise<number> {
+    if (this.#processor.mode === 'fold') return 0
+    const { name } = this.#processor
+    const { resumes, touched } = await readProcessor(this.#core, name)
+    this.#touched = touched
+    let taken = 0
+    for (const tried = new Set<string>(); !limits.isOver(); ) {
+      const due = await findDue(this.#core, name, resumes, (row) => !tried.has(placeIn({ ...row, sequence: 0 })))
+      if (due.length === 0) break
+      for (const { value: row } of due) {
+        if (row === undefined || limits.isOver()) break
+        const change = toChange([row.aggregateType, row.aggregateId])
+        tried.add(placeIn(change))
+        taken += await this.#retry(row, resumes, limits)
+      }
+    }
+    for (const { id, version, value: row } of (await findUnreadable(this.#core, name)).items) {
+      const place = `${id}/${version}`
+      if (row === undefined || limits.isOver() || this.#beyond.has(place)) continue
+      if (await canRead(this.#core, failedEventId(row))) taken += await this.#retry(row, resumes, limits)
+      else this.#beyond.add(place)
+    }
+    return taken
+  }
+
+  #retry(row: FailedRow, resumes: number, limits: Limits): Promise<number> {
+    const change = toChange([row.aggregateType, row.aggregateId])
+    return this.#aggregates.inTurn(change, limits.signal, async () => {
+      const mark = await this.#aggregates.markOf(change)
+      await mark.read()
+      return this.#aggregates.retry(mark, row, resumes, limits)
+    })
+  }
+
+  /** A look at all is not begun before what was stored shortly before can be seen. */
+  async #beginScan(lease: Lease, { changes: known }: ScanCursor, marks: boolean, isWhole = false): Promise<ScanCursor> {
+    const { store, runtime } = this.#core
+    if (marks) await this.#aggregates.begunAt()
+    const changes = known ?? (await store.readChanges?.({ limit: 1 }))?.cursor
+    // The list of aggregates may be a moment behind: what was stored just before the cursor, or before what waits for this, must be in it.
+    const settles = changes !== known || isWhole ? settleMs : 0
+    const scan = { type: this.#processor.aggregateTypes[0] as string, marks, at: runtime.now().getTime() + settles }
+    const cursor = changes === undefined ? { scan } : { changes, scan }
+    await lease.write(JSON.stringify(cursor))
+    return cursor
+  }
+
+  /** Waits until then, for as long as there is time, and keeps the lease. */
+  async #isTooSoon(at: number, lease: Lease, { budgetMs = settleMs, signal }: RunRequest): Promise<boolean> {
+    const { runtime, leaseMs } = this.#core
+    const waitMs = at - runtime.now().getTime()
+    const step = leaseMs / 3
+    for (let leftMs = Math.min(waitMs, budgetMs); leftMs > 0; leftMs -= step) {
+      await runtime.sleep(Math.min(step, leftMs), signal)
+      await lease.prove({ freshly: true })
+    }
+    return waitMs > budgetMs
+  }
+
+  /** Some aggregates, of which one that waits does not keep it from the others. `left`: who waits now, of those and of `before`. */
+  async #advanceAll(
+    changes: readonly Change[],
+    word: Word,
+    before: readonly (readonly [string, string])[],
+    limits: Limits,
+  ): Promise<RunResult & { readonly left: readonly (readonly [string, string])[] }> {
+    const left = new Map(before.map((one) => [placeIn(toChange(one)), one]))
+    let [events, waiting]: [number, RunResult | undefined] = [0, undefined]
+    const end = (result: RunResult) => ({ ...result, events, left: [...left.values()] })
+    for (let i = 0; i < changes.length; i += atOnce) {
+      if (limits.isOver()) return end({ state: 'more', events })
+      const some = changes.slice(i, i + atOnce)
+      const results = await Promise.all(some.map((change) => this.#aggregates.advance(change, word, limits)))
+      for (const [nth, result] of results.entries()) {
+        const { state, events: taken } = result
+        const change = some[nth] as Change
+        events += taken
+        if (isLeft(result)) left.set(placeIn(change), [change.aggregateType, change.aggregateId])
+        if (state === 'caught-up') left.delete(placeIn(change))
+      }
+      waiting = results.find(isLeft) ?? waiting
+      const stuck = results.find(({ state }) => state === 'more' || state === 'stopped')
+      if (stuck !== undefined) return end(stuck)
+      if (waiting !== undefined && left.size > mostLeft) return end(waiting)
+    }
+    return end(waiting ?? { state: 'caught-up', events })
   }
 }

@@ -1,8 +1,9 @@
-import { stoppedRows } from '../../store/internal-rows.ts'
+import { type SkippedRow, stoppedRows } from '../../store/internal-rows.ts'
 import { type CatchUpOutcome, type Change, placeIn } from '../change.ts'
-import type { ConsumerCore, Consumption, RunResult } from '../consumption.ts'
-import { readStoppedToRun, stoppedError } from '../troubles.ts'
-import type { AggregateLane } from './aggregate-lane.ts'
+import type { ConsumerCore, RunResult } from '../core.ts'
+import type { Processor } from '../processor.ts'
+import { stoppedError, stoppedToRun } from '../stopped.ts'
+import type { AggregateMark } from './mark.ts'
 
 /** Aggregates that are looked up at once: with the consumer's own row as many as DynamoDB reads in one request. */
 const mostAtOnce = 99
@@ -12,23 +13,25 @@ const believedMs = 5_000
 /** A consumer that is told which aggregates have news. */
 export interface NewsConsumer {
   readonly core: ConsumerCore
-  readonly consumption: Consumption
+  readonly processor: Processor
+  /** An event that is to be passed over, where there is one. */
+  passOver(skipped: SkippedRow | undefined): void
   /** Ends the call. */
   readonly signal: AbortSignal
-  /** Nothing else of it was under way in this process since the call began: what the call has read still holds. */
+  /** Nothing else of it was in flight in this process since the call began: what the call has read still holds. */
   isAlone(): boolean
   /** Nobody else in this process is at the aggregate meanwhile. */
   inTurn<T>(change: Change, work: () => Promise<T>): Promise<T>
   /** Not read yet. */
-  laneOf(change: Change): Promise<AggregateLane>
-  advance(lane: AggregateLane, change: Change): Promise<RunResult>
+  markOf(change: Change): Promise<AggregateMark>
+  advance(mark: AggregateMark, change: Change): Promise<RunResult>
 }
 
 /** What was read for the changes of a call, but for their events. */
 interface Look {
   readonly at: number
   /** By aggregate, how far the consumer has come. */
-  readonly lanes: Map<string, AggregateLane>
+  readonly marks: Map<string, AggregateMark>
   /** Why it stands still. */
   trouble: unknown
   readonly goesOn: boolean
@@ -39,50 +42,51 @@ interface Look {
  * far it has come in each aggregate, is read for all of them together.
  */
 export async function catchUp(consumer: NewsConsumer, changes: readonly Change[]): Promise<readonly CatchUpOutcome[]> {
-  const { consumption, signal, isAlone } = consumer
+  const { processor, signal, isAlone } = consumer
   const outcomes: CatchUpOutcome[] = []
   let look: Look | undefined
   for (const [i, change] of changes.entries()) {
     const place = placeIn(change)
     const one = async (): Promise<CatchUpOutcome> => {
       signal.throwIfAborted()
-      const isKnown = look?.lanes.has(place) && isAlone() && now(consumer) - look.at < believedMs
+      const isKnown = look?.marks.has(place) && isAlone() && now(consumer) - look.at < believedMs
       const known = look !== undefined && isKnown ? look : await lookUp(consumer, isAlone() ? changes.slice(i) : [change])
       look = known
       if (known.trouble !== undefined) return { error: known.trouble }
       if (!known.goesOn) return undefined
-      const { state, error } = await consumer.advance(known.lanes.get(place) as AggregateLane, change)
+      const { state, error } = await consumer.advance(known.marks.get(place) as AggregateMark, change)
       if (state === 'more') throw signal.reason
       if (state === 'stopped') known.trouble = error
       return state === 'caught-up' ? undefined : { error }
     }
     const failed = (error: unknown): CatchUpOutcome => {
       // How far it has come in the aggregate is not certain now.
-      look?.lanes.delete(place)
+      look?.marks.delete(place)
       return { error }
     }
-    const isOurs = consumption.aggregateTypes.includes(change.aggregateType)
+    const isOurs = processor.aggregateTypes.includes(change.aggregateType)
     outcomes.push(isOurs ? await consumer.inTurn(change, one).catch(failed) : undefined)
   }
   return outcomes
 }
 
 async function lookUp(consumer: NewsConsumer, changes: readonly Change[]): Promise<Look> {
-  const { core, consumption } = consumer
+  const { core, processor } = consumer
   const at = now(consumer)
-  const lanes = new Map<string, AggregateLane>()
+  const marks = new Map<string, AggregateMark>()
   for (const change of changes) {
-    if (lanes.size === mostAtOnce) break
-    const isOurs = consumption.aggregateTypes.includes(change.aggregateType)
-    if (isOurs && !lanes.has(placeIn(change))) lanes.set(placeIn(change), await consumer.laneOf(change))
+    if (marks.size === mostAtOnce) break
+    const isOurs = processor.aggregateTypes.includes(change.aggregateType)
+    if (isOurs && !marks.has(placeIn(change))) marks.set(placeIn(change), await consumer.markOf(change))
   }
-  const all = [...lanes.values()]
-  const [stopped, ...rows] = await core.store.readViews([stoppedRows.key(consumption.name), ...all.map(({ key }) => key)])
-  for (const [i, lane] of all.entries()) lane.take(rows[i])
-  const { value: found } = stoppedRows.parse(consumption.name, stopped)
-  const value = found?.unreadable === true ? (await readStoppedToRun(core, consumption.name)).value : found
-  if (value !== undefined) return { at, lanes, trouble: stoppedError(consumption.title, value), goesOn: false }
-  return { at, lanes, trouble: undefined, goesOn: (await consumption.begin?.([])) !== false }
+  const all = [...marks.values()]
+  const [stopped, ...rows] = await core.store.readViews([stoppedRows.key(processor.name), ...all.map(({ key }) => key)])
+  for (const [i, mark] of all.entries()) mark.take(rows[i])
+  const { value } = await stoppedToRun(core, processor.name, stoppedRows.parse(processor.name, stopped))
+  consumer.passOver(value?.skipped)
+  if (value !== undefined && value.skipped === undefined)
+    return { at, marks, trouble: stoppedError(processor.title, value), goesOn: false }
+  return { at, marks, trouble: undefined, goesOn: !(await processor.isFinished?.()) }
 }
 
 const now = ({ core }: NewsConsumer): number => core.runtime.now().getTime()

@@ -2,8 +2,8 @@ import { aggregatePage } from '../../execution/read-page.ts'
 import type { StoredEvent } from '../../store/commit.ts'
 import { begunRows } from '../../store/internal-rows.ts'
 import type { Change } from '../change.ts'
-import type { ConsumerCore } from '../consumption.ts'
-import { readOrCreate } from '../lane.ts'
+import type { ConsumerCore } from '../core.ts'
+import { readOrCreate } from '../rows.ts'
 
 /** When it ran first, in whichever process, in milliseconds since 1970. */
 export async function begunAt(core: ConsumerCore, consumer: string): Promise<number> {

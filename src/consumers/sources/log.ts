@@ -1,96 +1,160 @@
-import type { AggregateDefinition } from '../../aggregate-definition.ts'
 import { isCqrsError } from '../../errors.ts'
 import type { Position } from '../../event-envelope.ts'
-import { decodeApart } from '../../evolution/decode.ts'
-import { KeyedQueue } from '../../execution/keyed-queue.ts'
-import type { StoredEvent } from '../../store/commit.ts'
-import { type InternalRow, type StoppedRow, stoppedRows } from '../../store/internal-rows.ts'
+import { processorRows, type SkippedRow, type StoppedRow, stoppedRows } from '../../store/internal-rows.ts'
 import { comparePositions } from '../../store/order.ts'
-import type { ConsumerCore, Consumption, Failure, RunRequest, RunResult, Turn } from '../consumption.ts'
+import type { FeedPage } from '../../store/store.ts'
+import { KeyedQueue } from '../../util/keyed-queue.ts'
+import type { CatchUpOutcome, Change } from '../change.ts'
+import type { Consumer } from '../consumer.ts'
+import type { ConsumerCore, RunRequest, RunResult } from '../core.ts'
 import { eachEnded } from '../each-ended.ts'
-import { beginning, type Lane, LeaseLost, placeOf } from '../lane.ts'
-import { slotNames } from '../slots.ts'
-import { takeLanes } from '../take-lanes.ts'
-import { readStopped, readStoppedToRun, stoppedError, toStopped } from '../troubles.ts'
-import { type Hold, underLeases } from '../under-leases.ts'
-import { Feed, type Gathered } from './feed.ts'
+import { FailedAggregates } from '../failed-aggregates.ts'
+import { findFailed, mostFailed, nextDue, readProcessor, resume } from '../failures.ts'
+import { type Layout, layoutOf, readOrBegin, readProgresses, undivided } from '../layout.ts'
+import { LeaseLost, type Slice, underLeases } from '../lease.ts'
+import type { LogCheckpoint } from '../log-checkpoint.ts'
+import { takePartitions } from '../partitions.ts'
+import { beginning, lowest } from '../positions.ts'
+import type { Effects, Failure, Processor } from '../processor.ts'
+import { readProgress, startOf } from '../progress.ts'
+import { changeLayout } from '../relayout.ts'
+import { Saver } from '../saver.ts'
+import { readStopped, stoppedError, stoppedToRun, toStopped } from '../stopped.ts'
+import { findWanted } from '../wanted.ts'
+import { Acting } from './act.ts'
+import { Feed } from './feed.ts'
+import { fold } from './fold.ts'
+import type { SliceResult } from './slice.ts'
 
 const pageSize = 1_000
 /** A checkpoint that only passes what is of no interest is stored this often. */
-const unsavedMost = 1_000
-/** What is stopped or parked is looked for again. */
+const mostUnsaved = 1_000
+/** What has stopped, or was asked for, is looked for again. */
 const lookAgainMs = 5_000
+/** The number of partitions is changed at most this often. */
+const betweenChangesMs = 60_000
 
-/** Reads the log from its checkpoint on, under its lease, and hands over what its aggregates have. One run at a time. */
-export class Consumer {
-  readonly consumption: Consumption
+/** Reads the log from the checkpoint on, under its leases, and has it processed. One run at a time. */
+export class LogConsumer implements Consumer {
+  readonly title: string
+  readonly isAsked: (() => Promise<boolean>) | undefined
   readonly #core: ConsumerCore
+  readonly #processor: Processor
   readonly #runs = new KeyedQueue()
-  #lanes: Lane[] = []
-  /** Somebody has kept the leases for runs to come, and will give them up. */
+  readonly #beyond = new Set<string>()
+  #held: readonly LogCheckpoint[] = []
+  #failed: FailedAggregates | undefined
+  /** A run has kept the leases for runs to come, and its caller will give them up. */
   #isKept = false
-  /** Those of the last run in which an event shall be tried again. */
-  #failed: readonly Lane[] = []
-  /** For how long others may have the rest. */
+  /** Others may have the rest for up to this long. */
   #remainingMs = 0
-  #stopped: InternalRow<StoppedRow> | undefined
-  #begunAt = 0
+  /** Partitions that had something to do when it last looked. */
+  #wanted = 1
+  #isShared = false
+  #lookedAt = 0
+  #touched = 0
   /** What is left to a newer program. */
   #left: Left | undefined
+  /** What was read to find out which partitions have something to do. */
+  #page: FeedPage | undefined
+  /** Whether it may still change the number of partitions: once, unless a newer program comes in between. */
+  #mayChange: boolean
+  #epoch: number | undefined
+  /** The event that has stopped it, and that someone wants passed over. */
+  #skipped: SkippedRow | undefined
   #cause: { readonly eventId: string; readonly error: unknown } | undefined
 
-  constructor(core: ConsumerCore, consumption: Consumption) {
+  constructor(core: ConsumerCore, processor: Processor) {
     this.#core = core
-    this.consumption = consumption
+    this.#processor = processor
+    this.title = processor.title
+    this.#mayChange = processor.mode === 'act'
+    this.isAsked = this.#setsAside ? async () => (await readProcessor(core, processor.name)).touched !== this.#touched : undefined
   }
 
-  /** Takes the lease, goes on from the checkpoint, stores the next one, and releases. @throws StoreError */
   run(request: RunRequest = {}): Promise<RunResult> {
     return this.#runs.run('', () => this.#run(request))
   }
 
-  /** Renews what earlier runs have kept. */
-  hold(): Promise<void> {
-    return this.#runs.run('', async () => void (await eachEnded(this.#lanes.map((lane) => lane.prove({ freshly: true })))))
+  async catchUp(changes: readonly Change[]): Promise<readonly CatchUpOutcome[]> {
+    return changes.map(() => undefined)
   }
 
-  /** Gives up what earlier runs have kept. */
+  hold(): Promise<void> {
+    return this.#runs.run('', async () => void (await eachEnded(this.#held.map(({ lease }) => lease.prove({ freshly: true })))))
+  }
+
   release(): Promise<void> {
     return this.#runs.run('', () => this.#release())
   }
 
-  /** Makes the next run look for what has stopped it. */
-  lookAgain(): void {
-    this.#begunAt = 0
-  }
-
-  /** Another process has the lease: asked for by taking it, so seldom. */
+  /** Asked for by taking it, so seldom. */
   isHeld(): Promise<boolean> {
     return this.#runs.run('', async () => {
       const { store, holder, leaseMs } = this.#core
-      const name = this.#left?.lane ?? this.consumption.name
+      const name = this.#left?.lease ?? this.#processor.name
       const lease = await store.acquireLease({ name, holder, ttlMs: leaseMs })
       if (lease.acquired) await store.releaseLease({ name, fence: lease.fence })
       return !lease.acquired
     })
   }
 
-  /** All up to here is done, by whichever process. */
   async position(): Promise<Position> {
-    const names = slotNames(this.consumption.name, this.consumption.slotted)
-    const stored = await Promise.all(names.map((name) => this.#core.store.readCheckpoint(name)))
-    return lowest(stored.map((checkpoint) => (checkpoint?.position ?? beginning) as Position))
+    const { name, mode } = this.#processor
+    const { value } = mode === 'fold' ? { value: undefined } : await processorRows.read(this.#core.store, name)
+    return lowest((await readProgresses(this.#core, name, layoutOf(name, value))).map(startOf))
   }
 
-  /** Why it stands still, `undefined` when it does not. */
   async trouble(): Promise<unknown> {
-    const row = await readStopped(this.#core, this.consumption.name)
-    return row.value && this.#stoppedError(row.value)
+    const { value } = await readStopped(this.#core, this.#processor.name)
+    return value && this.#stoppedError(value)
+  }
+
+  async resume(): Promise<void> {
+    await resume(this.#core, this.#processor)
+    this.lookAgain()
+  }
+
+  async nextDue(): Promise<Date | undefined> {
+    return this.#setsAside ? nextDue(this.#core, this.#processor.name) : undefined
+  }
+
+  async failed(): Promise<number> {
+    if (this.#processor.mode === 'fold') return 0
+    return (await findFailed(this.#core, this.#processor.name, mostFailed)).items.length
+  }
+
+  lookAgain(): void {
+    this.#lookedAt = 0
+  }
+
+  /** Takes the lease and goes back to the beginning. False: another process has it. @throws what an event was left to a newer program for */
+  rewind(transaction: NonNullable<Effects['transaction']>): Promise<boolean> {
+    return this.#runs.run('', async () => {
+      // What this program cannot read to its end it must not begin anew.
+      if (this.#left !== undefined && !(await this.#isPassed(this.#left))) throw this.#left.failure.error
+      if (this.#held.length === 0) await this.#take(undivided, [0])
+      const [checkpoint] = this.#held
+      if (checkpoint === undefined) return false
+      this.#isKept = true
+      try {
+        return (await checkpoint.rewind(transaction)) === 'saved'
+      } catch (error) {
+        await this.#release([], { saves: false }).catch(() => {})
+        if (error instanceof LeaseLost) return false
+        throw error
+      }
+    })
+  }
+
+  get #setsAside(): boolean {
+    const { mode, onFailure } = this.#processor
+    return mode === 'act' && onFailure !== 'stop' && onFailure !== 'retry'
   }
 
   #stoppedError(stopped: StoppedRow) {
     const cause = this.#cause?.eventId === stopped.eventId ? this.#cause.error : undefined
-    return stoppedError(this.consumption.title, stopped, cause)
+    return stoppedError(this.title, stopped, cause)
   }
 
   async #run(request: RunRequest): Promise<RunResult> {
@@ -101,176 +165,204 @@ export class Consumer {
       // A log that went back has taken the place of an unsaved position away.
       await this.#release([], { saves: !isCqrsError(error, 'STORE_BEHIND') }).catch(() => {})
       if (error instanceof LeaseLost) return { state: 'elsewhere', events: 0, remainingMs: this.#core.leaseMs }
+      if (isCqrsError(error, 'SCHEMA_TOO_NEW')) return { state: 'outdated', events: 0, error }
       throw error
     }
   }
 
   async #runOnce(request: RunRequest): Promise<RunResult> {
-    const { slotted, name } = this.consumption
     if (this.#left !== undefined) {
       // One read, and no lease, until a newer program has been here.
-      if (!(await this.#isPassed(this.#left))) return this.#outdated(this.#left)
+      if (!(await this.#isPassed(this.#left))) return outdated(this.#left.failure)
       this.#left = undefined
     }
     const now = this.#core.runtime.now().getTime()
-    let events = 0
-    if (this.#lanes.length === 0 || slotted || now - this.#begunAt > lookAgainMs || now < this.#begunAt) {
-      // Noted first: who wants it looked at again while it is looked at has it looked at once more.
-      this.#begunAt = now
-      this.#stopped = await readStoppedToRun(this.#core, name)
-      if (this.#stopped.value !== undefined) {
-        await this.#release()
-        return { state: 'stopped', events: 0, error: this.#stoppedError(this.#stopped.value) }
-      }
-      if (this.#lanes.length === 0 || slotted) await this.#take()
-      if (this.#lanes.length === 0) return { state: 'elsewhere', events: 0, remainingMs: this.#remainingMs }
-      const begin = async ({ turnOf }: Hold) => this.consumption.begin?.(this.#lanes.map(turnOf))
-      const begun = await underLeases(this.#core, this.#lanes, request, begin)
-      if (begun === false) {
+    if (this.#held.length === 0 || this.#isShared || now - this.#lookedAt > lookAgainMs || now < this.#lookedAt) {
+      // Noted first: what is asked for meanwhile is looked at once more.
+      this.#lookedAt = now
+      const found = await this.#look(request)
+      if (found !== undefined) return found
+      if (await this.#processor.isFinished?.()) {
         await this.#release()
         return { state: 'caught-up', events: 0 }
       }
-      if (typeof begun === 'number') events = begun
     }
-    const result = await underLeases(this.#core, this.#lanes, request, (hold) => this.#consume(request, hold))
-    const isPartial = this.#lanes.length < slotNames(name, slotted).length
+    const leases = this.#held.map(({ lease }) => lease)
+    const result = await underLeases(this.#core, leases, request, (slice) => this.#work(request, slice))
+    const isPartial = this.#held.length < this.#wanted
     if (request.keep) this.#isKept = true
-    // Who does not keep leaves what the one who does has kept: he gives it up by himself.
-    const kept =
-      !this.#isKept || result.state === 'stopped' || result.state === 'outdated' ? [] : slotted ? this.#failed : this.#lanes
+    // A run that does not keep leaves what another has kept: its caller gives it up.
+    const isOver = !this.#isKept || result.state === 'stopped' || result.state === 'outdated' || this.#isShared
+    const kept = result.state === 'waiting' && this.#isKept ? this.#held : isOver ? [] : this.#held
     await this.#release(kept)
-    const all = { ...result, events: result.events + events }
-    return isPartial ? { ...all, isPartial, remainingMs: this.#remainingMs } : all
+    return isPartial ? { ...result, isPartial, remainingMs: this.#remainingMs } : result
   }
 
-  async #isPassed({ lane, failure: { at } }: Left): Promise<boolean> {
-    const checkpoint = await this.#core.store.readCheckpoint(lane)
-    return checkpoint !== undefined && comparePositions(checkpoint.position as Position, placeOf(at)) >= 0
+  /** Looks at what has stopped it and what was asked for, and takes what it needs. Answers why it does not run. */
+  async #look(request: RunRequest): Promise<RunResult | undefined> {
+    const core = this.#core
+    const { name, mode } = this.#processor
+    for (;;) {
+      const [stopped, said] = await core.store.readViews([stoppedRows.key(name), processorRows.key(name)])
+      const { value } = await stoppedToRun(core, name, stoppedRows.parse(name, stopped))
+      this.#skipped = value?.skipped
+      if (value !== undefined && value.skipped === undefined) {
+        await this.#release()
+        return { state: 'stopped', events: 0, error: this.#stoppedError(value) }
+      }
+      const found = processorRows.parse(name, said).value
+      const row = mode === 'fold' ? found : await readOrBegin(core, this.#processor, found)
+      const layout = layoutOf(name, row)
+      if (await this.#hasChanged(layout, request)) continue
+      const { touched = 0, resumes = 0 } = row ?? {}
+      const isFresh = this.#held.length === 0 || layout.partitions > 1
+      if (isFresh) {
+        const { partitions, page } = await findWanted(core, this.#processor, layout, resumes)
+        if (partitions.length === 0) return this.#idle()
+        if (!(await this.#take(layout, partitions))) {
+          if (await this.#finishChange(layout, request)) continue
+          return { state: 'elsewhere', events: 0, remainingMs: core.leaseMs }
+        }
+        if (this.#held.length === 0) return { state: 'elsewhere', events: 0, remainingMs: this.#remainingMs }
+        this.#page = page
+      }
+      if (mode === 'act' && (isFresh || touched !== this.#touched)) {
+        if (isFresh) this.#failed = new FailedAggregates(core, this.#processor, this.#beyond)
+        await this.#failed?.load(resumes)
+      }
+      this.#touched = touched
+      return undefined
+    }
   }
 
-  #outdated({ failure: { error, at } }: Left, events = 0): RunResult {
-    return { state: 'outdated', events, error, leftAt: at }
+  /** No partition has anything to do. */
+  async #idle(): Promise<RunResult> {
+    await this.#release()
+    const due = await this.nextDue()
+    return { state: 'caught-up', events: 0, ...(due && { nextDue: due }) }
   }
 
-  async #take(): Promise<void> {
-    const { lanes, remainingMs } = await takeLanes(this.#core, this.consumption)
-    this.#lanes = lanes
+  /** Divides it as its definition says, once: older programs that run already follow the newer one that starts. */
+  async #hasChanged({ epoch, partitions, changedAt }: Layout, request: RunRequest): Promise<boolean> {
+    this.#epoch ??= epoch
+    if (epoch !== this.#epoch || partitions === this.#processor.partitions) this.#mayChange = false
+    const now = this.#core.runtime.now().getTime()
+    if (!this.#mayChange || Math.abs(now - changedAt) < betweenChangesMs) return false
+    this.#mayChange = false
+    return this.#change(this.#processor.partitions, request)
+  }
+
+  /** Another process has changed the layout, or has died while it did. False: it has to be waited for. */
+  async #finishChange({ epoch, partitions }: Layout, request: RunRequest): Promise<boolean> {
+    const { value } = await processorRows.read(this.#core.store, this.#processor.name)
+    return value?.epoch !== epoch || this.#change(partitions, request)
+  }
+
+  async #change(partitions: number, { budgetMs, signal }: RunRequest): Promise<boolean> {
+    await this.#release()
+    const untilMs = budgetMs === undefined ? Number.POSITIVE_INFINITY : this.#core.runtime.now().getTime() + budgetMs
+    return changeLayout(this.#core, this.#processor.name, partitions, { untilMs, signal })
+  }
+
+  async #isPassed({ lease, failure: { at } }: Left): Promise<boolean> {
+    const checkpoint = await this.#core.store.readCheckpoint(lease)
+    return checkpoint !== undefined && comparePositions(startOf(readProgress(checkpoint.position)), at.position as Position) >= 0
+  }
+
+  /** Takes some partitions, in place of those that it has. False: the layout is not the one in use. */
+  async #take(layout: Layout, wanted: readonly number[]): Promise<boolean> {
+    const { checkpoints, remainingMs, isStale } = await takePartitions(this.#core, this.#processor.name, layout, wanted)
+    const names = checkpoints.map(({ lease }) => lease.name)
+    await eachEnded(this.#held.filter(({ lease }) => !names.includes(lease.name)).map(({ lease }) => lease.release()))
+    this.#held = checkpoints
     this.#remainingMs = remainingMs
+    this.#wanted = wanted.length
+    this.#isShared = layout.partitions > 1
+    return !isStale
   }
 
   /** Gives up all but these. */
-  async #release(kept: readonly Lane[] = [], { saves = true } = {}): Promise<void> {
-    const lanes = this.#lanes.filter((lane) => !kept.includes(lane))
-    this.#lanes = [...kept]
-    if (kept.length === 0) this.#isKept = false
+  async #release(kept: readonly LogCheckpoint[] = [], { saves = true } = {}): Promise<void> {
+    const released = this.#held.filter((checkpoint) => !kept.includes(checkpoint))
+    this.#held = kept
+    if (kept.length === 0) {
+      this.#isKept = false
+      this.#failed = undefined
+    }
     await eachEnded(
-      lanes.map(async (lane) => {
-        if (saves && !lane.isSaved && lane.position !== beginning) await lane.save(lane.position).catch(ignoreLost)
-        await lane.release()
+      released.map(async (checkpoint) => {
+        if (saves && !checkpoint.isSaved && checkpoint.progress.at !== beginning) await checkpoint.save().catch(ignoreLost)
+        await checkpoint.lease.release()
       }),
     )
   }
 
-  async #consume(request: RunRequest, hold: Hold): Promise<RunResult> {
-    const { until, maxEvents = Number.POSITIVE_INFINITY } = request
-    const lanes = this.#lanes
-    const reached = () => until !== undefined && comparePositions(lowest(lanes.map(({ position }) => position)), until) >= 0
-    const first = lanes.reduce((low, lane) => (comparePositions(lane.position, low.position) < 0 ? lane : low))
-    const size = Math.min(pageSize, maxEvents)
-    const feed = new Feed(this.#core.store, this.consumption.aggregateTypes, first.position, size, first.seen)
-    let events = 0
-    this.#failed = []
-    for (let more = true; more && !reached(); ) {
-      if (hold.isOver() || events >= maxEvents) return this.#end(request, { state: 'more', events })
-      const gathered = await feed.gather(Math.min(this.consumption.batchSize, maxEvents - events))
-      more = gathered.more
-      const results = await hold.each((lane, turn) => this.#advance(lane, turn, gathered))
-      events += results.reduce((sum, { events }) => sum + events, 0)
-      const failures = results.flatMap(({ failure }) => failure ?? [])
-      const stop = failures.find(({ next }) => next === 'stop')
-      if (stop !== undefined) return { ...(await this.#stop(stop)), events }
-      const left = results.findIndex(({ failure }) => failure?.next === 'outdated')
-      if (left >= 0) {
-        this.#left = { lane: (lanes[left] as Lane).name, failure: results[left]?.failure as Failure }
-        return this.#end({ ...request, keep: false }, this.#outdated(this.#left, events))
-      }
-      this.#failed = lanes.filter((_, i) => results[i]?.failure !== undefined)
-      const [failure] = failures
-      if (failure !== undefined) return this.#end(request, { state: 'waiting', events, error: failure.error })
-      if (results.some(({ isWhole }) => !isWhole)) return this.#end(request, { state: 'more', events })
-      // Where neither the store nor the handler ever waits, nothing else in the process would have its turn, and what is held weakly would stay in memory.
-      if (more) await this.#core.runtime.sleep(0)
-    }
-    if (reached() && request.finish !== undefined) for (const lane of lanes) await request.finish(lane)
-    return this.#end(request, { state: 'caught-up', events })
+  async #work(request: RunRequest, slice: Slice): Promise<RunResult> {
+    const checkpoints = this.#held
+    for (const checkpoint of checkpoints) checkpoint.begin()
+    const first = checkpoints.reduce((low, one) => (comparePositions(one.position, low.position) < 0 ? one : low))
+    const { store } = this.#core
+    const size = Math.min(pageSize, request.maxEvents ?? pageSize)
+    const feed = new Feed(store, this.#processor.aggregateTypes, first.position, size, first.seen, this.#page)
+    this.#page = undefined
+    const scene = { core: this.#core, processor: this.#processor, feed, request, slice }
+    if (this.#processor.mode === 'fold') return this.#end(request, await fold({ ...scene, checkpoint: first }))
+    this.#failed?.begin()
+    let acting: Acting | undefined
+    const saver = new Saver(this.#core, checkpoints, this.#failed, {
+      fail: (error) => acting?.fail(error),
+      resume: () => acting?.resume(),
+    })
+    acting = new Acting({ ...scene, checkpoints, failed: this.#failed, saver, skipped: this.#skipped })
+    return this.#end(request, await acting.run(), saver)
   }
 
-  /** Stores the checkpoints that passed something. */
-  async #end({ keep, until }: RunRequest, result: RunResult): Promise<RunResult> {
-    const save = (lane: Lane) => !lane.isSaved && (!keep || until !== undefined || lane.unsaved >= unsavedMost)
-    await eachEnded(this.#lanes.filter(save).map((lane) => lane.save(lane.position)))
-    return result
+  /** Stores the checkpoints that passed something, and says why nothing more is done. */
+  async #end(request: RunRequest, { events, isWhole, failure }: SliceResult, saver?: Saver): Promise<RunResult> {
+    const { onFailure } = this.#processor
+    if (failure !== undefined && failure.kind !== 'outdated' && onFailure !== 'retry')
+      return { ...(await this.#stop(failure, saver)), events }
+    const isLeft = failure?.kind === 'outdated'
+    if (isLeft) this.#left = { lease: this.#leaseOf(failure), failure }
+    const { keep = false, until } = isLeft ? {} : request
+    const isDue = (one: LogCheckpoint) => !one.isSaved && (!keep || until !== undefined || one.unsaved >= mostUnsaved)
+    await eachEnded(this.#held.filter(isDue).map((checkpoint) => checkpoint.save()))
+    if (isLeft) return outdated(failure, events)
+    if (failure !== undefined) return { state: 'waiting', events, error: failure.error }
+    if (!isWhole) return { state: 'more', events }
+    const due = this.#failed?.mayBeDue ? await nextDue(this.#core, this.#processor.name) : undefined
+    return { state: 'caught-up', events, ...(due && { nextDue: due }) }
   }
 
-  async #stop(failure: Failure): Promise<RunResult> {
-    const { error, at } = failure
+  #leaseOf({ at }: Failure): string {
+    return this.#held.find((checkpoint) => checkpoint.covers(at))?.lease.name ?? this.#processor.name
+  }
+
+  async #stop(failure: Failure, saver: Saver | undefined): Promise<RunResult> {
+    const { name } = this.#processor
     const stopped = toStopped(failure, this.#core.runtime.now())
-    this.#cause = { eventId: at.id, error }
-    const [lane] = this.#lanes
-    for (let row = this.#stopped; lane !== undefined && row?.value === undefined; ) {
-      if (row !== undefined && (await lane.save(lane.position, { views: [stoppedRows.write(row, stopped)] })) === 'saved') break
-      // Another process, with other slots, has stopped it too; perhaps it was resumed since.
-      row = await readStopped(this.#core, this.consumption.name)
+    this.#cause = { eventId: failure.at.id, error: failure.error }
+    const checkpoint = this.#held.find((one) => one.covers(failure.at)) as LogCheckpoint
+    // Another process, with other partitions, may have stopped it too; perhaps it was resumed since.
+    const stop = async () => {
+      const row = await readStopped(this.#core, name)
+      return row.value === undefined ? [stoppedRows.write(row, stopped)] : []
     }
+    await (saver ?? new Saver(this.#core, [checkpoint], undefined, { fail: () => {}, resume: () => {} })).saveOne(
+      checkpoint,
+      stop,
+    )
     return { state: 'stopped', events: 0, error: this.#stoppedError(stopped) }
-  }
-
-  /** Takes one lane to the end of what was gathered. */
-  async #advance(lane: Lane, turn: Turn, { events, position, last }: Gathered) {
-    const own = events.filter((event) => isFor(lane, event))
-    const ordered = await lane.sequences.inOrder(own)
-    let left = await decodeApart(this.#core, (type) => this.#core.definitions.get(type) as AggregateDefinition, ordered)
-    let count = 0
-    while (left.length > 0) {
-      // What was read comes to something, however long the reading took.
-      if (turn.signal.aborted || (count > 0 && turn.isOver())) return { events: count, isWhole: false }
-      const processed = await this.consumption.process(left, turn)
-      const { done, failure } = processed
-      const whole = done === left.length && failure === undefined
-      const stored = left[done - 1]?.stored
-      const reached = whole ? (position as Position) : stored && placeOf(stored)
-      const saved = reached === undefined ? 'saved' : await lane.save(reached, processed)
-      if (saved !== 'saved') {
-        await processed.moved?.(saved)
-        continue
-      }
-      if (reached !== undefined) processed.stored?.()
-      if (stored?.position !== undefined) lane.seen = { position: stored.position, commitId: stored.commitId }
-      lane.sequences.pass(left.slice(0, done).map(({ stored }) => stored))
-      count += done
-      left = left.slice(done)
-      if (failure !== undefined) return { events: count, failure, isWhole: false }
-      if (done === 0) return { events: count, isWhole: false }
-    }
-    if (position !== undefined && comparePositions(position, lane.position) >= 0) {
-      lane.position = position
-      lane.seen = last ?? lane.seen
-    }
-    return { events: count, isWhole: true }
   }
 }
 
-/** An event that this program is too old for, and whose checkpoint shows that a newer one was there. */
+/** An event that this program is too old for; the checkpoint shows when a newer one was there. */
 interface Left {
-  readonly lane: string
+  readonly lease: string
   readonly failure: Failure
 }
 
-const isFor = (lane: Lane, event: StoredEvent): boolean =>
-  lane.covers(event.aggregateType, event.aggregateId) && comparePositions(event.position as Position, lane.position) > 0
-
-const lowest = (positions: readonly Position[]): Position =>
-  positions.reduce((low, position) => (comparePositions(position, low) < 0 ? position : low))
+const outdated = ({ error, at }: Failure, events = 0): RunResult => ({ state: 'outdated', events, error, leftAt: at })
 
 function ignoreLost(error: unknown): void {
   if (!(error instanceof LeaseLost)) throw error

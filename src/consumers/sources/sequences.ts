@@ -10,6 +10,8 @@ const most = 100_000
 export class Sequences {
   readonly #store: Store
   readonly #last = new Map<string, number>()
+  /** Read in this run, and perhaps not done. */
+  readonly #read = new Map<string, number>()
 
   constructor(store: Store) {
     this.#store = store
@@ -21,26 +23,34 @@ export class Sequences {
    */
   async inOrder(events: readonly StoredEvent[]): Promise<readonly StoredEvent[]> {
     const found: StoredEvent[] = []
-    const seen = new Map<string, number>()
     for (const event of events) {
       const key = keyOf(event)
-      const last = seen.get(key) ?? this.#last.get(key)
+      const last = this.#read.get(key) ?? this.#last.get(key)
       if (last !== undefined && event.sequence <= last) continue
       if (last !== undefined && event.sequence > last + 1) found.push(...(await this.#missing(event, last)))
       found.push(event)
-      seen.set(key, event.sequence)
+      this.#read.set(key, event.sequence)
     }
     return found
   }
 
-  /** These are done. */
-  pass(events: Iterable<StoredEvent>): void {
-    for (const event of events) {
-      const key = keyOf(event)
-      this.#last.delete(key)
-      this.#last.set(key, event.sequence)
-      if (this.#last.size > most) this.#last.delete(this.#last.keys().next().value as string)
-    }
+  /** An event is done. */
+  pass(event: StoredEvent): void {
+    const key = keyOf(event)
+    this.#last.delete(key)
+    this.#last.set(key, event.sequence)
+    if (this.#last.size > most) this.#last.delete(this.#last.keys().next().value as string)
+  }
+
+  /** What is not done comes again. */
+  readAgain(): void {
+    this.#read.clear()
+  }
+
+  /** All comes again. */
+  forget(): void {
+    this.#read.clear()
+    this.#last.clear()
   }
 
   async #missing({ aggregateType, aggregateId, sequence }: StoredEvent, last: number): Promise<readonly StoredEvent[]> {

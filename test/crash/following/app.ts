@@ -130,7 +130,7 @@ export interface OpenOptions {
   readonly views?: readonly ViewName[] | undefined
   readonly made?: number | undefined
   readonly notes?: Notes | undefined
-  readonly slots?: boolean | undefined
+  readonly partitions?: number | undefined
   /** How long an event is under way. */
   readonly handleMs?: number | undefined
   readonly leaseMs?: number | undefined
@@ -142,13 +142,13 @@ const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
 
 export function openApp(
   store: Store,
-  { views = viewNames, made = 1, notes, slots = false, handleMs = 0, leaseMs = 300 }: OpenOptions = {},
+  { views = viewNames, made = 1, notes, partitions = 1, handleMs = 0, leaseMs = 300 }: OpenOptions = {},
 ) {
   const writesDown = defineSubscription({
     name: subscriptionName,
     aggregates: [purse, gate],
     onFailure: 'retry',
-    slots,
+    partitions,
     handle: async (event) => {
       notes?.began(event)
       if (handleMs > 0) await sleep(handleMs)

@@ -78,14 +78,14 @@ describe.each(sharedStores)('processes with one subscription on $name', ({ store
   )
 
   test.skipIf(unselected(kind))(
-    'share the work by slots: more than one works, each aggregate in one at a time and in order',
+    'share the work by partitions: more than one works, each aggregate in one at a time and in order',
     async () => {
       const url = await fresh()
-      const notesFile = join(workers.folder, `${name}-slots`)
+      const notesFile = join(workers.folder, `${name}-partitions`)
       const { store, close } = await connect(url)
       await store.createSchema()
       const writer = await workers.start({ url, does: 'write', pauseMs: 100 })
-      const task = { url, does: 'follow', notesFile, slots: true, leaseMs, views: ['behind'] } as const
+      const task = { url, does: 'follow', notesFile, partitions: 16, leaseMs, views: ['behind'] } as const
       const sharers = [await workers.start(task), await workers.start(task)]
       const share = (workOf: ReadonlyMap<number, number>) => [...workOf.values()].filter((notes) => notes > 20).length
       await noted(notesFile, (workOf) => share(workOf) > 1)
@@ -98,12 +98,12 @@ describe.each(sharedStores)('processes with one subscription on $name', ({ store
       await writer.stop()
       await Promise.all(sharers.map((sharer) => sharer.stop()))
 
-      const app = openApp(store, { notes: notesIn(notesFile), slots: true })
+      const app = openApp(store, { notes: notesIn(notesFile), partitions: 16 })
       expect(await untilDrained(app)).toBe(true)
       const notes = readNotes(notesFile)
       checkOrder(notes, await checkRows(app))
       checkAlone(notes, new Set([victim.pid]))
-      console.log(`${name}: notes by process with slots: ${[...workIn(notesFile).values()]}`)
+      console.log(`${name}: notes by process with partitions: ${[...workIn(notesFile).values()]}`)
       await app.close()
       await close()
     },

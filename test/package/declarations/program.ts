@@ -19,7 +19,7 @@ import { memoryStore } from 'cqrs-es/memory'
 import { mysqlStore } from 'cqrs-es/mysql'
 import { postgresStore } from 'cqrs-es/postgres'
 import { sqliteStore } from 'cqrs-es/sqlite'
-import { eventId, toTexts, Unstored } from 'cqrs-es/store'
+import { eventId, FailedDependencies, serializeCommit } from 'cqrs-es/store'
 import { given, givenLog } from 'cqrs-es/testing'
 
 /** One of each thing that a program can hold. The test exports every member of each, and emits declarations of it. */
@@ -100,8 +100,8 @@ export const lambda = {
   stream: onDynamoDbStream(app),
   schedule: onSchedule(app),
 }
-export const helpers = { conformanceCases, dynamoDbChanges, eventId, platformRuntime, tableDefinitions, toTexts }
-export const unstored = new Unstored()
+export const helpers = { conformanceCases, dynamoDbChanges, eventId, platformRuntime, tableDefinitions, serializeCommit }
+export const unstored = new FailedDependencies()
 export const kit = given(account, [{ type: 'Closed' }])
 export const decided = kit.when({ type: 'Open', data: { owner: 'ann' } })
 export const log = givenLog().of(account, 'a', [{ type: 'Closed' }])

@@ -1,0 +1,36 @@
+import type { Position } from '../event-envelope.ts'
+import type { CatchUpOutcome, Change } from './change.ts'
+import type { RunRequest, RunResult } from './core.ts'
+
+/** A processor with its source, as an app runs it. */
+export interface Consumer {
+  /** What people call it, at the beginning of a sentence. */
+  readonly title: string
+  /** Continues from its checkpoint. @throws StoreError */
+  run(request?: RunRequest): Promise<RunResult>
+  /**
+   * Brings aggregates up to their ends, where there is no global order; one outcome per change, in order. `isWaitedFor`: what
+   * has to be rebuilt first has failed.
+   */
+  catchUp(changes: readonly Change[], signal: AbortSignal | undefined, isWaitedFor?: boolean): Promise<readonly CatchUpOutcome[]>
+  /** Whether someone, in whichever process, has asked for something since it was run; left out where nothing is set aside. */
+  readonly isAsked?: (() => Promise<boolean>) | undefined
+  /** Makes the next run look for what has stopped it, or was asked for. */
+  lookAgain(): void
+  /** Renews the leases that earlier runs have kept. */
+  hold(): Promise<void>
+  /** Gives up the leases that earlier runs have kept. */
+  release(): Promise<void>
+  /** Another process has a lease of it. */
+  isHeld(): Promise<boolean>
+  /** All up to here is done, by whichever process. */
+  position(): Promise<Position>
+  /** Why it has stopped, `undefined` when it has not. */
+  trouble(): Promise<unknown>
+  /** Lets it continue behind what has stopped it, and has everything parked tried again. */
+  resume(): Promise<void>
+  /** When something that failed is tried again next, in whichever process. */
+  nextDue(): Promise<Date | undefined>
+  /** Aggregates that wait since an event of theirs failed, up to 1,000. */
+  failed(): Promise<number>
+}

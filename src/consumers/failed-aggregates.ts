@@ -1,0 +1,178 @@
+import type { StoredEvent, ViewWrite } from '../store/commit.ts'
+import { type FailedRow, failedRows, type InternalRow } from '../store/internal-rows.ts'
+import type { ConsumerCore } from './core.ts'
+import { failedEventId, failedId, findDue, findFailed, findUnreadable, isDue, mostFailed } from './failures.ts'
+import type { LogCheckpoint } from './log-checkpoint.ts'
+import { canRead } from './outdated.ts'
+import type { Processor } from './processor.ts'
+import { aggregateOf } from './window.ts'
+
+/** What this process knows of a failed aggregate while it holds its partition. */
+export interface Known {
+  readonly aggregateType: string
+  readonly aggregateId: string
+  /** As it is stored, where that is known. */
+  version: number | undefined
+  /** `undefined`: nothing waits any more. */
+  value: FailedRow | undefined
+  isUnsaved: boolean
+  isBusy: boolean
+  /** Another program has to try it. */
+  isLeft?: true
+}
+
+/** The aggregates whose events wait behind one that failed: the reader passes over them. */
+export class FailedAggregates {
+  readonly #core: ConsumerCore
+  readonly #processor: Processor
+  readonly #known = new Map<string, Known>()
+  /** Rows that this program cannot read either, with their versions. */
+  readonly #beyond: Set<string>
+  #isComplete = false
+  #resumes = 0
+  #isExhausted = false
+
+  /** `beyond` outlives the lease. */
+  constructor(core: ConsumerCore, processor: Processor, beyond: Set<string>) {
+    this.#core = core
+    this.#processor = processor
+    this.#beyond = beyond
+  }
+
+  get resumes(): number {
+    return this.#resumes
+  }
+
+  /** Something may wait for its time. */
+  get mayBeDue(): boolean {
+    return !this.#isComplete || [...this.#known.values()].some(({ value }) => value?.nextTryAt !== undefined)
+  }
+
+  /** A run begins. What can be read again is forgotten where there is much of it. */
+  begin(): void {
+    this.#isExhausted = false
+    if (this.#isComplete) return
+    for (const [aggregate, known] of this.#known) if (!known.isUnsaved && !known.isBusy) this.#known.delete(aggregate)
+  }
+
+  /** Reads what is stored, but for what this process is about to store. */
+  async load(resumes: number): Promise<void> {
+    this.#resumes = resumes
+    const { items, next } = await findFailed(this.#core, this.#processor.name, mostFailed)
+    this.#isComplete = next === undefined
+    for (const row of items) this.#learn(row)
+    const unreadable = this.#isComplete ? items.filter(({ value }) => value?.unreadable) : await this.#unreadable()
+    for (const { id, version, value } of unreadable) {
+      const place = `${id}/${version}`
+      if (value === undefined || this.#beyond.has(place)) continue
+      if (await canRead(this.#core, failedEventId(value))) this.#wantNow(value)
+      else this.#beyond.add(place)
+    }
+  }
+
+  async #unreadable() {
+    return (await findUnreadable(this.#core, this.#processor.name)).items
+  }
+
+  #wantNow(value: FailedRow): void {
+    const known = this.#known.get(aggregateOf(value))
+    if (known?.value !== undefined) known.value = { ...known.value, nextTryAt: this.#now() }
+  }
+
+  #learn({ version, value }: InternalRow<FailedRow>): void {
+    if (value === undefined) return
+    const known = this.#known.get(aggregateOf(value))
+    if (known?.isUnsaved || known?.isBusy) return
+    const { aggregateType, aggregateId } = value
+    this.#known.set(aggregateOf(value), { aggregateType, aggregateId, version, value, isUnsaved: false, isBusy: false })
+  }
+
+  /** Before `has`: reads what is not known of these aggregates. */
+  async lookUp(events: readonly StoredEvent[]): Promise<void> {
+    if (this.#isComplete) return
+    const unknown = new Map(events.map((event) => [aggregateOf(event), event]))
+    for (const aggregate of this.#known.keys()) unknown.delete(aggregate)
+    if (unknown.size === 0) return
+    const { name } = this.#processor
+    const ids = await Promise.all([...unknown.values()].map((event) => failedId(name, event)))
+    const rows = await this.#core.store.readViews(ids.map((id) => failedRows.key(id)))
+    for (const [i, id] of ids.entries()) {
+      const row = failedRows.parse(id, rows[i])
+      if (row.value !== undefined && !this.#known.has(aggregateOf(row.value))) this.#learn(row)
+    }
+  }
+
+  has(aggregate: string): boolean {
+    return this.#known.get(aggregate)?.value !== undefined
+  }
+
+  get(aggregate: string): Known | undefined {
+    return this.#known.get(aggregate)
+  }
+
+  /** What waits in an aggregate from now on: stored by the next save. */
+  set({ aggregateType, aggregateId }: Pick<StoredEvent, 'aggregateType' | 'aggregateId'>, value: FailedRow | undefined): void {
+    const aggregate = aggregateOf({ aggregateType, aggregateId })
+    const known = this.#known.get(aggregate)
+    if (known !== undefined) Object.assign(known, { value, isUnsaved: true })
+    else this.#known.set(aggregate, { aggregateType, aggregateId, version: undefined, value, isUnsaved: true, isBusy: false })
+  }
+
+  /** It is not tried any more in this process, as long as it holds the partition. */
+  leave(known: Known): void {
+    known.isLeft = true
+  }
+
+  /** Those to try now, the oldest first; some of them at a time. */
+  async due(covers: (row: FailedRow) => boolean): Promise<readonly Known[]> {
+    const now = this.#now()
+    const isWanted = (known: Known) =>
+      known.value !== undefined && !known.isBusy && !known.isLeft && covers(known.value) && isDue(known.value, this.#resumes, now)
+    if (this.#isExhausted) return []
+    this.#isExhausted = this.#isComplete
+    if (!this.#isComplete) {
+      const rows = await findDue(this.#core, this.#processor.name, this.#resumes, (row) => {
+        const known = this.#known.get(aggregateOf(row))
+        return covers(row) && (known === undefined || isWanted(known))
+      })
+      for (const row of rows) this.#learn(row)
+      this.#isExhausted = rows.length === 0
+    }
+    const due = [...this.#known.values()].filter(isWanted)
+    const placeOf = ({ value }: Known) => value?.nextTryAt ?? value?.triedAt ?? ''
+    return due.sort((a, b) => (placeOf(a) < placeOf(b) ? -1 : 1))
+  }
+
+  /** What the next save of a partition stores; call `settle` with what became of it. */
+  async writes(checkpoint: LogCheckpoint) {
+    const unsaved = [...this.#known.values()].filter((known) => known.isUnsaved && checkpoint.covers(known))
+    const writes: ViewWrite[] = []
+    const written: Known[] = []
+    for (const known of unsaved) {
+      const id = await failedId(this.#processor.name, known)
+      known.version ??= (await failedRows.read(this.#core.store, id)).version
+      known.isUnsaved = false
+      if (known.version === 0 && known.value === undefined) continue
+      written.push(known)
+      writes.push(failedRows.write({ id, version: known.version }, known.value ?? null))
+    }
+    const settle = async (isSaved: boolean) => {
+      for (const known of written)
+        if (isSaved) known.version = (known.version as number) + 1
+        else await this.#reread(known)
+    }
+    return { writes, settle }
+  }
+
+  /** Somebody may have skipped it, or want it tried now: theirs counts where it is further on. */
+  async #reread(known: Known): Promise<void> {
+    const { version, value } = await failedRows.read(this.#core.store, await failedId(this.#processor.name, known))
+    known.version = version
+    known.isUnsaved = true
+    if (value !== undefined && known.value !== undefined && value.sequence > known.value.sequence) known.value = value
+  }
+
+  #now(): string {
+    return this.#core.runtime.now().toISOString()
+  }
+}

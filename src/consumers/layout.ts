@@ -1,0 +1,81 @@
+import type { Position } from '../event-envelope.ts'
+import { type ProcessorRow, processorRows } from '../store/internal-rows.ts'
+import type { ConsumerCore } from './core.ts'
+import { beginning } from './positions.ts'
+import type { Processor } from './processor.ts'
+import { type LogProgress, newerFormat, ofPartition, readProgress, writeProgress } from './progress.ts'
+import { rowsOf } from './rows.ts'
+
+/** The format of processor rows and checkpoints that this version writes. */
+const format = 1
+
+/** How a processor is divided into partitions. */
+export interface Layout {
+  readonly epoch: number
+  readonly partitions: number
+  /** Where the epoch began. */
+  readonly from: LogProgress
+  /** In milliseconds since 1970. */
+  readonly changedAt: number
+}
+
+/** One partition, for ever. */
+export const undivided: Layout = { epoch: 1, partitions: 1, from: { epoch: 1, at: beginning }, changedAt: 0 }
+
+/** Name of the lease and the checkpoint of a partition. */
+export const partitionName = (name: string, partition: number): string => (partition === 0 ? name : `${partition}/${name}`)
+
+export const partitionNames = (name: string, { partitions }: Pick<Layout, 'partitions'>): readonly string[] =>
+  Array.from({ length: partitions }, (_, partition) => partitionName(name, partition))
+
+/** @throws StoreError `SCHEMA_TOO_NEW` */
+export function layoutOf(name: string, row: ProcessorRow | undefined): Layout {
+  if (row === undefined) return undivided
+  if (row.format > format) throw newerFormat(`The state of '${name}'`)
+  const { epoch, partitions, from, changedAt } = row
+  return { epoch, partitions, from: { ...readProgress(from), epoch }, changedAt: Date.parse(changedAt) }
+}
+
+/** The row of a processor that is read from the beginning by one process. */
+export const undividedRow = (kind: ProcessorRow['kind'], now: Date): ProcessorRow => ({
+  format,
+  kind,
+  epoch: 1,
+  partitions: 1,
+  from: beginning,
+  changedAt: now.toISOString(),
+  resumes: 0,
+  touched: 0,
+})
+
+/** The row of a processor that was never run. */
+export async function firstRow(core: ConsumerCore, { kind, partitions, from }: Processor): Promise<ProcessorRow> {
+  const at = core.store.capabilities.globalOrder ? await startOf(core, from) : beginning
+  return { ...undividedRow(kind, core.runtime.now()), partitions, from: writeProgress({ epoch: 1, at }) }
+}
+
+/** What is in flight now may be stored later, and must not be passed over: so `now` is where the feed can read to. */
+const startOf = async ({ store }: ConsumerCore, from: Processor['from']): Promise<Position> =>
+  from === 'beginning' ? beginning : from === 'now' ? ((await store.lastPosition()) ?? beginning) : from
+
+/** The row of a processor, which its first run writes. */
+export async function readOrBegin(core: ConsumerCore, processor: Processor, found: ProcessorRow | undefined) {
+  if (found !== undefined) return found
+  return processorRows.update(rowsOf(core), processor.name, (row) => (row === undefined ? firstRow(core, processor) : undefined))
+}
+
+/** How far a partition has come, by what its checkpoint says. */
+export function progressIn({ epoch, from, partitions }: Layout, partition: number, text: string | undefined): LogProgress {
+  const stored = text === undefined ? undefined : readProgress(text)
+  return stored !== undefined && stored.epoch >= epoch ? stored : ofPartition({ ...from, epoch }, partition, partitions)
+}
+
+/** How far all partitions have come, in the order of their numbers. */
+export async function readProgresses({ store }: ConsumerCore, name: string, layout: Layout): Promise<readonly LogProgress[]> {
+  const names = partitionNames(name, layout)
+  const stored =
+    store.readConsumers === undefined || names.length === 1
+      ? await Promise.all(names.map((one) => store.readCheckpoint(one)))
+      : (await store.readConsumers(names)).map(({ checkpoint }) => checkpoint)
+  return stored.map((checkpoint, partition) => progressIn(layout, partition, checkpoint?.position))
+}

@@ -1,0 +1,114 @@
+import { whenAborted } from '../util/abort.ts'
+import type { ConsumerCore, RunRequest } from './core.ts'
+import type { CheckpointCommit, Effects, Saved, Turn } from './processor.ts'
+import { savedOr } from './rows.ts'
+
+/** The lease is another's now: what was in flight must have no effect any more. */
+export class LeaseLost extends Error {}
+
+/** A held lease, with the text of the checkpoint of the same name. */
+export class Lease {
+  readonly name: string
+  readonly fence: number
+  /** As it is stored; `null` before the first save. */
+  text: string | null
+  readonly #core: ConsumerCore
+  #provedAt: number
+  #proving: Promise<void> | undefined
+
+  constructor(core: ConsumerCore, name: string, fence: number, text: string | null) {
+    this.#core = core
+    this.name = name
+    this.fence = fence
+    this.text = text
+    this.#provedAt = core.runtime.now().getTime()
+  }
+
+  /** Moves the checkpoint, together with the effects. @throws LeaseLost */
+  async write(text: string, { rows, transaction }: Effects = {}): Promise<Saved> {
+    const { consumerQueue, runtime } = this.#core
+    const id = runtime.randomUUID()
+    const checkpoint = { name: this.name, fence: this.fence, position: text, expectedPosition: this.text }
+    const outcome =
+      transaction === undefined
+        ? await consumerQueue.send({ id, appends: [], ...(rows && { views: rows }), checkpoint }, this.name, undefined).outcome
+        : await this.#transact({ id, checkpoint }, transaction)
+    if (outcome.kind === 'conflict' && outcome.on === 'fence') throw new LeaseLost()
+    const saved = savedOr(outcome)
+    if (saved === 'saved') this.text = text
+    return saved
+  }
+
+  async #transact(commit: CheckpointCommit, transaction: NonNullable<Effects['transaction']>) {
+    const { runtime } = this.#core
+    for (let attempt = 1; ; attempt++) {
+      const outcome = await transaction(commit)
+      if (outcome.kind !== 'failed') return outcome
+      if (outcome.certain || attempt > 5) throw outcome.cause
+      await runtime.sleep(50 * 2 ** attempt * runtime.random())
+    }
+  }
+
+  /** Renews it, unless that was done within half of its time. @throws LeaseLost */
+  async prove({ freshly = false }: { readonly freshly?: boolean } = {}): Promise<void> {
+    const age = this.#core.runtime.now().getTime() - this.#provedAt
+    // A clock that went back proves nothing either.
+    if (!freshly && age >= 0 && age < this.#core.leaseMs / 2) return
+    this.#proving ??= this.#renew().finally(() => {
+      this.#proving = undefined
+    })
+    await this.#proving
+  }
+
+  async #renew(): Promise<void> {
+    const { store, runtime, leaseMs } = this.#core
+    const at = runtime.now().getTime()
+    if (!(await store.renewLease({ name: this.name, fence: this.fence, ttlMs: leaseMs }))) throw new LeaseLost()
+    this.#provedAt = at
+  }
+
+  release(): Promise<void> {
+    return this.#core.store.releaseLease({ name: this.name, fence: this.fence })
+  }
+}
+
+/** A stretch of work under leases. */
+export interface Slice extends Pick<Turn, 'signal' | 'isOver'> {
+  /** Ends what is in flight: it has failed elsewhere. */
+  abort(reason: unknown): void
+}
+
+/** Renews the leases for as long as the work takes, and aborts the work when one is lost. */
+export async function underLeases<T>(
+  { runtime, leaseMs }: ConsumerCore,
+  leases: readonly Lease[],
+  { budgetMs, signal: given }: RunRequest,
+  work: (slice: Slice) => Promise<T>,
+): Promise<T> {
+  const now = () => runtime.now().getTime()
+  const over = budgetMs === undefined ? Number.POSITIVE_INFINITY : now() + budgetMs
+  const ending = new AbortController()
+  const { signal } = ending
+  const abort = (reason: unknown) => ending.abort(reason)
+  const done = new AbortController()
+  const prove = (lease: Lease) =>
+    lease.prove({ freshly: true }).catch((error: unknown) => {
+      if (error instanceof LeaseLost) abort(error)
+    })
+  const beat = async () => {
+    for (;;) {
+      await runtime.sleep(leaseMs / 3, done.signal)
+      await Promise.all(leases.map(prove))
+    }
+  }
+  const beating = beat().catch(() => {})
+  const forget = given && whenAborted(given, () => abort(given.reason))
+  if (given?.aborted) abort(given.reason)
+  try {
+    return await work({ signal, abort, isOver: () => signal.aborted || now() >= over })
+  } finally {
+    forget?.()
+    done.abort()
+    await beating
+  }
+}

@@ -1,0 +1,152 @@
+import type { Position } from '../event-envelope.ts'
+import type { StoredEvent } from '../store/commit.ts'
+import type { LogEvent } from '../store/store.ts'
+import type { Lease } from './lease.ts'
+import { beginning, laterOf } from './positions.ts'
+import type { Checkpoint, Effects, Saved } from './processor.ts'
+import { bucketOf, isBeyond, isDone, type LogProgress, reachOf, readProgress, startOf, writeProgress } from './progress.ts'
+import type { Sequences } from './sources/sequences.ts'
+
+type AggregateOf = Pick<StoredEvent, 'aggregateType' | 'aggregateId'>
+
+/** Some of the log, as it was read. */
+export interface ReadPage {
+  /** Those of the partition that are not done yet. */
+  readonly events: readonly StoredEvent[]
+  readonly position: Position | undefined
+  readonly last: LogEvent | undefined
+}
+
+/** The held checkpoint of a partition of the log: what was read, and which events of it are still open. */
+export class LogCheckpoint implements Checkpoint {
+  readonly lease: Lease
+  readonly partition: number
+  readonly sequences: Sequences
+  /** The last event that was read: a log that has lost it is not read on. */
+  seen: LogEvent | undefined
+  readonly #partitions: number
+  /** Where this run began. */
+  #base: LogProgress
+  #reach: Position
+  #lastDone: Position
+  /** Read in this run and not done, in the order of the log. */
+  readonly #open = new Set<StoredEvent>()
+
+  constructor(lease: Lease, partition: number, partitions: number, progress: LogProgress, sequences: Sequences) {
+    this.lease = lease
+    this.partition = partition
+    this.sequences = sequences
+    this.#partitions = partitions
+    this.#base = progress
+    this.#reach = startOf(progress)
+    this.#lastDone = progress.at
+  }
+
+  covers(of: AggregateOf): boolean {
+    return this.#partitions === 1 || bucketOf(of) % this.#partitions === this.partition
+  }
+
+  get progress(): LogProgress {
+    return this.#progress(this.#open, this.#lastDone)
+  }
+
+  /** All up to here is done. */
+  get position(): Position {
+    return startOf(this.progress)
+  }
+
+  get isSaved(): boolean {
+    return this.lease.text === writeProgress(this.progress)
+  }
+
+  /** How many positions the stored checkpoint lags. */
+  get unsaved(): number {
+    return Number(this.progress.at) - Number(this.lease.text === null ? beginning : readProgress(this.lease.text).at)
+  }
+
+  /** The events of an aggregate up to here were read. */
+  reachIn(of: AggregateOf): Position {
+    return laterOf(this.#reach, reachOf(this.#base, bucketOf(of)))
+  }
+
+  /** A run begins: what is open is read again. */
+  begin(): void {
+    this.#base = this.progress
+    this.#reach = startOf(this.#base)
+    this.#lastDone = this.#base.at
+    this.#open.clear()
+    this.sequences.readAgain()
+  }
+
+  isDone(event: StoredEvent): boolean {
+    return !this.#open.has(event) && isDone(this.#base, event)
+  }
+
+  /** The log was read up to a position; these events of it are open from now on. */
+  pass({ events, position, last }: ReadPage): void {
+    for (const event of events) this.#open.add(event)
+    if (position !== undefined) this.#reach = laterOf(this.#reach, position)
+    this.seen = last ?? this.seen
+  }
+
+  done(event: StoredEvent): void {
+    if (this.#open.has(event)) this.passOver(event)
+  }
+
+  /** An event waits behind a failed one, and does not come along here any more. */
+  passOver(event: StoredEvent): void {
+    this.#open.delete(event)
+    this.#lastDone = laterOf(this.#lastDone, event.position as Position)
+    this.sequences.pass(event)
+  }
+
+  /** With `last`: all up to it is done once that is stored. */
+  async save(last?: StoredEvent, effects?: Effects): Promise<Saved> {
+    if (last === undefined) return this.lease.write(writeProgress(this.progress), effects)
+    const through: StoredEvent[] = []
+    const open = new Set(this.#open)
+    for (const event of this.#open) {
+      through.push(event)
+      open.delete(event)
+      if (event === last) break
+    }
+    const lastDone = through.reduce((late, { position }) => laterOf(late, position as Position), this.#lastDone)
+    const saved = await this.lease.write(writeProgress(this.#progress(open, lastDone)), effects)
+    if (saved === 'saved') for (const event of through) this.done(event)
+    return saved
+  }
+
+  /** Back to the beginning. */
+  async rewind(transaction: NonNullable<Effects['transaction']>): Promise<Saved> {
+    const progress = { epoch: this.#base.epoch, at: beginning }
+    const saved = await this.lease.write(writeProgress(progress), { transaction })
+    if (saved !== 'saved') return saved
+    this.#base = progress
+    this.#reach = beginning
+    this.#lastDone = beginning
+    this.#open.clear()
+    this.seen = undefined
+    this.sequences.forget()
+    return saved
+  }
+
+  #progress(isOpen: ReadonlySet<StoredEvent>, lastDone: Position): LogProgress {
+    const base = this.#base
+    const at = laterOf(base.at, isOpen.size === 0 ? this.#reach : lastDone)
+    const ahead = Object.entries(base.ahead ?? {}).filter(([, position]) => isBeyond(position, at))
+    const open: Record<number, Position[]> = {}
+    const leaveOpen = (bucket: number, position: Position) => {
+      open[bucket] ??= []
+      open[bucket].push(position)
+    }
+    for (const event of isOpen) {
+      const bucket = bucketOf(event)
+      const position = event.position as Position
+      // What is later is not counted as read.
+      if (!isBeyond(position, laterOf(at, base.ahead?.[bucket] ?? at))) leaveOpen(bucket, position)
+    }
+    for (const [bucket, positions] of Object.entries(base.open ?? {}))
+      for (const position of positions) if (isBeyond(position, this.#reach)) leaveOpen(Number(bucket), position)
+    return { epoch: base.epoch, at, ahead: Object.fromEntries(ahead), open }
+  }
+}

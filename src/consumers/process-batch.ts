@@ -1,0 +1,48 @@
+import { type Decoded, decodeApart } from '../evolution/decode.ts'
+import type { AggregateDefinition } from '../execution/aggregate-definition.ts'
+import type { StoredEvent } from '../store/commit.ts'
+import type { ConsumerCore } from './core.ts'
+import type { Checkpoint, Failure, Processor, Turn } from './processor.ts'
+
+/** How far a batch was processed. */
+export interface BatchResult {
+  readonly events: number
+  /** All of it. */
+  readonly isWhole: boolean
+  /** Why it was not. */
+  readonly failure?: Failure | undefined
+}
+
+export const decoded = (core: ConsumerCore, events: readonly StoredEvent[]): Promise<readonly Decoded[]> =>
+  decodeApart(core, (type) => core.definitions.get(type) as AggregateDefinition, events)
+
+/** Processes events in order, and saves the checkpoint with the effects, as often as it takes. @throws LeaseLost */
+export async function processBatch(
+  core: ConsumerCore,
+  processor: Processor,
+  checkpoint: Checkpoint,
+  batch: readonly StoredEvent[],
+  turn: Turn,
+): Promise<BatchResult> {
+  let left = await decoded(core, batch)
+  let events = 0
+  while (left.length > 0) {
+    // What was read comes to something, however long reading took.
+    if (turn.signal.aborted || (events > 0 && turn.isOver())) return { events, isWhole: false }
+    const taken = await processor.take(left, turn)
+    const { done, effects, failure } = taken
+    const last = left[done - 1]?.stored
+    if (last !== undefined) {
+      const saved = await checkpoint.save(last, effects)
+      processor.settled?.(taken, saved)
+      if (saved !== 'saved') {
+        left = left.filter(({ stored }) => !checkpoint.isDone(stored))
+        continue
+      }
+    }
+    events += done
+    left = left.slice(done)
+    if (failure !== undefined || done === 0) return { events, isWhole: false, failure }
+  }
+  return { events, isWhole: true }
+}

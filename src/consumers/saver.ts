@@ -1,0 +1,100 @@
+import type { ViewWrite } from '../store/commit.ts'
+import type { ConsumerCore } from './core.ts'
+import type { FailedAggregates } from './failed-aggregates.ts'
+import type { LogCheckpoint } from './log-checkpoint.ts'
+
+/** What is done is stored after this long at the latest … */
+const saveMs = 250
+/** … and after so many events. */
+const mostUnsaved = 1_000
+
+/** What works while it saves. */
+export interface Told {
+  /** A save has failed. */
+  fail(error: unknown): void
+  /** Nothing is being saved any more. */
+  resume(): void
+}
+
+/** Saves the checkpoints of a slice while it goes on, one save at a time. */
+export class Saver {
+  readonly #core: ConsumerCore
+  readonly #checkpoints: readonly LogCheckpoint[]
+  readonly #failed: FailedAggregates | undefined
+  readonly #told: Told
+  readonly #ended = new AbortController()
+  #unsaved = 0
+  #savedAt: number
+  #timer: Promise<void> | undefined
+  #saving: Promise<void> | undefined
+
+  constructor(core: ConsumerCore, checkpoints: readonly LogCheckpoint[], failed: FailedAggregates | undefined, told: Told) {
+    this.#core = core
+    this.#checkpoints = checkpoints
+    this.#failed = failed
+    this.#told = told
+    this.#savedAt = this.#now()
+  }
+
+  get isSaving(): boolean {
+    return this.#saving !== undefined
+  }
+
+  /** So many more events are done. */
+  note(events: number, isUrgent = false): void {
+    this.#unsaved += events
+    const age = this.#now() - this.#savedAt
+    if (isUrgent || this.#unsaved >= mostUnsaved || age >= saveMs || age < 0)
+      void this.save().catch((error: unknown) => this.#told.fail(error))
+    else if (this.#unsaved > 0)
+      this.#timer ??= this.#core.runtime.sleep(saveMs, this.#ended.signal).then(
+        () => {
+          this.#timer = undefined
+          if (this.#unsaved > 0) void this.save().catch((error: unknown) => this.#told.fail(error))
+        },
+        () => {},
+      )
+  }
+
+  /** Stores what is done by now. @throws LeaseLost */
+  save(): Promise<void> {
+    const before = this.#saving
+    const saving = (async () => {
+      await before
+      this.#unsaved = 0
+      this.#savedAt = this.#now()
+      await Promise.all(this.#checkpoints.map((checkpoint) => this.saveOne(checkpoint)))
+    })()
+    this.#saving = saving
+    const forget = () => {
+      if (this.#saving !== saving) return
+      this.#saving = undefined
+      this.#told.resume()
+    }
+    saving.then(forget, forget)
+    return saving
+  }
+
+  /** One checkpoint, and what waits in its aggregates. `others` must be stored with it: asked for again whenever a row was moved. */
+  async saveOne(checkpoint: LogCheckpoint, others?: () => Promise<readonly ViewWrite[]>): Promise<void> {
+    for (;;) {
+      const { writes, settle } = (await this.#failed?.writes(checkpoint)) ?? { writes: [], settle: async () => {} }
+      const rows = [...writes, ...((await others?.()) ?? [])]
+      if (rows.length === 0 && checkpoint.isSaved) return
+      const isSaved = (await checkpoint.save(undefined, rows.length === 0 ? {} : { rows })) === 'saved'
+      await settle(isSaved)
+      if (isSaved) return
+    }
+  }
+
+  /** Waits for what is being saved, and saves what is left. */
+  async end(): Promise<void> {
+    this.#ended.abort()
+    await this.#saving
+    if (this.#unsaved > 0) await this.save()
+  }
+
+  #now(): number {
+    return this.#core.runtime.now().getTime()
+  }
+}

@@ -1,0 +1,324 @@
+import type { Position } from '../../event-envelope.ts'
+import type { SkippedRow } from '../../store/internal-rows.ts'
+import { comparePositions } from '../../store/order.ts'
+import { processBacklog } from '../backlog.ts'
+import type { ConsumerCore, RunRequest } from '../core.ts'
+import type { FailedAggregates, Known } from '../failed-aggregates.ts'
+import { afterFailure, toFailed } from '../failures.ts'
+import { LeaseLost, type Slice } from '../lease.ts'
+import type { LogCheckpoint } from '../log-checkpoint.ts'
+import { lowest } from '../positions.ts'
+import { decoded } from '../process-batch.ts'
+import type { Failure, Processor, Turn } from '../processor.ts'
+import type { Saver } from '../saver.ts'
+import { skipWrites } from '../skips.ts'
+import { aggregateOf, type Item, Window } from '../window.ts'
+import type { Feed, Gathered } from './feed.ts'
+import { newOf, type SliceResult } from './slice.ts'
+
+/** Events that a process has in hand, at most; half of them are read at once. */
+const mostInHand = 1_000
+/** Handlers in flight get this long at the end of a slice, before the next one begins beside them. */
+const graceMs = 250
+
+/** What a slice works on. */
+export interface Scene {
+  readonly core: ConsumerCore
+  readonly processor: Processor
+  readonly checkpoints: readonly LogCheckpoint[]
+  /** Left out where a failure stops everything. */
+  readonly failed: FailedAggregates | undefined
+  readonly saver: Saver
+  readonly feed: Feed
+  readonly request: RunRequest
+  readonly slice: Slice
+  /** An event to pass over. */
+  readonly skipped: SkippedRow | undefined
+}
+
+/** Hands the events of some partitions to a processor that acts, several at a time where it may. */
+export class Acting {
+  readonly #scene: Scene
+  readonly #window: Window
+  readonly #budgetMs: number
+  #overAt: number
+  #due: Known[] = []
+  #active = 0
+  #activeDue = 0
+  #wasDue = false
+  #begun = 0
+  #events = 0
+  #failure: Failure | undefined
+  #error: { readonly error: unknown } | undefined
+  #isNew = false
+  readonly #waiting = new Set<() => void>()
+
+  constructor(scene: Scene) {
+    const { processor, request } = scene
+    this.#scene = scene
+    this.#window = new Window(processor.concurrency)
+    this.#budgetMs = request.budgetMs ?? Number.POSITIVE_INFINITY
+    this.#overAt = this.#now() + this.#budgetMs
+  }
+
+  async run(): Promise<SliceResult> {
+    const { core, slice, request, saver, processor } = this.#scene
+    const forget = processor.concurrency === 1 ? () => {} : core.pulse.onWake(() => this.#noteNew())
+    let isWhole = false
+    try {
+      for (;;) {
+        const ended = new AbortController()
+        const leftMs = this.#overAt - this.#now()
+        if (processor.concurrency > 1 && Number.isFinite(leftMs))
+          core.runtime.sleep(Math.max(0, leftMs), ended.signal).then(
+            () => this.#notify(),
+            () => {},
+          )
+        isWhole = await this.#stretch().finally(() => ended.abort())
+        if (this.#active === 0) break
+        await Promise.race([this.#idle(), core.runtime.sleep(graceMs, slice.signal).catch(() => {})])
+        if (this.#active === 0) break
+        if (!request.keep || processor.concurrency === 1 || this.#isHalted) {
+          await this.#idle()
+          break
+        }
+        // Slow handlers hold up nobody.
+        this.#overAt = this.#now() + this.#budgetMs
+      }
+      if (this.#error === undefined) await saver.end().catch((error: unknown) => this.fail(error))
+    } finally {
+      forget()
+    }
+    if (this.#error !== undefined) throw this.#error.error
+    if (slice.signal.reason instanceof LeaseLost) throw slice.signal.reason
+    return { events: this.#events, isWhole, failure: this.#failure }
+  }
+
+  /** What is in flight must end, and then the slice fails with it. */
+  fail(error: unknown): void {
+    this.#error ??= { error }
+    this.#scene.slice.abort(error)
+    this.#notify()
+  }
+
+  /** What had to wait for a save goes on. */
+  resume(): void {
+    this.#pump()
+    this.#notify()
+  }
+
+  /** Works until nothing is left, or until it is over. True: nothing is left. */
+  async #stretch(): Promise<boolean> {
+    const { core, feed, request } = this.#scene
+    const { maxEvents = Number.POSITIVE_INFINITY } = request
+    let more = true
+    for (;;) {
+      if (this.#isEnding) return false
+      const reads = this.#isNew || (more && !this.#isReached())
+      if (reads) {
+        this.#isNew = false
+        const gathered = await feed.gather(Math.min(mostInHand / 2, maxEvents))
+        more = gathered.more
+        for (const checkpoint of this.#scene.checkpoints) await this.#admit(checkpoint, gathered)
+      }
+      // After what is new is in hand, so that it has its turns.
+      await this.#findDue()
+      this.#pump()
+      // Where neither the store nor the handler ever waits, nothing else in the process would have its turn.
+      if (reads && more) await core.runtime.sleep(0)
+      const isIdle = this.#active === 0 && this.#window.size === 0 && this.#due.length === 0
+      if (!reads && isIdle && !this.#isEnding) return true
+      if (!reads && !isIdle) await this.#change()
+      while (this.#window.size > mostInHand / 2 && !this.#isEnding) await this.#change()
+    }
+  }
+
+  async #admit(checkpoint: LogCheckpoint, { events, position, last }: Gathered): Promise<void> {
+    const { core, failed } = this.#scene
+    const all = await decoded(core, await newOf(checkpoint, events))
+    await failed?.lookUp(all.map(({ stored }) => stored))
+    // From here on nothing is waited for: who ends a wait, and who passes over what waits, cannot miss each other.
+    const items = all.map((one): Item => ({ decoded: one, checkpoint, aggregate: aggregateOf(one.stored) }))
+    const waiting = new Set(items.filter(({ aggregate }) => failed?.has(aggregate)))
+    const own = items.filter((item) => !waiting.has(item))
+    checkpoint.pass({ events: own.map(({ decoded }) => decoded.stored), position, last })
+    for (const { decoded } of waiting) checkpoint.passOver(decoded.stored)
+    const { skipped, saver } = this.#scene
+    for (const item of own) {
+      if (item.decoded.stored.id !== skipped?.eventId) this.#window.add(item)
+      else checkpoint.passOver(item.decoded.stored)
+    }
+    if (skipped !== undefined && own.some(({ decoded }) => decoded.stored.id === skipped.eventId)) {
+      await saver.saveOne(checkpoint, () => skipWrites(core, skipped))
+    }
+  }
+
+  async #findDue(): Promise<void> {
+    const { failed, checkpoints } = this.#scene
+    if (failed === undefined || this.#due.length > 0) return
+    this.#due = [...(await failed.due((row) => checkpoints.some((one) => one.covers(row))))]
+  }
+
+  #pump(): void {
+    const { processor, saver } = this.#scene
+    // With one at a time, each is saved before the next begins.
+    while (this.#active < processor.concurrency && !this.#isEnding && !(processor.concurrency === 1 && saver.isSaving)) {
+      const job = this.#next()
+      if (job === undefined) return
+      this.#active++
+      void job()
+        .catch((error: unknown) => this.fail(error))
+        .finally(() => {
+          this.#active--
+          this.#pump()
+          this.#notify()
+        })
+    }
+  }
+
+  /** What failed before takes at most half of the handlers, so that what is new is not held up by it. */
+  #next(): (() => Promise<void>) | undefined {
+    const { concurrency } = this.#scene.processor
+    const isTurn = concurrency === 1 ? !this.#wasDue : this.#activeDue < Math.floor(concurrency / 2)
+    if (this.#due.length > 0 && (isTurn || !this.#window.isReady)) {
+      const known = this.#due.shift() as Known
+      this.#wasDue = true
+      this.#begun++
+      return () => this.#retry(known)
+    }
+    const { batchSize } = this.#scene.processor
+    const items = this.#window.take(Math.min(batchSize, (this.#scene.request.maxEvents ?? batchSize + this.#begun) - this.#begun))
+    if (items.length === 0) return undefined
+    this.#wasDue = false
+    this.#begun += items.length
+    return () => this.#process(items)
+  }
+
+  async #process(items: readonly Item[]): Promise<void> {
+    const { processor, saver } = this.#scene
+    const checkpoints = new Set(items.map(({ checkpoint }) => checkpoint))
+    const { done, failure } = await processor.take(
+      items.map((item) => item.decoded),
+      this.#turnOf(checkpoints),
+    )
+    for (const { checkpoint, decoded } of items.slice(0, done)) checkpoint.done(decoded.stored)
+    this.#events += done
+    let left = items.slice(done)
+    const [first] = left
+    if (failure !== undefined && first !== undefined && this.#setAside(failure)) {
+      const behind = left.filter(({ aggregate }) => aggregate === first.aggregate)
+      left = left.filter(({ aggregate }) => aggregate !== first.aggregate)
+      for (const item of [...behind, ...this.#window.drop(first.aggregate)]) item.checkpoint.passOver(item.decoded.stored)
+      this.#events++
+    } else if (left.length > 0 && failure === undefined && done === 0) this.#overAt = Number.NEGATIVE_INFINITY
+    this.#window.end(items, left)
+    saver.note(done)
+    if (failure !== undefined) await this.#noteFailure(failure)
+  }
+
+  /** What waits in an aggregate, up to where its partition was read by then. */
+  async #retry(known: Known): Promise<void> {
+    const { core, processor, checkpoints, failed, saver } = this.#scene
+    const checkpoint = checkpoints.find((one) => one.covers(known))
+    if (checkpoint === undefined || failed === undefined || known.value === undefined) return
+    known.isBusy = true
+    this.#activeDue++
+    try {
+      for (let row = known.value; ; ) {
+        const reach = checkpoint.reachIn(known)
+        const hasPassed = ({ position }: { readonly position?: Position }) => comparePositions(position as Position, reach) <= 0
+        const result = await processBacklog(core, processor, row, hasPassed, this.#turnOf([checkpoint]))
+        const { events, sequence, isEmpty, failure } = result
+        this.#events += events
+        const isElsewhere = sequence !== row.sequence
+        const next = { ...row, sequence, attempts: isElsewhere ? 0 : row.attempts, nextTryAt: core.runtime.now().toISOString() }
+        if (failure?.kind === 'outdated') {
+          // The aggregate waits already; the rest does not have to.
+          if (isElsewhere) failed.set(known, toFailed(core, processor, failure, failed.resumes))
+          else failed.leave(known)
+        } else if (failure !== undefined) {
+          if (!this.#setAside(failure, row) && isElsewhere) failed.set(known, next)
+        } else if (!isEmpty) {
+          if (isElsewhere) failed.set(known, next)
+          if (events === 0) this.#overAt = Number.NEGATIVE_INFINITY
+        } else if (checkpoint.reachIn(known) === reach) failed.set(known, undefined)
+        else {
+          row = next
+          continue
+        }
+        saver.note(Math.max(1, events))
+        if (failure !== undefined) await this.#noteFailure(failure)
+        return
+      }
+    } finally {
+      known.isBusy = false
+      this.#activeDue--
+    }
+  }
+
+  /** True: only its aggregate waits. */
+  #setAside(failure: Failure, before?: Known['value']): boolean {
+    const { core, processor, failed } = this.#scene
+    const { row, halts } = afterFailure(core, processor, failure, failed?.resumes ?? 0, before)
+    if (halts) this.#failure ??= failure
+    if (row === undefined || failed === undefined) return false
+    failed.set(failure.at, row)
+    return true
+  }
+
+  async #noteFailure({ at, error }: Failure): Promise<void> {
+    const { core, processor, saver, failed } = this.#scene
+    await saver.save()
+    const isParked = failed?.get(aggregateOf(at))?.value?.nextTryAt === undefined
+    if (failed?.has(aggregateOf(at)) && isParked)
+      core.observe?.({ kind: 'parked', subscription: processor.label, eventId: at.id, error })
+  }
+
+  #turnOf(checkpoints: Iterable<LogCheckpoint>): Turn {
+    const { signal } = this.#scene.slice
+    const prove = async () => {
+      for (const { lease } of checkpoints) await lease.prove()
+    }
+    return { signal, prove, isOver: () => this.#isEnding }
+  }
+
+  get #isHalted(): boolean {
+    return this.#scene.slice.signal.aborted || this.#failure !== undefined || this.#error !== undefined
+  }
+
+  /** Nothing more shall begin. What was read comes to something, however long reading took. */
+  get #isEnding(): boolean {
+    const { maxEvents = Number.POSITIVE_INFINITY } = this.#scene.request
+    const mayBegin = this.#begun === 0 && this.#window.size > 0
+    return this.#isHalted || this.#begun >= maxEvents || (!mayBegin && this.#now() >= this.#overAt)
+  }
+
+  #isReached(): boolean {
+    const { until } = this.#scene.request
+    if (until === undefined) return false
+    return comparePositions(lowest(this.#scene.checkpoints.map(({ position }) => position)), until) >= 0
+  }
+
+  #noteNew(): void {
+    this.#isNew = true
+    this.#notify()
+  }
+
+  /** Until something has ended or has come, or time is up. */
+  #change(): Promise<void> {
+    return new Promise((resolve) => this.#waiting.add(resolve))
+  }
+
+  #notify(): void {
+    for (const resolve of this.#waiting) resolve()
+    this.#waiting.clear()
+  }
+
+  async #idle(): Promise<void> {
+    while (this.#active > 0) await this.#change()
+  }
+
+  #now(): number {
+    return this.#scene.core.runtime.now().getTime()
+  }
+}

@@ -1,0 +1,211 @@
+import { StoreError } from '../../errors.ts'
+import { aggregatePage } from '../../execution/read-page.ts'
+import type { StoredEvent } from '../../store/commit.ts'
+import { type FailedRow, failedRows, type SkippedRow, stoppedRows } from '../../store/internal-rows.ts'
+import { KeyedQueue } from '../../util/keyed-queue.ts'
+import { processBacklog } from '../backlog.ts'
+import { type Change, placeIn, seenIdOf } from '../change.ts'
+import type { ConsumerCore, RunResult } from '../core.ts'
+import { afterFailure, failedId, readProcessor, toFailed } from '../failures.ts'
+import type { Lease } from '../lease.ts'
+import { processBatch } from '../process-batch.ts'
+import type { Failure, Processor, Turn } from '../processor.ts'
+import { rowsOf } from '../rows.ts'
+import { skipWrites } from '../skips.ts'
+import { stoppedError, toStopped } from '../stopped.ts'
+import { begunAt, type Start, startAmong, startAtNews } from './from-now.ts'
+import { AggregateMark } from './mark.ts'
+
+/** How it was learned that an aggregate has news: it says where a processor begins that was never in it. */
+export type Word = 'told' | 'marks' | 'all'
+
+const pageSize = 1_000
+
+/** The end of a call or a run. */
+export type Limits = Pick<Turn, 'signal' | 'isOver'>
+
+/** Brings aggregates up to their ends, one task at a time for each, where there is no global order. */
+export class Aggregates {
+  readonly #core: ConsumerCore
+  readonly #processor: Processor
+  readonly #lease: () => Lease | undefined
+  readonly #queue = new KeyedQueue()
+  /** An event to pass over: it has stopped the processor. */
+  skipped: SkippedRow | undefined
+  #since: Promise<number> | undefined
+
+  /** `lease`: what proves that this process may work on them, where that is asked for. */
+  constructor(core: ConsumerCore, processor: Processor, lease: () => Lease | undefined) {
+    this.#core = core
+    this.#processor = processor
+    this.#lease = lease
+  }
+
+  /** From the mark of an aggregate to its end. */
+  advance(change: Change, word: Word, limits: Limits): Promise<RunResult> {
+    return this.inTurn(change, limits.signal, async () => {
+      const mark = await this.markOf(change)
+      await mark.read()
+      return this.advanceFrom(mark, change, word, limits)
+    })
+  }
+
+  async advanceFrom(mark: AggregateMark, change: Change, word: Word, limits: Limits): Promise<RunResult> {
+    const { aggregateType, aggregateId } = change
+    const { mode, batchSize } = this.#processor
+    const size = mode === 'fold' ? batchSize : pageSize
+    const turn = this.#turnOf(limits)
+    let events = 0
+    await this.#beginIn(mark, change, word)
+    if (mark.waits) events += await this.#retryIfDue(mark, change, limits)
+    if (mark.sequence >= change.sequence) return { state: 'caught-up', events }
+    // A look at all also looks whether the last event that was seen is still there.
+    for (let isLook = change.sequence === Number.POSITIVE_INFINITY && mark.sequence > 0; ; isLook = false) {
+      const after = mark.sequence - (isLook ? 1 : 0)
+      const page = await aggregatePage(this.#core, { aggregateType, aggregateId, after }, size)
+      if (isLook && page.events[0]?.sequence !== mark.sequence) throw this.#ahead(mark, change)
+      const result = await this.#process(page.events.slice(isLook ? 1 : 0), mark, turn)
+      events += result.events
+      if (result.state !== 'caught-up' || !page.more) return { ...result, events }
+    }
+  }
+
+  /** What failed, and then what waits behind it. Answers how many events were processed. */
+  async retry(mark: AggregateMark, row: FailedRow, resumes: number, limits: Limits): Promise<number> {
+    const turn = this.#turnOf(limits)
+    const id = await failedId(this.#processor.name, row)
+    let events = 0
+    for (let from = row; ; ) {
+      const stored = await failedRows.read(this.#core.store, id)
+      if (stored.value === undefined) return events
+      if (stored.value.sequence > from.sequence) from = stored.value
+      const result = await processBacklog(this.#core, this.#processor, from, (event) => mark.isDone(event), turn)
+      const { failure, isEmpty, sequence } = result
+      events += result.events
+      const isElsewhere = sequence !== from.sequence
+      const next = { ...from, sequence, attempts: isElsewhere ? 0 : from.attempts }
+      if (!isElsewhere && (failure === undefined ? !isEmpty : failure.kind === 'outdated')) return events
+      const left = isEmpty ? null : failure === undefined ? next : await this.#rowOf(failure, resumes, from)
+      const saved = await mark.move(mark.sequence, { rows: [failedRows.write(stored, left)] }, left !== null)
+      if (saved === 'saved') return events
+      // Another process has passed over more that waits, or has skipped an event.
+      from = next
+    }
+  }
+
+  async #rowOf(failure: Failure, resumes: number, before: FailedRow): Promise<FailedRow> {
+    const { row, halts } = afterFailure(this.#core, this.#processor, failure, resumes, before)
+    if (halts && failure.kind !== 'outdated') await this.#stop(failure)
+    return row ?? toFailed(this.#core, this.#processor, failure, resumes, before)
+  }
+
+  async #retryIfDue(mark: AggregateMark, change: Change, limits: Limits): Promise<number> {
+    const { name } = this.#processor
+    const { value } = await failedRows.read(this.#core.store, await failedId(name, change))
+    // What was parked is left to the process that holds the lease.
+    if (value?.nextTryAt === undefined || value.nextTryAt > this.#core.runtime.now().toISOString()) return 0
+    const { resumes } = await readProcessor(this.#core, name)
+    return this.retry(mark, value, resumes, limits)
+  }
+
+  #turnOf({ signal, isOver }: Limits): Turn {
+    return { signal, isOver, prove: async () => this.#lease()?.prove() }
+  }
+
+  #ahead({ sequence }: AggregateMark, { aggregateType, aggregateId }: Change): StoreError {
+    return new StoreError(
+      'STORE_BEHIND',
+      `${this.#processor.title} has come to event ${sequence} of ${aggregateType} '${aggregateId}', which has no such event: was the table of events restored to an earlier moment than that of views?`,
+    )
+  }
+
+  /** In an aggregate where it was never. */
+  async #beginIn(mark: AggregateMark, change: Change, word: Word): Promise<void> {
+    while (mark.isNew && !mark.hasBegun && this.#processor.from !== 'beginning' && word !== 'all') {
+      const since = await this.begunAt()
+      const start: Start = await (word === 'told' ? startAtNews : startAmong)(this.#core, change, since)
+      mark.beginAt(start.sequence)
+      if (start.isCertain || (await mark.move(mark.sequence)) === 'saved') return
+    }
+  }
+
+  begunAt(): Promise<number> {
+    this.#since ??= begunAt(this.#core, this.#processor.name).catch((error: unknown) => {
+      this.#since = undefined
+      throw error
+    })
+    return this.#since
+  }
+
+  /** A task that is told to end is waited for no longer: the versions of the rows see to it that nothing is done twice. */
+  inTurn<T>(change: Change, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+    return this.#queue.run(placeIn(change), work, signal, { until: signal })
+  }
+
+  async #process(page: readonly StoredEvent[], mark: AggregateMark, turn: Turn): Promise<RunResult> {
+    const { skipped } = this
+    const at = skipped === undefined ? -1 : page.findIndex(({ id }) => id === skipped.eventId)
+    if (skipped === undefined || at < 0) return this.#processAll(page, mark, turn)
+    const before = await this.#processAll(page.slice(0, at), mark, turn)
+    if (before.state !== 'caught-up') return before
+    const { sequence } = page[at] as StoredEvent
+    while (mark.sequence < sequence && (await mark.move(sequence, { rows: await skipWrites(this.#core, skipped) })) !== 'saved');
+    this.skipped = undefined
+    const rest = await this.#processAll(page.slice(at + 1), mark, turn)
+    return { ...rest, events: before.events + rest.events }
+  }
+
+  async #processAll(page: readonly StoredEvent[], mark: AggregateMark, turn: Turn): Promise<RunResult> {
+    const last = page.at(-1)
+    if (last === undefined) return { state: 'caught-up', events: 0 }
+    let left = page
+    let events = 0
+    for (;;) {
+      if (mark.waits) {
+        // What waits is passed over; who ends the wait looks for it.
+        if ((await mark.move(last.sequence)) === 'saved') return { state: 'caught-up', events }
+      } else {
+        const result = await processBatch(this.#core, this.#processor, mark, left, turn)
+        events += result.events
+        if (result.isWhole) return { state: 'caught-up', events }
+        if (result.failure === undefined) return { state: 'more', events }
+        const failed = await this.#fail(result.failure, mark)
+        if (failed !== undefined) return { ...failed, events }
+      }
+      left = page.filter((event) => !mark.isDone(event))
+      if (left.length === 0) return { state: 'caught-up', events }
+    }
+  }
+
+  /** `undefined`: only what comes behind it in the aggregate waits, or another process was here. */
+  async #fail(failure: Failure, mark: AggregateMark): Promise<RunResult | undefined> {
+    const { error, at, kind } = failure
+    if (kind === 'outdated') return { state: 'outdated', events: 0, error, leftAt: at }
+    const { name, label } = this.#processor
+    const { resumes } = this.#setsAside ? await readProcessor(this.#core, name) : { resumes: 0 }
+    const { row, halts } = afterFailure(this.#core, this.#processor, failure, resumes)
+    if (row !== undefined) {
+      const stored = await failedRows.read(this.#core.store, await failedId(name, at))
+      if ((await mark.move(at.sequence, { rows: [failedRows.write(stored, row)] }, true)) !== 'saved') return undefined
+      if (row.nextTryAt === undefined) this.#core.observe?.({ kind: 'parked', subscription: label, eventId: at.id, error })
+    }
+    if (!halts) return undefined
+    return this.#processor.onFailure === 'retry' ? { state: 'waiting', events: 0, error } : this.#stop(failure)
+  }
+
+  get #setsAside(): boolean {
+    const { onFailure } = this.#processor
+    return onFailure !== 'stop' && onFailure !== 'retry'
+  }
+
+  async #stop(failure: Failure): Promise<RunResult> {
+    const stopped = toStopped(failure, this.#core.runtime.now())
+    await stoppedRows.update(rowsOf(this.#core), this.#processor.name, (row) => (row === undefined ? stopped : undefined))
+    return { state: 'stopped', events: 0, error: stoppedError(this.#processor.title, stopped, failure.error) }
+  }
+
+  /** Not read yet. */
+  async markOf(change: Change): Promise<AggregateMark> {
+    return new AggregateMark(this.#core, await seenIdOf(this.#processor.name, change))
+  }
+}

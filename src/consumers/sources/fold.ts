@@ -1,0 +1,40 @@
+import { comparePositions } from '../../store/order.ts'
+import type { ConsumerCore, RunRequest } from '../core.ts'
+import type { Slice } from '../lease.ts'
+import type { LogCheckpoint } from '../log-checkpoint.ts'
+import { processBatch } from '../process-batch.ts'
+import type { Processor, Turn } from '../processor.ts'
+import type { Feed } from './feed.ts'
+import { newOf, type SliceResult } from './slice.ts'
+
+/** What a slice works on. */
+interface Scene {
+  readonly core: ConsumerCore
+  readonly processor: Processor
+  readonly checkpoint: LogCheckpoint
+  readonly feed: Feed
+  readonly request: RunRequest
+  readonly slice: Slice
+}
+
+/** Folds page after page; what they come to is stored with the checkpoint. @throws LeaseLost */
+export async function fold({ core, processor, checkpoint, feed, request, slice }: Scene): Promise<SliceResult> {
+  const { until, maxEvents = Number.POSITIVE_INFINITY, finish } = request
+  const turn: Turn = { signal: slice.signal, isOver: slice.isOver, prove: () => checkpoint.lease.prove() }
+  const isReached = () => until !== undefined && comparePositions(checkpoint.position, until) >= 0
+  let events = 0
+  for (let more = true; more && !isReached(); ) {
+    if (slice.isOver() || events >= maxEvents) return { events, isWhole: false }
+    const gathered = await feed.gather(Math.min(processor.batchSize, maxEvents - events))
+    more = gathered.more
+    const batch = await newOf(checkpoint, gathered.events)
+    checkpoint.pass({ events: batch, position: gathered.position, last: gathered.last })
+    const result = await processBatch(core, processor, checkpoint, batch, turn)
+    events += result.events
+    if (!result.isWhole) return { events, isWhole: false, failure: result.failure }
+    // Where the store never waits, nothing else in the process would have its turn, and what is held weakly would stay in memory.
+    if (more) await core.runtime.sleep(0)
+  }
+  if (isReached() && finish !== undefined) await checkpoint.save(undefined, { rows: finish })
+  return { events, isWhole: true }
+}

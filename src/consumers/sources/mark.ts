@@ -1,0 +1,75 @@
+import type { StoredEvent } from '../../store/commit.ts'
+import { type SeenRow, seenRows } from '../../store/internal-rows.ts'
+import type { StoredView } from '../../store/store.ts'
+import type { ConsumerCore } from '../core.ts'
+import type { Checkpoint, Effects, Saved } from '../processor.ts'
+import { saveRows } from '../rows.ts'
+
+/** How far a processor has come in one aggregate: its checkpoint where there is no global order. */
+export class AggregateMark implements Checkpoint {
+  sequence = 0
+  /**
+   * Its events wait behind one that failed. It is in the row that every save moves: passing over what waits and ending the wait
+   * conflict with each other instead of racing.
+   */
+  waits = false
+  /** It is known where a processor begins that was never in the aggregate. */
+  hasBegun = false
+  readonly #core: ConsumerCore
+  readonly #id: string
+  #version = 0
+
+  constructor(core: ConsumerCore, id: string) {
+    this.#core = core
+    this.#id = id
+  }
+
+  get isNew(): boolean {
+    return this.#version === 0
+  }
+
+  get key() {
+    return seenRows.key(this.#id)
+  }
+
+  /** Where a processor that has never been in this aggregate begins. */
+  beginAt(sequence: number): void {
+    this.sequence = sequence
+    this.hasBegun = true
+  }
+
+  isDone({ sequence }: StoredEvent): boolean {
+    return sequence <= this.sequence
+  }
+
+  async read(): Promise<void> {
+    const [row] = await this.#core.store.readViews([this.key])
+    this.take(row)
+  }
+
+  /** The row as it was read. */
+  take(row: StoredView | undefined): void {
+    const { version, value: seen } = seenRows.parse(this.#id, row)
+    this.#version = version
+    this.sequence = seen?.sequence ?? (this.hasBegun ? this.sequence : 0)
+    this.waits = seen?.isParked === true
+  }
+
+  save({ sequence }: StoredEvent, effects?: Effects): Promise<Saved> {
+    return this.move(sequence, effects)
+  }
+
+  /** Moves it, never back. Where another process was here, nothing is stored, and the mark is read again. */
+  async move(to: number, { rows = [] }: Effects = {}, waits = this.waits): Promise<Saved> {
+    const sequence = Math.max(this.sequence, to)
+    const seen: SeenRow = waits ? { sequence, isParked: true } : { sequence }
+    const write = seenRows.write({ id: this.#id, version: this.#version }, seen)
+    const saved = await saveRows(this.#core, [...rows, write])
+    if (saved === 'saved') {
+      this.#version++
+      this.sequence = sequence
+      this.waits = waits
+    } else await this.read()
+    return saved
+  }
+}

@@ -1,0 +1,47 @@
+import { isCqrsError, messageOf, StoppedError } from '../errors.ts'
+import type { Core } from '../execution/core.ts'
+import { type InternalRow, type StoppedRow, stoppedRows } from '../store/internal-rows.ts'
+import type { ConsumerCore } from './core.ts'
+import { canRead } from './outdated.ts'
+import type { Failure } from './processor.ts'
+import { rowsOf, saveRows } from './rows.ts'
+
+export const stoppedError = (title: string, { message, eventId }: StoppedRow, cause?: unknown): StoppedError =>
+  new StoppedError(
+    `${title} has stopped at event ${eventId}: ${message} Nothing behind it was delivered. When the cause is gone, call resume().`,
+    { eventId },
+    cause,
+  )
+
+export const toStopped = ({ error, at, kind }: Failure, now: Date): StoppedRow => ({
+  message: storable(endedSentence(messageOf(error))),
+  ...(isCqrsError(error) ? { code: error.code } : {}),
+  eventId: at.id,
+  stoppedAt: now.toISOString(),
+  ...(kind === 'unreadable' ? { unreadable: true } : {}),
+})
+
+const endedSentence = (text: string): string => (/[.!?]$/.test(text) ? text : `${text}.`)
+
+/** Messages of errors may hold anything; what the store keeps may not. */
+export const storable = (text: string, most = 10_000): string => text.slice(0, most).replace(/[\0\p{Cs}]/gu, '\ufffd')
+
+export const readStopped = ({ store }: Core, consumer: string): Promise<InternalRow<StoppedRow>> =>
+  stoppedRows.read(store, consumer)
+
+/** Why a consumer that is about to run has stopped. A stop at an event that only this program can read is over. */
+export async function stoppedToRun(
+  core: ConsumerCore,
+  consumer: string,
+  found: InternalRow<StoppedRow>,
+): Promise<InternalRow<StoppedRow>> {
+  for (let row = found; ; row = await readStopped(core, consumer)) {
+    if (row.value?.unreadable !== true || !(await canRead(core, row.value.eventId))) return row
+    await saveRows(core, [stoppedRows.write(row, null)])
+  }
+}
+
+/** Lets a consumer continue. */
+export async function clearStopped(core: ConsumerCore, consumer: string): Promise<void> {
+  await stoppedRows.update(rowsOf(core), consumer, (row) => (row === undefined ? undefined : null))
+}

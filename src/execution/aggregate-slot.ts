@@ -1,0 +1,110 @@
+import { Turns } from '../util/turns.ts'
+import type { Loaded } from './loaded.ts'
+import type { PendingState } from './pending-state.ts'
+
+/** What this process knows of one aggregate. */
+export class AggregateSlot {
+  readonly key: string
+  /** Commands are decided one after another: they could not win against each other anyway. */
+  readonly turns = new Turns()
+  /** The latest known stored state. It may lag behind the store, but is never ahead of it. */
+  cached: Loaded | undefined
+  /** The state after the last commit in flight. */
+  pending: PendingState | undefined
+  /** Calls that use the slot now. */
+  users = 0
+  /** Neighbours among the slots that no call uses. */
+  older: AggregateSlot = this
+  newer: AggregateSlot = this
+
+  constructor(key: string) {
+    this.key = key
+  }
+
+  /**
+   * Sets the pending state: on top, or instead of an earlier attempt of the same commit unless
+   * another commit builds on that.
+   */
+  expect(next: PendingState, instead: PendingState | undefined): void {
+    if (instead === undefined || this.pending === instead) this.pending = next
+  }
+
+  /**
+   * Drops the pending state of a commit that is settled. If it was not stored, neither is what
+   * builds on it.
+   */
+  settle({ chain, fate }: Pick<PendingState, 'chain' | 'fate'>, isStored: boolean): void {
+    const { pending } = this
+    if (pending?.fate === fate || (!isStored && pending?.chain === chain)) this.pending = undefined
+  }
+}
+
+/**
+ * The slots of the aggregates that are in use, and of those used last as far as their states are
+ * cached.
+ *
+ * An append on a cached state is checked by the store, and any other answer is confirmed by reading
+ * the tail first.
+ */
+export class AggregateSlots {
+  readonly #maxCached: number
+  readonly #slots = new Map<string, AggregateSlot>()
+  /**
+   * Of a ring of the unused slots: between the newest and the oldest. A ring spares the `Map` a
+   * deletion for each use.
+   */
+  readonly #ends = new AggregateSlot('')
+  #unused = 0
+
+  constructor(maxCached: number) {
+    this.#maxCached = maxCached
+  }
+
+  /** Must be followed by `release`, whatever happens. */
+  use(key: string): AggregateSlot {
+    let slot = this.#slots.get(key)
+    if (slot === undefined) {
+      slot = new AggregateSlot(key)
+      this.#slots.set(key, slot)
+    } else if (slot.users === 0) this.#unlink(slot)
+    slot.users++
+    return slot
+  }
+
+  release(slot: AggregateSlot): void {
+    if (--slot.users > 0) return
+    if (slot.cached === undefined) this.#slots.delete(slot.key)
+    else this.#link(slot)
+    if (this.#unused <= this.#maxCached) return
+    const oldest = this.#ends.newer
+    this.#unlink(oldest)
+    this.#slots.delete(oldest.key)
+  }
+
+  /**
+   * Caches the later of the cached state and `loaded`. A state that the store has lost is dropped
+   * by the call that notices, not replaced here.
+   */
+  cache(slot: AggregateSlot, loaded: Loaded): void {
+    if (this.#maxCached === 0) return
+    const { cached } = slot
+    if (cached !== undefined && cached.sequence > loaded.sequence) return
+    if (cached === undefined || !isSame(cached, loaded) || loaded.rows !== undefined) slot.cached = loaded
+  }
+
+  #link(slot: AggregateSlot): void {
+    slot.older = this.#ends.older
+    slot.newer = this.#ends
+    this.#ends.older.newer = slot
+    this.#ends.older = slot
+    this.#unused++
+  }
+
+  #unlink({ older, newer }: AggregateSlot): void {
+    older.newer = newer
+    newer.older = older
+    this.#unused--
+  }
+}
+
+const isSame = (one: Loaded, other: Loaded): boolean => one.sequence === other.sequence && one.commitId === other.commitId

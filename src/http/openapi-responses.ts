@@ -1,0 +1,99 @@
+import { etagHeader, json } from './parameters.ts'
+import type { Schemas } from './schemas.ts'
+
+/** The answers of all operations. */
+export class OpenApiResponses {
+  readonly #problem: object
+  /** Everybody may do everything. */
+  readonly isOpen: boolean
+  /** Commands can be sent to be waited for. */
+  readonly canWait: boolean
+
+  constructor(
+    schemas: Schemas,
+    { authorize, waitFor = [] }: { readonly authorize: unknown; readonly waitFor?: readonly string[] },
+  ) {
+    this.#problem = schemas.reference('Problem')
+    this.isOpen = authorize === 'none'
+    this.canWait = waitFor.length > 0
+  }
+
+  command(accepted: object): object {
+    const waited = { schema: { type: 'string' }, description: 'How long the views were waited for at the most, if at all.' }
+    const headers = { ETag: etagHeader, ...(this.canWait ? { 'Preference-Applied': waited } : {}) }
+    const done = { content: json(accepted), headers }
+    return {
+      200: { description: 'The command was accepted.', ...done },
+      ...(this.canWait ? { 202: { description: 'It was accepted, and views do not show it yet.', ...done } } : {}),
+      ...this.#refer(400, ...this.#unauthorized, 409, 412, 413, 415, 422, 500, 503),
+    }
+  }
+
+  read(schema: object, headers: object = {}, mayBeMissing = false): object {
+    const isTagged = 'ETag' in headers
+    const isKnown = isTagged ? { 304: { description: 'It is as the caller has it: If-None-Match.' } } : {}
+    return {
+      200: { description: 'It is there.', content: json(schema), headers },
+      ...isKnown,
+      ...this.#refer(400, ...this.#unauthorized, ...(mayBeMissing ? [404] : []), ...(isTagged ? [412] : []), 500, 503),
+    }
+  }
+
+  /** What can also be had as server-sent events. */
+  stream(schema: object, description: string): object {
+    const read = this.read(schema) as { readonly 200: { readonly content: object } }
+    const events = { 'text/event-stream': { schema: { type: 'string', description } } }
+    return { ...read, 200: { ...read[200], content: { ...read[200].content, ...events } } }
+  }
+
+  problems(): Record<string, object> {
+    const numbers = [400, ...this.#unauthorized, 404, 409, 412, 413, 415, 422, 500, 503]
+    const content = { 'application/problem+json': { schema: this.#problem } }
+    return Object.fromEntries(numbers.map((status) => [`Problem${status}`, { description: meanings[status], content }]))
+  }
+
+  get #unauthorized(): readonly number[] {
+    return this.isOpen ? [] : [401, 403]
+  }
+
+  #refer(...numbers: readonly number[]): object {
+    return Object.fromEntries(numbers.map((status) => [status, { $ref: `#/components/responses/Problem${status}` }]))
+  }
+}
+
+const meanings: Readonly<Record<number, string>> = {
+  400: 'The request does not fit: `issues`.',
+  401: 'It is not known who asks.',
+  403: 'The caller may not do this.',
+  404: 'There is no such thing.',
+  409: 'Another writer was first, several times. Nothing was stored; try again.',
+  412: 'Something has happened since the sequence of `If-Match`. Nothing was stored, or is shown.',
+  413: 'The command, or what it would store, is too large.',
+  415: 'Not `application/json`.',
+  422: 'The command was refused: `reason` and `details`. Or its idempotency key was used for another command: `code`.',
+  500: 'A fault of the server.',
+  503: 'Not now. Try again, with the same `Idempotency-Key`.',
+}
+
+/** RFC 9457. */
+export const problemSchema = {
+  type: 'object',
+  required: ['title', 'status', 'detail'],
+  properties: {
+    title: { type: 'string' },
+    status: { type: 'integer' },
+    detail: { type: 'string' },
+    code: { type: 'string', description: 'Of what failed; stable.' },
+    reason: { type: 'string', description: 'Why the command was refused; stable.' },
+    details: { description: 'More about the reason.' },
+    issues: {
+      type: 'array',
+      items: {
+        type: 'object',
+        required: ['message'],
+        properties: { message: { type: 'string' }, path: { type: 'array', items: { type: ['string', 'number'] } } },
+      },
+    },
+    actualSequence: { type: 'integer', description: 'Where it was not the expected one.' },
+  },
+}

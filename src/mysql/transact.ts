@@ -1,0 +1,36 @@
+import type { Transaction, TransactionDatabase } from '../sql/transact.ts'
+import type { MysqlConnection } from './client.ts'
+import type { Connection, Run } from './connection.ts'
+import { isSavepointGone, understand } from './errors.ts'
+import type { Statements } from './statements.ts'
+
+export const transactionDatabase = (connection: Connection, statements: Statements): TransactionDatabase => ({
+  understand,
+  transaction: (work) => connection.transaction((run, client) => work(transactionOn(run, client, statements))),
+})
+
+/** It does not take the sequencer's row: a user's function may last, and all who write would wait for it. */
+const transactionOn = (run: Run, client: MysqlConnection, statements: Statements): Transaction => ({
+  client,
+  async lock(name) {
+    const lease = (await run(statements.lockHeldLease, name)).rows[0]
+    const checkpoint = (await run(statements.readCheckpoint, name)).rows[0]
+    await client.query('SAVEPOINT cqrs_es')
+    return {
+      fence: lease === undefined ? null : Number(lease.fence),
+      position: (checkpoint?.position as string | undefined) ?? null,
+      commitId: (checkpoint?.commit_id as string | undefined) ?? null,
+    }
+  },
+  async move(id, { name, position, fence }) {
+    try {
+      // Gone with its transaction, which a change of the schema commits and a deadlock rolls back.
+      await client.query('RELEASE SAVEPOINT cqrs_es')
+    } catch (error) {
+      if (isSavepointGone(error)) return false
+      throw error
+    }
+    await run(statements.moveCheckpoint, name, position, fence, id)
+    return true
+  },
+})

@@ -1,0 +1,62 @@
+import { StoreError } from '../errors.ts'
+import type { Row } from '../sql/columns.ts'
+import type { PostgresClient, PostgresValue } from './client.ts'
+import { toStoreError } from './errors.ts'
+
+/** The user's client, and how its failures read. */
+export class Connection {
+  readonly client: PostgresClient
+  readonly #prepared: boolean
+
+  constructor(client: PostgresClient, prepared: boolean) {
+    this.client = client
+    this.#prepared = prepared
+  }
+
+  /** The same on another client. */
+  with(client: PostgresClient): Connection {
+    return new Connection(client, this.#prepared)
+  }
+
+  /** @throws StoreError for whatever the driver throws */
+  async all(statement: Statement, ...values: PostgresValue[]): Promise<Row[]> {
+    try {
+      return await this.send(statement, values)
+    } catch (error) {
+      throw toStoreError(error)
+    }
+  }
+
+  async first(statement: Statement, ...values: PostgresValue[]): Promise<Row | undefined> {
+    return (await this.all(statement, ...values))[0]
+  }
+
+  /** As the driver throws it. */
+  async send({ name, text }: Statement, values: PostgresValue[]): Promise<Row[]> {
+    const answer = await (this.#prepared && name !== undefined
+      ? (this.client as unknown as NamedClient).query({ name, text, values })
+      : this.client.query(text, values))
+    return rowsOf(answer)
+  }
+}
+
+/** Neon over HTTP answers with the rows alone, unless told otherwise. */
+function rowsOf(answer: { readonly rows: unknown[] } | undefined): Row[] {
+  const rows = answer?.rows
+  if (Array.isArray(rows)) return rows as Row[]
+  throw new StoreError(
+    'STORE_FAILED',
+    'The query(text, values) of the Postgres client must resolve to an object with "rows". For neon(url), set fullResults: true.',
+  )
+}
+
+/** A statement; those without a name are not worth keeping prepared. */
+export interface Statement {
+  readonly name?: string
+  readonly text: string
+}
+
+/** How `pg` takes a statement that it shall keep prepared. */
+interface NamedClient {
+  query(statement: { name: string; text: string; values: PostgresValue[] }): Promise<{ readonly rows: unknown[] }>
+}

@@ -1,0 +1,48 @@
+import type { Append, Commit, CommitOutcome, ViewWrite } from './commit.ts'
+
+/**
+ * Remembers what the commits of a batch that were not stored would have made. A later commit that
+ * builds on it is a conflict, also if its `expectedSequence` or `expectedVersion` fits by chance,
+ * since another writer has put something else in that place.
+ *
+ * @example
+ * ```ts
+ * import { type Commit, type CommitFacts, type CommitOutcome, FailedDependencies, findConflict } from 'cqrs-es/store'
+ *
+ * export function inOrder(commits: readonly Commit[], facts: CommitFacts, write: (commit: Commit) => CommitOutcome) {
+ *   const failed = new FailedDependencies()
+ *   return commits.map((commit) => failed.note(commit, findConflict(commit, facts, failed) ?? write(commit)))
+ * }
+ * ```
+ */
+export class FailedDependencies {
+  /** By what a commit makes, whether the last one that would make it was stored. */
+  readonly #made = new Map<string, boolean>()
+
+  /** Takes note of what became of a commit. Gives the outcome back. */
+  note<O extends CommitOutcome>(commit: Commit, outcome: O): O {
+    const stored = outcome.kind === 'stored' || outcome.kind === 'repeated'
+    if (stored && this.#made.size === 0) return outcome
+    for (const append of commit.appends) this.#made.set(afterAppend(append), stored)
+    for (const write of commit.views ?? []) this.#made.set(afterWrite(write), stored)
+    return outcome
+  }
+
+  /** Whether these events would follow some that were not stored. */
+  blocks({ aggregateType, aggregateId, expectedSequence }: Append): boolean {
+    return this.#made.get(place(aggregateType, aggregateId, expectedSequence)) === false
+  }
+
+  /** Whether this row would follow one that was not stored. */
+  blocksView({ name, generation, id, expectedVersion }: ViewWrite): boolean {
+    return this.#made.get(place(name, generation, id, expectedVersion)) === false
+  }
+}
+
+const afterAppend = ({ aggregateType, aggregateId, expectedSequence, events }: Append) =>
+  place(aggregateType, aggregateId, expectedSequence + events.length)
+
+const afterWrite = ({ name, generation, id, expectedVersion }: ViewWrite) => place(name, generation, id, expectedVersion + 1)
+
+/** No name holds a NUL character; a view's place has one part more than an aggregate's. */
+const place = (...parts: readonly (string | number)[]): string => parts.join('\0')

@@ -1,0 +1,180 @@
+import type { ConsumerCore } from '../consumers/core.ts'
+import { LeaseLost } from '../consumers/lease.ts'
+import { undecoded } from '../consumers/outdated.ts'
+import type { Failure, Processor, Taken, Turn } from '../consumers/processor.ts'
+import type { EventEnvelope, Position } from '../event-envelope.ts'
+import type { Decoded } from '../evolution/decode.ts'
+import type { StoredEvent } from '../store/commit.ts'
+import { attempt, type Interrupted } from './attempt.ts'
+import type { SubscriptionDefinition } from './definition.ts'
+import { reactionsTo } from './reaction.ts'
+
+/** A checkpoint follows the handler at the latest after this long. */
+const checkpointMs = 250
+/** It is counted how often an event was tried for so many events. */
+const mostFailures = 1_000
+
+/** Events go to the handler one after another, or batch by batch; the checkpoint follows. */
+export class Delivery implements Processor {
+  readonly name: string
+  readonly title: string
+  readonly aggregateTypes: readonly string[]
+  readonly from: 'beginning' | 'now' | Position
+  readonly mode = 'act'
+  readonly label: string
+  readonly kind = 'subscription'
+  readonly partitions: number
+  readonly concurrency: number
+  readonly batchSize: number
+  readonly onFailure: Processor['onFailure']
+  readonly #core: ConsumerCore
+  readonly #definition: SubscriptionDefinition
+  readonly #app: object
+  /** How often events have failed, those that did so last at the end. */
+  readonly #failures = new Map<string, number>()
+
+  constructor(core: ConsumerCore, definition: SubscriptionDefinition, app: object) {
+    this.#core = core
+    this.#definition = definition
+    this.#app = app
+    this.name = subscriptionConsumer(definition.name)
+    this.title = `The subscription '${definition.name}'`
+    this.aggregateTypes = definition.aggregateTypes
+    this.from = definition.from
+    this.label = definition.name
+    this.partitions = definition.partitions
+    this.concurrency = definition.concurrency
+    this.batchSize = definition.batchSize
+    this.onFailure = definition.onFailure
+  }
+
+  async take(batch: readonly Decoded[], turn: Turn): Promise<Taken> {
+    const { runtime } = this.#core
+    const began = runtime.now().getTime()
+    let done = 0
+    const mayGoOn = () => done === 0 || (!turn.isOver() && runtime.now().getTime() - began < checkpointMs)
+    while (done < batch.length && !turn.signal.aborted && mayGoOn()) {
+      const next = batch[done] as Decoded
+      const unreadable = undecoded(this.title, next)
+      if (unreadable !== undefined) {
+        if (unreadable.kind !== 'outdated') this.#report(next.stored.id, 1, unreadable.error)
+        return { done, failure: unreadable }
+      }
+      const run = this.#together(batch, done)
+      // How often the first one failed before says nothing about those that follow.
+      const outcome = await this.#deliver(batch.slice(done, done + run), done === 0 ? turn : { ...turn, failures: 0 })
+      done += outcome.done
+      if (outcome.kind === 'interrupted') return { done }
+      if (outcome.kind === 'failed') return { done, failure: outcome.failure }
+    }
+    return { done }
+  }
+
+  /** How many stored events go to the handler at once, from this one on. The parts of one are never divided. */
+  #together(batch: readonly Decoded[], start: number): number {
+    const { batchSize, isBatched } = this.#definition
+    if (!isBatched) return 1
+    let run = 1
+    let parts = partsOf(batch[start] as Decoded)
+    for (;;) {
+      const next = batch[start + run]
+      if (next === undefined || next.failure !== undefined) return run
+      parts += partsOf(next)
+      if (parts > batchSize) return run
+      run++
+    }
+  }
+
+  /** A batch that fails is delivered event by event, to find which of them it is. */
+  async #deliver(run: readonly Decoded[], turn: Turn): Promise<Delivered> {
+    const last = run.at(-1) as Decoded
+    const events = run.flatMap((one) => this.#wanted(one))
+    const alone = run.length === 1
+    const tried = events.length === 0 ? 'done' : await this.#try(events, turn, alone ? last.stored : undefined)
+    if (tried === 'done') return { kind: 'done', done: run.length }
+    if (tried === 'interrupted') return { kind: 'interrupted', done: 0 }
+    if (alone) {
+      const { id } = last.stored
+      return {
+        kind: 'failed',
+        done: 0,
+        failure: { at: last.stored, error: tried.error, kind: 'failed', attempts: this.#failures.get(id) ?? 1 },
+      }
+    }
+    let done = 0
+    for (const [i, one] of run.entries()) {
+      const outcome = await this.#deliver([one], i === 0 ? turn : { ...turn, failures: 0 })
+      done += outcome.done
+      if (outcome.kind !== 'done') return { ...outcome, done }
+    }
+    return { kind: 'done', done }
+  }
+
+  #report(eventId: string, attempt: number, error: unknown): void {
+    this.#core.observe?.({ kind: 'delivery', subscription: this.label, eventId, attempt, error })
+  }
+
+  #wanted({ events }: Decoded): readonly EventEnvelope[] {
+    const { eventTypes } = this.#definition
+    return eventTypes === undefined ? events : events.filter(({ type }) => eventTypes.has(type))
+  }
+
+  /** Calls the handler as often as `attempts` says; with all events at once, or with one part after the other. `alone`: the stored event that is to blame. */
+  async #try(
+    events: readonly EventEnvelope[],
+    turn: Turn,
+    alone: StoredEvent | undefined,
+  ): Promise<'done' | Interrupted | { readonly error: unknown }> {
+    const { attempts, isBatched } = this.#definition
+    const calls = isBatched ? [events] : events.map((event) => [event])
+    for (let tries = 1; ; tries++) {
+      const nth = alone === undefined ? 1 : this.#count(alone, turn.failures)
+      let outcome: Awaited<ReturnType<typeof attempt>> = 'done'
+      for (let i = 0; outcome === 'done' && i < calls.length; i++)
+        outcome = await this.#call(calls[i] as readonly EventEnvelope[], nth, turn)
+      if (outcome === 'done' && alone !== undefined) this.#failures.delete(alone.id)
+      if (outcome === 'done' || outcome === 'interrupted') return outcome
+      if (alone === undefined || tries >= attempts) return outcome
+      await this.#core.runtime.sleep(Math.min(1_000, 50 * 2 ** tries)).catch(() => {})
+      if (turn.isOver()) return 'interrupted'
+    }
+  }
+
+  /** Calls the handler once. What it did wrong with a reaction fails the delivery, also where it has caught the error. */
+  async #call(
+    events: readonly EventEnvelope[],
+    nth: number,
+    turn: Turn,
+  ): Promise<'done' | Interrupted | { readonly error: unknown }> {
+    const { handle, timeoutMs } = this.#definition
+    if (turn.signal.reason instanceof LeaseLost) throw turn.signal.reason
+    if (turn.signal.aborted) return 'interrupted'
+    await turn.prove()
+    const { reaction, scope } = await reactionsTo(this.#definition, events)
+    const context = { app: this.#app, attempt: nth, reaction }
+    const answer = await attempt(this.#core, turn.signal, timeoutMs, (signal) => handle(events, { ...context, signal }))
+    if (turn.signal.reason instanceof LeaseLost) throw turn.signal.reason
+    const outcome = answer === 'done' && scope.misuse !== undefined ? { error: scope.misuse } : answer
+    if (typeof outcome === 'object') this.#report((events[0] as EventEnvelope).id, nth, outcome.error)
+    return outcome
+  }
+
+  /** `stored`: how often it failed before, by what is stored. */
+  #count({ id }: StoredEvent, stored = 0): number {
+    const attempts = Math.max(this.#failures.get(id) ?? 0, stored) + 1
+    this.#failures.delete(id)
+    this.#failures.set(id, attempts)
+    if (this.#failures.size > mostFailures) this.#failures.delete(this.#failures.keys().next().value as string)
+    return attempts
+  }
+}
+
+type Delivered =
+  | { readonly kind: 'done' | 'interrupted'; readonly done: number }
+  | { readonly kind: 'failed'; readonly done: number; readonly failure: Failure }
+
+/** An event that is dropped is one as well: it takes a place in the batch. */
+const partsOf = ({ events }: Decoded): number => Math.max(1, events.length)
+
+/** Name of a subscription's lease and checkpoint. */
+export const subscriptionConsumer = (name: string): string => `subscription/${name}`

@@ -1,0 +1,56 @@
+import type { Consumer } from '../consumers/consumer.ts'
+import type { RunRequest, RunResult } from '../consumers/core.ts'
+import { standstillOf } from '../consumers/outdated.ts'
+import { endOf } from '../consumers/positions.ts'
+import { liveGeneration } from '../store/generations.ts'
+import { GenerationGone } from './fold-rows.ts'
+import { isReady, readyWrite } from './generation-ready.ts'
+import type { Target } from './generations.ts'
+import type { ViewCore } from './view-core.ts'
+import type { ViewDefinition } from './view-definition.ts'
+
+const waitMs = 20
+
+/** The rows in use, once they have all that they should have. Rows of another version are looked at again: that ends with a rebuild. */
+export async function currentRows(core: ViewCore, view: ViewDefinition): Promise<Target> {
+  const known = core.generations.known(view)
+  return known?.isOwn ? known : currentRowsNow(core, view)
+}
+
+/** The same, by what is stored now. */
+export async function currentRowsNow(core: ViewCore, view: ViewDefinition): Promise<Target> {
+  for (;;) {
+    const found = await core.generations.look(view)
+    if (found.isReady) return core.generations.remember(view, found)
+    await waitUntilReady(core, view, found.generation)
+  }
+}
+
+/**
+ * Brings a generation that has gone live up to the end of the log, and says that it is ready. Ends when it is, whichever process has
+ * done it, or when another one is live.
+ */
+async function waitUntilReady(core: ViewCore, view: ViewDefinition, generation: number): Promise<void> {
+  const { store, runtime } = core
+  const until = await endOf(core)
+  const finish = [readyWrite(view.name, generation)]
+  const consumer = core.consumerOf(view, generation)
+  const isLive = async () => liveGeneration(await store.viewGenerations(view.name)) === generation
+  const isStanding = standstillOf(core, consumer)
+  while (!(await isReady(core, view.name, generation)) && (await isLive())) {
+    consumer.lookAgain()
+    const { state, error } = await fill(consumer, { until, finish })
+    if (state === 'stopped' || (state === 'outdated' && (await isStanding(waitMs)))) throw error
+    if (state !== 'caught-up') await runtime.sleep(state === 'outdated' ? waitMs : waitMs * runtime.random())
+  }
+}
+
+/** Runs what fills a generation; `more` where it was filled elsewhere meanwhile. */
+export async function fill(consumer: Consumer, request: RunRequest): Promise<RunResult> {
+  try {
+    return await consumer.run(request)
+  } catch (error) {
+    if (!(error instanceof GenerationGone)) throw error
+    return { state: 'more', events: 0 }
+  }
+}

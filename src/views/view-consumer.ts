@@ -1,0 +1,165 @@
+import type { CatchUpOutcome, Change } from '../consumers/change.ts'
+import type { Consumer } from '../consumers/consumer.ts'
+import type { RunRequest, RunResult } from '../consumers/core.ts'
+import { LeftToNewer } from '../consumers/outdated.ts'
+import { beginning, endOf } from '../consumers/positions.ts'
+import { clearStopped } from '../consumers/stopped.ts'
+import { isCqrsError } from '../errors.ts'
+import type { Position } from '../event-envelope.ts'
+import { liveGeneration } from '../store/generations.ts'
+import type { ViewGeneration } from '../store/store.ts'
+import { outdated, rebuildRow } from './behind.ts'
+import { currentRows, currentRowsNow } from './current.ts'
+import { GenerationGone, viewConsumer } from './fold-rows.ts'
+import { isReady } from './generation-ready.ts'
+import { begunBy, liveVersion, type Target } from './generations.ts'
+import { rebuild, rebuildStep } from './rebuild.ts'
+import type { RebuildOptions } from './rebuild-handle.ts'
+import type { ViewCore } from './view-core.ts'
+import type { ViewDefinition } from './view-definition.ts'
+
+interface Live extends Target {
+  /** Commands write its rows. */
+  readonly isWritten: boolean
+  /** All generations, where they had to be looked at. */
+  readonly all: readonly ViewGeneration[]
+}
+
+/** Keeps the rows of a view: of one that is written behind the events, and of any while it is rebuilt. */
+export class ViewConsumer implements Consumer {
+  readonly title: string
+  readonly #core: ViewCore
+  readonly #view: ViewDefinition
+
+  constructor(core: ViewCore, view: ViewDefinition) {
+    this.#core = core
+    this.#view = view
+    this.title = `The view '${view.name}'`
+  }
+
+  async run(request: RunRequest = {}): Promise<RunResult> {
+    try {
+      return await this.#run(request)
+    } catch (error) {
+      if (error instanceof LeftToNewer) return { state: 'outdated', events: 0, error }
+      // An event stored just before a switch cannot be folded, so that what is live cannot be settled.
+      if (isCqrsError(error, 'STOPPED')) return { state: 'stopped', events: 0, error }
+      throw error
+    }
+  }
+
+  async #run(request: RunRequest): Promise<RunResult> {
+    for (;;) {
+      const { generation, isOwn } = await currentRows(this.#core, this.#view)
+      if (!isOwn) {
+        const result = await rebuildStep(this.#core, this.#view, request)
+        if (result !== undefined) return result
+        continue
+      }
+      if (this.#view.consistency === 'inline') return { state: 'caught-up', events: 0 }
+      try {
+        const result = await this.#consumer(generation).run(request)
+        if (result.state !== 'outdated') return result
+        // A newer program may have switched the view to other rows, and then nobody comes along here any more.
+        if ((await currentRowsNow(this.#core, this.#view)).generation === generation) return result
+      } catch (error) {
+        if (!(error instanceof GenerationGone)) throw error
+        await currentRowsNow(this.#core, this.#view)
+      }
+    }
+  }
+
+  async catchUp(
+    changes: readonly Change[],
+    signal: AbortSignal | undefined,
+    isWaitedFor = false,
+  ): Promise<readonly CatchUpOutcome[]> {
+    for (;;) {
+      const target = await currentRows(this.#core, this.#view)
+      const { generation, isOwn } = target
+      const consumer = this.#consumer(generation)
+      const isInline = this.#view.consistency === 'inline'
+      if (!isOwn && !isInline && isWaitedFor) throw outdated(this.#view, target.version)
+      if (!isOwn || isInline) return changes.map(() => undefined)
+      const outcomes = await consumer.catchUp(changes, signal)
+      if (!outcomes.some((outcome) => outcome?.error instanceof GenerationGone)) return outcomes
+      await currentRowsNow(this.#core, this.#view)
+    }
+  }
+
+  lookAgain(): void {
+    for (const consumer of this.#begun()) consumer.lookAgain()
+  }
+
+  /** What failed is not worth keeping others from it. */
+  hold(): Promise<void> {
+    return this.release()
+  }
+
+  async release(): Promise<void> {
+    await Promise.all(this.#begun().map((consumer) => consumer.release()))
+  }
+
+  async isHeld(): Promise<boolean> {
+    const { generation, isOwn } = await this.#live()
+    return isOwn && this.#consumer(generation).isHeld()
+  }
+
+  async position(): Promise<Position> {
+    const { generation, isOwn, isWritten } = await this.#live()
+    if (!isOwn) return beginning
+    // Its commands write its rows: nothing is ever behind.
+    return isWritten ? endOf(this.#core) : this.#consumer(generation).position()
+  }
+
+  /** Where what is live is of another version: why it does not come to this one. */
+  async trouble(): Promise<unknown> {
+    const { generation, isOwn, version, all } = await this.#live()
+    if (isOwn) return this.#consumer(generation).trouble()
+    if (await this.#core.generations.isOutdated(this.#view, all)) return outdated(this.#view, version)
+    const begun = begunBy(this.#view, all)
+    return begun === undefined ? undefined : this.#consumer(begun).trouble()
+  }
+
+  /** Nothing is waited for here: what has to be ready before it can be used may be what has stopped. */
+  async resume(): Promise<void> {
+    const all = await this.#core.store.viewGenerations(this.#view.name)
+    for (const generation of new Set([liveGeneration(all), ...all.map((one) => one.generation)]))
+      await clearStopped(this.#core, viewConsumer(this.#view.name, generation))
+    this.lookAgain()
+  }
+
+  async nextDue(): Promise<undefined> {
+    return undefined
+  }
+
+  async failed(): Promise<number> {
+    return 0
+  }
+
+  async rebuild(options: RebuildOptions): Promise<void> {
+    if (options.id !== undefined) return rebuildRow(this.#core, this.#view, options.id)
+    return rebuild(this.#core, this.#view, options)
+  }
+
+  /** What is live, without waiting until it is ready. */
+  async #live(): Promise<Live> {
+    const isInline = this.#view.consistency === 'inline'
+    const known = this.#core.generations.known(this.#view)
+    if (known?.isOwn) return { ...known, isWritten: isInline, all: [] }
+    const all = await this.#core.store.viewGenerations(this.#view.name)
+    const generation = liveGeneration(all)
+    const version = liveVersion(all)
+    const isOwn = version === this.#view.viewVersion
+    const isWritten = isOwn && isInline && (await isReady(this.#core, this.#view.name, generation))
+    return { generation, isOwn, version, isWritten, all }
+  }
+
+  #consumer(generation: number): Consumer {
+    return this.#core.consumerOf(this.#view, generation)
+  }
+
+  #begun(): readonly Consumer[] {
+    return this.#core.begunConsumers(this.#view)
+  }
+}

@@ -1,0 +1,141 @@
+import { memoryStore } from 'cqrs-es/memory'
+import { describe, expect, test } from 'vitest'
+import { failureOf, gate, settled } from '../support/async.ts'
+import { count, countEach } from '../support/counter.ts'
+import { keeping } from '../support/keeping.ts'
+import { logging } from '../support/logging.ts'
+import { changed } from '../support/stores.ts'
+
+const partitions = 64
+const leaseName = (partition: number) => (partition === 0 ? 'subscription/log' : `${partition}/subscription/log`)
+
+const kept = keeping()
+const appWith = (...args: Parameters<typeof logging>) => {
+  const [store, handle, options, ...rest] = args
+  return kept(logging(store, handle, { partitions, concurrency: 64, ...options }, ...rest))
+}
+
+describe('a subscription in partitions', () => {
+  test('that fails in one of them ends the handlers of the others before anybody calls them again', async () => {
+    const store = memoryStore()
+    let isDown = true
+    const flaky = changed(store, {
+      append: async (commits) =>
+        isDown && commits.some(({ checkpoint }) => checkpoint !== undefined)
+          ? commits.map(() => ({ kind: 'failed', certain: true, cause: new Error('down') }) as const)
+          : store.append(commits),
+    })
+    const isInside = gate()
+    let [inside, most] = [0, 0]
+    const app = appWith(flaky, async ({ aggregateId }, { signal }) => {
+      if (aggregateId === 'quick') return isInside.reached
+      most = Math.max(most, ++inside)
+      void isInside.pass()
+      if (isDown) await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()))
+      await settled()
+      inside--
+    })
+    await app.aggregates.counter.execute('slow', count(1))
+    await app.aggregates.counter.execute('quick', count(1))
+    expect((await failureOf(app.drain())).message).toContain('down')
+    expect(inside).toBe(0)
+    isDown = false
+    expect(await app.drain()).toEqual({ caughtUp: true, events: 2 })
+    expect(most).toBe(1)
+  })
+
+  test('a process takes half of the partitions with work when another one waits for some', async () => {
+    const store = memoryStore()
+    const another = { holder: 'another', ttlMs: 60_000 }
+    await store.acquireLease({ name: 'waiting/subscription/log', ...another })
+    let free = 0
+    const app = appWith(store, async () => {
+      const names = Array.from({ length: partitions }, (_, partition) => leaseName(partition))
+      const answers = await Promise.all(names.map((name) => store.acquireLease({ name, ...another })))
+      free = answers.filter(({ acquired }) => acquired).length
+    })
+    for (let i = 0; i < 200; i++) await app.aggregates.counter.execute(`c${i}`, count(1))
+    expect((await app.drain()).events).toBeGreaterThan(0)
+    // All but a few of the partitions have an event among the first.
+    expect(free).toBeGreaterThanOrEqual(partitions / 2)
+    expect(free).toBeLessThan(partitions * 0.6)
+  })
+
+  test('leaves no lease behind when one of them cannot be taken', async () => {
+    const store = memoryStore()
+    let isDown = true
+    const flaky = changed(store, {
+      acquireLease: async (request) => {
+        if (isDown && request.name === leaseName(7)) throw new Error('down')
+        await settled()
+        return store.acquireLease(request)
+      },
+    })
+    const app = appWith(flaky, () => {})
+    for (let i = 0; i < 200; i++) await app.aggregates.counter.execute(`c${i}`, count(1))
+    expect((await failureOf(app.drain())).message).toContain('down')
+    await settled()
+    for (let partition = 0; partition < partitions; partition++)
+      expect(await store.acquireLease({ name: leaseName(partition), holder: 'other', ttlMs: 1 })).toMatchObject({
+        acquired: true,
+      })
+    isDown = false
+  })
+
+  test("begins 'now' once for all of them, also for those that are first taken much later", async () => {
+    let now = Date.now()
+    const store = memoryStore({ clock: () => now })
+    const seen: string[] = []
+    const app = appWith(store, ({ id }) => void seen.push(id), { from: 'now' })
+    await app.aggregates.counter.execute('before', count(1))
+    for (let partition = 0; partition < partitions / 2; partition++)
+      await store.acquireLease({ name: leaseName(partition), holder: 'other', ttlMs: 1_000 })
+    await app.drain()
+    for (let i = 0; i < 20; i++) await app.aggregates.counter.execute(`c${i}`, count(1))
+    now += 60_000
+    await app.drain()
+    expect(seen.sort()).toEqual(Array.from({ length: 20 }, (_, i) => `counter/c${i}/1`).sort())
+  })
+
+  test('has many handlers at work at once and is not warned of their signals', async () => {
+    const warnings: string[] = []
+    const note = (warning: Error) => void warnings.push(warning.message)
+    process.on('warning', note)
+    const all = gate()
+    let inside = 0
+    const app = appWith(memoryStore(), async () => {
+      if (++inside === 15) all.open()
+      await all.pass()
+    })
+    for (let i = 0; i < 60; i++) await app.aggregates.counter.execute(`c${i}`, count(1))
+    await app.drain()
+    await settled()
+    process.off('warning', note)
+    expect(inside).toBe(60)
+    expect(warnings).toEqual([])
+  })
+
+  test('that is drained with time to spare waits for who has died with one of them', async () => {
+    const store = memoryStore()
+    const app = appWith(store, () => {})
+    for (let i = 0; i < 200; i++) await app.aggregates.counter.execute(`c${i}`, count(1))
+    await store.acquireLease({ name: leaseName(3), holder: 'dead', ttlMs: 3_000 })
+    expect(await app.drain()).toMatchObject({ caughtUp: false })
+    expect(await app.drain({ budgetMs: 60_000 })).toMatchObject({ caughtUp: true })
+  })
+
+  test('of a started app takes over what a dead process had, though nothing new comes', async () => {
+    const store = memoryStore()
+    for (let partition = 0; partition < partitions; partition += 2)
+      await store.acquireLease({ name: leaseName(partition), holder: 'dead', ttlMs: 300 })
+    const all = gate()
+    const seen = new Set<string>()
+    const app = appWith(store, ({ id }) => {
+      if (seen.add(id).size === 80) void all.pass()
+    })
+    for (let i = 0; i < 40; i++) await app.aggregates.counter.execute(`c${i}`, countEach(1, 2))
+    await app.start()
+    await all.reached
+    expect(seen.size).toBe(80)
+  })
+})

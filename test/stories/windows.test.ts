@@ -1,0 +1,168 @@
+import { createApp, defineSubscription } from 'cqrs-es'
+import { memoryStore } from 'cqrs-es/memory'
+import { describe, expect, test } from 'vitest'
+import { gate, settled, thrownBy } from '../support/async.ts'
+import { count, countEach, counter } from '../support/counter.ts'
+import { keeping } from '../support/keeping.ts'
+import { logging } from '../support/logging.ts'
+import { changed } from '../support/stores.ts'
+
+const kept = keeping()
+const appWith = (...args: Parameters<typeof logging>) => kept(logging(...args))
+
+describe('a subscription', () => {
+  test('with a concurrency of 16 calls up to 16 handlers at once, one for each aggregate, in order', async () => {
+    const inside = new Map<string, number>()
+    const seen = new Map<string, number[]>()
+    let most = 0
+    const handle = async ({ aggregateId, sequence }: { readonly aggregateId: string; readonly sequence: number }) => {
+      expect(inside.has(aggregateId)).toBe(false)
+      inside.set(aggregateId, sequence)
+      most = Math.max(most, inside.size)
+      await settled()
+      inside.delete(aggregateId)
+      seen.set(aggregateId, [...(seen.get(aggregateId) ?? []), sequence])
+    }
+    const app = appWith(memoryStore(), handle, { concurrency: 16 })
+    for (let i = 0; i < 64; i++) await app.aggregates.counter.execute(`c${i}`, countEach(1, 2, 3))
+    expect(await app.drain()).toEqual({ caughtUp: true, events: 192 })
+    expect(most).toBe(16)
+    for (const sequences of seen.values()) expect(sequences).toEqual([1, 2, 3])
+  })
+
+  test('with a concurrency of 1 keeps the order of the log across aggregates', async () => {
+    const seen: string[] = []
+    const app = appWith(memoryStore(), async ({ id }) => {
+      await settled()
+      seen.push(id)
+    })
+    const ids: string[] = []
+    for (let i = 0; i < 30; i++) {
+      await app.aggregates.counter.execute(`c${i % 4}`, count(1))
+      ids.push(`counter/c${i % 4}/${1 + Math.floor(i / 4)}`)
+    }
+    await app.drain()
+    expect(seen).toEqual(ids)
+  })
+
+  test('with a concurrency of 1 continues after a save that takes long', async () => {
+    const store = memoryStore()
+    let isFirst = true
+    const slow = changed(store, {
+      append: async (commits) => {
+        if (isFirst && commits.some(({ checkpoint }) => checkpoint !== undefined)) {
+          isFirst = false
+          await new Promise((resolve) => setTimeout(resolve, 50))
+        }
+        return store.append(commits)
+      },
+    })
+    let events = 0
+    const app = appWith(slow, async () => {
+      // The first save begins while others wait.
+      if (++events === 1) await new Promise((resolve) => setTimeout(resolve, 300))
+    })
+    for (let i = 0; i < 5; i++) await app.aggregates.counter.execute('c', count(1))
+    expect(await app.drain()).toEqual({ caughtUp: true, events: 5 })
+  })
+
+  test('goes on with other aggregates while a handler hangs, and delivers only its event again to the next process', async () => {
+    const store = memoryStore()
+    const hangs = gate()
+    const seen: string[] = []
+    const app = logging(
+      store,
+      async ({ id, aggregateId }) => {
+        if (aggregateId === 'slow') await hangs.pass()
+        else seen.push(id)
+      },
+      { concurrency: 4 },
+    )
+    await app.aggregates.counter.execute('slow', count(1))
+    for (let i = 0; i < 90; i++) await app.aggregates.counter.execute(`c${i}`, countEach(...Array.from({ length: 10 }, () => 1)))
+    await app.start()
+    await hangs.reached
+    await expect.poll(() => seen.length, { timeout: 20_000 }).toBe(900)
+    // What is done was stored, beside the event that is still open.
+    await expect
+      .poll(async () => (await store.readCheckpoint('subscription/log'))?.position, { timeout: 20_000 })
+      .toContain('"open"')
+    const again: string[] = []
+    hangs.open()
+    await app.close()
+    const next = appWith(store, ({ id }) => void again.push(id), { concurrency: 4 })
+    await next.drain()
+    expect(again.filter((id) => seen.includes(id))).toEqual([])
+  })
+
+  test('beside an aggregate with many events processes one with a single event among the first', async () => {
+    let before = 0
+    let isThere = false
+    const app = appWith(
+      memoryStore(),
+      ({ aggregateId }) => {
+        if (aggregateId === 'small') isThere = true
+        else if (!isThere) before++
+      },
+      { concurrency: 2 },
+    )
+    for (let i = 0; i < 10; i++) await app.aggregates.counter.execute('big', countEach(...Array.from({ length: 30 }, () => 1)))
+    await app.aggregates.counter.execute('small', count(1))
+    await app.drain()
+    expect(before).toBeLessThan(100)
+  })
+
+  test('in batches with a concurrency of 4 has no aggregate in two batches at once', async () => {
+    const busy = new Set<string>()
+    const sizes: number[] = []
+    const log = defineSubscription({
+      name: 'log',
+      aggregates: [counter],
+      concurrency: 4,
+      batchSize: 10,
+      handleBatch: async (events) => {
+        const ids = new Set(events.map(({ aggregateId }) => aggregateId))
+        for (const id of ids) expect(busy.has(id)).toBe(false)
+        for (const id of ids) busy.add(id)
+        sizes.push(events.length)
+        await settled()
+        for (const id of ids) busy.delete(id)
+      },
+    })
+    const batched = kept(createApp({ store: memoryStore(), aggregates: { counter }, subscriptions: { log } }))
+    for (let i = 0; i < 40; i++) await batched.aggregates.counter.execute(`c${i % 8}`, countEach(1, 2, 3))
+    await batched.drain()
+    expect(sizes.reduce((sum, n) => sum + n, 0)).toBe(120)
+    expect(Math.max(...sizes)).toBe(10)
+  })
+
+  test('may change its concurrency between runs', async () => {
+    const store = memoryStore()
+    const seen: string[] = []
+    for (const [i, concurrency] of [1, 16, 1].entries()) {
+      const app = logging(store, ({ id }) => void seen.push(id), { concurrency })
+      for (let n = 0; n < 20; n++) await app.aggregates.counter.execute(`c${n % 5}`, count(1))
+      expect((await app.drain({ maxEvents: 15 })).events).toBe(15)
+      await app.close()
+      expect(new Set(seen).size).toBe(15 * (i + 1))
+      expect(seen.length).toBe(15 * (i + 1))
+    }
+  })
+})
+
+describe('the options of a subscription', () => {
+  const define = (options: object) =>
+    thrownBy(() => defineSubscription({ name: 's', aggregates: [counter], handle: () => {}, ...options } as never))
+
+  test('refuse slots, and name what takes its place', () => {
+    expect(define({ slots: true })).toMatchObject({ code: 'DEFINITION' })
+    expect(define({ slots: true }).message).toMatch(/concurrency.*partitions/)
+  })
+
+  test.each([{ concurrency: 0 }, { concurrency: 257 }, { partitions: 0 }, { partitions: 65 }, { partitions: 1.5 }])(
+    'refuse %j',
+    (options) => {
+      expect(define(options).code).toBe('DEFINITION')
+    },
+  )
+})
