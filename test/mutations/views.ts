@@ -277,7 +277,7 @@ export const views: readonly Mutation[] = [
   {
     breaks: 'an event stream asks nobody',
     file: 'src/http/event-stream.ts',
-    find: "  await authorized(setup, asked, { kind: 'find', view: view.name, where })\n",
+    find: "  await authorized(setup, context, { kind: 'find', view: view.name, where })\n",
     put: '',
     test: 'test/http/event-stream.test.ts › asks authorize as find does',
   },
