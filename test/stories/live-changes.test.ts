@@ -102,6 +102,18 @@ describe.each(stores)('changes() on %s', (_, open) => {
     expect((await third).map(shown)).toEqual(['c=3'])
   })
 
+  test('an async view that runs in the same process reports rows at once, however rarely it polls', async () => {
+    const app = kept(ticketApp(await open(), { consistency: 'async', pollMs: 600_000 }))
+    await app.start()
+    const changes = app.views.tickets.changes()[Symbol.asyncIterator]()
+    for (const points of [1, 2, 3]) {
+      // Far beyond what it takes, and far below the next poll.
+      const next = Promise.race([taken(changes, 1), setTimeout(30_000, [], { ref: false })])
+      await app.aggregates.ticket.execute('a', give('ann', points))
+      expect((await next).map(shown)).toEqual([`a=${points}`])
+    }
+  })
+
   test('a switch to rebuilt rows is a reload, also by another process', async () => {
     const store = await open()
     const app = kept(ticketApp(store, { pollMs: 5 }))
