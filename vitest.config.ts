@@ -19,14 +19,14 @@ const kinds = {
   servers: [
     'test/conformance/{dynamodb,mysql,postgres,sqlite}*.test.ts',
     'test/stores/{crate,dynamodb,mysql,postgres,sqlite}*.test.ts',
-    'test/stories/{on-a-database,following-on-a-database,deploying-on-a-database,sql-views}.test.ts',
+    'test/stories/{*on-a-database,sql-views}.test.ts',
     'test/lambda/on-dynamodb.test.ts',
     'test/servers/*.test.ts',
   ],
   crash: ['test/crash/**/*.test.ts'],
   docs: ['test/docs/docs.test.ts'],
   package: ['test/{package,runtimes}/*.test.ts', 'test/{types,hover,lint}.test.ts'],
-  examples: ['examples/**/*.test.ts'],
+  examples: ['examples/**/*.test.ts', 'test/http/*-in-chromium.test.ts'],
 }
 
 /** The stories once more with other defaults: what they promise must not depend on them. */

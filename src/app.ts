@@ -167,6 +167,7 @@ export interface AppParts {
   readonly views: ReadonlyMap<string, ViewDefinition | SqlViewDefinition>
   /** Whether a handler or a schema of a command threw it. */
   readonly isForeign: (error: unknown) => boolean
+  readonly sleep: Runtime['sleep']
 }
 
 /** A view of an app that is tables of your own. */
@@ -248,6 +249,7 @@ export function createApp<
       aggregates: new Map([...aggregates].map(([key, { definition }]) => [key, definition])),
       views,
       isForeign: (error: unknown) => isObject(error) && foreign.has(error),
+      sleep: core.runtime.sleep,
     } satisfies AppParts,
     aggregates: Object.fromEntries(handles),
     aggregate: (aggregate: unknown) => {

@@ -89,8 +89,9 @@ export {
   type SubscriptionOptions,
 } from './subscriptions/subscription.ts'
 // Views
+export type { ReloadReason, ViewChange } from './views/listener.ts'
 export type { RebuildOptions, RebuildProgress } from './views/rebuild-handle.ts'
 export { defineSqlView, type SqlView, type SqlViewOptions } from './views/sql-view.ts'
 export { defineView, type View, type ViewOptions } from './views/view.ts'
 export type { ViewTypes } from './views/view-types.ts'
-export type { Condition, FindOptions, ViewHandle, ViewRow } from './views/views.ts'
+export type { ChangesOptions, Condition, FindOptions, ViewHandle, ViewRow } from './views/views.ts'

@@ -2,9 +2,10 @@ import { createHandler } from 'cqrs-es/http'
 import type { BankApp } from './app.ts'
 
 /** The bank as an HTTP API. It asks nobody who he is: `listen.ts` serves it to this machine only. What is answered with 500 or 503 is logged. */
-export const bankHandler = (app: BankApp) =>
+export const bankHandler = (app: BankApp, shutdown?: AbortSignal) =>
   createHandler(app, {
     authorize: 'none',
+    ...(shutdown && { shutdown }),
     metadata: (request) => {
       const { pathname, search } = new URL(request.url)
       return { time: new Date().toISOString(), uri: pathname + search, userAgent: request.headers.get('User-Agent') ?? '' }

@@ -16,7 +16,8 @@ export interface ListenOptions {
 /** Opens the bank and serves it, with a page about it, to this machine. `close()` lets the requests under way finish. */
 export async function listen({ openStore, port }: ListenOptions): Promise<{ readonly url: string; close(): Promise<void> }> {
   const bank = await openBank(openStore)
-  const handler = bankHandler(bank.app)
+  const shutdown = new AbortController()
+  const handler = bankHandler(bank.app, shutdown.signal)
   const site = new Hono().route('/', apiPage()).all('*', (c) => handler(c.req.raw))
   let closing = false
   const server = createAdaptorServer({
@@ -37,6 +38,7 @@ export async function listen({ openStore, port }: ListenOptions): Promise<{ read
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     async close() {
       closing = true
+      shutdown.abort()
       await new Promise((resolve) => server.close(resolve))
       await bank.close()
     },

@@ -1,3 +1,5 @@
+import { sha256 } from '../util/digest.ts'
+
 /** One aggregate that has news. */
 export interface Change {
   /** Type of the aggregate. */
@@ -15,3 +17,7 @@ export type CatchUpOutcome = { readonly error: unknown } | undefined
 
 /** Names an aggregate in memory. */
 export const placeIn = ({ aggregateType, aggregateId }: Change): string => `${aggregateType}/${aggregateId}`
+
+/** The id of the row that says how far a consumer has come in an aggregate. */
+export const seenIdOf = (consumer: string, { aggregateType, aggregateId }: Omit<Change, 'sequence'>): Promise<string> =>
+  sha256(`${consumer}\n${aggregateType}/${aggregateId}`)

@@ -11,6 +11,7 @@ export interface ConsumerCore extends Core {
   /** Names this app to the leases. */
   readonly holder: string
   readonly leaseMs: number
+  readonly pollMs: number
   readonly pulse: Pulse
 }
 

@@ -19,6 +19,7 @@ export function connectReadSide(core: Core, options: ReadSideOptions): ReadSide 
     consumerQueue: consumerQueue(core),
     holder: core.runtime.randomUUID(),
     leaseMs: options.leaseMs,
+    pollMs: options.pollMs,
     pulse: loops,
   }
   const running = runningOf(shared, options.consumers)

@@ -65,7 +65,7 @@ async function sendUntilSettled(
     if (outcome.kind !== 'conflict') {
       // Cached before the pending state is dropped, so that the next command finds one of the two.
       core.slots.cache(slot, next)
-      for (const tell of core.onStored) tell()
+      for (const tell of core.onStored) tell(whole)
       return outcome
     }
     if (inline !== undefined && (outcome.on === 'view' || outcome.on === 'generation')) await inline.retry(outcome.on, attempt)

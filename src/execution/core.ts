@@ -1,7 +1,7 @@
 import type { EventEnvelope } from '../event-envelope.ts'
 import type { Observation } from '../observation.ts'
 import type { Runtime } from '../runtime.ts'
-import type { ViewWrite } from '../store/commit.ts'
+import type { Commit, ViewWrite } from '../store/commit.ts'
 import type { Store } from '../store/store.ts'
 import type { AggregateDefinition } from './aggregate-definition.ts'
 import type { AggregateSlots } from './aggregate-slot.ts'
@@ -21,8 +21,8 @@ export interface Core {
   readonly queries: readonly Query[]
   readonly onQueryError: (error: unknown, events: readonly EventEnvelope[]) => unknown
   readonly observe: ((what: Observation) => void) | undefined
-  /** Called after each stored commit. */
-  readonly onStored: Set<() => void>
+  /** Called with each stored commit of a command. */
+  readonly onStored: Set<(commit: Commit) => void>
   /** For calls without a signal. */
   readonly neverAborts: AbortSignal
 }

@@ -39,6 +39,13 @@ export class OpenApiResponses {
     }
   }
 
+  /** What can also be had as server-sent events. */
+  stream(schema: object, description: string): object {
+    const read = this.read(schema) as { readonly 200: { readonly content: object } }
+    const events = { 'text/event-stream': { schema: { type: 'string', description } } }
+    return { ...read, 200: { ...read[200], content: { ...read[200].content, ...events } } }
+  }
+
   problems(): Record<string, object> {
     const numbers = [400, ...this.#unauthorized, 404, 409, 412, 413, 415, 422, 500, 503]
     const content = { 'application/problem+json': { schema: this.#problem } }

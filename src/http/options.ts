@@ -8,6 +8,7 @@ import {
   optional,
   readOptions,
   required,
+  signalOption,
   unchecked,
   wholeNumberFrom,
   withDefault,
@@ -94,6 +95,8 @@ export interface HttpOptions<P extends HttpApp, C, X = unknown> {
   readonly maxBodyBytes?: number
   /** Told about each error that is answered with 500 or 503, or that breaks off a history. Default: `console.error`. */
   readonly onError?: (error: unknown, request: Request) => void
+  /** Ends the event streams when it aborts. A server that closes waits for them, so abort it first. */
+  readonly shutdown?: AbortSignal
   /** What the OpenAPI document says about the whole. */
   readonly openApi?: OpenApiOptions
 }
@@ -118,6 +121,7 @@ const optionsOfHandler = {
   basePath: withDefault('', checkBasePath),
   maxBodyBytes: withDefault(65_536, wholeNumberFrom(1)),
   onError: withDefault<NonNullable<ErasedOptions['onError']>>((error) => console.error(error), checkFunction),
+  shutdown: signalOption,
   openApi: withDefault<OpenApiOptions>({}, (what, openApi) => readOptions(what, openApi, optionsOfOpenApi)),
 }
 const optionsOfOpenApi = {

@@ -10,7 +10,12 @@ export const queryParameter = (name: string, schema: object, description?: strin
   schema,
   ...(description === undefined ? {} : { description }),
 })
-const headerParameter = (name: string, schema: object, description: string) => ({ name, in: 'header', schema, description })
+export const headerParameter = (name: string, schema: object, description: string) => ({
+  name,
+  in: 'header',
+  schema,
+  description,
+})
 
 const name = { type: 'string', minLength: 1, maxLength: maxNameLength }
 export const idParameter = { name: 'id', in: 'path', required: true, schema: name }

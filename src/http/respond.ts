@@ -3,6 +3,7 @@ import { authorized, type RequestContext } from './authorize.ts'
 import { execute } from './command.ts'
 import { hasAlready } from './conditions.ts'
 import { etagOf } from './etags.ts'
+import { showChanges, wantsEvents } from './event-stream.ts'
 import { eventsAnswer, hasEvents } from './history.ts'
 import { findQueryOf, flag, parametersOf, wholeNumber } from './query.ts'
 import { answer, HttpProblem, notModified } from './responses.ts'
@@ -23,7 +24,7 @@ export function respond(setup: HttpSetup, context: RequestContext, route: Route)
     case 'row':
       return showRow(setup, context, route)
     case 'find':
-      return find(setup, context, route)
+      return wantsEvents(context.request) ? showChanges(setup, context, route.view) : find(setup, context, route)
     case 'openapi':
       return showDocument(setup, context)
   }

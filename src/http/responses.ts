@@ -60,8 +60,8 @@ export const answer = (body: unknown, status = 200, headers: Readonly<Record<str
   new Response(JSON.stringify(body), { status, headers: { 'Content-Type': 'application/json', ...always, ...headers } })
 
 /** An answer that comes piece by piece. */
-export const streamed = (body: ReadableStream<Uint8Array>): Response =>
-  new Response(body, { status: 200, headers: { 'Content-Type': 'application/json', ...always } })
+export const streamed = (body: ReadableStream<Uint8Array>, headers: Readonly<Record<string, string>> = {}): Response =>
+  new Response(body, { status: 200, headers: { 'Content-Type': 'application/json', ...always, ...headers } })
 
 /** What the caller has already is as it was. */
 export const notModified = (etag: string): Response => new Response(null, { status: 304, headers: { ETag: etag, ...always } })

@@ -1,5 +1,6 @@
 import type { AppParts } from '../app.ts'
 import { DefinitionError } from '../errors.ts'
+import type { Runtime } from '../runtime.ts'
 import { safely } from '../util/report-errors.ts'
 import { type ErasedApp, type ErasedExpose, type Exposed, exposedOf } from './exposed.ts'
 import { type OpenApiDocument, openApiOf } from './open-api.ts'
@@ -15,6 +16,7 @@ export interface HttpSetup {
   readonly report: (error: unknown, request: Request) => void
   /** Whether it came from a handler or a schema of the app's, whatever it looks like. */
   readonly isForeign: (error: unknown) => boolean
+  readonly sleep: Runtime['sleep']
   /** Made when it is first asked for. */
   readonly document: () => OpenApiDocument
 }
@@ -40,6 +42,7 @@ export function setupOf(app: HttpApp, given: object): HttpSetup {
     maxBodyBytes,
     report: safely(onError, reportTelling),
     isForeign: parts.isForeign,
+    sleep: parts.sleep,
     document: () => {
       document ??= openApiOf(exposed, options)
       return document

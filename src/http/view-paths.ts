@@ -1,6 +1,15 @@
 import type { ExposedView } from './exposed.ts'
 import type { OpenApiResponses } from './openapi-responses.ts'
-import { afterParameter, idParameter, limitParameter, operation, pageOf, queryParameter, wholeNumber } from './parameters.ts'
+import {
+  afterParameter,
+  headerParameter,
+  idParameter,
+  limitParameter,
+  operation,
+  pageOf,
+  queryParameter,
+  wholeNumber,
+} from './parameters.ts'
 import { conditionNames, kindOfIndex } from './query.ts'
 import { viewsSegment } from './segments.ts'
 
@@ -29,14 +38,23 @@ export function pathsOfView({ name, definition }: ExposedView, answers: OpenApiR
       limitParameter,
       afterParameter,
       ...(definition.indexes.length > 0 ? orders : []),
+      lastEventParameter,
     ],
-    responses: answers.read(pageOf(row)),
+    responses: answers.stream(pageOf(row), eventsDescription),
   }
   return [
     [at, { get: find }],
     [`${at}/{id}`, { get: load }],
   ]
 }
+
+const lastEventParameter = headerParameter(
+  'Last-Event-ID',
+  { type: 'string' },
+  'With `Accept: text/event-stream`: the `id` of the last event that was received.',
+)
+const eventsDescription =
+  'With `Accept: text/event-stream`, live changes as server-sent events: `changed` (`id`, `view`, `version`), `gone` (`id`), `reload` (`because`).'
 
 function conditionParameter(view: ExposedView['definition'], condition: string) {
   const index = view.indexes.includes(condition) ? condition : condition.slice(0, condition.lastIndexOf('.'))

@@ -12,7 +12,16 @@ export interface HttpResult {
   readonly isBase64Encoded: boolean
 }
 
+/** Lambda sends an answer when all of it is there, so one that must not be buffered is refused. */
 export async function toResult({ method }: Request, response: Response): Promise<HttpResult> {
+  if (response.headers.get('x-accel-buffering') === 'no') {
+    await response.body?.cancel()
+    return problem(
+      406,
+      'Not Acceptable',
+      'This function cannot stream an answer. Read the view without Accept: text/event-stream.',
+    )
+  }
   const headers: Record<string, string> = {}
   response.headers.forEach((value, name) => {
     if (name !== 'set-cookie') headers[name] = value
@@ -30,14 +39,14 @@ export async function toResult({ method }: Request, response: Response): Promise
 }
 
 /** Problem details (RFC 9457) for a request that cannot be understood. */
-export function badRequest(detail: string): HttpResult {
-  return {
-    statusCode: 400,
-    headers: { 'content-type': 'application/problem+json' },
-    body: JSON.stringify({ type: 'about:blank', title: 'Bad Request', status: 400, detail }),
-    isBase64Encoded: false,
-  }
-}
+export const badRequest = (detail: string): HttpResult => problem(400, 'Bad Request', detail)
+
+const problem = (status: number, title: string, detail: string): HttpResult => ({
+  statusCode: status,
+  headers: { 'content-type': 'application/problem+json' },
+  body: JSON.stringify({ type: 'about:blank', title, status, detail }),
+  isBase64Encoded: false,
+})
 
 const textual = /^(text\/.+|.+\/(.+\+)?(json|xml|javascript|x-www-form-urlencoded|(x-)?ndjson))$/
 const utf8 = /^(utf-?8|us-ascii)$/

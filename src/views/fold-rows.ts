@@ -89,6 +89,7 @@ export class FoldRows implements Processor {
     for (const { id, expectedVersion, view, sequence } of rows)
       this.#rows.set(id, { version: expectedVersion + 1, view: deepFreeze(view), sequence })
     if (this.#rows.size > mostRows) for (const id of this.#rows.keys()) if (this.#rows.size > mostRows / 2) this.#rows.delete(id)
+    for (const tell of this.#core.onProjected) tell()
   }
 
   /** The events of each row, in order, up to the first that cannot be read or placed. */

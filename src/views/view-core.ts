@@ -15,4 +15,6 @@ export interface ViewCore extends ConsumerCore {
   readonly begunConsumers: (view: ViewDefinition) => readonly Consumer[]
   /** By generation and view, how often rows had been caught up when that was asked last. */
   readonly catchUps: Map<string, number>
+  /** Called when this process has stored rows of an async view. */
+  readonly onProjected: Set<() => void>
 }

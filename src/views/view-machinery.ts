@@ -43,6 +43,7 @@ function viewCoreOf(core: ConsumerCore): ViewCore {
     ...core,
     generations: new Generations(core),
     catchUps: new Map(),
+    onProjected: new Set(),
     rowQueue: new KeyedQueue(),
     consumerOf: (view, generation) => {
       const known = begun(view).get(generation) ?? consumerOf(core, new FoldRows(viewCore, view, generation))

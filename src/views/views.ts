@@ -1,14 +1,16 @@
 import { type ConsumerHandle, consumerHandle } from '../consumers/handle.ts'
 import { ValidationError } from '../errors.ts'
-import { encodeIndexValue, type IndexValue } from '../store/index-value.ts'
 import type { StoredView, ViewFind } from '../store/store.ts'
-import { deepFreeze, isObject, textProblem } from '../util/json.ts'
+import { deepFreeze, textProblem } from '../util/json.ts'
 import type { Lifecycle } from '../util/lifecycle.ts'
-import { checkBoolean, checkCallOptions, checkId, checkPage, unknownKey } from '../util/options.ts'
+import { checkBoolean, checkCallOptions, checkId, checkPage } from '../util/options.ts'
 import { fromHistory, isBehind, knownCatchUps, nothingWasBehind, outdated, recomputeStale } from './behind.ts'
-import { currentRows, currentRowsNow } from './current.ts'
-import { indexValueProblem } from './fold.ts'
+import { Changes } from './changes.ts'
+import { checkIndex, conditionsOf } from './conditions.ts'
+import { currentRows } from './current.ts'
 import type { Target } from './generations.ts'
+import type { ViewChange } from './listener.ts'
+import { isCurrent } from './live-rows.ts'
 import { type RebuildOptions, rebuildOf } from './rebuild-handle.ts'
 import type { ViewConsumer } from './view-consumer.ts'
 import type { ViewCore } from './view-core.ts'
@@ -43,6 +45,45 @@ export interface ViewHandle<T extends ViewTypes> extends ConsumerHandle {
     options?: FindOptions<T['indexes']>,
   ): Promise<{ readonly items: readonly ViewRow<T['view']>[]; readonly next?: string }>
   /**
+   * Reports each row that changes, for as long as it is iterated over. It begins when it is called: rows that you `find` afterwards and changes together miss nothing. An inline row is reported when it
+   * is stored, an async one when the view shows it; a slow listener receives the latest content only. Ends with `signal` and with the app, which need not be started.
+   * @throws ValidationError for an unfit option, DefinitionError where the store reports no changes, ClosedError; while iterating ViewOutdatedError, StoreError
+   *
+   * @example
+   * ```ts
+   * import { createApp, defineAggregate, defineView, typed } from 'cqrs-es'
+   * import { memoryStore } from 'cqrs-es/memory'
+   *
+   * const task = defineAggregate({
+   *   type: 'task',
+   *   events: { Assigned: typed<{ to: string }>() },
+   *   commands: { Assign: typed<{ to: string }>() },
+   *   initialState: () => ({}),
+   * }).implement({
+   *   handle: { Assign: (_, data) => ({ type: 'Assigned', data }) },
+   *   apply: { Assigned: (state) => state },
+   * })
+   * const tasks = defineView({
+   *   name: 'tasks',
+   *   aggregates: [task],
+   *   initialView: () => ({ to: '' }),
+   *   update: { Assigned: (_, { data }) => data },
+   *   indexes: ['to'],
+   * })
+   * const app = createApp({ store: memoryStore(), aggregates: { task }, views: { tasks } })
+   *
+   * const changes = app.views.tasks.changes({ where: { to: 'ann' } })
+   * const page = await app.views.tasks.find({ to: 'ann' })
+   * await app.aggregates.task.execute('t-1', { type: 'Assign', data: { to: 'ann' } })
+   * for await (const change of changes) {
+   *   if (change.kind === 'changed') console.log(page.items.length, change.id, change.view.to) // 0 t-1 ann
+   *   break
+   * }
+   * await app.close()
+   * ```
+   */
+  changes(options?: ChangesOptions<T>): AsyncIterable<ViewChange<T['view']>>
+  /**
    * Makes all rows anew from the events, beside the ones that are read, which are then switched over; commands and readers go on meanwhile. One that was broken off is gone on with; one that has stopped begins again.
    * @throws StoppedError at an event that cannot be folded, ViewOutdatedError when a program of another version was first, StoreError, ClosedError, and the signal's reason
    */
@@ -53,6 +94,16 @@ export interface ViewHandle<T extends ViewTypes> extends ConsumerHandle {
 export type Condition<V> =
   | V
   | { readonly gt?: V | undefined; readonly gte?: V | undefined; readonly lt?: V | undefined; readonly lte?: V | undefined }
+
+/** Which changes of a view to report. */
+export interface ChangesOptions<T extends ViewTypes> {
+  /** Only rows whose indexed fields meet all of it, as in `find`. A changed row that does not meet it is `gone`. */
+  readonly where?: { readonly [K in T['indexes']]?: K extends keyof T['view'] ? Condition<T['view'][K]> : never } | undefined
+  /** The `cursor` of the last change of an earlier iteration. Default: now. */
+  readonly after?: string | undefined
+  /** Ends the iteration. */
+  readonly signal?: AbortSignal | undefined
+}
 
 /** Which page of a `find`. */
 export interface FindOptions<I extends string = string> {
@@ -74,6 +125,7 @@ export function viewsOf(
 ): ViewHandle<ViewTypes> {
   const at = `View '${view.name}'`
   const run = <T>(method: string, task: () => Promise<T>) => lifecycle.run(`${at}: ${method}`, task)
+  const changes = new Changes(core, view, () => consumer.position(), lifecycle)
   return Object.freeze({
     load: (id: string, options: { fresh?: boolean } = {}) =>
       run('load', async () => {
@@ -85,6 +137,7 @@ export function viewsOf(
           throw new ValidationError(
             `${at}: load: a fresh row can be had of a view of one aggregate without an id of its own; of this one use waitFor.`,
           )
+        await changes.begun()
         const row = await loadRow(core, view, id, fresh)
         return row === undefined || row.view === null ? undefined : rowOf(row)
       }),
@@ -94,13 +147,16 @@ export function viewsOf(
         const { limit = 100, after, orderBy, descending = false } = options
         checkPage(`${at}: find`, limit, undefined)
         checkBoolean(`${at}: find: descending`, descending, ValidationError)
-        if (orderBy !== undefined) checkIndex(at, view, orderBy)
+        if (orderBy !== undefined) checkIndex(view, orderBy)
         else if (descending) throw new ValidationError(`${at}: find: descending needs orderBy.`)
         const order = orderBy === undefined ? {} : { orderBy: { index: orderBy, descending } }
         const from = after === undefined ? {} : { after: cursorOf(`${at}: find`, after, orderBy !== undefined) }
-        const page = await findRows(core, view, { where: conditionsOf(at, view, where), limit, ...order, ...from })
+        const conditions = conditionsOf(view, 'find', where)
+        await changes.begun()
+        const page = await findRows(core, view, { where: conditions, limit, ...order, ...from })
         return { items: page.items.map(rowOf), ...(page.next === undefined ? {} : { next: toCursor(page.next) }) }
       }),
+    changes: (options?: object) => changes.open(options) as AsyncIterable<ViewChange<unknown>>,
     rebuild: rebuildOf(at, (options) => consumer.rebuild(options), lifecycle),
     ...consumerHandle(core, consumer, lifecycle),
   })
@@ -153,48 +209,7 @@ async function findRows(core: ViewCore, view: ViewDefinition, request: Omit<View
   }
 }
 
-/** Whether what was read is of the generation that was taken to be live. Nothing found may be a sign that another one is. */
-async function isCurrent(core: ViewCore, view: ViewDefinition, target: Target, found: number | undefined): Promise<boolean> {
-  if (found === target.generation) return true
-  const now = await currentRowsNow(core, view)
-  return found === undefined && now.generation === target.generation && now.isOwn === target.isOwn
-}
-
 const rowOf = ({ id, view, version }: StoredView): ViewRow<unknown> => ({ id, view: deepFreeze(view), version })
-
-const ranges = { gt: '>', gte: '>=', lt: '<', lte: '<=' } as const
-
-function conditionsOf(at: string, view: ViewDefinition, where: unknown): ViewFind['where'] {
-  if (!isObject(where)) throw new ValidationError(`${at}: find takes an object of values by index.`)
-  return Object.entries(where).flatMap(([index, condition]): ViewFind['where'] => {
-    checkIndex(at, view, index)
-    if (!isObject(condition)) return [{ index, is: '=' as const, value: encoded(at, index, condition) }]
-    const surplus = unknownKey(condition, Object.keys(ranges))
-    if (surplus !== undefined || Object.keys(condition).length === 0)
-      throw new ValidationError(
-        `${at}: find: the value of '${index}' must be a text, a finite number, a boolean or null, or a range of them: { gt, gte, lt, lte }.`,
-      )
-    return Object.entries(condition).flatMap(([is, value]) =>
-      value === undefined ? [] : [{ index, is: ranges[is as keyof typeof ranges], value: encoded(at, index, value) }],
-    )
-  })
-}
-
-function checkIndex(at: string, view: ViewDefinition, index: unknown): void {
-  if (view.indexes.includes(index as string)) return
-  throw new ValidationError(
-    `${at} has no index '${String(index)}'. Its indexes: ${view.indexes.join(', ') || 'none'}. Declare it in defineView({ indexes }).`,
-  )
-}
-
-function encoded(at: string, index: string, value: unknown): string {
-  const problem = indexValueProblem(value)
-  if (problem !== undefined)
-    throw new ValidationError(
-      `${at}: find: the value of '${index}' ${problem}, not ${value === undefined ? 'undefined' : typeof value}.`,
-    )
-  return encodeIndexValue(value as IndexValue)
-}
 
 /** An id; with the value that it is ordered by, where there is an order. An id that could be taken for such a pair is put into a list of its own. */
 const toCursor = ({ id, value }: NonNullable<ViewFind['after']>): string =>

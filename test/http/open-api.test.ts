@@ -293,5 +293,5 @@ test('a view has a parameter for each index, of its kind, and for its ranges', (
     after: 'string',
     orderBy: 'enum',
   })
-  expect(parametersOf('/views/perCustomer').map(({ name }) => name)).toEqual(['limit', 'after'])
+  expect(parametersOf('/views/perCustomer').map(({ name }) => name)).toEqual(['limit', 'after', 'Last-Event-ID'])
 })

@@ -1,4 +1,4 @@
-import type { Store } from 'cqrs-es'
+import type { Position, Store } from 'cqrs-es'
 import type { Commit, CommitOutcome } from 'cqrs-es/store'
 
 /** A store whose methods do as `changes` says, and as before where it says nothing. */
@@ -24,6 +24,37 @@ export const unordered = (store: Store, changes: Partial<Store> = {}): Store =>
     append: async (commits) =>
       (await store.append(commits)).map((outcome) => ('positions' in outcome ? { ...outcome, positions: [] } : outcome)),
     ...changes,
+  })
+
+/** The same, which reports changes by cursor: its log, aggregate by aggregate. */
+export const reporting = (store: Store, changes: Partial<Store> = {}): Store =>
+  unordered(store, {
+    readChanges: async ({ cursor, limit }) => {
+      const end = (await store.lastPosition()) ?? '0'
+      if (cursor === undefined) return { changes: [], cursor: end, more: false }
+      const page = await store.readFeed({ ...(cursor !== '0' && { after: cursor as Position }), limit })
+      const byAggregate = new Map(page.events.map((event) => [`${event.aggregateType}/${event.aggregateId}`, event]))
+      const news = [...byAggregate.values()].map(({ aggregateType, aggregateId, sequence }) => ({
+        aggregateType,
+        aggregateId,
+        sequence,
+      }))
+      return { changes: news, cursor: page.position ?? cursor, more: page.more }
+    },
+    ...changes,
+  })
+
+/** A store that notes the name of each call. */
+export const counting = (store: Store, calls: string[]): Store =>
+  new Proxy(store, {
+    get(target, name) {
+      const member: unknown = Reflect.get(target, name)
+      if (typeof member !== 'function') return member
+      return (...args: unknown[]) => {
+        calls.push(String(name))
+        return member.apply(target, args)
+      }
+    },
   })
 
 /** A store that tells the name of each lease that was released. */

@@ -273,6 +273,21 @@ await following.views.behind.find({ owner: { gte: 'a', lt: 'b' } }, { orderBy: '
 await following.views.behind.find({}, { orderBy: 'tags' })
 // @ts-expect-error not of the index's type
 await following.views.behind.find({ owner: { gte: 1 } })
+const live = following.views.behind.changes({
+  where: { owner: { gte: 'a' } },
+  after: '1.7',
+  signal: new AbortController().signal,
+})
+for await (const change of live) {
+  if (change.kind === 'changed') same<string, typeof change.view.owner>(true)
+  if (change.kind === 'reload') same<'rebuilt' | 'too-many' | 'too-old', typeof change.because>(true)
+  // @ts-expect-error only a changed row has content
+  change.view
+}
+// @ts-expect-error no index
+following.views.behind.changes({ where: { tags: 'a' } })
+// @ts-expect-error changes have no pages
+following.views.behind.changes({ limit: 3 })
 // @ts-expect-error no such view
 await following.waitFor('behnd', '1' as Position)
 await following.subscriptions.mailer.caughtUp()

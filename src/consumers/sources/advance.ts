@@ -2,10 +2,9 @@ import { StoreError } from '../../errors.ts'
 import { aggregatePage } from '../../execution/read-page.ts'
 import type { StoredEvent } from '../../store/commit.ts'
 import { type FailedRow, failedRows, type SkippedRow, stoppedRows } from '../../store/internal-rows.ts'
-import { sha256 } from '../../util/digest.ts'
 import { KeyedQueue } from '../../util/keyed-queue.ts'
 import { processBacklog } from '../backlog.ts'
-import { type Change, placeIn } from '../change.ts'
+import { type Change, placeIn, seenIdOf } from '../change.ts'
 import type { ConsumerCore, RunResult } from '../core.ts'
 import { afterFailure, failedId, readProcessor, toFailed } from '../failures.ts'
 import type { Lease } from '../lease.ts'
@@ -206,7 +205,7 @@ export class Aggregates {
   }
 
   /** Not read yet. */
-  async markOf({ aggregateType, aggregateId }: Change): Promise<AggregateMark> {
-    return new AggregateMark(this.#core, await sha256(`${this.#processor.name}\n${aggregateType}/${aggregateId}`))
+  async markOf(change: Change): Promise<AggregateMark> {
+    return new AggregateMark(this.#core, await seenIdOf(this.#processor.name, change))
   }
 }
