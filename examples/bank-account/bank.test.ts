@@ -58,7 +58,7 @@ describe.each(['sqlite', 'postgres'] as const)('a bank on %s that is open', (sto
 
   it.skipIf(unselected(store))('goes on with a rebuild that was broken off', async () => {
     if (store === 'postgres') env = { STORE: store, POSTGRES_URL: await freshDatabase(store), PORT: '0' }
-    const accounts = atStrength({ moderate: 2_000, full: 24_000 }) / (store === 'sqlite' ? 1 : 2)
+    const accounts = atStrength({ moderate: 6_000, full: 24_000 }) / (store === 'sqlite' ? 1 : 2)
     await fill(store, accounts)
     const breakOff = async () => {
       const first = launch('bank.ts', 'rebuild')
