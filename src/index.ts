@@ -28,6 +28,7 @@ export {
 } from './app.ts'
 // Subscriptions
 export type { Change } from './consumers/change.ts'
+export type { DrainResult } from './consumers/definitions.ts'
 export type { ConsumerHandle, ConsumerStatus } from './consumers/handle.ts'
 // Errors
 export {
