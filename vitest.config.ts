@@ -46,7 +46,7 @@ export default defineConfig({
     globalSetup: ['test/servers/setup.ts'],
     reporters: report === undefined ? ['default'] : ['default', ['json', { outputFile: report }]],
     // Much of a test's time is waiting; by itself Vitest leaves one of two cores idle.
-    maxWorkers: Math.max(3, availableParallelism()),
+    maxWorkers: Math.max(2, availableParallelism()),
     projects: [
       ...Object.entries(kinds).map(([name, include]) => ({
         resolve: { alias: aliasTo('src/index.ts') },

@@ -192,7 +192,7 @@ describe.skipIf(noMysql).each(mysqlServers)('the MySQL store in trouble, on $nam
 
     it('that none is left of is waited for, and then STORE_UNAVAILABLE and certain', async () => {
       const { database } = await open()
-      const pool = database.mariadbPool({ connectionLimit: 1, acquireTimeout: 100 })
+      const pool = database.mariadbPool({ connectionLimit: 1, acquireTimeout: 2_000 })
       const taken = await pool.getConnection()
       expect(failure(await appendOne(mysqlStore(pool), commit('c1', 'a', 0)))).toMatchObject({
         code: 'STORE_UNAVAILABLE',
