@@ -1,5 +1,5 @@
 import { raised } from './error-numbers.ts'
-import { collation, indexKey, refuseUnfit, rowsOf } from './fragments.ts'
+import { collation, indexKey, refuseUnfit, rowsOf, startTransaction } from './fragments.ts'
 import type { Names } from './names.ts'
 
 /**
@@ -32,13 +32,7 @@ BEGIN
 ${refuseUnfit}
 
   BEGIN
-    DECLARE EXIT HANDLER FOR SQLEXCEPTION
-    BEGIN
-      ROLLBACK AND NO CHAIN NO RELEASE;
-      RESIGNAL;
-    END;
-
-    START TRANSACTION READ WRITE;
+${startTransaction}
     SELECT s.position INTO last_position FROM ${n.sequencer} AS s WHERE s.id = 1 FOR UPDATE;
     IF last_position IS NULL THEN
       SIGNAL SQLSTATE '42S02' SET MYSQL_ERRNO = 1146, MESSAGE_TEXT = 'the sequencer has no row';

@@ -11,6 +11,15 @@ export const refuseUnfit = `  IF unfit <> '' THEN
   END IF;
   SET TRANSACTION ISOLATION LEVEL READ COMMITTED;`
 
+/** Begins the block of a procedure that is stored as a whole or not at all. */
+export const startTransaction = `    DECLARE EXIT HANDLER FOR SQLEXCEPTION
+    BEGIN
+      ROLLBACK AND NO CHAIN NO RELEASE;
+      RESIGNAL;
+    END;
+
+    START TRANSACTION READ WRITE;`
+
 /**
  * Texts that are compared by their bytes, spaces at the end included. Each server has its own name
  * for that; a comment of this form is run by MySQL from 8.0.17 on, or by MariaDB, and by nobody

@@ -1,7 +1,7 @@
 import type { Row } from '../sql/columns.ts'
 import { toStoredConsumer } from '../sql/rows.ts'
 import type { LeaseAnswer } from '../store/consumer.ts'
-import { collation, refuseUnfit } from './fragments.ts'
+import { collation, refuseUnfit, startTransaction } from './fragments.ts'
 import type { Names } from './names.ts'
 import { UnreadableAnswer } from './session.ts'
 
@@ -33,13 +33,7 @@ BEGIN
 ${refuseUnfit}
 
   BEGIN
-    DECLARE EXIT HANDLER FOR SQLEXCEPTION
-    BEGIN
-      ROLLBACK AND NO CHAIN NO RELEASE;
-      RESIGNAL;
-    END;
-
-    START TRANSACTION READ WRITE;
+${startTransaction}
     INSERT INTO ${n.leases} (name, holder, fence, expires_at) VALUES (wanted, NULL, 0, UTC_TIMESTAMP(6))
     ON DUPLICATE KEY UPDATE fence = fence;
     UPDATE ${n.leases} AS l SET l.holder = asking, l.fence = l.fence + 1, l.expires_at = UTC_TIMESTAMP(6) + INTERVAL ttl_microseconds MICROSECOND
