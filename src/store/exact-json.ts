@@ -26,7 +26,6 @@ const suspicious = /(?:^|[\s:,[])-?(?:[\d.]{16}|[\d.]+e)/i
 /** The value of JSON text, with every number exact or as text. @throws SyntaxError when it is not JSON, Error when a number would be rounded */
 export function parseExact(json: string, inexact: InexactNumbers = 'refuse'): unknown {
   const value: unknown = JSON.parse(json)
-  if (!suspicious.test(json)) return value
   const exact = quoteInexact(json, inexact === 'text' ? '' : mark)
   if (exact === json) return value
   const read: unknown = JSON.parse(exact)
@@ -44,7 +43,6 @@ export function parseExact(json: string, inexact: InexactNumbers = 'refuse'): un
  */
 export function parseReceived(json: string): unknown {
   const value: unknown = JSON.parse(json)
-  if (!suspicious.test(json)) return value
   const exact = quoteInexact(json, mark, isReceivable)
   if (exact === json) return value
   const read: unknown = JSON.parse(exact)
@@ -72,6 +70,7 @@ const mark = 'cqrs-es inexact '
 
 /** The same JSON with the inexact numbers as texts behind `prefix`. */
 function quoteInexact(json: string, prefix: string, isFine = isExact): string {
+  if (!suspicious.test(json)) return json
   const next = /"|-?\d+(?:\.\d+)?(?:e[+-]?\d+)?/gi
   let quoted = ''
   let from = 0

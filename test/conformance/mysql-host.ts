@@ -1,9 +1,7 @@
 import type { ConformanceHost } from 'cqrs-es/conformance'
 import { mysqlStore } from 'cqrs-es/mysql'
 import { type MysqlServerName, newDatabase, type TestMysql } from '../stores/mysql-database.ts'
-import { type Reusable, Reused } from './reused.ts'
-
-const tables = 'events, state_snapshots, idempotency_keys, views, view_indexes, view_generations, checkpoints, leases'.split(', ')
+import { type Reusable, Reused, tables } from './reused.ts'
 
 interface Database extends Reusable {
   readonly database: TestMysql
@@ -29,7 +27,8 @@ async function newPlace(server: MysqlServerName): Promise<Database> {
 export const mysqlHost = (server: MysqlServerName, driver: 'mysql2' | 'mariadb', reused?: Reused<Database>): ConformanceHost => ({
   schema: 'required',
   async open({ schema: wanted }) {
-    const place = wanted && reused ? await reused.take() : await newPlace(server)
+    const reusable = wanted ? reused : undefined
+    const place = reusable ? await reusable.take() : await newPlace(server)
     if (wanted && !reused) await place.fill()
     const { database } = place
     const connect = async () => mysqlStore(driver === 'mysql2' ? database.pool() : database.mariadbPool())
@@ -41,7 +40,7 @@ export const mysqlHost = (server: MysqlServerName, driver: 'mysql2' | 'mariadb',
     return {
       store,
       connect,
-      close: () => (wanted && reused ? reused.giveBack(place) : place.remove()),
+      close: () => (reusable ? reusable.giveBack(place) : place.remove()),
       corruptEvent: (type, id, sequence) =>
         corrupt(
           'UPDATE events SET payload = ? WHERE aggregate_type = ? AND aggregate_id = ? AND sequence = ?',

@@ -1,10 +1,8 @@
 import type { ConformanceHost } from 'cqrs-es/conformance'
 import { type PostgresClient, type PostgresStoreOptions, postgresStore } from 'cqrs-es/postgres'
-import { type Reusable, Reused } from './reused.ts'
+import { type Reusable, Reused, tables } from './reused.ts'
 
 let schemas = 0
-
-const tables = 'events, state_snapshots, idempotency_keys, views, view_indexes, view_generations, checkpoints, leases'.split(', ')
 
 interface Schema extends Reusable {
   readonly name: string
@@ -42,13 +40,13 @@ export const postgresHost = (
 ): ConformanceHost => ({
   schema: 'required',
   async open({ schema: wanted }) {
-    const place = wanted && reused ? await reused.take() : newSchema(client)
+    let reusable = wanted ? reused : undefined
+    const place = reusable ? await reusable.take() : newSchema(client)
     if (wanted && !reused) await place.fill()
     const schema = place.name
-    let isAltered = !wanted || !reused
     // The type of the column keeps out what is no JSON.
     const corrupt = async (table: string, where: string, ...values: (string | number)[]) => {
-      isAltered = true
+      reusable = undefined
       await client.query(`ALTER TABLE ${schema}.${table} ALTER COLUMN payload TYPE text`)
       const update = `UPDATE ${schema}.${table} SET payload = '{"a' WHERE ${where} RETURNING payload`
       const { rows } = await client.query(update, values)
@@ -64,7 +62,7 @@ export const postgresHost = (
         const lost = `DELETE FROM ${schema}.events WHERE aggregate_type = $1 AND aggregate_id = $2 AND sequence > $3`
         await client.query(lost, place)
       },
-      close: () => (isAltered || !reused ? place.remove() : reused.giveBack(place)),
+      close: () => (reusable ? reusable.giveBack(place) : place.remove()),
     }
   },
 })

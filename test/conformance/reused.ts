@@ -1,5 +1,17 @@
 import { afterAll } from 'vitest'
 
+/** What a case may leave rows in. */
+export const tables = [
+  'events',
+  'state_snapshots',
+  'idempotency_keys',
+  'views',
+  'view_indexes',
+  'view_generations',
+  'checkpoints',
+  'leases',
+] as const
+
 /** Where a case finds the tables it needs. */
 export interface Reusable {
   /** Makes the tables. */
