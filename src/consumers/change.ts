@@ -1,4 +1,5 @@
 import { sha256 } from '../util/digest.ts'
+import { aggregateKey } from '../util/names.ts'
 
 /** One aggregate that has news. */
 export interface Change {
@@ -15,9 +16,11 @@ export interface Change {
 /** What became of one change: nothing to tell of, or what failed. */
 export type CatchUpOutcome = { readonly error: unknown } | undefined
 
-/** Names an aggregate in memory. */
-export const placeIn = ({ aggregateType, aggregateId }: Change): string => `${aggregateType}/${aggregateId}`
+type AggregatePlace = Pick<Change, 'aggregateType' | 'aggregateId'>
 
-/** The id of the row that says how far a consumer has come in an aggregate. */
-export const seenIdOf = (consumer: string, { aggregateType, aggregateId }: Omit<Change, 'sequence'>): Promise<string> =>
-  sha256(`${consumer}\n${aggregateType}/${aggregateId}`)
+/** Names an aggregate in memory. */
+export const placeIn = ({ aggregateType, aggregateId }: AggregatePlace): string => aggregateKey(aggregateType, aggregateId)
+
+/** Id of a consumer's internal row about an aggregate. A digest, because a type and an id can be longer than an id. */
+export const rowIdOf = (consumer: string, aggregate: AggregatePlace): Promise<string> =>
+  sha256(`${consumer}\n${placeIn(aggregate)}`)

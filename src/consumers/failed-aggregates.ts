@@ -1,7 +1,8 @@
 import type { StoredEvent, ViewWrite } from '../store/commit.ts'
 import { type FailedRow, failedRows, type InternalRow } from '../store/internal-rows.ts'
+import { rowIdOf } from './change.ts'
 import type { ConsumerCore } from './core.ts'
-import { failedEventId, failedId, findDue, findFailed, findUnreadable, isDue, mostFailed } from './failures.ts'
+import { failedEventId, findDue, findFailed, findUnreadable, isDue, mostFailed } from './failures.ts'
 import type { LogCheckpoint } from './log-checkpoint.ts'
 import { canRead } from './outdated.ts'
 import type { Processor } from './processor.ts'
@@ -94,7 +95,7 @@ export class FailedAggregates {
     for (const aggregate of this.#known.keys()) unknown.delete(aggregate)
     if (unknown.size === 0) return
     const { name } = this.#processor
-    const ids = await Promise.all([...unknown.values()].map((event) => failedId(name, event)))
+    const ids = await Promise.all([...unknown.values()].map((event) => rowIdOf(name, event)))
     const rows = await this.#core.store.readViews(ids.map((id) => failedRows.key(id)))
     for (const [i, id] of ids.entries()) {
       const row = failedRows.parse(id, rows[i])
@@ -149,7 +150,7 @@ export class FailedAggregates {
     const writes: ViewWrite[] = []
     const written: Known[] = []
     for (const known of unsaved) {
-      const id = await failedId(this.#processor.name, known)
+      const id = await rowIdOf(this.#processor.name, known)
       known.version ??= (await failedRows.read(this.#core.store, id)).version
       known.isUnsaved = false
       if (known.version === 0 && known.value === undefined) continue
@@ -166,7 +167,7 @@ export class FailedAggregates {
 
   /** Somebody may have skipped it, or want it tried now: theirs counts where it is further on. */
   async #reread(known: Known): Promise<void> {
-    const { version, value } = await failedRows.read(this.#core.store, await failedId(this.#processor.name, known))
+    const { version, value } = await failedRows.read(this.#core.store, await rowIdOf(this.#processor.name, known))
     known.version = version
     known.isUnsaved = true
     if (value !== undefined && known.value !== undefined && value.sequence > known.value.sequence) known.value = value

@@ -1,6 +1,5 @@
 import { isCqrsError, messageOf } from '../errors.ts'
 import type { Core } from '../execution/core.ts'
-import type { StoredEvent } from '../store/commit.ts'
 import { eventId } from '../store/event-id.ts'
 import { encodeIndexValue } from '../store/index-value.ts'
 import {
@@ -13,7 +12,6 @@ import {
   processorRows,
 } from '../store/internal-rows.ts'
 import type { ViewFind } from '../store/store.ts'
-import { sha256 } from '../util/digest.ts'
 import type { ConsumerCore } from './core.ts'
 import { firstRow } from './layout.ts'
 import type { Failure, Processor } from './processor.ts'
@@ -25,10 +23,6 @@ export const mostFailed = 1_000
 /** Due rows that are read at once. */
 const mostDue = 50
 const stackLength = 4_000
-
-/** Ids of rows are shorter than a type and an id may be together. */
-export const failedId = (consumer: string, { aggregateType, aggregateId }: Pick<StoredEvent, 'aggregateType' | 'aggregateId'>) =>
-  sha256(`${consumer}\n${aggregateType}/${aggregateId}`)
 
 export const failedEventId = ({ aggregateType, aggregateId, sequence }: FailedRow): string =>
   eventId(aggregateType, aggregateId, sequence)
@@ -126,6 +120,10 @@ async function findFirst(
     after = page.next
   }
 }
+
+/** Failed aggregates of a processor, up to 1,000. */
+export const countFailed = async (core: Core, { mode, name }: Processor): Promise<number> =>
+  mode === 'fold' ? 0 : (await findFailed(core, name, mostFailed)).items.length
 
 /** When the next one is tried again; `undefined` when none is. */
 export async function nextDue(core: Core, consumer: string): Promise<Date | undefined> {

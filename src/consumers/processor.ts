@@ -33,6 +33,9 @@ export interface Processor {
   settled?(taken: Taken, outcome: Saved): void
 }
 
+/** Whether an aggregate whose event failed waits by itself, while others go on. */
+export const setsAside = ({ onFailure }: Pick<Processor, 'onFailure'>): boolean => onFailure !== 'stop' && onFailure !== 'retry'
+
 /** An event that failed is tried again at times that are stored, and what follows it in its aggregate waits. */
 export interface RetryLater {
   readonly retry: { readonly firstMs: number; readonly factor: number; readonly maxMs: number; readonly forMs: number }

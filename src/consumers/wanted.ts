@@ -4,7 +4,7 @@ import type { ConsumerCore } from './core.ts'
 import { findDue } from './failures.ts'
 import { type Layout, readProgresses } from './layout.ts'
 import { beginning, lowest } from './positions.ts'
-import type { Processor } from './processor.ts'
+import { type Processor, setsAside } from './processor.ts'
 import { bucketOf, isDone, startOf } from './progress.ts'
 
 const pageSize = 200
@@ -21,7 +21,7 @@ export interface Wanted {
 /** Looks for the partitions that have an event which is not done, or a failed one that is due: the others are left alone. */
 export async function findWanted(core: ConsumerCore, processor: Processor, layout: Layout, resumes: number): Promise<Wanted> {
   if (layout.partitions === 1) return { partitions: [0] }
-  const { name, aggregateTypes, onFailure } = processor
+  const { name, aggregateTypes } = processor
   const progresses = await readProgresses(core, name, layout)
   const starts = progresses.map(startOf)
   const start = lowest(starts)
@@ -35,7 +35,7 @@ export async function findWanted(core: ConsumerCore, processor: Processor, layou
   }
   for (const [partition, from] of starts.entries())
     if (Number(page.position ?? beginning) - Number(from) > mostLag) wanted.add(partition)
-  if (onFailure !== 'stop' && onFailure !== 'retry')
+  if (setsAside(processor))
     for (const { value } of await findDue(core, name, resumes, () => true))
       if (value !== undefined) wanted.add(partitionOf(value))
   return { partitions: [...wanted], page }

@@ -1,5 +1,6 @@
+import { rowIdOf } from '../consumers/change.ts'
 import type { ConsumerCore } from '../consumers/core.ts'
-import { failedEventId, failedId, findFailed } from '../consumers/failures.ts'
+import { failedEventId, findFailed } from '../consumers/failures.ts'
 import { undividedRow } from '../consumers/layout.ts'
 import { saveRows } from '../consumers/rows.ts'
 import { skippedId } from '../consumers/skips.ts'
@@ -143,7 +144,7 @@ async function changeFailed(
   const aggregate = aggregateOf(eventId)
   if (aggregate === undefined) return false
   for (;;) {
-    const row = await failedRows.read(core.store, await failedId(consumer, aggregate))
+    const row = await failedRows.read(core.store, await rowIdOf(consumer, aggregate))
     if (row.value === undefined || failedEventId(row.value) !== eventId || row.value.attempts === 0) return false
     const { next, skipped } = plan(row.value)
     const writes = [failedRows.write(row, next), ...(await touch(core, consumer)), ...(await record(core, skipped))]

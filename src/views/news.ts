@@ -1,4 +1,4 @@
-import { type Change, placeIn, seenIdOf } from '../consumers/change.ts'
+import { type Change, placeIn, rowIdOf } from '../consumers/change.ts'
 import { beginning } from '../consumers/positions.ts'
 import type { Position } from '../event-envelope.ts'
 import { decodeApart } from '../evolution/decode.ts'
@@ -138,7 +138,7 @@ export function newsOfAggregates(core: ViewCore, view: ViewDefinition): News {
   /** The marks are those of the generation that is live in this process. */
   async function isProjected(changes: readonly Change[]): Promise<boolean> {
     const consumer = viewConsumer(view.name, core.generations.known(view)?.generation ?? 1)
-    const ids = await Promise.all(changes.map((change) => seenIdOf(consumer, change)))
+    const ids = await Promise.all(changes.map((change) => rowIdOf(consumer, change)))
     const rows = await store.readViews(ids.map((id) => seenRows.key(id)))
     return changes.every(({ sequence }, i) => (seenRows.parse(ids[i] as string, rows[i]).value?.sequence ?? 0) >= sequence)
   }

@@ -4,12 +4,12 @@ import type { StoredEvent } from '../../store/commit.ts'
 import { type FailedRow, failedRows, type SkippedRow, stoppedRows } from '../../store/internal-rows.ts'
 import { KeyedQueue } from '../../util/keyed-queue.ts'
 import { processBacklog } from '../backlog.ts'
-import { type Change, placeIn, seenIdOf } from '../change.ts'
+import { type Change, placeIn, rowIdOf } from '../change.ts'
 import type { ConsumerCore, RunResult } from '../core.ts'
-import { afterFailure, failedId, readProcessor, toFailed } from '../failures.ts'
+import { afterFailure, readProcessor, toFailed } from '../failures.ts'
 import type { Lease } from '../lease.ts'
 import { processBatch } from '../process-batch.ts'
-import type { Failure, Processor, Turn } from '../processor.ts'
+import { type Failure, type Processor, setsAside, type Turn } from '../processor.ts'
 import { rowsOf } from '../rows.ts'
 import { skipWrites } from '../skips.ts'
 import { stoppedError, toStopped } from '../stopped.ts'
@@ -73,7 +73,7 @@ export class Aggregates {
   /** What failed, and then what waits behind it. Answers how many events were processed. */
   async retry(mark: AggregateMark, row: FailedRow, resumes: number, limits: Limits): Promise<number> {
     const turn = this.#turnOf(limits)
-    const id = await failedId(this.#processor.name, row)
+    const id = await rowIdOf(this.#processor.name, row)
     let events = 0
     for (let from = row; ; ) {
       const stored = await failedRows.read(this.#core.store, id)
@@ -101,7 +101,7 @@ export class Aggregates {
 
   async #retryIfDue(mark: AggregateMark, change: Change, limits: Limits): Promise<number> {
     const { name } = this.#processor
-    const { value } = await failedRows.read(this.#core.store, await failedId(name, change))
+    const { value } = await failedRows.read(this.#core.store, await rowIdOf(name, change))
     // What was parked is left to the process that holds the lease.
     if (value?.nextTryAt === undefined || value.nextTryAt > this.#core.runtime.now().toISOString()) return 0
     const { resumes } = await readProcessor(this.#core, name)
@@ -182,20 +182,15 @@ export class Aggregates {
     const { error, at, kind } = failure
     if (kind === 'outdated') return { state: 'outdated', events: 0, error, leftAt: at }
     const { name, label } = this.#processor
-    const { resumes } = this.#setsAside ? await readProcessor(this.#core, name) : { resumes: 0 }
+    const { resumes } = setsAside(this.#processor) ? await readProcessor(this.#core, name) : { resumes: 0 }
     const { row, halts } = afterFailure(this.#core, this.#processor, failure, resumes)
     if (row !== undefined) {
-      const stored = await failedRows.read(this.#core.store, await failedId(name, at))
+      const stored = await failedRows.read(this.#core.store, await rowIdOf(name, at))
       if ((await mark.move(at.sequence, { rows: [failedRows.write(stored, row)] }, true)) !== 'saved') return undefined
       if (row.nextTryAt === undefined) this.#core.observe?.({ kind: 'parked', subscription: label, eventId: at.id, error })
     }
     if (!halts) return undefined
     return this.#processor.onFailure === 'retry' ? { state: 'waiting', events: 0, error } : this.#stop(failure)
-  }
-
-  get #setsAside(): boolean {
-    const { onFailure } = this.#processor
-    return onFailure !== 'stop' && onFailure !== 'retry'
   }
 
   async #stop(failure: Failure): Promise<RunResult> {
@@ -206,6 +201,6 @@ export class Aggregates {
 
   /** Not read yet. */
   async markOf(change: Change): Promise<AggregateMark> {
-    return new AggregateMark(this.#core, await seenIdOf(this.#processor.name, change))
+    return new AggregateMark(this.#core, await rowIdOf(this.#processor.name, change))
   }
 }

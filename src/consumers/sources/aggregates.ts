@@ -2,15 +2,14 @@ import { isCqrsError } from '../../errors.ts'
 import type { Position } from '../../event-envelope.ts'
 import type { FailedRow } from '../../store/internal-rows.ts'
 import { KeyedQueue } from '../../util/keyed-queue.ts'
-import type { CatchUpOutcome, Change } from '../change.ts'
-import { placeIn } from '../change.ts'
+import { type CatchUpOutcome, type Change, placeIn } from '../change.ts'
 import type { Consumer } from '../consumer.ts'
 import type { ConsumerCore, RunRequest, RunResult } from '../core.ts'
-import { failedEventId, findDue, findFailed, findUnreadable, mostFailed, nextDue, readProcessor, resume } from '../failures.ts'
+import { countFailed, failedEventId, findDue, findUnreadable, nextDue, readProcessor, resume } from '../failures.ts'
 import { Lease, LeaseLost } from '../lease.ts'
 import { canRead } from '../outdated.ts'
 import { beginning } from '../positions.ts'
-import type { Processor } from '../processor.ts'
+import { type Processor, setsAside } from '../processor.ts'
 import { readStopped, stoppedError, stoppedToRun } from '../stopped.ts'
 import { Aggregates, type Limits, type Word } from './advance.ts'
 import { catchUp, type NewsConsumer } from './catch-up.ts'
@@ -48,7 +47,9 @@ export class AggregatesConsumer implements Consumer {
     this.#processor = processor
     this.title = processor.title
     this.#aggregates = new Aggregates(core, processor, () => this.#lease)
-    this.isAsked = this.#setsAside ? async () => (await readProcessor(core, processor.name)).touched !== this.#touched : undefined
+    this.isAsked = setsAside(processor)
+      ? async () => (await readProcessor(core, processor.name)).touched !== this.#touched
+      : undefined
   }
 
   run(request: RunRequest = {}): Promise<RunResult> {
@@ -83,17 +84,11 @@ export class AggregatesConsumer implements Consumer {
   }
 
   async nextDue(): Promise<Date | undefined> {
-    return this.#setsAside ? nextDue(this.#core, this.#processor.name) : undefined
+    return setsAside(this.#processor) ? nextDue(this.#core, this.#processor.name) : undefined
   }
 
-  async failed(): Promise<number> {
-    if (this.#processor.mode === 'fold') return 0
-    return (await findFailed(this.#core, this.#processor.name, mostFailed)).items.length
-  }
-
-  get #setsAside(): boolean {
-    const { mode, onFailure } = this.#processor
-    return mode === 'act' && onFailure !== 'stop' && onFailure !== 'retry'
+  failed(): Promise<number> {
+    return countFailed(this.#core, this.#processor)
   }
 
   /** Brings aggregates up to their ends, for whoever knows that they have changed. */
@@ -196,7 +191,7 @@ export class AggregatesConsumer implements Consumer {
       await save()
     }
     const end = async (): Promise<RunResult> => {
-      const due = this.#setsAside ? await nextDue(this.#core, this.#processor.name) : undefined
+      const due = await this.nextDue()
       return { state: 'caught-up', ...(cursor.left && failed), ...(due && { nextDue: due }), events }
     }
     if (cursor.left === undefined && request.finish !== undefined)
@@ -231,7 +226,7 @@ export class AggregatesConsumer implements Consumer {
     this.#touched = touched
     let taken = 0
     for (const tried = new Set<string>(); !limits.isOver(); ) {
-      const due = await findDue(this.#core, name, resumes, (row) => !tried.has(placeIn({ ...row, sequence: 0 })))
+      const due = await findDue(this.#core, name, resumes, (row) => !tried.has(placeIn(row)))
       if (due.length === 0) break
       for (const { value: row } of due) {
         if (row === undefined || limits.isOver()) break

@@ -9,13 +9,13 @@ import type { Consumer } from '../consumer.ts'
 import type { ConsumerCore, RunRequest, RunResult } from '../core.ts'
 import { eachEnded } from '../each-ended.ts'
 import { FailedAggregates } from '../failed-aggregates.ts'
-import { findFailed, mostFailed, nextDue, readProcessor, resume } from '../failures.ts'
+import { countFailed, nextDue, readProcessor, resume } from '../failures.ts'
 import { type Layout, layoutOf, readOrBegin, readProgresses, undivided } from '../layout.ts'
 import { LeaseLost, type Slice, underLeases } from '../lease.ts'
 import type { LogCheckpoint } from '../log-checkpoint.ts'
 import { takePartitions } from '../partitions.ts'
 import { beginning, lowest } from '../positions.ts'
-import type { Effects, Failure, Processor } from '../processor.ts'
+import { type Effects, type Failure, type Processor, setsAside } from '../processor.ts'
 import { readProgress, startOf } from '../progress.ts'
 import { changeLayout } from '../relayout.ts'
 import { Saver } from '../saver.ts'
@@ -69,7 +69,9 @@ export class LogConsumer implements Consumer {
     this.#processor = processor
     this.title = processor.title
     this.#mayChange = processor.mode === 'act'
-    this.isAsked = this.#setsAside ? async () => (await readProcessor(core, processor.name)).touched !== this.#touched : undefined
+    this.isAsked = setsAside(processor)
+      ? async () => (await readProcessor(core, processor.name)).touched !== this.#touched
+      : undefined
   }
 
   run(request: RunRequest = {}): Promise<RunResult> {
@@ -116,12 +118,11 @@ export class LogConsumer implements Consumer {
   }
 
   async nextDue(): Promise<Date | undefined> {
-    return this.#setsAside ? nextDue(this.#core, this.#processor.name) : undefined
+    return setsAside(this.#processor) ? nextDue(this.#core, this.#processor.name) : undefined
   }
 
-  async failed(): Promise<number> {
-    if (this.#processor.mode === 'fold') return 0
-    return (await findFailed(this.#core, this.#processor.name, mostFailed)).items.length
+  failed(): Promise<number> {
+    return countFailed(this.#core, this.#processor)
   }
 
   lookAgain(): void {
@@ -145,11 +146,6 @@ export class LogConsumer implements Consumer {
         throw error
       }
     })
-  }
-
-  get #setsAside(): boolean {
-    const { mode, onFailure } = this.#processor
-    return mode === 'act' && onFailure !== 'stop' && onFailure !== 'retry'
   }
 
   #stoppedError(stopped: StoppedRow) {
