@@ -7,7 +7,7 @@ const commands = 'createApp, defineAggregate, noData, reject, typed'
 export const programs = {
   'without views': commands,
   'with views': `${commands}, defineView`,
-  'with sqlView': `${commands}, defineSqlView`,
+  'with defineSqlView': `${commands}, defineSqlView`,
   'with subscriptions': `${commands}, defineSubscription`,
 }
 

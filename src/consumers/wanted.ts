@@ -1,42 +1,68 @@
+import type { Position } from '../event-envelope.ts'
 import { feedPage } from '../execution/read-page.ts'
 import type { FeedPage } from '../store/store.ts'
 import type { ConsumerCore } from './core.ts'
 import { findDue } from './failures.ts'
 import { type Layout, readProgresses } from './layout.ts'
-import { beginning, lowest } from './positions.ts'
+import { before, beginning, laterOf, lowest } from './positions.ts'
 import { type Processor, setsAside } from './processor.ts'
-import { bucketOf, isDone, startOf } from './progress.ts'
+import { bucketOf, isDone, type LogProgress, startOf } from './progress.ts'
 
 const pageSize = 200
 /** A partition without events is moved on when it lags so far. */
-const mostLag = 1_000
+const mostLag = 2 * pageSize
 
 /** Partitions that have something to do. */
 export interface Wanted {
   readonly partitions: readonly number[]
-  /** What was read to find them. */
-  readonly page?: FeedPage
+  /** What was read to find them, where one page was enough. */
+  readonly page?: FeedPage | undefined
 }
 
 /** Looks for the partitions that have an event which is not done, or a failed one that is due: the others are left alone. */
 export async function findWanted(core: ConsumerCore, processor: Processor, layout: Layout, resumes: number): Promise<Wanted> {
   if (layout.partitions === 1) return { partitions: [0] }
-  const { name, aggregateTypes } = processor
-  const progresses = await readProgresses(core, name, layout)
-  const starts = progresses.map(startOf)
-  const start = lowest(starts)
-  const only = aggregateTypes.map((aggregateType) => ({ aggregateType }))
-  const page = await feedPage(core, { only, ...(start === beginning ? {} : { after: start }) }, pageSize)
-  const partitionOf = (of: Parameters<typeof bucketOf>[0]) => bucketOf(of) % layout.partitions
-  const wanted = new Set<number>()
-  for (const event of page.events) {
-    const progress = progresses[partitionOf(event)]
-    if (progress !== undefined && !isDone(progress, event)) wanted.add(partitionOf(event))
-  }
-  for (const [partition, from] of starts.entries())
-    if (Number(page.position ?? beginning) - Number(from) > mostLag) wanted.add(partition)
+  const { lagging, pages } = await findLagging(core, processor, layout)
+  const wanted = new Set(lagging.keys())
   if (setsAside(processor))
-    for (const { value } of await findDue(core, name, resumes, () => true))
-      if (value !== undefined) wanted.add(partitionOf(value))
-  return { partitions: [...wanted], page }
+    for (const { value } of await findDue(core, processor.name, resumes, () => true))
+      if (value !== undefined) wanted.add(bucketOf(value) % layout.partitions)
+  return { partitions: [...wanted], page: pages.length === 1 ? pages[0] : undefined }
+}
+
+/** All up to here is done, whatever the checkpoints of partitions without events say. */
+export async function findPosition(core: ConsumerCore, processor: Processor, layout: Layout): Promise<Position> {
+  if (layout.partitions === 1) return lowest((await readProgresses(core, processor.name, layout)).map(startOf))
+  const { lagging, pages } = await findLagging(core, processor, layout)
+  return lowest([...lagging.values(), pages.at(-1)?.position ?? beginning])
+}
+
+/**
+ * Finds the partitions that are not where the log is, each with a position up to which nothing is left to do in it.
+ */
+async function findLagging(core: ConsumerCore, processor: Processor, layout: Layout) {
+  const progresses = await readProgresses(core, processor.name, layout)
+  const starts = progresses.map(startOf)
+  const lagging = new Map<number, Position>()
+  const lags = (partition: number, doneTo: Position) => lagging.has(partition) || lagging.set(partition, doneTo)
+  const pages: FeedPage[] = []
+  for (let start = lowest(starts); ; ) {
+    const page = await readFrom(core, processor, start)
+    pages.push(page)
+    for (const event of page.events) {
+      const partition = bucketOf(event) % layout.partitions
+      if (!isDone(progresses[partition] as LogProgress, event)) lags(partition, before(event.position as Position))
+    }
+    const end = page.position ?? beginning
+    for (const [partition, from] of starts.entries()) if (Number(end) - Number(from) > mostLag) lags(partition, end)
+    // Those that were not seen yet begin later, or have an event later.
+    const unseen = starts.filter((_, partition) => !lagging.has(partition))
+    if (!page.more || unseen.length === 0) return { lagging, pages }
+    start = laterOf(end, lowest(unseen))
+  }
+}
+
+function readFrom(core: ConsumerCore, { aggregateTypes }: Processor, start: Position): Promise<FeedPage> {
+  const only = aggregateTypes.map((aggregateType) => ({ aggregateType }))
+  return feedPage(core, { only, ...(start === beginning ? {} : { after: start }) }, pageSize)
 }

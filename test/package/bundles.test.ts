@@ -7,20 +7,27 @@ const source = fileURLToPath(new URL('../../src', import.meta.url))
 /** What follows the events, and the modules that no other kind may bring into a program. */
 const kinds = {
   defineView: [
+    'views/alarm.ts',
     'views/behind.ts',
+    'views/changes-reader.ts',
+    'views/changes.ts',
+    'views/conditions.ts',
     'views/current.ts',
     'views/fold-rows.ts',
     'views/fold.ts',
     'views/generation-ready.ts',
     'views/generations.ts',
     'views/inline.ts',
+    'views/listener.ts',
+    'views/live-rows.ts',
+    'views/news.ts',
     'views/rebuild.ts',
     'views/view-consumer.ts',
     'views/view-machinery.ts',
     'views/view.ts',
     'views/views.ts',
   ],
-  sqlView: ['views/sql-rebuild.ts', 'views/sql-rows.ts', 'views/sql-view-machinery.ts', 'views/sql-view.ts'],
+  defineSqlView: ['views/sql-rebuild.ts', 'views/sql-rows.ts', 'views/sql-view-machinery.ts', 'views/sql-view.ts'],
   defineSubscription: [
     'subscriptions/attempt.ts',
     'subscriptions/deliver.ts',

@@ -138,4 +138,50 @@ describe('a subscription in partitions', () => {
     await all.reached
     expect(seen.size).toBe(80)
   })
+
+  test('goes on though most partitions never have an event', async () => {
+    let seen = 0
+    const app = appWith(memoryStore(), () => void seen++)
+    for (let round = 1; round <= 4; round++) {
+      await app.aggregates.counter.execute('only', countEach(...Array.from({ length: 150 }, () => 1)))
+      await app.drain()
+      expect(seen).toBe(round * 150)
+    }
+  })
+
+  test('has caught up when partitions without events have not moved', async () => {
+    const app = appWith(memoryStore(), () => {})
+    for (let n = 1; n <= 300; n++) {
+      await app.aggregates.counter.execute('only', count(1))
+      if (n % 100 !== 1) continue
+      await app.subscriptions.log.caughtUp({ timeoutMs: 10_000 })
+      for await (const status of app.subscriptions.log.status()) {
+        expect(status).toMatchObject({ state: 'running', position: `${n}`, lag: 0 })
+        break
+      }
+    }
+    await app.aggregates.counter.execute('another', count(1))
+    for await (const status of app.subscriptions.log.status()) {
+      expect(status).toMatchObject({ position: '201', lag: 100 })
+      break
+    }
+  })
+
+  test('sees what is far ahead of a partition that another process is slow with', async () => {
+    const store = memoryStore()
+    const seen: string[] = []
+    const other = appWith(store, ({ id }) => void seen.push(id))
+    await other.aggregates.counter.execute('slow', countEach(...Array.from({ length: 500 }, () => 1)))
+    await other.drain()
+    const isSlow = gate()
+    const slow = appWith(store, () => isSlow.pass())
+    await slow.aggregates.counter.execute('slow', countEach(...Array.from({ length: 300 }, () => 1)))
+    const draining = slow.drain()
+    await isSlow.reached
+    await other.aggregates.counter.execute('quick', count(1))
+    await other.drain()
+    expect(seen.slice(500)).toEqual(['counter/quick/1'])
+    isSlow.open()
+    await draining
+  })
 })

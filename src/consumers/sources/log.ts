@@ -10,17 +10,17 @@ import type { ConsumerCore, RunRequest, RunResult } from '../core.ts'
 import { eachEnded } from '../each-ended.ts'
 import { FailedAggregates } from '../failed-aggregates.ts'
 import { countFailed, nextDue, readProcessor, resume } from '../failures.ts'
-import { type Layout, layoutOf, readOrBegin, readProgresses, undivided } from '../layout.ts'
+import { type Layout, layoutOf, readOrBegin, undivided } from '../layout.ts'
 import { LeaseLost, type Slice, underLeases } from '../lease.ts'
 import type { LogCheckpoint } from '../log-checkpoint.ts'
 import { takePartitions } from '../partitions.ts'
-import { beginning, lowest } from '../positions.ts'
+import { beginning } from '../positions.ts'
 import { type Effects, type Failure, type Processor, setsAside } from '../processor.ts'
 import { readProgress, startOf } from '../progress.ts'
 import { changeLayout } from '../relayout.ts'
 import { Saver } from '../saver.ts'
 import { readStopped, stoppedError, stoppedToRun, toStopped } from '../stopped.ts'
-import { findWanted } from '../wanted.ts'
+import { findPosition, findWanted } from '../wanted.ts'
 import { Acting } from './act.ts'
 import { Feed } from './feed.ts'
 import { fold } from './fold.ts'
@@ -104,7 +104,7 @@ export class LogConsumer implements Consumer {
   async position(): Promise<Position> {
     const { name, mode } = this.#processor
     const { value } = mode === 'fold' ? { value: undefined } : await processorRows.read(this.#core.store, name)
-    return lowest((await readProgresses(this.#core, name, layoutOf(name, value))).map(startOf))
+    return findPosition(this.#core, this.#processor, layoutOf(name, value))
   }
 
   async trouble(): Promise<unknown> {
