@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitest/config'
-import { patienceMs } from './test/strength.ts'
+import { isFull, patienceMs } from './test/strength.ts'
 
 const file = (path: string) => fileURLToPath(new URL(path, import.meta.url))
 
@@ -29,10 +29,15 @@ const kinds = {
   examples: ['examples/**/*.test.ts', 'test/http/*-in-chromium.test.ts'],
 }
 
-/** The stories once more with other defaults: what they promise must not depend on them. */
-const others = { 'without batching': 'test/defaults/without-batching.ts', 'without cache': 'test/defaults/without-cache.ts' }
+/** The stories once more with other defaults: what they promise must not depend on them. At night each default by itself. */
+const others: Readonly<Record<string, string>> = isFull
+  ? { 'without batching': 'test/defaults/without-batching.ts', 'without cache': 'test/defaults/without-cache.ts' }
+  : { 'without batching and cache': 'test/defaults/without-both.ts' }
 
 const time = { testTimeout: patienceMs, hookTimeout: patienceMs }
+
+/** Of tests that keep to themselves: loading all modules anew for each file would cost a third of their time. */
+const together = { isolate: false }
 
 const heavy = Object.values(kinds).flat()
 
@@ -54,12 +59,20 @@ export default defineConfig({
       })),
       {
         resolve: { alias: aliasTo('src/index.ts') },
-        test: { ...time, name: 'fast', include: ['test/**/*.test.ts'], exclude: [installed, ...heavy], env: withoutServers },
+        test: {
+          ...time,
+          ...together,
+          name: 'fast',
+          include: ['test/**/*.test.ts'],
+          exclude: [installed, ...heavy],
+          env: withoutServers,
+        },
       },
       ...Object.entries(others).map(([name, core]) => ({
         resolve: { alias: aliasTo(core) },
         test: {
           ...time,
+          ...together,
           name,
           include: ['test/stories/**/*.test.ts'],
           exclude: [installed, ...heavy],

@@ -6,10 +6,16 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { bundledProgram } from '../../test/program.ts'
 import { freshDatabase } from '../../test/servers/fresh.ts'
 import { unselected } from '../../test/servers/stores.ts'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
+
+const programs = {
+  'demo.ts': await bundledProgram(join(root, 'examples/bank-account/demo.ts')),
+  'server.ts': await bundledProgram(join(root, 'examples/bank-account/server.ts')),
+}
 
 let folder: string
 let file: string
@@ -55,7 +61,7 @@ describe('npm run demo', () => {
     'has colours on a terminal, unless NO_COLOR is set',
     () => {
       const onTerminal = (env: Record<string, string>) =>
-        execFileSync('script', ['-qec', `'${process.execPath}' --import tsx examples/bank-account/demo.ts`, '/dev/null'], {
+        execFileSync('script', ['-qec', `'${process.execPath}' '${programs['demo.ts']}'`, '/dev/null'], {
           cwd: root,
           env: {
             ...process.env,
@@ -241,7 +247,7 @@ async function fetchLike(line: string) {
   return { status: response.status, body: await response.json() }
 }
 
-async function run(script: string, env: Record<string, string> = {}) {
+async function run(script: keyof typeof programs, env: Record<string, string> = {}) {
   const child = launch(script, env)
   const output = collect(child)
   const [code] = await once(child, 'close')
@@ -249,9 +255,8 @@ async function run(script: string, env: Record<string, string> = {}) {
 }
 
 /** One process, unlike the command `tsx`, so that nothing stays behind when it is killed. */
-function launch(script: string, env: Record<string, string>): ChildProcess {
-  const args = ['--import', 'tsx', join(root, 'examples', 'bank-account', script)]
-  return spawn(process.execPath, args, { cwd: root, env: { ...process.env, BANK_FILE: file, ...env } })
+function launch(script: keyof typeof programs, env: Record<string, string>): ChildProcess {
+  return spawn(process.execPath, [programs[script]], { cwd: root, env: { ...process.env, BANK_FILE: file, ...env } })
 }
 
 function collect(child: ChildProcess) {

@@ -1,7 +1,8 @@
 import { fileURLToPath } from 'node:url'
 import { createApp } from 'cqrs-es'
 import { describe, expect, test } from 'vitest'
-import { root, run } from '../run.ts'
+import { bundledProgram } from '../program.ts'
+import { run } from '../run.ts'
 import { unselected } from '../servers/stores.ts'
 import { atStrength } from '../strength.ts'
 import { collect } from '../support/async.ts'
@@ -45,8 +46,8 @@ describe.each(stores)(
 )
 
 async function play(task: Task): Promise<Report[]> {
-  const env = { TSX_TSCONFIG_PATH: `${root}tsconfig.json`, NODE_NO_WARNINGS: '1' }
-  const { code, output } = await run(process.execPath, ['--import', 'tsx', program, JSON.stringify(task)], { env })
+  const env = { NODE_NO_WARNINGS: '1' }
+  const { code, output } = await run(process.execPath, [await bundledProgram(program), JSON.stringify(task)], { env })
   if (code !== 0) throw new Error(output)
   return output
     .trim()

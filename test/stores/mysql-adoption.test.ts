@@ -6,7 +6,7 @@ import { comparePositions, type Position, type Store, type StoredEvent } from 'c
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { ddl, mysqlMixedIds, mysqlRows, type SqlRows } from '../fixtures/rust/rows.ts'
 import { mysqlStatements as crate } from '../fixtures/rust/statements.ts'
-import { root } from '../run.ts'
+import { bundledProgram } from '../program.ts'
 import { appendOne, commit, dataOf, failure, readLog } from './commits.ts'
 import { counter, payloadIn, rustFormat } from './crate-counter.ts'
 import { type MysqlServerName, mysqlServers, newDatabase, noMysql, type TestMysql } from './mysql-database.ts'
@@ -309,14 +309,13 @@ describe.skipIf(noMysql).each(mysqlServers)('the schema, on $name', (on) => {
     server = on.server
   })
 
-  const program = fileURLToPath(new URL('mysql-make-schema.ts', import.meta.url))
+  let program: string
+  beforeAll(async () => {
+    program = await bundledProgram(fileURLToPath(new URL('mysql-make-schema.ts', import.meta.url)))
+  })
 
   function makeSchema(databaseUrl: string): { child: ChildProcess; ended: Promise<number | null> } {
-    const env = { ...process.env, TSX_TSCONFIG_PATH: `${root}tsconfig.json` }
-    const child = spawn(process.execPath, ['--import', 'tsx', program, databaseUrl], {
-      env,
-      stdio: ['ignore', 'pipe', 'inherit'],
-    })
+    const child = spawn(process.execPath, [program, databaseUrl], { stdio: ['ignore', 'pipe', 'inherit'] })
     return { child, ended: new Promise((resolve) => child.once('exit', resolve)) }
   }
 

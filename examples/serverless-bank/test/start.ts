@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
+import { bundledProgram } from '../../../test/program.ts'
 
 const root = fileURLToPath(new URL('../../../', import.meta.url))
 
@@ -14,7 +15,7 @@ export interface Started {
 
 /** `npm run serverless:local` as one process, so that a signal reaches it. Resolves when the bank is open, or the process has ended. */
 export async function startBank(env: Readonly<Record<string, string>>): Promise<Started> {
-  const args = ['--import', 'tsx', fileURLToPath(new URL('../local/run.ts', import.meta.url))]
+  const args = [await bundledProgram(fileURLToPath(new URL('../local/run.ts', import.meta.url)))]
   const child = spawn(process.execPath, args, { cwd: root, env: { ...process.env, PORT: '0', NODE_NO_WARNINGS: '1', ...env } })
   const output = { out: '', err: '' }
   child.stdout.setEncoding('utf8').on('data', (text) => {

@@ -19,7 +19,7 @@ const onSqlite = async (): Promise<Store> => {
 }
 
 const stores = [
-  { name: 'memory', open: async () => memoryStore(), seeds: atStrength({ moderate: 8, full: 300 }) },
+  { name: 'memory', open: async () => memoryStore(), seeds: atStrength({ moderate: 4, full: 300 }) },
   { name: 'SQLite', open: onSqlite, seeds: atStrength({ moderate: 1, full: 50 }) },
 ] as const
 
