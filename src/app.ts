@@ -3,6 +3,7 @@ import type { AggregateHandle } from './aggregate-handle.ts'
 import type { Change } from './consumers/change.ts'
 import type { ConsumerDefinition, DrainRequest, DrainResult } from './consumers/definitions.ts'
 import type { ConsumerHandle } from './consumers/handle.ts'
+import type { ResetOptions } from './consumers/reset.ts'
 import { waitingFor } from './consumers/waiting.ts'
 import { DefinitionError, ValidationError } from './errors.ts'
 import type { EventEnvelope, Position } from './event-envelope.ts'
@@ -199,6 +200,41 @@ export interface SubscriptionHandle extends ConsumerHandle {
     readonly limit?: number | undefined
     readonly after?: string | undefined
   }): Promise<FailedPage<SkippedEvent>>
+  /**
+   * Delivers everything after a place again, or passes over what was not delivered yet. A stop is over. What failed after that
+   * place comes again by itself, what failed before stays as it is. Commands sent with `reaction` are not stored twice; all
+   * other effects happen again. Waits up to `leaseMs` and 5 s for handlers at work.
+   * @throws ValidationError for an unfit option, a position after the end of the log or a time in the future, DefinitionError for a position where the store has no global order, NotYetError when handlers were at work for too long, StoreError, ClosedError
+   *
+   * @example
+   * ```ts
+   * import { createApp, defineAggregate, defineSubscription, typed } from 'cqrs-es'
+   * import { memoryStore } from 'cqrs-es/memory'
+   *
+   * const task = defineAggregate({
+   *   type: 'task',
+   *   events: { Assigned: typed<{ to: string }>() },
+   *   commands: { Assign: typed<{ to: string }>() },
+   *   initialState: () => ({}),
+   * }).implement({
+   *   handle: { Assign: (_, data) => ({ type: 'Assigned', data }) },
+   *   apply: { Assigned: (state) => state },
+   * })
+   * const mailer = defineSubscription({
+   *   name: 'mailer',
+   *   aggregates: [task],
+   *   handle: (event) => console.log(event.id),
+   * })
+   *
+   * const app = createApp({ store: memoryStore(), aggregates: { task }, subscriptions: { mailer } })
+   * await app.aggregates.task.execute('t-1', { type: 'Assign', data: { to: 'ann' } })
+   * await app.drain() // task/t-1/1
+   * await app.subscriptions.mailer.reset({ to: 'beginning', reason: 'the mails were lost' })
+   * await app.drain() // task/t-1/1
+   * await app.close()
+   * ```
+   */
+  reset(options: ResetOptions): Promise<void>
 }
 
 type ViewTypesOf<V> = V extends View<infer T> ? T : ViewTypes

@@ -70,6 +70,52 @@ describe.each(databases)('on $name', ({ skipped, host }) => {
     ])
   })
 
+  test.skipIf(skipped)('a subscription is reset, in partitions where there is a global order', async () => {
+    const { store, connect } = await created()
+    const reason = 'the receiver has lost them'
+    const { globalOrder } = store.capabilities
+    const seen: string[] = []
+    const opened = (on: Store, partitions: number) => {
+      const log = defineSubscription({
+        name: 'log',
+        aggregates: [counter],
+        partitions: globalOrder ? partitions : 1,
+        handle: ({ id }) => void seen.push(id),
+      })
+      const app = createApp({ store: on, aggregates: { counter }, subscriptions: { log }, following: { leaseMs: 2_000 } })
+      apps.push(app)
+      return app
+    }
+    const [one, two] = [opened(store, 4), opened(await connect(), 4)]
+    const until = async (n: number) => {
+      while (seen.length < n) {
+        await two.drain({ reconcile: true })
+        await sleep(20)
+      }
+      await two.drain({ reconcile: true })
+      return [...seen.splice(0)].sort()
+    }
+    const ids = ['a', 'b', 'c', 'd', 'e', 'f']
+    for (const id of ids) await one.aggregates.counter.execute(id, countEach(1, 2))
+    const all = ids.flatMap((id) => [`counter/${id}/1`, `counter/${id}/2`])
+    expect(await until(12)).toEqual(all)
+    await one.subscriptions.log.reset({ to: 'beginning', reason })
+    expect(await until(12)).toEqual(all)
+    await one.subscriptions.log.reset({ to: new Date(), reason })
+    expect(await until(12)).toEqual(all)
+    if (globalOrder) {
+      const { events } = await store.readFeed({ limit: 100 })
+      const to = events.find(({ id }) => id === 'counter/d/2')?.position
+      await two.subscriptions.log.reset({ to: to as NonNullable<typeof to>, reason })
+      expect(await until(4)).toEqual(all.slice(-4))
+    }
+    for (const id of ids) await one.aggregates.counter.execute(id, count(1))
+    await two.subscriptions.log.reset({ to: 'now', reason })
+    await sleep(5)
+    await one.aggregates.counter.execute('g', count(1))
+    expect(await until(1)).toEqual(['counter/g/1'])
+  })
+
   test.skipIf(skipped)(
     'an event whose JSON is corrupt is parked as any other that cannot be read, and no other waits',
     async () => {
