@@ -3,6 +3,7 @@ import type { Position } from '../event-envelope.ts'
 import type { AggregateDefinition } from '../execution/aggregate-definition.ts'
 import type { Core, InlineViews } from '../execution/core.ts'
 import type { Lifecycle } from '../util/lifecycle.ts'
+import { checkName } from '../util/options.ts'
 import type { CatchUpOutcome, Change } from './change.ts'
 import type { Consumer } from './consumer.ts'
 import type { ConsumerCore } from './core.ts'
@@ -12,6 +13,8 @@ import type { Patience, WaitLimits } from './patience.ts'
 export interface ConsumerDefinition {
   readonly kind: 'view' | 'sqlView' | 'subscription'
   readonly name: string
+  /** In the store, for its leases, checkpoints and rows. */
+  readonly storedAs: string
   readonly aggregateTypes: readonly string[]
   /** `inline`: commands keep it up to date, so nobody has to wait for it. */
   readonly consistency?: 'inline' | 'async'
@@ -94,4 +97,10 @@ const maxConsumerName = 200
 export function checkConsumerName(what: string, name: string): void {
   if (name.length > maxConsumerName)
     throw new DefinitionError(`${what}: its name is ${name.length} characters long; the limit is ${maxConsumerName}.`)
+}
+
+/** @throws DefinitionError */
+export function checkStoredAs(what: string, storedAs: unknown): asserts storedAs is string {
+  checkName(what, storedAs)
+  checkConsumerName(what, storedAs)
 }

@@ -37,7 +37,7 @@ export class Delivery implements Processor {
     this.#core = core
     this.#definition = definition
     this.#app = app
-    this.name = subscriptionConsumer(definition.name)
+    this.name = subscriptionConsumer(definition.storedAs)
     this.title = `The subscription '${definition.name}'`
     this.aggregateTypes = definition.aggregateTypes
     this.from = definition.from

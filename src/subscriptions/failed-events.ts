@@ -72,8 +72,8 @@ export interface ListFailed {
 }
 
 /** What is done with events that failed. */
-export function failedEventsOf(core: ConsumerCore, { name }: SubscriptionDefinition, lifecycle: Lifecycle) {
-  const consumer = subscriptionConsumer(name)
+export function failedEventsOf(core: ConsumerCore, { name, storedAs }: SubscriptionDefinition, lifecycle: Lifecycle) {
+  const consumer = subscriptionConsumer(storedAs)
   const at = (method: string) => `${method} of the subscription '${name}'`
   const change = (method: string, eventId: string, plan: (failed: FailedRow) => Plan) =>
     lifecycle.run(at(method), async () => {

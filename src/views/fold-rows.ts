@@ -48,7 +48,7 @@ export class FoldRows implements Processor {
     this.#core = core
     this.#view = view
     this.#generation = generation
-    this.name = viewConsumer(view.name, generation)
+    this.name = viewConsumer(view.storedAs, generation)
     this.title = `The view '${view.name}'`
     this.label = view.name
     this.aggregateTypes = view.aggregateTypes
@@ -60,7 +60,7 @@ export class FoldRows implements Processor {
     // Others may have moved them since.
     this.#rows.clear()
     if (this.#view.consistency !== 'inline') return false
-    const { name } = this.#view
+    const { storedAs: name } = this.#view
     const own = (await this.#core.store.viewGenerations(name)).find(({ generation }) => generation === this.#generation)
     return own?.state !== 'building' && (own?.state !== 'live' || (await isReady(this.#core, name, this.#generation)))
   }
@@ -119,7 +119,7 @@ export class FoldRows implements Processor {
    */
   async #read(ids: readonly string[]): Promise<ReadonlyMap<string, Row>> {
     const { store } = this.#core
-    const { name, consistency } = this.#view
+    const { storedAs: name, consistency } = this.#view
     const rows = new Map(ids.map((id) => [id, this.#rows.get(id)]))
     const unknown = ids.filter((id) => rows.get(id) === undefined)
     const keys = unknown.map((id): ViewKey => ({ name, generation: this.#generation, id }))

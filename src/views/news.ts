@@ -137,7 +137,7 @@ export function newsOfAggregates(core: ViewCore, view: ViewDefinition): News {
 
   /** The marks are those of the generation that is live in this process. */
   async function isProjected(changes: readonly Change[]): Promise<boolean> {
-    const consumer = viewConsumer(view.name, core.generations.known(view)?.generation ?? 1)
+    const consumer = viewConsumer(view.storedAs, core.generations.known(view)?.generation ?? 1)
     const ids = await Promise.all(changes.map((change) => rowIdOf(consumer, change)))
     const rows = await store.readViews(ids.map((id) => seenRows.key(id)))
     return changes.every(({ sequence }, i) => (seenRows.parse(ids[i] as string, rows[i]).value?.sequence ?? 0) >= sequence)

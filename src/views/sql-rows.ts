@@ -29,7 +29,7 @@ export class SqlRows implements Processor {
   constructor(core: ConsumerCore, view: SqlViewDefinition) {
     this.#core = core
     this.#view = view
-    this.name = `sql/${view.name}`
+    this.name = `sql/${view.storedAs}`
     this.title = `The view '${view.name}'`
     this.label = view.name
     this.aggregateTypes = view.aggregateTypes

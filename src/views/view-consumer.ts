@@ -123,9 +123,9 @@ export class ViewConsumer implements Consumer {
 
   /** Nothing is waited for here: what has to be ready before it can be used may be what has stopped. */
   async resume(): Promise<void> {
-    const all = await this.#core.store.viewGenerations(this.#view.name)
+    const all = await this.#core.store.viewGenerations(this.#view.storedAs)
     for (const generation of new Set([liveGeneration(all), ...all.map((one) => one.generation)]))
-      await clearStopped(this.#core, viewConsumer(this.#view.name, generation))
+      await clearStopped(this.#core, viewConsumer(this.#view.storedAs, generation))
     this.lookAgain()
   }
 
@@ -147,11 +147,11 @@ export class ViewConsumer implements Consumer {
     const isInline = this.#view.consistency === 'inline'
     const known = this.#core.generations.known(this.#view)
     if (known?.isOwn) return { ...known, isWritten: isInline, all: [] }
-    const all = await this.#core.store.viewGenerations(this.#view.name)
+    const all = await this.#core.store.viewGenerations(this.#view.storedAs)
     const generation = liveGeneration(all)
     const version = liveVersion(all)
     const isOwn = version === this.#view.viewVersion
-    const isWritten = isOwn && isInline && (await isReady(this.#core, this.#view.name, generation))
+    const isWritten = isOwn && isInline && (await isReady(this.#core, this.#view.storedAs, generation))
     return { generation, isOwn, version, isWritten, all }
   }
 

@@ -329,7 +329,7 @@ export const subscriptions: readonly Mutation[] = [
     file: 'src/consumers/reset.ts',
     find: 'touched: touched + 1, reset: resetRow(',
     put: 'touched, reset: resetRow(',
-    test: 'test/stories/resetting.test.ts › by another process reaches a started one that is idle, without a new event',
+    test: 'test/stories/resetting.test.ts › records who asked for it and why',
   },
   {
     breaks: 'a mark from before a reset still counts',
@@ -337,5 +337,12 @@ export const subscriptions: readonly Mutation[] = [
     find: 'this.isOlder = seen !== undefined && stored < epoch',
     put: 'this.isOlder = seen !== undefined && stored > epoch',
     test: "test/stories/resetting.test.ts › to 'beginning' delivers every event again, in the order of each aggregate",
+  },
+  {
+    breaks: 'a renamed subscription sends its commands with other keys',
+    file: 'src/subscriptions/reaction.ts',
+    find: 'await baseOf(storedAs, event)',
+    put: 'await baseOf(name, event)',
+    test: 'test/stories/renaming.test.ts › a renamed subscription stores no command twice that it had sent by its old name',
   },
 ]

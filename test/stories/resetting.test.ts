@@ -247,7 +247,7 @@ describe.each(stores)('a reset on $name', ({ open }) => {
     await reset({ to: 'beginning', reason, by: 'ann' })
     const [row] = await store.readViews([{ name: '~processor', generation: 1, id: 'subscription/log' }])
     const said = { reason, by: 'ann', at: new Date(clock.now).toISOString() }
-    expect(row?.view).toMatchObject({ reset: said, epoch: 2 })
+    expect(row?.view).toMatchObject({ reset: said, epoch: 2, touched: 1 })
   })
 
   test.each([
@@ -359,7 +359,7 @@ describe.each(ordered)('a reset in the log of $name', ({ open }) => {
         () => false,
       )
       handled.length = 0
-      const second = at(store, options, { clock, following: { leaseMs: 5 } })
+      const second = at(store, options, { clock })
       const drain = async () => {
         while (!(await second.app.drain({ budgetMs: 1_000 })).caughtUp) await settled()
       }
@@ -429,7 +429,7 @@ describe.each(ordered)('a reset in the log of $name', ({ open }) => {
         subscriptions: {
           log: defineSubscription({ name: 'log', aggregates: [counter], handle: () => hangs.pass() }),
         },
-        following: { leaseMs: 100 },
+        following: { leaseMs: 60_000 },
       }),
     )
     await busy.aggregates.counter.execute('a', count(1))
