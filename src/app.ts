@@ -1,7 +1,7 @@
 import type { AnyAggregate, EnvelopeOf, TypesOf } from './aggregate.ts'
 import type { AggregateHandle } from './aggregate-handle.ts'
 import type { Change } from './consumers/change.ts'
-import type { ConsumerDefinition, DrainRequest, DrainResult } from './consumers/definitions.ts'
+import type { ConsumerDefinition, DrainRequest, DrainResult, Leftover } from './consumers/definitions.ts'
 import type { ConsumerHandle } from './consumers/handle.ts'
 import type { ResetOptions } from './consumers/reset.ts'
 import { waitingFor } from './consumers/waiting.ts'
@@ -122,6 +122,34 @@ export interface App<
     readonly reconcile?: boolean | undefined
     readonly signal?: AbortSignal | undefined
   }): Promise<DrainResult>
+  /**
+   * Subscriptions and views that the store has state of and this app does not define, for programs that have dropped or renamed some. A view, or a subscription, is known from its first run by
+   * `start` or `drain` on. Each can be removed once no program has run it for an hour; a definition of that name then begins by its `from`.
+   * @throws DefinitionError in an app without views and subscriptions, StoreError, ClosedError
+   *
+   * @example
+   * ```ts
+   * import { createApp, defineAggregate, defineSubscription, noData } from 'cqrs-es'
+   * import { memoryStore } from 'cqrs-es/memory'
+   *
+   * const door = defineAggregate({
+   *   type: 'door',
+   *   events: { Opened: noData },
+   *   commands: { Open: noData },
+   *   initialState: () => ({}),
+   * }).implement({ handle: { Open: () => ({ type: 'Opened' }) }, apply: { Opened: (state) => state } })
+   * const shared = { store: memoryStore(), aggregates: { door } }
+   * const bell = defineSubscription({ name: 'bell', aggregates: [door], handle: () => {} })
+   * const alarm = defineSubscription({ name: 'alarm', aggregates: [door], handle: () => {} })
+   *
+   * const before = createApp({ ...shared, subscriptions: { bell, alarm } })
+   * await before.drain()
+   * const after = createApp({ ...shared, subscriptions: { alarm } })
+   * for (const { kind, name } of await after.leftovers()) console.log(kind, name) // subscription bell
+   * await Promise.all([before.close(), after.close()])
+   * ```
+   */
+  leftovers(): Promise<readonly Leftover[]>
   /**
    * Hands stored events to a query once more, those of one commit together: of the whole app in the order they were stored (without a global order, aggregate by aggregate), of one aggregate
    * type, or of one aggregate. Without `onError` it ends at the first error; with it, an event that cannot be read is left out and what the query throws is passed over. Answers how many events there were.
@@ -302,6 +330,11 @@ export function createApp<
         readSide === undefined ? { caughtUp: true, events: 0 } : readSide.drain({ ...request, signal }),
       )
     },
+    leftovers: () =>
+      lifecycle.run('app.leftovers', async () => {
+        if (readSide !== undefined) return readSide.leftovers(lifecycle)
+        throw new DefinitionError('app.leftovers: this app has no view and no subscription. Call it on one that has some.')
+      }),
     replay: (query: Query, request: object = {}) =>
       lifecycle.run('app.replay', async () => {
         const typeOf = (aggregate: unknown) => definitionOf('app.replay: aggregate', aggregate).type

@@ -30,6 +30,8 @@ export interface ReadSide {
   start(): void
   drain(request: DrainRequest): Promise<DrainResult>
   stop(): Promise<void>
+  /** What the store has of consumers that this app does not have. */
+  leftovers(lifecycle: Lifecycle): Promise<readonly Leftover[]>
   /** Brings all up to date with these aggregates, where the store has no order of all events; what failed, by change. */
   catchUp(changes: readonly Change[], signal?: AbortSignal): Promise<readonly CatchUpOutcome[]>
   /** The same for one view, which rejects. */
@@ -88,6 +90,22 @@ export interface DrainRequest {
   readonly maxEvents?: number | undefined
   readonly reconcile?: boolean | undefined
   readonly signal?: AbortSignal | undefined
+}
+
+/** State in the store of a subscription or a view that the app does not define. */
+export interface Leftover {
+  readonly kind: 'subscription' | 'view' | 'sqlView'
+  /** Its name in the store. */
+  readonly name: string
+  /** All up to here is done; left out before the first event, and without a global order. */
+  readonly position?: Position
+  /** When a program ran it last, to about ten minutes; ISO 8601. */
+  readonly lastRunAt?: string
+  /**
+   * Removes it: its checkpoints, its failed events, and the rows of a view. Tables of your own stay. A definition of the name begins by its `from`.
+   * @throws NotYetError when a program is at it or was so within the hour, ValidationError without a reason, StoreError, ClosedError
+   */
+  remove(options: { readonly reason: string; readonly by?: string | undefined }): Promise<void>
 }
 
 /** Longest name of what has a lease of its own: its lease's name says more than that. */

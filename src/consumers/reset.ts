@@ -123,7 +123,7 @@ export async function resetAggregates(core: ConsumerCore, processor: Processor, 
   }
 }
 
-async function stoppedWrites(core: ConsumerCore, name: string): Promise<readonly ViewWrite[]> {
+export async function stoppedWrites(core: ConsumerCore, name: string): Promise<readonly ViewWrite[]> {
   const stopped = await readStopped(core, name)
   return stopped.value === undefined ? [] : [stoppedRows.write(stopped, null)]
 }
@@ -208,6 +208,7 @@ async function clear(core: ConsumerCore, name: string, lease: Lease): Promise<vo
 
 /** Those whose event is after a position, or is not stored yet: what comes before it was skipped. */
 async function laterThan(core: ConsumerCore, to: Position, all: readonly InternalRow<FailedRow>[]) {
+  if (to === beginning) return all
   const later: InternalRow<FailedRow>[] = []
   for (let i = 0; i < all.length; i += atOnce) {
     const some = all.slice(i, i + atOnce)

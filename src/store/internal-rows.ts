@@ -70,6 +70,10 @@ export interface ProcessorRow {
   readonly touched: number
   /** The last reset. */
   readonly reset?: ResetRow
+  /** When it was run last, to about ten minutes. */
+  readonly ranAt?: string
+  /** Someone has removed it: a definition of its name begins by its `from`. */
+  readonly removed?: { readonly reason: string; readonly by?: string; readonly at: string }
 }
 
 /** That someone has set a consumer back or forward. */

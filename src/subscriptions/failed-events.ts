@@ -2,6 +2,7 @@ import { rowIdOf } from '../consumers/change.ts'
 import type { ConsumerCore } from '../consumers/core.ts'
 import { failedEventId, findFailed } from '../consumers/failures.ts'
 import { undividedRow } from '../consumers/layout.ts'
+import { subscriptionConsumer } from '../consumers/names.ts'
 import { saveRows } from '../consumers/rows.ts'
 import { skippedId } from '../consumers/skips.ts'
 import { ValidationError } from '../errors.ts'
@@ -19,7 +20,6 @@ import {
 import type { Lifecycle } from '../util/lifecycle.ts'
 import { checkCallOptions, checkPage } from '../util/options.ts'
 import type { SubscriptionDefinition } from './definition.ts'
-import { subscriptionConsumer } from './deliver.ts'
 
 /** An event that failed; all that its aggregate did after it waits. */
 export interface FailedEvent {

@@ -1,3 +1,4 @@
+import { viewConsumer } from '../consumers/names.ts'
 import { undecoded } from '../consumers/outdated.ts'
 import type { Failure, Processor, Saved, Taken } from '../consumers/processor.ts'
 import type { EventEnvelope } from '../event-envelope.ts'
@@ -22,9 +23,6 @@ interface Row {
 
 /** This generation is to be filled no more: others moved the view to another one, or its commands write it. */
 export class GenerationGone extends Error {}
-
-/** Name of the lease and the checkpoint of one generation of a view. */
-export const viewConsumer = (name: string, generation: number): string => `view/${generation}/${name}`
 
 /** Folds the log into the rows of one generation of a view; rows and checkpoint move together. */
 export class FoldRows implements Processor {

@@ -1,4 +1,5 @@
 import { type Change, placeIn, rowIdOf } from '../consumers/change.ts'
+import { viewConsumer } from '../consumers/names.ts'
 import { beginning } from '../consumers/positions.ts'
 import type { Position } from '../event-envelope.ts'
 import { decodeApart } from '../evolution/decode.ts'
@@ -10,7 +11,6 @@ import { comparePositions } from '../store/order.ts'
 import type { LogEvent } from '../store/store.ts'
 import { isPosition } from '../util/names.ts'
 import { idsOf } from './fold.ts'
-import { viewConsumer } from './fold-rows.ts'
 import type { ViewCore } from './view-core.ts'
 import type { ViewDefinition } from './view-definition.ts'
 

@@ -1,6 +1,8 @@
 import type { CatchUpOutcome, Change } from '../consumers/change.ts'
 import type { Consumer } from '../consumers/consumer.ts'
 import type { RunRequest, RunResult } from '../consumers/core.ts'
+import { isLongAgo, noteRun } from '../consumers/layout.ts'
+import { rowPrefixes, viewConsumer } from '../consumers/names.ts'
 import { LeftToNewer } from '../consumers/outdated.ts'
 import { beginning, endOf } from '../consumers/positions.ts'
 import { clearStopped } from '../consumers/stopped.ts'
@@ -10,7 +12,7 @@ import { liveGeneration } from '../store/generations.ts'
 import type { ViewGeneration } from '../store/store.ts'
 import { outdated, rebuildRow } from './behind.ts'
 import { currentRows, currentRowsNow } from './current.ts'
-import { GenerationGone, viewConsumer } from './fold-rows.ts'
+import { GenerationGone } from './fold-rows.ts'
 import { isReady } from './generation-ready.ts'
 import { begunBy, liveVersion, type Target } from './generations.ts'
 import { rebuild, rebuildStep } from './rebuild.ts'
@@ -30,6 +32,7 @@ export class ViewConsumer implements Consumer {
   readonly title: string
   readonly #core: ViewCore
   readonly #view: ViewDefinition
+  #notedAt: string | undefined
 
   constructor(core: ViewCore, view: ViewDefinition) {
     this.#core = core
@@ -39,6 +42,7 @@ export class ViewConsumer implements Consumer {
 
   async run(request: RunRequest = {}): Promise<RunResult> {
     try {
+      await this.#note()
       return await this.#run(request)
     } catch (error) {
       if (error instanceof LeftToNewer) return { state: 'outdated', events: 0, error }
@@ -67,6 +71,14 @@ export class ViewConsumer implements Consumer {
         await currentRowsNow(this.#core, this.#view)
       }
     }
+  }
+
+  async #note(): Promise<void> {
+    if (!isLongAgo(this.#core, this.#notedAt)) return
+    this.#notedAt = this.#core.runtime.now().toISOString()
+    const isFirst = await noteRun(this.#core, `${rowPrefixes.view}${this.#view.storedAs}`, 'view')
+    // Its rows may have been removed.
+    if (isFirst) await currentRowsNow(this.#core, this.#view)
   }
 
   async catchUp(

@@ -19,8 +19,8 @@ export const subscriptions: readonly Mutation[] = [
   {
     breaks: 'each process begins at its own now',
     file: 'src/consumers/layout.ts',
-    find: '(row === undefined ? firstRow(core, processor) : undefined)',
-    put: '(row === null ? undefined : firstRow(core, processor))',
+    find: 'if (row === undefined) return firstRow(core, processor)',
+    put: 'if (row !== null) return firstRow(core, processor)',
     test: "test/stories/partitions.test.ts › begins 'now' once for all of them, also for those that are first taken much later",
   },
   {
@@ -344,5 +344,19 @@ export const subscriptions: readonly Mutation[] = [
     find: 'await baseOf(storedAs, event)',
     put: 'await baseOf(name, event)',
     test: 'test/stories/renaming.test.ts › a renamed subscription stores no command twice that it had sent by its old name',
+  },
+  {
+    breaks: 'what was run within the hour is removed',
+    file: 'src/consumers/leftovers.ts',
+    find: '< hourMs)',
+    put: '< 0)',
+    test: 'test/stories/leftovers.test.ts › that was run within the hour is not removed',
+  },
+  {
+    breaks: 'a subscription that was removed continues where it was',
+    file: 'src/consumers/leftovers.ts',
+    find: 'resumes: 0, progress: { at: beginning }, removed, reset })',
+    put: 'resumes: 0, progress: { at: beginning }, reset })',
+    test: 'test/stories/leftovers.test.ts › that was removed begins by its from when it is defined again, in %i partitions',
   },
 ]

@@ -123,14 +123,14 @@ describe.each(stores)('with storedAs on $name', ({ open }) => {
 
   test('two subscriptions, and two views, may swap their stored names', async () => {
     const store = await open()
-    const seen: Record<string, string[]> = { one: [], two: [] }
+    const seen: { one: string[]; two: string[] } = { one: [], two: [] }
     const appWith = (one: Named, two: Named, views: readonly [Named, Named]) =>
       kept(
         createApp({
           store,
           aggregates: { counter, stock },
           views: { one: sums(views[0], 'async'), two: sums(views[1], 'inline') },
-          subscriptions: { one: reserving(one, seen['one'] as string[]), two: reserving(two, seen['two'] as string[]) },
+          subscriptions: { one: reserving(one, seen.one), two: reserving(two, seen.two) },
           observe: () => {},
         }),
       )

@@ -1,11 +1,12 @@
 import { isCqrsError } from '../../errors.ts'
 import type { Position } from '../../event-envelope.ts'
-import type { FailedRow } from '../../store/internal-rows.ts'
+import { type FailedRow, type ProcessorRow, processorRows } from '../../store/internal-rows.ts'
 import { KeyedQueue } from '../../util/keyed-queue.ts'
 import { type CatchUpOutcome, type Change, placeIn } from '../change.ts'
 import type { ResettableConsumer } from '../consumer.ts'
 import type { ConsumerCore, RunRequest, RunResult } from '../core.ts'
 import { countFailed, failedEventId, findDue, findUnreadable, nextDue, readProcessor, resume } from '../failures.ts'
+import { readOrBegin } from '../layout.ts'
 import { Lease, LeaseLost } from '../lease.ts'
 import { canRead } from '../outdated.ts'
 import { beginning } from '../positions.ts'
@@ -231,7 +232,8 @@ export class AggregatesConsumer implements ResettableConsumer {
   async #tryAgain(limits: Limits): Promise<number> {
     if (this.#processor.mode === 'fold') return 0
     const { name } = this.#processor
-    const { resumes, touched, epoch, reset } = await readProcessor(this.#core, name)
+    const { value } = await processorRows.read(this.#core.store, name)
+    const { resumes, touched, epoch, reset } = (await readOrBegin(this.#core, this.#processor, value)) as ProcessorRow
     this.#touched = touched
     this.#aggregates.era = { epoch, since: reset?.to }
     let taken = 0

@@ -10,7 +10,7 @@ import type { ConsumerCore, RunRequest, RunResult } from '../core.ts'
 import { eachEnded } from '../each-ended.ts'
 import { FailedAggregates } from '../failed-aggregates.ts'
 import { countFailed, nextDue, readProcessor, resume } from '../failures.ts'
-import { type Layout, layoutOf, readOrBegin, undivided } from '../layout.ts'
+import { isLongAgo, type Layout, layoutOf, noteRun, readOrBegin, undivided } from '../layout.ts'
 import { LeaseLost, type Slice, underLeases } from '../lease.ts'
 import type { LogCheckpoint } from '../log-checkpoint.ts'
 import { takePartitions } from '../partitions.ts'
@@ -206,7 +206,7 @@ export class LogConsumer implements ResettableConsumer {
   /** Looks at what has stopped it and what was asked for, and takes what it needs. Answers why it does not run. */
   async #look(request: RunRequest): Promise<RunResult | undefined> {
     const core = this.#core
-    const { name, mode } = this.#processor
+    const { name, mode, kind } = this.#processor
     for (;;) {
       const [stopped, said] = await core.store.readViews([stoppedRows.key(name), processorRows.key(name)])
       const { value } = await stoppedToRun(core, name, stoppedRows.parse(name, stopped))
@@ -217,6 +217,7 @@ export class LogConsumer implements ResettableConsumer {
       }
       const found = processorRows.parse(name, said).value
       const row = mode === 'fold' ? found : await readOrBegin(core, this.#processor, found)
+      if (kind === 'sqlView' && isLongAgo(core, found?.ranAt)) await noteRun(core, name, kind)
       const layout = layoutOf(name, row)
       if (row?.reset?.isCleared === false) {
         await this.#release()
