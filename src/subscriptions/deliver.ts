@@ -152,8 +152,17 @@ export class Delivery implements Processor {
     if (turn.signal.aborted) return 'interrupted'
     await turn.prove()
     const { reaction, scope } = await reactionsTo(this.#definition, events)
-    const context = { app: this.#app, attempt: nth, reaction }
-    const answer = await attempt(this.#core, turn.signal, timeoutMs, (signal) => handle(events, { ...context, signal }))
+    const app = this.#app
+    const answer = await attempt(this.#core, turn.signal, timeoutMs, (ending) =>
+      handle(events, {
+        app,
+        attempt: nth,
+        reaction,
+        get signal() {
+          return ending.signal
+        },
+      }),
+    )
     if (turn.signal.reason instanceof LeaseLost) throw turn.signal.reason
     const outcome = answer === 'done' && scope.misuse !== undefined ? { error: scope.misuse } : answer
     if (typeof outcome === 'object') this.#report((events[0] as EventEnvelope).id, nth, outcome.error)
