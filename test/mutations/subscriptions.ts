@@ -19,8 +19,8 @@ export const subscriptions: readonly Mutation[] = [
   {
     breaks: 'each process begins at its own now',
     file: 'src/consumers/layout.ts',
-    find: 'if (row === undefined) return firstRow(core, processor)',
-    put: 'if (row !== null) return firstRow(core, processor)',
+    find: 'if (found !== undefined && found.removed === undefined && !isLongAgo(core, found.ranAt)) return found',
+    put: 'if (found !== null) return firstRow(core, processor)',
     test: "test/stories/partitions.test.ts › begins 'now' once for all of them, also for those that are first taken much later",
   },
   {
