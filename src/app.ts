@@ -1,8 +1,9 @@
 import type { AnyAggregate, EnvelopeOf, TypesOf } from './aggregate.ts'
 import type { AggregateHandle } from './aggregate-handle.ts'
 import type { Change } from './consumers/change.ts'
-import type { ConsumerDefinition, DrainRequest, DrainResult } from './consumers/definitions.ts'
+import type { ConsumerDefinition, DrainRequest, DrainResult, Leftover } from './consumers/definitions.ts'
 import type { ConsumerHandle } from './consumers/handle.ts'
+import type { ResetOptions } from './consumers/reset.ts'
 import { waitingFor } from './consumers/waiting.ts'
 import { DefinitionError, ValidationError } from './errors.ts'
 import type { EventEnvelope, Position } from './event-envelope.ts'
@@ -122,6 +123,34 @@ export interface App<
     readonly signal?: AbortSignal | undefined
   }): Promise<DrainResult>
   /**
+   * Subscriptions and views that the store has state of and this app does not define, for programs that have dropped or renamed some. A view, or a subscription, is known from its first run by
+   * `start` or `drain` on. Each can be removed once no program has run it for an hour; a definition of that name then begins by its `from`.
+   * @throws DefinitionError in an app without views and subscriptions, StoreError, ClosedError
+   *
+   * @example
+   * ```ts
+   * import { createApp, defineAggregate, defineSubscription, noData } from 'cqrs-es'
+   * import { memoryStore } from 'cqrs-es/memory'
+   *
+   * const door = defineAggregate({
+   *   type: 'door',
+   *   events: { Opened: noData },
+   *   commands: { Open: noData },
+   *   initialState: () => ({}),
+   * }).implement({ handle: { Open: () => ({ type: 'Opened' }) }, apply: { Opened: (state) => state } })
+   * const shared = { store: memoryStore(), aggregates: { door } }
+   * const bell = defineSubscription({ name: 'bell', aggregates: [door], handle: () => {} })
+   * const alarm = defineSubscription({ name: 'alarm', aggregates: [door], handle: () => {} })
+   *
+   * const before = createApp({ ...shared, subscriptions: { bell, alarm } })
+   * await before.drain()
+   * const after = createApp({ ...shared, subscriptions: { alarm } })
+   * for (const { kind, name } of await after.leftovers()) console.log(kind, name) // subscription bell
+   * await Promise.all([before.close(), after.close()])
+   * ```
+   */
+  leftovers(): Promise<readonly Leftover[]>
+  /**
    * Hands stored events to a query once more, those of one commit together: of the whole app in the order they were stored (without a global order, aggregate by aggregate), of one aggregate
    * type, or of one aggregate. Without `onError` it ends at the first error; with it, an event that cannot be read is left out and what the query throws is passed over. Answers how many events there were.
    * @throws DeserializationError, what the query throws, ValidationError, StoreError, ClosedError, and the signal's reason
@@ -199,6 +228,41 @@ export interface SubscriptionHandle extends ConsumerHandle {
     readonly limit?: number | undefined
     readonly after?: string | undefined
   }): Promise<FailedPage<SkippedEvent>>
+  /**
+   * Delivers everything after a place again, or passes over what was not delivered yet. A stop is over. What failed after that
+   * place comes again by itself, what failed before stays as it is. Commands sent with `reaction` are not stored twice; all
+   * other effects happen again. Waits up to `leaseMs` and 5 s for handlers at work.
+   * @throws ValidationError for an unfit option, a position after the end of the log or a time in the future, DefinitionError for a position where the store has no global order, NotYetError when handlers were at work for too long, StoreError, ClosedError
+   *
+   * @example
+   * ```ts
+   * import { createApp, defineAggregate, defineSubscription, typed } from 'cqrs-es'
+   * import { memoryStore } from 'cqrs-es/memory'
+   *
+   * const task = defineAggregate({
+   *   type: 'task',
+   *   events: { Assigned: typed<{ to: string }>() },
+   *   commands: { Assign: typed<{ to: string }>() },
+   *   initialState: () => ({}),
+   * }).implement({
+   *   handle: { Assign: (_, data) => ({ type: 'Assigned', data }) },
+   *   apply: { Assigned: (state) => state },
+   * })
+   * const mailer = defineSubscription({
+   *   name: 'mailer',
+   *   aggregates: [task],
+   *   handle: (event) => console.log(event.id),
+   * })
+   *
+   * const app = createApp({ store: memoryStore(), aggregates: { task }, subscriptions: { mailer } })
+   * await app.aggregates.task.execute('t-1', { type: 'Assign', data: { to: 'ann' } })
+   * await app.drain() // task/t-1/1
+   * await app.subscriptions.mailer.reset({ to: 'beginning', reason: 'the mails were lost' })
+   * await app.drain() // task/t-1/1
+   * await app.close()
+   * ```
+   */
+  reset(options: ResetOptions): Promise<void>
 }
 
 type ViewTypesOf<V> = V extends View<infer T> ? T : ViewTypes
@@ -266,6 +330,11 @@ export function createApp<
         readSide === undefined ? { caughtUp: true, events: 0 } : readSide.drain({ ...request, signal }),
       )
     },
+    leftovers: () =>
+      lifecycle.run('app.leftovers', async () => {
+        if (readSide !== undefined) return readSide.leftovers(lifecycle)
+        throw new DefinitionError('app.leftovers: this app has no view and no subscription. Call it on one that has some.')
+      }),
     replay: (query: Query, request: object = {}) =>
       lifecycle.run('app.replay', async () => {
         const typeOf = (aggregate: unknown) => definitionOf('app.replay: aggregate', aggregate).type

@@ -28,8 +28,9 @@ export {
 } from './app.ts'
 // Subscriptions
 export type { Change } from './consumers/change.ts'
-export type { DrainResult } from './consumers/definitions.ts'
+export type { DrainResult, Leftover } from './consumers/definitions.ts'
 export type { ConsumerHandle, ConsumerStatus } from './consumers/handle.ts'
+export type { ResetOptions, ResetTarget } from './consumers/reset.ts'
 // Errors
 export {
   ApplyError,

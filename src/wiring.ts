@@ -132,7 +132,7 @@ function batchingOf(batching: Options['batching'], capabilities: Capabilities) {
 const cacheSize = (cache: Options['cache']): number =>
   cache === false ? 0 : readOptions('createApp: cache', cache, optionsOfCache).maxAggregates
 
-function namedByKey<T extends { readonly name: string }>(
+function namedByKey<T extends { readonly name: string; readonly storedAs: string }>(
   kind: string,
   option: string,
   given: Readonly<Record<string, unknown>>,
@@ -140,6 +140,7 @@ function namedByKey<T extends { readonly name: string }>(
 ): Map<string, T> {
   const found = new Map(Object.entries(given).map(([key, one]) => [key, definitionOfOne(`createApp: ${option}.${key}`, one)]))
   refuseDoubles(kind, option, found, ({ name }) => name)
+  refuseDoubles(`${kind} stored as`, option, found, ({ storedAs }) => storedAs)
   return found
 }
 

@@ -1,6 +1,7 @@
 import type { Position } from '../event-envelope.ts'
 import type { CatchUpOutcome, Change } from './change.ts'
 import type { RunRequest, RunResult } from './core.ts'
+import type { ResetOptions } from './reset.ts'
 
 /** A processor with its source, as an app runs it. */
 export interface Consumer {
@@ -33,4 +34,10 @@ export interface Consumer {
   nextDue(): Promise<Date | undefined>
   /** Aggregates that wait since an event of theirs failed, up to 1,000. */
   failed(): Promise<number>
+}
+
+/** One that can be set back or forward. */
+export interface ResettableConsumer extends Consumer {
+  /** @throws ValidationError, DefinitionError, NotYetError, and the signal's reason */
+  reset(options: ResetOptions, signal: AbortSignal): Promise<void>
 }

@@ -3,6 +3,7 @@ import type { Position } from '../event-envelope.ts'
 import type { AggregateDefinition } from '../execution/aggregate-definition.ts'
 import type { Core, InlineViews } from '../execution/core.ts'
 import type { Lifecycle } from '../util/lifecycle.ts'
+import { checkName } from '../util/options.ts'
 import type { CatchUpOutcome, Change } from './change.ts'
 import type { Consumer } from './consumer.ts'
 import type { ConsumerCore } from './core.ts'
@@ -12,6 +13,8 @@ import type { Patience, WaitLimits } from './patience.ts'
 export interface ConsumerDefinition {
   readonly kind: 'view' | 'sqlView' | 'subscription'
   readonly name: string
+  /** In the store, for its leases, checkpoints and rows. */
+  readonly storedAs: string
   readonly aggregateTypes: readonly string[]
   /** `inline`: commands keep it up to date, so nobody has to wait for it. */
   readonly consistency?: 'inline' | 'async'
@@ -27,6 +30,8 @@ export interface ReadSide {
   start(): void
   drain(request: DrainRequest): Promise<DrainResult>
   stop(): Promise<void>
+  /** What the store has of consumers that this app does not have. */
+  leftovers(lifecycle: Lifecycle): Promise<readonly Leftover[]>
   /** Brings all up to date with these aggregates, where the store has no order of all events; what failed, by change. */
   catchUp(changes: readonly Change[], signal?: AbortSignal): Promise<readonly CatchUpOutcome[]>
   /** The same for one view, which rejects. */
@@ -87,6 +92,22 @@ export interface DrainRequest {
   readonly signal?: AbortSignal | undefined
 }
 
+/** State in the store of a subscription or a view that the app does not define. */
+export interface Leftover {
+  readonly kind: 'subscription' | 'view' | 'sqlView'
+  /** Its name in the store. */
+  readonly name: string
+  /** All up to here is done; left out before the first event, and without a global order. */
+  readonly position?: Position
+  /** When a program ran it last, to about ten minutes; ISO 8601. */
+  readonly lastRunAt?: string
+  /**
+   * Removes it: its checkpoints, its failed events, and the rows of a view. Tables of your own stay. A definition of the name begins by its `from`.
+   * @throws NotYetError when a program is at it or was so within the hour, ValidationError without a reason, StoreError, ClosedError
+   */
+  remove(options: { readonly reason: string; readonly by?: string | undefined }): Promise<void>
+}
+
 /** Longest name of what has a lease of its own: its lease's name says more than that. */
 const maxConsumerName = 200
 
@@ -94,4 +115,10 @@ const maxConsumerName = 200
 export function checkConsumerName(what: string, name: string): void {
   if (name.length > maxConsumerName)
     throw new DefinitionError(`${what}: its name is ${name.length} characters long; the limit is ${maxConsumerName}.`)
+}
+
+/** @throws DefinitionError */
+export function checkStoredAs(what: string, storedAs: unknown): asserts storedAs is string {
+  checkName(what, storedAs)
+  checkConsumerName(what, storedAs)
 }

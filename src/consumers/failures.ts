@@ -140,8 +140,10 @@ export async function nextDue(core: Core, consumer: string): Promise<Date | unde
 export const isDue = (row: FailedRow, resumes: number, now: string): boolean =>
   row.nextTryAt === undefined ? (row.resumes ?? 0) < resumes : row.nextTryAt <= now
 
-export const readProcessor = async ({ store }: Core, consumer: string): Promise<Pick<ProcessorRow, 'resumes' | 'touched'>> =>
-  (await processorRows.read(store, consumer)).value ?? { resumes: 0, touched: 0 }
+type Said = Pick<ProcessorRow, 'resumes' | 'touched' | 'epoch' | 'reset'>
+
+export const readProcessor = async ({ store }: Core, consumer: string): Promise<Said> =>
+  (await processorRows.read(store, consumer)).value ?? { resumes: 0, touched: 0, epoch: 1 }
 
 /** Lets a consumer continue, and has everything parked tried again: two writes, however much is parked. */
 export async function resume(core: ConsumerCore, processor: Processor): Promise<void> {

@@ -44,6 +44,7 @@ export const undividedRow = (kind: ProcessorRow['kind'], now: Date): ProcessorRo
   partitions: 1,
   from: beginning,
   changedAt: now.toISOString(),
+  ranAt: now.toISOString(),
   resumes: 0,
   touched: 0,
 })
@@ -60,8 +61,32 @@ const startOf = async ({ store }: ConsumerCore, from: Processor['from']): Promis
 
 /** The row of a processor, which its first run writes. */
 export async function readOrBegin(core: ConsumerCore, processor: Processor, found: ProcessorRow | undefined) {
-  if (found !== undefined) return found
-  return processorRows.update(rowsOf(core), processor.name, (row) => (row === undefined ? firstRow(core, processor) : undefined))
+  if (found !== undefined && found.removed === undefined && !isLongAgo(core, found.ranAt)) return found
+  return processorRows.update(rowsOf(core), processor.name, async (row): Promise<ProcessorRow | undefined> => {
+    if (row === undefined) return firstRow(core, processor)
+    // Nobody has run in the epoch that the removal has begun.
+    if (row.removed !== undefined)
+      return { ...(await firstRow(core, processor)), epoch: row.epoch, ...(row.reset && { reset: row.reset }) }
+    return isLongAgo(core, row.ranAt) ? { ...row, ranAt: core.runtime.now().toISOString() } : undefined
+  })
+}
+
+/** That a consumer is in use is noted this often. */
+const everyMs = 600_000
+
+export const isLongAgo = ({ runtime }: ConsumerCore, ranAt: string | undefined): boolean =>
+  ranAt === undefined || Math.abs(runtime.now().getTime() - Date.parse(ranAt)) >= everyMs
+
+/** Notes that a view is in use. True: for the first time, or since it was removed. */
+export async function noteRun(core: ConsumerCore, id: string, kind: ProcessorRow['kind']): Promise<boolean> {
+  let isFirst = false
+  await processorRows.update(rowsOf(core), id, (row) => {
+    const now = core.runtime.now()
+    isFirst = row === undefined
+    if (row === undefined) return undividedRow(kind, now)
+    return isLongAgo(core, row.ranAt) ? { ...row, ranAt: now.toISOString() } : undefined
+  })
+  return isFirst
 }
 
 /** How far a partition has come, by what its checkpoint says. */

@@ -5,6 +5,7 @@ import type { Consumer } from './consumer.ts'
 import type { ConsumerCore } from './core.ts'
 import type { ConsumerDefinition, Machinery, ReadSide, ReadSideOptions, Running } from './definitions.ts'
 import { reach } from './handle.ts'
+import { findLeftovers } from './leftovers.ts'
 import { Loops } from './loops.ts'
 import { patiently } from './patience.ts'
 import { consumerQueue } from './rows.ts'
@@ -43,6 +44,7 @@ export function connectReadSide(core: Core, options: ReadSideOptions): ReadSide 
     start: () => loops.start([...consumers.values()]),
     drain: (request) => loops.drain([...consumers.values()], request),
     stop: () => loops.stop(),
+    leftovers: (lifecycle) => findLeftovers(shared, options.consumers, lifecycle),
     catchUp: async (changes, signal) => {
       const byFollower = await Promise.all([...consumers.values()].map((consumer) => catchUp(consumer, changes, signal)))
       return changes.map((_, i) => byFollower.map((outcomes) => outcomes[i]).find((outcome) => outcome !== undefined))

@@ -1,3 +1,4 @@
+import type { ViewWrite } from '../store/commit.ts'
 import { type ProcessorRow, processorRows } from '../store/internal-rows.ts'
 import type { ConsumerCore } from './core.ts'
 import { eachEnded } from './each-ended.ts'
@@ -8,35 +9,57 @@ import { saveRows } from './rows.ts'
 
 const retryMs = 20
 /** Holders let go of a partition about every two seconds. */
-const patienceMs = 5_000
+export const patienceMs = 5_000
 
 interface Held {
   readonly lease: Lease
   readonly progress: LogProgress
 }
 
+/** How long a change waits for the leases of others. */
+export interface ChangeLimits {
+  readonly untilMs: number
+  readonly signal?: AbortSignal | undefined
+}
+
+/** What an epoch begins with. */
+export interface Beginning extends Partial<ProcessorRow> {
+  readonly progress: Omit<LogProgress, 'epoch' | 'sealed'>
+}
+
+/** Decides on the next epoch, by the row of the processor and by how far it has come. */
+export type NextEpoch = (row: ProcessorRow, reached: LogProgress) => Beginning
+
 /**
- * Divides a processor into another number of partitions, or finishes a change that was broken off. The checkpoints of the epoch are
- * sealed: nothing moves them any more, whatever becomes of the leases, so the next epoch begins exactly where they ended. False:
- * others have a partition, or were first.
+ * Divides a processor into another number of partitions, or finishes a change that was broken off. False: others have a
+ * partition, or were first.
  */
-export async function changeLayout(
+export const changeLayout = (core: ConsumerCore, name: string, partitions: number, limits: ChangeLimits): Promise<boolean> =>
+  beginEpoch(core, name, limits, (_, { at, ahead = {}, open = {} }) => ({ partitions, progress: { at, ahead, open } }))
+
+/**
+ * Begins the next epoch of a processor. The checkpoints of the epoch before are sealed: nothing moves them any more, whatever
+ * becomes of the leases. False: others have a partition, or were first. `others` are stored together with it.
+ */
+export async function beginEpoch(
   core: ConsumerCore,
   name: string,
-  partitions: number,
-  { untilMs, signal }: { readonly untilMs: number; readonly signal?: AbortSignal | undefined },
+  limits: ChangeLimits,
+  next: NextEpoch,
+  others: () => Promise<readonly ViewWrite[]> = async () => [],
 ): Promise<boolean> {
-  const row = await processorRows.read(core.store, name)
-  if (row.value === undefined) return false
-  const layout = layoutOf(name, row.value)
+  const { value } = await processorRows.read(core.store, name)
+  if (value === undefined) return false
+  const layout = layoutOf(name, value)
   const leases = new Map<string, Lease>()
   try {
-    if (!(await takeAll(core, name, layout, leases, { untilMs, signal }))) return false
+    if (!(await takeAll(core, name, layout, leases, limits))) return false
     const held = await eachEnded([...leases].map(([, lease], partition) => readHeld(core, layout, lease, partition)))
     if (held.some(({ progress }) => progress.epoch > layout.epoch)) return false
     for (const { lease, progress } of held)
       if (!progress.sealed) await lease.write(writeProgress({ ...progress, epoch: layout.epoch, sealed: true }))
-    return await begin(core, row, partitions, union(held.map(({ progress }) => progress)))
+    const reached = union(held.map(({ progress }) => progress))
+    return await begin(core, name, layout, (row) => next(row, reached), others)
   } catch (error) {
     if (error instanceof LeaseLost) return false
     throw error
@@ -45,17 +68,25 @@ export async function changeLayout(
   }
 }
 
+/** False: another process has begun it. */
 async function begin(
   core: ConsumerCore,
-  row: { readonly id: string; readonly version: number; readonly value: ProcessorRow | undefined },
-  partitions: number,
-  { at, ahead = {}, open = {} }: LogProgress,
+  name: string,
+  layout: Layout,
+  next: (row: ProcessorRow) => Beginning,
+  others: () => Promise<readonly ViewWrite[]>,
 ): Promise<boolean> {
-  const before = row.value as ProcessorRow
-  const epoch = before.epoch + 1
-  const changedAt = core.runtime.now().toISOString()
-  const next = { ...before, epoch, partitions, from: writeProgress({ epoch, at, ahead, open }), changedAt }
-  return (await saveRows(core, [processorRows.write(row, next)])) === 'saved'
+  for (;;) {
+    const row = await processorRows.read(core.store, name)
+    if (row.value?.epoch !== layout.epoch) return false
+    const epoch = layout.epoch + 1
+    const { progress, ...change } = next(row.value)
+    const from = writeProgress({ ...progress, epoch })
+    const changedAt = core.runtime.now().toISOString()
+    const write = processorRows.write(row, { ...row.value, ...change, epoch, from, changedAt })
+    // Someone may have asked for failed events meanwhile, which is no other epoch.
+    if ((await saveRows(core, [write, ...(await others())])) === 'saved') return true
+  }
 }
 
 /** In the order of their numbers; those that were got are kept while it waits for the rest. */
@@ -64,7 +95,7 @@ async function takeAll(
   name: string,
   layout: Layout,
   leases: Map<string, Lease>,
-  { untilMs, signal }: { readonly untilMs: number; readonly signal?: AbortSignal | undefined },
+  { untilMs, signal }: ChangeLimits,
 ): Promise<boolean> {
   const { store, holder, leaseMs, runtime } = core
   const end = Math.min(untilMs, runtime.now().getTime() + leaseMs + patienceMs)
@@ -82,7 +113,8 @@ async function takeAll(
   return true
 }
 
-async function readHeld(core: ConsumerCore, layout: Layout, lease: Lease, partition: number): Promise<Held> {
+/** With what its checkpoint says. */
+export async function readHeld(core: ConsumerCore, layout: Layout, lease: Lease, partition: number): Promise<Held> {
   const text = (await core.store.readCheckpoint(lease.name))?.position
   lease.text = text ?? null
   return { lease, progress: progressIn(layout, partition, text) }

@@ -68,11 +68,30 @@ export interface ProcessorRow {
   readonly resumes: number
   /** Grows with each request about failed events. */
   readonly touched: number
+  /** The last reset. */
+  readonly reset?: ResetRow
+  /** When it was run last, to about ten minutes. */
+  readonly ranAt?: string
+  /** Someone has removed it: a definition of its name begins by its `from`. */
+  readonly removed?: { readonly reason: string; readonly by?: string; readonly at: string }
+}
+
+/** That someone has set a consumer back or forward. */
+export interface ResetRow {
+  /** A position of the log; without a global order `beginning`, or a time, ISO 8601. */
+  readonly to: string
+  readonly reason: string
+  readonly by?: string
+  readonly at: string
+  /** What had failed after `to` is gone, since it comes again by reading: until then nothing is read. */
+  readonly isCleared: boolean
 }
 
 /** How far a consumer has come in one aggregate, on stores without a global order. Its id is a digest of both. */
 export interface SeenRow {
   readonly sequence: number
+  /** Of its consumer, when this was stored; left out for the first. */
+  readonly epoch?: number
   readonly isParked?: true
 }
 

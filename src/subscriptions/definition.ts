@@ -1,4 +1,4 @@
-import { type ConsumerDefinition, checkConsumerName, type Machinery } from '../consumers/definitions.ts'
+import { type ConsumerDefinition, checkConsumerName, checkStoredAs, type Machinery } from '../consumers/definitions.ts'
 import type { Processor, RetryLater } from '../consumers/processor.ts'
 import { DefinitionError } from '../errors.ts'
 import type { EventEnvelope, Position } from '../event-envelope.ts'
@@ -26,6 +26,7 @@ export interface SubscriptionDefinition extends ConsumerDefinition {
 
 interface Options {
   readonly name: string
+  readonly storedAs?: unknown
   readonly aggregates: readonly { readonly type: string; readonly eventTypes: ReadonlySet<string> }[]
   readonly eventTypes?: readonly string[] | undefined
   readonly from?: unknown
@@ -43,6 +44,7 @@ interface Options {
 
 const optionNames = [
   'name',
+  'storedAs',
   'aggregates',
   'eventTypes',
   'from',
@@ -62,11 +64,21 @@ export const checkSubscriptionOptions = (options: unknown): void => checkOptions
 
 /** @throws DefinitionError */
 export function buildSubscription(options: Options): SubscriptionDefinition {
-  const { name, aggregates, eventTypes, from = 'beginning', onFailure = 'stop', maxAttempts = 1, timeoutMs = 60_000 } = options
+  const {
+    name,
+    storedAs = name,
+    aggregates,
+    eventTypes,
+    from = 'beginning',
+    onFailure = 'stop',
+    maxAttempts = 1,
+    timeoutMs = 60_000,
+  } = options
   const { concurrency = 1, partitions = 1, batchSize = 100, handle, handleBatch, machinery } = options
   checkName('The name of a subscription', name)
   const at = `Subscription '${name}'`
   checkConsumerName(at, name)
+  checkStoredAs(`${at}: storedAs`, storedAs)
   if (aggregates.length === 0) throw new DefinitionError(`${at} needs at least one aggregate.`)
   const aggregateTypes = aggregates.map(({ type }) => type)
   if (new Set(aggregateTypes).size < aggregateTypes.length) throw new DefinitionError(`${at} names an aggregate twice.`)
@@ -95,6 +107,7 @@ export function buildSubscription(options: Options): SubscriptionDefinition {
   return {
     kind: 'subscription',
     name,
+    storedAs,
     aggregateTypes,
     eventTypes: eventTypes && new Set(eventTypes),
     from,

@@ -1,5 +1,6 @@
 import type { ConsumerCore } from '../consumers/core.ts'
 import { LeaseLost } from '../consumers/lease.ts'
+import { subscriptionConsumer } from '../consumers/names.ts'
 import { undecoded } from '../consumers/outdated.ts'
 import type { Failure, Processor, Taken, Turn } from '../consumers/processor.ts'
 import type { EventEnvelope, Position } from '../event-envelope.ts'
@@ -37,7 +38,7 @@ export class Delivery implements Processor {
     this.#core = core
     this.#definition = definition
     this.#app = app
-    this.name = subscriptionConsumer(definition.name)
+    this.name = subscriptionConsumer(definition.storedAs)
     this.title = `The subscription '${definition.name}'`
     this.aggregateTypes = definition.aggregateTypes
     this.from = definition.from
@@ -184,6 +185,3 @@ type Delivered =
 
 /** An event that is dropped is one as well: it takes a place in the batch. */
 const partsOf = ({ events }: Decoded): number => Math.max(1, events.length)
-
-/** Name of a subscription's lease and checkpoint. */
-export const subscriptionConsumer = (name: string): string => `subscription/${name}`

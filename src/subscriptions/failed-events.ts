@@ -2,6 +2,7 @@ import { rowIdOf } from '../consumers/change.ts'
 import type { ConsumerCore } from '../consumers/core.ts'
 import { failedEventId, findFailed } from '../consumers/failures.ts'
 import { undividedRow } from '../consumers/layout.ts'
+import { subscriptionConsumer } from '../consumers/names.ts'
 import { saveRows } from '../consumers/rows.ts'
 import { skippedId } from '../consumers/skips.ts'
 import { ValidationError } from '../errors.ts'
@@ -19,7 +20,6 @@ import {
 import type { Lifecycle } from '../util/lifecycle.ts'
 import { checkCallOptions, checkPage } from '../util/options.ts'
 import type { SubscriptionDefinition } from './definition.ts'
-import { subscriptionConsumer } from './deliver.ts'
 
 /** An event that failed; all that its aggregate did after it waits. */
 export interface FailedEvent {
@@ -72,8 +72,8 @@ export interface ListFailed {
 }
 
 /** What is done with events that failed. */
-export function failedEventsOf(core: ConsumerCore, { name }: SubscriptionDefinition, lifecycle: Lifecycle) {
-  const consumer = subscriptionConsumer(name)
+export function failedEventsOf(core: ConsumerCore, { name, storedAs }: SubscriptionDefinition, lifecycle: Lifecycle) {
+  const consumer = subscriptionConsumer(storedAs)
   const at = (method: string) => `${method} of the subscription '${name}'`
   const change = (method: string, eventId: string, plan: (failed: FailedRow) => Plan) =>
     lifecycle.run(at(method), async () => {

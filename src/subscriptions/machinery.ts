@@ -5,6 +5,7 @@ import { connectReadSide } from '../consumers/read-side.ts'
 import type { SubscriptionDefinition } from './definition.ts'
 import { Delivery } from './deliver.ts'
 import { failedEventsOf } from './failed-events.ts'
+import { resetOf } from './reset.ts'
 
 /** What runs subscriptions. */
 export const subscriptionMachinery: Machinery<SubscriptionDefinition> = {
@@ -12,7 +13,11 @@ export const subscriptionMachinery: Machinery<SubscriptionDefinition> = {
   run: (core) => ({
     open: (subscription, lifecycle, app) => {
       const consumer = consumerOf(core, new Delivery(core, subscription, app))
-      const handle = { ...consumerHandle(core, consumer, lifecycle), ...failedEventsOf(core, subscription, lifecycle) }
+      const handle = {
+        ...consumerHandle(core, consumer, lifecycle),
+        ...failedEventsOf(core, subscription, lifecycle),
+        reset: resetOf(core, consumer, lifecycle),
+      }
       return { consumer, handle: Object.freeze(handle) }
     },
   }),

@@ -17,12 +17,12 @@ export interface ReactionScope {
 
 /** Makes `reaction(name?)` for one event, or `reaction(event, name?)` for a batch: the next batch may be cut differently. */
 export async function reactionsTo(
-  { name: subscription, isBatched }: Pick<SubscriptionDefinition, 'name' | 'isBatched'>,
+  { name, storedAs, isBatched }: Pick<SubscriptionDefinition, 'name' | 'storedAs' | 'isBatched'>,
   events: readonly EventEnvelope[],
 ): Promise<ReactionScope> {
-  const scope = new DeliveryScope(subscription)
+  const scope = new DeliveryScope(name)
   const known = new Map<string, Awaited<ReturnType<typeof baseOf>>>()
-  for (const event of events) known.set(event.id, await baseOf(subscription, event))
+  for (const event of events) known.set(event.id, await baseOf(storedAs, event))
   const optionsOf = (eventId: unknown, name: unknown) => {
     const base = known.get(eventId as string)
     if (base === undefined)

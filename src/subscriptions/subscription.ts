@@ -10,7 +10,7 @@ import type { ReactionOptions } from './reaction.ts'
 
 /** A subscription, ready for `createApp`. Made by `defineSubscription`. */
 export interface Subscription<N extends string = string> {
-  /** Its name in the store. */
+  /** As it was given. */
   readonly name: N
   /** Tells it from a view. */
   readonly '~subscription': true
@@ -78,8 +78,12 @@ export type SubscriptionOptions<N extends string, A extends readonly AnyAggregat
   (ByOne<Handled<A, T>> | ByBatch<Handled<A, T>>)
 
 interface AnySubscriptionOptions<N extends string, A extends readonly AnyAggregate[], T extends string> {
-  /** Name in the store, 1–200 characters: two subscriptions of one name share a checkpoint. */
+  /** Name of the subscription, 1–200 characters. */
   readonly name: N
+  /**
+   * Name in the store and in the keys of `reaction`, 1–200 characters: a subscription that gets another `name` continues with it. Default: `name`.
+   */
+  readonly storedAs?: string
   /** The aggregates whose events it gets. */
   readonly aggregates: A
   /** Only these types of events. Default: all. */

@@ -35,7 +35,7 @@ export async function behindWrites(
   return [
     ...(catchUps === 0 ? [catchUpsWrite(view, target.generation, catchUps)] : []),
     {
-      name: view.name,
+      name: view.storedAs,
       generation: target.generation,
       id,
       expectedVersion: row?.version ?? 0,
@@ -83,7 +83,7 @@ async function markedIds({ store }: ViewCore, view: ViewDefinition, generation: 
 async function catchUpRow(core: ViewCore, view: ViewDefinition, generation: number, id: string): Promise<void> {
   // In this order: a row that is left behind again after the mark was read has moved the mark, and then nothing is stored here.
   const mark = await readMark(core, view, id, generation)
-  const [row] = await core.store.readViews([{ name: view.name, generation, id }])
+  const [row] = await core.store.readViews([{ name: view.storedAs, generation, id }])
   const views: ViewWrite[] = []
   if (mark.value !== undefined) {
     views.push(behindRows.write(mark, null))
@@ -106,11 +106,11 @@ export async function rebuildRow(core: ViewCore, view: ViewDefinition, id: strin
   for (;;) {
     const target = await currentRowsNow(core, view)
     if (!target.isOwn) throw outdated(view, target.version)
-    const [row] = await core.store.readViews([{ name: view.name, generation: target.generation, id }])
+    const [row] = await core.store.readViews([{ name: view.storedAs, generation: target.generation, id }])
     const { folded, last } = await fromHistory(core, view, id)
     if (last === undefined && row === undefined) return
     const place = { generation: target.generation, id, expectedVersion: row?.version ?? 0 }
-    const write = last === undefined ? { name: view.name, ...place, view: null } : rowWrite(view, place, folded, last)
+    const write = last === undefined ? { name: view.storedAs, ...place, view: null } : rowWrite(view, place, folded, last)
     if ((await saveRows(core, [write])) === 'saved') return
   }
 }
@@ -133,7 +133,7 @@ export async function fromHistory(
 }
 
 async function readMark({ store }: ViewCore, view: ViewDefinition, rowId: string, generation: number) {
-  const id = await sha256(`${view.name}\n${generation}\n${rowId}`)
+  const id = await sha256(`${view.storedAs}\n${generation}\n${rowId}`)
   return behindRows.read(store, id)
 }
 
@@ -141,4 +141,4 @@ const catchUpsWrite = (view: ViewDefinition, generation: number, version: number
   catchUpRows.write({ id: placeOf(view, generation), version }, {})
 
 /** Names a generation of a view; no digest, so no mark's id. */
-const placeOf = ({ name }: ViewDefinition, generation: number): string => `${generation}/${name}`
+const placeOf = ({ storedAs }: ViewDefinition, generation: number): string => `${generation}/${storedAs}`

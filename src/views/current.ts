@@ -33,11 +33,11 @@ export async function currentRowsNow(core: ViewCore, view: ViewDefinition): Prom
 async function waitUntilReady(core: ViewCore, view: ViewDefinition, generation: number): Promise<void> {
   const { store, runtime } = core
   const until = await endOf(core)
-  const finish = [readyWrite(view.name, generation)]
+  const finish = [readyWrite(view.storedAs, generation)]
   const consumer = core.consumerOf(view, generation)
-  const isLive = async () => liveGeneration(await store.viewGenerations(view.name)) === generation
+  const isLive = async () => liveGeneration(await store.viewGenerations(view.storedAs)) === generation
   const isStanding = standstillOf(core, consumer)
-  while (!(await isReady(core, view.name, generation)) && (await isLive())) {
+  while (!(await isReady(core, view.storedAs, generation)) && (await isLive())) {
     consumer.lookAgain()
     const { state, error } = await fill(consumer, { until, finish })
     if (state === 'stopped' || (state === 'outdated' && (await isStanding(waitMs)))) throw error

@@ -1,3 +1,4 @@
+import { viewConsumer } from '../consumers/names.ts'
 import { undecoded } from '../consumers/outdated.ts'
 import type { Failure, Processor, Saved, Taken } from '../consumers/processor.ts'
 import type { EventEnvelope } from '../event-envelope.ts'
@@ -23,9 +24,6 @@ interface Row {
 /** This generation is to be filled no more: others moved the view to another one, or its commands write it. */
 export class GenerationGone extends Error {}
 
-/** Name of the lease and the checkpoint of one generation of a view. */
-export const viewConsumer = (name: string, generation: number): string => `view/${generation}/${name}`
-
 /** Folds the log into the rows of one generation of a view; rows and checkpoint move together. */
 export class FoldRows implements Processor {
   readonly name: string
@@ -48,7 +46,7 @@ export class FoldRows implements Processor {
     this.#core = core
     this.#view = view
     this.#generation = generation
-    this.name = viewConsumer(view.name, generation)
+    this.name = viewConsumer(view.storedAs, generation)
     this.title = `The view '${view.name}'`
     this.label = view.name
     this.aggregateTypes = view.aggregateTypes
@@ -60,7 +58,7 @@ export class FoldRows implements Processor {
     // Others may have moved them since.
     this.#rows.clear()
     if (this.#view.consistency !== 'inline') return false
-    const { name } = this.#view
+    const { storedAs: name } = this.#view
     const own = (await this.#core.store.viewGenerations(name)).find(({ generation }) => generation === this.#generation)
     return own?.state !== 'building' && (own?.state !== 'live' || (await isReady(this.#core, name, this.#generation)))
   }
@@ -119,7 +117,7 @@ export class FoldRows implements Processor {
    */
   async #read(ids: readonly string[]): Promise<ReadonlyMap<string, Row>> {
     const { store } = this.#core
-    const { name, consistency } = this.#view
+    const { storedAs: name, consistency } = this.#view
     const rows = new Map(ids.map((id) => [id, this.#rows.get(id)]))
     const unknown = ids.filter((id) => rows.get(id) === undefined)
     const keys = unknown.map((id): ViewKey => ({ name, generation: this.#generation, id }))

@@ -108,7 +108,7 @@ export function rowWrite(
 ): ViewWrite {
   const stored = storableView(view, id, value, last)
   return {
-    name: view.name,
+    name: view.storedAs,
     generation,
     id,
     expectedVersion,

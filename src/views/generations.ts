@@ -28,13 +28,13 @@ export class Generations {
   }
 
   /** What was found last. A view that nobody has raised the version of is taken to be at its first generation, without a read. */
-  known({ name, viewVersion }: ViewDefinition): Target | undefined {
-    return this.#known.get(name) ?? (viewVersion === '1' ? { generation: 1, isOwn: true, version: '1' } : undefined)
+  known({ storedAs, viewVersion }: ViewDefinition): Target | undefined {
+    return this.#known.get(storedAs) ?? (viewVersion === '1' ? { generation: 1, isOwn: true, version: '1' } : undefined)
   }
 
   /** What is live now. `isReady`: it has all that it should have, as far as this process has to ask. */
   async look(view: ViewDefinition): Promise<Target & { readonly isReady: boolean }> {
-    const { name, viewVersion } = view
+    const { storedAs: name, viewVersion } = view
     for (;;) {
       const all = await this.#core.store.viewGenerations(name)
       const generation = liveGeneration(all)
@@ -47,9 +47,9 @@ export class Generations {
   }
 
   /** It is what readers and commands go by from now on. */
-  remember({ name }: ViewDefinition, { generation, isOwn, version }: Target): Target {
+  remember({ storedAs }: ViewDefinition, { generation, isOwn, version }: Target): Target {
     const target = { generation, isOwn, version }
-    this.#known.set(name, target)
+    this.#known.set(storedAs, target)
     return target
   }
 
@@ -65,21 +65,21 @@ export class Generations {
     return true
   }
 
-  async #hasEvents({ name, aggregateTypes }: ViewDefinition): Promise<boolean> {
-    for (const aggregateType of this.#begun.has(name) ? [] : aggregateTypes)
-      if ((await this.#core.store.readIds({ aggregateType, limit: 1 })).items.length > 0) this.#begun.add(name)
-    return this.#begun.has(name)
+  async #hasEvents({ storedAs, aggregateTypes }: ViewDefinition): Promise<boolean> {
+    for (const aggregateType of this.#begun.has(storedAs) ? [] : aggregateTypes)
+      if ((await this.#core.store.readIds({ aggregateType, limit: 1 })).items.length > 0) this.#begun.add(storedAs)
+    return this.#begun.has(storedAs)
   }
 
   /** Adds a generation for this version behind all there are; `undefined` when somebody else has added one since. */
-  async add({ name, viewVersion }: ViewDefinition, all: readonly ViewGeneration[]): Promise<number | undefined> {
+  async add({ storedAs: name, viewVersion }: ViewDefinition, all: readonly ViewGeneration[]): Promise<number | undefined> {
     const generation = Math.max(liveGeneration(all), ...all.map((one) => one.generation)) + 1
     return (await this.#core.store.addViewGeneration({ name, generation, viewVersion })) ? generation : undefined
   }
 
   /** Makes a building generation live in the place of what was live when all were looked at. False when that has changed since. */
   async switchTo(view: ViewDefinition, all: readonly ViewGeneration[], to: number): Promise<boolean> {
-    const { name, viewVersion } = view
+    const { storedAs: name, viewVersion } = view
     const from = liveGeneration(all)
     if (!canSwitch(all, from, to)) return false
     const before = liveVersion(all)
@@ -90,8 +90,8 @@ export class Generations {
   }
 
   /** A later version of the view is or was live: this program is an older one, and must not turn the view back. `all` were looked at before. */
-  isOutdated({ name, viewVersion }: ViewDefinition, all: readonly ViewGeneration[]): Promise<boolean> {
-    return isReplaced(this.#core, name, viewVersion, all)
+  isOutdated({ storedAs, viewVersion }: ViewDefinition, all: readonly ViewGeneration[]): Promise<boolean> {
+    return isReplaced(this.#core, storedAs, viewVersion, all)
   }
 }
 

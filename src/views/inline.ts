@@ -95,7 +95,7 @@ async function holding<T>(core: ViewCore, keys: readonly string[], task: () => P
 
 /** Keys of the rows that commands on other aggregates may write too. */
 const sharedRowKeys = (plan: readonly PlannedRow[]): readonly string[] =>
-  plan.filter(({ view }) => !view.followsOne).map(({ view, id }) => `${view.name}\0${id}`)
+  plan.filter(({ view }) => !view.followsOne).map(({ view, id }) => `${view.storedAs}\0${id}`)
 
 /** Folds the events of a commit, the last of which has `sequence`, into the rows as they are now. `trustCache` is for the first try: later ones read. */
 async function computeViews(
@@ -130,8 +130,8 @@ async function computeViews(
     const write = rowWrite(view, row, folded, events.at(-1) as EventEnvelope, sequence)
     writes.push(write)
     if (view.followsOne)
-      rows.set(view.name, {
-        name: view.name,
+      rows.set(view.storedAs, {
+        name: view.storedAs,
         generation: write.generation,
         id,
         version: write.expectedVersion + 1,
@@ -143,13 +143,13 @@ async function computeViews(
 
 /** The row as of `base`, where this process knows it and it is of the right generation. */
 function cachedRow(base: Loaded, { view, target }: TargetedRow): StoredView | undefined {
-  const row = view.followsOne && target.isOwn ? base.rows?.get(view.name) : undefined
+  const row = view.followsOne && target.isOwn ? base.rows?.get(view.storedAs) : undefined
   return row?.generation === target.generation ? row : undefined
 }
 
 async function readRows(core: ViewCore, plan: readonly TargetedRow[]): Promise<ReadonlyMap<TargetedRow, StoredView | undefined>> {
   if (plan.length === 0) return new Map()
-  const keys = plan.map(({ view, id, target }) => ({ name: view.name, generation: target.generation, id }))
+  const keys = plan.map(({ view, id, target }) => ({ name: view.storedAs, generation: target.generation, id }))
   const rows = await core.store.readViews(keys)
   return new Map(plan.map((planned, i) => [planned, rows[i]]))
 }

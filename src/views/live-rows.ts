@@ -31,7 +31,7 @@ export async function readLiveRows(core: ViewCore, view: ViewDefinition, ids: re
   }
 }
 
-async function readAll(core: ViewCore, { name }: ViewDefinition, ids: readonly string[]) {
+async function readAll(core: ViewCore, { storedAs: name }: ViewDefinition, ids: readonly string[]) {
   const found: (StoredView | undefined)[] = []
   for (let i = 0; i < ids.length; i += mostIds) {
     const keys = ids.slice(i, i + mostIds).map((id) => ({ name, generation: 'live' as const, id }))

@@ -1,4 +1,5 @@
 import { type Change, placeIn, rowIdOf } from '../consumers/change.ts'
+import { viewConsumer } from '../consumers/names.ts'
 import { beginning } from '../consumers/positions.ts'
 import type { Position } from '../event-envelope.ts'
 import { decodeApart } from '../evolution/decode.ts'
@@ -10,7 +11,6 @@ import { comparePositions } from '../store/order.ts'
 import type { LogEvent } from '../store/store.ts'
 import { isPosition } from '../util/names.ts'
 import { idsOf } from './fold.ts'
-import { viewConsumer } from './fold-rows.ts'
 import type { ViewCore } from './view-core.ts'
 import type { ViewDefinition } from './view-definition.ts'
 
@@ -137,7 +137,7 @@ export function newsOfAggregates(core: ViewCore, view: ViewDefinition): News {
 
   /** The marks are those of the generation that is live in this process. */
   async function isProjected(changes: readonly Change[]): Promise<boolean> {
-    const consumer = viewConsumer(view.name, core.generations.known(view)?.generation ?? 1)
+    const consumer = viewConsumer(view.storedAs, core.generations.known(view)?.generation ?? 1)
     const ids = await Promise.all(changes.map((change) => rowIdOf(consumer, change)))
     const rows = await store.readViews(ids.map((id) => seenRows.key(id)))
     return changes.every(({ sequence }, i) => (seenRows.parse(ids[i] as string, rows[i]).value?.sequence ?? 0) >= sequence)

@@ -1,11 +1,11 @@
 import type { RunRequest, RunResult } from '../consumers/core.ts'
+import { viewConsumer } from '../consumers/names.ts'
 import { endOf } from '../consumers/positions.ts'
 import { clearStopped, readStopped } from '../consumers/stopped.ts'
 import { liveGeneration } from '../store/generations.ts'
 import type { ViewGeneration } from '../store/store.ts'
 import { outdated } from './behind.ts'
 import { currentRowsNow, fill } from './current.ts'
-import { viewConsumer } from './fold-rows.ts'
 import { begunBy, liveVersion } from './generations.ts'
 import { progressOf, type RebuildOptions } from './rebuild-handle.ts'
 import type { ViewCore } from './view-core.ts'
@@ -26,7 +26,7 @@ async function advance(
   mayReplace: MayReplace,
 ): Promise<{ readonly result: RunResult; readonly isSwitched: boolean }> {
   const { store, generations } = core
-  const { name } = view
+  const { storedAs: name } = view
   const result = await fill(core.consumerOf(view, generation), { ...request, until: await endOf(core) })
   if (result.state !== 'caught-up') return { result, isSwitched: false }
   const all = await store.viewGenerations(name)
@@ -43,7 +43,7 @@ async function advance(
 /** Some of the way to rows of this version. `undefined`: others were at it meanwhile, so that what is to be done must be looked at again. */
 export async function rebuildStep(core: ViewCore, view: ViewDefinition, request: RunRequest): Promise<RunResult | undefined> {
   // What is live, and what has been begun, is of one look: adding or switching after it makes ours fail.
-  const all = await core.store.viewGenerations(view.name)
+  const all = await core.store.viewGenerations(view.storedAs)
   if (liveVersion(all) === view.viewVersion) return undefined
   const error = outdated(view, liveVersion(all))
   if (await core.generations.isOutdated(view, all)) return { state: 'outdated', events: 0, error }
@@ -72,7 +72,7 @@ export async function rebuild(core: ViewCore, view: ViewDefinition, { onProgress
   const consumer = core.consumerOf(view, generation)
   const report = await progressOf(core, consumer, await endOf(core), onProgress)
   consumer.lookAgain()
-  while (isToFill(await store.viewGenerations(view.name))) {
+  while (isToFill(await store.viewGenerations(view.storedAs))) {
     signal?.throwIfAborted()
     const { result, isSwitched } = await advance(core, view, generation, { budgetMs: sliceMs, signal }, mayReplace)
     const { state, error, events } = result
@@ -90,11 +90,11 @@ export async function rebuild(core: ViewCore, view: ViewDefinition, { onProgress
 /** The generation to fill: the one that was begun, unless it has stopped, else a new one. And what was live then. */
 async function begin(core: ViewCore, view: ViewDefinition): Promise<{ readonly generation: number; readonly before: string }> {
   for (;;) {
-    const all = await core.store.viewGenerations(view.name)
+    const all = await core.store.viewGenerations(view.storedAs)
     const stopped: number[] = []
     const isOpen = async ({ generation, state, viewVersion }: ViewGeneration) => {
       if (state !== 'building' || viewVersion !== view.viewVersion) return false
-      const { value } = await readStopped(core, viewConsumer(view.name, generation))
+      const { value } = await readStopped(core, viewConsumer(view.storedAs, generation))
       if (value !== undefined) stopped.push(generation)
       return value === undefined
     }
@@ -104,8 +104,8 @@ async function begin(core: ViewCore, view: ViewDefinition): Promise<{ readonly g
     if (generation === undefined) continue
     // Rows before the failed event may come of the same mistake: the rebuild starts over.
     for (const left of stopped) {
-      await core.store.removeViewGeneration({ name: view.name, generation: left })
-      await clearStopped(core, viewConsumer(view.name, left))
+      await core.store.removeViewGeneration({ name: view.storedAs, generation: left })
+      await clearStopped(core, viewConsumer(view.storedAs, left))
     }
     return { generation, before: liveVersion(all) }
   }

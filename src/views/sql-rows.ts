@@ -1,4 +1,5 @@
 import type { ConsumerCore } from '../consumers/core.ts'
+import { sqlViewConsumer } from '../consumers/names.ts'
 import { undecoded } from '../consumers/outdated.ts'
 import type { CheckpointCommit, Processor, Taken } from '../consumers/processor.ts'
 import type { Decoded } from '../evolution/decode.ts'
@@ -29,7 +30,7 @@ export class SqlRows implements Processor {
   constructor(core: ConsumerCore, view: SqlViewDefinition) {
     this.#core = core
     this.#view = view
-    this.name = `sql/${view.name}`
+    this.name = sqlViewConsumer(view.storedAs)
     this.title = `The view '${view.name}'`
     this.label = view.name
     this.aggregateTypes = view.aggregateTypes

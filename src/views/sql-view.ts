@@ -1,5 +1,5 @@
 import type { AnyAggregate, EnvelopeOf } from '../aggregate.ts'
-import { checkConsumerName } from '../consumers/definitions.ts'
+import { checkConsumerName, checkStoredAs } from '../consumers/definitions.ts'
 import { DefinitionError } from '../errors.ts'
 import { definitionOf } from '../execution/aggregate-definition.ts'
 import { checkFunction, checkName, checkOptions } from '../util/options.ts'
@@ -8,7 +8,7 @@ import type { SqlViewDefinition } from './view-definition.ts'
 
 /** A view that is tables of your own, ready for `createApp`. Made by `defineSqlView`. */
 export interface SqlView<N extends string = string> {
-  /** Its name in the store. */
+  /** As it was given. */
   readonly name: N
   /** Tells it from a view of rows. */
   readonly '~sqlView': true
@@ -18,8 +18,10 @@ export interface SqlView<N extends string = string> {
 
 /** What `defineSqlView` takes. `Client` is what your driver has inside a transaction. */
 export interface SqlViewOptions<N extends string, A extends readonly AnyAggregate[], Client> {
-  /** Name of its checkpoint in the store, 1–200 characters. */
+  /** Name of the view, 1–200 characters. */
   readonly name: N
+  /** Name of its checkpoint in the store, 1–200 characters: a view that gets another `name` continues with it. Default: `name`. */
+  readonly storedAs?: string
   /** The aggregates whose events it gets. */
   readonly aggregates: A
   /** Changes your tables for one event, on the client of the transaction that also moves the checkpoint: each event has its effect once. On SQLite it must be synchronous. What it returns is waited for, and nothing else. */
@@ -64,11 +66,12 @@ export interface SqlViewOptions<N extends string, A extends readonly AnyAggregat
 export function defineSqlView<const N extends string, const A extends readonly AnyAggregate[], Client>(
   options: SqlViewOptions<N, A, Client>,
 ): SqlView<N> {
-  checkOptions('defineSqlView', options, ['name', 'aggregates', 'update', 'reset'])
-  const { name, aggregates, update, reset } = options
+  checkOptions('defineSqlView', options, ['name', 'storedAs', 'aggregates', 'update', 'reset'])
+  const { name, storedAs = name, aggregates, update, reset } = options
   checkName('The name of a view', name)
   const at = `View '${name}'`
   checkConsumerName(at, name)
+  checkStoredAs(`${at}: storedAs`, storedAs)
   if (!Array.isArray(aggregates) || aggregates.length === 0) throw new DefinitionError(`${at} needs at least one aggregate.`)
   checkFunction(`${at}: update`, update)
   checkFunction(`${at}: reset`, reset)
@@ -79,6 +82,7 @@ export function defineSqlView<const N extends string, const A extends readonly A
     '~sql': {
       kind: 'sqlView',
       name,
+      storedAs,
       aggregateTypes,
       apply: update as SqlViewDefinition['apply'],
       reset: reset as SqlViewDefinition['reset'],

@@ -1,6 +1,8 @@
 import type { CatchUpOutcome, Change } from '../consumers/change.ts'
 import type { Consumer } from '../consumers/consumer.ts'
 import type { RunRequest, RunResult } from '../consumers/core.ts'
+import { isLongAgo, noteRun } from '../consumers/layout.ts'
+import { rowPrefixes, viewConsumer } from '../consumers/names.ts'
 import { LeftToNewer } from '../consumers/outdated.ts'
 import { beginning, endOf } from '../consumers/positions.ts'
 import { clearStopped } from '../consumers/stopped.ts'
@@ -10,7 +12,7 @@ import { liveGeneration } from '../store/generations.ts'
 import type { ViewGeneration } from '../store/store.ts'
 import { outdated, rebuildRow } from './behind.ts'
 import { currentRows, currentRowsNow } from './current.ts'
-import { GenerationGone, viewConsumer } from './fold-rows.ts'
+import { GenerationGone } from './fold-rows.ts'
 import { isReady } from './generation-ready.ts'
 import { begunBy, liveVersion, type Target } from './generations.ts'
 import { rebuild, rebuildStep } from './rebuild.ts'
@@ -30,6 +32,7 @@ export class ViewConsumer implements Consumer {
   readonly title: string
   readonly #core: ViewCore
   readonly #view: ViewDefinition
+  #notedAt: string | undefined
 
   constructor(core: ViewCore, view: ViewDefinition) {
     this.#core = core
@@ -39,6 +42,7 @@ export class ViewConsumer implements Consumer {
 
   async run(request: RunRequest = {}): Promise<RunResult> {
     try {
+      await this.#note()
       return await this.#run(request)
     } catch (error) {
       if (error instanceof LeftToNewer) return { state: 'outdated', events: 0, error }
@@ -67,6 +71,14 @@ export class ViewConsumer implements Consumer {
         await currentRowsNow(this.#core, this.#view)
       }
     }
+  }
+
+  async #note(): Promise<void> {
+    if (!isLongAgo(this.#core, this.#notedAt)) return
+    this.#notedAt = this.#core.runtime.now().toISOString()
+    const isFirst = await noteRun(this.#core, `${rowPrefixes.view}${this.#view.storedAs}`, 'view')
+    // Its rows may have been removed.
+    if (isFirst) await currentRowsNow(this.#core, this.#view)
   }
 
   async catchUp(
@@ -123,9 +135,9 @@ export class ViewConsumer implements Consumer {
 
   /** Nothing is waited for here: what has to be ready before it can be used may be what has stopped. */
   async resume(): Promise<void> {
-    const all = await this.#core.store.viewGenerations(this.#view.name)
+    const all = await this.#core.store.viewGenerations(this.#view.storedAs)
     for (const generation of new Set([liveGeneration(all), ...all.map((one) => one.generation)]))
-      await clearStopped(this.#core, viewConsumer(this.#view.name, generation))
+      await clearStopped(this.#core, viewConsumer(this.#view.storedAs, generation))
     this.lookAgain()
   }
 
@@ -147,11 +159,11 @@ export class ViewConsumer implements Consumer {
     const isInline = this.#view.consistency === 'inline'
     const known = this.#core.generations.known(this.#view)
     if (known?.isOwn) return { ...known, isWritten: isInline, all: [] }
-    const all = await this.#core.store.viewGenerations(this.#view.name)
+    const all = await this.#core.store.viewGenerations(this.#view.storedAs)
     const generation = liveGeneration(all)
     const version = liveVersion(all)
     const isOwn = version === this.#view.viewVersion
-    const isWritten = isOwn && isInline && (await isReady(this.#core, this.#view.name, generation))
+    const isWritten = isOwn && isInline && (await isReady(this.#core, this.#view.storedAs, generation))
     return { generation, isOwn, version, isWritten, all }
   }
 

@@ -1,4 +1,4 @@
-import { type ConsumerDefinition, checkConsumerName, type Machinery } from '../consumers/definitions.ts'
+import { type ConsumerDefinition, checkStoredAs, type Machinery } from '../consumers/definitions.ts'
 import { DefinitionError } from '../errors.ts'
 import type { EventEnvelope } from '../event-envelope.ts'
 import { type AggregateDefinition, checkJson, checkReturned, definitionOf } from '../execution/aggregate-definition.ts'
@@ -32,6 +32,7 @@ export interface SqlViewDefinition extends ConsumerDefinition {
 /** Made when a view is defined, so that a bundle without `defineView` does without it. */
 const optionsOfView = () => ({
   name: required<string>(checkViewName),
+  storedAs: optional<string>(checkViewStoredAs),
   aggregates: required<readonly unknown[]>(listOf('a list')),
   initialView: required<() => unknown>(checkFunction),
   id: optional<NonNullable<ViewDefinition['id']>>(checkFunction),
@@ -44,7 +45,7 @@ const optionsOfView = () => ({
 /** @throws DefinitionError */
 export function buildView(given: object, machinery: Machinery<ViewDefinition>): ViewDefinition {
   const options = readOptions('defineView', given, optionsOfView(), { at: ({ name }: { name?: unknown }) => `View '${name}'` })
-  const { name, initialView, id, update, indexes, consistency, viewVersion } = options
+  const { name, storedAs = name, initialView, id, update, indexes, consistency, viewVersion } = options
   const at = `View '${name}'`
   const aggregates = options.aggregates.map((aggregate, i) => definitionOf(`${at}: aggregates[${i}]`, aggregate))
   if (aggregates.length === 0) throw new DefinitionError(`${at} needs at least one aggregate.`)
@@ -55,6 +56,7 @@ export function buildView(given: object, machinery: Machinery<ViewDefinition>): 
   return {
     kind: 'view',
     name,
+    storedAs,
     aggregateTypes,
     initialView: () => deepFreeze(checkReturned(`${at}: initialView()`, initialView())),
     id,
@@ -69,8 +71,12 @@ export function buildView(given: object, machinery: Machinery<ViewDefinition>): 
 
 function checkViewName(_: string, name: unknown): void {
   checkName('The name of a view', name)
-  checkConsumerName(`View '${name}'`, name)
-  if (name.startsWith('~')) throw new DefinitionError(`View '${name}': names that begin with '~' are reserved.`)
+  checkViewStoredAs(`View '${name}'`, name)
+}
+
+function checkViewStoredAs(what: string, name: unknown): void {
+  checkStoredAs(what, name)
+  if (name.startsWith('~')) throw new DefinitionError(`${what}: names that begin with '~' are reserved.`)
 }
 
 function updates(at: string, update: unknown, aggregates: readonly AggregateDefinition[]): ViewDefinition['update'] {

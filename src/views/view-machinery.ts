@@ -34,9 +34,9 @@ export const viewMachinery: Machinery<ViewDefinition> = {
 
 function viewCoreOf(core: ConsumerCore): ViewCore {
   const consumers = new Map<string, Map<number, Consumer>>()
-  const begun = ({ name }: ViewDefinition) => {
-    const known = consumers.get(name) ?? new Map<number, Consumer>()
-    consumers.set(name, known)
+  const begun = ({ storedAs }: ViewDefinition) => {
+    const known = consumers.get(storedAs) ?? new Map<number, Consumer>()
+    consumers.set(storedAs, known)
     return known
   }
   const viewCore: ViewCore = {

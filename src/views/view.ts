@@ -8,7 +8,7 @@ import type { ViewTypes } from './view-types.ts'
 
 /** A view, ready for `createApp` and for the test kit. Made by `defineView`. */
 export interface View<T extends ViewTypes = ViewTypes> {
-  /** Its name in the store. */
+  /** As it was given. */
   readonly name: T['name']
   /** Types only; not there at run time. */
   readonly '~types'?: T
@@ -18,8 +18,10 @@ export interface View<T extends ViewTypes = ViewTypes> {
 
 /** What `defineView` takes. */
 export interface ViewOptions<N extends string, A extends readonly AnyAggregate[], W, I extends string> {
-  /** Name of the view in the store, 1–200 characters. */
+  /** Name of the view, 1–200 characters. */
   readonly name: N
+  /** Name in the store, 1–200 characters: a view that gets another `name` keeps its rows with it. Default: `name`. */
+  readonly storedAs?: string
   /** The aggregates whose events it follows. Each app that writes them must be given the view, or its rows miss events. */
   readonly aggregates: A
   /** What the first event of a row is folded into; JSON. */

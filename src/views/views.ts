@@ -167,7 +167,7 @@ async function loadRow(core: ViewCore, view: ViewDefinition, id: string, fresh: 
   for (;;) {
     const target = await currentRows(core, view)
     if (!target.isOwn) return outdatedRow(core, view, id, target)
-    const [row] = await core.store.readViews([{ name: view.name, generation: 'live', id }])
+    const [row] = await core.store.readViews([{ name: view.storedAs, generation: 'live', id }])
     if (!(await isCurrent(core, view, target, row?.generation))) continue
     if (isBehind(row)) {
       await recomputeStale(core, view, target, id)
@@ -181,7 +181,7 @@ async function loadRow(core: ViewCore, view: ViewDefinition, id: string, fresh: 
 async function outdatedRow(core: ViewCore, view: ViewDefinition, id: string, target: Target): Promise<StoredView | undefined> {
   if (!view.followsOne) throw outdated(view, target.version)
   const { folded, last } = await fromHistory(core, view, id)
-  return last && { name: view.name, generation: 0, id, version: last.sequence, view: folded, sequence: last.sequence }
+  return last && { name: view.storedAs, generation: 0, id, version: last.sequence, view: folded, sequence: last.sequence }
 }
 
 async function freshRow(
@@ -194,7 +194,7 @@ async function freshRow(
   const from = { view: deepFreeze(row?.view ?? null), sequence: row?.sequence ?? 0 }
   const { folded, last } = await fromHistory(core, view, id, from)
   if (last === undefined) return row
-  return { name: view.name, generation, id, version: row?.version ?? 0, view: folded, sequence: last.sequence }
+  return { name: view.storedAs, generation, id, version: row?.version ?? 0, view: folded, sequence: last.sequence }
 }
 
 async function findRows(core: ViewCore, view: ViewDefinition, request: Omit<ViewFind, 'name' | 'generation'>) {
@@ -203,7 +203,7 @@ async function findRows(core: ViewCore, view: ViewDefinition, request: Omit<View
     if (!target.isOwn) throw outdated(view, target.version)
     const mayBeBehind = view.consistency === 'inline' && view.followsOne
     const known = knownCatchUps(core, view, target)
-    const page = await core.store.findViews({ name: view.name, generation: 'live', ...request })
+    const page = await core.store.findViews({ name: view.storedAs, generation: 'live', ...request })
     const isComplete = !mayBeBehind || (await nothingWasBehind(core, view, target, known))
     if (isComplete && (await isCurrent(core, view, target, page.items[0]?.generation))) return page
   }

@@ -19,8 +19,8 @@ export const subscriptions: readonly Mutation[] = [
   {
     breaks: 'each process begins at its own now',
     file: 'src/consumers/layout.ts',
-    find: '(row === undefined ? firstRow(core, processor) : undefined)',
-    put: '(row === null ? undefined : firstRow(core, processor))',
+    find: 'if (found !== undefined && found.removed === undefined && !isLongAgo(core, found.ranAt)) return found',
+    put: 'if (found !== null) return firstRow(core, processor)',
     test: "test/stories/partitions.test.ts › begins 'now' once for all of them, also for those that are first taken much later",
   },
   {
@@ -131,8 +131,8 @@ export const subscriptions: readonly Mutation[] = [
   {
     breaks: 'what was seen of an aggregate is forgotten',
     file: 'src/consumers/sources/mark.ts',
-    find: 'this.sequence = seen?.sequence ?? (',
-    put: 'this.sequence = (',
+    find: 'this.sequence = isKnown ? seen.sequence : ',
+    put: 'this.sequence = ',
     test: 'test/stories/news-of-aggregates.test.ts › records in any order, doubled or late, have each event taken once and in order',
   },
   {
@@ -302,5 +302,61 @@ export const subscriptions: readonly Mutation[] = [
     find: 'concurrency === 1 ? !this.#wasDue :',
     put: 'concurrency === 1 ? true :',
     test: 'test/stories/failed-events.test.ts › much that is parked costs a new event few statements, and resume() two writes',
+  },
+  {
+    breaks: 'what failed after the place of a reset stays',
+    file: 'src/consumers/reset.ts',
+    find: '    const rows = later.map((one) => failedRows.write(one, null))\n',
+    put: '    const rows = later.slice(1_000).map((one) => failedRows.write(one, null))\n',
+    test: 'test/stories/resetting.test.ts › drops what failed after its place and keeps what failed before',
+  },
+  {
+    breaks: 'what failed before the place of a reset is dropped',
+    file: 'src/consumers/reset.ts',
+    find: 'positions[n] === undefined || isBeyond(positions[n], to)',
+    put: 'positions[n] === undefined || isBeyond(to, to) === false',
+    test: 'test/stories/resetting.test.ts › drops what failed after its place and keeps what failed before',
+  },
+  {
+    breaks: 'a process that takes over does not finish a reset',
+    file: 'src/consumers/sources/log.ts',
+    find: 'if (row?.reset?.isCleared === false) {',
+    put: "if (row?.reset?.reason === '') {",
+    test: 'test/stories/resetting.test.ts › that was killed after any of its calls is done or not done, and nothing is lost',
+  },
+  {
+    breaks: 'a reset is not noticed by a process that is idle',
+    file: 'src/consumers/reset.ts',
+    find: 'touched: touched + 1, reset: resetRow(',
+    put: 'touched, reset: resetRow(',
+    test: 'test/stories/resetting.test.ts › records who asked for it and why',
+  },
+  {
+    breaks: 'a mark from before a reset still counts',
+    file: 'src/consumers/sources/mark.ts',
+    find: 'this.isOlder = seen !== undefined && stored < epoch',
+    put: 'this.isOlder = seen !== undefined && stored > epoch',
+    test: "test/stories/resetting.test.ts › to 'beginning' delivers every event again, in the order of each aggregate",
+  },
+  {
+    breaks: 'a renamed subscription sends its commands with other keys',
+    file: 'src/subscriptions/reaction.ts',
+    find: 'await baseOf(storedAs, event)',
+    put: 'await baseOf(name, event)',
+    test: 'test/stories/renaming.test.ts › a renamed subscription stores no command twice that it had sent by its old name',
+  },
+  {
+    breaks: 'what was run within the hour is removed',
+    file: 'src/consumers/leftovers.ts',
+    find: '< hourMs)',
+    put: '< 0)',
+    test: 'test/stories/leftovers.test.ts › that was run within the hour is not removed',
+  },
+  {
+    breaks: 'a subscription that was removed continues where it was',
+    file: 'src/consumers/leftovers.ts',
+    find: 'resumes: 0, progress: { at: beginning }, removed, reset })',
+    put: 'resumes: 0, progress: { at: beginning }, reset })',
+    test: 'test/stories/leftovers.test.ts › that was removed begins by its from when it is defined again, in %i partitions',
   },
 ]

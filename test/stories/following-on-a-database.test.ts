@@ -1,4 +1,4 @@
-import { createApp, defineSubscription, type Store } from 'cqrs-es'
+import { createApp, defineSubscription, platformRuntime, type Store } from 'cqrs-es'
 import type { TestDatabase } from 'cqrs-es/conformance'
 import { afterEach, describe, expect, test } from 'vitest'
 import { databases } from '../conformance/hosts.ts'
@@ -68,6 +68,89 @@ describe.each(databases)('on $name', ({ skipped, host }) => {
       ['by-1', 12],
       ['by-2', 12],
     ])
+  })
+
+  test.skipIf(skipped)('a subscription is reset, in partitions where there is a global order', async () => {
+    const { store, connect } = await created()
+    const reason = 'the receiver has lost them'
+    const { globalOrder } = store.capabilities
+    const seen: string[] = []
+    const opened = (on: Store, partitions: number) => {
+      const log = defineSubscription({
+        name: 'log',
+        aggregates: [counter],
+        partitions: globalOrder ? partitions : 1,
+        handle: ({ id }) => void seen.push(id),
+      })
+      const app = createApp({ store: on, aggregates: { counter }, subscriptions: { log }, following: { leaseMs: 2_000 } })
+      apps.push(app)
+      return app
+    }
+    const [one, two] = [opened(store, 4), opened(await connect(), 4)]
+    const until = async (n: number) => {
+      while (seen.length < n) {
+        await two.drain({ reconcile: true })
+        await sleep(20)
+      }
+      await two.drain({ reconcile: true })
+      return [...seen.splice(0)].sort()
+    }
+    const ids = ['a', 'b', 'c', 'd', 'e', 'f']
+    for (const id of ids) await one.aggregates.counter.execute(id, countEach(1, 2))
+    const all = ids.flatMap((id) => [`counter/${id}/1`, `counter/${id}/2`])
+    expect(await until(12)).toEqual(all)
+    await one.subscriptions.log.reset({ to: 'beginning', reason })
+    expect(await until(12)).toEqual(all)
+    await one.subscriptions.log.reset({ to: new Date(), reason })
+    expect(await until(12)).toEqual(all)
+    if (globalOrder) {
+      const { events } = await store.readFeed({ limit: 100 })
+      const to = events.find(({ id }) => id === 'counter/d/2')?.position
+      await two.subscriptions.log.reset({ to: to as NonNullable<typeof to>, reason })
+      expect(await until(4)).toEqual(all.slice(-4))
+    }
+    for (const id of ids) await one.aggregates.counter.execute(id, count(1))
+    await two.subscriptions.log.reset({ to: 'now', reason })
+    await sleep(5)
+    await one.aggregates.counter.execute('g', count(1))
+    expect(await until(1)).toEqual(['counter/g/1'])
+  })
+
+  test.skipIf(skipped)('what no definition names any more is listed and removed, and begins anew by its name', async () => {
+    const { store, connect } = await created()
+    let now = Date.now()
+    const runtime = { ...platformRuntime, now: () => new Date(now) }
+    const seen: string[] = []
+    const log = defineSubscription({ name: 'log', aggregates: [counter], handle: ({ id }) => void seen.push(id) })
+    const other = defineSubscription({ name: 'other', aggregates: [counter], handle: () => {} })
+    const opened = (on: Store) => {
+      const views = { totals: totalsOf('async') }
+      const app = createApp({ store: on, aggregates: { counter }, views, subscriptions: { log }, runtime })
+      apps.push(app)
+      return app
+    }
+    const before = opened(store)
+    for (const id of ['a', 'b']) await before.aggregates.counter.execute(id, countEach(1, 2))
+    while (seen.length < 4 || (await before.views.totals.find()).items.length < 2) {
+      await before.drain({ reconcile: true })
+      await sleep(20)
+    }
+    now += 2 * 3_600_000
+    const without = createApp({ store: await connect(), aggregates: { counter }, subscriptions: { other }, runtime })
+    apps.push(without)
+    const leftovers = await without.leftovers()
+    expect(leftovers.map(({ kind, name }) => `${kind} ${name}`).sort()).toEqual(['subscription log', 'view totals'])
+    for (const one of leftovers) await one.remove({ reason: 'not needed any more' })
+    expect(await without.leftovers()).toEqual([])
+    expect((await store.findViews({ name: 'totals', generation: 'live', where: [], limit: 10 })).items).toEqual([])
+    seen.length = 0
+    const again = opened(await connect())
+    while (seen.length < 4 || (await again.views.totals.find().catch(() => ({ items: [] }))).items.length < 2) {
+      await again.drain({ reconcile: true })
+      await sleep(20)
+    }
+    expect([...seen].sort()).toEqual(['counter/a/1', 'counter/a/2', 'counter/b/1', 'counter/b/2'])
+    expect((await again.views.totals.load('a'))?.view).toEqual({ total: 3, count: 2 })
   })
 
   test.skipIf(skipped)(

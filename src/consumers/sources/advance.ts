@@ -14,7 +14,7 @@ import { rowsOf } from '../rows.ts'
 import { skipWrites } from '../skips.ts'
 import { stoppedError, toStopped } from '../stopped.ts'
 import { begunAt, type Start, startAmong, startAtNews } from './from-now.ts'
-import { AggregateMark } from './mark.ts'
+import { AggregateMark, type Era } from './mark.ts'
 
 /** How it was learned that an aggregate has news: it says where a processor begins that was never in it. */
 export type Word = 'told' | 'marks' | 'all'
@@ -32,6 +32,8 @@ export class Aggregates {
   readonly #queue = new KeyedQueue()
   /** An event to pass over: it has stopped the processor. */
   skipped: SkippedRow | undefined
+  /** As it was read last. */
+  era: Era = { epoch: 1 }
   #since: Promise<number> | undefined
 
   /** `lease`: what proves that this process may work on them, where that is asked for. */
@@ -121,12 +123,35 @@ export class Aggregates {
 
   /** In an aggregate where it was never. */
   async #beginIn(mark: AggregateMark, change: Change, word: Word): Promise<void> {
+    await this.enter(mark, change)
     while (mark.isNew && !mark.hasBegun && this.#processor.from !== 'beginning' && word !== 'all') {
       const since = await this.begunAt()
       const start: Start = await (word === 'told' ? startAtNews : startAmong)(this.#core, change, since)
       mark.beginAt(start.sequence)
       if (start.isCertain || (await mark.move(mark.sequence)) === 'saved') return
     }
+  }
+
+  /** Begins where the last reset says, where it was not here since. What failed after that comes again by itself. */
+  async enter(mark: AggregateMark, change: Change): Promise<void> {
+    const { epoch, since } = this.era
+    while (epoch > 1 && (mark.isOlder || (mark.isNew && since !== undefined && !mark.hasBegun))) {
+      const sequence = await this.#sequenceAt(change)
+      mark.beginAt(sequence)
+      if (mark.isNew && sequence === 0) return
+      const failed = await failedRows.read(this.#core.store, await rowIdOf(this.#processor.name, change))
+      const waits = failed.value !== undefined && failed.value.sequence <= sequence
+      const rows = failed.value === undefined || waits ? [] : [failedRows.write(failed, null)]
+      await mark.move(sequence, { rows }, waits)
+    }
+  }
+
+  /** Of the last event that does not come again. */
+  async #sequenceAt(change: Change): Promise<number> {
+    const { since } = this.era
+    if ((since ?? this.#processor.from) === 'beginning') return 0
+    const time = since === undefined ? await this.begunAt() : Date.parse(since)
+    return (await startAmong(this.#core, change, time)).sequence
   }
 
   begunAt(): Promise<number> {
@@ -201,6 +226,6 @@ export class Aggregates {
 
   /** Not read yet. */
   async markOf(change: Change): Promise<AggregateMark> {
-    return new AggregateMark(this.#core, await rowIdOf(this.#processor.name, change))
+    return new AggregateMark(this.#core, await rowIdOf(this.#processor.name, change), () => this.era)
   }
 }

@@ -1,15 +1,17 @@
 import { isCqrsError } from '../../errors.ts'
 import type { Position } from '../../event-envelope.ts'
-import type { FailedRow } from '../../store/internal-rows.ts'
+import { type FailedRow, type ProcessorRow, processorRows } from '../../store/internal-rows.ts'
 import { KeyedQueue } from '../../util/keyed-queue.ts'
 import { type CatchUpOutcome, type Change, placeIn } from '../change.ts'
-import type { Consumer } from '../consumer.ts'
+import type { ResettableConsumer } from '../consumer.ts'
 import type { ConsumerCore, RunRequest, RunResult } from '../core.ts'
 import { countFailed, failedEventId, findDue, findUnreadable, nextDue, readProcessor, resume } from '../failures.ts'
+import { readOrBegin } from '../layout.ts'
 import { Lease, LeaseLost } from '../lease.ts'
 import { canRead } from '../outdated.ts'
 import { beginning } from '../positions.ts'
 import { type Processor, setsAside } from '../processor.ts'
+import { type ResetOptions, resetAggregates } from '../reset.ts'
 import { readStopped, stoppedError, stoppedToRun } from '../stopped.ts'
 import { Aggregates, type Limits, type Word } from './advance.ts'
 import { catchUp, type NewsConsumer } from './catch-up.ts'
@@ -27,7 +29,7 @@ const mostLeft = 100
  * The consumer of a store without a global order: it is told which aggregates have changed, as often and in whatever order, and brings each up to its end. How far it
  * has come in each is stored with the effects, so that each event has its effects once.
  */
-export class AggregatesConsumer implements Consumer {
+export class AggregatesConsumer implements ResettableConsumer {
   readonly title: string
   readonly isAsked: (() => Promise<boolean>) | undefined
   readonly #core: ConsumerCore
@@ -47,9 +49,8 @@ export class AggregatesConsumer implements Consumer {
     this.#processor = processor
     this.title = processor.title
     this.#aggregates = new Aggregates(core, processor, () => this.#lease)
-    this.isAsked = setsAside(processor)
-      ? async () => (await readProcessor(core, processor.name)).touched !== this.#touched
-      : undefined
+    this.isAsked =
+      processor.mode === 'act' ? async () => (await readProcessor(core, processor.name)).touched !== this.#touched : undefined
   }
 
   run(request: RunRequest = {}): Promise<RunResult> {
@@ -83,6 +84,10 @@ export class AggregatesConsumer implements Consumer {
     return resume(this.#core, this.#processor)
   }
 
+  reset(options: ResetOptions): Promise<void> {
+    return resetAggregates(this.#core, this.#processor, options)
+  }
+
   async nextDue(): Promise<Date | undefined> {
     return setsAside(this.#processor) ? nextDue(this.#core, this.#processor.name) : undefined
   }
@@ -101,6 +106,9 @@ export class AggregatesConsumer implements Consumer {
         isAlone,
         passOver: (skipped) => {
           this.#aggregates.skipped = skipped
+        },
+        enter: (era) => {
+          this.#aggregates.era = era
         },
         inTurn: (change, work) => this.#aggregates.inTurn(change, signal, work),
         markOf: (change) => this.#aggregates.markOf(change),
@@ -152,6 +160,8 @@ export class AggregatesConsumer implements Consumer {
     if (await this.#processor.isFinished?.()) return { state: 'caught-up', events: 0 }
     let events = await this.#tryAgain(limits)
     let cursor = JSON.parse(lease.text ?? '{}') as ScanCursor
+    const { epoch } = this.#aggregates.era
+    if ((cursor.epoch ?? 1) < epoch) cursor = { epoch, ...(cursor.changes !== undefined && { changes: cursor.changes }) }
     const isNew = cursor.scan === undefined && cursor.scanned !== true
     const marks = isNew && this.#processor.from !== 'beginning'
     const scanAll = isNew || request.until !== undefined || request.reconcile === true || store.readChanges === undefined
@@ -222,8 +232,10 @@ export class AggregatesConsumer implements Consumer {
   async #tryAgain(limits: Limits): Promise<number> {
     if (this.#processor.mode === 'fold') return 0
     const { name } = this.#processor
-    const { resumes, touched } = await readProcessor(this.#core, name)
+    const { value } = await processorRows.read(this.#core.store, name)
+    const { resumes, touched, epoch, reset } = (await readOrBegin(this.#core, this.#processor, value)) as ProcessorRow
     this.#touched = touched
+    this.#aggregates.era = { epoch, since: reset?.to }
     let taken = 0
     for (const tried = new Set<string>(); !limits.isOver(); ) {
       const due = await findDue(this.#core, name, resumes, (row) => !tried.has(placeIn(row)))
@@ -249,6 +261,7 @@ export class AggregatesConsumer implements Consumer {
     return this.#aggregates.inTurn(change, limits.signal, async () => {
       const mark = await this.#aggregates.markOf(change)
       await mark.read()
+      await this.#aggregates.enter(mark, change)
       return this.#aggregates.retry(mark, row, resumes, limits)
     })
   }
@@ -261,7 +274,8 @@ export class AggregatesConsumer implements Consumer {
     // The list of aggregates may be a moment behind: what was stored just before the cursor, or before what waits for this, must be in it.
     const settles = changes !== known || isWhole ? settleMs : 0
     const scan = { type: this.#processor.aggregateTypes[0] as string, marks, at: runtime.now().getTime() + settles }
-    const cursor = changes === undefined ? { scan } : { changes, scan }
+    const { epoch } = this.#aggregates.era
+    const cursor = { ...(epoch > 1 && { epoch }), ...(changes !== undefined && { changes }), scan }
     await lease.write(JSON.stringify(cursor))
     return cursor
   }

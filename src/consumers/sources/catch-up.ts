@@ -1,12 +1,12 @@
-import { type SkippedRow, stoppedRows } from '../../store/internal-rows.ts'
+import { processorRows, type SkippedRow, stoppedRows } from '../../store/internal-rows.ts'
 import { type CatchUpOutcome, type Change, placeIn } from '../change.ts'
 import type { ConsumerCore, RunResult } from '../core.ts'
 import type { Processor } from '../processor.ts'
 import { stoppedError, stoppedToRun } from '../stopped.ts'
-import type { AggregateMark } from './mark.ts'
+import type { AggregateMark, Era } from './mark.ts'
 
-/** Aggregates that are looked up at once: with the consumer's own row as many as DynamoDB reads in one request. */
-const mostAtOnce = 99
+/** Aggregates that are looked up at once: with the consumer's own rows as many as DynamoDB reads in one request. */
+const mostAtOnce = 98
 /** What was looked up is believed for so long. */
 const believedMs = 5_000
 
@@ -16,6 +16,8 @@ export interface NewsConsumer {
   readonly processor: Processor
   /** An event that is to be passed over, where there is one. */
   passOver(skipped: SkippedRow | undefined): void
+  /** What was read about resets. */
+  enter(era: Era): void
   /** Ends the call. */
   readonly signal: AbortSignal
   /** Nothing else of it was in flight in this process since the call began: what the call has read still holds. */
@@ -80,7 +82,15 @@ async function lookUp(consumer: NewsConsumer, changes: readonly Change[]): Promi
     if (isOurs && !marks.has(placeIn(change))) marks.set(placeIn(change), await consumer.markOf(change))
   }
   const all = [...marks.values()]
-  const [stopped, ...rows] = await core.store.readViews([stoppedRows.key(processor.name), ...all.map(({ key }) => key)])
+  const { name, mode } = processor
+  const own = mode === 'act' ? [stoppedRows.key(name), processorRows.key(name)] : [stoppedRows.key(name)]
+  const found = await core.store.readViews([...own, ...all.map(({ key }) => key)])
+  const [stopped, said] = found
+  if (mode === 'act') {
+    const { value } = processorRows.parse(name, said)
+    consumer.enter({ epoch: value?.epoch ?? 1, since: value?.reset?.to })
+  }
+  const rows = found.slice(own.length)
   for (const [i, mark] of all.entries()) mark.take(rows[i])
   const { value } = await stoppedToRun(core, processor.name, stoppedRows.parse(processor.name, stopped))
   consumer.passOver(value?.skipped)

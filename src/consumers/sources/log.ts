@@ -5,12 +5,12 @@ import { comparePositions } from '../../store/order.ts'
 import type { FeedPage } from '../../store/store.ts'
 import { KeyedQueue } from '../../util/keyed-queue.ts'
 import type { CatchUpOutcome, Change } from '../change.ts'
-import type { Consumer } from '../consumer.ts'
+import type { ResettableConsumer } from '../consumer.ts'
 import type { ConsumerCore, RunRequest, RunResult } from '../core.ts'
 import { eachEnded } from '../each-ended.ts'
 import { FailedAggregates } from '../failed-aggregates.ts'
 import { countFailed, nextDue, readProcessor, resume } from '../failures.ts'
-import { type Layout, layoutOf, readOrBegin, undivided } from '../layout.ts'
+import { isLongAgo, type Layout, layoutOf, noteRun, readOrBegin, undivided } from '../layout.ts'
 import { LeaseLost, type Slice, underLeases } from '../lease.ts'
 import type { LogCheckpoint } from '../log-checkpoint.ts'
 import { takePartitions } from '../partitions.ts'
@@ -18,6 +18,7 @@ import { beginning } from '../positions.ts'
 import { type Effects, type Failure, type Processor, setsAside } from '../processor.ts'
 import { readProgress, startOf } from '../progress.ts'
 import { changeLayout } from '../relayout.ts'
+import { finishReset, type ResetOptions, resetLog } from '../reset.ts'
 import { Saver } from '../saver.ts'
 import { readStopped, stoppedError, stoppedToRun, toStopped } from '../stopped.ts'
 import { findPosition, findWanted } from '../wanted.ts'
@@ -35,7 +36,7 @@ const lookAgainMs = 5_000
 const betweenChangesMs = 60_000
 
 /** Reads the log from the checkpoint on, under its leases, and has it processed. One run at a time. */
-export class LogConsumer implements Consumer {
+export class LogConsumer implements ResettableConsumer {
   readonly title: string
   readonly isAsked: (() => Promise<boolean>) | undefined
   readonly #core: ConsumerCore
@@ -69,9 +70,8 @@ export class LogConsumer implements Consumer {
     this.#processor = processor
     this.title = processor.title
     this.#mayChange = processor.mode === 'act'
-    this.isAsked = setsAside(processor)
-      ? async () => (await readProcessor(core, processor.name)).touched !== this.#touched
-      : undefined
+    this.isAsked =
+      processor.mode === 'act' ? async () => (await readProcessor(core, processor.name)).touched !== this.#touched : undefined
   }
 
   run(request: RunRequest = {}): Promise<RunResult> {
@@ -115,6 +115,15 @@ export class LogConsumer implements Consumer {
   async resume(): Promise<void> {
     await resume(this.#core, this.#processor)
     this.lookAgain()
+  }
+
+  reset(options: ResetOptions, signal: AbortSignal): Promise<void> {
+    const reset = async () => {
+      await this.#release()
+      await resetLog(this.#core, this.#processor, options, signal)
+      this.lookAgain()
+    }
+    return this.#runs.run('', reset, signal)
   }
 
   async nextDue(): Promise<Date | undefined> {
@@ -197,7 +206,7 @@ export class LogConsumer implements Consumer {
   /** Looks at what has stopped it and what was asked for, and takes what it needs. Answers why it does not run. */
   async #look(request: RunRequest): Promise<RunResult | undefined> {
     const core = this.#core
-    const { name, mode } = this.#processor
+    const { name, mode, kind } = this.#processor
     for (;;) {
       const [stopped, said] = await core.store.readViews([stoppedRows.key(name), processorRows.key(name)])
       const { value } = await stoppedToRun(core, name, stoppedRows.parse(name, stopped))
@@ -208,7 +217,13 @@ export class LogConsumer implements Consumer {
       }
       const found = processorRows.parse(name, said).value
       const row = mode === 'fold' ? found : await readOrBegin(core, this.#processor, found)
+      if (kind === 'sqlView' && isLongAgo(core, found?.ranAt)) await noteRun(core, name, kind)
       const layout = layoutOf(name, row)
+      if (row?.reset?.isCleared === false) {
+        await this.#release()
+        if (await finishReset(core, name)) continue
+        return { state: 'elsewhere', events: 0, remainingMs: core.leaseMs }
+      }
       if (await this.#hasChanged(layout, request)) continue
       const { touched = 0, resumes = 0 } = row ?? {}
       const isFresh = this.#held.length === 0 || layout.partitions > 1
@@ -262,7 +277,10 @@ export class LogConsumer implements Consumer {
 
   async #isPassed({ lease, failure: { at } }: Left): Promise<boolean> {
     const checkpoint = await this.#core.store.readCheckpoint(lease)
-    return checkpoint !== undefined && comparePositions(startOf(readProgress(checkpoint.position)), at.position as Position) >= 0
+    if (checkpoint === undefined) return false
+    const progress = readProgress(checkpoint.position)
+    // After a reset it may continue elsewhere.
+    return progress.sealed === true || comparePositions(startOf(progress), at.position as Position) >= 0
   }
 
   /** Takes some partitions, in place of those that it has. False: the layout is not the one in use. */

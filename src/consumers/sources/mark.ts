@@ -5,6 +5,13 @@ import type { ConsumerCore } from '../core.ts'
 import type { Checkpoint, Effects, Saved } from '../processor.ts'
 import { saveRows } from '../rows.ts'
 
+/** Since the last reset; before the first one all is of epoch 1. */
+export interface Era {
+  readonly epoch: number
+  /** What the reset was to: `beginning`, or a time, ISO 8601. */
+  readonly since?: string | undefined
+}
+
 /** How far a processor has come in one aggregate: its checkpoint where there is no global order. */
 export class AggregateMark implements Checkpoint {
   sequence = 0
@@ -15,13 +22,18 @@ export class AggregateMark implements Checkpoint {
   waits = false
   /** It is known where a processor begins that was never in the aggregate. */
   hasBegun = false
+  /** It was stored before the last reset that this process knows of. */
+  isOlder = false
   readonly #core: ConsumerCore
   readonly #id: string
+  readonly #era: () => Era
   #version = 0
+  #epoch = 1
 
-  constructor(core: ConsumerCore, id: string) {
+  constructor(core: ConsumerCore, id: string, era: () => Era) {
     this.#core = core
     this.#id = id
+    this.#era = era
   }
 
   get isNew(): boolean {
@@ -50,9 +62,15 @@ export class AggregateMark implements Checkpoint {
   /** The row as it was read. */
   take(row: StoredView | undefined): void {
     const { version, value: seen } = seenRows.parse(this.#id, row)
+    const { epoch } = this.#era()
+    const stored = seen?.epoch ?? 1
     this.#version = version
-    this.sequence = seen?.sequence ?? (this.hasBegun ? this.sequence : 0)
-    this.waits = seen?.isParked === true
+    // Another process may have learned of a reset first.
+    this.#epoch = Math.max(epoch, stored)
+    this.isOlder = seen !== undefined && stored < epoch
+    const isKnown = seen !== undefined && !this.isOlder
+    this.sequence = isKnown ? seen.sequence : this.hasBegun ? this.sequence : 0
+    this.waits = isKnown && seen.isParked === true
   }
 
   save({ sequence }: StoredEvent, effects?: Effects): Promise<Saved> {
@@ -62,13 +80,15 @@ export class AggregateMark implements Checkpoint {
   /** Moves it, never back. Where another process was here, nothing is stored, and the mark is read again. */
   async move(to: number, { rows = [] }: Effects = {}, waits = this.waits): Promise<Saved> {
     const sequence = Math.max(this.sequence, to)
-    const seen: SeenRow = waits ? { sequence, isParked: true } : { sequence }
+    const epoch = this.#epoch
+    const seen: SeenRow = { sequence, ...(waits && { isParked: true }), ...(epoch > 1 && { epoch }) }
     const write = seenRows.write({ id: this.#id, version: this.#version }, seen)
     const saved = await saveRows(this.#core, [...rows, write])
     if (saved === 'saved') {
       this.#version++
       this.sequence = sequence
       this.waits = waits
+      this.isOlder = false
     } else await this.read()
     return saved
   }

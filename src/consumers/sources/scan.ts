@@ -14,6 +14,8 @@ export interface Scan {
 
 /** What the checkpoint says: where to go on in the changes, and in the scan of all aggregates that comes first. */
 export interface ScanCursor {
+  /** Of its consumer; left out for the first. One of an earlier epoch is over: all aggregates are looked at again. */
+  readonly epoch?: number
   readonly changes?: string
   readonly scan?: Scan | undefined
   /** All aggregates were looked at once. */

@@ -6,6 +6,7 @@ import { createInterface } from 'node:readline'
 import { build } from 'esbuild'
 import { root } from '../../run.ts'
 import { atStrength } from '../../strength.ts'
+import type { Deployed } from './deployed.ts'
 import type { Task } from './program.ts'
 
 /** Writers pause this many times longer than a task says: only at full strength they keep all processors busy. */
@@ -33,11 +34,11 @@ export class Workers {
     this.folder = folder
   }
 
-  static async build(): Promise<Workers> {
+  static async build(program = 'program.ts'): Promise<Workers> {
     const folder = await mkdtemp(join(tmpdir(), 'cqrs-es-following-'))
     await symlink(join(root, 'node_modules'), join(folder, 'node_modules'))
     await build({
-      entryPoints: [join(root, 'test/crash/following/program.ts')],
+      entryPoints: [join(root, 'test/crash/following', program)],
       outfile: join(folder, 'program.mjs'),
       bundle: true,
       format: 'esm',
@@ -50,7 +51,7 @@ export class Workers {
   }
 
   /** Resolves when the process is ready. */
-  async start(task: Task, flags: readonly string[] = []): Promise<Worker> {
+  async start(task: Task | Deployed, flags: readonly string[] = []): Promise<Worker> {
     const paced = { ...task, ...(task.pauseMs !== undefined && { pauseMs: task.pauseMs * pace }) }
     const child = spawn(process.execPath, [...flags, join(this.folder, 'program.mjs'), JSON.stringify(paced)], {
       stdio: ['pipe', 'pipe', 'pipe'],

@@ -1,6 +1,6 @@
 import { defineAggregate, defineSubscription, noData, platformRuntime, type Store, typed } from 'cqrs-es'
 import type { StoredEvent } from 'cqrs-es/store'
-import type { Consumer } from '../../../src/consumers/consumer.ts'
+import type { ResettableConsumer } from '../../../src/consumers/consumer.ts'
 import { consumerOf } from '../../../src/consumers/consumer-of.ts'
 import type { ConsumerCore } from '../../../src/consumers/core.ts'
 import { changeLayout } from '../../../src/consumers/relayout.ts'
@@ -24,6 +24,8 @@ export interface Simulation {
   readonly freeze?: number
   /** How likely the number of partitions is changed before a slice. */
   readonly relayout?: number
+  /** How likely it is reset to the beginning before a slice. */
+  readonly reset?: number
   /** How likely an event fails a few times. */
   readonly failure?: number
   readonly onFailure?: unknown
@@ -44,6 +46,7 @@ export interface Fates {
   readonly deaths: number
   readonly freezes: number
   readonly layouts: number
+  readonly resets: number
   readonly failures: number
 }
 
@@ -58,7 +61,7 @@ const thing = (type: string) =>
 export function processOf(
   store: Store,
   { name, holder, leaseMs, concurrency = 1, partitions = 1, random = Math.random, handle, onFailure = 'stop' }: ProcessOptions,
-): { readonly core: ConsumerCore; readonly consumer: Consumer } {
+): { readonly core: ConsumerCore; readonly consumer: ResettableConsumer } {
   const aggregate = thing(name)
   const subscription = defineSubscription({
     name,
@@ -121,13 +124,13 @@ export async function appendTo(
 /** Writers, processes that die or freeze at any call of the store, and changes of the layout, until every event was handled. */
 export async function simulate(store: Store, options: Simulation): Promise<Fates> {
   const { seed, random, events = 400, aggregates = 20, processes = 3, leaseMs = 60_000 } = options
-  const { death = 0, freeze = 0, relayout = 0, failure = 0, onFailure = 'stop' } = options
+  const { death = 0, freeze = 0, relayout = 0, reset = 0, failure = 0, onFailure = 'stop' } = options
   const name = `s${seed}`
   const written = new Map<string, number>()
   const handled = new Map<string, number>()
   const last = new Map<string, number>()
   const failing = new Map<string, number>()
-  const fates = { lost: 0, outOfOrder: 0, twice: 0, deaths: 0, freezes: 0, layouts: 0, failures: 0 }
+  const fates = { lost: 0, outOfOrder: 0, twice: 0, deaths: 0, freezes: 0, layouts: 0, resets: 0, failures: 0 }
   const total = () => [...written.values()].reduce((sum, n) => sum + n, 0)
   const isOver = () => total() >= events && handled.size === total()
 
@@ -217,6 +220,13 @@ export async function simulate(store: Store, options: Simulation): Promise<Fates
           const request = { untilMs: Date.now() + 50 }
           if (random() < relayout && (await changeLayout(core, `subscription/${name}`, 1 + Math.floor(random() * 8), request)))
             fates.layouts++
+          if (random() < reset) {
+            // Another process may be at work for longer than that.
+            await consumer.reset({ to: 'beginning', reason: 'chance' }, AbortSignal.timeout(100)).then(
+              () => fates.resets++,
+              () => {},
+            )
+          }
           const { events: done } = await consumer.run({ budgetMs: Math.floor(random() * 6) })
           await sleep(done === 0 ? 1 : 0)
         }

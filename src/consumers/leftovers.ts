@@ -1,0 +1,181 @@
+import { NotYetError, ValidationError } from '../errors.ts'
+import type { Position } from '../event-envelope.ts'
+import { liveGeneration } from '../store/generations.ts'
+import {
+  begunRows,
+  failedRows,
+  type InternalRow,
+  type ProcessorRow,
+  processorRows,
+  replacedRows,
+} from '../store/internal-rows.ts'
+import type { Lifecycle } from '../util/lifecycle.ts'
+import { checkCallOptions } from '../util/options.ts'
+import type { ConsumerCore } from './core.ts'
+import type { ConsumerDefinition, Leftover } from './definitions.ts'
+import { findFailed, mostFailed } from './failures.ts'
+import { layoutOf, readProgresses } from './layout.ts'
+import { Lease } from './lease.ts'
+import { rowPrefixes, sqlViewConsumer, viewConsumer } from './names.ts'
+import { beginning, lowest } from './positions.ts'
+import { readProgress, startOf } from './progress.ts'
+import { beginEpoch } from './relayout.ts'
+import { finishReset, stoppedWrites } from './reset.ts'
+import { rowsOf, saveRows } from './rows.ts'
+import { clearStopped } from './stopped.ts'
+
+interface Said {
+  readonly reason: string
+  readonly by?: string
+  readonly at: string
+}
+
+const hourMs = 3_600_000
+const pageSize = 1_000
+/** The rows of a view that was removed: of no version that a program can have. */
+const removedVersion = '~removed'
+
+/** All that the store knows of and that no definition names. */
+export async function findLeftovers(
+  core: ConsumerCore,
+  definitions: readonly ConsumerDefinition[],
+  lifecycle: Lifecycle,
+): Promise<readonly Leftover[]> {
+  const own = new Set(definitions.map(({ kind, storedAs }) => `${rowPrefixes[kind]}${storedAs}`))
+  const found: Leftover[] = []
+  for (const { id, value } of await allRows(core)) {
+    if (value === undefined || value.removed !== undefined || own.has(id)) continue
+    const { kind, ranAt } = value
+    const name = id.slice(rowPrefixes[kind].length)
+    const position = await positionOf(core, id, name, value)
+    found.push({
+      kind,
+      name,
+      ...(position === undefined || position === beginning ? {} : { position }),
+      ...(ranAt === undefined ? {} : { lastRunAt: ranAt }),
+      remove: (options) =>
+        lifecycle.run(`remove of the leftover '${name}'`, async () => {
+          checkCallOptions('remove', options, ['reason', 'by'])
+          const { reason, by } = options
+          if (typeof reason !== 'string' || reason === '') throw new ValidationError('remove: a reason is needed: { reason }.')
+          if (by !== undefined && typeof by !== 'string') throw new ValidationError('remove: by must be a text.')
+          const at = core.runtime.now().toISOString()
+          await remove(core, id, name, { reason, ...(by === undefined ? {} : { by }), at })
+        }),
+    })
+  }
+  return found
+}
+
+async function allRows({ store }: ConsumerCore): Promise<readonly InternalRow<ProcessorRow>[]> {
+  const rows: InternalRow<ProcessorRow>[] = []
+  for (let after: { readonly id: string } | undefined; ; ) {
+    const request = { name: processorRows.name, generation: 1, where: [], limit: pageSize, ...(after && { after }) }
+    const page = await store.findViews(request)
+    rows.push(...page.items.map((row) => processorRows.parse(row.id, row)))
+    if (page.next === undefined) return rows
+    after = page.next
+  }
+}
+
+async function positionOf(core: ConsumerCore, id: string, name: string, row: ProcessorRow): Promise<Position | undefined> {
+  const { store } = core
+  if (!store.capabilities.globalOrder) return undefined
+  if (row.kind === 'subscription') return lowest((await readProgresses(core, id, layoutOf(id, row))).map(startOf))
+  const isView = row.kind === 'view'
+  const consumer = isView ? viewConsumer(name, liveGeneration(await store.viewGenerations(name))) : id
+  const checkpoint = await store.readCheckpoint(consumer)
+  return checkpoint && startOf(readProgress(checkpoint.position))
+}
+
+async function remove(core: ConsumerCore, id: string, name: string, said: Said): Promise<void> {
+  const { value } = await processorRows.read(core.store, id)
+  if (value === undefined || value.removed !== undefined) return
+  const { kind, ranAt } = value
+  if (ranAt !== undefined && Math.abs(core.runtime.now().getTime() - Date.parse(ranAt)) < hourMs)
+    throw inUse(name, `a program has run it at ${ranAt}, within the last hour`)
+  const isRemoved =
+    kind === 'view'
+      ? await removeView(core, id, name)
+      : kind === 'sqlView'
+        ? await removeSqlView(core, id, name)
+        : await removeSubscription(core, id, said)
+  if (!isRemoved) throw inUse(name, 'a process holds its lease')
+}
+
+const inUse = (name: string, why: string): NotYetError =>
+  new NotYetError(`The leftover '${name}' was not removed: ${why}. Retry later, when no program runs it.`)
+
+/** False: another process has a partition. */
+async function removeSubscription(core: ConsumerCore, id: string, removed: Said): Promise<boolean> {
+  if (!core.store.capabilities.globalOrder) return removeUnordered(core, id, removed)
+  const reset = { ...removed, to: beginning, isCleared: false }
+  const untilMs = core.runtime.now().getTime()
+  const next = () => ({ partitions: 1, resumes: 0, progress: { at: beginning }, removed, reset })
+  if (!(await beginEpoch(core, id, { untilMs }, next, () => stoppedWrites(core, id)))) return false
+  await finishReset(core, id)
+  return true
+}
+
+/** How far it was in each aggregate counts no more in the next epoch. */
+function removeUnordered(core: ConsumerCore, id: string, removed: Said): Promise<boolean> {
+  return underLease(core, id, async () => {
+    await clearStopped(core, id)
+    for (let rows = await failedOf(core, id); rows.length > 0; rows = await failedOf(core, id))
+      for (const row of rows) await saveRows(core, [failedRows.write(row, null)])
+    await begunRows.update(rowsOf(core), id, (row) => (row === undefined ? undefined : null))
+    await processorRows.update(rowsOf(core), id, (row) => {
+      if (row === undefined) return undefined
+      const { reset: _, ...rest } = row
+      return { ...rest, epoch: row.epoch + 1, resumes: 0, removed }
+    })
+  })
+}
+
+const failedOf = async (core: ConsumerCore, id: string) => (await findFailed(core, id, mostFailed)).items
+
+/** Its tables are the user's: only the checkpoint goes back. */
+function removeSqlView(core: ConsumerCore, id: string, name: string): Promise<boolean> {
+  return underLease(core, sqlViewConsumer(name), async (lease) => {
+    await lease.write(beginning)
+    await clearStopped(core, id)
+    await forget(core, id)
+  })
+}
+
+/** Readers that are left see no rows at all, and a definition of the name rebuilds them. */
+async function removeView(core: ConsumerCore, id: string, name: string): Promise<boolean> {
+  const { store } = core
+  const all = await store.viewGenerations(name)
+  const from = liveGeneration(all)
+  const generations = [...new Set([from, ...all.map((one) => one.generation)])]
+  for (const one of generations) if (!(await underLease(core, viewConsumer(name, one), async () => {}))) return false
+  const to = Math.max(...generations) + 1
+  if (!(await store.addViewGeneration({ name, generation: to, viewVersion: removedVersion }))) return false
+  if (!(await store.switchViewGeneration({ name, from, to }))) return false
+  for (const generation of generations) {
+    await store.removeViewGeneration({ name, generation })
+    await clearStopped(core, viewConsumer(name, generation))
+  }
+  await replacedRows.update(rowsOf(core), name, (row) => (row === undefined ? undefined : null))
+  await forget(core, id)
+  return true
+}
+
+async function forget(core: ConsumerCore, id: string): Promise<void> {
+  await processorRows.update(rowsOf(core), id, (row) => (row === undefined ? undefined : null))
+}
+
+/** False: another process has the lease. */
+async function underLease(core: ConsumerCore, name: string, work: (lease: Lease) => Promise<void>): Promise<boolean> {
+  const { store, holder, leaseMs } = core
+  const answer = await store.acquireLease({ name, holder, ttlMs: leaseMs })
+  if (!answer.acquired) return false
+  try {
+    const text = (await store.readCheckpoint(name))?.position ?? null
+    await work(new Lease(core, name, answer.fence, text))
+  } finally {
+    await store.releaseLease({ name, fence: answer.fence }).catch(() => {})
+  }
+  return true
+}

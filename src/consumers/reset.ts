@@ -1,0 +1,226 @@
+import { DefinitionError, NotYetError, ValidationError } from '../errors.ts'
+import type { Position } from '../event-envelope.ts'
+import { aggregatePage, feedPage } from '../execution/read-page.ts'
+import type { ViewWrite } from '../store/commit.ts'
+import {
+  type FailedRow,
+  failedRows,
+  type InternalRow,
+  processorRows,
+  type ResetRow,
+  stoppedRows,
+} from '../store/internal-rows.ts'
+import { isPosition } from '../util/names.ts'
+import { checkCallOptions } from '../util/options.ts'
+import type { ConsumerCore } from './core.ts'
+import { findFailed } from './failures.ts'
+import { firstRow, layoutOf, readOrBegin } from './layout.ts'
+import { Lease, LeaseLost } from './lease.ts'
+import { beginning } from './positions.ts'
+import type { Processor } from './processor.ts'
+import { isBeyond, writeProgress } from './progress.ts'
+import { beginEpoch, patienceMs, readHeld } from './relayout.ts'
+import { saveRows } from './rows.ts'
+import { readStopped } from './stopped.ts'
+
+/** Where a subscription continues after a reset: everything after it is delivered, also what was delivered before. */
+export type ResetTarget = 'beginning' | 'now' | Position | Date
+
+/** What `reset` takes. */
+export interface ResetOptions {
+  /**
+   * `'beginning'`: at the first event. `'now'`: after the last one. A position: after it. A `Date`: at the first event that was
+   * recorded then, less a minute, since the clocks of writers differ.
+   */
+  readonly to: ResetTarget
+  /** It is kept with the subscription. */
+  readonly reason: string
+  readonly by?: string | undefined
+}
+
+/** Clocks of writers differ by up to this. */
+const clocksDifferMs = 60_000
+/** Aggregates that are read at once. */
+const atOnce = 20
+
+/** @throws ValidationError */
+export function checkReset(options: unknown, now: Date): asserts options is ResetOptions {
+  checkCallOptions('reset', options, ['to', 'reason', 'by'])
+  const { to, reason, by } = options as Partial<Record<keyof ResetOptions, unknown>>
+  const isDate = to instanceof Date && !Number.isNaN(to.getTime())
+  if (to !== 'beginning' && to !== 'now' && !isPosition(to) && !isDate)
+    throw new ValidationError("reset: to must be 'beginning', 'now', the position of an event or a Date.")
+  if (isDate && to > now) throw new ValidationError(`reset: to is ${to.toISOString()}, which is in the future.`)
+  if (typeof reason !== 'string' || reason === '')
+    throw new ValidationError('reset: a reason is needed: { reason }. It is kept with the subscription.')
+  if (by !== undefined && typeof by !== 'string') throw new ValidationError('reset: by must be a text.')
+}
+
+/** What is kept of a reset. */
+export const resetRow = (to: string, { reason, by }: ResetOptions, now: Date, isCleared: boolean): ResetRow => ({
+  to,
+  reason,
+  ...(by === undefined ? {} : { by }),
+  at: now.toISOString(),
+  isCleared,
+})
+
+/** The time of a `Date`, or of now. */
+export const sinceOf = (to: Date | 'now', now: Date): Date => (to === 'now' ? now : new Date(to.getTime() - clocksDifferMs))
+
+/**
+ * Begins a new epoch elsewhere in the log, under the leases of all partitions.
+ * @throws ValidationError for a position after the end of the log, and the signal's reason
+ */
+export async function resetLog(
+  core: ConsumerCore,
+  processor: Processor,
+  options: ResetOptions,
+  signal: AbortSignal,
+): Promise<void> {
+  const { runtime, store } = core
+  const { name } = processor
+  const to = await positionOf(core, options.to)
+  await readOrBegin(core, processor, (await processorRows.read(store, name)).value)
+  const isBegun = () =>
+    beginEpoch(
+      core,
+      name,
+      { untilMs: Number.POSITIVE_INFINITY, signal },
+      ({ touched }) => ({ progress: { at: to }, touched: touched + 1, reset: resetRow(to, options, runtime.now(), false) }),
+      () => stoppedWrites(core, name),
+    )
+  while (!(await isBegun())) signal.throwIfAborted()
+  await finishReset(core, name)
+}
+
+/** How long a reset waits until nobody works on it. */
+export const resetPatienceMs = ({ leaseMs }: ConsumerCore): number => leaseMs + patienceMs
+
+export const busyError = (title: string, core: ConsumerCore): NotYetError =>
+  new NotYetError(
+    `${title} was not reset: handlers were at work for ${resetPatienceMs(core)} ms. Nothing was changed. Retry later.`,
+  )
+
+/**
+ * Begins a new epoch where there is no global order: how far the processor has come in an aggregate is decided anew when it is
+ * there next, and all aggregates are looked at by its next run.
+ * @throws DefinitionError for a position
+ */
+export async function resetAggregates(core: ConsumerCore, processor: Processor, options: ResetOptions): Promise<void> {
+  const { to } = options
+  if (isPosition(to))
+    throw new DefinitionError("reset: this store has no global order, so to must be 'beginning', 'now' or a Date.")
+  const { name } = processor
+  const now = core.runtime.now()
+  const reset = resetRow(to === 'beginning' ? to : sinceOf(to, now).toISOString(), options, now, true)
+  for (;;) {
+    const row = await processorRows.read(core.store, name)
+    const before = row.value ?? (await firstRow(core, processor))
+    const { epoch, touched } = before
+    const next = { ...before, epoch: epoch + 1, touched: touched + 1, changedAt: now.toISOString(), reset }
+    if ((await saveRows(core, [processorRows.write(row, next), ...(await stoppedWrites(core, name))])) === 'saved') return
+  }
+}
+
+export async function stoppedWrites(core: ConsumerCore, name: string): Promise<readonly ViewWrite[]> {
+  const stopped = await readStopped(core, name)
+  return stopped.value === undefined ? [] : [stoppedRows.write(stopped, null)]
+}
+
+/** @throws ValidationError */
+async function positionOf(core: ConsumerCore, to: ResetTarget): Promise<Position> {
+  if (to === 'beginning') return beginning
+  const last = (await core.store.lastPosition()) ?? beginning
+  if (to === 'now') return last
+  if (to instanceof Date) return positionBefore(core, sinceOf(to, to).getTime(), last)
+  if (isBeyond(to, last)) throw new ValidationError(`reset: to is position ${to}, and the log ends at ${last}.`)
+  return to
+}
+
+/** A position up to which events are older, by halving: clocks differ, so that those around it are not in order. */
+async function positionBefore(core: ConsumerCore, time: number, last: Position): Promise<Position> {
+  let [low, high] = [BigInt(beginning), BigInt(last)]
+  while (low < high) {
+    const middle = (low + high) / 2n
+    const next = await firstAfter(core, String(middle) as Position)
+    const position = next === undefined ? high : BigInt(next.position as Position)
+    if (next !== undefined && position <= high && Date.parse(next.recordedAt) < time) low = position
+    else high = middle
+  }
+  return String(low) as Position
+}
+
+async function firstAfter(core: ConsumerCore, after: Position) {
+  for (let from = after; ; ) {
+    const { events, position, more } = await feedPage(core, from === beginning ? {} : { after: from }, 1)
+    if (events[0] !== undefined || !more || position === undefined) return events[0]
+    from = position
+  }
+}
+
+/**
+ * Drops what had failed after the place of a reset: it comes again by reading. Under the lease of the first partition, with its
+ * fence in each commit, so that a process that was frozen in it drops nothing that has failed since. False: another process has
+ * the lease.
+ */
+export async function finishReset(core: ConsumerCore, name: string): Promise<boolean> {
+  const { store, holder, leaseMs } = core
+  const answer = await store.acquireLease({ name, holder, ttlMs: leaseMs })
+  if (!answer.acquired) return false
+  const lease = new Lease(core, name, answer.fence, null)
+  try {
+    await clear(core, name, lease)
+    return true
+  } catch (error) {
+    if (error instanceof LeaseLost) return false
+    throw error
+  } finally {
+    await lease.release().catch(() => {})
+  }
+}
+
+async function clear(core: ConsumerCore, name: string, lease: Lease): Promise<void> {
+  const { value: row } = await processorRows.read(core.store, name)
+  if (row?.reset?.isCleared !== false) return
+  const { progress } = await readHeld(core, layoutOf(name, row), lease, 0)
+  const to = row.reset.to as Position
+  // Whatever it says, it stays as it is: a change of the layout may be in progress.
+  const text = lease.text ?? writeProgress(progress)
+  const size = Math.min(1_000, core.store.capabilities.itemsPerCommit - 1)
+  for (let after: string | undefined; ; ) {
+    await lease.prove()
+    const page = await findFailed(core, name, size, after)
+    const later = await laterThan(core, to, page.items)
+    const rows = later.map((one) => failedRows.write(one, null))
+    // A row that someone has changed meanwhile is looked at once more.
+    if (rows.length > 0 && (await lease.write(text, { rows })) !== 'saved') continue
+    if (page.next === undefined) break
+    after = page.next.id
+  }
+  for (;;) {
+    const { id, version, value } = await processorRows.read(core.store, name)
+    if (value?.reset === undefined) return
+    const write = processorRows.write({ id, version }, { ...value, reset: { ...value.reset, isCleared: true } })
+    if ((await lease.write(text, { rows: [write] })) === 'saved') return
+  }
+}
+
+/** Those whose event is after a position, or is not stored yet: what comes before it was skipped. */
+async function laterThan(core: ConsumerCore, to: Position, all: readonly InternalRow<FailedRow>[]) {
+  if (to === beginning) return all
+  const later: InternalRow<FailedRow>[] = []
+  for (let i = 0; i < all.length; i += atOnce) {
+    const some = all.slice(i, i + atOnce)
+    const positions = await Promise.all(some.map(({ value }) => positionIn(core, value)))
+    later.push(...some.filter((_, n) => positions[n] === undefined || isBeyond(positions[n], to)))
+  }
+  return later
+}
+
+async function positionIn(core: ConsumerCore, row: FailedRow | undefined): Promise<Position | undefined> {
+  if (row === undefined) return undefined
+  const { aggregateType, aggregateId, sequence } = row
+  const { events } = await aggregatePage(core, { aggregateType, aggregateId, after: sequence - 1, upTo: sequence })
+  return events[0]?.position
+}
