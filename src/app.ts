@@ -112,7 +112,7 @@ export interface App<
    * `caughtUp` is false when something is left, has stopped, waits after a failure or runs in another process; where `budgetMs` allows it, that one's lease is waited for once, since it may have died.
    * `nextDue` is when an event that failed is tried again next: it is not waited for.
    * `maxEvents` is about how many all of them take together. When `signal` aborts, before or meanwhile, it answers what was done by then.
-   * @throws StoreError, ValidationError, ClosedError
+   * @throws StoreError, ValidationError (also inside a handler, which it would wait for), ClosedError
    */
   drain(options?: {
     readonly budgetMs?: number | undefined

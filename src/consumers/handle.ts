@@ -6,6 +6,7 @@ import { checkCallOptions, checkWholeNumber } from '../util/options.ts'
 import { backOffMs } from './back-off.ts'
 import type { Consumer } from './consumer.ts'
 import type { ConsumerCore, RunRequest, RunResult } from './core.ts'
+import { refuseInHandler } from './handler-call.ts'
 import { standstillOf } from './outdated.ts'
 import { type Patience, patiently } from './patience.ts'
 import { beginning, endOf } from './positions.ts'
@@ -28,7 +29,7 @@ export interface ConsumerStatus {
 export interface ConsumerHandle {
   /**
    * Resolves when all that is stored by now is done. Runs what is to be done itself when no other process does.
-   * @throws StoppedError when it has stopped, or waits for a newer program and none is at work for `leaseMs`, NotYetError after `timeoutMs` (default: never), StoreError, ClosedError (also when the app closes meanwhile)
+   * @throws StoppedError when it has stopped, or waits for a newer program and none is at work for `leaseMs`, NotYetError after `timeoutMs` (default: never), ValidationError in a handler of its own, StoreError, ClosedError (also when the app closes meanwhile)
    */
   caughtUp(options?: { readonly timeoutMs?: number | undefined }): Promise<void>
   /** How it is doing: now, and again whenever that has changed, for as long as it is iterated over. It ends when the app closes. */
@@ -50,6 +51,7 @@ export function consumerHandle(core: ConsumerCore, consumer: Consumer, lifecycle
       lifecycle.run(at('caughtUp'), async () => {
         checkCallOptions('caughtUp', options, ['timeoutMs'])
         if (options.timeoutMs !== undefined) checkWholeNumber('timeoutMs', options.timeoutMs, 0, ValidationError)
+        refuseInHandler(core, at('caughtUp'), title)
         const position = await endOf(core)
         await patiently(core.runtime, lifecycle, at('caughtUp'), options, (patience) => reach(core, consumer, position, patience))
       }),

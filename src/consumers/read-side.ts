@@ -5,6 +5,7 @@ import type { Consumer } from './consumer.ts'
 import type { ConsumerCore } from './core.ts'
 import type { ConsumerDefinition, Machinery, ReadSide, ReadSideOptions, Running } from './definitions.ts'
 import { reach } from './handle.ts'
+import { refuseInHandler } from './handler-call.ts'
 import { Loops } from './loops.ts'
 import { patiently } from './patience.ts'
 import { consumerQueue } from './rows.ts'
@@ -41,9 +42,13 @@ export function connectReadSide(core: Core, options: ReadSideOptions): ReadSide 
       return handle
     },
     start: () => loops.start([...consumers.values()]),
-    drain: (request) => loops.drain([...consumers.values()], request),
+    drain: async (request) => {
+      refuseInHandler(shared, 'app.drain')
+      return loops.drain([...consumers.values()], request)
+    },
     stop: () => loops.stop(),
     catchUp: async (changes, signal) => {
+      refuseInHandler(shared, 'app.catchUp')
       const byFollower = await Promise.all([...consumers.values()].map((consumer) => catchUp(consumer, changes, signal)))
       return changes.map((_, i) => byFollower.map((outcomes) => outcomes[i]).find((outcome) => outcome !== undefined))
     },
@@ -54,7 +59,9 @@ export function connectReadSide(core: Core, options: ReadSideOptions): ReadSide 
     patiently: (...wait) => patiently(core.runtime, ...wait),
     reach: async (view, position, patience) => {
       if (view.consistency === 'inline') return
-      await reach(shared, consumerOf(view), position, patience, { rebuild: false })
+      const consumer = consumerOf(view)
+      refuseInHandler(shared, `Waiting for the view '${view.name}'`, consumer.title)
+      await reach(shared, consumer, position, patience, { rebuild: false })
     },
   }
 }

@@ -1,4 +1,5 @@
 import type { ConsumerCore } from '../consumers/core.ts'
+import { HandlerCall } from '../consumers/handler-call.ts'
 import { LeaseLost } from '../consumers/lease.ts'
 import { undecoded } from '../consumers/outdated.ts'
 import type { Failure, Processor, Taken, Turn } from '../consumers/processor.ts'
@@ -152,7 +153,10 @@ export class Delivery implements Processor {
     await turn.prove()
     const { reaction, scope } = await reactionsTo(this.#definition, events)
     const context = { app: this.#app, attempt: nth, reaction }
-    const answer = await attempt(this.#core, turn.signal, timeoutMs, (signal) => handle(events, { ...context, signal }))
+    const call = new HandlerCall(this.#core, this.title)
+    const answer = await attempt(this.#core, turn.signal, timeoutMs, (signal) =>
+      call.run(() => handle(events, { ...context, signal })),
+    ).finally(() => call.end())
     if (turn.signal.reason instanceof LeaseLost) throw turn.signal.reason
     const outcome = answer === 'done' && scope.misuse !== undefined ? { error: scope.misuse } : answer
     if (typeof outcome === 'object') this.#report((events[0] as EventEnvelope).id, nth, outcome.error)

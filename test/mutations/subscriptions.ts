@@ -303,4 +303,25 @@ export const subscriptions: readonly Mutation[] = [
     put: 'concurrency === 1 ? true :',
     test: 'test/stories/failed-events.test.ts › much that is parked costs a new event few statements, and resume() two writes',
   },
+  {
+    breaks: 'a handler is not known any more once it has waited',
+    file: 'src/util/async-scope.ts',
+    find: 'Known === undefined ?',
+    put: 'Known !== null ?',
+    test: 'test/stories/draining-from-within.test.ts › %s is refused when it would wait for that handler',
+  },
+  {
+    breaks: 'what a handler has begun may never drain',
+    file: 'src/consumers/handler-call.ts',
+    find: '!call.#isOver && ',
+    put: '',
+    test: 'test/stories/draining-from-within.test.ts › what a handler has begun may drain once the handler has ended',
+  },
+  {
+    breaks: 'a drain waits for the handler of another one whatever its signal says',
+    file: 'src/consumers/sources/log.ts',
+    find: 'this.#run(request), request.signal)',
+    put: 'this.#run(request))',
+    test: 'test/stories/draining-from-within.test.ts › ends the waiting for a handler that another drain runs, and leaves the handler alone',
+  },
 ]

@@ -75,7 +75,7 @@ export class LogConsumer implements Consumer {
   }
 
   run(request: RunRequest = {}): Promise<RunResult> {
-    return this.#runs.run('', () => this.#run(request))
+    return this.#runs.run('', () => this.#run(request), request.signal)
   }
 
   async catchUp(changes: readonly Change[]): Promise<readonly CatchUpOutcome[]> {
