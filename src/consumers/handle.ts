@@ -1,15 +1,15 @@
-import { isCqrsError, NotYetError, ValidationError } from '../errors.ts'
+import { isCqrsError, ValidationError } from '../errors.ts'
 import type { Position } from '../event-envelope.ts'
 import { comparePositions } from '../store/order.ts'
 import type { Lifecycle } from '../util/lifecycle.ts'
 import { checkCallOptions, checkWholeNumber } from '../util/options.ts'
-import { backOffMs } from './back-off.ts'
+import { together } from '../util/together.ts'
 import type { Consumer } from './consumer.ts'
-import type { ConsumerCore, RunRequest, RunResult } from './core.ts'
+import type { ConsumerCore, RunResult } from './core.ts'
 import { refuseInHandler } from './handler-call.ts'
-import { standstillOf } from './outdated.ts'
-import { type Patience, patiently } from './patience.ts'
+import { patiently } from './patience.ts'
 import { beginning, endOf } from './positions.ts'
+import { reach } from './shared-wait.ts'
 
 /** How a subscription, or a view behind the events, is doing. */
 export interface ConsumerStatus {
@@ -38,21 +38,19 @@ export interface ConsumerHandle {
   resume(): Promise<void>
 }
 
-const firstWaitMs = 5
-const longestWaitMs = 200
-/** While something waits for its time. */
-const longestRestMs = 5_000
+const lookMs = 200
 
 export function consumerHandle(core: ConsumerCore, consumer: Consumer, lifecycle: Lifecycle): ConsumerHandle {
   const { title } = consumer
   const at = (method: string) => `${method} of ${title.toLowerCase()}`
+  const readEnd = together(() => endOf(core))
   return {
     caughtUp: (options = {}) =>
       lifecycle.run(at('caughtUp'), async () => {
         checkCallOptions('caughtUp', options, ['timeoutMs'])
         if (options.timeoutMs !== undefined) checkWholeNumber('timeoutMs', options.timeoutMs, 0, ValidationError)
         refuseInHandler(core, at('caughtUp'), title)
-        const position = await endOf(core)
+        const position = await readEnd()
         await patiently(core.runtime, lifecycle, at('caughtUp'), options, (patience) => reach(core, consumer, position, patience))
       }),
     status: () => ({ [Symbol.asyncIterator]: () => statuses(core, consumer, lifecycle) }),
@@ -61,57 +59,6 @@ export function consumerHandle(core: ConsumerCore, consumer: Consumer, lifecycle
         await consumer.resume()
         core.pulse.wake()
       }),
-  }
-}
-
-/**
- * Waits until a consumer has come to a position; runs it when nobody else does.
- * @throws StoppedError, NotYetError, and what else ends the patience
- */
-export async function reach(
-  core: ConsumerCore,
-  consumer: Consumer,
-  position: Position,
-  patience: Patience,
-  request: Pick<RunRequest, 'rebuild'> = {},
-): Promise<void> {
-  const { globalOrder } = core.store.capabilities
-  const { signal, ending, timeoutMs, leftMs, until } = patience
-  let last: RunResult | undefined
-  const isStanding = standstillOf(core, consumer)
-  const run = async () => {
-    let [failures, restMs] = [0, 0]
-    for (let wait = firstWaitMs; ; wait = Math.min(longestWaitMs, wait * 2)) {
-      const place = globalOrder ? { until: position } : { reconcile: true }
-      // What has failed is left alone for a while; another process may be there meanwhile.
-      if (restMs <= 0) {
-        last = await consumer.run({ ...request, ...place, budgetMs: leftMs(), signal: ending })
-        if (last.state === 'waiting') restMs = backOffMs(++failures)
-        // Without an order of all events each look takes the lease.
-        if (last.state === 'outdated' && !globalOrder) restMs = longestWaitMs * 5
-        if (last.nextDue !== undefined) restMs = Math.min(longestRestMs, last.nextDue.getTime() - core.runtime.now().getTime())
-      }
-      restMs -= wait
-      const isThere = globalOrder ? comparePositions(await consumer.position(), position) >= 0 : last?.state === 'caught-up'
-      if (isThere && (await consumer.nextDue()) === undefined) return
-      if (last?.state === 'stopped') throw last.error
-      // Rows of another version do not come back; an event may still be processed by another process.
-      if (last?.state === 'outdated' && (last.leftAt === undefined || (await isStanding(wait)))) throw last.error
-      await core.runtime.sleep(wait, signal)
-    }
-  }
-  try {
-    await until(run)
-  } catch (error) {
-    if (error !== signal.reason || !isCqrsError(error, 'NOT_YET')) throw error
-    const reached = await consumer.position()
-    if (globalOrder && comparePositions(reached, position) >= 0 && (await consumer.nextDue()) === undefined) return
-    const why = last?.state === 'elsewhere' ? ' Another process runs it.' : ''
-    throw new NotYetError(
-      `${consumer.title} was not there within ${timeoutMs} ms: it is at position ${reached}, and ${position} was waited for.${why}`,
-      undefined,
-      last?.error,
-    )
   }
 }
 
@@ -126,7 +73,7 @@ async function* statuses(
     const shown = JSON.stringify({ ...status, error: status.error === undefined ? undefined : String(status.error) })
     if (shown !== last) yield status
     last = shown
-    await core.runtime.sleep(longestWaitMs)
+    await core.runtime.sleep(lookMs)
   }
 }
 

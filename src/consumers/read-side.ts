@@ -4,11 +4,11 @@ import type { CatchUpOutcome, Change } from './change.ts'
 import type { Consumer } from './consumer.ts'
 import type { ConsumerCore } from './core.ts'
 import type { ConsumerDefinition, Machinery, ReadSide, ReadSideOptions, Running } from './definitions.ts'
-import { reach } from './handle.ts'
 import { refuseInHandler } from './handler-call.ts'
 import { Loops } from './loops.ts'
 import { patiently } from './patience.ts'
 import { consumerQueue } from './rows.ts'
+import { reach } from './shared-wait.ts'
 
 /** Connects the views and subscriptions of an app. What runs each kind comes with its definitions, so that none is loaded for another. @throws DefinitionError */
 export function connectReadSide(core: Core, options: ReadSideOptions): ReadSide {

@@ -324,4 +324,18 @@ export const subscriptions: readonly Mutation[] = [
     put: 'this.#run(request))',
     test: 'test/stories/draining-from-within.test.ts › ends the waiting for a handler that another drain runs, and leaves the handler alone',
   },
+  {
+    breaks: 'each caller that waits for a consumer looks by itself',
+    file: 'src/consumers/shared-wait.ts',
+    find: 'const wait = known.get(rebuild) ?? new SharedWait',
+    put: 'const wait = new SharedWait',
+    test: 'test/stories/waiting-together.test.ts › that wait by %s cost the store about as many calls as one',
+  },
+  {
+    breaks: 'a caller is told of what failed before it came',
+    file: 'src/consumers/shared-wait.ts',
+    find: 'for (const waiter of present) waiter.settle({ error })',
+    put: 'for (const waiter of [...this.#waiters]) waiter.settle({ error })',
+    test: 'test/stories/waiting-together.test.ts › are not told of what fails before they came',
+  },
 ]
