@@ -3,6 +3,7 @@ import type { AggregateHandle } from './aggregate-handle.ts'
 import type { Change } from './consumers/change.ts'
 import type { ConsumerDefinition, DrainRequest, DrainResult } from './consumers/definitions.ts'
 import type { ConsumerHandle } from './consumers/handle.ts'
+import type { ConsumerStatus } from './consumers/status.ts'
 import { waitingFor } from './consumers/waiting.ts'
 import { DefinitionError, ValidationError } from './errors.ts'
 import type { EventEnvelope, Position } from './event-envelope.ts'
@@ -46,9 +47,10 @@ export interface AppOptions<
   /**
    * Timing of subscriptions and async views. `leaseMs` (default 5,000): time until another process
    * takes over from one that died. `pollMs` (default 1,000): interval of polling where nothing
-   * notifies of commits of other processes.
+   * notifies of commits of other processes. `holder`: what operators call this process, such as the
+   * name of its host; a random text is added. Default: a random text.
    */
-  readonly following?: { readonly leaseMs?: number; readonly pollMs?: number }
+  readonly following?: { readonly leaseMs?: number; readonly pollMs?: number; readonly holder?: string }
   /**
    * Called in this order with all events of one command, after the commit, at most once; put
    * nothing here that must not be missed. Not called for a repeat. `execute` waits for them.
@@ -122,6 +124,12 @@ export interface App<
     readonly signal?: AbortSignal | undefined
   }): Promise<DrainResult>
   /**
+   * How each subscription and view is doing. Takes no lease and moves nothing: a few reads of the store for all of them
+   * together.
+   * @throws StoreError, ClosedError
+   */
+  health(): Promise<AppHealth>
+  /**
    * Hands stored events to a query once more, those of one commit together: of the whole app in the order they were stored (without a global order, aggregate by aggregate), of one aggregate
    * type, or of one aggregate. Without `onError` it ends at the first error; with it, an event that cannot be read is left out and what the query throws is passed over. Answers how many events there were.
    * @throws DeserializationError, what the query throws, ValidationError, StoreError, ClosedError, and the signal's reason
@@ -159,6 +167,20 @@ export interface App<
    * client stays open.
    */
   close(): Promise<void>
+}
+
+/** How what follows the events of an app is doing. */
+export interface AppHealth {
+  readonly consumers: readonly ConsumerHealth[]
+}
+
+/** How one subscription or view of an app is doing. */
+export interface ConsumerHealth extends ConsumerStatus {
+  /** In `app.subscriptions` or `app.views`. */
+  readonly key: string
+  /** In the store. */
+  readonly name: string
+  readonly kind: 'subscription' | 'view' | 'sqlView'
 }
 
 /** What an app is made of, types erased, under the names that it has there. */
@@ -266,6 +288,12 @@ export function createApp<
         readSide === undefined ? { caughtUp: true, events: 0 } : readSide.drain({ ...request, signal }),
       )
     },
+    health: () =>
+      lifecycle.run('app.health', async (): Promise<AppHealth> => {
+        const statuses = (await readSide?.health()) ?? []
+        const all = [...views, ...subscriptions]
+        return { consumers: statuses.map((status, i) => ({ ...namesOf(all[i] as (typeof all)[number]), ...status })) }
+      }),
     replay: (query: Query, request: object = {}) =>
       lifecycle.run('app.replay', async () => {
         const typeOf = (aggregate: unknown) => definitionOf('app.replay: aggregate', aggregate).type
@@ -291,6 +319,8 @@ export function createApp<
   app.subscriptions = open(subscriptions)
   return Object.freeze(app) as unknown as App<A, W, U>
 }
+
+const namesOf = ([key, { name, kind }]: readonly [string, ConsumerDefinition]) => ({ key, name, kind })
 
 const optionsOfDrain = {
   budgetMs: optional<number>(wholeNumberFrom(0)),

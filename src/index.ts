@@ -20,7 +20,9 @@ export {
 export type { Accepted, AggregateHandle, Rejected, RejectedBy } from './aggregate-handle.ts'
 export {
   type App,
+  type AppHealth,
   type AppOptions,
+  type ConsumerHealth,
   createApp,
   type ServicesOption,
   type SqlViewHandle,
@@ -29,7 +31,9 @@ export {
 // Subscriptions
 export type { Change } from './consumers/change.ts'
 export type { DrainResult } from './consumers/definitions.ts'
-export type { ConsumerHandle, ConsumerStatus } from './consumers/handle.ts'
+export type { ConsumerHandle } from './consumers/handle.ts'
+export type { Holder } from './consumers/look.ts'
+export type { ConsumerStatus } from './consumers/status.ts'
 // Errors
 export {
   ApplyError,

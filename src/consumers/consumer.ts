@@ -1,6 +1,7 @@
 import type { Position } from '../event-envelope.ts'
 import type { CatchUpOutcome, Change } from './change.ts'
 import type { RunRequest, RunResult } from './core.ts'
+import type { Watched } from './look.ts'
 
 /** A processor with its source, as an app runs it. */
 export interface Consumer {
@@ -25,12 +26,10 @@ export interface Consumer {
   isHeld(): Promise<boolean>
   /** All up to here is done, by whichever process. */
   position(): Promise<Position>
-  /** Why it has stopped, `undefined` when it has not. */
-  trouble(): Promise<unknown>
+  /** What a look at it is about. */
+  watched(): Promise<Watched>
   /** Lets it continue behind what has stopped it, and has everything parked tried again. */
   resume(): Promise<void>
   /** When something that failed is tried again next, in whichever process. */
   nextDue(): Promise<Date | undefined>
-  /** Aggregates that wait since an event of theirs failed, up to 1,000. */
-  failed(): Promise<number>
 }

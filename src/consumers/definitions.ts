@@ -7,6 +7,7 @@ import type { CatchUpOutcome, Change } from './change.ts'
 import type { Consumer } from './consumer.ts'
 import type { ConsumerCore } from './core.ts'
 import type { Patience, WaitLimits } from './patience.ts'
+import type { ConsumerStatus } from './status.ts'
 
 /** What runs in the background: a subscription or a view, checked, types erased. */
 export interface ConsumerDefinition {
@@ -26,6 +27,8 @@ export interface ReadSide {
   open(one: ConsumerDefinition, lifecycle: Lifecycle, app: object): object
   start(): void
   drain(request: DrainRequest): Promise<DrainResult>
+  /** How each is doing, in the order of `ReadSideOptions.consumers`; all of them are looked at together. */
+  health(): Promise<readonly ConsumerStatus[]>
   stop(): Promise<void>
   /** Brings all up to date with these aggregates, where the store has no order of all events; what failed, by change. */
   catchUp(changes: readonly Change[], signal?: AbortSignal): Promise<readonly CatchUpOutcome[]>
@@ -42,6 +45,8 @@ export interface ReadSideOptions {
   readonly definitions: ReadonlyMap<string, AggregateDefinition>
   readonly leaseMs: number
   readonly pollMs: number
+  /** What people call this process. */
+  readonly holder?: string | undefined
 }
 
 export type ConnectReadSide = (core: Core, options: ReadSideOptions) => ReadSide

@@ -5,6 +5,7 @@ import type { Consumer } from './consumer.ts'
 import type { ConsumerCore } from './core.ts'
 import type { ConsumerDefinition, Machinery, ReadSide, ReadSideOptions, Running } from './definitions.ts'
 import { refuseInHandler } from './handler-call.ts'
+import { looksOf } from './looks.ts'
 import { Loops } from './loops.ts'
 import { patiently } from './patience.ts'
 import { consumerQueue } from './rows.ts'
@@ -18,7 +19,7 @@ export function connectReadSide(core: Core, options: ReadSideOptions): ReadSide 
     ...core,
     definitions: options.definitions,
     consumerQueue: consumerQueue(core),
-    holder: core.runtime.randomUUID(),
+    holder: holderOf(core, options),
     leaseMs: options.leaseMs,
     pollMs: options.pollMs,
     pulse: loops,
@@ -46,6 +47,7 @@ export function connectReadSide(core: Core, options: ReadSideOptions): ReadSide 
       refuseInHandler(shared, 'app.drain')
       return loops.drain([...consumers.values()], request)
     },
+    health: () => Promise.all(options.consumers.map((one) => looksOf(shared).status(consumerOf(one)))),
     stop: () => loops.stop(),
     catchUp: async (changes, signal) => {
       refuseInHandler(shared, 'app.catchUp')
@@ -65,6 +67,10 @@ export function connectReadSide(core: Core, options: ReadSideOptions): ReadSide 
     },
   }
 }
+
+/** A lease that another app holds under the same name would count as this app's own. */
+const holderOf = ({ runtime }: Core, { holder }: ReadSideOptions): string =>
+  holder === undefined ? runtime.randomUUID() : `${holder}/${runtime.randomUUID()}`
 
 /** What runs these, by their kind. */
 function runningOf(core: ConsumerCore, all: readonly ConsumerDefinition[]): ReadonlyMap<Machinery<never>, Running<never>> {

@@ -1,6 +1,7 @@
 import type { CatchUpOutcome, Change } from '../consumers/change.ts'
 import type { Consumer } from '../consumers/consumer.ts'
 import type { RunRequest, RunResult } from '../consumers/core.ts'
+import type { Watched } from '../consumers/look.ts'
 import { LeftToNewer } from '../consumers/outdated.ts'
 import { beginning, endOf } from '../consumers/positions.ts'
 import { clearStopped } from '../consumers/stopped.ts'
@@ -112,13 +113,13 @@ export class ViewConsumer implements Consumer {
     return isWritten ? endOf(this.#core) : this.#consumer(generation).position()
   }
 
-  /** Where what is live is of another version: why it does not come to this one. */
-  async trouble(): Promise<unknown> {
-    const { generation, isOwn, version, all } = await this.#live()
-    if (isOwn) return this.#consumer(generation).trouble()
-    if (await this.#core.generations.isOutdated(this.#view, all)) return outdated(this.#view, version)
-    const begun = begunBy(this.#view, all)
-    return begun === undefined ? undefined : this.#consumer(begun).trouble()
+  /** Where the rows in use are of another version: what fills the rows that will take their place. */
+  async watched(): Promise<Watched> {
+    const { generation, isOwn, isWritten, version, all } = await this.#live()
+    if (isOwn) return { ...(await this.#consumer(generation).watched()), rows: isWritten ? 'written' : 'own' }
+    const filled = await this.#consumer(begunBy(this.#view, all) ?? generation).watched()
+    const isOutdated = await this.#core.generations.isOutdated(this.#view, all)
+    return { ...filled, rows: 'other', ...(isOutdated && { outdated: outdated(this.#view, version) }) }
   }
 
   /** Nothing is waited for here: what has to be ready before it can be used may be what has stopped. */
@@ -131,10 +132,6 @@ export class ViewConsumer implements Consumer {
 
   async nextDue(): Promise<undefined> {
     return undefined
-  }
-
-  async failed(): Promise<number> {
-    return 0
   }
 
   async rebuild(options: RebuildOptions): Promise<void> {

@@ -5,8 +5,9 @@ import { KeyedQueue } from '../../util/keyed-queue.ts'
 import { type CatchUpOutcome, type Change, placeIn } from '../change.ts'
 import type { Consumer } from '../consumer.ts'
 import type { ConsumerCore, RunRequest, RunResult } from '../core.ts'
-import { countFailed, failedEventId, findDue, findUnreadable, nextDue, readProcessor, resume } from '../failures.ts'
+import { failedEventId, findDue, findUnreadable, nextDue, readProcessor, resume } from '../failures.ts'
 import { Lease, LeaseLost } from '../lease.ts'
+import type { Watched } from '../look.ts'
 import { canRead } from '../outdated.ts'
 import { beginning } from '../positions.ts'
 import { type Processor, setsAside } from '../processor.ts'
@@ -74,9 +75,8 @@ export class AggregatesConsumer implements Consumer {
     return beginning
   }
 
-  async trouble(): Promise<unknown> {
-    const { value } = await readStopped(this.#core, this.#processor.name)
-    return value && stoppedError(this.title, value)
+  async watched(): Promise<Watched> {
+    return { processor: this.#processor, rows: 'own', toError: (stopped) => stoppedError(this.title, stopped) }
   }
 
   resume(): Promise<void> {
@@ -85,10 +85,6 @@ export class AggregatesConsumer implements Consumer {
 
   async nextDue(): Promise<Date | undefined> {
     return setsAside(this.#processor) ? nextDue(this.#core, this.#processor.name) : undefined
-  }
-
-  failed(): Promise<number> {
-    return countFailed(this.#core, this.#processor)
   }
 
   /** Brings aggregates up to their ends, for whoever knows that they have changed. */

@@ -9,10 +9,11 @@ import type { Consumer } from '../consumer.ts'
 import type { ConsumerCore, RunRequest, RunResult } from '../core.ts'
 import { eachEnded } from '../each-ended.ts'
 import { FailedAggregates } from '../failed-aggregates.ts'
-import { countFailed, nextDue, readProcessor, resume } from '../failures.ts'
+import { nextDue, readProcessor, resume } from '../failures.ts'
 import { type Layout, layoutOf, readOrBegin, undivided } from '../layout.ts'
 import { LeaseLost, type Slice, underLeases } from '../lease.ts'
 import type { LogCheckpoint } from '../log-checkpoint.ts'
+import type { Watched } from '../look.ts'
 import { takePartitions } from '../partitions.ts'
 import { beginning } from '../positions.ts'
 import { type Effects, type Failure, type Processor, setsAside } from '../processor.ts'
@@ -107,9 +108,8 @@ export class LogConsumer implements Consumer {
     return findPosition(this.#core, this.#processor, layoutOf(name, value))
   }
 
-  async trouble(): Promise<unknown> {
-    const { value } = await readStopped(this.#core, this.#processor.name)
-    return value && this.#stoppedError(value)
+  async watched(): Promise<Watched> {
+    return { processor: this.#processor, rows: 'own', toError: (stopped) => this.#stoppedError(stopped) }
   }
 
   async resume(): Promise<void> {
@@ -119,10 +119,6 @@ export class LogConsumer implements Consumer {
 
   async nextDue(): Promise<Date | undefined> {
     return setsAside(this.#processor) ? nextDue(this.#core, this.#processor.name) : undefined
-  }
-
-  failed(): Promise<number> {
-    return countFailed(this.#core, this.#processor)
   }
 
   lookAgain(): void {
