@@ -3,7 +3,7 @@ import type { AggregateHandle } from './aggregate-handle.ts'
 import type { Change } from './consumers/change.ts'
 import type { ConsumerDefinition, DrainRequest, DrainResult } from './consumers/definitions.ts'
 import type { ConsumerHandle } from './consumers/handle.ts'
-import type { ConsumerStatus } from './consumers/status.ts'
+import type { AppHealth } from './consumers/status.ts'
 import { waitingFor } from './consumers/waiting.ts'
 import { DefinitionError, ValidationError } from './errors.ts'
 import type { EventEnvelope, Position } from './event-envelope.ts'
@@ -167,20 +167,6 @@ export interface App<
    * client stays open.
    */
   close(): Promise<void>
-}
-
-/** How what follows the events of an app is doing. */
-export interface AppHealth {
-  readonly consumers: readonly ConsumerHealth[]
-}
-
-/** How one subscription or view of an app is doing. */
-export interface ConsumerHealth extends ConsumerStatus {
-  /** In `app.subscriptions` or `app.views`. */
-  readonly key: string
-  /** In the store. */
-  readonly name: string
-  readonly kind: 'subscription' | 'view' | 'sqlView'
 }
 
 /** What an app is made of, types erased, under the names that it has there. */

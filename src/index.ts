@@ -20,9 +20,7 @@ export {
 export type { Accepted, AggregateHandle, Rejected, RejectedBy } from './aggregate-handle.ts'
 export {
   type App,
-  type AppHealth,
   type AppOptions,
-  type ConsumerHealth,
   createApp,
   type ServicesOption,
   type SqlViewHandle,
@@ -33,7 +31,7 @@ export type { Change } from './consumers/change.ts'
 export type { DrainResult } from './consumers/definitions.ts'
 export type { ConsumerHandle } from './consumers/handle.ts'
 export type { Holder } from './consumers/look.ts'
-export type { ConsumerStatus } from './consumers/status.ts'
+export type { AppHealth, ConsumerHealth, ConsumerStatus } from './consumers/status.ts'
 // Errors
 export {
   ApplyError,

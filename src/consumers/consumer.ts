@@ -1,4 +1,5 @@
 import type { Position } from '../event-envelope.ts'
+import type { Asked } from './asked.ts'
 import type { CatchUpOutcome, Change } from './change.ts'
 import type { RunRequest, RunResult } from './core.ts'
 import type { Watched } from './look.ts'
@@ -14,8 +15,10 @@ export interface Consumer {
    * has to be rebuilt first has failed.
    */
   catchUp(changes: readonly Change[], signal: AbortSignal | undefined, isWaitedFor?: boolean): Promise<readonly CatchUpOutcome[]>
-  /** Whether someone, in whichever process, has asked for something since it was run; left out where nothing is set aside. */
-  readonly isAsked?: (() => Promise<boolean>) | undefined
+  /** The aggregates whose events it processes. */
+  readonly aggregateTypes: readonly string[]
+  /** How it learns that someone, in whichever process, has asked for something; left out where nobody can. */
+  readonly asked?: Asked | undefined
   /** Makes the next run look for what has stopped it, or was asked for. */
   lookAgain(): void
   /** Renews the leases that earlier runs have kept. */

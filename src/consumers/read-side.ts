@@ -27,7 +27,7 @@ export function connectReadSide(core: Core, options: ReadSideOptions): ReadSide 
   const running = runningOf(shared, options.consumers)
   const consumers = new Map<ConsumerDefinition, Consumer>()
   const consumerOf = (one: ConsumerDefinition) => consumers.get(one) as Consumer
-  core.onStored.add(() => loops.wake())
+  core.onStored.add(({ appends }) => loops.wake(appends.map(({ aggregateType }) => aggregateType)))
   return {
     inlineViews: (definition) => {
       for (const one of running.values()) {

@@ -35,6 +35,20 @@ export interface ConsumerStatus {
   readonly error?: unknown
 }
 
+/** How what follows the events of an app is doing. */
+export interface AppHealth {
+  readonly consumers: readonly ConsumerHealth[]
+}
+
+/** How one subscription or view of an app is doing. */
+export interface ConsumerHealth extends ConsumerStatus {
+  /** In `app.subscriptions` or `app.views`. */
+  readonly key: string
+  /** In the store. */
+  readonly name: string
+  readonly kind: 'subscription' | 'view' | 'sqlView'
+}
+
 type State = Pick<ConsumerStatus, 'state' | 'because' | 'error'>
 
 /** What this process knows beside what is stored. */

@@ -29,6 +29,7 @@ interface Live extends Target {
 /** Keeps the rows of a view: of one that is written behind the events, and of any while it is rebuilt. */
 export class ViewConsumer implements Consumer {
   readonly title: string
+  readonly aggregateTypes: readonly string[]
   readonly #core: ViewCore
   readonly #view: ViewDefinition
 
@@ -36,6 +37,7 @@ export class ViewConsumer implements Consumer {
     this.#core = core
     this.#view = view
     this.title = `The view '${view.name}'`
+    this.aggregateTypes = view.aggregateTypes
   }
 
   async run(request: RunRequest = {}): Promise<RunResult> {

@@ -2,6 +2,7 @@ import { isCqrsError } from '../../errors.ts'
 import type { Position } from '../../event-envelope.ts'
 import type { FailedRow } from '../../store/internal-rows.ts'
 import { KeyedQueue } from '../../util/keyed-queue.ts'
+import { type Asked, askedOf } from '../asked.ts'
 import { type CatchUpOutcome, type Change, placeIn } from '../change.ts'
 import type { Consumer } from '../consumer.ts'
 import type { ConsumerCore, RunRequest, RunResult } from '../core.ts'
@@ -30,7 +31,8 @@ const mostLeft = 100
  */
 export class AggregatesConsumer implements Consumer {
   readonly title: string
-  readonly isAsked: (() => Promise<boolean>) | undefined
+  readonly aggregateTypes: readonly string[]
+  readonly asked: Asked | undefined
   readonly #core: ConsumerCore
   readonly #processor: Processor
   readonly #runs = new KeyedQueue()
@@ -48,9 +50,8 @@ export class AggregatesConsumer implements Consumer {
     this.#processor = processor
     this.title = processor.title
     this.#aggregates = new Aggregates(core, processor, () => this.#lease)
-    this.isAsked = setsAside(processor)
-      ? async () => (await readProcessor(core, processor.name)).touched !== this.#touched
-      : undefined
+    this.aggregateTypes = processor.aggregateTypes
+    this.asked = askedOf(core, processor, () => this.#touched)
   }
 
   run(request: RunRequest = {}): Promise<RunResult> {

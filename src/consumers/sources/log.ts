@@ -4,12 +4,13 @@ import { processorRows, type SkippedRow, type StoppedRow, stoppedRows } from '..
 import { comparePositions } from '../../store/order.ts'
 import type { FeedPage } from '../../store/store.ts'
 import { KeyedQueue } from '../../util/keyed-queue.ts'
+import { type Asked, askedOf } from '../asked.ts'
 import type { CatchUpOutcome, Change } from '../change.ts'
 import type { Consumer } from '../consumer.ts'
 import type { ConsumerCore, RunRequest, RunResult } from '../core.ts'
 import { eachEnded } from '../each-ended.ts'
 import { FailedAggregates } from '../failed-aggregates.ts'
-import { nextDue, readProcessor, resume } from '../failures.ts'
+import { nextDue, resume } from '../failures.ts'
 import { type Layout, layoutOf, readOrBegin, undivided } from '../layout.ts'
 import { LeaseLost, type Slice, underLeases } from '../lease.ts'
 import type { LogCheckpoint } from '../log-checkpoint.ts'
@@ -38,7 +39,8 @@ const betweenChangesMs = 60_000
 /** Reads the log from the checkpoint on, under its leases, and has it processed. One run at a time. */
 export class LogConsumer implements Consumer {
   readonly title: string
-  readonly isAsked: (() => Promise<boolean>) | undefined
+  readonly aggregateTypes: readonly string[]
+  readonly asked: Asked | undefined
   readonly #core: ConsumerCore
   readonly #processor: Processor
   readonly #runs = new KeyedQueue()
@@ -70,9 +72,8 @@ export class LogConsumer implements Consumer {
     this.#processor = processor
     this.title = processor.title
     this.#mayChange = processor.mode === 'act'
-    this.isAsked = setsAside(processor)
-      ? async () => (await readProcessor(core, processor.name)).touched !== this.#touched
-      : undefined
+    this.aggregateTypes = processor.aggregateTypes
+    this.asked = askedOf(core, processor, () => this.#touched)
   }
 
   run(request: RunRequest = {}): Promise<RunResult> {
@@ -210,7 +211,10 @@ export class LogConsumer implements Consumer {
       const isFresh = this.#held.length === 0 || layout.partitions > 1
       if (isFresh) {
         const { partitions, page } = await findWanted(core, this.#processor, layout, resumes)
-        if (partitions.length === 0) return this.#idle()
+        if (partitions.length === 0) {
+          this.#touched = touched
+          return this.#idle()
+        }
         if (!(await this.#take(layout, partitions))) {
           if (await this.#finishChange(layout, request)) continue
           return { state: 'elsewhere', events: 0, remainingMs: core.leaseMs }
@@ -323,7 +327,9 @@ export class LogConsumer implements Consumer {
     if (failure !== undefined) return { state: 'waiting', events, error: failure.error }
     if (!isWhole) return { state: 'more', events }
     const due = this.#failed?.mayBeDue ? await nextDue(this.#core, this.#processor.name) : undefined
-    return { state: 'caught-up', events, ...(due && { nextDue: due }) }
+    // Of other partitions the feed has passed what is not done.
+    const reached = this.#isShared ? undefined : this.#held[0]?.position
+    return { state: 'caught-up', events, ...(due && { nextDue: due }), ...(reached && { reached }) }
   }
 
   #leaseOf({ at }: Failure): string {
