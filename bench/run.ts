@@ -14,6 +14,7 @@ const questions: Readonly<Record<string, string>> = {
   load: 'bench/load.ts',
   replay: 'bench/replay.ts',
   following: 'bench/following.ts',
+  subscriptions: 'bench/subscriptions.ts',
   http: 'bench/http.ts',
   weight: 'scripts/size.ts',
 }

@@ -30,8 +30,12 @@ export class HandlerCall {
   /** Nobody waits for the handler any more, whether it has ended or not. */
   end(): void {
     this.#isOver = true
-    // On some platforms the scope slows down every promise of the process.
-    if (--inFlight === 0) scope.disable()
+    inFlight--
+  }
+
+  /** Handlers will not be called for a while: on some platforms the scope slows down every promise of the process. */
+  static rest(): void {
+    if (inFlight === 0) scope.disable()
   }
 
   /** Of the consumer whose handler the current call is made in; of a certain one with `title`. */

@@ -1,5 +1,6 @@
 import type { Core } from '../execution/core.ts'
 import { whenAborted } from '../util/abort.ts'
+import { isThenable } from '../util/refusing.ts'
 
 /** The app closes or the lease is lost: nobody knows whether the handler would have succeeded. */
 export type Interrupted = 'interrupted'
@@ -7,34 +8,76 @@ export type Interrupted = 'interrupted'
 /** How long a handler may go on after it was told to end. */
 const graceMs = 5_000
 
+/** What a wait is ended with that is over. An error made for each would cost more than most handlers. */
+const over = new Error('The handler has ended.')
+
+/** A signal that is made when somebody asks for it: most handlers never do. */
+export class LazySignal {
+  #controller: AbortController | undefined
+  #aborted: { readonly reason: unknown } | undefined
+
+  get signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController()
+      if (this.#aborted !== undefined) this.#controller.abort(this.#aborted.reason)
+    }
+    return this.#controller.signal
+  }
+
+  abort(reason: unknown): void {
+    this.#aborted ??= { reason }
+    this.#controller?.abort(reason)
+  }
+}
+
 /** Runs a handler, for so long at the most. What it does after that is its own affair: it cannot be stopped. */
 export async function attempt(
+  core: Core,
+  outer: AbortSignal,
+  timeoutMs: number,
+  run: (ending: LazySignal) => unknown,
+): Promise<'done' | Interrupted | { readonly error: unknown }> {
+  const ending = new LazySignal()
+  let outcome: 'done' | Interrupted | { readonly error: unknown } = 'done'
+  try {
+    const answer = run(ending)
+    if (isThenable(answer)) outcome = await ended(core, outer, timeoutMs, answer, ending)
+  } catch (error) {
+    outcome = { error }
+  }
+  if (outcome !== 'done') ending.abort(outer.aborted ? outer.reason : over)
+  return outcome !== 'done' && outer.aborted ? 'interrupted' : outcome
+}
+
+/** Waits for a handler until it has ended, its time is up, or nobody waits for it any more. */
+async function ended(
   { runtime }: Core,
   outer: AbortSignal,
   timeoutMs: number,
-  run: (signal: AbortSignal) => unknown,
+  answer: PromiseLike<unknown>,
+  ending: LazySignal,
 ): Promise<'done' | Interrupted | { readonly error: unknown }> {
-  const inner = new AbortController()
-  const ended = new AbortController()
-  const tooLong = new Error(`The handler did not end within ${timeoutMs} ms.`)
-  const handled = (async () => {
-    await run(inner.signal)
-    return 'done' as const
-  })().catch((error: unknown) => ({ error }))
-  const limit = runtime.sleep(timeoutMs, ended.signal).then(
-    () => ({ error: tooLong }),
+  const waits = new AbortController()
+  const handled = Promise.resolve(answer).then(() => 'done' as const)
+  const limit = runtime.sleep(timeoutMs, waits.signal).then(
+    () => {
+      const tooLong = new Error(`The handler did not end within ${timeoutMs} ms.`)
+      ending.abort(tooLong)
+      throw tooLong
+    },
     () => new Promise<never>(() => {}),
   )
-  const interrupted = aborted(outer, ended.signal).then(async () => {
-    inner.abort(outer.reason)
-    await runtime.sleep(graceMs, ended.signal)
+  const interrupted = aborted(outer, waits.signal).then(async () => {
+    ending.abort(outer.reason)
+    await runtime.sleep(graceMs, waits.signal)
     return 'interrupted' as const
   })
-  interrupted.catch(() => {})
-  const outcome = await Promise.race([handled, limit, interrupted])
-  ended.abort()
-  if (outcome !== 'done') inner.abort(tooLong)
-  return outcome !== 'done' && outer.aborted ? 'interrupted' : outcome
+  for (const one of [limit, interrupted]) one.catch(() => {})
+  try {
+    return await Promise.race([handled, limit, interrupted])
+  } finally {
+    waits.abort(over)
+  }
 }
 
 /** Resolves when `signal` aborts; nothing is left behind once `ended` aborts. */

@@ -152,10 +152,19 @@ export class Delivery implements Processor {
     if (turn.signal.aborted) return 'interrupted'
     await turn.prove()
     const { reaction, scope } = await reactionsTo(this.#definition, events)
-    const context = { app: this.#app, attempt: nth, reaction }
+    const app = this.#app
     const call = new HandlerCall(this.#core, this.title)
-    const answer = await attempt(this.#core, turn.signal, timeoutMs, (signal) =>
-      call.run(() => handle(events, { ...context, signal })),
+    const answer = await attempt(this.#core, turn.signal, timeoutMs, (ending) =>
+      call.run(() =>
+        handle(events, {
+          app,
+          attempt: nth,
+          reaction,
+          get signal() {
+            return ending.signal
+          },
+        }),
+      ),
     ).finally(() => call.end())
     if (turn.signal.reason instanceof LeaseLost) throw turn.signal.reason
     const outcome = answer === 'done' && scope.misuse !== undefined ? { error: scope.misuse } : answer

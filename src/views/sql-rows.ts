@@ -76,6 +76,7 @@ export class SqlRows implements Processor {
       return { kind: 'conflict', on: 'view' }
     } finally {
       call.end()
+      HandlerCall.rest()
     }
   }
 

@@ -4,12 +4,13 @@ import type { Position, Store } from 'cqrs-es/store'
 import type * as mariadb from 'mariadb'
 import callbacks from 'mysql2'
 import mysql from 'mysql2/promise'
-import { afterAll, beforeAll, describe, expect, expectTypeOf, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, expectTypeOf, it, vi } from 'vitest'
 import { findViewsStatement } from '../../src/mysql/find-views.ts'
 import { namesOf } from '../../src/mysql/names.ts'
 import { readUnplaced } from '../../src/mysql/schema.ts'
 import { statementsOf } from '../../src/mysql/statements.ts'
 import { serverUrl } from '../servers/ask.ts'
+import { patienceMs } from '../strength.ts'
 import { appendOne, commit, dataOf, failure } from './commits.ts'
 import { type MysqlServerName, mysqlServers, newDatabase, noMysql, type TestMysql } from './mysql-database.ts'
 import { smokeTests } from './smoke.ts'
@@ -206,8 +207,10 @@ describe.skipIf(noMysql).each(mysqlServers)('the MySQL store, on $name', (on) =>
       const lose = async (client: unknown) => {
         await put('a', 5)(client)
         const answer = (await (client as UserConnection).query('SELECT CONNECTION_ID() AS id')) as { id: unknown }[][]
-        await database.sql(`KILL CONNECTION ${[answer].flat(2)[0]?.id}`)
-        await new Promise((resolve) => setTimeout(resolve, 50))
+        const id = [answer].flat(2)[0]?.id
+        await database.sql(`KILL CONNECTION ${id}`)
+        const left = `SELECT COUNT(*) AS n FROM information_schema.processlist WHERE id = ${id}`
+        await vi.waitUntil(async () => Number((await database.sql(left))[0]?.n) === 0, { timeout: patienceMs })
       }
       const outcome = await store.transact?.(move('1'), lose)
       expect(failure(outcome as never)).toMatchObject({ code: 'STORE_UNAVAILABLE', certain: true })

@@ -188,8 +188,9 @@ describe.skipIf(unselected('postgres'))('the Postgres store', () => {
       const lose = async (client: unknown) => {
         await put('a', 5)(client)
         const { rows } = await (client as pg.PoolClient).query('SELECT pg_backend_pid() AS pid')
+        const isLost = new Promise((resolve) => (client as pg.PoolClient).once('end', resolve))
         await pool.query('SELECT pg_terminate_backend($1)', [rows[0]?.pid])
-        await new Promise((resolve) => setTimeout(resolve, 50))
+        await isLost
       }
       const outcome = await store.transact?.(move('1'), lose)
       expect(failure(outcome as never)).toMatchObject({ code: 'STORE_UNAVAILABLE', certain: true })

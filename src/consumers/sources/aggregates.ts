@@ -7,6 +7,7 @@ import { type CatchUpOutcome, type Change, placeIn } from '../change.ts'
 import type { Consumer } from '../consumer.ts'
 import type { ConsumerCore, RunRequest, RunResult } from '../core.ts'
 import { failedEventId, findDue, findUnreadable, nextDue, readProcessor, resume } from '../failures.ts'
+import { HandlerCall } from '../handler-call.ts'
 import { Lease, LeaseLost } from '../lease.ts'
 import type { Watched } from '../look.ts'
 import { canRead } from '../outdated.ts'
@@ -115,6 +116,7 @@ export class AggregatesConsumer implements Consumer {
       return await work(() => isFirst && this.#begun === begun)
     } finally {
       this.#underWay--
+      HandlerCall.rest()
     }
   }
 
