@@ -4,6 +4,7 @@ import type { Change } from './consumers/change.ts'
 import type { ConsumerDefinition, DrainRequest, DrainResult, Leftover } from './consumers/definitions.ts'
 import type { ConsumerHandle } from './consumers/handle.ts'
 import type { ResetOptions } from './consumers/reset.ts'
+import type { AppHealth } from './consumers/status.ts'
 import { waitingFor } from './consumers/waiting.ts'
 import { DefinitionError, ValidationError } from './errors.ts'
 import type { EventEnvelope, Position } from './event-envelope.ts'
@@ -47,9 +48,10 @@ export interface AppOptions<
   /**
    * Timing of subscriptions and async views. `leaseMs` (default 5,000): time until another process
    * takes over from one that died. `pollMs` (default 1,000): interval of polling where nothing
-   * notifies of commits of other processes.
+   * notifies of commits of other processes. `holder`: what operators call this process, such as the
+   * name of its host; a random text is added. Default: a random text.
    */
-  readonly following?: { readonly leaseMs?: number; readonly pollMs?: number }
+  readonly following?: { readonly leaseMs?: number; readonly pollMs?: number; readonly holder?: string }
   /**
    * Called in this order with all events of one command, after the commit, at most once; put
    * nothing here that must not be missed. Not called for a repeat. `execute` waits for them.
@@ -113,7 +115,7 @@ export interface App<
    * `caughtUp` is false when something is left, has stopped, waits after a failure or runs in another process; where `budgetMs` allows it, that one's lease is waited for once, since it may have died.
    * `nextDue` is when an event that failed is tried again next: it is not waited for.
    * `maxEvents` is about how many all of them take together. When `signal` aborts, before or meanwhile, it answers what was done by then.
-   * @throws StoreError, ValidationError, ClosedError
+   * @throws StoreError, ValidationError (also inside a handler, which it would wait for), ClosedError
    */
   drain(options?: {
     readonly budgetMs?: number | undefined
@@ -150,6 +152,12 @@ export interface App<
    * ```
    */
   leftovers(): Promise<readonly Leftover[]>
+  /**
+   * How each subscription and view is doing. Takes no lease and moves nothing: a few reads of the store for all of them
+   * together.
+   * @throws StoreError, ClosedError
+   */
+  health(): Promise<AppHealth>
   /**
    * Hands stored events to a query once more, those of one commit together: of the whole app in the order they were stored (without a global order, aggregate by aggregate), of one aggregate
    * type, or of one aggregate. Without `onError` it ends at the first error; with it, an event that cannot be read is left out and what the query throws is passed over. Answers how many events there were.
@@ -335,6 +343,12 @@ export function createApp<
         if (readSide !== undefined) return readSide.leftovers(lifecycle)
         throw new DefinitionError('app.leftovers: this app has no view and no subscription. Call it on one that has some.')
       }),
+    health: () =>
+      lifecycle.run('app.health', async (): Promise<AppHealth> => {
+        const statuses = (await readSide?.health()) ?? []
+        const all = [...views, ...subscriptions]
+        return { consumers: statuses.map((status, i) => ({ ...namesOf(all[i] as (typeof all)[number]), ...status })) }
+      }),
     replay: (query: Query, request: object = {}) =>
       lifecycle.run('app.replay', async () => {
         const typeOf = (aggregate: unknown) => definitionOf('app.replay: aggregate', aggregate).type
@@ -360,6 +374,8 @@ export function createApp<
   app.subscriptions = open(subscriptions)
   return Object.freeze(app) as unknown as App<A, W, U>
 }
+
+const namesOf = ([key, { name, kind }]: readonly [string, ConsumerDefinition]) => ({ key, name, kind })
 
 const optionsOfDrain = {
   budgetMs: optional<number>(wholeNumberFrom(0)),

@@ -29,8 +29,10 @@ export {
 // Subscriptions
 export type { Change } from './consumers/change.ts'
 export type { DrainResult, Leftover } from './consumers/definitions.ts'
-export type { ConsumerHandle, ConsumerStatus } from './consumers/handle.ts'
+export type { ConsumerHandle } from './consumers/handle.ts'
+export type { Holder } from './consumers/look.ts'
 export type { ResetOptions, ResetTarget } from './consumers/reset.ts'
+export type { AppHealth, ConsumerHealth, ConsumerStatus } from './consumers/status.ts'
 // Errors
 export {
   ApplyError,

@@ -14,7 +14,7 @@ import type { SubscriptionDefinition } from './subscriptions/definition.ts'
 import { subscriptionDefinitionOf } from './subscriptions/definition.ts'
 import { isObject } from './util/json.ts'
 import { type OptionsOf, optional, readOptions, required, unchecked, wholeNumberFrom, withDefault } from './util/option-table.ts'
-import { checkFunction } from './util/options.ts'
+import { checkFunction, checkName } from './util/options.ts'
 import { safely } from './util/report-errors.ts'
 import type { SqlViewDefinition, ViewDefinition } from './views/view-definition.ts'
 import { anyViewDefinitionOf } from './views/view-definition.ts'
@@ -46,6 +46,7 @@ const optionsOfBatching = {
 const optionsOfFollowing = {
   leaseMs: withDefault(5_000, wholeNumberFrom(1)),
   pollMs: withDefault(1_000, wholeNumberFrom(1)),
+  holder: optional<string>(checkName),
 }
 
 type Named = Readonly<Record<string, unknown>>

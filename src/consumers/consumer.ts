@@ -1,6 +1,8 @@
 import type { Position } from '../event-envelope.ts'
+import type { Asked } from './asked.ts'
 import type { CatchUpOutcome, Change } from './change.ts'
 import type { RunRequest, RunResult } from './core.ts'
+import type { Watched } from './look.ts'
 import type { ResetOptions } from './reset.ts'
 
 /** A processor with its source, as an app runs it. */
@@ -14,8 +16,10 @@ export interface Consumer {
    * has to be rebuilt first has failed.
    */
   catchUp(changes: readonly Change[], signal: AbortSignal | undefined, isWaitedFor?: boolean): Promise<readonly CatchUpOutcome[]>
-  /** Whether someone, in whichever process, has asked for something since it was run; left out where nothing is set aside. */
-  readonly isAsked?: (() => Promise<boolean>) | undefined
+  /** The aggregates whose events it processes. */
+  readonly aggregateTypes: readonly string[]
+  /** How it learns that someone, in whichever process, has asked for something; left out where nobody can. */
+  readonly asked?: Asked | undefined
   /** Makes the next run look for what has stopped it, or was asked for. */
   lookAgain(): void
   /** Renews the leases that earlier runs have kept. */
@@ -26,14 +30,12 @@ export interface Consumer {
   isHeld(): Promise<boolean>
   /** All up to here is done, by whichever process. */
   position(): Promise<Position>
-  /** Why it has stopped, `undefined` when it has not. */
-  trouble(): Promise<unknown>
+  /** What a look at it is about. */
+  watched(): Promise<Watched>
   /** Lets it continue behind what has stopped it, and has everything parked tried again. */
   resume(): Promise<void>
   /** When something that failed is tried again next, in whichever process. */
   nextDue(): Promise<Date | undefined>
-  /** Aggregates that wait since an event of theirs failed, up to 1,000. */
-  failed(): Promise<number>
 }
 
 /** One that can be set back or forward. */

@@ -21,8 +21,8 @@ export interface Pulse {
   readonly results: ReadonlyMap<string, RunResult>
   /** They are kept running. */
   readonly isFollowing: boolean
-  /** Something may be new. */
-  wake(): void
+  /** Something may be new: to those that follow one of these aggregate types, else to all. */
+  wake(aggregateTypes?: readonly string[]): void
   /** Calls `listener` whenever something may be new; returns how to stop. */
   onWake(listener: () => void): () => void
 }
@@ -53,6 +53,8 @@ export interface RunResult {
   readonly state: 'caught-up' | 'more' | 'elsewhere' | 'stopped' | 'waiting' | 'outdated'
   readonly events: number
   readonly error?: unknown
+  /** With `caught-up`: all up to here is done, by whichever process; left out where it is not known. */
+  readonly reached?: Position
   /** With `outdated`: the event that is left to a newer program; left out where it is the view. */
   readonly leftAt?: StoredEvent
   /** When something that failed is tried again next. */

@@ -8,6 +8,7 @@ import type { CatchUpOutcome, Change } from './change.ts'
 import type { Consumer } from './consumer.ts'
 import type { ConsumerCore } from './core.ts'
 import type { Patience, WaitLimits } from './patience.ts'
+import type { ConsumerStatus } from './status.ts'
 
 /** What runs in the background: a subscription or a view, checked, types erased. */
 export interface ConsumerDefinition {
@@ -29,6 +30,8 @@ export interface ReadSide {
   open(one: ConsumerDefinition, lifecycle: Lifecycle, app: object): object
   start(): void
   drain(request: DrainRequest): Promise<DrainResult>
+  /** How each is doing, in the order of `ReadSideOptions.consumers`; all of them are looked at together. */
+  health(): Promise<readonly ConsumerStatus[]>
   stop(): Promise<void>
   /** What the store has of consumers that this app does not have. */
   leftovers(lifecycle: Lifecycle): Promise<readonly Leftover[]>
@@ -47,6 +50,8 @@ export interface ReadSideOptions {
   readonly definitions: ReadonlyMap<string, AggregateDefinition>
   readonly leaseMs: number
   readonly pollMs: number
+  /** What people call this process. */
+  readonly holder?: string | undefined
 }
 
 export type ConnectReadSide = (core: Core, options: ReadSideOptions) => ReadSide

@@ -121,10 +121,6 @@ async function findFirst(
   }
 }
 
-/** Failed aggregates of a processor, up to 1,000. */
-export const countFailed = async (core: Core, { mode, name }: Processor): Promise<number> =>
-  mode === 'fold' ? 0 : (await findFailed(core, name, mostFailed)).items.length
-
 /** When the next one is tried again; `undefined` when none is. */
 export async function nextDue(core: Core, consumer: string): Promise<Date | undefined> {
   const where = [

@@ -21,6 +21,8 @@ export interface Patience {
   leftMs(): number | undefined
   /** What a task comes to, or why the waiting is over before that. `close` waits for the task all the same. */
   until<T>(task: () => Promise<T>): Promise<T>
+  /** Runs a task that may outlast the waiting, until it ends. Its signal aborts when the app closes, which waits for the task. */
+  follow<T>(task: (closing: AbortSignal) => Promise<T>): Promise<T>
 }
 
 /** The longest wait that timers take. */
@@ -66,6 +68,7 @@ export async function patiently<T>(
       timeoutMs,
       leftMs: () => timeoutMs && Math.max(0, timeoutMs - (runtime.now().getTime() - began)),
       until: untilOver,
+      follow: (task) => lifecycle.follow(what, undefined, task),
     })
   } finally {
     over.abort()

@@ -4,11 +4,13 @@ import type { CatchUpOutcome, Change } from './change.ts'
 import type { Consumer } from './consumer.ts'
 import type { ConsumerCore } from './core.ts'
 import type { ConsumerDefinition, Machinery, ReadSide, ReadSideOptions, Running } from './definitions.ts'
-import { reach } from './handle.ts'
+import { refuseInHandler } from './handler-call.ts'
 import { findLeftovers } from './leftovers.ts'
+import { looksOf } from './looks.ts'
 import { Loops } from './loops.ts'
 import { patiently } from './patience.ts'
 import { consumerQueue } from './rows.ts'
+import { reach } from './shared-wait.ts'
 
 /** Connects the views and subscriptions of an app. What runs each kind comes with its definitions, so that none is loaded for another. @throws DefinitionError */
 export function connectReadSide(core: Core, options: ReadSideOptions): ReadSide {
@@ -18,7 +20,7 @@ export function connectReadSide(core: Core, options: ReadSideOptions): ReadSide 
     ...core,
     definitions: options.definitions,
     consumerQueue: consumerQueue(core),
-    holder: core.runtime.randomUUID(),
+    holder: holderOf(core, options),
     leaseMs: options.leaseMs,
     pollMs: options.pollMs,
     pulse: loops,
@@ -26,7 +28,7 @@ export function connectReadSide(core: Core, options: ReadSideOptions): ReadSide 
   const running = runningOf(shared, options.consumers)
   const consumers = new Map<ConsumerDefinition, Consumer>()
   const consumerOf = (one: ConsumerDefinition) => consumers.get(one) as Consumer
-  core.onStored.add(() => loops.wake())
+  core.onStored.add(({ appends }) => loops.wake(appends.map(({ aggregateType }) => aggregateType)))
   return {
     inlineViews: (definition) => {
       for (const one of running.values()) {
@@ -42,10 +44,15 @@ export function connectReadSide(core: Core, options: ReadSideOptions): ReadSide 
       return handle
     },
     start: () => loops.start([...consumers.values()]),
-    drain: (request) => loops.drain([...consumers.values()], request),
+    drain: async (request) => {
+      refuseInHandler(shared, 'app.drain')
+      return loops.drain([...consumers.values()], request)
+    },
+    health: () => Promise.all(options.consumers.map((one) => looksOf(shared).status(consumerOf(one)))),
     stop: () => loops.stop(),
     leftovers: (lifecycle) => findLeftovers(shared, options.consumers, lifecycle),
     catchUp: async (changes, signal) => {
+      refuseInHandler(shared, 'app.catchUp')
       const byFollower = await Promise.all([...consumers.values()].map((consumer) => catchUp(consumer, changes, signal)))
       return changes.map((_, i) => byFollower.map((outcomes) => outcomes[i]).find((outcome) => outcome !== undefined))
     },
@@ -56,10 +63,16 @@ export function connectReadSide(core: Core, options: ReadSideOptions): ReadSide 
     patiently: (...wait) => patiently(core.runtime, ...wait),
     reach: async (view, position, patience) => {
       if (view.consistency === 'inline') return
-      await reach(shared, consumerOf(view), position, patience, { rebuild: false })
+      const consumer = consumerOf(view)
+      refuseInHandler(shared, `Waiting for the view '${view.name}'`, consumer.title)
+      await reach(shared, consumer, position, patience, { rebuild: false })
     },
   }
 }
+
+/** A lease that another app holds under the same name would count as this app's own. */
+const holderOf = ({ runtime }: Core, { holder }: ReadSideOptions): string =>
+  holder === undefined ? runtime.randomUUID() : `${holder}/${runtime.randomUUID()}`
 
 /** What runs these, by their kind. */
 function runningOf(core: ConsumerCore, all: readonly ConsumerDefinition[]): ReadonlyMap<Machinery<never>, Running<never>> {

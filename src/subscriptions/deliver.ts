@@ -1,4 +1,5 @@
 import type { ConsumerCore } from '../consumers/core.ts'
+import { HandlerCall } from '../consumers/handler-call.ts'
 import { LeaseLost } from '../consumers/lease.ts'
 import { subscriptionConsumer } from '../consumers/names.ts'
 import { undecoded } from '../consumers/outdated.ts'
@@ -153,16 +154,19 @@ export class Delivery implements Processor {
     await turn.prove()
     const { reaction, scope } = await reactionsTo(this.#definition, events)
     const app = this.#app
+    const call = new HandlerCall(this.#core, this.title)
     const answer = await attempt(this.#core, turn.signal, timeoutMs, (ending) =>
-      handle(events, {
-        app,
-        attempt: nth,
-        reaction,
-        get signal() {
-          return ending.signal
-        },
-      }),
-    )
+      call.run(() =>
+        handle(events, {
+          app,
+          attempt: nth,
+          reaction,
+          get signal() {
+            return ending.signal
+          },
+        }),
+      ),
+    ).finally(() => call.end())
     if (turn.signal.reason instanceof LeaseLost) throw turn.signal.reason
     const outcome = answer === 'done' && scope.misuse !== undefined ? { error: scope.misuse } : answer
     if (typeof outcome === 'object') this.#report((events[0] as EventEnvelope).id, nth, outcome.error)

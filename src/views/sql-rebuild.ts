@@ -1,4 +1,5 @@
 import type { ConsumerCore } from '../consumers/core.ts'
+import { refuseInHandler } from '../consumers/handler-call.ts'
 import { beginning, endOf } from '../consumers/positions.ts'
 import type { LogConsumer } from '../consumers/sources/log.ts'
 import { clearStopped } from '../consumers/stopped.ts'
@@ -18,6 +19,7 @@ export async function rebuildSql(
 ): Promise<void> {
   const { id, signal, onProgress } = options
   if (id !== undefined) throw new ValidationError(`${rows.title} is tables of your own: it is rebuilt as a whole, without an id.`)
+  refuseInHandler(core, `rebuild of ${rows.title}`, rows.title)
   signal?.throwIfAborted()
   const until = await endOf(core)
   const report = await progressOf(core, consumer, until, onProgress, beginning)

@@ -1,4 +1,5 @@
 import type { ConsumerCore } from '../consumers/core.ts'
+import { HandlerCall } from '../consumers/handler-call.ts'
 import { sqlViewConsumer } from '../consumers/names.ts'
 import { undecoded } from '../consumers/outdated.ts'
 import type { CheckpointCommit, Processor, Taken } from '../consumers/processor.ts'
@@ -61,11 +62,12 @@ export class SqlRows implements Processor {
   async #apply(commit: CheckpointCommit, steps: readonly Decoded[]): Promise<CommitOutcome> {
     let current: Decoded | undefined
     const events = steps.flatMap((step) => step.events.map((event) => [step, event] as const))
+    const call = new HandlerCall(this.#core, this.title)
     try {
       return await this.#transact(commit, (client) =>
         inTurn(events, ([step, event]) => {
           current = step
-          return this.#view.apply(client, event)
+          return call.run(() => this.#view.apply(client, event))
         }),
       )
     } catch (error) {
@@ -73,6 +75,9 @@ export class SqlRows implements Processor {
       const { id } = current.stored
       this.#failing = { id, tries: this.#failing?.id === id ? this.#failing.tries + 1 : 1, error }
       return { kind: 'conflict', on: 'view' }
+    } finally {
+      call.end()
+      HandlerCall.rest()
     }
   }
 

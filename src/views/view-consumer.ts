@@ -2,6 +2,7 @@ import type { CatchUpOutcome, Change } from '../consumers/change.ts'
 import type { Consumer } from '../consumers/consumer.ts'
 import type { RunRequest, RunResult } from '../consumers/core.ts'
 import { isLongAgo, noteRun } from '../consumers/layout.ts'
+import type { Watched } from '../consumers/look.ts'
 import { rowPrefixes, viewConsumer } from '../consumers/names.ts'
 import { LeftToNewer } from '../consumers/outdated.ts'
 import { beginning, endOf } from '../consumers/positions.ts'
@@ -30,6 +31,7 @@ interface Live extends Target {
 /** Keeps the rows of a view: of one that is written behind the events, and of any while it is rebuilt. */
 export class ViewConsumer implements Consumer {
   readonly title: string
+  readonly aggregateTypes: readonly string[]
   readonly #core: ViewCore
   readonly #view: ViewDefinition
   #notedAt: string | undefined
@@ -38,6 +40,7 @@ export class ViewConsumer implements Consumer {
     this.#core = core
     this.#view = view
     this.title = `The view '${view.name}'`
+    this.aggregateTypes = view.aggregateTypes
   }
 
   async run(request: RunRequest = {}): Promise<RunResult> {
@@ -124,13 +127,13 @@ export class ViewConsumer implements Consumer {
     return isWritten ? endOf(this.#core) : this.#consumer(generation).position()
   }
 
-  /** Where what is live is of another version: why it does not come to this one. */
-  async trouble(): Promise<unknown> {
-    const { generation, isOwn, version, all } = await this.#live()
-    if (isOwn) return this.#consumer(generation).trouble()
-    if (await this.#core.generations.isOutdated(this.#view, all)) return outdated(this.#view, version)
-    const begun = begunBy(this.#view, all)
-    return begun === undefined ? undefined : this.#consumer(begun).trouble()
+  /** Where the rows in use are of another version: what fills the rows that will take their place. */
+  async watched(): Promise<Watched> {
+    const { generation, isOwn, isWritten, version, all } = await this.#live()
+    if (isOwn) return { ...(await this.#consumer(generation).watched()), rows: isWritten ? 'written' : 'own' }
+    const filled = await this.#consumer(begunBy(this.#view, all) ?? generation).watched()
+    const isOutdated = await this.#core.generations.isOutdated(this.#view, all)
+    return { ...filled, rows: 'other', ...(isOutdated && { outdated: outdated(this.#view, version) }) }
   }
 
   /** Nothing is waited for here: what has to be ready before it can be used may be what has stopped. */
@@ -143,10 +146,6 @@ export class ViewConsumer implements Consumer {
 
   async nextDue(): Promise<undefined> {
     return undefined
-  }
-
-  async failed(): Promise<number> {
-    return 0
   }
 
   async rebuild(options: RebuildOptions): Promise<void> {

@@ -174,7 +174,7 @@ describe('an older program that is started', () => {
     expect(state).toBe('outdated')
     expect(String(error)).toContain('event order/a/1 (Placed 2.0) to a newer program: this one knows Placed 1.0')
     await young.app.drain()
-    expect(await statusOf(old)).toMatchObject({ state: 'elsewhere', lag: 0 })
+    expect(await statusOf(old)).toMatchObject({ state: 'idle', lag: 0 })
   })
 
   test('takes no lease until a newer one has been there, and looks after 1, 2, 4 … 30 seconds', async () => {

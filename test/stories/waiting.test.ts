@@ -140,7 +140,7 @@ test('status() ends when the app closes', async () => {
   await soon(50)
   await app.close()
   expect(await isDone(watching)).toBe(true)
-  expect(seen).toEqual(['running'])
+  expect(seen).toEqual(['idle'])
   for await (const _ of app.subscriptions.hopeless.status()) throw new Error('It is closed.')
 })
 

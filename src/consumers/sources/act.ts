@@ -5,6 +5,7 @@ import { processBacklog } from '../backlog.ts'
 import type { ConsumerCore, RunRequest } from '../core.ts'
 import type { FailedAggregates, Known } from '../failed-aggregates.ts'
 import { afterFailure, toFailed } from '../failures.ts'
+import { HandlerCall } from '../handler-call.ts'
 import { LeaseLost, type Slice } from '../lease.ts'
 import type { LogCheckpoint } from '../log-checkpoint.ts'
 import { lowest } from '../positions.ts'
@@ -88,6 +89,7 @@ export class Acting {
       if (this.#error === undefined) await saver.end().catch((error: unknown) => this.fail(error))
     } finally {
       forget()
+      HandlerCall.rest()
     }
     if (this.#error !== undefined) throw this.#error.error
     if (slice.signal.reason instanceof LeaseLost) throw slice.signal.reason

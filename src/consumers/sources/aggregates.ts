@@ -2,12 +2,15 @@ import { isCqrsError } from '../../errors.ts'
 import type { Position } from '../../event-envelope.ts'
 import { type FailedRow, type ProcessorRow, processorRows } from '../../store/internal-rows.ts'
 import { KeyedQueue } from '../../util/keyed-queue.ts'
+import { type Asked, askedOf } from '../asked.ts'
 import { type CatchUpOutcome, type Change, placeIn } from '../change.ts'
 import type { ResettableConsumer } from '../consumer.ts'
 import type { ConsumerCore, RunRequest, RunResult } from '../core.ts'
-import { countFailed, failedEventId, findDue, findUnreadable, nextDue, readProcessor, resume } from '../failures.ts'
+import { failedEventId, findDue, findUnreadable, nextDue, resume } from '../failures.ts'
+import { HandlerCall } from '../handler-call.ts'
 import { readOrBegin } from '../layout.ts'
 import { Lease, LeaseLost } from '../lease.ts'
+import type { Watched } from '../look.ts'
 import { canRead } from '../outdated.ts'
 import { beginning } from '../positions.ts'
 import { type Processor, setsAside } from '../processor.ts'
@@ -31,7 +34,8 @@ const mostLeft = 100
  */
 export class AggregatesConsumer implements ResettableConsumer {
   readonly title: string
-  readonly isAsked: (() => Promise<boolean>) | undefined
+  readonly aggregateTypes: readonly string[]
+  readonly asked: Asked | undefined
   readonly #core: ConsumerCore
   readonly #processor: Processor
   readonly #runs = new KeyedQueue()
@@ -49,8 +53,8 @@ export class AggregatesConsumer implements ResettableConsumer {
     this.#processor = processor
     this.title = processor.title
     this.#aggregates = new Aggregates(core, processor, () => this.#lease)
-    this.isAsked =
-      processor.mode === 'act' ? async () => (await readProcessor(core, processor.name)).touched !== this.#touched : undefined
+    this.aggregateTypes = processor.aggregateTypes
+    this.asked = askedOf(core, processor, () => this.#touched)
   }
 
   run(request: RunRequest = {}): Promise<RunResult> {
@@ -75,9 +79,8 @@ export class AggregatesConsumer implements ResettableConsumer {
     return beginning
   }
 
-  async trouble(): Promise<unknown> {
-    const { value } = await readStopped(this.#core, this.#processor.name)
-    return value && stoppedError(this.title, value)
+  async watched(): Promise<Watched> {
+    return { processor: this.#processor, rows: 'own', toError: (stopped) => stoppedError(this.title, stopped) }
   }
 
   resume(): Promise<void> {
@@ -90,10 +93,6 @@ export class AggregatesConsumer implements ResettableConsumer {
 
   async nextDue(): Promise<Date | undefined> {
     return setsAside(this.#processor) ? nextDue(this.#core, this.#processor.name) : undefined
-  }
-
-  failed(): Promise<number> {
-    return countFailed(this.#core, this.#processor)
   }
 
   /** Brings aggregates up to their ends, for whoever knows that they have changed. */
@@ -126,6 +125,7 @@ export class AggregatesConsumer implements ResettableConsumer {
       return await work(() => isFirst && this.#begun === begun)
     } finally {
       this.#underWay--
+      HandlerCall.rest()
     }
   }
 

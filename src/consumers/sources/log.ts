@@ -4,15 +4,17 @@ import { processorRows, type SkippedRow, type StoppedRow, stoppedRows } from '..
 import { comparePositions } from '../../store/order.ts'
 import type { FeedPage } from '../../store/store.ts'
 import { KeyedQueue } from '../../util/keyed-queue.ts'
+import { type Asked, askedOf } from '../asked.ts'
 import type { CatchUpOutcome, Change } from '../change.ts'
 import type { ResettableConsumer } from '../consumer.ts'
 import type { ConsumerCore, RunRequest, RunResult } from '../core.ts'
 import { eachEnded } from '../each-ended.ts'
 import { FailedAggregates } from '../failed-aggregates.ts'
-import { countFailed, nextDue, readProcessor, resume } from '../failures.ts'
+import { nextDue, resume } from '../failures.ts'
 import { isLongAgo, type Layout, layoutOf, noteRun, readOrBegin, undivided } from '../layout.ts'
 import { LeaseLost, type Slice, underLeases } from '../lease.ts'
 import type { LogCheckpoint } from '../log-checkpoint.ts'
+import type { Watched } from '../look.ts'
 import { takePartitions } from '../partitions.ts'
 import { beginning } from '../positions.ts'
 import { type Effects, type Failure, type Processor, setsAside } from '../processor.ts'
@@ -38,7 +40,8 @@ const betweenChangesMs = 60_000
 /** Reads the log from the checkpoint on, under its leases, and has it processed. One run at a time. */
 export class LogConsumer implements ResettableConsumer {
   readonly title: string
-  readonly isAsked: (() => Promise<boolean>) | undefined
+  readonly aggregateTypes: readonly string[]
+  readonly asked: Asked | undefined
   readonly #core: ConsumerCore
   readonly #processor: Processor
   readonly #runs = new KeyedQueue()
@@ -70,12 +73,12 @@ export class LogConsumer implements ResettableConsumer {
     this.#processor = processor
     this.title = processor.title
     this.#mayChange = processor.mode === 'act'
-    this.isAsked =
-      processor.mode === 'act' ? async () => (await readProcessor(core, processor.name)).touched !== this.#touched : undefined
+    this.aggregateTypes = processor.aggregateTypes
+    this.asked = askedOf(core, processor, () => this.#touched)
   }
 
   run(request: RunRequest = {}): Promise<RunResult> {
-    return this.#runs.run('', () => this.#run(request))
+    return this.#runs.run('', () => this.#run(request), request.signal)
   }
 
   async catchUp(changes: readonly Change[]): Promise<readonly CatchUpOutcome[]> {
@@ -107,9 +110,8 @@ export class LogConsumer implements ResettableConsumer {
     return findPosition(this.#core, this.#processor, layoutOf(name, value))
   }
 
-  async trouble(): Promise<unknown> {
-    const { value } = await readStopped(this.#core, this.#processor.name)
-    return value && this.#stoppedError(value)
+  async watched(): Promise<Watched> {
+    return { processor: this.#processor, rows: 'own', toError: (stopped) => this.#stoppedError(stopped) }
   }
 
   async resume(): Promise<void> {
@@ -128,10 +130,6 @@ export class LogConsumer implements ResettableConsumer {
 
   async nextDue(): Promise<Date | undefined> {
     return setsAside(this.#processor) ? nextDue(this.#core, this.#processor.name) : undefined
-  }
-
-  failed(): Promise<number> {
-    return countFailed(this.#core, this.#processor)
   }
 
   lookAgain(): void {
@@ -229,7 +227,10 @@ export class LogConsumer implements ResettableConsumer {
       const isFresh = this.#held.length === 0 || layout.partitions > 1
       if (isFresh) {
         const { partitions, page } = await findWanted(core, this.#processor, layout, resumes)
-        if (partitions.length === 0) return this.#idle()
+        if (partitions.length === 0) {
+          this.#touched = touched
+          return this.#idle()
+        }
         if (!(await this.#take(layout, partitions))) {
           if (await this.#finishChange(layout, request)) continue
           return { state: 'elsewhere', events: 0, remainingMs: core.leaseMs }
@@ -345,7 +346,9 @@ export class LogConsumer implements ResettableConsumer {
     if (failure !== undefined) return { state: 'waiting', events, error: failure.error }
     if (!isWhole) return { state: 'more', events }
     const due = this.#failed?.mayBeDue ? await nextDue(this.#core, this.#processor.name) : undefined
-    return { state: 'caught-up', events, ...(due && { nextDue: due }) }
+    // Of other partitions the feed has passed what is not done.
+    const reached = this.#isShared ? undefined : this.#held[0]?.position
+    return { state: 'caught-up', events, ...(due && { nextDue: due }), ...(reached && { reached }) }
   }
 
   #leaseOf({ at }: Failure): string {

@@ -54,7 +54,7 @@ describe.each(stores)('$name that is killed while its log is followed', (kind) =
       // A wait that began before the server was there again may still have to end.
       for (const follower of followers)
         for await (const { state, error, lag } of follower.status())
-          if (state === 'running' && error === undefined && lag === 0) break
+          if ((state === 'idle' || state === 'elsewhere') && error === undefined && lag === 0) break
       checkOrder(readNotes(notesFile), await checkRows(app))
       await app.close()
       await close()

@@ -1,0 +1,95 @@
+import type { Core } from '../execution/core.ts'
+import { backOffMs } from './back-off.ts'
+import type { Consumer } from './consumer.ts'
+import type { RunRequest, RunResult } from './core.ts'
+import type { Followed } from './tail.ts'
+
+/** A lease is given up when nothing has come for so long, and a run ends to let others in. */
+const lingerMs = 500
+const sliceMs = 2_000
+const breatherMs = 20
+/** The checkpoint is read after waits that double, while an event is left to a newer program. */
+const firstLookMs = 1_000
+const longestLookMs = 30_000
+/** Events without one that is left, after which the waits are short again. */
+const eventsWithoutLeft = 1_000
+/** What is due and was not done is looked for again. */
+const lookDueMs = 1_000
+
+interface Scene extends Pick<Core, 'runtime'> {
+  readonly pollMs: number
+  readonly leaseMs: number
+  /** Never rejects. */
+  run(consumer: Consumer, request: RunRequest): Promise<RunResult>
+  report(consumer: Consumer, error: unknown): void
+}
+
+/** Runs a consumer whenever something may be new to it, until the signal aborts. */
+export async function follow(scene: Scene, followed: Followed, signal: AbortSignal): Promise<void> {
+  const { runtime } = scene
+  const { consumer, bell } = followed
+  let [looks, eventsSince] = [0, 0]
+  for (let failures = 0; !signal.aborted; ) {
+    const since = bell.begin()
+    const result = await scene.run(consumer, { budgetMs: sliceMs, keep: true, signal })
+    bell.end(result)
+    if (signal.aborted) break
+    // That another process has it for a while says nothing about what has failed here.
+    if (result.state === 'waiting') failures++
+    else if (result.state !== 'elsewhere') failures = 0
+    eventsSince += result.events
+    if (eventsSince >= eventsWithoutLeft) looks = 0
+    if (result.state === 'outdated' && result.leftAt !== undefined) {
+      eventsSince = 0
+      await runtime.sleep(Math.min(longestLookMs, firstLookMs * 2 ** looks++), signal).catch(() => {})
+      continue
+    }
+    await pause(scene, followed, result, { failures, since, signal })
+  }
+  await consumer.release().catch((error: unknown) => scene.report(consumer, error))
+}
+
+interface Circumstances {
+  /** Runs in a row that ended with an error. */
+  readonly failures: number
+  /** Of the bell, when the last run began. */
+  readonly since: number
+  readonly signal: AbortSignal
+}
+
+async function pause(
+  scene: Scene,
+  { consumer, bell }: Followed,
+  { state, isPartial, remainingMs = 0, nextDue }: RunResult,
+  { failures, since, signal }: Circumstances,
+): Promise<void> {
+  const { pollMs, runtime } = scene
+  const sleep = (ms: number) => runtime.sleep(ms, signal).catch(() => {})
+  const woken = async (ms: number | undefined) => bell.wait(ms, since, signal)
+  const theirsMs = Math.max(20, Math.min(remainingMs, pollMs)) * (0.5 + runtime.random())
+  if (state === 'more') {
+    // Others may have waited for it.
+    await consumer.release().catch(() => {})
+    return sleep(breatherMs * (0.5 + runtime.random()))
+  }
+  if (state === 'waiting') return backOff(scene, consumer, backOffMs(failures) * (0.5 + runtime.random()), signal)
+  if (state === 'elsewhere') return sleep(theirsMs)
+  if (state === 'stopped' || state === 'outdated') return void (await woken(pollMs))
+  // What is due elsewhere, or has become so since, is not asked for at once.
+  const dueMs = nextDue && nextDue.getTime() - runtime.now().getTime()
+  const untilDueMs = dueMs === undefined || dueMs > 0 ? dueMs : lookDueMs
+  if (untilDueMs !== undefined && untilDueMs <= lingerMs) return void (await woken(untilDueMs))
+  if (await woken(lingerMs)) return
+  await consumer.release().catch((error: unknown) => scene.report(consumer, error))
+  // Who has the rest may have died, and left something behind that is not new.
+  await woken(isPartial ? theirsMs : untilDueMs && untilDueMs - lingerMs)
+}
+
+/** Waits with the lease: in other processes the waits would begin anew, with short ones. */
+async function backOff({ runtime, leaseMs }: Scene, consumer: Consumer, ms: number, signal: AbortSignal): Promise<void> {
+  const step = leaseMs / 3
+  for (let left = ms; left > 0 && !signal.aborted; left -= step) {
+    await consumer.hold().catch(() => {})
+    await runtime.sleep(Math.min(step, left), signal).catch(() => {})
+  }
+}

@@ -1,0 +1,62 @@
+import { ValidationError } from '../errors.ts'
+import { asyncScope } from '../util/async-scope.ts'
+import type { ConsumerCore } from './core.ts'
+
+/** Tells the apps of a program apart. */
+type OfApp = Pick<ConsumerCore, 'pulse'>
+
+const scope = asyncScope<HandlerCall>()
+let inFlight = 0
+
+/** A handler in flight: what it calls must not wait for its end. */
+export class HandlerCall {
+  readonly #app: OfApp['pulse']
+  readonly #title: string
+  /** Where handlers lead to each other in this process. */
+  readonly #outer: HandlerCall | undefined
+  #isOver = false
+
+  constructor({ pulse }: OfApp, title: string) {
+    this.#app = pulse
+    this.#title = title
+    this.#outer = scope.getStore()
+    inFlight++
+  }
+
+  run<R>(handler: () => R): R {
+    return scope.run(this, handler)
+  }
+
+  /** Nobody waits for the handler any more, whether it has ended or not. */
+  end(): void {
+    this.#isOver = true
+    inFlight--
+  }
+
+  /** Handlers will not be called for a while: on some platforms the scope slows down every promise of the process. */
+  static rest(): void {
+    if (inFlight === 0) scope.disable()
+  }
+
+  /** Of the consumer whose handler the current call is made in; of a certain one with `title`. */
+  static titleAround({ pulse }: OfApp, title?: string): string | undefined {
+    for (let call = scope.getStore(); call !== undefined; call = call.#outer)
+      if (!call.#isOver && call.#app === pulse && (title === undefined || call.#title === title)) return call.#title
+    return undefined
+  }
+}
+
+/**
+ * Refuses a call that would wait for the handler that it is made in: for that of any consumer, or
+ * of one.
+ *
+ * @throws ValidationError
+ */
+export function refuseInHandler(app: OfApp, method: string, title?: string): void {
+  const around = HandlerCall.titleAround(app, title)
+  if (around === undefined) return
+  const consumer = around[0]?.toLowerCase() + around.slice(1)
+  throw new ValidationError(
+    `${method} was called in a handler of ${consumer}, which it would wait for without end. Nothing was done. Leave the call out: what a handler leads to is processed after it has ended.`,
+  )
+}

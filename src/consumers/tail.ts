@@ -1,0 +1,145 @@
+import type { Position } from '../event-envelope.ts'
+import type { Core } from '../execution/core.ts'
+import { feedPage } from '../execution/read-page.ts'
+import { processorRows } from '../store/internal-rows.ts'
+import type { Bell } from './bell.ts'
+import type { Consumer } from './consumer.ts'
+import { laterOf } from './positions.ts'
+
+/** With push the log is still looked at from time to time: a wake-up may be lost. */
+const pollsWithPush = 10
+/** Events that are looked at together. Where there are more, all consumers are woken. */
+const pageSize = 200
+/** What a person or another process has asked for is looked for this often. */
+const askedMs = 5_000
+/** Every this many of those looks, what has become due is looked for: the process that knew of it may have died. */
+const looksPerDue = 12
+
+interface Scene extends Pick<Core, 'store' | 'runtime'> {
+  readonly pollMs: number
+}
+
+/** A consumer that is kept running, and what wakes it. */
+export interface Followed {
+  readonly consumer: Consumer
+  readonly bell: Bell
+}
+
+/** Looks at the end of the log for all consumers of an app, and wakes those that it concerns. */
+export class Tail {
+  readonly #scene: Scene
+  readonly #all: readonly Followed[]
+  /** Called with each news of the log. */
+  readonly #tell: () => void
+  readonly #only: readonly { readonly aggregateType: string }[]
+  /** Of all up to here it is known which types they are of. */
+  #position: Position | undefined
+  /** Where the log ended when it was looked at last. */
+  #end: Position | undefined
+  #looking: Promise<void> | undefined
+  #isAgain = false
+
+  constructor(scene: Scene, all: readonly Followed[], tell: () => void) {
+    this.#scene = scene
+    this.#all = all
+    this.#tell = tell
+    const types = new Set(all.flatMap(({ consumer }) => consumer.aggregateTypes))
+    this.#only = [...types].map((aggregateType) => ({ aggregateType }))
+  }
+
+  /** What comes after this is new to all. */
+  async begin(): Promise<void> {
+    this.#position = await this.#readEnd()
+    this.#end = this.#position
+  }
+
+  /** Until the signal aborts. */
+  async poll(hasPush: boolean, signal: AbortSignal): Promise<void> {
+    const { store, runtime, pollMs } = this.#scene
+    const every = hasPush ? pollMs * pollsWithPush : pollMs
+    while (await slept(runtime, every * (0.75 + runtime.random() / 2), signal)) {
+      if (!store.capabilities.globalOrder) {
+        this.#ringAll()
+        continue
+      }
+      // A log that cannot be looked at now is looked at again; those who read it say so.
+      const end = await this.#readEnd()
+      if (end === undefined || end === this.#end) continue
+      this.#end = end
+      await this.look()
+    }
+    await this.#looking
+  }
+
+  /** Something was stored, by whichever process. */
+  look(): Promise<void> {
+    this.#isAgain = true
+    this.#looking ??= this.#lookOn().finally(() => {
+      this.#looking = undefined
+    })
+    return this.#looking
+  }
+
+  async #lookOn(): Promise<void> {
+    while (this.#isAgain) {
+      this.#isAgain = false
+      try {
+        await this.#readPage()
+      } catch {
+        // The log may have gone back: what was there before is not known any more.
+        await this.#ringAllUpTo(this.#position)
+      }
+    }
+  }
+
+  async #readPage(): Promise<void> {
+    const after = this.#position === undefined ? {} : { after: this.#position }
+    const { events, position, more } = await feedPage(this.#scene, { only: this.#only, ...after }, pageSize)
+    if (position === undefined || position === this.#position) return
+    if (more) return this.#ringAllUpTo(position)
+    this.#position = position
+    const newAt = new Map(events.map((event) => [event.aggregateType, event.position as Position]))
+    for (const { consumer, bell } of this.#all) {
+      const own = consumer.aggregateTypes.flatMap((type) => newAt.get(type) ?? [])
+      bell.look(own.length === 0 ? undefined : own.reduce(laterOf), position)
+    }
+    this.#tell()
+  }
+
+  /** The end is read first: what comes later is looked at later. */
+  async #ringAllUpTo(position: Position | undefined): Promise<void> {
+    this.#position = (await this.#readEnd()) ?? position
+    this.#ringAll()
+  }
+
+  #ringAll(): void {
+    for (const { bell } of this.#all) bell.ring()
+    this.#tell()
+  }
+
+  async #readEnd(): Promise<Position | undefined> {
+    const { store } = this.#scene
+    return store.capabilities.globalOrder ? store.lastPosition().catch(() => undefined) : undefined
+  }
+
+  /** Wakes those that were asked for something, by one read for all; and, more rarely, those that have something due. */
+  async lookForAsked(signal: AbortSignal): Promise<void> {
+    const { store, runtime } = this.#scene
+    const asked = this.#all.flatMap(({ consumer: { asked }, bell }) => (asked === undefined ? [] : [{ asked, bell }]))
+    if (asked.length === 0) return
+    const keys = asked.map(({ asked: { name } }) => processorRows.key(name))
+    for (let looks = 1; await slept(runtime, askedMs, signal); looks++) {
+      const rows = await store.readViews(keys).catch(() => undefined)
+      for (const [i, { asked: one, bell }] of asked.entries()) {
+        if (rows !== undefined && one.isAsked(processorRows.parse(one.name, rows[i]).value)) bell.ring()
+        if (looks % looksPerDue === 0 && (await one.isDue().catch(() => false))) bell.ring()
+      }
+    }
+  }
+}
+
+const slept = ({ sleep }: Core['runtime'], ms: number, signal: AbortSignal): Promise<boolean> =>
+  sleep(ms, signal).then(
+    () => true,
+    () => false,
+  )
