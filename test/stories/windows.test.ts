@@ -1,7 +1,7 @@
 import { createApp, defineSubscription } from 'cqrs-es'
 import { memoryStore } from 'cqrs-es/memory'
 import { describe, expect, test } from 'vitest'
-import { gate, settled, thrownBy } from '../support/async.ts'
+import { failureOf, gate, settled, thrownBy } from '../support/async.ts'
 import { count, countEach, counter } from '../support/counter.ts'
 import { keeping } from '../support/keeping.ts'
 import { logging } from '../support/logging.ts'
@@ -93,6 +93,40 @@ describe('a subscription', () => {
     const next = appWith(store, ({ id }) => void again.push(id), { concurrency: 4 })
     await next.drain()
     expect(again.filter((id) => seen.includes(id))).toEqual([])
+  })
+
+  test('ends the handlers that are under way when the log cannot be read, before anybody calls them again', async () => {
+    const store = memoryStore()
+    const isInside = gate()
+    let isDown = true
+    const flaky = changed(store, {
+      readFeed: async (request) => {
+        if (request.after === undefined || !isDown) return store.readFeed(request)
+        await isInside.reached
+        isDown = false
+        throw new Error('down')
+      },
+    })
+    const inside = new Set<string>()
+    const twice: string[] = []
+    const seen: string[] = []
+    const app = appWith(
+      flaky,
+      async ({ id, aggregateId }) => {
+        if (inside.has(aggregateId)) twice.push(id)
+        inside.add(aggregateId)
+        if (inside.size === 4) void isInside.pass()
+        await new Promise((resolve) => setTimeout(resolve, 1))
+        inside.delete(aggregateId)
+        seen.push(id)
+      },
+      { concurrency: 4 },
+    )
+    for (let i = 0; i < 20; i++) await app.aggregates.counter.execute(`c${i}`, countEach(...Array.from({ length: 60 }, () => 1)))
+    expect((await failureOf(app.drain())).message).toContain('down')
+    expect(inside.size).toBe(0)
+    expect(await app.drain()).toMatchObject({ caughtUp: true })
+    expect([twice, seen.length]).toEqual([[], 1_200])
   })
 
   test('beside an aggregate with many events processes one with a single event among the first', async () => {

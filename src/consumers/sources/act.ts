@@ -74,7 +74,13 @@ export class Acting {
             () => this.#notify(),
             () => {},
           )
-        isWhole = await this.#stretch().finally(() => ended.abort())
+        const failed = (error: unknown) => {
+          this.fail(error)
+          return false
+        }
+        isWhole = await this.#stretch()
+          .catch(failed)
+          .finally(() => ended.abort())
         if (this.#active === 0) break
         await Promise.race([this.#idle(), core.runtime.sleep(graceMs, slice.signal).catch(() => {})])
         if (this.#active === 0) break
