@@ -22,6 +22,16 @@ export interface Known {
   isLeft?: true
 }
 
+/** Rows that are about to be stored. */
+interface UnsavedRows {
+  writes(): Promise<readonly ViewWrite[]>
+  saved(): void
+  /** They are to be stored by the next save. */
+  notSaved(): void
+  /** The same, and others have changed one of them. */
+  moved(): Promise<void>
+}
+
 /** The aggregates whose events wait behind one that failed: the reader passes over them. */
 export class FailedAggregates {
   readonly #core: ConsumerCore
@@ -144,32 +154,43 @@ export class FailedAggregates {
     return due.sort((a, b) => (placeOf(a) < placeOf(b) ? -1 : 1))
   }
 
-  /** What the next save of a partition stores; call `settle` with what became of it. */
-  async writes(checkpoint: LogCheckpoint) {
-    const unsaved = [...this.#known.values()].filter((known) => known.isUnsaved && checkpoint.covers(known))
-    const writes: ViewWrite[] = []
+  /** What waits now and is not stored, to be stored with a checkpoint of the same moment. One of the last three says what came of it. */
+  unsaved(checkpoint: LogCheckpoint): UnsavedRows {
+    const rows = [...this.#known.values()]
+      .filter((known) => known.isUnsaved && checkpoint.covers(known))
+      .map((known) => ({ known, value: known.value ?? null }))
+    for (const { known } of rows) known.isUnsaved = false
     const written: Known[] = []
-    for (const known of unsaved) {
-      const id = await rowIdOf(this.#processor.name, known)
-      known.version ??= (await failedRows.read(this.#core.store, id)).version
-      known.isUnsaved = false
-      if (known.version === 0 && known.value === undefined) continue
-      written.push(known)
-      writes.push(failedRows.write({ id, version: known.version }, known.value ?? null))
+    const notSaved = () => {
+      for (const { known } of rows) known.isUnsaved = true
     }
-    const settle = async (isSaved: boolean) => {
-      for (const known of written)
-        if (isSaved) known.version = (known.version as number) + 1
-        else await this.#reread(known)
+    return {
+      writes: async () => {
+        const writes: ViewWrite[] = []
+        for (const { known, value } of rows) {
+          const id = await rowIdOf(this.#processor.name, known)
+          known.version ??= (await failedRows.read(this.#core.store, id)).version
+          if (known.version === 0 && value === null) continue
+          written.push(known)
+          writes.push(failedRows.write({ id, version: known.version }, value))
+        }
+        return writes
+      },
+      saved: () => {
+        for (const known of written) known.version = (known.version as number) + 1
+      },
+      notSaved,
+      moved: async () => {
+        notSaved()
+        for (const known of written) await this.#reread(known)
+      },
     }
-    return { writes, settle }
   }
 
   /** Somebody may have skipped it, or want it tried now: theirs counts where it is further on. */
   async #reread(known: Known): Promise<void> {
     const { version, value } = await failedRows.read(this.#core.store, await rowIdOf(this.#processor.name, known))
     known.version = version
-    known.isUnsaved = true
     if (value !== undefined && known.value !== undefined && value.sequence > known.value.sequence) known.value = value
   }
 

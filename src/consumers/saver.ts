@@ -28,7 +28,12 @@ export class Saver {
   #timer: Promise<void> | undefined
   #saving: Promise<void> | undefined
 
-  constructor(core: ConsumerCore, checkpoints: readonly LogCheckpoint[], failed: FailedAggregates | undefined, told: Told) {
+  constructor(
+    core: ConsumerCore,
+    checkpoints: readonly LogCheckpoint[],
+    failed: FailedAggregates | undefined,
+    told: Told = { fail: () => {}, resume: () => {} },
+  ) {
     this.#core = core
     this.#checkpoints = checkpoints
     this.#failed = failed
@@ -78,12 +83,18 @@ export class Saver {
   /** One checkpoint, and what waits in its aggregates. `others` must be stored with it: asked for again whenever a row was moved. */
   async saveOne(checkpoint: LogCheckpoint, others?: () => Promise<readonly ViewWrite[]>): Promise<void> {
     for (;;) {
-      const { writes, settle } = (await this.#failed?.writes(checkpoint)) ?? { writes: [], settle: async () => {} }
-      const rows = [...writes, ...((await others?.()) ?? [])]
-      if (rows.length === 0 && checkpoint.isSaved) return
-      const isSaved = (await checkpoint.save(undefined, rows.length === 0 ? {} : { rows })) === 'saved'
-      await settle(isSaved)
-      if (isSaved) return
+      // Both are of one moment: an event that fails from here on is passed over by the next save, with its row.
+      const { progress } = checkpoint
+      const failed = this.#failed?.unsaved(checkpoint)
+      try {
+        const rows = [...((await failed?.writes()) ?? []), ...((await others?.()) ?? [])]
+        if (rows.length === 0 && checkpoint.isSaved(progress)) return
+        if ((await checkpoint.write(progress, rows.length === 0 ? {} : { rows })) === 'saved') return failed?.saved()
+      } catch (error) {
+        failed?.notSaved()
+        throw error
+      }
+      await failed?.moved()
     }
   }
 

@@ -138,7 +138,7 @@ describe('a checkpoint that is moved event by event', () => {
     const events = [1, 2, 3].map((n) => eventAt(n))
     checkpoint.begin()
     checkpoint.pass({ events, position: positionOf(3), last: undefined })
-    expect(await checkpoint.save(events[1])).toBe('moved')
+    expect(await checkpoint.save(events[1] as StoredEvent)).toBe('moved')
     expect(comparePositions(checkpoint.position, positionOf(0))).toBe(0)
     expect(events.filter((event) => checkpoint.isDone(event))).toEqual([])
   })

@@ -280,6 +280,8 @@ export class LogConsumer implements Consumer {
   /** Gives up all but these. */
   async #release(kept: readonly LogCheckpoint[] = [], { saves = true } = {}): Promise<void> {
     const released = this.#held.filter((checkpoint) => !kept.includes(checkpoint))
+    // What has failed is stored with the checkpoint that passes over it.
+    const saver = new Saver(this.#core, released, this.#failed)
     this.#held = kept
     if (kept.length === 0) {
       this.#isKept = false
@@ -287,8 +289,11 @@ export class LogConsumer implements Consumer {
     }
     await eachEnded(
       released.map(async (checkpoint) => {
-        if (saves && !checkpoint.isSaved && checkpoint.progress.at !== beginning) await checkpoint.save().catch(ignoreLost)
-        await checkpoint.lease.release()
+        try {
+          if (saves && checkpoint.progress.at !== beginning) await saver.saveOne(checkpoint).catch(ignoreLost)
+        } finally {
+          await checkpoint.lease.release()
+        }
       }),
     )
   }
@@ -314,15 +319,19 @@ export class LogConsumer implements Consumer {
   }
 
   /** Stores the checkpoints that passed something, and says why nothing more is done. */
-  async #end(request: RunRequest, { events, isWhole, failure }: SliceResult, saver?: Saver): Promise<RunResult> {
+  async #end(
+    request: RunRequest,
+    { events, isWhole, failure }: SliceResult,
+    saver = new Saver(this.#core, this.#held, undefined),
+  ): Promise<RunResult> {
     const { onFailure } = this.#processor
     if (failure !== undefined && failure.kind !== 'outdated' && onFailure !== 'retry')
       return { ...(await this.#stop(failure, saver)), events }
     const isLeft = failure?.kind === 'outdated'
     if (isLeft) this.#left = { lease: this.#leaseOf(failure), failure }
     const { keep = false, until } = isLeft ? {} : request
-    const isDue = (one: LogCheckpoint) => !one.isSaved && (!keep || until !== undefined || one.unsaved >= mostUnsaved)
-    await eachEnded(this.#held.filter(isDue).map((checkpoint) => checkpoint.save()))
+    const isDue = (one: LogCheckpoint) => !one.isSaved() && (!keep || until !== undefined || one.unsaved >= mostUnsaved)
+    await eachEnded(this.#held.filter(isDue).map((checkpoint) => saver.saveOne(checkpoint)))
     if (isLeft) return outdated(failure, events)
     if (failure !== undefined) return { state: 'waiting', events, error: failure.error }
     if (!isWhole) return { state: 'more', events }
@@ -334,7 +343,7 @@ export class LogConsumer implements Consumer {
     return this.#held.find((checkpoint) => checkpoint.covers(at))?.lease.name ?? this.#processor.name
   }
 
-  async #stop(failure: Failure, saver: Saver | undefined): Promise<RunResult> {
+  async #stop(failure: Failure, saver: Saver): Promise<RunResult> {
     const { name } = this.#processor
     const stopped = toStopped(failure, this.#core.runtime.now())
     this.#cause = { eventId: failure.at.id, error: failure.error }
@@ -344,10 +353,7 @@ export class LogConsumer implements Consumer {
       const row = await readStopped(this.#core, name)
       return row.value === undefined ? [stoppedRows.write(row, stopped)] : []
     }
-    await (saver ?? new Saver(this.#core, [checkpoint], undefined, { fail: () => {}, resume: () => {} })).saveOne(
-      checkpoint,
-      stop,
-    )
+    await saver.saveOne(checkpoint, stop)
     return { state: 'stopped', events: 0, error: this.#stoppedError(stopped) }
   }
 }

@@ -30,6 +30,11 @@ const kinds: readonly { readonly title: string; readonly options: Partial<Simula
   { title: 'with events that fail a few times', options: { relayout: 0.2, failure: 0.05, onFailure }, isCalm: true },
   { title: 'of processes that die', options: { relayout: 0.2, death: 0.004, leaseMs: 25 }, isCalm: false },
   {
+    title: 'of processes that die, with events that fail a few times',
+    options: { relayout: 0.2, death: 0.004, leaseMs: 25, failure: 0.05, onFailure },
+    isCalm: false,
+  },
+  {
     title: 'of processes that freeze for longer than a lease',
     options: { relayout: 0.2, freeze: 0.003, leaseMs: 15 },
     isCalm: false,
