@@ -13,10 +13,9 @@ import { countFailed, nextDue, readProcessor, resume } from '../failures.ts'
 import { type Layout, layoutOf, readOrBegin, undivided } from '../layout.ts'
 import { LeaseLost, type Slice, underLeases } from '../lease.ts'
 import type { LogCheckpoint } from '../log-checkpoint.ts'
-import { takePartitions } from '../partitions.ts'
+import { isWaitedFor, takePartitions } from '../partitions.ts'
 import { beginning } from '../positions.ts'
 import { type Effects, type Failure, type Processor, setsAside } from '../processor.ts'
-import { readProgress, startOf } from '../progress.ts'
 import { changeLayout } from '../relayout.ts'
 import { Saver } from '../saver.ts'
 import { readStopped, stoppedError, stoppedToRun, toStopped } from '../stopped.ts'
@@ -24,6 +23,7 @@ import { findPosition, findWanted } from '../wanted.ts'
 import { Acting } from './act.ts'
 import { Feed } from './feed.ts'
 import { fold } from './fold.ts'
+import { isPassed, type Left, outdated } from './left.ts'
 import type { SliceResult } from './slice.ts'
 
 const pageSize = 1_000
@@ -133,7 +133,7 @@ export class LogConsumer implements Consumer {
   rewind(transaction: NonNullable<Effects['transaction']>): Promise<boolean> {
     return this.#runs.run('', async () => {
       // What this program cannot read to its end it must not begin anew.
-      if (this.#left !== undefined && !(await this.#isPassed(this.#left))) throw this.#left.failure.error
+      if (this.#left !== undefined && !(await isPassed(this.#core, this.#left))) throw this.#left.failure.error
       if (this.#held.length === 0) await this.#take(undivided, [0])
       const [checkpoint] = this.#held
       if (checkpoint === undefined) return false
@@ -168,8 +168,7 @@ export class LogConsumer implements Consumer {
 
   async #runOnce(request: RunRequest): Promise<RunResult> {
     if (this.#left !== undefined) {
-      // One read, and no lease, until a newer program has been here.
-      if (!(await this.#isPassed(this.#left))) return outdated(this.#left.failure)
+      if (!(await isPassed(this.#core, this.#left))) return outdated(this.#left.failure)
       this.#left = undefined
     }
     const now = this.#core.runtime.now().getTime()
@@ -231,6 +230,14 @@ export class LogConsumer implements Consumer {
     }
   }
 
+  /** Looks at what was asked for since the run began. False: another process waits for some of the partitions. */
+  async #mayGoOn(): Promise<boolean> {
+    const { touched, resumes } = await readProcessor(this.#core, this.#processor.name)
+    if (touched !== this.#touched) await this.#failed?.load(resumes)
+    this.#touched = touched
+    return !(this.#isShared && (await isWaitedFor(this.#core, this.#processor.name)))
+  }
+
   /** No partition has anything to do. */
   async #idle(): Promise<RunResult> {
     await this.#release()
@@ -258,11 +265,6 @@ export class LogConsumer implements Consumer {
     await this.#release()
     const untilMs = budgetMs === undefined ? Number.POSITIVE_INFINITY : this.#core.runtime.now().getTime() + budgetMs
     return changeLayout(this.#core, this.#processor.name, partitions, { untilMs, signal })
-  }
-
-  async #isPassed({ lease, failure: { at } }: Left): Promise<boolean> {
-    const checkpoint = await this.#core.store.readCheckpoint(lease)
-    return checkpoint !== undefined && comparePositions(startOf(readProgress(checkpoint.position)), at.position as Position) >= 0
   }
 
   /** Takes some partitions, in place of those that it has. False: the layout is not the one in use. */
@@ -314,7 +316,8 @@ export class LogConsumer implements Consumer {
       fail: (error) => acting?.fail(error),
       resume: () => acting?.resume(),
     })
-    acting = new Acting({ ...scene, checkpoints, failed: this.#failed, saver, skipped: this.#skipped })
+    const mayGoOn = () => this.#mayGoOn()
+    acting = new Acting({ ...scene, checkpoints, failed: this.#failed, saver, mayGoOn, skipped: this.#skipped })
     return this.#end(request, await acting.run(), saver)
   }
 
@@ -357,14 +360,6 @@ export class LogConsumer implements Consumer {
     return { state: 'stopped', events: 0, error: this.#stoppedError(stopped) }
   }
 }
-
-/** An event that this program is too old for; the checkpoint shows when a newer one was there. */
-interface Left {
-  readonly lease: string
-  readonly failure: Failure
-}
-
-const outdated = ({ error, at }: Failure, events = 0): RunResult => ({ state: 'outdated', events, error, leftAt: at })
 
 function ignoreLost(error: unknown): void {
   if (!(error instanceof LeaseLost)) throw error
