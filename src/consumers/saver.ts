@@ -1,5 +1,6 @@
 import type { ViewWrite } from '../store/commit.ts'
 import type { ConsumerCore } from './core.ts'
+import { eachEnded } from './each-ended.ts'
 import type { FailedAggregates } from './failed-aggregates.ts'
 import type { LogCheckpoint } from './log-checkpoint.ts'
 
@@ -68,7 +69,7 @@ export class Saver {
       await before
       this.#unsaved = 0
       this.#savedAt = this.#now()
-      await Promise.all(this.#checkpoints.map((checkpoint) => this.saveOne(checkpoint)))
+      await eachEnded(this.#checkpoints.map((checkpoint) => this.saveOne(checkpoint)))
     })()
     this.#saving = saving
     const forget = () => {
@@ -98,11 +99,11 @@ export class Saver {
     }
   }
 
-  /** Waits for what is being saved, and saves what is left. */
-  async end(): Promise<void> {
+  /** Waits for what is being saved, and saves what is left unless something has failed. */
+  async end(hasFailed: boolean): Promise<void> {
     this.#ended.abort()
     await this.#saving
-    if (this.#unsaved > 0) await this.save()
+    if (!hasFailed && this.#unsaved > 0) await this.save()
   }
 
   #now(): number {

@@ -96,7 +96,7 @@ export class Acting {
         this.#scene.failed?.begin()
         this.#overAt = this.#now() + this.#budgetMs
       }
-      if (this.#error === undefined) await saver.end().catch((error: unknown) => this.fail(error))
+      await saver.end(this.#error !== undefined).catch(failed)
     } finally {
       forget()
       this.#giveBackDue()

@@ -5,6 +5,7 @@ import { KeyedQueue } from '../../util/keyed-queue.ts'
 import { type CatchUpOutcome, type Change, placeIn } from '../change.ts'
 import type { Consumer } from '../consumer.ts'
 import type { ConsumerCore, RunRequest, RunResult } from '../core.ts'
+import { eachEnded } from '../each-ended.ts'
 import { countFailed, failedEventId, findDue, findUnreadable, nextDue, readProcessor, resume } from '../failures.ts'
 import { Lease, LeaseLost } from '../lease.ts'
 import { canRead } from '../outdated.ts'
@@ -291,7 +292,7 @@ export class AggregatesConsumer implements Consumer {
     for (let i = 0; i < changes.length; i += atOnce) {
       if (limits.isOver()) return end({ state: 'more', events })
       const some = changes.slice(i, i + atOnce)
-      const results = await Promise.all(some.map((change) => this.#aggregates.advance(change, word, limits)))
+      const results = await eachEnded(some.map((change) => this.#aggregates.advance(change, word, limits)))
       for (const [nth, result] of results.entries()) {
         const { state, events: taken } = result
         const change = some[nth] as Change
