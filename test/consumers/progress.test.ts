@@ -15,6 +15,7 @@ import type { Position } from '../../src/event-envelope.ts'
 import { memoryStore } from '../../src/memory/index.ts'
 import type { StoredEvent } from '../../src/store/commit.ts'
 import { comparePositions } from '../../src/store/order.ts'
+import { thrownBy } from '../support/async.ts'
 import { randomOf } from '../support/random.ts'
 
 const positionOf = (n: number) => String(n) as Position
@@ -142,4 +143,8 @@ describe('a checkpoint that is moved event by event', () => {
     expect(comparePositions(checkpoint.position, positionOf(0))).toBe(0)
     expect(events.filter((event) => checkpoint.isDone(event))).toEqual([])
   })
+})
+
+test.each(['', 'x', '{', '"1"', 'null', '-1'])('a checkpoint that says %j is damaged', (text) => {
+  expect(thrownBy(() => readProgress(text))).toMatchObject({ code: 'STORE_CORRUPT' })
 })
