@@ -10,7 +10,7 @@ export const strength: Strength = parse(process.env.TEST_STRENGTH)
 export const isFull = strength === 'full'
 
 /** The number of rounds, kills or commands of a heavy test. */
-export const atStrength = (amounts: Readonly<Record<Strength, number>>): number => amounts[strength]
+export const atStrength = <T = number>(amounts: Readonly<Record<Strength, T>>): T => amounts[strength]
 
 /**
  * Time limit of whatever waits for something that must happen. It ends what hangs and nothing else: a test takes a tenth of it on a quiet

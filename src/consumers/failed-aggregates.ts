@@ -8,6 +8,9 @@ import { canRead } from './outdated.ts'
 import type { Processor } from './processor.ts'
 import { aggregateOf } from './window.ts'
 
+/** What is due is looked for this often, where a run lasts for longer. */
+const lookMs = 1_000
+
 /** What this process knows of a failed aggregate while it holds its partition. */
 export interface Known {
   readonly aggregateType: string
@@ -17,9 +20,20 @@ export interface Known {
   /** `undefined`: nothing waits any more. */
   value: FailedRow | undefined
   isUnsaved: boolean
+  isSaving: boolean
   isBusy: boolean
   /** Another program has to try it. */
   isLeft?: true
+}
+
+/** Rows that are about to be stored. */
+interface UnsavedRows {
+  writes(): Promise<readonly ViewWrite[]>
+  saved(): void
+  /** They are to be stored by the next save. */
+  notSaved(): void
+  /** The same, and others have changed one of them. */
+  moved(): Promise<void>
 }
 
 /** The aggregates whose events wait behind one that failed: the reader passes over them. */
@@ -31,7 +45,8 @@ export class FailedAggregates {
   readonly #beyond: Set<string>
   #isComplete = false
   #resumes = 0
-  #isExhausted = false
+  /** When nothing was due any more; 0 in a new run. */
+  #exhaustedAt = 0
 
   /** `beyond` outlives the lease. */
   constructor(core: ConsumerCore, processor: Processor, beyond: Set<string>) {
@@ -49,11 +64,15 @@ export class FailedAggregates {
     return !this.#isComplete || [...this.#known.values()].some(({ value }) => value?.nextTryAt !== undefined)
   }
 
-  /** A run begins. What can be read again is forgotten where there is much of it. */
+  /** A run begins, or a part of a long one. What can be read again is forgotten where there is much of it. */
   begin(): void {
-    this.#isExhausted = false
-    if (this.#isComplete) return
-    for (const [aggregate, known] of this.#known) if (!known.isUnsaved && !known.isBusy) this.#known.delete(aggregate)
+    this.#exhaustedAt = 0
+    if (!this.#isComplete) this.#forget()
+  }
+
+  #forget(): void {
+    for (const [aggregate, known] of this.#known)
+      if (!known.isUnsaved && !known.isSaving && !known.isBusy) this.#known.delete(aggregate)
   }
 
   /** Reads what is stored, but for what this process is about to store. */
@@ -63,10 +82,11 @@ export class FailedAggregates {
     this.#isComplete = next === undefined
     for (const row of items) this.#learn(row)
     const unreadable = this.#isComplete ? items.filter(({ value }) => value?.unreadable) : await this.#unreadable()
-    for (const { id, version, value } of unreadable) {
+    for (const row of unreadable) {
+      const { id, version, value } = row
       const place = `${id}/${version}`
       if (value === undefined || this.#beyond.has(place)) continue
-      if (await canRead(this.#core, failedEventId(value))) this.#wantNow(value)
+      if (await canRead(this.#core, failedEventId(value))) this.#wantNow(row)
       else this.#beyond.add(place)
     }
   }
@@ -75,21 +95,28 @@ export class FailedAggregates {
     return (await findUnreadable(this.#core, this.#processor.name)).items
   }
 
-  #wantNow(value: FailedRow): void {
-    const known = this.#known.get(aggregateOf(value))
-    if (known?.value !== undefined) known.value = { ...known.value, nextTryAt: this.#now() }
+  #wantNow(row: InternalRow<FailedRow>): void {
+    this.#learn(row)
+    const known = row.value && this.#known.get(aggregateOf(row.value))
+    if (known?.value === undefined || known.version !== row.version || known.isUnsaved) return
+    this.set(known, { ...known.value, nextTryAt: this.#core.runtime.now().toISOString() })
   }
 
   #learn({ version, value }: InternalRow<FailedRow>): void {
     if (value === undefined) return
     const known = this.#known.get(aggregateOf(value))
-    if (known?.isUnsaved || known?.isBusy) return
-    const { aggregateType, aggregateId } = value
-    this.#known.set(aggregateOf(value), { aggregateType, aggregateId, version, value, isUnsaved: false, isBusy: false })
+    if (known?.isUnsaved || known?.isSaving || known?.isBusy) return
+    // It was saved since the row was read.
+    if (known?.version !== undefined && known.version > version) return
+    this.#known.set(aggregateOf(value), { ...newOf(value), version, value })
   }
 
   /** Before `has`: reads what is not known of these aggregates. */
   async lookUp(events: readonly StoredEvent[]): Promise<void> {
+    if (this.#known.size > 2 * mostFailed) {
+      this.#isComplete = false
+      this.#forget()
+    }
     if (this.#isComplete) return
     const unknown = new Map(events.map((event) => [aggregateOf(event), event]))
     for (const aggregate of this.#known.keys()) unknown.delete(aggregate)
@@ -116,7 +143,7 @@ export class FailedAggregates {
     const aggregate = aggregateOf({ aggregateType, aggregateId })
     const known = this.#known.get(aggregate)
     if (known !== undefined) Object.assign(known, { value, isUnsaved: true })
-    else this.#known.set(aggregate, { aggregateType, aggregateId, version: undefined, value, isUnsaved: true, isBusy: false })
+    else this.#known.set(aggregate, { ...newOf({ aggregateType, aggregateId }), value, isUnsaved: true })
   }
 
   /** It is not tried any more in this process, as long as it holds the partition. */
@@ -124,56 +151,77 @@ export class FailedAggregates {
     known.isLeft = true
   }
 
-  /** Those to try now, the oldest first; some of them at a time. */
+  /** Those to try now, the oldest first; some of them at a time. They are busy until somebody says otherwise. */
   async due(covers: (row: FailedRow) => boolean): Promise<readonly Known[]> {
-    const now = this.#now()
+    const now = this.#core.runtime.now().toISOString()
+    const sinceMs = Date.parse(now) - this.#exhaustedAt
+    if (sinceMs >= 0 && sinceMs < lookMs) return []
     const isWanted = (known: Known) =>
       known.value !== undefined && !known.isBusy && !known.isLeft && covers(known.value) && isDue(known.value, this.#resumes, now)
-    if (this.#isExhausted) return []
-    this.#isExhausted = this.#isComplete
+    let isExhausted = this.#isComplete
     if (!this.#isComplete) {
       const rows = await findDue(this.#core, this.#processor.name, this.#resumes, (row) => {
         const known = this.#known.get(aggregateOf(row))
         return covers(row) && (known === undefined || isWanted(known))
       })
       for (const row of rows) this.#learn(row)
-      this.#isExhausted = rows.length === 0
+      isExhausted = rows.length === 0
     }
+    if (isExhausted) this.#exhaustedAt = Date.parse(now)
     const due = [...this.#known.values()].filter(isWanted)
     const placeOf = ({ value }: Known) => value?.nextTryAt ?? value?.triedAt ?? ''
+    for (const known of due) known.isBusy = true
     return due.sort((a, b) => (placeOf(a) < placeOf(b) ? -1 : 1))
   }
 
-  /** What the next save of a partition stores; call `settle` with what became of it. */
-  async writes(checkpoint: LogCheckpoint) {
-    const unsaved = [...this.#known.values()].filter((known) => known.isUnsaved && checkpoint.covers(known))
-    const writes: ViewWrite[] = []
+  /** What waits now and is not stored, to be stored with a checkpoint of the same moment. One of the last three says what came of it. */
+  unsaved(checkpoint: LogCheckpoint): UnsavedRows {
+    const rows = [...this.#known.values()]
+      .filter((known) => known.isUnsaved && checkpoint.covers(known))
+      .map((known) => ({ known, value: known.value ?? null }))
+    for (const { known } of rows) Object.assign(known, { isUnsaved: false, isSaving: true })
     const written: Known[] = []
-    for (const known of unsaved) {
-      const id = await rowIdOf(this.#processor.name, known)
-      known.version ??= (await failedRows.read(this.#core.store, id)).version
-      known.isUnsaved = false
-      if (known.version === 0 && known.value === undefined) continue
-      written.push(known)
-      writes.push(failedRows.write({ id, version: known.version }, known.value ?? null))
+    const notSaved = () => {
+      for (const { known } of rows) Object.assign(known, { isUnsaved: true, isSaving: false })
     }
-    const settle = async (isSaved: boolean) => {
-      for (const known of written)
-        if (isSaved) known.version = (known.version as number) + 1
-        else await this.#reread(known)
+    return {
+      writes: async () => {
+        const writes: ViewWrite[] = []
+        for (const { known, value } of rows) {
+          const id = await rowIdOf(this.#processor.name, known)
+          known.version ??= (await failedRows.read(this.#core.store, id)).version
+          if (known.version === 0 && value === null) continue
+          written.push(known)
+          writes.push(failedRows.write({ id, version: known.version }, value))
+        }
+        return writes
+      },
+      saved: () => {
+        for (const { known } of rows) known.isSaving = false
+        for (const known of written) known.version = (known.version as number) + 1
+      },
+      notSaved,
+      moved: async () => {
+        notSaved()
+        for (const known of written) await this.#reread(known)
+      },
     }
-    return { writes, settle }
   }
 
   /** Somebody may have skipped it, or want it tried now: theirs counts where it is further on. */
   async #reread(known: Known): Promise<void> {
     const { version, value } = await failedRows.read(this.#core.store, await rowIdOf(this.#processor.name, known))
     known.version = version
-    known.isUnsaved = true
     if (value !== undefined && known.value !== undefined && value.sequence > known.value.sequence) known.value = value
   }
-
-  #now(): string {
-    return this.#core.runtime.now().toISOString()
-  }
 }
+
+const newOf = ({ aggregateType, aggregateId }: Pick<Known, 'aggregateType' | 'aggregateId'>): Known => ({
+  aggregateType,
+  aggregateId,
+  version: undefined,
+  value: undefined,
+  isUnsaved: false,
+  isSaving: false,
+  isBusy: false,
+})

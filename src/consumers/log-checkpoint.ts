@@ -55,8 +55,8 @@ export class LogCheckpoint implements Checkpoint {
     return startOf(this.progress)
   }
 
-  get isSaved(): boolean {
-    return this.lease.text === writeProgress(this.progress)
+  isSaved(progress = this.progress): boolean {
+    return this.lease.text === writeProgress(progress)
   }
 
   /** How many positions the stored checkpoint lags. */
@@ -100,9 +100,12 @@ export class LogCheckpoint implements Checkpoint {
     this.sequences.pass(event)
   }
 
-  /** With `last`: all up to it is done once that is stored. */
-  async save(last?: StoredEvent, effects?: Effects): Promise<Saved> {
-    if (last === undefined) return this.lease.write(writeProgress(this.progress), effects)
+  /** Stores a progress, that of this moment or of one before. */
+  write(progress: LogProgress, effects?: Effects): Promise<Saved> {
+    return this.lease.write(writeProgress(progress), effects)
+  }
+
+  async save(last: StoredEvent, effects?: Effects): Promise<Saved> {
     const through: StoredEvent[] = []
     const open = new Set(this.#open)
     for (const event of this.#open) {
@@ -111,7 +114,7 @@ export class LogCheckpoint implements Checkpoint {
       if (event === last) break
     }
     const lastDone = through.reduce((late, { position }) => laterOf(late, position as Position), this.#lastDone)
-    const saved = await this.lease.write(writeProgress(this.#progress(open, lastDone)), effects)
+    const saved = await this.write(this.#progress(open, lastDone), effects)
     if (saved === 'saved') for (const event of through) this.done(event)
     return saved
   }

@@ -74,12 +74,22 @@ async function takeShare(
   const isContested = layout.partitions > 1 && (wanted.length > 1 || held.length === 0)
   if (isContested) {
     // A process without a partition takes a lease of its own, which those that have some look for.
-    const waiting = `waiting/${name}`
+    const waiting = waitingName(name)
     const answer = await acquire(waiting)
     if (answer !== undefined && held.length > 0) await store.releaseLease({ name: waiting, fence: answer.fence })
   }
   await giveBack(held.splice(Math.ceil(wanted.length / (others.size + 1))))
   return Math.max(0, ...others.values())
+}
+
+const waitingName = (name: string): string => `waiting/${name}`
+
+/** Another process wants some partitions, and has none. */
+export async function isWaitedFor({ store, holder, leaseMs }: ConsumerCore, consumer: string): Promise<boolean> {
+  const name = waitingName(consumer)
+  const answer = await store.acquireLease({ name, holder, ttlMs: leaseMs })
+  if (answer.acquired) await store.releaseLease({ name, fence: answer.fence })
+  return !answer.acquired
 }
 
 /** The checkpoint of a lease that was just taken. */

@@ -2,6 +2,8 @@ import { StoreError } from '../errors.ts'
 import type { Position } from '../event-envelope.ts'
 import type { StoredEvent } from '../store/commit.ts'
 import { comparePositions } from '../store/order.ts'
+import { isObject } from '../util/json.ts'
+import { isPosition } from '../util/names.ts'
 import { before, laterOf, lowest } from './positions.ts'
 
 /** How far a partition of the log has come. */
@@ -44,11 +46,25 @@ export function writeProgress({ epoch, at, ahead, open, sealed }: LogProgress): 
   return epoch <= 1 && !isFilled(rest) ? at : JSON.stringify({ e: epoch, at, ...rest })
 }
 
+/** @throws StoreError `SCHEMA_TOO_NEW`, or `STORE_CORRUPT` for what no version writes */
 export function readProgress(text: string): LogProgress {
-  if (!text.startsWith('{')) return { epoch: 1, at: text as Position }
-  const { e: epoch, ...rest } = JSON.parse(text) as { readonly e: number } & Omit<LogProgress, 'epoch'>
+  if (isPosition(text)) return { epoch: 1, at: text }
+  const { e: epoch, ...rest } = parsed(text)
   if (typeof epoch !== 'number' || typeof rest.at !== 'string') throw newerFormat('A checkpoint')
   return { epoch, ...rest }
+}
+
+function parsed(text: string): { readonly e: number } & Omit<LogProgress, 'epoch'> {
+  try {
+    const found: unknown = JSON.parse(text)
+    if (isObject(found)) return found as ReturnType<typeof parsed>
+  } catch {
+    // What is no JSON is damaged, too.
+  }
+  throw new StoreError(
+    'STORE_CORRUPT',
+    `A checkpoint is damaged: it says ${JSON.stringify(text.slice(0, 100))}. Nothing was changed; look at the store.`,
+  )
 }
 
 export function isDone({ at, ahead, open }: LogProgress, event: StoredEvent): boolean {

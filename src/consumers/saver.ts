@@ -1,5 +1,6 @@
 import type { ViewWrite } from '../store/commit.ts'
 import type { ConsumerCore } from './core.ts'
+import { eachEnded } from './each-ended.ts'
 import type { FailedAggregates } from './failed-aggregates.ts'
 import type { LogCheckpoint } from './log-checkpoint.ts'
 
@@ -28,7 +29,12 @@ export class Saver {
   #timer: Promise<void> | undefined
   #saving: Promise<void> | undefined
 
-  constructor(core: ConsumerCore, checkpoints: readonly LogCheckpoint[], failed: FailedAggregates | undefined, told: Told) {
+  constructor(
+    core: ConsumerCore,
+    checkpoints: readonly LogCheckpoint[],
+    failed: FailedAggregates | undefined,
+    told: Told = { fail: () => {}, resume: () => {} },
+  ) {
     this.#core = core
     this.#checkpoints = checkpoints
     this.#failed = failed
@@ -63,7 +69,7 @@ export class Saver {
       await before
       this.#unsaved = 0
       this.#savedAt = this.#now()
-      await Promise.all(this.#checkpoints.map((checkpoint) => this.saveOne(checkpoint)))
+      await eachEnded(this.#checkpoints.map((checkpoint) => this.saveOne(checkpoint)))
     })()
     this.#saving = saving
     const forget = () => {
@@ -78,20 +84,26 @@ export class Saver {
   /** One checkpoint, and what waits in its aggregates. `others` must be stored with it: asked for again whenever a row was moved. */
   async saveOne(checkpoint: LogCheckpoint, others?: () => Promise<readonly ViewWrite[]>): Promise<void> {
     for (;;) {
-      const { writes, settle } = (await this.#failed?.writes(checkpoint)) ?? { writes: [], settle: async () => {} }
-      const rows = [...writes, ...((await others?.()) ?? [])]
-      if (rows.length === 0 && checkpoint.isSaved) return
-      const isSaved = (await checkpoint.save(undefined, rows.length === 0 ? {} : { rows })) === 'saved'
-      await settle(isSaved)
-      if (isSaved) return
+      // Both are of one moment: an event that fails from here on is passed over by the next save, with its row.
+      const { progress } = checkpoint
+      const failed = this.#failed?.unsaved(checkpoint)
+      try {
+        const rows = [...((await failed?.writes()) ?? []), ...((await others?.()) ?? [])]
+        if (rows.length === 0 && checkpoint.isSaved(progress)) return
+        if ((await checkpoint.write(progress, rows.length === 0 ? {} : { rows })) === 'saved') return failed?.saved()
+      } catch (error) {
+        failed?.notSaved()
+        throw error
+      }
+      await failed?.moved()
     }
   }
 
-  /** Waits for what is being saved, and saves what is left. */
-  async end(): Promise<void> {
+  /** Waits for what is being saved, and saves what is left unless something has failed. */
+  async end(hasFailed: boolean): Promise<void> {
     this.#ended.abort()
     await this.#saving
-    if (this.#unsaved > 0) await this.save()
+    if (!hasFailed && this.#unsaved > 0) await this.save()
   }
 
   #now(): number {

@@ -14,7 +14,7 @@ import { reactionsTo } from './reaction.ts'
 /** A checkpoint follows the handler at the latest after this long. */
 const checkpointMs = 250
 /** It is counted how often an event was tried for so many events. */
-const mostFailures = 1_000
+const mostTries = 1_000
 
 /** Events go to the handler one after another, or batch by batch; the checkpoint follows. */
 export class Delivery implements Processor {
@@ -32,8 +32,8 @@ export class Delivery implements Processor {
   readonly #core: ConsumerCore
   readonly #definition: SubscriptionDefinition
   readonly #app: object
-  /** How often events have failed, those that did so last at the end. */
-  readonly #failures = new Map<string, number>()
+  /** How often events were tried, those that were so last at the end. */
+  readonly #tries = new Map<string, Tries>()
 
   constructor(core: ConsumerCore, definition: SubscriptionDefinition, app: object) {
     this.#core = core
@@ -100,7 +100,7 @@ export class Delivery implements Processor {
       return {
         kind: 'failed',
         done: 0,
-        failure: { at: last.stored, error: tried.error, kind: 'failed', attempts: this.#failures.get(id) ?? 1 },
+        failure: { at: last.stored, error: tried.error, kind: 'failed', attempts: this.#tries.get(id)?.inAll ?? 1 },
       }
     }
     let done = 0
@@ -129,15 +129,20 @@ export class Delivery implements Processor {
   ): Promise<'done' | Interrupted | { readonly error: unknown }> {
     const { maxAttempts, isBatched } = this.#definition
     const calls = isBatched ? [events] : events.map((event) => [event])
-    for (let tries = 1; ; tries++) {
-      const nth = alone === undefined ? 1 : this.#count(alone, turn.failures)
+    for (;;) {
+      const tries = alone === undefined ? { inAll: 1, inTurn: maxAttempts } : this.#count(alone, turn.failures)
       let outcome: Awaited<ReturnType<typeof attempt>> = 'done'
       for (let i = 0; outcome === 'done' && i < calls.length; i++)
-        outcome = await this.#call(calls[i] as readonly EventEnvelope[], nth, turn)
-      if (outcome === 'done' && alone !== undefined) this.#failures.delete(alone.id)
+        outcome = await this.#call(calls[i] as readonly EventEnvelope[], tries.inAll, turn)
+      if (outcome === 'done' && alone !== undefined) this.#tries.delete(alone.id)
+      if (outcome === 'interrupted') tries.inTurn--
       if (outcome === 'done' || outcome === 'interrupted') return outcome
-      if (alone === undefined || tries >= maxAttempts) return outcome
-      await this.#core.runtime.sleep(Math.min(1_000, 50 * 2 ** tries)).catch(() => {})
+      if (tries.inTurn >= maxAttempts) {
+        tries.inTurn = 0
+        return outcome
+      }
+      await this.#core.runtime.sleep(Math.min(1_000, 50 * 2 ** tries.inTurn)).catch(() => {})
+      // The next run goes on counting: else one with little time would never come to the last try.
       if (turn.isOver()) return 'interrupted'
     }
   }
@@ -174,13 +179,20 @@ export class Delivery implements Processor {
   }
 
   /** `stored`: how often it failed before, by what is stored. */
-  #count({ id }: StoredEvent, stored = 0): number {
-    const attempts = Math.max(this.#failures.get(id) ?? 0, stored) + 1
-    this.#failures.delete(id)
-    this.#failures.set(id, attempts)
-    if (this.#failures.size > mostFailures) this.#failures.delete(this.#failures.keys().next().value as string)
-    return attempts
+  #count({ id }: StoredEvent, stored = 0): Tries {
+    const before = this.#tries.get(id) ?? { inAll: 0, inTurn: 0 }
+    const tries = { inAll: Math.max(before.inAll, stored) + 1, inTurn: before.inTurn + 1 }
+    this.#tries.delete(id)
+    this.#tries.set(id, tries)
+    if (this.#tries.size > mostTries) this.#tries.delete(this.#tries.keys().next().value as string)
+    return tries
   }
+}
+
+/** How often an event was tried: in all, and since it last stopped the subscription or was parked. */
+interface Tries {
+  readonly inAll: number
+  inTurn: number
 }
 
 type Delivered =

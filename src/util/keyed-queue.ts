@@ -20,17 +20,8 @@ export class KeyedQueue {
     signal?: AbortSignal,
     { until }: { readonly until?: AbortSignal | undefined } = {},
   ): Promise<T> {
-    const turns = this.#turns.get(key) ?? new Turns()
-    this.#turns.set(key, turns)
-    const turn = turns.take(signal, false)
+    const { turn, leave } = this.#enter(key, signal)
     if (turn !== undefined) await turn
-    let left = false
-    const leave = () => {
-      if (left) return
-      left = true
-      turns.pass()
-      if (!turns.isTaken) this.#turns.delete(key)
-    }
     const forget = until && whenAborted(until, leave)
     try {
       return await task(leave)
@@ -38,5 +29,34 @@ export class KeyedQueue {
       forget?.()
       leave()
     }
+  }
+
+  /** Runs a task that needs the turns of several keys. They are taken in one order, so that two such tasks never wait for each other. */
+  async runAll<T>(keys: readonly string[], task: () => Promise<T>): Promise<T> {
+    const taken: (() => void)[] = []
+    try {
+      for (const key of [...new Set(keys)].sort()) {
+        const { turn, leave } = this.#enter(key)
+        if (turn !== undefined) await turn
+        taken.push(leave)
+      }
+      return await task()
+    } finally {
+      for (const leave of taken) leave()
+    }
+  }
+
+  #enter(key: string, signal?: AbortSignal): { readonly turn: Promise<void> | undefined; readonly leave: () => void } {
+    const turns = this.#turns.get(key) ?? new Turns()
+    this.#turns.set(key, turns)
+    const turn = turns.take(signal, false)
+    let left = false
+    const leave = () => {
+      if (left) return
+      left = true
+      turns.pass()
+      if (!turns.isTaken) this.#turns.delete(key)
+    }
+    return { turn, leave }
   }
 }

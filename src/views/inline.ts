@@ -27,7 +27,7 @@ export function inlineViews(core: ViewCore, definition: AggregateDefinition, vie
     const shared = sharedRowKeys(plan)
     return {
       areShared: shared.length > 0,
-      exclusively: (task) => holding(core, shared, task),
+      exclusively: (task) => core.rowQueue.runAll(shared, task),
       compute: async (base, attempt) => {
         const targets = await targeted(core, plan)
         return computeViews(core, definition, aggregateId, base, added.sequence, targets, attempt === 1)
@@ -85,12 +85,6 @@ async function targeted(core: ViewCore, plan: readonly PlannedRow[]): Promise<re
     rows.push({ ...row, target })
   }
   return rows
-}
-
-/** Holds several keys at once. They are taken in one order, so that two callers never wait for each other. */
-async function holding<T>(core: ViewCore, keys: readonly string[], task: () => Promise<T>): Promise<T> {
-  const [first, ...rest] = [...new Set(keys)].sort()
-  return first === undefined ? task() : core.rowQueue.run(first, () => holding(core, rest, task))
 }
 
 /** Keys of the rows that commands on other aggregates may write too. */

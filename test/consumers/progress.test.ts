@@ -15,6 +15,7 @@ import type { Position } from '../../src/event-envelope.ts'
 import { memoryStore } from '../../src/memory/index.ts'
 import type { StoredEvent } from '../../src/store/commit.ts'
 import { comparePositions } from '../../src/store/order.ts'
+import { thrownBy } from '../support/async.ts'
 import { randomOf } from '../support/random.ts'
 
 const positionOf = (n: number) => String(n) as Position
@@ -138,8 +139,12 @@ describe('a checkpoint that is moved event by event', () => {
     const events = [1, 2, 3].map((n) => eventAt(n))
     checkpoint.begin()
     checkpoint.pass({ events, position: positionOf(3), last: undefined })
-    expect(await checkpoint.save(events[1])).toBe('moved')
+    expect(await checkpoint.save(events[1] as StoredEvent)).toBe('moved')
     expect(comparePositions(checkpoint.position, positionOf(0))).toBe(0)
     expect(events.filter((event) => checkpoint.isDone(event))).toEqual([])
   })
+})
+
+test.each(['', 'x', '{', '"1"', 'null', '-1'])('a checkpoint that says %j is damaged', (text) => {
+  expect(thrownBy(() => readProgress(text))).toMatchObject({ code: 'STORE_CORRUPT' })
 })

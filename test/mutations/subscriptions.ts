@@ -54,8 +54,8 @@ export const subscriptions: readonly Mutation[] = [
   {
     breaks: 'an event is tried once, whatever attempts says',
     file: 'src/subscriptions/deliver.ts',
-    find: 'tries >= maxAttempts) return outcome',
-    put: 'tries >= 1) return outcome',
+    find: 'tries.inTurn >= maxAttempts',
+    put: 'tries.inTurn >= 1',
     test: 'test/stories/subscriptions.test.ts › is tried as often as it says before that, and is told how often',
   },
   {

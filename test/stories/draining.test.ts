@@ -59,6 +59,23 @@ describe('a drain', () => {
     expect(await next.drain({ maxEvents: 12 })).toEqual({ caughtUp: false, events: 12 })
   })
 
+  test('of one event at a time comes to the last try of an event that fails', async () => {
+    let tries = 0
+    const onFailure = 'park'
+    const fails = () => {
+      tries++
+      throw new Error('no')
+    }
+    const app = kept(logging(memoryStore(), fails, { maxAttempts: 3, onFailure }))
+    await app.aggregates.counter.execute('c', count(1))
+    for (let i = 0; i < 3; i++) await app.drain({ maxEvents: 1 })
+    expect(tries).toBe(3)
+    expect((await app.subscriptions.log.parked()).items).toMatchObject([{ attempts: 3, state: 'parked' }])
+    await app.subscriptions.log.resume()
+    await app.drain()
+    expect(tries).toBe(6)
+  })
+
   test('that is aborted answers what it has done, whenever that was', async () => {
     const stop = new AbortController()
     const door = gate()

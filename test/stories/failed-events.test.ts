@@ -4,7 +4,7 @@ import { memoryStore } from 'cqrs-es/memory'
 import { type SqliteDatabase, sqliteStore } from 'cqrs-es/sqlite'
 import Database from 'libsql'
 import { describe, expect, test } from 'vitest'
-import { failureOf, thrownBy } from '../support/async.ts'
+import { failureOf, gate, thrownBy } from '../support/async.ts'
 import { count, counter } from '../support/counter.ts'
 import { keeping } from '../support/keeping.ts'
 import { changed, unordered } from '../support/stores.ts'
@@ -271,4 +271,59 @@ test.each([
 ])('a policy of failures is refused: %j', (options, message) => {
   const define = () => defineSubscription({ name: 's', aggregates: [counter], handle: () => {}, ...options } as never)
   expect(thrownBy(define)).toMatchObject({ code: 'DEFINITION', message: expect.stringMatching(message) })
+})
+
+test('an event that fails is not lost when the store fails too', async () => {
+  const store = memoryStore()
+  let isDown = false
+  const flaky = changed(store, {
+    append: async (commits) => {
+      if (!isDown || commits.every(({ checkpoint }) => checkpoint === undefined)) return store.append(commits)
+      isDown = false
+      return commits.map(() => ({ kind: 'failed', certain: true, cause: new Error('down') }) as const)
+    },
+  })
+  const clock = { now: Date.UTC(2030, 0, 1) }
+  const { seen, write, drain, log } = at(flaky, clock, (id) => id === 'counter/a/1', { onFailure: 'park' })
+  await write('a', 2)
+  await write('b')
+  isDown = true
+  expect((await failureOf(drain())).message).toContain('down')
+  expect(await drain()).toMatchObject({ caughtUp: true })
+  expect(seen).toEqual(['counter/b/1'])
+  expect((await log.parked()).items).toMatchObject([{ eventId: 'counter/a/1' }])
+})
+
+test('an event that fails while another one is saved is not lost when its process dies then', async () => {
+  const store = memoryStore()
+  const isSaving = gate()
+  let saves = 0
+  const dying = changed(store, {
+    // What a save reads of the first that failed takes until the other one has failed.
+    readViews: async (keys) => {
+      const rows = await store.readViews(keys)
+      if (keys.length === 1 && keys[0]?.name === '~failed') await isSaving.pass()
+      return rows
+    },
+    append: async (commits) => {
+      if (commits.some(({ checkpoint }) => checkpoint !== undefined) && ++saves > 1) throw new Error('dead')
+      return store.append(commits)
+    },
+  })
+  const first = at(dying, { now: Date.UTC(2030, 0, 1) }, () => true, {
+    onFailure: 'park',
+    concurrency: 2,
+    handle: async ({ aggregateId }) => {
+      if (aggregateId === 'b') await isSaving.reached
+      if (aggregateId === 'b') setImmediate(isSaving.open)
+      throw new Error('no')
+    },
+  })
+  await first.write('a')
+  await first.write('b')
+  await failureOf(first.drain())
+  const next = at(store, { now: Date.UTC(2031, 0, 1) }, () => false, { onFailure: 'park' })
+  await next.log.resume()
+  expect(await next.drain()).toMatchObject({ caughtUp: true })
+  expect(next.seen.sort()).toEqual(['counter/a/1', 'counter/b/1'])
 })

@@ -190,6 +190,13 @@ describe('a view with ids of its own', () => {
     expect((await views.colours.load('red'))?.version).toBe(2)
   })
 
+  test('one event may touch thousands of rows', async () => {
+    const { aggregates, views } = appOn()
+    const colours = Array.from({ length: 10_000 }, (_, i) => `c${i}`)
+    await aggregates.parcel.execute('p1', mark(...colours))
+    expect((await views.colours.load('c9999'))?.view).toEqual({ parcels: ['p1'] })
+  })
+
   test.each(['__proto__', 'constructor', 'a/b:c#d', '🦆', '%'])('an id may be %j', async (id) => {
     const { aggregates, views } = appOn()
     await aggregates.parcel.execute('p1', mark(id))

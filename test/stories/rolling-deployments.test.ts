@@ -299,6 +299,33 @@ test('a subscription in partitions leaves a newer event to the newer program', a
   expect(young.seen).toEqual(['order/a/1'])
 })
 
+test('an older program goes on after a newer one has divided its subscription anew', async () => {
+  const store = memoryStore()
+  const later = { ...platformRuntime, now: () => new Date(Date.now() + 120_000) }
+  const [old, young] = [programOf(older, store), programOf(newer, store, { partitions: 4, runtime: later })]
+  await order(young).execute('a', place)
+  expect((await old.app.drain()).caughtUp).toBe(false)
+  expect((await young.app.drain()).caughtUp).toBe(true)
+  await order(old).execute('b', placeBefore as never)
+  expect((await old.app.drain()).caughtUp).toBe(true)
+  expect([old.seen, young.seen]).toEqual([['order/b/1'], ['order/a/1']])
+})
+
+test('what no program could read is delivered by one that can, also beside thousands that failed', async () => {
+  const store = memoryStore()
+  const handle = ({ id }: { readonly id: string }) => {
+    if (id.startsWith('order/bad')) throw new Error('no')
+  }
+  const old = programOf(older, store, { onFailure: 'park', handle })
+  await Promise.all(Array.from({ length: 1_200 }, (_, i) => order(old).execute(`bad${i}`, placeBefore as never)))
+  const ids = Array.from({ length: 30 }, (_, i) => `p${i}`)
+  for (const id of ids) await storedBefore(store, 'order', id, { type: 'Paid', data: { by: 'card' } })
+  await old.app.drain()
+  const young = programOf(newer, store, { onFailure: 'park', handle })
+  await young.app.drain()
+  expect(young.seen.sort()).toEqual(ids.map((id) => `order/${id}/1`).sort())
+})
+
 describe('the stream of a Lambda function of an older program', () => {
   test('answers for the newer event alone, and the newer program takes it', async () => {
     const store = unordered(memoryStore())

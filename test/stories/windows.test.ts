@@ -1,11 +1,14 @@
-import { createApp, defineSubscription } from 'cqrs-es'
+// biome-ignore-all lint/suspicious/noThenProperty: an option has this name
+import { createApp, defineSubscription, type Store } from 'cqrs-es'
 import { memoryStore } from 'cqrs-es/memory'
-import { describe, expect, test } from 'vitest'
-import { gate, settled, thrownBy } from '../support/async.ts'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
+import { failureOf, gate, settled, thrownBy } from '../support/async.ts'
 import { count, countEach, counter } from '../support/counter.ts'
 import { keeping } from '../support/keeping.ts'
-import { logging } from '../support/logging.ts'
+import { type LogHandler, type LogOptions, logging } from '../support/logging.ts'
+import { randomOf } from '../support/random.ts'
 import { changed } from '../support/stores.ts'
+import { virtualTime } from '../support/virtual-time.ts'
 
 const kept = keeping()
 const appWith = (...args: Parameters<typeof logging>) => kept(logging(...args))
@@ -95,6 +98,40 @@ describe('a subscription', () => {
     expect(again.filter((id) => seen.includes(id))).toEqual([])
   })
 
+  test('ends the handlers that are under way when the log cannot be read, before anybody calls them again', async () => {
+    const store = memoryStore()
+    const isInside = gate()
+    let isDown = true
+    const flaky = changed(store, {
+      readFeed: async (request) => {
+        if (request.after === undefined || !isDown) return store.readFeed(request)
+        await isInside.reached
+        isDown = false
+        throw new Error('down')
+      },
+    })
+    const inside = new Set<string>()
+    const twice: string[] = []
+    const seen: string[] = []
+    const app = appWith(
+      flaky,
+      async ({ id, aggregateId }) => {
+        if (inside.has(aggregateId)) twice.push(id)
+        inside.add(aggregateId)
+        if (inside.size === 4) void isInside.pass()
+        await new Promise((resolve) => setTimeout(resolve, 1))
+        inside.delete(aggregateId)
+        seen.push(id)
+      },
+      { concurrency: 4 },
+    )
+    for (let i = 0; i < 20; i++) await app.aggregates.counter.execute(`c${i}`, countEach(...Array.from({ length: 60 }, () => 1)))
+    expect((await failureOf(app.drain())).message).toContain('down')
+    expect(inside.size).toBe(0)
+    expect(await app.drain()).toMatchObject({ caughtUp: true })
+    expect([twice, seen.length]).toEqual([[], 1_200])
+  })
+
   test('beside an aggregate with many events processes one with a single event among the first', async () => {
     let before = 0
     let isThere = false
@@ -165,4 +202,82 @@ describe('the options of a subscription', () => {
       expect(define(options).code).toBe('DEFINITION')
     },
   )
+})
+
+type Loaded = { readonly handle?: LogHandler } & Pick<LogOptions, 'onFailure' | 'partitions'>
+
+describe('under a load that never ends, of handlers that overlap', () => {
+  /** Handlers of 1 to 3 seconds, four at once. */
+  function loaded(store: Store, time: ReturnType<typeof virtualTime>, options: Loaded) {
+    const seen: string[] = []
+    const handle: LogHandler = async (event, context) => {
+      await options.handle?.(event, context)
+      await time.sleep(1_000 + time.runtime.random() * 2_000)
+      seen.push(event.id)
+    }
+    const app = kept(logging(store, handle, { concurrency: 4, ...options, handle }, {}, time.runtime))
+    return { app, seen }
+  }
+
+  function onTime() {
+    let digests = 0
+    const time = virtualTime(randomOf(1), () => digests > 0)
+    const digest = crypto.subtle.digest.bind(crypto.subtle)
+    const counted = vi.spyOn(crypto.subtle, 'digest').mockImplementation(async (...args) => {
+      digests++
+      return digest(...args).finally(() => digests--)
+    })
+    onTestFinished(() => counted.mockRestore())
+    return { time, store: memoryStore({ clock: time.now }) }
+  }
+
+  test('tries an event again when it is due', async () => {
+    const { time, store } = onTime()
+    let tries = 0
+    const handle: LogHandler = ({ aggregateId }) => {
+      if (aggregateId === 'bad' && ++tries === 1) throw new Error('no')
+    }
+    const onFailure = { retry: { firstMs: 100, forMs: 3_600_000 }, then: 'park' } as const
+    const { app, seen } = loaded(store, time, { handle, onFailure })
+    for (const id of ['bad', ...Array.from({ length: 500 }, (_, i) => `c${i}`)])
+      await app.aggregates.counter.execute(id, count(1))
+    await app.start()
+    await time.until(app.subscriptions.log.caughtUp(), 3_600_000)
+    expect(seen.indexOf('counter/bad/1')).toBeLessThan(100)
+    await time.until(app.close(), 3_600_000)
+  })
+
+  test('tries again what another process has resumed', async () => {
+    const { time, store } = onTime()
+    let isBroken = true
+    const handle: LogHandler = ({ aggregateId }) => {
+      if (aggregateId === 'bad' && isBroken) throw new Error('no')
+    }
+    const { app, seen } = loaded(store, time, { handle, onFailure: 'park' })
+    const other = kept(logging(store, () => {}, { onFailure: 'park' }))
+    for (const id of ['bad', ...Array.from({ length: 500 }, (_, i) => `c${i}`)])
+      await app.aggregates.counter.execute(id, count(1))
+    await app.start()
+    await time.until(time.sleep(3_000), 3_000)
+    isBroken = false
+    await other.subscriptions.log.resume()
+    await time.until(app.subscriptions.log.caughtUp(), 3_600_000)
+    expect(seen.indexOf('counter/bad/1')).toBeLessThan(100)
+    await time.until(app.close(), 3_600_000)
+  })
+
+  test('gives partitions to a process that has none', async () => {
+    const { time, store } = onTime()
+    const one = loaded(store, time, { partitions: 4 })
+    const two = loaded(store, time, { partitions: 4 })
+    for (let i = 0; i < 500; i++) await one.app.aggregates.counter.execute(`c${i}`, count(1))
+    await one.app.start()
+    await time.until(time.sleep(1_000), 1_000)
+    await two.app.start()
+    await time.until(one.app.subscriptions.log.caughtUp(), 3_600_000)
+    expect(two.seen.length).toBeGreaterThan(100)
+    expect(new Set([...one.seen, ...two.seen]).size).toBe(500)
+    expect(one.seen.length + two.seen.length).toBe(500)
+    await time.until(Promise.all([one.app.close(), two.app.close()]), 3_600_000)
+  })
 })

@@ -33,6 +33,8 @@ export interface Scene {
   readonly feed: Feed
   readonly request: RunRequest
   readonly slice: Slice
+  /** Asked now and then by a run that slow handlers keep from its end. False: it ends once they have. */
+  mayGoOn(): Promise<boolean>
   /** An event to pass over. */
   readonly skipped: SkippedRow | undefined
 }
@@ -66,6 +68,10 @@ export class Acting {
     const { core, slice, request, saver, processor } = this.#scene
     const forget = processor.concurrency === 1 ? () => {} : core.pulse.onWake(() => this.#noteNew())
     let isWhole = false
+    const failed = (error: unknown) => {
+      this.fail(error)
+      return false
+    }
     try {
       for (;;) {
         const ended = new AbortController()
@@ -75,20 +81,26 @@ export class Acting {
             () => this.#notify(),
             () => {},
           )
-        isWhole = await this.#stretch().finally(() => ended.abort())
+        isWhole = await this.#stretch()
+          .catch(failed)
+          .finally(() => ended.abort())
         if (this.#active === 0) break
         await Promise.race([this.#idle(), core.runtime.sleep(graceMs, slice.signal).catch(() => {})])
         if (this.#active === 0) break
-        if (!request.keep || processor.concurrency === 1 || this.#isHalted) {
+        const mayGoOn = request.keep && processor.concurrency > 1 && !this.#isHalted
+        if (!(mayGoOn && (await this.#scene.mayGoOn().catch(failed)))) {
           await this.#idle()
           break
         }
         // Slow handlers hold up nobody.
+        this.#giveBackDue()
+        this.#scene.failed?.begin()
         this.#overAt = this.#now() + this.#budgetMs
       }
-      if (this.#error === undefined) await saver.end().catch((error: unknown) => this.fail(error))
+      await saver.end(this.#error !== undefined).catch(failed)
     } finally {
       forget()
+      this.#giveBackDue()
       HandlerCall.rest()
     }
     if (this.#error !== undefined) throw this.#error.error
@@ -161,6 +173,10 @@ export class Acting {
     this.#due = [...(await failed.due((row) => checkpoints.some((one) => one.covers(row))))]
   }
 
+  #giveBackDue(): void {
+    for (const known of this.#due.splice(0)) known.isBusy = false
+  }
+
   #pump(): void {
     const { processor, saver } = this.#scene
     // With one at a time, each is saved before the next begins.
@@ -222,11 +238,9 @@ export class Acting {
   async #retry(known: Known): Promise<void> {
     const { core, processor, checkpoints, failed, saver } = this.#scene
     const checkpoint = checkpoints.find((one) => one.covers(known))
-    if (checkpoint === undefined || failed === undefined || known.value === undefined) return
-    known.isBusy = true
     this.#activeDue++
     try {
-      for (let row = known.value; ; ) {
+      for (let row = known.value; checkpoint !== undefined && failed !== undefined && row !== undefined; ) {
         const reach = checkpoint.reachIn(known)
         const hasPassed = ({ position }: { readonly position?: Position }) => comparePositions(position as Position, reach) <= 0
         const result = await processBacklog(core, processor, row, hasPassed, this.#turnOf([checkpoint]))
@@ -270,9 +284,9 @@ export class Acting {
 
   async #noteFailure({ at, error }: Failure): Promise<void> {
     const { core, processor, saver, failed } = this.#scene
+    const row = failed?.get(aggregateOf(at))?.value
     await saver.save()
-    const isParked = failed?.get(aggregateOf(at))?.value?.nextTryAt === undefined
-    if (failed?.has(aggregateOf(at)) && isParked)
+    if (row !== undefined && row.nextTryAt === undefined)
       core.observe?.({ kind: 'parked', subscription: processor.label, eventId: at.id, error })
   }
 

@@ -6,6 +6,7 @@ import { type Asked, askedOf } from '../asked.ts'
 import { type CatchUpOutcome, type Change, placeIn } from '../change.ts'
 import type { ResettableConsumer } from '../consumer.ts'
 import type { ConsumerCore, RunRequest, RunResult } from '../core.ts'
+import { eachEnded } from '../each-ended.ts'
 import { failedEventId, findDue, findUnreadable, nextDue, resume } from '../failures.ts'
 import { HandlerCall } from '../handler-call.ts'
 import { readOrBegin } from '../layout.ts'
@@ -305,7 +306,7 @@ export class AggregatesConsumer implements ResettableConsumer {
     for (let i = 0; i < changes.length; i += atOnce) {
       if (limits.isOver()) return end({ state: 'more', events })
       const some = changes.slice(i, i + atOnce)
-      const results = await Promise.all(some.map((change) => this.#aggregates.advance(change, word, limits)))
+      const results = await eachEnded(some.map((change) => this.#aggregates.advance(change, word, limits)))
       for (const [nth, result] of results.entries()) {
         const { state, events: taken } = result
         const change = some[nth] as Change

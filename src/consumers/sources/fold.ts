@@ -35,6 +35,6 @@ export async function fold({ core, processor, checkpoint, feed, request, slice }
     // Where the store never waits, nothing else in the process would have its turn, and what is held weakly would stay in memory.
     if (more) await core.runtime.sleep(0)
   }
-  if (isReached() && finish !== undefined) await checkpoint.save(undefined, { rows: finish })
+  if (isReached() && finish !== undefined) await checkpoint.write(checkpoint.progress, { rows: finish })
   return { events, isWhole: true }
 }

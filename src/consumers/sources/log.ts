@@ -10,15 +10,14 @@ import type { ResettableConsumer } from '../consumer.ts'
 import type { ConsumerCore, RunRequest, RunResult } from '../core.ts'
 import { eachEnded } from '../each-ended.ts'
 import { FailedAggregates } from '../failed-aggregates.ts'
-import { nextDue, resume } from '../failures.ts'
+import { nextDue, readProcessor, resume } from '../failures.ts'
 import { isLongAgo, type Layout, layoutOf, noteRun, readOrBegin, undivided } from '../layout.ts'
 import { LeaseLost, type Slice, underLeases } from '../lease.ts'
 import type { LogCheckpoint } from '../log-checkpoint.ts'
 import type { Watched } from '../look.ts'
-import { takePartitions } from '../partitions.ts'
+import { isWaitedFor, takePartitions } from '../partitions.ts'
 import { beginning } from '../positions.ts'
 import { type Effects, type Failure, type Processor, setsAside } from '../processor.ts'
-import { readProgress, startOf } from '../progress.ts'
 import { changeLayout } from '../relayout.ts'
 import { finishReset, type ResetOptions, resetLog } from '../reset.ts'
 import { Saver } from '../saver.ts'
@@ -27,6 +26,7 @@ import { findPosition, findWanted } from '../wanted.ts'
 import { Acting } from './act.ts'
 import { Feed } from './feed.ts'
 import { fold } from './fold.ts'
+import { isPassed, type Left, outdated } from './left.ts'
 import type { SliceResult } from './slice.ts'
 
 const pageSize = 1_000
@@ -140,7 +140,7 @@ export class LogConsumer implements ResettableConsumer {
   rewind(transaction: NonNullable<Effects['transaction']>): Promise<boolean> {
     return this.#runs.run('', async () => {
       // What this program cannot read to its end it must not begin anew.
-      if (this.#left !== undefined && !(await this.#isPassed(this.#left))) throw this.#left.failure.error
+      if (this.#left !== undefined && !(await isPassed(this.#core, this.#left))) throw this.#left.failure.error
       if (this.#held.length === 0) await this.#take(undivided, [0])
       const [checkpoint] = this.#held
       if (checkpoint === undefined) return false
@@ -175,8 +175,7 @@ export class LogConsumer implements ResettableConsumer {
 
   async #runOnce(request: RunRequest): Promise<RunResult> {
     if (this.#left !== undefined) {
-      // One read, and no lease, until a newer program has been here.
-      if (!(await this.#isPassed(this.#left))) return outdated(this.#left.failure)
+      if (!(await isPassed(this.#core, this.#left))) return outdated(this.#left.failure)
       this.#left = undefined
     }
     const now = this.#core.runtime.now().getTime()
@@ -247,6 +246,14 @@ export class LogConsumer implements ResettableConsumer {
     }
   }
 
+  /** Looks at what was asked for since the run began. False: another process waits for some of the partitions. */
+  async #mayGoOn(): Promise<boolean> {
+    const { touched, resumes } = await readProcessor(this.#core, this.#processor.name)
+    if (touched !== this.#touched) await this.#failed?.load(resumes)
+    this.#touched = touched
+    return !(this.#isShared && (await isWaitedFor(this.#core, this.#processor.name)))
+  }
+
   /** No partition has anything to do. */
   async #idle(): Promise<RunResult> {
     await this.#release()
@@ -276,14 +283,6 @@ export class LogConsumer implements ResettableConsumer {
     return changeLayout(this.#core, this.#processor.name, partitions, { untilMs, signal })
   }
 
-  async #isPassed({ lease, failure: { at } }: Left): Promise<boolean> {
-    const checkpoint = await this.#core.store.readCheckpoint(lease)
-    if (checkpoint === undefined) return false
-    const progress = readProgress(checkpoint.position)
-    // After a reset it may continue elsewhere.
-    return progress.sealed === true || comparePositions(startOf(progress), at.position as Position) >= 0
-  }
-
   /** Takes some partitions, in place of those that it has. False: the layout is not the one in use. */
   async #take(layout: Layout, wanted: readonly number[]): Promise<boolean> {
     const { checkpoints, remainingMs, isStale } = await takePartitions(this.#core, this.#processor.name, layout, wanted)
@@ -299,6 +298,8 @@ export class LogConsumer implements ResettableConsumer {
   /** Gives up all but these. */
   async #release(kept: readonly LogCheckpoint[] = [], { saves = true } = {}): Promise<void> {
     const released = this.#held.filter((checkpoint) => !kept.includes(checkpoint))
+    // What has failed is stored with the checkpoint that passes over it.
+    const saver = new Saver(this.#core, released, this.#failed)
     this.#held = kept
     if (kept.length === 0) {
       this.#isKept = false
@@ -306,8 +307,11 @@ export class LogConsumer implements ResettableConsumer {
     }
     await eachEnded(
       released.map(async (checkpoint) => {
-        if (saves && !checkpoint.isSaved && checkpoint.progress.at !== beginning) await checkpoint.save().catch(ignoreLost)
-        await checkpoint.lease.release()
+        try {
+          if (saves && checkpoint.progress.at !== beginning) await saver.saveOne(checkpoint).catch(ignoreLost)
+        } finally {
+          await checkpoint.lease.release()
+        }
       }),
     )
   }
@@ -328,20 +332,25 @@ export class LogConsumer implements ResettableConsumer {
       fail: (error) => acting?.fail(error),
       resume: () => acting?.resume(),
     })
-    acting = new Acting({ ...scene, checkpoints, failed: this.#failed, saver, skipped: this.#skipped })
+    const mayGoOn = () => this.#mayGoOn()
+    acting = new Acting({ ...scene, checkpoints, failed: this.#failed, saver, mayGoOn, skipped: this.#skipped })
     return this.#end(request, await acting.run(), saver)
   }
 
   /** Stores the checkpoints that passed something, and says why nothing more is done. */
-  async #end(request: RunRequest, { events, isWhole, failure }: SliceResult, saver?: Saver): Promise<RunResult> {
+  async #end(
+    request: RunRequest,
+    { events, isWhole, failure }: SliceResult,
+    saver = new Saver(this.#core, this.#held, undefined),
+  ): Promise<RunResult> {
     const { onFailure } = this.#processor
     if (failure !== undefined && failure.kind !== 'outdated' && onFailure !== 'retry')
       return { ...(await this.#stop(failure, saver)), events }
     const isLeft = failure?.kind === 'outdated'
     if (isLeft) this.#left = { lease: this.#leaseOf(failure), failure }
     const { keep = false, until } = isLeft ? {} : request
-    const isDue = (one: LogCheckpoint) => !one.isSaved && (!keep || until !== undefined || one.unsaved >= mostUnsaved)
-    await eachEnded(this.#held.filter(isDue).map((checkpoint) => checkpoint.save()))
+    const isDue = (one: LogCheckpoint) => !one.isSaved() && (!keep || until !== undefined || one.unsaved >= mostUnsaved)
+    await eachEnded(this.#held.filter(isDue).map((checkpoint) => saver.saveOne(checkpoint)))
     if (isLeft) return outdated(failure, events)
     if (failure !== undefined) return { state: 'waiting', events, error: failure.error }
     if (!isWhole) return { state: 'more', events }
@@ -355,7 +364,7 @@ export class LogConsumer implements ResettableConsumer {
     return this.#held.find((checkpoint) => checkpoint.covers(at))?.lease.name ?? this.#processor.name
   }
 
-  async #stop(failure: Failure, saver: Saver | undefined): Promise<RunResult> {
+  async #stop(failure: Failure, saver: Saver): Promise<RunResult> {
     const { name } = this.#processor
     const stopped = toStopped(failure, this.#core.runtime.now())
     this.#cause = { eventId: failure.at.id, error: failure.error }
@@ -365,21 +374,10 @@ export class LogConsumer implements ResettableConsumer {
       const row = await readStopped(this.#core, name)
       return row.value === undefined ? [stoppedRows.write(row, stopped)] : []
     }
-    await (saver ?? new Saver(this.#core, [checkpoint], undefined, { fail: () => {}, resume: () => {} })).saveOne(
-      checkpoint,
-      stop,
-    )
+    await saver.saveOne(checkpoint, stop)
     return { state: 'stopped', events: 0, error: this.#stoppedError(stopped) }
   }
 }
-
-/** An event that this program is too old for; the checkpoint shows when a newer one was there. */
-interface Left {
-  readonly lease: string
-  readonly failure: Failure
-}
-
-const outdated = ({ error, at }: Failure, events = 0): RunResult => ({ state: 'outdated', events, error, leftAt: at })
 
 function ignoreLost(error: unknown): void {
   if (!(error instanceof LeaseLost)) throw error

@@ -39,6 +39,7 @@ export class Sequences {
     const key = keyOf(event)
     this.#last.delete(key)
     this.#last.set(key, event.sequence)
+    if (this.#read.get(key) === event.sequence) this.#read.delete(key)
     if (this.#last.size > most) this.#last.delete(this.#last.keys().next().value as string)
   }
 

@@ -35,6 +35,11 @@ const kinds: readonly { readonly title: string; readonly options: Partial<Simula
     isCalm: false,
   },
   {
+    title: 'of processes that die, with events that fail a few times',
+    options: { relayout: 0.2, death: 0.004, leaseMs: 25, failure: 0.05, onFailure },
+    isCalm: false,
+  },
+  {
     title: 'of processes that freeze for longer than a lease',
     options: { relayout: 0.2, freeze: 0.003, leaseMs: 15 },
     isCalm: false,
@@ -99,5 +104,80 @@ describe('a change of the layout', () => {
     const { isChanged, twice } = await frozenInAChange(withoutSeals(memoryStore()))
     expect(isChanged).toBe(true)
     expect(twice).toBeGreaterThan(100)
+  })
+
+  test('in turns, to 4, 3, 64 and 1, with events open each time, delivers each once and keeps the checkpoints short', async () => {
+    const store = memoryStore()
+    const random = randomOf(7)
+    const times = new Map<string, number>()
+    const handle = async ({ aggregateId, sequence }: { readonly aggregateId: string; readonly sequence: number }) => {
+      const key = `${aggregateId}/${sequence}`
+      times.set(key, (times.get(key) ?? 0) + 1)
+      for (let i = random() * 5; i > 0; i--) await new Promise((resolve) => setImmediate(resolve))
+    }
+    const aggregates = 40
+    for (let n = 0; n < 30; n++) for (let i = 0; i < aggregates; i++) await appendTo(store, 's', `a${i}`, n * 2, 2)
+    const { core, consumer } = processOf(store, { name: 's', holder: 'one', leaseMs: 60_000, concurrency: 8, random, handle })
+    let opened = 0
+    for (const partitions of [4, 3, 64, 1, 64, 3, 4, 1]) {
+      await consumer.run({ maxEvents: 70 })
+      await consumer.release()
+      expect(await changeLayout(core, 'subscription/s', partitions, { untilMs: Date.now() + 10_000 })).toBe(true)
+      const [row] = await store.readViews([{ name: '~processor', generation: 1, id: 'subscription/s' }])
+      const from = String((row?.view as { readonly from?: string } | undefined)?.from)
+      if (from.includes('"open"')) opened++
+      expect(from.length).toBeLessThan(10_000)
+    }
+    expect(opened).toBeGreaterThan(4)
+    while ((await consumer.run()).state !== 'caught-up');
+    await consumer.release()
+    expect([...times.values()].filter((n) => n !== 1)).toEqual([])
+    expect(times.size).toBe(aggregates * 60)
+  })
+
+  test.each(['before', 'after'] as const)('that is broken off %s any of its calls delivers each event once', async (when) => {
+    for (let [nth, calls] = [1, 1]; nth <= calls; nth++) {
+      const store = memoryStore()
+      const times = new Map<string, number>()
+      const handle = async ({ aggregateId, sequence }: { readonly aggregateId: string; readonly sequence: number }) => {
+        const key = `${aggregateId}/${sequence}`
+        times.set(key, (times.get(key) ?? 0) + 1)
+        await new Promise((resolve) => setImmediate(resolve))
+      }
+      for (let i = 0; i < 10; i++) await appendTo(store, 's', `a${i}`, 0, 20)
+      const options = { name: 's', leaseMs: 60_000, handle, concurrency: 4 }
+      const first = processOf(store, { ...options, holder: 'first' })
+      await first.consumer.run({ maxEvents: 50 })
+      await first.consumer.release()
+      let made = 0
+      const breaking = new Proxy(store, {
+        get(target, key) {
+          const member: unknown = Reflect.get(target, key)
+          // What it holds is given back, as by a process that has died.
+          if (typeof member !== 'function' || key === 'releaseLease') return member
+          return async (...args: unknown[]) => {
+            const breaks = ++made === nth
+            if (breaks && when === 'before') throw new Error('broken off')
+            const answer: unknown = await member.apply(target, args)
+            if (breaks) throw new Error('broken off')
+            return answer
+          }
+        },
+      })
+      const broken = processOf(breaking, { ...options, holder: 'broken' })
+      const untilMs = Date.now() + 10_000
+      await changeLayout(broken.core, 'subscription/s', 4, { untilMs }).catch(() => {})
+      calls = Math.max(calls, made)
+      const second = processOf(store, { ...options, holder: 'second' })
+      // Two at once: one of them does it.
+      const changes = [first, second].map(({ core }) => changeLayout(core, 'subscription/s', 3, { untilMs: Date.now() }))
+      expect((await Promise.all(changes)).filter(Boolean).length).toBeLessThanOrEqual(1)
+      for (const { consumer } of [second, first]) {
+        while ((await consumer.run()).state !== 'caught-up');
+        await consumer.release()
+      }
+      expect({ nth, handled: times.size }).toEqual({ nth, handled: 200 })
+      expect([...times.values()].filter((n) => n !== 1)).toEqual([])
+    }
   })
 })
