@@ -1,4 +1,5 @@
 import type { Core } from '../execution/core.ts'
+import { Countdown } from '../util/countdown.ts'
 import type { Consumer } from './consumer.ts'
 import type { RunResult } from './core.ts'
 import type { DrainRequest, DrainResult } from './definitions.ts'
@@ -32,9 +33,9 @@ async function drainUntil(
   { budgetMs, maxEvents, signal, reconcile }: DrainRequest,
 ): Promise<DrainResult> {
   const { runtime } = scene
-  const began = runtime.now().getTime()
+  const countdown = new Countdown(runtime, budgetMs)
   if (signal?.aborted) return { caughtUp: false, events: 0 }
-  const leftOf = () => (budgetMs === undefined ? undefined : Math.max(0, budgetMs - (runtime.now().getTime() - began)))
+  const leftOf = () => (budgetMs === undefined ? undefined : countdown.leftMs)
   let events = 0
   let hasWaited = false
   let busy = consumers.length

@@ -1,4 +1,5 @@
 import { whenAborted } from '../util/abort.ts'
+import { Countdown } from '../util/countdown.ts'
 import type { ConsumerCore, RunRequest } from './core.ts'
 import type { CheckpointCommit, Effects, Saved, Turn } from './processor.ts'
 import { savedOr } from './rows.ts'
@@ -85,8 +86,7 @@ export async function underLeases<T>(
   { budgetMs, signal: given }: RunRequest,
   work: (slice: Slice) => Promise<T>,
 ): Promise<T> {
-  const now = () => runtime.now().getTime()
-  const over = budgetMs === undefined ? Number.POSITIVE_INFINITY : now() + budgetMs
+  const countdown = new Countdown(runtime, budgetMs)
   const ending = new AbortController()
   const { signal } = ending
   const abort = (reason: unknown) => ending.abort(reason)
@@ -105,7 +105,7 @@ export async function underLeases<T>(
   const forget = given && whenAborted(given, () => abort(given.reason))
   if (given?.aborted) abort(given.reason)
   try {
-    return await work({ signal, abort, isOver: () => signal.aborted || now() >= over })
+    return await work({ signal, abort, isOver: () => signal.aborted || countdown.isOver })
   } finally {
     forget?.()
     done.abort()

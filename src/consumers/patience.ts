@@ -1,6 +1,7 @@
 import { ClosedError, NotYetError } from '../errors.ts'
 import type { Runtime } from '../runtime.ts'
 import { whenAborted } from '../util/abort.ts'
+import { Countdown } from '../util/countdown.ts'
 import type { Lifecycle } from '../util/lifecycle.ts'
 
 /** What a caller says about it. */
@@ -54,7 +55,7 @@ export async function patiently<T>(
       () => over.abort(new NotYetError(`It was not there within ${timeoutMs} ms.`)),
       () => {},
     )
-  const began = runtime.now().getTime()
+  const countdown = new Countdown(runtime, timeoutMs)
   const tasks: Promise<unknown>[] = []
   const untilOver = <R>(task: () => Promise<R>): Promise<R> => {
     const running = lifecycle.follow(what, undefined, task)
@@ -66,7 +67,7 @@ export async function patiently<T>(
       signal,
       ending: ending.signal,
       timeoutMs,
-      leftMs: () => timeoutMs && Math.max(0, timeoutMs - (runtime.now().getTime() - began)),
+      leftMs: () => timeoutMs && countdown.leftMs,
       until: untilOver,
       follow: (task) => lifecycle.follow(what, undefined, task),
     })

@@ -1,5 +1,6 @@
 import type { ViewWrite } from '../store/commit.ts'
 import { type ProcessorRow, processorRows } from '../store/internal-rows.ts'
+import { Countdown } from '../util/countdown.ts'
 import type { ConsumerCore } from './core.ts'
 import { eachEnded } from './each-ended.ts'
 import { type Layout, layoutOf, partitionNames, progressIn } from './layout.ts'
@@ -98,7 +99,7 @@ async function takeAll(
   { untilMs, signal }: ChangeLimits,
 ): Promise<boolean> {
   const { store, holder, leaseMs, runtime } = core
-  const end = Math.min(untilMs, runtime.now().getTime() + leaseMs + patienceMs)
+  const countdown = new Countdown(runtime, Math.min(untilMs - runtime.now().getTime(), leaseMs + patienceMs))
   for (const one of partitionNames(name, layout))
     for (;;) {
       const answer = await store.acquireLease({ name: one, holder, ttlMs: leaseMs })
@@ -106,7 +107,7 @@ async function takeAll(
         leases.set(one, new Lease(core, one, answer.fence, null))
         break
       }
-      if (signal?.aborted || runtime.now().getTime() >= end) return false
+      if (signal?.aborted || countdown.isOver) return false
       await runtime.sleep(retryMs * (0.5 + runtime.random()))
       for (const lease of leases.values()) await lease.prove()
     }

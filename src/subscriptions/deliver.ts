@@ -7,6 +7,7 @@ import type { Failure, Processor, Taken, Turn } from '../consumers/processor.ts'
 import type { EventEnvelope, Position } from '../event-envelope.ts'
 import type { Decoded } from '../evolution/decode.ts'
 import type { StoredEvent } from '../store/commit.ts'
+import { Countdown } from '../util/countdown.ts'
 import { attempt, type Interrupted } from './attempt.ts'
 import type { SubscriptionDefinition } from './definition.ts'
 import { reactionsTo } from './reaction.ts'
@@ -52,9 +53,9 @@ export class Delivery implements Processor {
 
   async take(batch: readonly Decoded[], turn: Turn): Promise<Taken> {
     const { runtime } = this.#core
-    const began = runtime.now().getTime()
+    const countdown = new Countdown(runtime, checkpointMs)
     let done = 0
-    const mayGoOn = () => done === 0 || (!turn.isOver() && runtime.now().getTime() - began < checkpointMs)
+    const mayGoOn = () => done === 0 || (!turn.isOver() && !countdown.isOver)
     while (done < batch.length && !turn.signal.aborted && mayGoOn()) {
       const next = batch[done] as Decoded
       const unreadable = undecoded(this.title, next)

@@ -1,4 +1,4 @@
-import { createApp, defineSubscription } from 'cqrs-es'
+import { createApp, defineSubscription, platformRuntime } from 'cqrs-es'
 import { memoryStore } from 'cqrs-es/memory'
 import { describe, expect, test } from 'vitest'
 import { gate } from '../support/async.ts'
@@ -11,6 +11,20 @@ import { changed, withReleases } from '../support/stores.ts'
 const kept = keeping()
 
 describe('a drain', () => {
+  test.each([1, 16])('with a budget ends in time though the clock is set back, concurrency %i', async (concurrency) => {
+    let now = Date.now()
+    let seen = 0
+    const handle = async () => {
+      now += ++seen === 5 ? -86_400_000 : 100
+    }
+    const runtime = { ...platformRuntime, now: () => new Date(now) }
+    const app = kept(logging(memoryStore(), handle, { concurrency }, {}, runtime))
+    for (let i = 0; i < 100; i++) await app.aggregates.counter.execute(`c${i}`, count(1))
+    expect(await app.drain({ budgetMs: 1_000 })).toMatchObject({ caughtUp: false })
+    expect(seen).toBeGreaterThan(5)
+    expect(seen).toBeLessThan(50)
+  })
+
   test('also runs what events lead to that were parked', async () => {
     let works = false
     const store = memoryStore()

@@ -1,6 +1,7 @@
 import type { Position } from '../../event-envelope.ts'
 import type { SkippedRow } from '../../store/internal-rows.ts'
 import { comparePositions } from '../../store/order.ts'
+import { Countdown } from '../../util/countdown.ts'
 import { processBacklog } from '../backlog.ts'
 import type { ConsumerCore, RunRequest } from '../core.ts'
 import type { FailedAggregates, Known } from '../failed-aggregates.ts'
@@ -43,8 +44,9 @@ export interface Scene {
 export class Acting {
   readonly #scene: Scene
   readonly #window: Window
-  readonly #budgetMs: number
-  #overAt: number
+  #countdown: Countdown
+  /** No handler could do anything in the time that is left. */
+  #isOver = false
   #due: Known[] = []
   #active = 0
   #activeDue = 0
@@ -60,8 +62,7 @@ export class Acting {
     const { processor, request } = scene
     this.#scene = scene
     this.#window = new Window(processor.concurrency)
-    this.#budgetMs = request.budgetMs ?? Number.POSITIVE_INFINITY
-    this.#overAt = this.#now() + this.#budgetMs
+    this.#countdown = new Countdown(scene.core.runtime, request.budgetMs)
   }
 
   async run(): Promise<SliceResult> {
@@ -75,9 +76,9 @@ export class Acting {
     try {
       for (;;) {
         const ended = new AbortController()
-        const leftMs = this.#overAt - this.#now()
+        const { leftMs } = this.#countdown
         if (processor.concurrency > 1 && Number.isFinite(leftMs))
-          core.runtime.sleep(Math.max(0, leftMs), ended.signal).then(
+          core.runtime.sleep(leftMs, ended.signal).then(
             () => this.#notify(),
             () => {},
           )
@@ -95,7 +96,8 @@ export class Acting {
         // Slow handlers hold up nobody.
         this.#giveBackDue()
         this.#scene.failed?.begin()
-        this.#overAt = this.#now() + this.#budgetMs
+        this.#countdown = new Countdown(core.runtime, request.budgetMs)
+        this.#isOver = false
       }
       await saver.end(this.#error !== undefined).catch(failed)
     } finally {
@@ -228,7 +230,7 @@ export class Acting {
       left = left.filter(({ aggregate }) => aggregate !== first.aggregate)
       for (const item of [...behind, ...this.#window.drop(first.aggregate)]) item.checkpoint.passOver(item.decoded.stored)
       this.#events++
-    } else if (left.length > 0 && failure === undefined && done === 0) this.#overAt = Number.NEGATIVE_INFINITY
+    } else if (left.length > 0 && failure === undefined && done === 0) this.#isOver = true
     this.#window.end(items, left)
     saver.note(done)
     if (failure !== undefined) await this.#noteFailure(failure)
@@ -256,7 +258,7 @@ export class Acting {
           if (!this.#setAside(failure, row) && isElsewhere) failed.set(known, next)
         } else if (!isEmpty) {
           if (isElsewhere) failed.set(known, next)
-          if (events === 0) this.#overAt = Number.NEGATIVE_INFINITY
+          if (events === 0) this.#isOver = true
         } else if (checkpoint.reachIn(known) === reach) failed.set(known, undefined)
         else {
           row = next
@@ -306,7 +308,7 @@ export class Acting {
   get #isEnding(): boolean {
     const { maxEvents = Number.POSITIVE_INFINITY } = this.#scene.request
     const mayBegin = this.#begun === 0 && this.#window.size > 0
-    return this.#isHalted || this.#begun >= maxEvents || (!mayBegin && this.#now() >= this.#overAt)
+    return this.#isHalted || this.#begun >= maxEvents || (!mayBegin && (this.#isOver || this.#countdown.isOver))
   }
 
   #isReached(): boolean {
@@ -332,9 +334,5 @@ export class Acting {
 
   async #idle(): Promise<void> {
     while (this.#active > 0) await this.#change()
-  }
-
-  #now(): number {
-    return this.#scene.core.runtime.now().getTime()
   }
 }
