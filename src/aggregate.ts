@@ -1,7 +1,17 @@
 import type { EnvelopeContext, Metadata } from './event-envelope.ts'
 import type { Upcaster } from './evolution/upcaster.ts'
 import { type AggregateDefinition, buildDefinition, readAggregateOptions } from './execution/aggregate-definition.ts'
-import type { In, Message, MessageInput, MessageOf, Out, ReadonlyData, Shapes, StandardSchema, Typed } from './message.ts'
+import type {
+  Message,
+  MessageInput,
+  MessageOf,
+  ReadonlyData,
+  SchemaInput,
+  SchemaOutput,
+  Shapes,
+  StandardSchema,
+  Typed,
+} from './message.ts'
 import type { Rejection } from './reject.ts'
 
 /** When a snapshot of the state is stored: never, at the end of each commit, or at the end of a commit that crosses a multiple of `every` events. */
@@ -102,17 +112,21 @@ export interface AggregateDeclaration<N extends string, E extends Shapes, C exte
   }): Aggregate<{
     type: N
     state: S
-    events: { -readonly [K in keyof E & string]: Out<E[K]> }
-    commands: { -readonly [K in keyof C & string]: In<C[K]> }
+    events: { -readonly [K in keyof E & string]: SchemaOutput<E[K]> }
+    commands: { -readonly [K in keyof C & string]: SchemaInput<C[K]> }
     services: V
     rejections: { -readonly [K in keyof H]: RejectionOf<H[K]> }
   }>
 }
 
-type EventData<E extends Shapes> = { [K in keyof E & string]: Out<E[K]> } & {}
+type EventData<E extends Shapes> = { [K in keyof E & string]: SchemaOutput<E[K]> } & {}
 type Decision<D> = MessageInput<D> | readonly MessageInput<D>[] | Rejection | void | undefined
 type Handlers<S, D, C extends Shapes, V> = {
-  readonly [K in keyof C]: (state: S, command: Out<C[K]>, context: HandlerContext<S, D, V>) => Decision<D> | Promise<Decision<D>>
+  readonly [K in keyof C]: (
+    state: S,
+    command: SchemaOutput<C[K]>,
+    context: HandlerContext<S, D, V>,
+  ) => Decision<D> | Promise<Decision<D>>
 }
 type Appliers<S, D> = { readonly [K in keyof D]: (state: S, data: D[K]) => ReadonlyData<S> }
 type RejectionOf<F> = F extends (...args: never[]) => infer R ? Extract<Awaited<R>, Rejection> : never

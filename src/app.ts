@@ -1,6 +1,6 @@
 import type { AnyAggregate, EnvelopeOf, TypesOf } from './aggregate.ts'
 import type { AggregateHandle } from './aggregate-handle.ts'
-import type { Change } from './consumers/change.ts'
+import type { AggregateChange } from './consumers/change.ts'
 import type { ConsumerDefinition, DrainRequest, DrainResult, Leftover } from './consumers/definitions.ts'
 import type { ConsumerHandle } from './consumers/handle.ts'
 import type { ResetOptions } from './consumers/reset.ts'
@@ -178,7 +178,7 @@ export interface App<
    * @throws ValidationError, ClosedError
    */
   catchUp(
-    changes: readonly Change[],
+    changes: readonly AggregateChange[],
     options?: { readonly signal?: AbortSignal | undefined },
   ): Promise<readonly ({ readonly error: unknown } | undefined)[]>
   /**
@@ -354,7 +354,7 @@ export function createApp<
         const typeOf = (aggregate: unknown) => definitionOf('app.replay: aggregate', aggregate).type
         return { events: await replay(core, definitions, query, checkReplay(definitions, typeOf, query, request)) }
       }),
-    catchUp: async (changes: readonly Change[], request: { signal?: AbortSignal } = {}) => {
+    catchUp: async (changes: readonly AggregateChange[], request: { signal?: AbortSignal } = {}) => {
       readCallOptions('app.catchUp', request, { signal: signalOption })
       for (const change of Array.isArray(changes) ? changes : [undefined])
         if (!isPassedOver(definitions, change)) checkChange(change)
@@ -386,14 +386,14 @@ const optionsOfDrain = {
 
 /** It is of no aggregate of the app, whatever else may be wrong with it. */
 const isPassedOver = (definitions: ReadonlyMap<string, unknown>, change: unknown): boolean => {
-  const type = isObject(change) ? (change as Partial<Change>).aggregateType : undefined
+  const type = isObject(change) ? (change as Partial<AggregateChange>).aggregateType : undefined
   return typeof type === 'string' && type !== '' && !definitions.has(type)
 }
 
 function checkChange(change: unknown): void {
   const at = 'app.catchUp: a change'
   if (!isObject(change)) throw new ValidationError(`${at} is an object: { aggregateType, aggregateId, sequence }.`)
-  const { aggregateType, aggregateId, sequence, first } = change as Partial<Change>
+  const { aggregateType, aggregateId, sequence, first } = change as Partial<AggregateChange>
   checkName(`${at}: aggregateType`, aggregateType, ValidationError)
   checkName(`${at}: aggregateId`, aggregateId, ValidationError)
   checkWholeNumber(`${at}: sequence`, sequence, 1, ValidationError)

@@ -27,7 +27,7 @@ export {
   type SubscriptionHandle,
 } from './app.ts'
 // Subscriptions
-export type { Change } from './consumers/change.ts'
+export type { AggregateChange } from './consumers/change.ts'
 export type { DrainResult, Leftover } from './consumers/definitions.ts'
 export type { ConsumerHandle } from './consumers/handle.ts'
 export type { Holder } from './consumers/look.ts'
@@ -63,12 +63,12 @@ export { type Versioned, versions } from './evolution/versions.ts'
 export type { ExecuteOptions } from './execution/call.ts'
 export {
   type DataOf,
-  type In,
   type Message,
   type MessageInput,
   noData,
-  type Out,
   type ReadonlyData,
+  type SchemaInput,
+  type SchemaOutput,
   type Shape,
   type Shapes,
   type StandardSchema,
@@ -98,4 +98,4 @@ export type { RebuildOptions, RebuildProgress } from './views/rebuild-handle.ts'
 export { defineSqlView, type SqlView, type SqlViewOptions } from './views/sql-view.ts'
 export { defineView, type View, type ViewOptions } from './views/view.ts'
 export type { ViewTypes } from './views/view-types.ts'
-export type { ChangesOptions, Condition, FindOptions, ViewHandle, ViewRow } from './views/views.ts'
+export type { ChangesOptions, FindOptions, IndexCondition, ViewHandle, ViewRow } from './views/views.ts'

@@ -31,9 +31,9 @@ export type Shape = StandardSchema | Typed<unknown>
 export type Shapes = Readonly<Record<string, Shape>>
 
 /** What may be passed in for a shape. */
-export type In<S> = S extends StandardSchema<infer I, unknown> ? I : S extends Typed<infer T> ? T : never
+export type SchemaInput<S> = S extends StandardSchema<infer I, unknown> ? I : S extends Typed<infer T> ? T : never
 /** What comes out of it. */
-export type Out<S> = S extends { readonly '~standard': { readonly types?: { readonly output: infer O } | undefined } }
+export type SchemaOutput<S> = S extends { readonly '~standard': { readonly types?: { readonly output: infer O } | undefined } }
   ? O
   : S extends Typed<infer T>
     ? T

@@ -2,7 +2,7 @@ import { sha256 } from '../util/digest.ts'
 import { aggregateKey } from '../util/names.ts'
 
 /** One aggregate that has news. */
-export interface Change {
+export interface AggregateChange {
   /** Type of the aggregate. */
   readonly aggregateType: string
   /** Id of the aggregate. */
@@ -16,7 +16,7 @@ export interface Change {
 /** What became of one change: nothing to tell of, or what failed. */
 export type CatchUpOutcome = { readonly error: unknown } | undefined
 
-type AggregatePlace = Pick<Change, 'aggregateType' | 'aggregateId'>
+type AggregatePlace = Pick<AggregateChange, 'aggregateType' | 'aggregateId'>
 
 /** Names an aggregate in memory. */
 export const placeIn = ({ aggregateType, aggregateId }: AggregatePlace): string => aggregateKey(aggregateType, aggregateId)

@@ -1,6 +1,6 @@
 import type { Position } from '../event-envelope.ts'
 import type { Asked } from './asked.ts'
-import type { CatchUpOutcome, Change } from './change.ts'
+import type { AggregateChange, CatchUpOutcome } from './change.ts'
 import type { RunRequest, RunResult } from './core.ts'
 import type { Watched } from './look.ts'
 import type { ResetOptions } from './reset.ts'
@@ -15,7 +15,11 @@ export interface Consumer {
    * Brings aggregates up to their ends, where there is no global order; one outcome per change, in order. `isWaitedFor`: what
    * has to be rebuilt first has failed.
    */
-  catchUp(changes: readonly Change[], signal: AbortSignal | undefined, isWaitedFor?: boolean): Promise<readonly CatchUpOutcome[]>
+  catchUp(
+    changes: readonly AggregateChange[],
+    signal: AbortSignal | undefined,
+    isWaitedFor?: boolean,
+  ): Promise<readonly CatchUpOutcome[]>
   /** The aggregates whose events it processes. */
   readonly aggregateTypes: readonly string[]
   /** How it learns that someone, in whichever process, has asked for something; left out where nobody can. */

@@ -4,7 +4,7 @@ import type { AggregateDefinition } from '../execution/aggregate-definition.ts'
 import type { Core, InlineViews } from '../execution/core.ts'
 import type { Lifecycle } from '../util/lifecycle.ts'
 import { checkName } from '../util/options.ts'
-import type { CatchUpOutcome, Change } from './change.ts'
+import type { AggregateChange, CatchUpOutcome } from './change.ts'
 import type { Consumer } from './consumer.ts'
 import type { ConsumerCore } from './core.ts'
 import type { Patience, WaitLimits } from './patience.ts'
@@ -36,9 +36,9 @@ export interface ReadSide {
   /** What the store has of consumers that this app does not have. */
   leftovers(lifecycle: Lifecycle): Promise<readonly Leftover[]>
   /** Brings all up to date with these aggregates, where the store has no order of all events; what failed, by change. */
-  catchUp(changes: readonly Change[], signal?: AbortSignal): Promise<readonly CatchUpOutcome[]>
+  catchUp(changes: readonly AggregateChange[], signal?: AbortSignal): Promise<readonly CatchUpOutcome[]>
   /** The same for one view, which rejects. */
-  catchUpView(view: ConsumerDefinition, change: Change, signal: AbortSignal): Promise<void>
+  catchUpView(view: ConsumerDefinition, change: AggregateChange, signal: AbortSignal): Promise<void>
   /** Waits for so long at the most, with `reach` and the like. */
   patiently(lifecycle: Lifecycle, what: string, limits: WaitLimits, work: (patience: Patience) => Promise<void>): Promise<void>
   /** Waits until a view has come to a position; runs it, but does not rebuild it. */

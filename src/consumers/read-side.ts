@@ -1,6 +1,6 @@
 import { DefinitionError } from '../errors.ts'
 import type { Core } from '../execution/core.ts'
-import type { CatchUpOutcome, Change } from './change.ts'
+import type { AggregateChange, CatchUpOutcome } from './change.ts'
 import type { Consumer } from './consumer.ts'
 import type { ConsumerCore } from './core.ts'
 import type { ConsumerDefinition, Machinery, ReadSide, ReadSideOptions, Running } from './definitions.ts'
@@ -81,7 +81,7 @@ function runningOf(core: ConsumerCore, all: readonly ConsumerDefinition[]): Read
 }
 
 /** What goes wrong before the first change goes wrong for all. */
-const catchUp = (consumer: Consumer, changes: readonly Change[], signal: AbortSignal | undefined) =>
+const catchUp = (consumer: Consumer, changes: readonly AggregateChange[], signal: AbortSignal | undefined) =>
   consumer.catchUp(changes, signal).catch((error: unknown): readonly CatchUpOutcome[] => changes.map(() => ({ error })))
 
 function checkIsFed(one: ConsumerDefinition, known: readonly string[]): void {

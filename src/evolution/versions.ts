@@ -1,9 +1,11 @@
 import { DefinitionError } from '../errors.ts'
-import type { In, Out, ReadonlyData, Shape, StandardSchema, Typed } from '../message.ts'
+import type { ReadonlyData, SchemaInput, SchemaOutput, Shape, StandardSchema, Typed } from '../message.ts'
 import { compareVersions, parseVersion, versionText } from './semantic-version.ts'
 
 /** What `versions` makes: the shape of the current version, with the way from each older one. */
-export type Versioned<S extends Shape> = S extends StandardSchema ? StandardSchema<In<S>, Out<S>> : Typed<Out<S>>
+export type Versioned<S extends Shape> = S extends StandardSchema
+  ? StandardSchema<SchemaInput<S>, SchemaOutput<S>>
+  : Typed<SchemaOutput<S>>
 
 /** Makes current data of an older version's. */
 export type Migrate = (old: unknown) => unknown
@@ -33,7 +35,7 @@ export function versions<S extends Shape>(
   current: string,
   shape: S,
   // biome-ignore lint/suspicious/noExplicitAny: each function names the form of its own version
-  older: Readonly<Record<string, (old: any) => ReadonlyData<In<S>>>>,
+  older: Readonly<Record<string, (old: any) => ReadonlyData<SchemaInput<S>>>>,
 ): Versioned<S> {
   const target = parseVersion(current)
   if (target === undefined) throw new DefinitionError(`versions('${current}', …): '${current}' is not a version such as '2.0'.`)

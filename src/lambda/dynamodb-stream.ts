@@ -1,4 +1,4 @@
-import type { Change } from '../consumers/change.ts'
+import type { AggregateChange } from '../consumers/change.ts'
 import { type DynamoDbStreamRecord, dynamoDbChanges } from '../dynamodb/changes.ts'
 import { isCqrsError } from '../errors.ts'
 import { checkFunction, checkOptions } from '../util/options.ts'
@@ -8,7 +8,7 @@ import { type LambdaContext, withinTime } from './time.ts'
 /** What is asked of the app: that of `createApp` fits. */
 export interface CatchUpApp {
   catchUp(
-    changes: readonly Change[],
+    changes: readonly AggregateChange[],
     options?: { readonly signal?: AbortSignal | undefined },
   ): Promise<readonly ({ readonly error: unknown } | undefined)[]>
 }
@@ -21,7 +21,7 @@ export interface DynamoDbStreamEvent {
 /** What `onDynamoDbStream` takes besides the app. */
 export interface DynamoDbStreamOptions {
   /** Told why an aggregate could not be brought up to date, and waited for while there is time. Default: `console.error`. */
-  readonly onFailure?: (error: unknown, change: Change) => unknown
+  readonly onFailure?: (error: unknown, change: AggregateChange) => unknown
 }
 
 /**
@@ -97,13 +97,13 @@ const outcomesOf = (app: CatchUpApp, news: readonly News[], context: LambdaConte
     }
   })
 
-const report = (error: unknown, { aggregateType, aggregateId }: Change) =>
+const report = (error: unknown, { aggregateType, aggregateId }: AggregateChange) =>
   console.error(`The stream's news of ${aggregateType} '${aggregateId}' could not be followed:`, error)
 
 interface News {
   /** Where in the batch the aggregate comes first. */
   readonly firstAt: number
-  readonly change: Change
+  readonly change: AggregateChange
 }
 
 /** All that is told of one aggregate is one change. */

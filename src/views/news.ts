@@ -1,4 +1,4 @@
-import { type Change, placeIn, rowIdOf } from '../consumers/change.ts'
+import { type AggregateChange, placeIn, rowIdOf } from '../consumers/change.ts'
 import { viewConsumer } from '../consumers/names.ts'
 import { beginning } from '../consumers/positions.ts'
 import type { Position } from '../event-envelope.ts'
@@ -110,7 +110,10 @@ export function newsOfAggregates(core: ViewCore, view: ViewDefinition): News {
     (store.readChanges as NonNullable<typeof store.readChanges>)(request)
 
   /** All events of an aggregate when it comes first, since a change does not say how many of them are new. */
-  async function eventsOf({ aggregateType, aggregateId, sequence }: Change, from: number): Promise<readonly StoredEvent[]> {
+  async function eventsOf(
+    { aggregateType, aggregateId, sequence }: AggregateChange,
+    from: number,
+  ): Promise<readonly StoredEvent[]> {
     const events: StoredEvent[] = []
     for (let after = from, more = from < sequence; more; ) {
       const page = await aggregatePage({ store }, { aggregateType, aggregateId, after, upTo: sequence })
@@ -121,7 +124,7 @@ export function newsOfAggregates(core: ViewCore, view: ViewDefinition): News {
     return events
   }
 
-  async function touchedIn(changes: readonly Change[]): Promise<Touched> {
+  async function touchedIn(changes: readonly AggregateChange[]): Promise<Touched> {
     if (view.followsOne) return { ids: new Set(changes.map((one) => one.aggregateId)), isUnclear: false, last: undefined }
     const events: StoredEvent[] = []
     for (const change of changes) events.push(...(await eventsOf(change, read.get(placeIn(change)) ?? 0)))
@@ -136,7 +139,7 @@ export function newsOfAggregates(core: ViewCore, view: ViewDefinition): News {
   }
 
   /** The marks are those of the generation that is live in this process. */
-  async function isProjected(changes: readonly Change[]): Promise<boolean> {
+  async function isProjected(changes: readonly AggregateChange[]): Promise<boolean> {
     const consumer = viewConsumer(view.storedAs, core.generations.known(view)?.generation ?? 1)
     const ids = await Promise.all(changes.map((change) => rowIdOf(consumer, change)))
     const rows = await store.readViews(ids.map((id) => seenRows.key(id)))

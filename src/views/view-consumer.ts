@@ -1,4 +1,4 @@
-import type { CatchUpOutcome, Change } from '../consumers/change.ts'
+import type { AggregateChange, CatchUpOutcome } from '../consumers/change.ts'
 import type { Consumer } from '../consumers/consumer.ts'
 import type { RunRequest, RunResult } from '../consumers/core.ts'
 import { isLongAgo, noteRun } from '../consumers/layout.ts'
@@ -85,7 +85,7 @@ export class ViewConsumer implements Consumer {
   }
 
   async catchUp(
-    changes: readonly Change[],
+    changes: readonly AggregateChange[],
     signal: AbortSignal | undefined,
     isWaitedFor = false,
   ): Promise<readonly CatchUpOutcome[]> {

@@ -41,7 +41,7 @@ export interface ViewHandle<T extends ViewTypes> extends ConsumerHandle {
    * @throws ValidationError for a field that is no index, a value that cannot be one, an unfit option, ViewOutdatedError, StoreError, ClosedError
    */
   find(
-    where?: { readonly [K in T['indexes']]?: K extends keyof T['view'] ? Condition<T['view'][K]> : never },
+    where?: { readonly [K in T['indexes']]?: K extends keyof T['view'] ? IndexCondition<T['view'][K]> : never },
     options?: FindOptions<T['indexes']>,
   ): Promise<{ readonly items: readonly ViewRow<T['view']>[]; readonly next?: string }>
   /**
@@ -91,14 +91,14 @@ export interface ViewHandle<T extends ViewTypes> extends ConsumerHandle {
 }
 
 /** What an index must be: a value, or between values; a bound that is `undefined` is none. Values are ordered: `null`, `false`, `true`, numbers, texts by their bytes. */
-export type Condition<V> =
+export type IndexCondition<V> =
   | V
   | { readonly gt?: V | undefined; readonly gte?: V | undefined; readonly lt?: V | undefined; readonly lte?: V | undefined }
 
 /** Which changes of a view to report. */
 export interface ChangesOptions<T extends ViewTypes> {
   /** Only rows whose indexed fields meet all of it, as in `find`. A changed row that does not meet it is `gone`. */
-  readonly where?: { readonly [K in T['indexes']]?: K extends keyof T['view'] ? Condition<T['view'][K]> : never } | undefined
+  readonly where?: { readonly [K in T['indexes']]?: K extends keyof T['view'] ? IndexCondition<T['view'][K]> : never } | undefined
   /** The `cursor` of the last change of an earlier iteration. Default: now. */
   readonly after?: string | undefined
   /** Ends the iteration. */

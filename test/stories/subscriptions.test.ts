@@ -549,7 +549,7 @@ describe('the log that a subscription reads', () => {
     const doubling = changed(store, {
       readFeed: async (request) => {
         const page = await store.readFeed(request)
-        return { ...page, events: page.events.flatMap((event) => [event, event]) }
+        return { ...page, events: page.events.flatMap((event) => [event, { ...event }]) }
       },
     })
     const app = logging(doubling, ({ id }) => void seen.push(id))

@@ -4,7 +4,7 @@ import type { StoredEvent } from '../../store/commit.ts'
 import { type FailedRow, failedRows, type SkippedRow, stoppedRows } from '../../store/internal-rows.ts'
 import { KeyedQueue } from '../../util/keyed-queue.ts'
 import { processBacklog } from '../backlog.ts'
-import { type Change, placeIn, rowIdOf } from '../change.ts'
+import { type AggregateChange, placeIn, rowIdOf } from '../change.ts'
 import type { ConsumerCore, RunResult } from '../core.ts'
 import { afterFailure, readProcessor, toFailed } from '../failures.ts'
 import type { Lease } from '../lease.ts'
@@ -44,7 +44,7 @@ export class Aggregates {
   }
 
   /** From the mark of an aggregate to its end. */
-  advance(change: Change, word: Word, limits: Limits): Promise<RunResult> {
+  advance(change: AggregateChange, word: Word, limits: Limits): Promise<RunResult> {
     return this.inTurn(change, limits.signal, async () => {
       const mark = await this.markOf(change)
       await mark.read()
@@ -52,7 +52,7 @@ export class Aggregates {
     })
   }
 
-  async advanceFrom(mark: AggregateMark, change: Change, word: Word, limits: Limits): Promise<RunResult> {
+  async advanceFrom(mark: AggregateMark, change: AggregateChange, word: Word, limits: Limits): Promise<RunResult> {
     const { aggregateType, aggregateId } = change
     const { mode, batchSize } = this.#processor
     const size = mode === 'fold' ? batchSize : pageSize
@@ -101,7 +101,7 @@ export class Aggregates {
     return row ?? toFailed(this.#core, this.#processor, failure, resumes, before)
   }
 
-  async #retryIfDue(mark: AggregateMark, change: Change, limits: Limits): Promise<number> {
+  async #retryIfDue(mark: AggregateMark, change: AggregateChange, limits: Limits): Promise<number> {
     const { name } = this.#processor
     const { value } = await failedRows.read(this.#core.store, await rowIdOf(name, change))
     // What was parked is left to the process that holds the lease.
@@ -114,7 +114,7 @@ export class Aggregates {
     return { signal, isOver, prove: async () => this.#lease()?.prove() }
   }
 
-  #ahead({ sequence }: AggregateMark, { aggregateType, aggregateId }: Change): StoreError {
+  #ahead({ sequence }: AggregateMark, { aggregateType, aggregateId }: AggregateChange): StoreError {
     return new StoreError(
       'STORE_BEHIND',
       `${this.#processor.title} has come to event ${sequence} of ${aggregateType} '${aggregateId}', which has no such event: was the table of events restored to an earlier moment than that of views?`,
@@ -122,7 +122,7 @@ export class Aggregates {
   }
 
   /** In an aggregate where it was never. */
-  async #beginIn(mark: AggregateMark, change: Change, word: Word): Promise<void> {
+  async #beginIn(mark: AggregateMark, change: AggregateChange, word: Word): Promise<void> {
     await this.enter(mark, change)
     while (mark.isNew && !mark.hasBegun && this.#processor.from !== 'beginning' && word !== 'all') {
       const since = await this.begunAt()
@@ -133,7 +133,7 @@ export class Aggregates {
   }
 
   /** Begins where the last reset says, where it was not here since. What failed after that comes again by itself. */
-  async enter(mark: AggregateMark, change: Change): Promise<void> {
+  async enter(mark: AggregateMark, change: AggregateChange): Promise<void> {
     const { epoch, since } = this.era
     while (epoch > 1 && (mark.isOlder || (mark.isNew && since !== undefined && !mark.hasBegun))) {
       const sequence = await this.#sequenceAt(change)
@@ -147,7 +147,7 @@ export class Aggregates {
   }
 
   /** Of the last event that does not come again. */
-  async #sequenceAt(change: Change): Promise<number> {
+  async #sequenceAt(change: AggregateChange): Promise<number> {
     const { since } = this.era
     if ((since ?? this.#processor.from) === 'beginning') return 0
     const time = since === undefined ? await this.begunAt() : Date.parse(since)
@@ -163,7 +163,7 @@ export class Aggregates {
   }
 
   /** A task that is told to end is waited for no longer: the versions of the rows see to it that nothing is done twice. */
-  inTurn<T>(change: Change, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+  inTurn<T>(change: AggregateChange, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
     return this.#queue.run(placeIn(change), work, signal, { until: signal })
   }
 
@@ -225,7 +225,7 @@ export class Aggregates {
   }
 
   /** Not read yet. */
-  async markOf(change: Change): Promise<AggregateMark> {
+  async markOf(change: AggregateChange): Promise<AggregateMark> {
     return new AggregateMark(this.#core, await rowIdOf(this.#processor.name, change), () => this.era)
   }
 }

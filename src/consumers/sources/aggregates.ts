@@ -3,7 +3,7 @@ import type { Position } from '../../event-envelope.ts'
 import { type FailedRow, type ProcessorRow, processorRows } from '../../store/internal-rows.ts'
 import { KeyedQueue } from '../../util/keyed-queue.ts'
 import { type Asked, askedOf } from '../asked.ts'
-import { type CatchUpOutcome, type Change, placeIn } from '../change.ts'
+import { type AggregateChange, type CatchUpOutcome, placeIn } from '../change.ts'
 import type { ResettableConsumer } from '../consumer.ts'
 import type { ConsumerCore, RunRequest, RunResult } from '../core.ts'
 import { eachEnded } from '../each-ended.ts'
@@ -97,7 +97,7 @@ export class AggregatesConsumer implements ResettableConsumer {
   }
 
   /** Brings aggregates up to their ends, for whoever knows that they have changed. */
-  catchUp(changes: readonly Change[], signal: AbortSignal = this.#core.neverAborts): Promise<readonly CatchUpOutcome[]> {
+  catchUp(changes: readonly AggregateChange[], signal: AbortSignal = this.#core.neverAborts): Promise<readonly CatchUpOutcome[]> {
     return this.#counted((isAlone) => {
       const consumer: NewsConsumer = {
         core: this.#core,
@@ -172,7 +172,7 @@ export class AggregatesConsumer implements ResettableConsumer {
     const most = request.maxEvents ?? Number.POSITIVE_INFINITY
     let failed: RunResult | undefined
     /** What it came to with some more aggregates. */
-    const take = async (changes: readonly Change[], word: Word) => {
+    const take = async (changes: readonly AggregateChange[], word: Word) => {
       const { left, ...result } = await this.#advanceAll(changes, word, cursor.left ?? [], limits)
       events += result.events
       failed = isLeft(result) ? result : failed
@@ -295,7 +295,7 @@ export class AggregatesConsumer implements ResettableConsumer {
 
   /** Some aggregates, of which one that waits does not keep it from the others. `left`: who waits now, of those and of `before`. */
   async #advanceAll(
-    changes: readonly Change[],
+    changes: readonly AggregateChange[],
     word: Word,
     before: readonly (readonly [string, string])[],
     limits: Limits,
@@ -309,7 +309,7 @@ export class AggregatesConsumer implements ResettableConsumer {
       const results = await eachEnded(some.map((change) => this.#aggregates.advance(change, word, limits)))
       for (const [nth, result] of results.entries()) {
         const { state, events: taken } = result
-        const change = some[nth] as Change
+        const change = some[nth] as AggregateChange
         events += taken
         if (isLeft(result)) left.set(placeIn(change), [change.aggregateType, change.aggregateId])
         if (state === 'caught-up') left.delete(placeIn(change))

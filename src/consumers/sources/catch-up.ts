@@ -1,5 +1,5 @@
 import { processorRows, type SkippedRow, stoppedRows } from '../../store/internal-rows.ts'
-import { type CatchUpOutcome, type Change, placeIn } from '../change.ts'
+import { type AggregateChange, type CatchUpOutcome, placeIn } from '../change.ts'
 import type { ConsumerCore, RunResult } from '../core.ts'
 import type { Processor } from '../processor.ts'
 import { stoppedError, stoppedToRun } from '../stopped.ts'
@@ -23,10 +23,10 @@ export interface NewsConsumer {
   /** Nothing else of it was in flight in this process since the call began: what the call has read still holds. */
   isAlone(): boolean
   /** Nobody else in this process is at the aggregate meanwhile. */
-  inTurn<T>(change: Change, work: () => Promise<T>): Promise<T>
+  inTurn<T>(change: AggregateChange, work: () => Promise<T>): Promise<T>
   /** Not read yet. */
-  markOf(change: Change): Promise<AggregateMark>
-  advance(mark: AggregateMark, change: Change): Promise<RunResult>
+  markOf(change: AggregateChange): Promise<AggregateMark>
+  advance(mark: AggregateMark, change: AggregateChange): Promise<RunResult>
 }
 
 /** What was read for the changes of a call, but for their events. */
@@ -43,7 +43,7 @@ interface Look {
  * Brings aggregates up to their ends, one after the other. The outcome of a change is what its aggregate, or the whole consumer, stands still at, or the reason of the signal that has cut it short. Whether it does, and how
  * far it has come in each aggregate, is read for all of them together.
  */
-export async function catchUp(consumer: NewsConsumer, changes: readonly Change[]): Promise<readonly CatchUpOutcome[]> {
+export async function catchUp(consumer: NewsConsumer, changes: readonly AggregateChange[]): Promise<readonly CatchUpOutcome[]> {
   const { processor, signal, isAlone } = consumer
   const outcomes: CatchUpOutcome[] = []
   let look: Look | undefined
@@ -72,7 +72,7 @@ export async function catchUp(consumer: NewsConsumer, changes: readonly Change[]
   return outcomes
 }
 
-async function lookUp(consumer: NewsConsumer, changes: readonly Change[]): Promise<Look> {
+async function lookUp(consumer: NewsConsumer, changes: readonly AggregateChange[]): Promise<Look> {
   const { core, processor } = consumer
   const at = now(consumer)
   const marks = new Map<string, AggregateMark>()

@@ -1,7 +1,7 @@
 import { aggregatePage } from '../../execution/read-page.ts'
 import type { StoredEvent } from '../../store/commit.ts'
 import { begunRows } from '../../store/internal-rows.ts'
-import type { Change } from '../change.ts'
+import type { AggregateChange } from '../change.ts'
 import type { ConsumerCore } from '../core.ts'
 import { readOrCreate } from '../rows.ts'
 
@@ -23,7 +23,7 @@ export interface Start {
  * Where it begins when it is told of an aggregate: at the first event that is told of, or at an earlier one that belongs to it (that of the same commit, whose records come in any order)
  * or was stored since it runs (whose record failed, or is still to come).
  */
-export async function startAtNews(core: ConsumerCore, change: Change, since: number): Promise<Start> {
+export async function startAtNews(core: ConsumerCore, change: AggregateChange, since: number): Promise<Start> {
   const first = change.first ?? change.sequence
   for (let look = 1; ; look *= 100) {
     const after = Math.max(0, first - 1 - look)
@@ -38,7 +38,11 @@ export async function startAtNews(core: ConsumerCore, change: Change, since: num
 }
 
 /** Where it begins in an aggregate that was there before: at the first event since it runs. */
-export async function startAmong(core: ConsumerCore, { aggregateType, aggregateId }: Change, since: number): Promise<Start> {
+export async function startAmong(
+  core: ConsumerCore,
+  { aggregateType, aggregateId }: AggregateChange,
+  since: number,
+): Promise<Start> {
   for (let after = 0; ; ) {
     const page = await aggregatePage(core, { aggregateType, aggregateId, after })
     const next = page.events.find((event) => !isOld(event, since))
@@ -47,7 +51,7 @@ export async function startAmong(core: ConsumerCore, { aggregateType, aggregateI
   }
 }
 
-async function eventsBetween(core: ConsumerCore, { aggregateType, aggregateId }: Change, from: number, to: number) {
+async function eventsBetween(core: ConsumerCore, { aggregateType, aggregateId }: AggregateChange, from: number, to: number) {
   const events: StoredEvent[] = []
   for (let after = from; after < to; ) {
     const page = await aggregatePage(core, { aggregateType, aggregateId, after }, to - after)

@@ -5,7 +5,7 @@ import { comparePositions } from '../../store/order.ts'
 import type { FeedPage } from '../../store/store.ts'
 import { KeyedQueue } from '../../util/keyed-queue.ts'
 import { type Asked, askedOf } from '../asked.ts'
-import type { CatchUpOutcome, Change } from '../change.ts'
+import type { AggregateChange, CatchUpOutcome } from '../change.ts'
 import type { ResettableConsumer } from '../consumer.ts'
 import type { ConsumerCore, RunRequest, RunResult } from '../core.ts'
 import { eachEnded } from '../each-ended.ts'
@@ -81,7 +81,7 @@ export class LogConsumer implements ResettableConsumer {
     return this.#runs.run('', () => this.#run(request), request.signal)
   }
 
-  async catchUp(changes: readonly Change[]): Promise<readonly CatchUpOutcome[]> {
+  async catchUp(changes: readonly AggregateChange[]): Promise<readonly CatchUpOutcome[]> {
     return changes.map(() => undefined)
   }
 

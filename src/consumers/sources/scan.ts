@@ -1,4 +1,4 @@
-import type { Change } from '../change.ts'
+import type { AggregateChange } from '../change.ts'
 import type { RunResult } from '../core.ts'
 import type { Processor } from '../processor.ts'
 
@@ -32,7 +32,7 @@ export function afterPage({ aggregateTypes }: Processor, { type, marks, at }: Sc
 }
 
 /** To the end of an aggregate, wherever that is. */
-export const toChange = ([aggregateType, aggregateId]: readonly [string, string]): Change => ({
+export const toChange = ([aggregateType, aggregateId]: readonly [string, string]): AggregateChange => ({
   aggregateType,
   aggregateId,
   sequence: Number.POSITIVE_INFINITY,
