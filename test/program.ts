@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { createHash, randomUUID } from 'node:crypto'
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -14,7 +14,15 @@ const cache = join(root, 'node_modules/.cache/cqrs-es-programs')
  *
  * @param source - its TypeScript file, absolute
  */
-export async function bundledProgram(source: string): Promise<string> {
+export function bundledProgram(source: string): Promise<string> {
+  const known = programs.get(source) ?? bundle(source)
+  programs.set(source, known)
+  return known
+}
+
+const programs = new Map<string, Promise<string>>()
+
+async function bundle(source: string): Promise<string> {
   const { outputFiles } = await build({
     entryPoints: [source],
     bundle: true,
@@ -30,7 +38,7 @@ export async function bundledProgram(source: string): Promise<string> {
   // Named by its content, so that files of an older source are never run.
   const digest = createHash('sha256').update(text).digest('hex').slice(0, 16)
   const file = join(cache, `${basename(source, '.ts')}-${digest}.mjs`)
-  const draft = `${file}.${process.pid}`
+  const draft = `${file}.${randomUUID()}`
   await mkdir(cache, { recursive: true })
   await writeFile(draft, text)
   await rename(draft, file)

@@ -1,13 +1,15 @@
-import type { Runtime } from '../runtime.ts'
+interface Clock {
+  now(): Date
+}
 
 /** What is left of a time. A clock that is set back gives nothing back. */
 export class Countdown {
-  readonly #runtime: Pick<Runtime, 'now'>
+  readonly #runtime: Clock
   #leftMs: number
   #seenAt: number
 
   /** `ms`: without it the time is never over. */
-  constructor(runtime: Pick<Runtime, 'now'>, ms: number = Number.POSITIVE_INFINITY) {
+  constructor(runtime: Clock, ms: number = Number.POSITIVE_INFINITY) {
     this.#runtime = runtime
     this.#leftMs = ms
     this.#seenAt = runtime.now().getTime()

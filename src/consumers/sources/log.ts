@@ -9,16 +9,13 @@ import type { AggregateChange, CatchUpOutcome } from '../change.ts'
 import type { ResettableConsumer } from '../consumer.ts'
 import type { ConsumerCore, RunRequest, RunResult } from '../core.ts'
 import { eachEnded } from '../each-ended.ts'
-import { FailedAggregates } from '../failed-aggregates.ts'
 import { nextDue, readProcessor, resume } from '../failures.ts'
-import { isLongAgo, type Layout, layoutOf, noteRun, readOrBegin, undivided } from '../layout.ts'
+import { isLongAgo, layoutOf, noteRun, readOrBegin, undivided } from '../layout.ts'
 import { LeaseLost, type Slice, underLeases } from '../lease.ts'
 import type { LogCheckpoint } from '../log-checkpoint.ts'
 import type { Watched } from '../look.ts'
-import { isWaitedFor, takePartitions } from '../partitions.ts'
-import { beginning } from '../positions.ts'
+import { isWaitedFor } from '../partitions.ts'
 import { type Effects, type Failure, type Processor, setsAside } from '../processor.ts'
-import { changeLayout } from '../relayout.ts'
 import { finishReset, type ResetOptions, resetLog } from '../reset.ts'
 import { Saver } from '../saver.ts'
 import { readStopped, stoppedError, stoppedToRun, toStopped } from '../stopped.ts'
@@ -26,6 +23,8 @@ import { findPosition, findWanted } from '../wanted.ts'
 import { Acting } from './act.ts'
 import { Feed } from './feed.ts'
 import { fold } from './fold.ts'
+import { HeldPartitions } from './held-partitions.ts'
+import { LayoutChanges } from './layout-changes.ts'
 import { isPassed, type Left, outdated } from './left.ts'
 import type { SliceResult } from './slice.ts'
 
@@ -34,9 +33,6 @@ const pageSize = 1_000
 const mostUnsaved = 1_000
 /** What has stopped, or was asked for, is looked for again. */
 const lookAgainMs = 5_000
-/** The number of partitions is changed at most this often. */
-const betweenChangesMs = 60_000
-
 /** Reads the log from the checkpoint on, under its leases, and has it processed. One run at a time. */
 export class LogConsumer implements ResettableConsumer {
   readonly title: string
@@ -45,25 +41,14 @@ export class LogConsumer implements ResettableConsumer {
   readonly #core: ConsumerCore
   readonly #processor: Processor
   readonly #runs = new KeyedQueue()
-  readonly #beyond = new Set<string>()
-  #held: readonly LogCheckpoint[] = []
-  #failed: FailedAggregates | undefined
-  /** A run has kept the leases for runs to come, and its caller will give them up. */
-  #isKept = false
-  /** Others may have the rest for up to this long. */
-  #remainingMs = 0
-  /** Partitions that had something to do when it last looked. */
-  #wanted = 1
-  #isShared = false
+  readonly #held: HeldPartitions
+  readonly #changes: LayoutChanges
   #lookedAt = 0
   #touched = 0
   /** What is left to a newer program. */
   #left: Left | undefined
   /** What was read to find out which partitions have something to do. */
   #page: FeedPage | undefined
-  /** Whether it may still change the number of partitions: once, unless a newer program comes in between. */
-  #mayChange: boolean
-  #epoch: number | undefined
   /** The event that has stopped it, and that someone wants passed over. */
   #skipped: SkippedRow | undefined
   #cause: { readonly eventId: string; readonly error: unknown } | undefined
@@ -72,7 +57,8 @@ export class LogConsumer implements ResettableConsumer {
     this.#core = core
     this.#processor = processor
     this.title = processor.title
-    this.#mayChange = processor.mode === 'act'
+    this.#held = new HeldPartitions(core, processor)
+    this.#changes = new LayoutChanges(core, processor)
     this.aggregateTypes = processor.aggregateTypes
     this.asked = askedOf(core, processor, () => this.#touched)
   }
@@ -86,11 +72,11 @@ export class LogConsumer implements ResettableConsumer {
   }
 
   hold(): Promise<void> {
-    return this.#runs.run('', async () => void (await eachEnded(this.#held.map(({ lease }) => lease.prove({ freshly: true })))))
+    return this.#runs.run('', () => this.#held.prove())
   }
 
   release(): Promise<void> {
-    return this.#runs.run('', () => this.#release())
+    return this.#runs.run('', () => this.#held.release())
   }
 
   /** Asked for by taking it, so seldom. */
@@ -121,7 +107,7 @@ export class LogConsumer implements ResettableConsumer {
 
   reset(options: ResetOptions, signal: AbortSignal): Promise<void> {
     const reset = async () => {
-      await this.#release()
+      await this.#held.release()
       await resetLog(this.#core, this.#processor, options, signal)
       this.lookAgain()
     }
@@ -141,14 +127,14 @@ export class LogConsumer implements ResettableConsumer {
     return this.#runs.run('', async () => {
       // What this program cannot read to its end it must not begin anew.
       if (this.#left !== undefined && !(await isPassed(this.#core, this.#left))) throw this.#left.failure.error
-      if (this.#held.length === 0) await this.#take(undivided, [0])
-      const [checkpoint] = this.#held
+      if (this.#held.isEmpty) await this.#held.take(undivided, [0])
+      const [checkpoint] = this.#held.checkpoints
       if (checkpoint === undefined) return false
-      this.#isKept = true
+      this.#held.isKept = true
       try {
         return (await checkpoint.rewind(transaction)) === 'saved'
       } catch (error) {
-        await this.#release([], { saves: false }).catch(() => {})
+        await this.#held.release([], { saves: false }).catch(() => {})
         if (error instanceof LeaseLost) return false
         throw error
       }
@@ -166,7 +152,7 @@ export class LogConsumer implements ResettableConsumer {
       return await this.#runOnce(request)
     } catch (error) {
       // A log that went back has taken the place of an unsaved position away.
-      await this.#release([], { saves: !isCqrsError(error, 'STORE_BEHIND') }).catch(() => {})
+      await this.#held.release([], { saves: !isCqrsError(error, 'STORE_BEHIND') }).catch(() => {})
       if (error instanceof LeaseLost) return { state: 'elsewhere', events: 0, remainingMs: this.#core.leaseMs }
       if (isCqrsError(error, 'SCHEMA_TOO_NEW')) return { state: 'outdated', events: 0, error }
       throw error
@@ -179,25 +165,25 @@ export class LogConsumer implements ResettableConsumer {
       this.#left = undefined
     }
     const now = this.#core.runtime.now().getTime()
-    if (this.#held.length === 0 || this.#isShared || now - this.#lookedAt > lookAgainMs || now < this.#lookedAt) {
+    if (this.#held.isEmpty || this.#held.isShared || now - this.#lookedAt > lookAgainMs || now < this.#lookedAt) {
       // Noted first: what is asked for meanwhile is looked at once more.
       this.#lookedAt = now
       const found = await this.#look(request)
       if (found !== undefined) return found
       if (await this.#processor.isFinished?.()) {
-        await this.#release()
+        await this.#held.release()
         return { state: 'caught-up', events: 0 }
       }
     }
-    const leases = this.#held.map(({ lease }) => lease)
+    const leases = this.#held.checkpoints.map(({ lease }) => lease)
     const result = await underLeases(this.#core, leases, request, (slice) => this.#work(request, slice))
-    const isPartial = this.#held.length < this.#wanted
-    if (request.keep) this.#isKept = true
+    const { isPartial } = this.#held
+    if (request.keep) this.#held.isKept = true
     // A run that does not keep leaves what another has kept: its caller gives it up.
-    const isOver = !this.#isKept || result.state === 'stopped' || result.state === 'outdated' || this.#isShared
-    const kept = result.state === 'waiting' && this.#isKept ? this.#held : isOver ? [] : this.#held
-    await this.#release(kept)
-    return isPartial ? { ...result, isPartial, remainingMs: this.#remainingMs } : result
+    const isOver = !this.#held.isKept || result.state === 'stopped' || result.state === 'outdated' || this.#held.isShared
+    const stays = !isOver || (result.state === 'waiting' && this.#held.isKept)
+    await this.#held.release(stays ? this.#held.checkpoints : [])
+    return isPartial ? { ...result, isPartial, remainingMs: this.#held.remainingMs } : result
   }
 
   /** Looks at what has stopped it and what was asked for, and takes what it needs. Answers why it does not run. */
@@ -209,7 +195,7 @@ export class LogConsumer implements ResettableConsumer {
       const { value } = await stoppedToRun(core, name, stoppedRows.parse(name, stopped))
       this.#skipped = value?.skipped
       if (value !== undefined && value.skipped === undefined) {
-        await this.#release()
+        await this.#held.release()
         return { state: 'stopped', events: 0, error: this.#stoppedError(value) }
       }
       const found = processorRows.parse(name, said).value
@@ -217,29 +203,32 @@ export class LogConsumer implements ResettableConsumer {
       if (kind === 'sqlView' && isLongAgo(core, found?.ranAt)) await noteRun(core, name, kind)
       const layout = layoutOf(name, row)
       if (row?.reset?.isCleared === false) {
-        await this.#release()
+        await this.#held.release()
         if (await finishReset(core, name)) continue
         return { state: 'elsewhere', events: 0, remainingMs: core.leaseMs }
       }
-      if (await this.#hasChanged(layout, request)) continue
+      if (this.#changes.isDue(layout)) {
+        await this.#held.release()
+        if (await this.#changes.change(request)) continue
+      }
       const { touched = 0, resumes = 0 } = row ?? {}
-      const isFresh = this.#held.length === 0 || layout.partitions > 1
+      const isFresh = this.#held.isEmpty || layout.partitions > 1
       if (isFresh) {
         const { partitions, page } = await findWanted(core, this.#processor, layout, resumes)
         if (partitions.length === 0) {
           this.#touched = touched
           return this.#idle()
         }
-        if (!(await this.#take(layout, partitions))) {
-          if (await this.#finishChange(layout, request)) continue
+        if (!(await this.#held.take(layout, partitions))) {
+          await this.#held.release()
+          if (await this.#changes.finish(layout, request)) continue
           return { state: 'elsewhere', events: 0, remainingMs: core.leaseMs }
         }
-        if (this.#held.length === 0) return { state: 'elsewhere', events: 0, remainingMs: this.#remainingMs }
+        if (this.#held.isEmpty) return { state: 'elsewhere', events: 0, remainingMs: this.#held.remainingMs }
         this.#page = page
       }
       if (mode === 'act' && (isFresh || touched !== this.#touched)) {
-        if (isFresh) this.#failed = new FailedAggregates(core, this.#processor, this.#beyond)
-        await this.#failed?.load(resumes)
+        await this.#held.loadFailed(resumes, isFresh)
       }
       this.#touched = touched
       return undefined
@@ -249,75 +238,20 @@ export class LogConsumer implements ResettableConsumer {
   /** Looks at what was asked for since the run began. False: another process waits for some of the partitions. */
   async #mayGoOn(): Promise<boolean> {
     const { touched, resumes } = await readProcessor(this.#core, this.#processor.name)
-    if (touched !== this.#touched) await this.#failed?.load(resumes)
+    if (touched !== this.#touched) await this.#held.loadFailed(resumes, false)
     this.#touched = touched
-    return !(this.#isShared && (await isWaitedFor(this.#core, this.#processor.name)))
+    return !(this.#held.isShared && (await isWaitedFor(this.#core, this.#processor.name)))
   }
 
   /** No partition has anything to do. */
   async #idle(): Promise<RunResult> {
-    await this.#release()
+    await this.#held.release()
     const due = await this.nextDue()
     return { state: 'caught-up', events: 0, ...(due && { nextDue: due }) }
   }
 
-  /** Divides it as its definition says, once: older programs that run already follow the newer one that starts. */
-  async #hasChanged({ epoch, partitions, changedAt }: Layout, request: RunRequest): Promise<boolean> {
-    this.#epoch ??= epoch
-    if (epoch !== this.#epoch || partitions === this.#processor.partitions) this.#mayChange = false
-    const now = this.#core.runtime.now().getTime()
-    if (!this.#mayChange || Math.abs(now - changedAt) < betweenChangesMs) return false
-    this.#mayChange = false
-    return this.#change(this.#processor.partitions, request)
-  }
-
-  /** Another process has changed the layout, or has died while it did. False: it has to be waited for. */
-  async #finishChange({ epoch, partitions }: Layout, request: RunRequest): Promise<boolean> {
-    const { value } = await processorRows.read(this.#core.store, this.#processor.name)
-    return value?.epoch !== epoch || this.#change(partitions, request)
-  }
-
-  async #change(partitions: number, { budgetMs, signal }: RunRequest): Promise<boolean> {
-    await this.#release()
-    const untilMs = budgetMs === undefined ? Number.POSITIVE_INFINITY : this.#core.runtime.now().getTime() + budgetMs
-    return changeLayout(this.#core, this.#processor.name, partitions, { untilMs, signal })
-  }
-
-  /** Takes some partitions, in place of those that it has. False: the layout is not the one in use. */
-  async #take(layout: Layout, wanted: readonly number[]): Promise<boolean> {
-    const { checkpoints, remainingMs, isStale } = await takePartitions(this.#core, this.#processor.name, layout, wanted)
-    const names = checkpoints.map(({ lease }) => lease.name)
-    await eachEnded(this.#held.filter(({ lease }) => !names.includes(lease.name)).map(({ lease }) => lease.release()))
-    this.#held = checkpoints
-    this.#remainingMs = remainingMs
-    this.#wanted = wanted.length
-    this.#isShared = layout.partitions > 1
-    return !isStale
-  }
-
-  /** Gives up all but these. */
-  async #release(kept: readonly LogCheckpoint[] = [], { saves = true } = {}): Promise<void> {
-    const released = this.#held.filter((checkpoint) => !kept.includes(checkpoint))
-    // What has failed is stored with the checkpoint that passes over it.
-    const saver = new Saver(this.#core, released, this.#failed)
-    this.#held = kept
-    if (kept.length === 0) {
-      this.#isKept = false
-      this.#failed = undefined
-    }
-    await eachEnded(
-      released.map(async (checkpoint) => {
-        try {
-          if (saves && checkpoint.progress.at !== beginning) await saver.saveOne(checkpoint).catch(ignoreLost)
-        } finally {
-          await checkpoint.lease.release()
-        }
-      }),
-    )
-  }
-
   async #work(request: RunRequest, slice: Slice): Promise<RunResult> {
-    const checkpoints = this.#held
+    const { checkpoints } = this.#held
     for (const checkpoint of checkpoints) checkpoint.begin()
     const first = checkpoints.reduce((low, one) => (comparePositions(one.position, low.position) < 0 ? one : low))
     const { store } = this.#core
@@ -326,14 +260,14 @@ export class LogConsumer implements ResettableConsumer {
     this.#page = undefined
     const scene = { core: this.#core, processor: this.#processor, feed, request, slice }
     if (this.#processor.mode === 'fold') return this.#end(request, await fold({ ...scene, checkpoint: first }))
-    this.#failed?.begin()
+    this.#held.failed?.begin()
     let acting: Acting | undefined
-    const saver = new Saver(this.#core, checkpoints, this.#failed, {
+    const saver = new Saver(this.#core, checkpoints, this.#held.failed, {
       fail: (error) => acting?.fail(error),
       resume: () => acting?.resume(),
     })
     const mayGoOn = () => this.#mayGoOn()
-    acting = new Acting({ ...scene, checkpoints, failed: this.#failed, saver, mayGoOn, skipped: this.#skipped })
+    acting = new Acting({ ...scene, checkpoints, failed: this.#held.failed, saver, mayGoOn, skipped: this.#skipped })
     return this.#end(request, await acting.run(), saver)
   }
 
@@ -341,34 +275,30 @@ export class LogConsumer implements ResettableConsumer {
   async #end(
     request: RunRequest,
     { events, isWhole, failure }: SliceResult,
-    saver = new Saver(this.#core, this.#held, undefined),
+    saver = new Saver(this.#core, this.#held.checkpoints, undefined),
   ): Promise<RunResult> {
     const { onFailure } = this.#processor
     if (failure !== undefined && failure.kind !== 'outdated' && onFailure !== 'retry')
       return { ...(await this.#stop(failure, saver)), events }
     const isLeft = failure?.kind === 'outdated'
-    if (isLeft) this.#left = { lease: this.#leaseOf(failure), failure }
+    if (isLeft) this.#left = { lease: this.#held.covering(failure.at)?.lease.name ?? this.#processor.name, failure }
     const { keep = false, until } = isLeft ? {} : request
     const isDue = (one: LogCheckpoint) => !one.isSaved() && (!keep || until !== undefined || one.unsaved >= mostUnsaved)
-    await eachEnded(this.#held.filter(isDue).map((checkpoint) => saver.saveOne(checkpoint)))
+    await eachEnded(this.#held.checkpoints.filter(isDue).map((checkpoint) => saver.saveOne(checkpoint)))
     if (isLeft) return outdated(failure, events)
     if (failure !== undefined) return { state: 'waiting', events, error: failure.error }
     if (!isWhole) return { state: 'more', events }
-    const due = this.#failed?.mayBeDue ? await nextDue(this.#core, this.#processor.name) : undefined
+    const due = this.#held.failed?.mayBeDue ? await nextDue(this.#core, this.#processor.name) : undefined
     // Of other partitions the feed has passed what is not done.
-    const reached = this.#isShared ? undefined : this.#held[0]?.position
+    const reached = this.#held.isShared ? undefined : this.#held.checkpoints[0]?.position
     return { state: 'caught-up', events, ...(due && { nextDue: due }), ...(reached && { reached }) }
-  }
-
-  #leaseOf({ at }: Failure): string {
-    return this.#held.find((checkpoint) => checkpoint.covers(at))?.lease.name ?? this.#processor.name
   }
 
   async #stop(failure: Failure, saver: Saver): Promise<RunResult> {
     const { name } = this.#processor
     const stopped = toStopped(failure, this.#core.runtime.now())
     this.#cause = { eventId: failure.at.id, error: failure.error }
-    const checkpoint = this.#held.find((one) => one.covers(failure.at)) as LogCheckpoint
+    const checkpoint = this.#held.covering(failure.at) as LogCheckpoint
     // Another process, with other partitions, may have stopped it too; perhaps it was resumed since.
     const stop = async () => {
       const row = await readStopped(this.#core, name)
@@ -377,8 +307,4 @@ export class LogConsumer implements ResettableConsumer {
     await saver.saveOne(checkpoint, stop)
     return { state: 'stopped', events: 0, error: this.#stoppedError(stopped) }
   }
-}
-
-function ignoreLost(error: unknown): void {
-  if (!(error instanceof LeaseLost)) throw error
 }
