@@ -34,6 +34,7 @@ const kinds = {
     'subscriptions/failed-events.ts',
     'subscriptions/machinery.ts',
     'subscriptions/reaction.ts',
+    'subscriptions/reset.ts',
     'subscriptions/subscription.ts',
   ],
 } as const
