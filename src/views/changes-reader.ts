@@ -175,19 +175,25 @@ export class ChangesReader {
 
   /** Whether the view has switched to other rows: as far as this process knows, and now and then in the store. */
   async #look(): Promise<void> {
-    const { generations, runtime } = this.#core
+    const { generations, runtime, pollMs } = this.#core
     const now = runtime.now().getTime()
-    const isDue = now - this.#lookedAt >= lookMs || now < this.#lookedAt
+    // Rows that were replaced never show what is awaited of them.
+    const everyMs = this.#isAwaited ? Math.min(lookMs, pollMs) : lookMs
+    const isDue = now - this.#lookedAt >= everyMs || now < this.#lookedAt
     if (isDue) this.#lookedAt = now
     const target = isDue ? await currentRowsNow(this.#core, this.#view) : generations.known(this.#view)
     if (target?.isOwn === false) throw outdated(this.#view, target.version)
     for (const listener of this.#listeners) if (target !== undefined) listener.see(target.generation)
   }
 
+  /** Something was read that the view does not show yet. */
+  get #isAwaited(): boolean {
+    return this.#groups.some(({ page }) => page !== undefined)
+  }
+
   #pauseMs(): number {
     const { store, pollMs, runtime } = this.#core
-    const isAwaited = this.#groups.some(({ page }) => page !== undefined)
-    const polls = store.capabilities.push && !isAwaited ? pollsWithPush : 1
+    const polls = store.capabilities.push && !this.#isAwaited ? pollsWithPush : 1
     return pollMs * polls * (0.75 + runtime.random() / 2)
   }
 }

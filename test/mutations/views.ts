@@ -256,8 +256,8 @@ export const views: readonly Mutation[] = [
   {
     breaks: 'a switch by another process is not looked for',
     file: 'src/views/changes-reader.ts',
-    find: 'now - this.#lookedAt >= lookMs',
-    put: 'now - this.#lookedAt >= lookMs * 1e9',
+    find: 'now - this.#lookedAt >= everyMs',
+    put: 'now - this.#lookedAt >= everyMs * 1e9',
     test: 'test/stories/live-changes-at-the-edge.test.ts › a switch by another process is found though nothing is stored',
   },
   {
