@@ -14,9 +14,9 @@ export const atStrength = <T = number>(amounts: Readonly<Record<Strength, T>>): 
 
 /**
  * Time limit of whatever waits for something that must happen. It ends what hangs and nothing else: a test takes a tenth of it on a quiet
- * machine, so that it holds on one that is slow and busy.
+ * machine, so that it holds on one that is slow and busy. `TEST_PATIENCE_MS` is for `npm run mutate`, where many tests fail.
  */
-export const patienceMs = isFull ? 1_800_000 : 600_000
+export const patienceMs = Number(process.env.TEST_PATIENCE_MS || (isFull ? 1_800_000 : 600_000))
 
 function parse(text: string | undefined): Strength {
   const found = strengths.find((one) => one === (text || 'moderate'))

@@ -15,6 +15,8 @@ export interface Mutation {
   readonly test: string
   /** Default `memory`, or what the name of the test file says. */
   readonly on?: On
+  /** What the test waits for then never comes: that it does not end is how it fails. */
+  readonly hangs?: true
   /** Why no test fails, where that is fine. */
   readonly survives?: string
 }
