@@ -41,7 +41,7 @@ const hour = 3_600_000
 type Options = Partial<SubscriptionOptions<'log', readonly [typeof counter], 'Counted'>>
 
 /** An app whose clock is moved by hand. */
-function at(store: Store, options: Options = {}, { clock = { now: Date.UTC(2030, 0, 1) }, following = {} } = {}) {
+function at(store: Store, options: Options = {}, { clock = { now: Date.UTC(2030, 0, 1) }, following = { leaseMs: 30_000 } } = {}) {
   const seen: string[] = []
   const log = defineSubscription({
     name: 'log',
@@ -49,7 +49,13 @@ function at(store: Store, options: Options = {}, { clock = { now: Date.UTC(2030,
     handle: ({ id }: { readonly id: string }) => void seen.push(id),
     ...options,
   } as SubscriptionOptions<'log', readonly [typeof counter], 'Counted'>)
-  const runtime = { ...platformRuntime, now: () => new Date(clock.now), random: () => 0.999999 }
+  /** The two seconds within which a stream may not show everything yet pass at once. */
+  const sleep = (ms: number, signal?: AbortSignal) => {
+    if (ms <= 1_900 || ms > 2_000) return platformRuntime.sleep(ms, signal)
+    clock.now += ms
+    return platformRuntime.sleep(0, signal)
+  }
+  const runtime = { ...platformRuntime, now: () => new Date(clock.now), random: () => 0.999999, sleep }
   const app = kept(createApp({ store, aggregates: { counter }, subscriptions: { log }, runtime, following, observe: () => {} }))
   const write = async (...ids: string[]) => {
     for (const id of ids) await app.aggregates.counter.execute(id, count(1))
