@@ -41,7 +41,11 @@ const hour = 3_600_000
 type Options = Partial<SubscriptionOptions<'log', readonly [typeof counter], 'Counted'>>
 
 /** An app whose clock is moved by hand. */
-function at(store: Store, options: Options = {}, { clock = { now: Date.UTC(2030, 0, 1) }, following = { leaseMs: 30_000 } } = {}) {
+function at(
+  store: Store,
+  options: Options = {},
+  { clock = { now: Date.UTC(2030, 0, 1) }, following = { leaseMs: 30_000 } } = {},
+) {
   const seen: string[] = []
   const log = defineSubscription({
     name: 'log',
