@@ -110,9 +110,8 @@ const inUse = (name: string, why: string): NotYetError =>
 async function removeSubscription(core: ConsumerCore, id: string, removed: Said): Promise<boolean> {
   if (!core.store.capabilities.globalOrder) return removeUnordered(core, id, removed)
   const reset = { ...removed, to: beginning, isCleared: false }
-  const untilMs = core.runtime.now().getTime()
   const next = () => ({ partitions: 1, resumes: 0, progress: { at: beginning }, removed, reset })
-  if (!(await beginEpoch(core, id, { untilMs }, next, () => stoppedWrites(core, id)))) return false
+  if (!(await beginEpoch(core, id, { budgetMs: 0 }, next, () => stoppedWrites(core, id)))) return false
   await finishReset(core, id)
   return true
 }

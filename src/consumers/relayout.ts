@@ -19,7 +19,8 @@ interface Held {
 
 /** How long a change waits for the leases of others. */
 export interface ChangeLimits {
-  readonly untilMs: number
+  /** Left out: as long as holders may take to let go. */
+  readonly budgetMs?: number | undefined
   readonly signal?: AbortSignal | undefined
 }
 
@@ -96,10 +97,10 @@ async function takeAll(
   name: string,
   layout: Layout,
   leases: Map<string, Lease>,
-  { untilMs, signal }: ChangeLimits,
+  { budgetMs = Number.POSITIVE_INFINITY, signal }: ChangeLimits,
 ): Promise<boolean> {
   const { store, holder, leaseMs, runtime } = core
-  const countdown = new Countdown(runtime, Math.min(untilMs - runtime.now().getTime(), leaseMs + patienceMs))
+  const countdown = new Countdown(runtime, Math.min(budgetMs, leaseMs + patienceMs))
   for (const one of partitionNames(name, layout))
     for (;;) {
       const answer = await store.acquireLease({ name: one, holder, ttlMs: leaseMs })

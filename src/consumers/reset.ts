@@ -86,7 +86,7 @@ export async function resetLog(
     beginEpoch(
       core,
       name,
-      { untilMs: Number.POSITIVE_INFINITY, signal },
+      { signal },
       ({ touched }) => ({ progress: { at: to }, touched: touched + 1, reset: resetRow(to, options, runtime.now(), false) }),
       () => stoppedWrites(core, name),
     )

@@ -6,23 +6,28 @@ import { bankAccount } from '../support/bank-account.ts'
 import { count, counter } from '../support/counter.ts'
 import { keeping } from '../support/keeping.ts'
 import { logging } from '../support/logging.ts'
-import { changed, withReleases } from '../support/stores.ts'
+import { changed, unordered, withReleases } from '../support/stores.ts'
 
 const kept = keeping()
 
 describe('a drain', () => {
-  test.each([1, 16])('with a budget ends in time though the clock is set back, concurrency %i', async (concurrency) => {
+  test.each([
+    ['one by one', memoryStore, 1, 1_000, 50],
+    ['several at a time', memoryStore, 16, 1_000, 50],
+    // A look at all aggregates begins after two seconds.
+    ['aggregate by aggregate', () => unordered(memoryStore()), 1, 2_000, 70],
+  ] as const)('with a budget ends in time though the clock is set back: %s', async (_, open, concurrency, budgetMs, most) => {
     let now = Date.now()
     let seen = 0
     const handle = async () => {
       now += ++seen === 5 ? -86_400_000 : 100
     }
     const runtime = { ...platformRuntime, now: () => new Date(now) }
-    const app = kept(logging(memoryStore(), handle, { concurrency }, {}, runtime))
+    const app = kept(logging(open(), handle, { concurrency }, {}, runtime))
     for (let i = 0; i < 100; i++) await app.aggregates.counter.execute(`c${i}`, count(1))
-    expect(await app.drain({ budgetMs: 1_000 })).toMatchObject({ caughtUp: false })
+    expect(await app.drain({ budgetMs })).toMatchObject({ caughtUp: false })
     expect(seen).toBeGreaterThan(5)
-    expect(seen).toBeLessThan(50)
+    expect(seen).toBeLessThan(most)
   })
 
   test('also runs what events lead to that were parked', async () => {

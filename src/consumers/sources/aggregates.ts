@@ -1,6 +1,7 @@
 import { isCqrsError } from '../../errors.ts'
 import type { Position } from '../../event-envelope.ts'
 import { type FailedRow, type ProcessorRow, processorRows } from '../../store/internal-rows.ts'
+import { Countdown } from '../../util/countdown.ts'
 import { KeyedQueue } from '../../util/keyed-queue.ts'
 import { type Asked, askedOf } from '../asked.ts'
 import { type AggregateChange, type CatchUpOutcome, placeIn } from '../change.ts'
@@ -142,8 +143,8 @@ export class AggregatesConsumer implements ResettableConsumer {
     const text = (await store.readCheckpoint(name))?.position ?? null
     const lease = new Lease(this.#core, name, answer.fence, text)
     this.#lease = lease
-    const over = request.budgetMs === undefined ? Number.POSITIVE_INFINITY : runtime.now().getTime() + request.budgetMs
-    const isOver = () => request.signal?.aborted === true || runtime.now().getTime() >= over
+    const countdown = new Countdown(runtime, request.budgetMs)
+    const isOver = () => request.signal?.aborted === true || countdown.isOver
     try {
       return await this.#consume(lease, request, { signal: request.signal ?? this.#core.neverAborts, isOver })
     } catch (error) {
@@ -284,7 +285,8 @@ export class AggregatesConsumer implements ResettableConsumer {
   /** Waits until then, for as long as there is time, and keeps the lease. */
   async #isTooSoon(at: number, lease: Lease, { budgetMs = settleMs, signal }: RunRequest): Promise<boolean> {
     const { runtime, leaseMs } = this.#core
-    const waitMs = at - runtime.now().getTime()
+    // It was that far ahead at the most; a clock that was set back says more.
+    const waitMs = Math.min(settleMs, at - runtime.now().getTime())
     const step = leaseMs / 3
     for (let leftMs = Math.min(waitMs, budgetMs); leftMs > 0; leftMs -= step) {
       await runtime.sleep(Math.min(step, leftMs), signal)

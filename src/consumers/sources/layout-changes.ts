@@ -32,10 +32,8 @@ export class LayoutChanges {
   }
 
   /** False: others have some of the partitions, or were first. */
-  change(request: RunRequest, partitions = this.#processor.partitions): Promise<boolean> {
-    const { budgetMs, signal } = request
-    const untilMs = budgetMs === undefined ? Number.POSITIVE_INFINITY : this.#core.runtime.now().getTime() + budgetMs
-    return changeLayout(this.#core, this.#processor.name, partitions, { untilMs, signal })
+  change({ budgetMs, signal }: RunRequest, partitions = this.#processor.partitions): Promise<boolean> {
+    return changeLayout(this.#core, this.#processor.name, partitions, { budgetMs, signal })
   }
 
   /** Another process has changed the layout, or has died while it did. False: it has to be waited for. */

@@ -217,7 +217,7 @@ export async function simulate(store: Store, options: Simulation): Promise<Fates
       })
       const work = async () => {
         while (!isOver()) {
-          const request = { untilMs: Date.now() + 50 }
+          const request = { budgetMs: 50 }
           if (random() < relayout && (await changeLayout(core, `subscription/${name}`, 1 + Math.floor(random() * 8), request)))
             fates.layouts++
           if (random() < reset) {
