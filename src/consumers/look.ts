@@ -1,6 +1,5 @@
 import { isCqrsError, type StoppedError } from '../errors.ts'
 import type { Position } from '../event-envelope.ts'
-import { feedPage } from '../execution/read-page.ts'
 import type { StoredEvent } from '../store/commit.ts'
 import type { StoredConsumer } from '../store/consumer.ts'
 import { processorRows, type StoppedRow, stoppedRows } from '../store/internal-rows.ts'
@@ -9,6 +8,7 @@ import type { StoredView } from '../store/store.ts'
 import type { ConsumerCore } from './core.ts'
 import { findFailed, nextDue } from './failures.ts'
 import { type Layout, layoutOf, partitionNames, progressIn, undivided } from './layout.ts'
+import { logPage } from './log-page.ts'
 import { before, beginning, lowest } from './positions.ts'
 import type { Processor } from './processor.ts'
 import { bucketOf, isDone, type LogProgress, startOf } from './progress.ts'
@@ -167,13 +167,11 @@ async function oldestOf(
   progresses: readonly LogProgress[],
   end: Position,
 ): Promise<Place> {
-  const only = aggregateTypes.map((aggregateType) => ({ aggregateType }))
   // With one partition, the first event from there on is the one.
   const isOne = progresses.length === 1 && Object.keys(progresses[0]?.ahead ?? {}).length === 0
   let position = lowest(progresses.map(startOf))
   for (let pages = 0; pages < mostPages && comparePositions(position, end) < 0; pages++) {
-    const after = position === beginning ? {} : { after: position }
-    const page = await feedPage(core, { only, ...after }, isOne ? 1 : pageSize)
+    const page = await logPage(core, aggregateTypes, position, isOne ? 1 : pageSize)
     const oldest = page.events.find((event) => !isDone(progresses[bucketOf(event) % progresses.length] as LogProgress, event))
     if (oldest !== undefined) return { position: before(oldest.position as Position), isLate: true, oldest }
     position = page.position ?? position

@@ -1,9 +1,9 @@
 import type { Position } from '../event-envelope.ts'
 import type { Core } from '../execution/core.ts'
-import { feedPage } from '../execution/read-page.ts'
 import { processorRows } from '../store/internal-rows.ts'
 import type { Bell } from './bell.ts'
 import type { Consumer } from './consumer.ts'
+import { logPage } from './log-page.ts'
 import { laterOf } from './positions.ts'
 
 /** With push the log is still looked at from time to time: a wake-up may be lost. */
@@ -31,7 +31,7 @@ export class Tail {
   readonly #all: readonly Followed[]
   /** Called with each news of the log. */
   readonly #tell: () => void
-  readonly #only: readonly { readonly aggregateType: string }[]
+  readonly #types: readonly string[]
   /** Of all up to here it is known which types they are of. */
   #position: Position | undefined
   /** Where the log ended when it was looked at last. */
@@ -43,8 +43,7 @@ export class Tail {
     this.#scene = scene
     this.#all = all
     this.#tell = tell
-    const types = new Set(all.flatMap(({ consumer }) => consumer.aggregateTypes))
-    this.#only = [...types].map((aggregateType) => ({ aggregateType }))
+    this.#types = [...new Set(all.flatMap(({ consumer }) => consumer.aggregateTypes))]
   }
 
   /** What comes after this is new to all. */
@@ -93,8 +92,7 @@ export class Tail {
   }
 
   async #readPage(): Promise<void> {
-    const after = this.#position === undefined ? {} : { after: this.#position }
-    const { events, position, more } = await feedPage(this.#scene, { only: this.#only, ...after }, pageSize)
+    const { events, position, more } = await logPage(this.#scene, this.#types, this.#position, pageSize)
     if (position === undefined || position === this.#position) return
     if (more) return this.#ringAllUpTo(position)
     this.#position = position

@@ -1,9 +1,9 @@
 import type { Position } from '../event-envelope.ts'
-import { feedPage } from '../execution/read-page.ts'
 import type { FeedPage } from '../store/store.ts'
 import type { ConsumerCore } from './core.ts'
 import { findDue } from './failures.ts'
 import { type Layout, readProgresses } from './layout.ts'
+import { logPage } from './log-page.ts'
 import { before, beginning, laterOf, lowest } from './positions.ts'
 import { type Processor, setsAside } from './processor.ts'
 import { bucketOf, isDone, type LogProgress, startOf } from './progress.ts'
@@ -47,7 +47,7 @@ async function findLagging(core: ConsumerCore, processor: Processor, layout: Lay
   const lags = (partition: number, doneTo: Position) => lagging.has(partition) || lagging.set(partition, doneTo)
   const pages: FeedPage[] = []
   for (let start = lowest(starts); ; ) {
-    const page = await readFrom(core, processor, start)
+    const page = await logPage(core, processor.aggregateTypes, start, pageSize)
     pages.push(page)
     for (const event of page.events) {
       const partition = bucketOf(event) % layout.partitions
@@ -60,9 +60,4 @@ async function findLagging(core: ConsumerCore, processor: Processor, layout: Lay
     if (!page.more || unseen.length === 0) return { lagging, pages }
     start = laterOf(end, lowest(unseen))
   }
-}
-
-function readFrom(core: ConsumerCore, { aggregateTypes }: Processor, start: Position): Promise<FeedPage> {
-  const only = aggregateTypes.map((aggregateType) => ({ aggregateType }))
-  return feedPage(core, { only, ...(start === beginning ? {} : { after: start }) }, pageSize)
 }

@@ -1,10 +1,11 @@
 import { type AggregateChange, placeIn, rowIdOf } from '../consumers/change.ts'
+import { logPage } from '../consumers/log-page.ts'
 import { viewConsumer } from '../consumers/names.ts'
 import { beginning } from '../consumers/positions.ts'
 import type { Position } from '../event-envelope.ts'
 import { decodeApart } from '../evolution/decode.ts'
 import type { AggregateDefinition } from '../execution/aggregate-definition.ts'
-import { aggregatePage, feedPage } from '../execution/read-page.ts'
+import { aggregatePage } from '../execution/read-page.ts'
 import type { StoredEvent } from '../store/commit.ts'
 import { seenRows } from '../store/internal-rows.ts'
 import { comparePositions } from '../store/order.ts'
@@ -76,7 +77,6 @@ export async function touchedBy(core: ViewCore, view: ViewDefinition, page: read
 /** From the log. `position`: what the view shows. */
 export function newsOfLog(core: ViewCore, view: ViewDefinition, position: () => Promise<Position>): News {
   const { store } = core
-  const only = view.aggregateTypes.map((aggregateType) => ({ aggregateType }))
   const isAsync = view.consistency === 'async'
   let seen: LogEvent | undefined
   return {
@@ -87,8 +87,7 @@ export function newsOfLog(core: ViewCore, view: ViewDefinition, position: () => 
     },
     end: async () => (isAsync ? position() : ((await store.lastPosition()) ?? beginning)),
     nextPage: async (after) => {
-      const from = after === beginning ? {} : { after: after as Position }
-      const page = await feedPage({ store }, { only, ...from, ...(seen && { confirm: seen }) }, eventsPerPage)
+      const page = await logPage(core, view.aggregateTypes, after as Position, eventsPerPage, seen)
       seen = page.last ?? seen
       const touched = await touchedBy(core, view, page.events)
       const awaited = isAsync ? touched.last?.position : undefined

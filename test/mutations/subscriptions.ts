@@ -193,8 +193,8 @@ export const subscriptions: readonly Mutation[] = [
   },
   {
     breaks: 'a log that has lost events is read on',
-    file: 'src/consumers/sources/feed.ts',
-    find: '...(confirm && { confirm })',
+    file: 'src/consumers/log-page.ts',
+    find: '...(confirm && { confirm }),',
     put: '',
     test: 'test/stories/lost-commits.test.ts › a running subscription receives what takes the place of lost events',
   },

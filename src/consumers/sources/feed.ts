@@ -1,8 +1,7 @@
 import type { Position } from '../../event-envelope.ts'
-import { feedPage } from '../../execution/read-page.ts'
 import type { StoredEvent } from '../../store/commit.ts'
 import type { FeedPage, LogEvent, Store } from '../../store/store.ts'
-import { beginning } from '../positions.ts'
+import { logPage } from '../log-page.ts'
 
 /** Some pages of the log together. */
 export interface Gathered {
@@ -21,11 +20,10 @@ export class Feed {
 
   /** `first`: the first page, where it was read already. `last` is an event that was read before, at or before `start`. A log that does not have it any more is a StoreError `STORE_BEHIND`. */
   constructor(store: Store, aggregateTypes: readonly string[], start: Position, size: number, last?: LogEvent, first?: FeedPage) {
-    const only = aggregateTypes.map((aggregateType) => ({ aggregateType }))
-    this.#after = start === beginning ? undefined : start
+    this.#after = start
     this.#last = last
     this.#next = first && Promise.resolve(first)
-    this.#read = (after, confirm) => feedPage({ store }, { only, ...(after && { after }), ...(confirm && { confirm }) }, size)
+    this.#read = (after, confirm) => logPage({ store }, aggregateTypes, after, size, confirm)
   }
 
   /** So many events, or as many as there are; at the end of the log the next ones are what came since. */
