@@ -74,8 +74,8 @@ export async function readOrBegin(core: ConsumerCore, processor: Processor, foun
 /** That a consumer is in use is noted this often. */
 const everyMs = 600_000
 
-export const isLongAgo = ({ runtime }: ConsumerCore, ranAt: string | undefined): boolean =>
-  ranAt === undefined || Math.abs(runtime.now().getTime() - Date.parse(ranAt)) >= everyMs
+export const isLongAgo = ({ runtime }: ConsumerCore, ranAt: string | undefined, ms = everyMs): boolean =>
+  ranAt === undefined || Math.abs(runtime.now().getTime() - Date.parse(ranAt)) >= ms
 
 /** Notes that a view is in use. True: for the first time, or since it was removed. */
 export async function noteRun(core: ConsumerCore, id: string, kind: ProcessorRow['kind']): Promise<boolean> {

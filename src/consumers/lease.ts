@@ -1,3 +1,4 @@
+import type { LeaseAnswer } from '../store/consumer.ts'
 import { whenAborted } from '../util/abort.ts'
 import { Countdown } from '../util/countdown.ts'
 import type { ConsumerCore, RunRequest } from './core.ts'
@@ -70,6 +71,38 @@ export class Lease {
 
   release(): Promise<void> {
     return this.#core.store.releaseLease({ name: this.name, fence: this.fence })
+  }
+}
+
+/** The lease that was just taken, with its checkpoint; given back when that cannot be read. */
+export async function leaseOf(
+  core: ConsumerCore,
+  name: string,
+  { fence, checkpoint }: Extract<LeaseAnswer, { readonly acquired: true }>,
+): Promise<Lease> {
+  try {
+    const found = checkpoint === undefined ? await core.store.readCheckpoint(name) : checkpoint
+    return new Lease(core, name, fence, found?.position ?? null)
+  } catch (error) {
+    await core.store.releaseLease({ name, fence }).catch(() => {})
+    throw error
+  }
+}
+
+/** Does something under a lease. False: another process has it, or has taken it over meanwhile. */
+export async function withLease(core: ConsumerCore, name: string, work: (lease: Lease) => Promise<void>): Promise<boolean> {
+  const { store, holder, leaseMs } = core
+  const answer = await store.acquireLease({ name, holder, ttlMs: leaseMs })
+  if (!answer.acquired) return false
+  const lease = await leaseOf(core, name, answer)
+  try {
+    await work(lease)
+    return true
+  } catch (error) {
+    if (error instanceof LeaseLost) return false
+    throw error
+  } finally {
+    await lease.release().catch(() => {})
   }
 }
 

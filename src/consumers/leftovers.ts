@@ -1,4 +1,4 @@
-import { NotYetError, ValidationError } from '../errors.ts'
+import { NotYetError } from '../errors.ts'
 import type { Position } from '../event-envelope.ts'
 import { liveGeneration } from '../store/generations.ts'
 import {
@@ -14,17 +14,18 @@ import { checkCallOptions } from '../util/options.ts'
 import type { ConsumerCore } from './core.ts'
 import type { ConsumerDefinition, Leftover } from './definitions.ts'
 import { findFailed, mostFailed } from './failures.ts'
-import { layoutOf, readProgresses } from './layout.ts'
-import { Lease } from './lease.ts'
+import { isLongAgo, layoutOf, readProgresses } from './layout.ts'
+import { withLease } from './lease.ts'
 import { rowPrefixes, sqlViewConsumer, viewConsumer } from './names.ts'
 import { beginning, lowest } from './positions.ts'
 import { readProgress, startOf } from './progress.ts'
 import { beginEpoch } from './relayout.ts'
 import { finishReset, stoppedWrites } from './reset.ts'
 import { rowsOf, saveRows } from './rows.ts'
+import { checkSaid } from './said.ts'
 import { clearStopped } from './stopped.ts'
 
-interface Said {
+interface Removed {
   readonly reason: string
   readonly by?: string
   readonly at: string
@@ -56,9 +57,8 @@ export async function findLeftovers(
       remove: (options) =>
         lifecycle.run(`remove of the leftover '${name}'`, async () => {
           checkCallOptions('remove', options, ['reason', 'by'])
+          checkSaid('remove', options)
           const { reason, by } = options
-          if (typeof reason !== 'string' || reason === '') throw new ValidationError('remove: a reason is needed: { reason }.')
-          if (by !== undefined && typeof by !== 'string') throw new ValidationError('remove: by must be a text.')
           const at = core.runtime.now().toISOString()
           await remove(core, id, name, { reason, ...(by === undefined ? {} : { by }), at })
         }),
@@ -88,12 +88,11 @@ async function positionOf(core: ConsumerCore, id: string, name: string, row: Pro
   return checkpoint && startOf(readProgress(checkpoint.position))
 }
 
-async function remove(core: ConsumerCore, id: string, name: string, said: Said): Promise<void> {
+async function remove(core: ConsumerCore, id: string, name: string, said: Removed): Promise<void> {
   const { value } = await processorRows.read(core.store, id)
   if (value === undefined || value.removed !== undefined) return
   const { kind, ranAt } = value
-  if (ranAt !== undefined && Math.abs(core.runtime.now().getTime() - Date.parse(ranAt)) < hourMs)
-    throw inUse(name, `a program has run it at ${ranAt}, within the last hour`)
+  if (!isLongAgo(core, ranAt, hourMs)) throw inUse(name, `a program has run it at ${ranAt}, within the last hour`)
   const isRemoved =
     kind === 'view'
       ? await removeView(core, id, name)
@@ -107,7 +106,7 @@ const inUse = (name: string, why: string): NotYetError =>
   new NotYetError(`The leftover '${name}' was not removed: ${why}. Retry later, when no program runs it.`)
 
 /** False: another process has a partition. */
-async function removeSubscription(core: ConsumerCore, id: string, removed: Said): Promise<boolean> {
+async function removeSubscription(core: ConsumerCore, id: string, removed: Removed): Promise<boolean> {
   if (!core.store.capabilities.globalOrder) return removeUnordered(core, id, removed)
   const reset = { ...removed, to: beginning, isCleared: false }
   const next = () => ({ partitions: 1, resumes: 0, progress: { at: beginning }, removed, reset })
@@ -117,8 +116,8 @@ async function removeSubscription(core: ConsumerCore, id: string, removed: Said)
 }
 
 /** How far it was in each aggregate counts no more in the next epoch. */
-function removeUnordered(core: ConsumerCore, id: string, removed: Said): Promise<boolean> {
-  return underLease(core, id, async () => {
+function removeUnordered(core: ConsumerCore, id: string, removed: Removed): Promise<boolean> {
+  return withLease(core, id, async () => {
     await clearStopped(core, id)
     for (let rows = await failedOf(core, id); rows.length > 0; rows = await failedOf(core, id))
       for (const row of rows) await saveRows(core, [failedRows.write(row, null)])
@@ -135,7 +134,7 @@ const failedOf = async (core: ConsumerCore, id: string) => (await findFailed(cor
 
 /** Its tables are the user's: only the checkpoint goes back. */
 function removeSqlView(core: ConsumerCore, id: string, name: string): Promise<boolean> {
-  return underLease(core, sqlViewConsumer(name), async (lease) => {
+  return withLease(core, sqlViewConsumer(name), async (lease) => {
     await lease.write(beginning)
     await clearStopped(core, id)
     await forget(core, id)
@@ -148,7 +147,7 @@ async function removeView(core: ConsumerCore, id: string, name: string): Promise
   const all = await store.viewGenerations(name)
   const from = liveGeneration(all)
   const generations = [...new Set([from, ...all.map((one) => one.generation)])]
-  for (const one of generations) if (!(await underLease(core, viewConsumer(name, one), async () => {}))) return false
+  for (const one of generations) if (!(await withLease(core, viewConsumer(name, one), async () => {}))) return false
   const to = Math.max(...generations) + 1
   if (!(await store.addViewGeneration({ name, generation: to, viewVersion: removedVersion }))) return false
   if (!(await store.switchViewGeneration({ name, from, to }))) return false
@@ -163,18 +162,4 @@ async function removeView(core: ConsumerCore, id: string, name: string): Promise
 
 async function forget(core: ConsumerCore, id: string): Promise<void> {
   await processorRows.update(rowsOf(core), id, (row) => (row === undefined ? undefined : null))
-}
-
-/** False: another process has the lease. */
-async function underLease(core: ConsumerCore, name: string, work: (lease: Lease) => Promise<void>): Promise<boolean> {
-  const { store, holder, leaseMs } = core
-  const answer = await store.acquireLease({ name, holder, ttlMs: leaseMs })
-  if (!answer.acquired) return false
-  try {
-    const text = (await store.readCheckpoint(name))?.position ?? null
-    await work(new Lease(core, name, answer.fence, text))
-  } finally {
-    await store.releaseLease({ name, fence: answer.fence }).catch(() => {})
-  }
-  return true
 }

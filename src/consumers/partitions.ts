@@ -1,8 +1,7 @@
-import type { LeaseAnswer } from '../store/consumer.ts'
 import type { ConsumerCore } from './core.ts'
 import { eachEnded } from './each-ended.ts'
 import { type Layout, partitionName, progressIn } from './layout.ts'
-import { Lease } from './lease.ts'
+import { type Lease, leaseOf } from './lease.ts'
 import { LogCheckpoint } from './log-checkpoint.ts'
 import type { LogProgress } from './progress.ts'
 import { Sequences } from './sources/sequences.ts'
@@ -68,7 +67,9 @@ async function takeShare(
       const partition = wanted[(first + i) % wanted.length] as number
       const own = partitionName(name, partition)
       const answer = await acquire(own)
-      if (answer !== undefined) held.push(await read(core, layout, partition, own, answer))
+      if (answer === undefined) return
+      const lease = await leaseOf(core, own, answer)
+      held.push({ partition, lease, progress: progressIn(layout, partition, lease.text ?? undefined) })
     }),
   )
   const isContested = layout.partitions > 1 && (wanted.length > 1 || held.length === 0)
@@ -90,23 +91,6 @@ export async function isWaitedFor({ store, holder, leaseMs }: ConsumerCore, cons
   const answer = await store.acquireLease({ name, holder, ttlMs: leaseMs })
   if (answer.acquired) await store.releaseLease({ name, fence: answer.fence })
   return !answer.acquired
-}
-
-/** The checkpoint of a lease that was just taken. */
-async function read(
-  core: ConsumerCore,
-  layout: Layout,
-  partition: number,
-  name: string,
-  { fence, checkpoint }: Extract<LeaseAnswer, { readonly acquired: true }>,
-): Promise<Held> {
-  try {
-    const text = (checkpoint === undefined ? await core.store.readCheckpoint(name) : checkpoint)?.position
-    return { partition, lease: new Lease(core, name, fence, text ?? null), progress: progressIn(layout, partition, text) }
-  } catch (error) {
-    await core.store.releaseLease({ name, fence }).catch(() => {})
-    throw error
-  }
 }
 
 const giveBack = (held: readonly Held[]) => eachEnded(held.map(({ lease }) => lease.release()))

@@ -116,7 +116,7 @@ async function takeAll(
 }
 
 /** With what its checkpoint says. */
-export async function readHeld(core: ConsumerCore, layout: Layout, lease: Lease, partition: number): Promise<Held> {
+async function readHeld(core: ConsumerCore, layout: Layout, lease: Lease, partition: number): Promise<Held> {
   const text = (await core.store.readCheckpoint(lease.name))?.position
   lease.text = text ?? null
   return { lease, progress: progressIn(layout, partition, text) }

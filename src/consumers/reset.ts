@@ -14,13 +14,14 @@ import { isPosition } from '../util/names.ts'
 import { checkCallOptions } from '../util/options.ts'
 import type { ConsumerCore } from './core.ts'
 import { findFailed } from './failures.ts'
-import { firstRow, layoutOf, readOrBegin } from './layout.ts'
-import { Lease, LeaseLost } from './lease.ts'
+import { firstRow, layoutOf, progressIn, readOrBegin } from './layout.ts'
+import { type Lease, withLease } from './lease.ts'
 import { beginning } from './positions.ts'
 import type { Processor } from './processor.ts'
 import { isBeyond, writeProgress } from './progress.ts'
-import { beginEpoch, patienceMs, readHeld } from './relayout.ts'
+import { beginEpoch, patienceMs } from './relayout.ts'
 import { saveRows } from './rows.ts'
+import { checkSaid } from './said.ts'
 import { readStopped } from './stopped.ts'
 
 /** Where a subscription continues after a reset: everything after it is delivered, also what was delivered before. */
@@ -46,14 +47,12 @@ const atOnce = 20
 /** @throws ValidationError */
 export function checkReset(options: unknown, now: Date): asserts options is ResetOptions {
   checkCallOptions('reset', options, ['to', 'reason', 'by'])
-  const { to, reason, by } = options as Partial<Record<keyof ResetOptions, unknown>>
+  const { to, ...said } = options as Partial<Record<keyof ResetOptions, unknown>>
   const isDate = to instanceof Date && !Number.isNaN(to.getTime())
   if (to !== 'beginning' && to !== 'now' && !isPosition(to) && !isDate)
     throw new ValidationError("reset: to must be 'beginning', 'now', the position of an event or a Date.")
   if (isDate && to > now) throw new ValidationError(`reset: to is ${to.toISOString()}, which is in the future.`)
-  if (typeof reason !== 'string' || reason === '')
-    throw new ValidationError('reset: a reason is needed: { reason }. It is kept with the subscription.')
-  if (by !== undefined && typeof by !== 'string') throw new ValidationError('reset: by must be a text.')
+  checkSaid('reset', said, 'It is kept with the subscription.')
 }
 
 /** What is kept of a reset. */
@@ -164,26 +163,13 @@ async function firstAfter(core: ConsumerCore, after: Position) {
  * fence in each commit, so that a process that was frozen in it drops nothing that has failed since. False: another process has
  * the lease.
  */
-export async function finishReset(core: ConsumerCore, name: string): Promise<boolean> {
-  const { store, holder, leaseMs } = core
-  const answer = await store.acquireLease({ name, holder, ttlMs: leaseMs })
-  if (!answer.acquired) return false
-  const lease = new Lease(core, name, answer.fence, null)
-  try {
-    await clear(core, name, lease)
-    return true
-  } catch (error) {
-    if (error instanceof LeaseLost) return false
-    throw error
-  } finally {
-    await lease.release().catch(() => {})
-  }
-}
+export const finishReset = (core: ConsumerCore, name: string): Promise<boolean> =>
+  withLease(core, name, (lease) => clear(core, name, lease))
 
 async function clear(core: ConsumerCore, name: string, lease: Lease): Promise<void> {
   const { value: row } = await processorRows.read(core.store, name)
   if (row?.reset?.isCleared !== false) return
-  const { progress } = await readHeld(core, layoutOf(name, row), lease, 0)
+  const progress = progressIn(layoutOf(name, row), 0, lease.text ?? undefined)
   const to = row.reset.to as Position
   // Whatever it says, it stays as it is: a change of the layout may be in progress.
   const text = lease.text ?? writeProgress(progress)

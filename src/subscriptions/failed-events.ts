@@ -4,6 +4,7 @@ import { failedEventId, findFailed } from '../consumers/failures.ts'
 import { undividedRow } from '../consumers/layout.ts'
 import { subscriptionConsumer } from '../consumers/names.ts'
 import { saveRows } from '../consumers/rows.ts'
+import { checkSaid } from '../consumers/said.ts'
 import { skippedId } from '../consumers/skips.ts'
 import { ValidationError } from '../errors.ts'
 import type { ViewWrite } from '../store/commit.ts'
@@ -98,10 +99,8 @@ export function failedEventsOf(core: ConsumerCore, { name, storedAs }: Subscript
       change('retry', eventId, (failed) => ({ next: { ...withoutWaits(failed), nextTryAt: core.runtime.now().toISOString() } })),
     skip: async (eventId: string, options: { readonly reason?: unknown; readonly by?: unknown } = {}) => {
       checkCallOptions('skip', options, ['reason', 'by'])
+      checkSaid('skip', options, 'It is kept with the event.')
       const { reason, by } = options
-      if (typeof reason !== 'string' || reason === '')
-        throw new ValidationError('skip: a reason is needed: { reason }. It is kept with the event.')
-      if (by !== undefined && typeof by !== 'string') throw new ValidationError('skip: by must be a text.')
       const skipped = (message: string): SkippedRow => ({
         consumer,
         eventId,

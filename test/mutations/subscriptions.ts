@@ -348,8 +348,8 @@ export const subscriptions: readonly Mutation[] = [
   {
     breaks: 'what was run within the hour is removed',
     file: 'src/consumers/leftovers.ts',
-    find: '< hourMs)',
-    put: '< 0)',
+    find: 'ranAt, hourMs)',
+    put: 'ranAt, 0)',
     test: 'test/stories/leftovers.test.ts › that was run within the hour is not removed',
   },
   {
