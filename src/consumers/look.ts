@@ -3,21 +3,18 @@ import type { Position } from '../event-envelope.ts'
 import type { StoredEvent } from '../store/commit.ts'
 import type { StoredConsumer } from '../store/consumer.ts'
 import { processorRows, type StoppedRow, stoppedRows } from '../store/internal-rows.ts'
-import { comparePositions } from '../store/order.ts'
 import type { StoredView } from '../store/store.ts'
 import type { ConsumerCore } from './core.ts'
 import { findFailed, nextDue } from './failures.ts'
 import { type Layout, layoutOf, partitionNames, progressIn, undivided } from './layout.ts'
-import { logPage } from './log-page.ts'
-import { before, beginning, lowest } from './positions.ts'
+import { findOldest } from './oldest.ts'
+import { beginning } from './positions.ts'
 import type { Processor } from './processor.ts'
-import { bucketOf, isDone, type LogProgress, startOf } from './progress.ts'
 
 /** Failed aggregates that are counted. */
 const mostCounted = 100
 /** Pages that are searched for the oldest event of a consumer with several partitions. */
 const mostPages = 3
-const pageSize = 200
 
 /** What a look at a consumer is about. */
 export interface Watched {
@@ -153,29 +150,11 @@ async function placeOf(core: ConsumerCore, seen: Seen, stored: readonly StoredCo
   try {
     const progresses = stored.map(({ checkpoint }, partition) => progressIn(layout, partition, checkpoint?.position))
     const isAtStart = mode === 'act' && !isBegun && from !== 'beginning' && from !== 'now'
-    return await oldestOf(core, watched.processor, isAtStart ? [{ epoch: 1, at: from }] : progresses, end)
+    const places = isAtStart ? [{ epoch: 1, at: from }] : progresses
+    const { position, event, isSure } = await findOldest(core, watched.processor, places, { end, mostPages })
+    return { position, isLate: event !== undefined || !isSure, oldest: event }
   } catch (error) {
     if (!isCqrsError(error, 'SCHEMA_TOO_NEW')) throw error
     return { position: beginning, isLate: true, oldest: undefined, outdated: error }
   }
-}
-
-/** Searches for its oldest event that is not done. What it does not follow counts as done. */
-async function oldestOf(
-  core: ConsumerCore,
-  { aggregateTypes }: Processor,
-  progresses: readonly LogProgress[],
-  end: Position,
-): Promise<Place> {
-  // With one partition, the first event from there on is the one.
-  const isOne = progresses.length === 1 && Object.keys(progresses[0]?.ahead ?? {}).length === 0
-  let position = lowest(progresses.map(startOf))
-  for (let pages = 0; pages < mostPages && comparePositions(position, end) < 0; pages++) {
-    const page = await logPage(core, aggregateTypes, position, isOne ? 1 : pageSize)
-    const oldest = page.events.find((event) => !isDone(progresses[bucketOf(event) % progresses.length] as LogProgress, event))
-    if (oldest !== undefined) return { position: before(oldest.position as Position), isLate: true, oldest }
-    position = page.position ?? position
-    if (!page.more) return { position, isLate: false, oldest: undefined }
-  }
-  return { position, isLate: comparePositions(position, end) < 0, oldest: undefined }
 }

@@ -55,7 +55,6 @@ export class Loops implements Pulse {
     this.#followed = consumers.map((consumer) => ({ consumer, bell: new Bell(this.#scene.runtime) }))
     const tail = new Tail(this.#scene, this.#followed, () => this.#tell())
     this.#unwatch = store.capabilities.push ? store.watch?.(() => void tail.look()) : undefined
-    this.#endings = [undefined, undefined, ...consumers].map(() => new AbortController())
     // Looked at before any of them reads: what comes after is new to all.
     const begun = tail.begin()
     const isPushed = this.#unwatch !== undefined
@@ -64,10 +63,15 @@ export class Loops implements Pulse {
       run: (consumer, request) => this.#runOnce(consumer, request),
       report: (consumer, error) => this.#report(consumer, error),
     }
-    this.#running = this.#endings.map(async ({ signal }, i) => {
+    const tasks: readonly ((signal: AbortSignal) => Promise<void>)[] = [
+      (signal) => tail.poll(isPushed, signal),
+      (signal) => tail.lookForAsked(signal),
+      ...this.#followed.map((one) => (signal: AbortSignal) => follow(scene, one, signal)),
+    ]
+    this.#endings = tasks.map(() => new AbortController())
+    this.#running = tasks.map(async (task, i) => {
       await begun
-      if (i === 0) return tail.poll(isPushed, signal)
-      return i === 1 ? tail.lookForAsked(signal) : follow(scene, this.#followed[i - 2] as Followed, signal)
+      return task((this.#endings[i] as AbortController).signal)
     })
   }
 

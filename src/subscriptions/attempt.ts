@@ -12,7 +12,7 @@ const graceMs = 5_000
 const over = new Error('The handler has ended.')
 
 /** A signal that is made when somebody asks for it: most handlers never do. */
-export class LazySignal {
+class LazySignal {
   #controller: AbortController | undefined
   #aborted: { readonly reason: unknown } | undefined
 
@@ -72,7 +72,6 @@ async function ended(
     await runtime.sleep(graceMs, waits.signal)
     return 'interrupted' as const
   })
-  for (const one of [limit, interrupted]) one.catch(() => {})
   try {
     return await Promise.race([handled, limit, interrupted])
   } finally {
