@@ -21,7 +21,7 @@ import { startPostgres } from '../test/servers/postgres.ts'
  *   npm run mutate -- 42 'first lease'      rows of the parity page, or parts of what is broken
  *   npm run mutate -- --area execution      one area
  *   npm run mutate -- --check               only whether the table fits the source: runs no test
- *   npm run mutate -- --write               writes what breaks each row into docs/parity.md
+ *   npm run mutate -- --write               writes what breaks each row into docs/reference/rust-parity.md
  *   npm run mutate -- --resume              leaves out what was killed already and has not changed since
  */
 const root = fileURLToPath(new URL('..', import.meta.url))

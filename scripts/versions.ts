@@ -1,5 +1,5 @@
 /**
- * The versions of what the tests run on, as a table in docs/versions.md: `npm run versions` starts each server, asks it, and writes the table.
+ * The versions of what the tests run on, as a table in docs/reference/versions.md: `npm run versions` starts each server, asks it, and writes the table.
  * `-- --compare` fails when the table lacks a row or has one too many. Another version is only reported: servers move by themselves.
  */
 import { readFile, writeFile } from 'node:fs/promises'
@@ -15,7 +15,7 @@ import { startMariaDb } from '../test/servers/mariadb.ts'
 import { startMySql } from '../test/servers/mysql.ts'
 import { startPostgres } from '../test/servers/postgres.ts'
 
-const page = `${root}docs/versions.md`
+const page = `${root}docs/reference/versions.md`
 
 const manifest = async (file: string) => JSON.parse(await readFile(`${root}${file}`, 'utf8'))
 const versionOf = async (name: string): Promise<string> => (await manifest(`node_modules/${name}/package.json`)).version
@@ -101,18 +101,18 @@ if (process.argv.includes('--compare')) {
   const written = new Map(rows.map(([, name = '', version = '']) => [name, version]))
   for (const [name, version] of found)
     if (written.has(name) && written.get(name) !== version)
-      console.log(`${name} is ${version}, and ${written.get(name)} in docs/versions.md.`)
+      console.log(`${name} is ${version}, and ${written.get(name)} in docs/reference/versions.md.`)
   const faults = [
-    ...[...found.keys()].filter((name) => !written.has(name)).map((name) => `docs/versions.md has no row for ${name}.`),
+    ...[...found.keys()].filter((name) => !written.has(name)).map((name) => `docs/reference/versions.md has no row for ${name}.`),
     ...[...written.keys()]
       .filter((name) => !found.has(name))
-      .map((name) => `docs/versions.md has a row for ${name}, which no test runs on.`),
+      .map((name) => `docs/reference/versions.md has a row for ${name}, which no test runs on.`),
   ]
   for (const fault of faults) console.error(fault)
   if (faults.length > 0) {
     console.error('Write the table again: npm run versions')
     process.exitCode = 1
-  } else console.log('docs/versions.md has a row for each part of the tests.')
+  } else console.log('docs/reference/versions.md has a row for each part of the tests.')
 } else {
   const rows = [...found].map(([name, version]) => `| ${name} | ${version} |`)
   await writeFile(
@@ -126,5 +126,5 @@ if (process.argv.includes('--compare')) {
 ${rows.join('\n')}
 `,
   )
-  console.log('Wrote docs/versions.md.')
+  console.log('Wrote docs/reference/versions.md.')
 }

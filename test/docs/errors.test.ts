@@ -9,9 +9,9 @@ interface Row {
   readonly status: string
 }
 
-describe('the table of docs/guide/errors.md', () => {
+describe('the table of docs/reference/errors.md', () => {
   const source = readFileSync(join(root, 'src/errors.ts'), 'utf8')
-  const rows = tableRows(readFileSync(join(root, 'docs/guide/errors.md'), 'utf8'))
+  const rows = tableRows(readFileSync(join(root, 'docs/reference/errors.md'), 'utf8'))
 
   test('has exactly the codes of src/errors.ts, each once', () => {
     expect(rows.map(({ code }) => code).sort()).toEqual(codesOf(source).sort())

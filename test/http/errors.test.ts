@@ -173,7 +173,7 @@ test('what is not there yet is no answer to a read: 503, to be tried again', asy
 })
 
 test('each code has the status that the page of errors says', () => {
-  const page = readFileSync(new URL('../../docs/guide/errors.md', import.meta.url), 'utf8')
+  const page = readFileSync(new URL('../../docs/reference/errors.md', import.meta.url), 'utf8')
   const rows = [...page.matchAll(/^\| `([A-Z_]+)` \|.*\|\s*(\d{3})?\s*\|$/gm)]
   expect(Object.fromEntries(rows.map(([, code, status = '500']) => [code, Number(status)]))).toEqual(statuses)
 })

@@ -21,7 +21,7 @@ export interface Mutation {
   readonly survives?: string
 }
 
-/** One that breaks a row of `docs/parity.md`; the page names its test. */
+/** One that breaks a row of `docs/reference/rust-parity.md`; the page names its test. */
 export interface ParityMutation extends Omit<Mutation, 'test'> {
   readonly row: number
   /** Which of the tests that the page names, from 0 on. Default 0. */

@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 
-export const parityPage = `${root}docs/parity.md`
+export const parityPage = `${root}docs/reference/rust-parity.md`
 
 /** A row of the parity page, as it stands there. */
 export interface ParityRow {

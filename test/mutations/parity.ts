@@ -1,7 +1,7 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: these are texts of the source, as they stand there
 import type { ParityMutation } from './mutation.ts'
 
-/** How each row of `docs/parity.md` is broken; its test must notice. */
+/** How each row of `docs/reference/rust-parity.md` is broken; its test must notice. */
 export const parity: readonly ParityMutation[] = [
   {
     row: 1,

@@ -60,7 +60,7 @@ describe.skipIf(unselected('dynamodb'))('what it costs on DynamoDB', () => {
   })
 
   it('stands in the docs as it is measured', async () => {
-    const page = readFileSync(`${root}docs/serverless.md`, 'utf8')
+    const page = readFileSync(`${root}docs/guides/serverless.md`, 'utf8')
     const all = [...(await costsOf('commands')), ...(await costsOf('reads')), ...(await costsOf('following'))]
     const measured = all.filter(({ what }) => isEmulator || !what.startsWith('drain'))
     const ours = page.slice(0, page.indexOf('### Now and then'))

@@ -372,7 +372,7 @@ describe.skipIf(noMysql).each(mysqlServers)('the MySQL store, on $name', (on) =>
 
     it('needs no more than the grants of the docs once it is there', async () => {
       const { database } = await open()
-      const page = readFileSync(new URL('../../docs/stores/mysql.md', import.meta.url), 'utf8')
+      const page = readFileSync(new URL('../../docs/reference/stores/mysql.md', import.meta.url), 'utf8')
       const [, grants = ''] = /```sql\n(GRANT [^`]*)```/.exec(page) ?? []
       const user = `u${database.name.slice(-20)}`
       await database.sql(`CREATE USER '${user}'@'%' IDENTIFIED BY 'Secret-1'`)
