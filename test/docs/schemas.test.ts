@@ -12,11 +12,14 @@ const printed = {
   postgres: () => postgresStore({ query: async () => ({ rows: [] }) }).printSchema(),
 }
 
-test.each(Object.keys(printed) as (keyof typeof printed)[])('docs/reference/stores/%s.md shows the schema as it is printed', (store) => {
-  const page = readFileSync(`${root}docs/reference/stores/${store}.md`, 'utf8')
-  const [, schema] = /## The schema\n.*?```(?:sql|json)\n(.*?)\n?```/s.exec(page) ?? []
-  expect(schema?.trim()).toBe(printed[store]().trim())
-})
+test.each(Object.keys(printed) as (keyof typeof printed)[])(
+  'docs/reference/stores/%s.md shows the schema as it is printed',
+  (store) => {
+    const page = readFileSync(`${root}docs/reference/stores/${store}.md`, 'utf8')
+    const [, schema] = /## The schema\n.*?```(?:sql|json)\n(.*?)\n?```/s.exec(page) ?? []
+    expect(schema?.trim()).toBe(printed[store]().trim())
+  },
+)
 
 test('the README has a row for each store that the package exports, with its page and its import', () => {
   const readme = readFileSync(`${root}README.md`, 'utf8')
@@ -25,5 +28,7 @@ test('the README has a row for each store that the package exports, with its pag
   )
   expect(stores.length).toBe(5)
   for (const store of stores.map((subpath) => subpath.slice(2)))
-    expect(readme).toMatch(new RegExp(`^\\| \\[[^\\]]+\\]\\(docs/reference/stores/${store}\\.md\\) \\| \`cqrs-es/${store}\` \\|`, 'm'))
+    expect(readme).toMatch(
+      new RegExp(`^\\| \\[[^\\]]+\\]\\(docs/reference/stores/${store}\\.md\\) \\| \`cqrs-es/${store}\` \\|`, 'm'),
+    )
 })
