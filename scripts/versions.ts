@@ -1,6 +1,8 @@
 /**
- * The versions of what the tests run on, as a table in docs/reference/versions.md: `npm run versions` starts each server, asks it, and writes the table.
- * `-- --compare` fails when the table lacks a row or has one too many. Another version is only reported: servers move by themselves.
+ * Writes the versions that the tests run on into docs/reference/versions.md and the table of stores in README.md.
+ *
+ * `npm run versions` starts each server and asks it. `-- --compare` fails when the page lacks a row or has one too many.
+ * It only reports a version that differs: servers are updated independently of this repository.
  */
 import { readFile, writeFile } from 'node:fs/promises'
 import { PGlite } from '@electric-sql/pglite'
@@ -14,6 +16,7 @@ import { dynamoDbLocalVersion } from '../test/servers/dynamodb-local.ts'
 import { startMariaDb } from '../test/servers/mariadb.ts'
 import { startMySql } from '../test/servers/mysql.ts'
 import { startPostgres } from '../test/servers/postgres.ts'
+import { versionsIn, withVersions } from './tested-on.ts'
 
 const page = `${root}docs/reference/versions.md`
 
@@ -97,8 +100,7 @@ const found = new Map<string, string>()
 for (const [name, ask] of Object.entries(parts)) found.set(name, (await ask()).trim())
 
 if (process.argv.includes('--compare')) {
-  const rows = [...(await readFile(page, 'utf8')).matchAll(/^\| (.+?) \| (.+?) \|$/gm)].slice(2)
-  const written = new Map(rows.map(([, name = '', version = '']) => [name, version]))
+  const written = versionsIn(await readFile(page, 'utf8'))
   for (const [name, version] of found)
     if (written.has(name) && written.get(name) !== version)
       console.log(`${name} is ${version}, and ${written.get(name)} in docs/reference/versions.md.`)
@@ -126,5 +128,7 @@ if (process.argv.includes('--compare')) {
 ${rows.join('\n')}
 `,
   )
-  console.log('Wrote docs/reference/versions.md.')
+  const readme = `${root}README.md`
+  await writeFile(readme, withVersions(await readFile(readme, 'utf8'), found))
+  console.log('Wrote docs/reference/versions.md, and the table of stores in README.md.')
 }

@@ -1,3 +1,4 @@
+/** @module cqrs-es */
 // Aggregates
 export {
   type Aggregate,

@@ -1,3 +1,4 @@
+/** @module cqrs-es/lambda */
 export type { BatchResponse } from './batch.ts'
 export { type CatchUpApp, type DynamoDbStreamEvent, type DynamoDbStreamOptions, onDynamoDbStream } from './dynamodb-stream.ts'
 export { onHttp } from './http.ts'

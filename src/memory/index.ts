@@ -1,1 +1,2 @@
+/** @module cqrs-es/memory */
 export { type MemoryStoreOptions, memoryStore } from './store.ts'

@@ -1,3 +1,4 @@
+/** @module cqrs-es/store */
 export { DeserializationError, StoreError, type StoreErrorCode } from '../errors.ts'
 export type { EnvelopeContext, Metadata, Position } from '../event-envelope.ts'
 export type { Append, CheckpointWrite, Commit, CommitOutcome, StoredEvent, ViewWrite } from './commit.ts'

@@ -1,3 +1,4 @@
+/** @module cqrs-es/testing */
 export type { DeliveredTo, ExpectedCommand, ExpectedCommands } from './delivered.ts'
 export type { Answer, DeliveryOptions, SentCommand } from './fake-app.ts'
 export { type Given, type GivenOptions, given, type ViewOf, type When, type WhenResult } from './given.ts'

@@ -3,7 +3,6 @@ import { mysqlStore } from 'cqrs-es/mysql'
 import { postgresStore } from 'cqrs-es/postgres'
 import { sqliteStore } from 'cqrs-es/sqlite'
 import { expect, test } from 'vitest'
-import packageJson from '../../package.json' with { type: 'json' }
 import { root } from '../run.ts'
 
 const printed = {
@@ -20,15 +19,3 @@ test.each(Object.keys(printed) as (keyof typeof printed)[])(
     expect(schema?.trim()).toBe(printed[store]().trim())
   },
 )
-
-test('the README has a row for each store that the package exports, with its page and its import', () => {
-  const readme = readFileSync(`${root}README.md`, 'utf8')
-  const stores = Object.keys(packageJson.exports).filter((subpath) =>
-    /^\.\/(memory|sqlite|postgres|mysql|dynamodb)$/.test(subpath),
-  )
-  expect(stores.length).toBe(5)
-  for (const store of stores.map((subpath) => subpath.slice(2)))
-    expect(readme).toMatch(
-      new RegExp(`^\\| \\[[^\\]]+\\]\\(docs/reference/stores/${store}\\.md\\) \\| \`cqrs-es/${store}\` \\|`, 'm'),
-    )
-})
