@@ -1,21 +1,16 @@
 import { readFileSync } from 'node:fs'
-import { mysqlStore } from 'cqrs-es/mysql'
-import { postgresStore } from 'cqrs-es/postgres'
-import { sqliteStore } from 'cqrs-es/sqlite'
 import { expect, test } from 'vitest'
 import { root } from '../run.ts'
+import { schemaPages, withSchema } from './schemas.ts'
 
-const printed = {
-  sqlite: () => sqliteStore({ exec: () => {}, prepare: () => ({}) as never }).printSchema(),
-  mysql: () => mysqlStore({ execute: async () => [], getConnection: async () => ({}) as never }).printSchema(),
-  postgres: () => postgresStore({ query: async () => ({ rows: [] }) }).printSchema(),
-}
+const read = (page: string) => readFileSync(`${root}${page}`, 'utf8')
 
-test.each(Object.keys(printed) as (keyof typeof printed)[])(
-  'docs/reference/stores/%s.md shows the schema as it is printed',
-  (store) => {
-    const page = readFileSync(`${root}docs/reference/stores/${store}.md`, 'utf8')
-    const [, schema] = /## The schema\n.*?```(?:sql|json)\n(.*?)\n?```/s.exec(page) ?? []
-    expect(schema?.trim()).toBe(printed[store]().trim())
-  },
-)
+test.each(Object.entries(schemaPages))('%s shows the schema as printSchema() prints it', (page, schema) => {
+  expect(withSchema(read(page), schema), 'run `npm run schemas`').toBe(read(page))
+})
+
+test('a schema page needs exactly one sql fence', () => {
+  expect(withSchema('a\n```sql\nold\n```\nb\n', 'new')).toBe('a\n```sql\nnew\n```\nb\n')
+  expect(() => withSchema('a\n', 'new')).toThrow('one sql fence')
+  expect(() => withSchema('```sql\n```\n```sql\n```\n', 'new')).toThrow('one sql fence')
+})

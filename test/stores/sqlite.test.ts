@@ -177,12 +177,12 @@ describe.each(drivers)('the SQLite store on $name', (driver) => {
     })
 
     it('stands in the docs as it is printed', async () => {
-      const page = readFileSync(new URL('../../docs/reference/stores/sqlite.md', import.meta.url), 'utf8')
+      const page = readFileSync(new URL('../../docs/reference/stores/sqlite-schema.md', import.meta.url), 'utf8')
       expect(page).toContain(`\`\`\`sql\n${(await open()).store.printSchema()}\`\`\``)
     })
 
     it('takes over the events of an older table in the way the docs say', async () => {
-      const page = readFileSync(new URL('../../docs/reference/stores/sqlite.md', import.meta.url), 'utf8')
+      const page = readFileSync(new URL('../../docs/guides/adopt-existing-tables.md', import.meta.url), 'utf8')
       const [before = '', after = ''] = (page.match(/```sql\n(ALTER TABLE[^`]*)```/)?.[1] ?? '').split(/-- call createSchema.*\n/)
       const db = driver.open(newFile())
       const columns = 'aggregate_type, aggregate_id, sequence, event_type, event_version, payload, metadata'
