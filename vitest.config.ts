@@ -24,7 +24,7 @@ const kinds = {
     'test/servers/*.test.ts',
   ],
   crash: ['test/crash/**/*.test.ts'],
-  docs: ['test/docs/docs.test.ts'],
+  docs: ['test/docs/docs.test.ts', 'test/site/*.test.ts'],
   package: ['test/{package,runtimes}/*.test.ts', 'test/{types,hover,lint}.test.ts'],
   examples: ['examples/**/*.test.ts', 'test/http/*-in-chromium.test.ts'],
 }
