@@ -1,6 +1,6 @@
 /**
  * What each thing costs on DynamoDB: requests, and the units they are charged for, counted by a proxy in front of the emulator, which asks with each request what it consumes. Beside it
- * the Rust crates through the same proxy. What is measured stands in test/stores/dynamodb-costs.ts, since a test compares docs/guides/serverless.md with it.
+ * the Rust crates through the same proxy. What is measured stands in test/stores/dynamodb-costs.ts, since a test compares docs/reference/cost-on-dynamodb.md with it.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'

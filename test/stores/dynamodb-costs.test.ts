@@ -60,10 +60,10 @@ describe.skipIf(unselected('dynamodb'))('what it costs on DynamoDB', () => {
   })
 
   it('stands in the docs as it is measured', async () => {
-    const page = readFileSync(`${root}docs/guides/serverless.md`, 'utf8')
+    const page = readFileSync(`${root}docs/reference/cost-on-dynamodb.md`, 'utf8')
     const all = [...(await costsOf('commands')), ...(await costsOf('reads')), ...(await costsOf('following'))]
     const measured = all.filter(({ what }) => isEmulator || !what.startsWith('drain'))
-    const ours = page.slice(0, page.indexOf('### Now and then'))
+    const ours = page.slice(0, page.indexOf('## Occasional work'))
     const written = ours.split('\n').filter((line) => measured.some(({ what }) => line.startsWith(`| ${what} |`)))
     expect(written.map(counted)).toEqual(measured.map(lineOf).map(counted))
     for (const line of isEmulator ? example(measured) : []) expect(page).toContain(line)
