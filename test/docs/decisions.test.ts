@@ -8,7 +8,7 @@ const files = readdirSync(folder)
   .filter((file) => /^\d{4}-.*\.md$/.test(file))
   .sort()
 
-test('the index of decisions lists every record (npx vitest -u test/docs/decisions.test.ts writes it)', async () => {
+test('the index of decisions lists every record (vitest -u writes it)', async () => {
   await expect(indexOf(files)).toMatchFileSnapshot(join(folder, 'index.md'))
 })
 
