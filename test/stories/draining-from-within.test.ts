@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { createApp, defineSqlView, defineSubscription, defineView } from 'cqrs-es'
 import { memoryStore } from 'cqrs-es/memory'
 import { type SqliteDatabase, sqliteStore } from 'cqrs-es/sqlite'
@@ -152,6 +153,23 @@ test('without AsyncLocalStorage a scope lasts until the call first waits', async
     return [first, inner, after, scope.getStore()]
   })
   expect(seen).toEqual([1, 2, 1, undefined])
+})
+
+test('a scope that its platform cannot disable keeps its value', () => {
+  class Scope extends AsyncLocalStorage<number> {
+    override disable(): void {
+      throw new Error('asyncLocalStorage.disable() is not implemented')
+    }
+  }
+  const { process } = globalThis as { process?: unknown }
+  Reflect.set(globalThis, 'process', { getBuiltinModule: () => ({ AsyncLocalStorage: Scope }) })
+  const scope = asyncScope<number>()
+  Reflect.set(globalThis, 'process', process)
+  const seen = scope.run(1, () => {
+    scope.disable()
+    return scope.getStore()
+  })
+  expect(seen).toBe(1)
 })
 
 describe('the signal of a drain', () => {
