@@ -362,8 +362,8 @@ export const subscriptions: readonly Mutation[] = [
   {
     breaks: 'a handler is not known any more once it has waited',
     file: 'src/util/async-scope.ts',
-    find: 'Known === undefined ?',
-    put: 'Known !== null ?',
+    find: 'if (Known === undefined)',
+    put: 'if (Known !== null)',
     test: 'test/stories/draining-from-within.test.ts › %s is refused when it would wait for that handler',
   },
   {
