@@ -6,7 +6,7 @@ import { describe, expect, test } from 'vitest'
 import { failureOf } from '../support/async.ts'
 import { count, counter } from '../support/counter.ts'
 import { keeping } from '../support/keeping.ts'
-import { isStreamWait, leaping } from '../support/runtime.ts'
+import { withoutStreamWaits } from '../support/runtime.ts'
 import { unordered } from '../support/stores.ts'
 
 const kept = keeping()
@@ -25,9 +25,7 @@ function appOn(store: Store, consistency: 'inline' | 'async', factor: number, { 
     consistency,
     viewVersion,
   })
-  const runtime = leaping(isStreamWait)
-  const following = { leaseMs: 30_000 }
-  return kept(createApp({ store, aggregates: { counter }, views: { totals }, runtime, following, observe: () => {} }))
+  return kept(createApp({ store, aggregates: { counter }, views: { totals }, ...withoutStreamWaits, observe: () => {} }))
 }
 
 async function sqlite() {

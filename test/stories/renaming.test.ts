@@ -6,7 +6,7 @@ import { describe, expect, test } from 'vitest'
 import { thrownBy } from '../support/async.ts'
 import { count, counter } from '../support/counter.ts'
 import { keeping } from '../support/keeping.ts'
-import { isStreamWait, leaping } from '../support/runtime.ts'
+import { withoutStreamWaits } from '../support/runtime.ts'
 import { unordered } from '../support/stores.ts'
 
 const onSqlite = async (): Promise<Store> => {
@@ -37,7 +37,7 @@ interface Named {
 }
 
 const kept = keeping()
-const quick = () => ({ runtime: leaping(isStreamWait), following: { leaseMs: 30_000 }, observe: () => {} })
+const settings = { ...withoutStreamWaits, observe: () => {} }
 const reserving = (named: Named, seen: string[], handle: () => void = () => {}) =>
   defineSubscription({
     ...named,
@@ -67,7 +67,7 @@ describe.each(stores)('with storedAs on $name', ({ open }) => {
       const subscription = reserving(named, seen, () => {
         if (isBroken) throw new Error('no')
       })
-      return kept(createApp({ store, aggregates: { counter, stock }, subscriptions: { subscription }, ...quick() }))
+      return kept(createApp({ store, aggregates: { counter, stock }, subscriptions: { subscription }, ...settings }))
     }
     const before = appWith({ name: 'reserving' })
     await before.aggregates.counter.execute('a', count(1))
@@ -92,7 +92,7 @@ describe.each(stores)('with storedAs on $name', ({ open }) => {
     const store = await open()
     const appWith = (named: Named) => {
       const subscription = reserving(named, [])
-      return kept(createApp({ store, aggregates: { counter, stock }, subscriptions: { subscription }, ...quick() }))
+      return kept(createApp({ store, aggregates: { counter, stock }, subscriptions: { subscription }, ...settings }))
     }
     const before = appWith({ name: 'reserving' })
     for (const id of ['a', 'b']) await before.aggregates.counter.execute(id, count(1))
@@ -107,7 +107,7 @@ describe.each(stores)('with storedAs on $name', ({ open }) => {
     const store = await open()
     const appWith = (named: Named) => {
       const view = sums(named, consistency)
-      return kept(createApp({ store, aggregates: { counter }, views: { view }, ...quick() }))
+      return kept(createApp({ store, aggregates: { counter }, views: { view }, ...settings }))
     }
     const before = appWith({ name: 'totals' })
     for (const id of ['a', 'b']) await before.aggregates.counter.execute(id, count(2))
@@ -133,7 +133,7 @@ describe.each(stores)('with storedAs on $name', ({ open }) => {
           aggregates: { counter, stock },
           views: { one: sums(views[0], 'async'), two: sums(views[1], 'inline') },
           subscriptions: { one: reserving(one, seen.one), two: reserving(two, seen.two) },
-          ...quick(),
+          ...settings,
         }),
       )
     const before = appWith({ name: 'one' }, { name: 'two' }, [{ name: 'v1' }, { name: 'v2' }])

@@ -16,7 +16,7 @@ import { describe, expect, test } from 'vitest'
 import { failureOf, gate, settled } from '../support/async.ts'
 import { count, counter } from '../support/counter.ts'
 import { keeping } from '../support/keeping.ts'
-import { isResend, isStreamWait, leaping } from '../support/runtime.ts'
+import { isResend, isStreamWait, leaping, withoutStreamWaits } from '../support/runtime.ts'
 import { changed, reporting, unordered } from '../support/stores.ts'
 
 const onSqlite = async (): Promise<Store> => {
@@ -222,14 +222,12 @@ describe.each(stores)('a reset on $name', ({ open }) => {
         await app.aggregate(stock).execute('tea', { type: 'Reserve', data: { for: aggregateId } }, reaction())
       },
     })
-    const runtime = leaping(isStreamWait)
     const app = kept(
       createApp({
         store: await open(),
         aggregates: { counter, stock },
         subscriptions: { reserving },
-        runtime,
-        following: { leaseMs: 30_000 },
+        ...withoutStreamWaits,
       }),
     )
     for (const id of ['a', 'b', 'a']) await app.aggregates.counter.execute(id, count(1))
