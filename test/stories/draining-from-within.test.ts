@@ -1,4 +1,4 @@
-import { createApp, defineSqlView, defineSubscription, defineView } from 'cqrs-es'
+import { createApp, defineSqlView, defineSubscription } from 'cqrs-es'
 import { memoryStore } from 'cqrs-es/memory'
 import { type SqliteDatabase, sqliteStore } from 'cqrs-es/sqlite'
 import LibSql from 'libsql'
@@ -9,6 +9,7 @@ import { count, counter } from '../support/counter.ts'
 import { keeping } from '../support/keeping.ts'
 import { logging } from '../support/logging.ts'
 import { unordered } from '../support/stores.ts'
+import { totalsOf } from '../support/totals.ts'
 
 const kept = keeping()
 
@@ -95,13 +96,6 @@ describe('inside a handler', () => {
   test('waiting for another view, and draining another app, is not refused', async () => {
     const store = memoryStore()
     const other = kept(logging(memoryStore(), () => {}))
-    const totals = defineView({
-      name: 'totals',
-      aggregates: [counter],
-      initialView: () => ({ total: 0 }),
-      update: { Counted: (view, { data }) => ({ total: view.total + data.by }) },
-      consistency: 'async',
-    })
     const log = defineSubscription({
       name: 'log',
       aggregates: [counter],
@@ -110,7 +104,7 @@ describe('inside a handler', () => {
         await other.drain()
       },
     })
-    const app = kept(createApp({ store, aggregates: { counter }, views: { totals }, subscriptions: { log } }))
+    const app = kept(createApp({ store, aggregates: { counter }, views: { totals: totalsOf('async') }, subscriptions: { log } }))
     await app.aggregates.counter.execute('a', count(1))
     expect(await app.drain()).toEqual({ caughtUp: true, events: 2 })
   })

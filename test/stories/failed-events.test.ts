@@ -1,20 +1,13 @@
 // biome-ignore-all lint/suspicious/noThenProperty: an option has this name
 import { createApp, defineSubscription, type Store, type SubscriptionOptions } from 'cqrs-es'
 import { memoryStore } from 'cqrs-es/memory'
-import { type SqliteDatabase, sqliteStore } from 'cqrs-es/sqlite'
-import Database from 'libsql'
 import { describe, expect, test } from 'vitest'
 import { failureOf, gate, thrownBy } from '../support/async.ts'
 import { count, counter } from '../support/counter.ts'
 import { keeping } from '../support/keeping.ts'
 import { isResend, leaping } from '../support/runtime.ts'
-import { changed, unordered } from '../support/stores.ts'
-
-const onSqlite = async (): Promise<Store> => {
-  const store = sqliteStore(new Database(':memory:') as unknown as SqliteDatabase)
-  await store.createSchema()
-  return store
-}
+import { onSqlite } from '../support/sqlite.ts'
+import { changed, counting, unordered } from '../support/stores.ts'
 
 const stores = [
   { name: 'memory', open: async (): Promise<Store> => memoryStore() },
@@ -218,17 +211,7 @@ test('much that is parked costs a new event few statements, and resume() two wri
   await drain()
   await app.close()
   const calls: string[] = []
-  const counting = new Proxy(store, {
-    get: (target, name) => {
-      const member: unknown = Reflect.get(target, name)
-      if (typeof member !== 'function') return member
-      return (...args: unknown[]) => {
-        calls.push(String(name))
-        return member.apply(target, args)
-      }
-    },
-  })
-  const next = at(counting, clock, (id) => broken.has(id), { onFailure: 'park' })
+  const next = at(counting(store, calls), clock, (id) => broken.has(id), { onFailure: 'park' })
   await next.write('new')
   calls.length = 0
   await next.app.drain({ maxEvents: 1 })

@@ -1,19 +1,12 @@
 import { createApp, defineSqlView, defineSubscription, defineView, type Store } from 'cqrs-es'
 import { memoryStore } from 'cqrs-es/memory'
-import { type SqliteDatabase, sqliteStore } from 'cqrs-es/sqlite'
-import Database from 'libsql'
 import { describe, expect, test } from 'vitest'
 import { failureOf, gate } from '../support/async.ts'
 import { count, counter } from '../support/counter.ts'
 import { keeping } from '../support/keeping.ts'
 import { isStreamWait, leaping } from '../support/runtime.ts'
+import { onSqlite } from '../support/sqlite.ts'
 import { unordered } from '../support/stores.ts'
-
-const onSqlite = async (): Promise<Store> => {
-  const store = sqliteStore(new Database(':memory:') as unknown as SqliteDatabase)
-  await store.createSchema()
-  return store
-}
 
 const stores = [
   { name: 'memory', open: async (): Promise<Store> => memoryStore() },

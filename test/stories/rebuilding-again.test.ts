@@ -7,6 +7,7 @@ import { failureOf } from '../support/async.ts'
 import { count, counter } from '../support/counter.ts'
 import { keeping } from '../support/keeping.ts'
 import { withoutStreamWaits } from '../support/runtime.ts'
+import { onSqlite } from '../support/sqlite.ts'
 import { unordered } from '../support/stores.ts'
 
 const kept = keeping()
@@ -28,15 +29,9 @@ function appOn(store: Store, consistency: 'inline' | 'async', factor: number, { 
   return kept(createApp({ store, aggregates: { counter }, views: { totals }, ...withoutStreamWaits, observe: () => {} }))
 }
 
-async function sqlite() {
-  const store = sqliteStore(new LibSql(':memory:') as unknown as SqliteDatabase)
-  await store.createSchema()
-  return store
-}
-
 describe.each([
   ['memory', async () => memoryStore()],
-  ['SQLite', sqlite],
+  ['SQLite', onSqlite],
   ['a store without an order of all events', async () => unordered(memoryStore())],
 ])('a rebuild on %s', (_, open) => {
   test.each(['inline', 'async'] as const)(

@@ -7,13 +7,8 @@ import { thrownBy } from '../support/async.ts'
 import { count, counter } from '../support/counter.ts'
 import { keeping } from '../support/keeping.ts'
 import { withoutStreamWaits } from '../support/runtime.ts'
+import { onSqlite } from '../support/sqlite.ts'
 import { unordered } from '../support/stores.ts'
-
-const onSqlite = async (): Promise<Store> => {
-  const store = sqliteStore(new Database(':memory:') as unknown as SqliteDatabase)
-  await store.createSchema()
-  return store
-}
 
 const stores = [
   { name: 'memory', open: async (): Promise<Store> => memoryStore() },
