@@ -5,7 +5,7 @@ import type { StoredConsumer } from '../store/consumer.ts'
 import { processorRows, type StoppedRow, stoppedRows } from '../store/internal-rows.ts'
 import type { StoredView } from '../store/store.ts'
 import type { ConsumerCore } from './core.ts'
-import { findFailed, nextDue } from './failures.ts'
+import { findFailed, findInState } from './find-failed.ts'
 import { type Layout, layoutOf, partitionNames, progressIn, undivided } from './layout.ts'
 import { findOldest } from './oldest.ts'
 import { beginning } from './positions.ts'
@@ -130,11 +130,15 @@ function holdersOf({ holder: own }: ConsumerCore, stored: readonly StoredConsume
 
 async function failedOf(core: ConsumerCore, { mode, name }: Processor) {
   if (mode === 'fold') return { parked: 0, retrying: 0, isMore: false, nextTryAt: undefined }
-  const { items, next } = await findFailed(core, name, mostCounted)
-  const times = items.flatMap(({ value }) => value?.nextTryAt ?? []).sort()
-  const isMore = next !== undefined
-  const nextTryAt = isMore ? (await nextDue(core, name))?.toISOString() : times[0]
-  return { parked: items.length - times.length, retrying: times.length, isMore, nextTryAt }
+  const all = await findFailed(core, name, mostCounted)
+  const isMore = all.next !== undefined
+  // The first hundred may all be of one kind.
+  const some = isMore
+    ? await Promise.all((['retrying', 'parked'] as const).map((state) => findInState(core, name, state, mostCounted)))
+    : [all]
+  const items = some.flatMap((page) => page.items)
+  const times = items.flatMap(({ value }) => value.nextTryAt ?? []).sort()
+  return { parked: items.length - times.length, retrying: times.length, isMore, nextTryAt: times[0] }
 }
 
 type Place = Pick<Look, 'position' | 'isLate' | 'oldest'> & { readonly outdated?: unknown }

@@ -471,4 +471,25 @@ export const subscriptions: readonly Mutation[] = [
     put: 'const rows = (await Promise.all(keys.map((key) => store.readViews([key])))).flat()',
     test: 'test/stories/watching-the-log.test.ts › that is idle looks once a second, and each five seconds for what was asked of its ten subscriptions',
   },
+  {
+    breaks: 'failed events of other partitions hide those that are due',
+    file: 'src/consumers/wanted.ts',
+    find: 'if (failing.size === all.length ||',
+    put: 'if (failing.size > 0 ||',
+    test: 'test/stories/many-failed-events.test.ts › retries its own failed event behind %s',
+  },
+  {
+    breaks: 'a partition in which nothing is new is not looked through for events that can be read now',
+    file: 'src/consumers/wanted.ts',
+    find: '(await hasUnreadable(core, name)) ? unseen : []',
+    put: '(await hasUnreadable(core, name)) ? [] : []',
+    test: 'test/stories/many-failed-events.test.ts › retries the failed event that it can read, though nothing new comes',
+  },
+  {
+    breaks: 'events that cannot be read hide those behind them that can',
+    file: 'src/consumers/find-failed.ts',
+    find: "for await (const page of pagesOf(core, allOf(consumer, 'unreadable'), mostFailed)) yield* page",
+    put: "yield* (await find(core, allOf(consumer, 'unreadable'), 50)).items",
+    test: 'test/stories/many-failed-events.test.ts › a program retries the one that it can read, behind those that it cannot',
+  },
 ]

@@ -108,7 +108,7 @@ export const views: readonly Mutation[] = [
   },
   {
     breaks: 'a cursor of another order is taken',
-    file: 'src/views/views.ts',
+    file: 'src/util/page-cursor.ts',
     find: "if (typeof value !== (isOrdered ? 'string' : 'undefined')) throw",
     put: 'if (value === null) throw',
     test: 'test/stories/finding-views.test.ts › is of no use to a find in another order, either way',

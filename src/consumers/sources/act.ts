@@ -1,5 +1,5 @@
 import type { Position } from '../../event-envelope.ts'
-import type { SkippedRow } from '../../store/internal-rows.ts'
+import type { FailedRow, SkippedRow } from '../../store/internal-rows.ts'
 import { comparePositions } from '../../store/order.ts'
 import { Countdown } from '../../util/countdown.ts'
 import { processBacklog } from '../backlog.ts'
@@ -172,7 +172,8 @@ export class Acting {
   async #findDue(): Promise<void> {
     const { failed, checkpoints } = this.#scene
     if (failed === undefined || this.#due.length > 0) return
-    this.#due = [...(await failed.due((row) => checkpoints.some((one) => one.covers(row))))]
+    const covers = (row: FailedRow) => checkpoints.some((one) => one.covers(row))
+    this.#due = [...(await failed.due(covers, () => this.#isEnding))]
   }
 
   #giveBackDue(): void {

@@ -8,7 +8,8 @@ import { type AggregateChange, type CatchUpOutcome, placeIn } from '../change.ts
 import type { ResettableConsumer } from '../consumer.ts'
 import type { ConsumerCore, RunRequest, RunResult } from '../core.ts'
 import { eachEnded } from '../each-ended.ts'
-import { failedEventId, findDue, findUnreadable, nextDue, resume } from '../failures.ts'
+import { failedEventId, resume } from '../failures.ts'
+import { dueRows, nextDue, unreadableRows } from '../find-failed.ts'
 import { HandlerCall } from '../handler-call.ts'
 import { readOrBegin } from '../layout.ts'
 import { Lease, LeaseLost } from '../lease.ts'
@@ -239,19 +240,14 @@ export class AggregatesConsumer implements ResettableConsumer {
     this.#touched = touched
     this.#aggregates.era = { epoch, since: reset?.to }
     let taken = 0
-    for (const tried = new Set<string>(); !limits.isOver(); ) {
-      const due = await findDue(this.#core, name, resumes, (row) => !tried.has(placeIn(row)))
-      if (due.length === 0) break
-      for (const { value: row } of due) {
-        if (row === undefined || limits.isOver()) break
-        const change = toChange([row.aggregateType, row.aggregateId])
-        tried.add(placeIn(change))
-        taken += await this.#retry(row, resumes, limits)
-      }
+    for await (const { value: row } of dueRows(this.#core, name, resumes)) {
+      if (limits.isOver()) return taken
+      taken += await this.#retry(row, resumes, limits)
     }
-    for (const { id, version, value: row } of (await findUnreadable(this.#core, name)).items) {
+    for await (const { id, version, value: row } of unreadableRows(this.#core, name)) {
       const place = `${id}/${version}`
-      if (row === undefined || limits.isOver() || this.#beyond.has(place)) continue
+      if (limits.isOver()) return taken
+      if (this.#beyond.has(place)) continue
       if (await canRead(this.#core, failedEventId(row))) taken += await this.#retry(row, resumes, limits)
       else this.#beyond.add(place)
     }
