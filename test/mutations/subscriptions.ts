@@ -472,6 +472,20 @@ export const subscriptions: readonly Mutation[] = [
     test: 'test/stories/watching-the-log.test.ts › that is idle looks once a second, and each five seconds for what was asked of its ten subscriptions',
   },
   {
+    breaks: 'a checkpoint passes over a skipped event before that is on record',
+    file: 'src/consumers/sources/act.ts',
+    find: 'checkpoint.alongside.add(() => skipWrites(core, skipped))',
+    put: 'void skipWrites(core, skipped)',
+    test: 'test/stories/failed-events.test.ts › a skipped event that had stopped the subscription is on record when the store fails meanwhile',
+  },
+  {
+    breaks: 'a damaged cursor of aggregates is taken as it is',
+    file: 'src/consumers/sources/scan.ts',
+    find: 'if (!isCursor(found)) throw',
+    put: 'if (found === null) throw',
+    test: 'test/stories/news-of-aggregates.test.ts › a checkpoint that is damaged is an error that says so, and stays as it is: %s',
+  },
+  {
     breaks: 'failed events of other partitions hide those that are due',
     file: 'src/consumers/wanted.ts',
     find: 'if (failing.size === all.length ||',

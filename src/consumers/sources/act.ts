@@ -162,11 +162,12 @@ export class Acting {
     const { skipped, saver } = this.#scene
     for (const item of own) {
       if (item.decoded.stored.id !== skipped?.eventId) this.#window.add(item)
-      else checkpoint.passOver(item.decoded.stored)
+      else {
+        checkpoint.passOver(item.decoded.stored)
+        checkpoint.alongside.add(() => skipWrites(core, skipped))
+      }
     }
-    if (skipped !== undefined && own.some(({ decoded }) => decoded.stored.id === skipped.eventId)) {
-      await saver.saveOne(checkpoint, () => skipWrites(core, skipped))
-    }
+    if (checkpoint.alongside.size > 0) await saver.save()
   }
 
   async #findDue(): Promise<void> {

@@ -305,7 +305,8 @@ export class LogConsumer implements ResettableConsumer {
       const row = await readStopped(this.#core, name)
       return row.value === undefined ? [stoppedRows.write(row, stopped)] : []
     }
-    await saver.saveOne(checkpoint, stop)
+    checkpoint.alongside.add(stop)
+    await saver.saveOne(checkpoint)
     return { state: 'stopped', events: 0, error: this.#stoppedError(stopped) }
   }
 }
