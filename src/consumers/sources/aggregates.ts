@@ -21,7 +21,7 @@ import { type ResetOptions, resetAggregates } from '../reset.ts'
 import { readStopped, stoppedError, stoppedToRun } from '../stopped.ts'
 import { Aggregates, type Limits, type Word } from './advance.ts'
 import { catchUp, type NewsConsumer } from './catch-up.ts'
-import { afterPage, isLeft, type ScanCursor, toChange, withoutLeft } from './scan.ts'
+import { afterPage, isLeft, readCursor, type ScanCursor, toChange, withoutLeft } from './scan.ts'
 
 /** Aggregates that are worked on at the same time. */
 const atOnce = 8
@@ -162,7 +162,7 @@ export class AggregatesConsumer implements ResettableConsumer {
     const { isOver } = limits
     if (await this.#processor.isFinished?.()) return { state: 'caught-up', events: 0 }
     let events = await this.#tryAgain(limits)
-    let cursor = JSON.parse(lease.text ?? '{}') as ScanCursor
+    let cursor = readCursor(lease.text)
     const { epoch } = this.#aggregates.era
     if ((cursor.epoch ?? 1) < epoch) cursor = { epoch, ...(cursor.changes !== undefined && { changes: cursor.changes }) }
     const isNew = cursor.scan === undefined && cursor.scanned !== true
