@@ -506,4 +506,18 @@ export const subscriptions: readonly Mutation[] = [
     put: "yield* (await find(core, allOf(consumer, 'unreadable'), 50)).items",
     test: 'test/stories/many-failed-events.test.ts › a program retries the one that it can read, behind those that it cannot',
   },
+  {
+    breaks: 'nobody learns that open transactions hold the log back',
+    file: 'src/consumers/look.ts',
+    find: 'held: isLate ? 0 :',
+    put: 'held: isLate || position !== end ? 0 :',
+    test: 'test/stories/looking-at-consumers.test.ts › a consumer that has caught up says how much of the log older transactions hold back',
+  },
+  {
+    breaks: 'nobody learns how far a rebuild has come',
+    file: 'src/views/view-consumer.ts',
+    find: 'isRebuilding: begun !== undefined',
+    put: 'isRebuilding: false',
+    test: 'test/stories/looking-at-consumers.test.ts › says how far a rebuild to another version has come',
+  },
 ]
