@@ -12,7 +12,7 @@ import { failedEventId, resume } from '../failures.ts'
 import { dueRows, nextDue, unreadableRows } from '../find-failed.ts'
 import { HandlerCall } from '../handler-call.ts'
 import { readOrBegin } from '../layout.ts'
-import { Lease, LeaseLost } from '../lease.ts'
+import { type Lease, LeaseLost, leaseOf } from '../lease.ts'
 import type { Watched } from '../look.ts'
 import { canRead } from '../outdated.ts'
 import { beginning } from '../positions.ts'
@@ -141,8 +141,7 @@ export class AggregatesConsumer implements ResettableConsumer {
       return { state: 'stopped', events: 0, error: stoppedError(this.title, stopped) }
     const answer = await store.acquireLease({ name, holder, ttlMs: leaseMs })
     if (!answer.acquired) return { state: 'elsewhere', events: 0, remainingMs: answer.remainingMs }
-    const text = (await store.readCheckpoint(name))?.position ?? null
-    const lease = new Lease(this.#core, name, answer.fence, text)
+    const lease = await leaseOf(this.#core, name, answer)
     this.#lease = lease
     const countdown = new Countdown(runtime, request.budgetMs)
     const isOver = () => request.signal?.aborted === true || countdown.isOver
