@@ -287,7 +287,7 @@ export const subscriptions: readonly Mutation[] = [
     file: 'src/consumers/sources/act.ts',
     find: '} else if (checkpoint.reachIn(known) === reach) failed.set(known, undefined)',
     put: "} else if (reach !== undefined) failed.set(known, { ...next, nextTryAt: '9' })",
-    test: 'test/stories/failed-events.test.ts › an event that comes while its aggregate is tried again is not lost',
+    test: 'test/stories/failed-events.test.ts › an event that comes while its aggregate is tried again is not lost, in %s',
   },
   {
     breaks: 'a skipped event that has stopped the subscription is delivered',
@@ -519,5 +519,33 @@ export const subscriptions: readonly Mutation[] = [
     find: 'isRebuilding: begun !== undefined',
     put: 'isRebuilding: false',
     test: 'test/stories/looking-at-consumers.test.ts › says how far a rebuild to another version has come',
+  },
+  {
+    breaks: 'partitions are changed by each program that starts',
+    file: 'src/consumers/sources/layout-changes.ts',
+    find: 'const betweenChangesMs = 60_000',
+    put: 'const betweenChangesMs = 0',
+    test: 'test/stories/partitions.test.ts › changes its layout at most once a minute, however often programs of two versions start',
+  },
+  {
+    breaks: 'the checkpoints of partitions are read one by one',
+    file: 'src/consumers/layout.ts',
+    find: 'store.readConsumers === undefined ||',
+    put: 'store.readConsumers !== undefined ||',
+    test: 'test/stories/partitions.test.ts › costs a lone event few statements',
+  },
+  {
+    breaks: 'reading goes on while all handlers are busy',
+    file: 'src/consumers/sources/act.ts',
+    find: 'while (this.#window.size > mostInHand / 2 &&',
+    put: 'while (this.#window.size > mostInHand * 1_000 &&',
+    test: 'test/stories/windows.test.ts › stops reading while its handlers are busy',
+  },
+  {
+    breaks: 'a handler that close has ended counts as done',
+    file: 'src/subscriptions/attempt.ts',
+    find: "outer.aborted ? 'interrupted' : outcome",
+    put: "outer.aborted ? 'done' : outcome",
+    test: 'test/stories/windows.test.ts › that is closed with 16 handlers at work leaves those open that do not end well',
   },
 ]

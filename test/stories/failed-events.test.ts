@@ -239,7 +239,10 @@ test('much that is parked costs a new event few statements, and resume() two wri
   expect((await next.log.parked()).items).toEqual([])
 })
 
-test('an event that comes while its aggregate is tried again is not lost', async () => {
+test.each([
+  ['one partition', {}],
+  ['several partitions', { partitions: 4, concurrency: 4 }],
+])('an event that comes while its aggregate is tried again is not lost, in %s', async (_, options) => {
   const store = memoryStore()
   const clock = { now: Date.UTC(2030, 0, 1) }
   let isBroken = true
@@ -252,12 +255,13 @@ test('an event that comes while its aggregate is tried again is not lost', async
     }
     return page
   }
-  const first = at(store, clock, (id) => isBroken && id === 'counter/a/1')
+  const first = at(store, clock, (id) => isBroken && id === 'counter/a/1', options)
   await first.write('a', 2)
+  await first.write('b')
   await first.drain()
   isBroken = false
   clock.now += 1_000
-  const { seen, drain } = at(changed(store, { readAggregate }), clock, () => false)
+  const { seen, drain } = at(changed(store, { readAggregate }), clock, () => false, options)
   await drain()
   expect(seen).toEqual(['counter/a/1', 'counter/a/2', 'counter/a/3'])
 })
