@@ -229,7 +229,10 @@ test('much that is parked costs a new event few statements, and resume() two wri
   expect((await next.log.parked()).items).toEqual([])
 })
 
-test('an event that comes while its aggregate is tried again is not lost', async () => {
+test.each([
+  ['one partition', {}],
+  ['several partitions', { partitions: 4, concurrency: 4 }],
+])('an event that comes while its aggregate is tried again is not lost, in %s', async (_, options) => {
   const store = memoryStore()
   const clock = { now: Date.UTC(2030, 0, 1) }
   let isBroken = true
@@ -242,12 +245,13 @@ test('an event that comes while its aggregate is tried again is not lost', async
     }
     return page
   }
-  const first = at(store, clock, (id) => isBroken && id === 'counter/a/1')
+  const first = at(store, clock, (id) => isBroken && id === 'counter/a/1', options)
   await first.write('a', 2)
+  await first.write('b')
   await first.drain()
   isBroken = false
   clock.now += 1_000
-  const { seen, drain } = at(changed(store, { readAggregate }), clock, () => false)
+  const { seen, drain } = at(changed(store, { readAggregate }), clock, () => false, options)
   await drain()
   expect(seen).toEqual(['counter/a/1', 'counter/a/2', 'counter/a/3'])
 })
@@ -282,6 +286,32 @@ test('an event that fails is not lost when the store fails too', async () => {
   expect(await drain()).toMatchObject({ caughtUp: true })
   expect(seen).toEqual(['counter/b/1'])
   expect((await log.parked()).items).toMatchObject([{ eventId: 'counter/a/1' }])
+})
+
+test('a skipped event that had stopped the subscription is on record when the store fails meanwhile', async () => {
+  const store = memoryStore()
+  let isDown = true
+  const flaky = changed(store, {
+    append: async (commits) => {
+      if (!isDown || commits.every(({ views = [] }) => views.every(({ name }) => name !== '~skipped')))
+        return store.append(commits)
+      isDown = false
+      return commits.map(() => ({ kind: 'failed', certain: true, cause: new Error('down') }) as const)
+    },
+  })
+  const clock = { now: Date.UTC(2030, 0, 1) }
+  const broken = new Set(['counter/a/1', 'counter/a/2'])
+  const options = { onFailure: 'stop' } as const
+  const first = at(store, clock, (id) => broken.has(id), options)
+  await first.write('a', 2)
+  await first.drain()
+  expect(await first.log.skip('counter/a/1', { reason: 'poison' })).toBe(true)
+  expect((await failureOf(at(flaky, clock, (id) => broken.has(id), options).drain())).message).toContain('down')
+  // No process ran it to its end since.
+  expect((await first.log.skipped()).items).toMatchObject([{ eventId: 'counter/a/1' }])
+  await first.drain()
+  // What stops it next is on record too.
+  expect(await first.log.health()).toMatchObject({ state: 'stopped', because: expect.stringContaining('counter/a/2') })
 })
 
 test('an event that fails while another one is saved is not lost when its process dies then', async () => {
