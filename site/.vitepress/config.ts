@@ -1,5 +1,6 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
-import { posix } from 'node:path'
+import { cpSync, existsSync, readdirSync, readFileSync } from 'node:fs'
+import { dirname, join, posix } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { type DefaultTheme, defineConfig, type MarkdownRenderer } from 'vitepress'
 import { docs, sections, titleOf } from './pages.ts'
 
@@ -69,6 +70,13 @@ function inRepository(page: string, href: string): string | undefined {
   return path.startsWith('docs/') ? undefined : `${repository}/blob/main/${path}`
 }
 
+/** Copies what `theme/MermaidDiagram.vue` loads. */
+function copyMermaid(to: string): void {
+  const from = dirname(fileURLToPath(import.meta.resolve('mermaid')))
+  for (const part of ['mermaid.esm.min.mjs', 'chunks/mermaid.esm.min'])
+    cpSync(join(from, part), join(to, 'mermaid', part), { recursive: true, filter: (file) => !file.endsWith('.map') })
+}
+
 export default defineConfig({
   title: 'cqrs-es',
   description: 'CQRS and event sourcing for TypeScript: plain functions, inferred types, the database you already have.',
@@ -77,6 +85,7 @@ export default defineConfig({
   srcDir: '../docs',
   cleanUrls: true,
   lastUpdated: false,
+  buildEnd: ({ outDir }) => copyMermaid(outDir),
   head: [['link', { rel: 'icon', href: 'data:,' }]],
   markdown: {
     config: extend,
