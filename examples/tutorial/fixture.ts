@@ -1,4 +1,4 @@
-import { rmSync } from 'node:fs'
+import { copyFileSync, rmSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { sqliteStore } from 'cqrs-es/sqlite'
 import Database from 'libsql'
@@ -8,7 +8,9 @@ import { createShop } from './06-http/shop.ts'
  * Stores what a reader has stored at the end of chapter 6. The file is checked in as an old one, which later chapters
  * must be able to read: `npx tsx examples/tutorial/fixture.ts` makes it again after a change of the tables.
  */
-const file = fileURLToPath(new URL('07-change/old.sqlite', import.meta.url))
+const [file, copy] = ['07-change', '08-deployment'].map((chapter) =>
+  fileURLToPath(new URL(`${chapter}/old.sqlite`, import.meta.url)),
+) as [string, string]
 rmSync(file, { force: true })
 const db = new Database(file)
 const store = sqliteStore(db)
@@ -34,3 +36,4 @@ await shop.close()
 db.exec('PRAGMA journal_mode = DELETE')
 db.exec('VACUUM')
 db.close()
+copyFileSync(file, copy)

@@ -12,9 +12,10 @@ describe.each(chapters.map((chapter, i) => [chapter, chapters[i - 1]]))('chapter
   const page = `docs/tutorial/${chapter}.md`
   const text = read(page)
 
-  test('the page shows each line that is new or changed in the program', () => {
-    const hidden = programOf(chapter).flatMap((file) => {
-      const before = last === undefined ? [] : (linesIn(last, file) ?? [])
+  test('the page shows each new file, and each changed line of the program', () => {
+    const hidden = modulesOf(chapter).flatMap((file) => {
+      const before = (last !== undefined && linesIn(last, file)) || []
+      if (before.length > 0 && file.endsWith('.test.ts')) return []
       const shown = new Set(
         listingsOf(page, text)
           .filter((listing) => listing.file === pathOf(chapter, file))
@@ -29,7 +30,7 @@ describe.each(chapters.map((chapter, i) => [chapter, chapters[i - 1]]))('chapter
   })
 
   test('the page names each deleted file', () => {
-    const deleted = last === undefined ? [] : programOf(last).filter((file) => linesIn(chapter, file) === undefined)
+    const deleted = last === undefined ? [] : modulesOf(last).filter((file) => linesIn(chapter, file) === undefined)
     expect(deleted.filter((file) => !text.includes(`Delete \`${file}\``))).toEqual([])
   })
 
@@ -39,8 +40,7 @@ describe.each(chapters.map((chapter, i) => [chapter, chapters[i - 1]]))('chapter
   })
 
   test('the program imports nothing from other chapters', () => {
-    const files = readdirSync(join(root, 'examples/tutorial', chapter)).filter((file) => file.endsWith('.ts'))
-    expect(files.filter((file) => read(pathOf(chapter, file)).includes("from '../"))).toEqual([])
+    expect(modulesOf(chapter).filter((file) => read(pathOf(chapter, file)).includes("from '../"))).toEqual([])
   })
 })
 
@@ -96,9 +96,8 @@ function common(before: readonly string[], after: readonly string[]): ReadonlyMa
   return pairs
 }
 
-/** The modules of a chapter but its tests. */
-function programOf(chapter: string): readonly string[] {
-  return readdirSync(join(root, 'examples/tutorial', chapter)).filter((file) => /(?<!\.test)\.ts$/.test(file))
+function modulesOf(chapter: string): readonly string[] {
+  return readdirSync(join(root, 'examples/tutorial', chapter)).filter((file) => file.endsWith('.ts'))
 }
 
 function linesIn(chapter: string, file: string): readonly Line[] | undefined {

@@ -3,7 +3,6 @@ import { expect, test } from 'vitest'
 import { consoleMailer } from './mailer.ts'
 import { createShop } from './shop.ts'
 
-// #region test
 const lines = [{ sku: 'tea', quantity: 2, cents: 450 }]
 
 test('one of two concurrent payments is stored', async () => {
@@ -15,17 +14,4 @@ test('one of two concurrent payments is stored', async () => {
   const pay = { type: 'PayOrder', data: { cents: 900 } } as const
   const results = await Promise.all([orders.execute('o-1', pay), orders.execute('o-1', pay)])
   expect(results.map(({ ok }) => ok)).toEqual([true, false])
-})
-// #endregion test
-
-test('a payment with the same key is stored once', async () => {
-  const { order: orders } = createShop(memoryStore(), consoleMailer).aggregates
-  await orders.execute('o-1', {
-    type: 'PlaceOrder',
-    data: { customer: 'ann@example.com', lines },
-  })
-  const pay = { type: 'PayOrder', data: { cents: 900 } } as const
-  await orders.execute('o-1', pay, { idempotencyKey: 'payment-1' })
-  const again = await orders.execute('o-1', pay, { idempotencyKey: 'payment-1' })
-  expect(again).toMatchObject({ ok: true, replayed: true, sequence: 2 })
 })
