@@ -75,7 +75,6 @@ export const order = definition.implement({
       if (cents !== totalCents) return reject('wrong-amount', { totalCents })
       return { type: 'PaymentReceived', data: { cents } }
     },
-    // #endregion implementation
     ShipOrder: (state, data) => {
       return state.status === 'paid' ? { type: 'OrderShipped', data } : reject('not-paid')
     },
@@ -83,12 +82,11 @@ export const order = definition.implement({
       return state.status === 'placed' ? { type: 'OrderCancelled', data } : reject('not-placed')
     },
   },
-  // #region apply
   apply: {
     OrderPlaced: (_, { totalCents }) => ({ status: 'placed', totalCents }),
     PaymentReceived: () => ({ status: 'paid' }),
     OrderShipped: () => ({ status: 'shipped' }),
     OrderCancelled: () => ({ status: 'cancelled' }),
   },
-  // #endregion apply
 })
+// #endregion implementation
