@@ -1,4 +1,3 @@
-// #region place
 import { given } from 'cqrs-es/testing'
 import { test } from 'vitest'
 import { order } from './order.ts'
@@ -20,9 +19,7 @@ test('PlaceOrder is rejected when the order exists', async () => {
     .when({ type: 'PlaceOrder', data: { customer: 'bob@example.com', lines } })
     .thenRejected('already-placed')
 })
-// #endregion place
 
-// #region pay
 test('PayOrder is rejected when the amount is not the total', async () => {
   await given(order, [placed])
     .when({ type: 'PayOrder', data: { amount: 5 } })
@@ -42,4 +39,3 @@ test('CancelOrder is rejected after the payment', async () => {
     .when({ type: 'CancelOrder', data: { reason: 'too late' } })
     .thenRejected('not-placed')
 })
-// #endregion pay

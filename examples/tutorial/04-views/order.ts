@@ -1,4 +1,3 @@
-// #region state
 import { defineAggregate, reject } from 'cqrs-es'
 import { z } from 'zod'
 
@@ -6,9 +5,7 @@ type Order =
   | { status: 'new' }
   | { status: 'placed'; total: number }
   | { status: 'paid' | 'shipped' | 'cancelled' }
-// #endregion state
 
-// #region definition
 const line = z.object({
   sku: z.string().min(1),
   quantity: z.int().positive(),
@@ -31,9 +28,7 @@ const definition = defineAggregate({
   },
   initialState: (): Order => ({ status: 'new' }),
 })
-// #endregion definition
 
-// #region implementation
 export const order = definition.implement({
   handle: {
     PlaceOrder: (state, { customer, lines }) => {
@@ -60,4 +55,3 @@ export const order = definition.implement({
     OrderCancelled: () => ({ status: 'cancelled' }),
   },
 })
-// #endregion implementation

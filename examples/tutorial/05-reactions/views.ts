@@ -1,4 +1,3 @@
-// #region orders
 import { defineView } from 'cqrs-es'
 import { order } from './order.ts'
 
@@ -18,9 +17,7 @@ export const orders = defineView({
   },
   indexes: ['customer', 'status'],
 })
-// #endregion orders
 
-// #region totals
 export const totals = defineView({
   name: 'totals',
   aggregates: [order],
@@ -34,4 +31,3 @@ export const totals = defineView({
     }),
   },
 })
-// #endregion totals

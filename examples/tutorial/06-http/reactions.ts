@@ -1,4 +1,3 @@
-// #region mails
 import { defineSubscription } from 'cqrs-es'
 import { invoice } from './invoice.ts'
 import type { Mailer } from './mailer.ts'
@@ -15,9 +14,7 @@ export const createMails = (mailer: Mailer) =>
       await mailer.send({ id, to: data.customer, text: `Thank you for ${aggregateId}.` })
     },
   })
-// #endregion mails
 
-// #region invoices
 export const invoices = defineSubscription({
   name: 'invoices',
   aggregates: [order],
@@ -32,4 +29,3 @@ export const invoices = defineSubscription({
       )
   },
 })
-// #endregion invoices

@@ -1,4 +1,3 @@
-// #region callers
 import { createHandler } from 'cqrs-es/http'
 import type { Shop } from './shop.ts'
 
@@ -13,9 +12,7 @@ const callers = new Map<string | null, Caller>([
   ['Bearer carol', { email: 'carol@example.com', isClerk: true }],
 ])
 const customerCommands = ['PlaceOrder', 'PayOrder', 'CancelOrder']
-// #endregion callers
 
-// #region api
 export const createApi = (shop: Shop) =>
   createHandler(shop, {
     authorize: (request, action) => {
@@ -38,4 +35,3 @@ export const createApi = (shop: Shop) =>
       securitySchemes: { token: { type: 'http', scheme: 'bearer' } },
     },
   })
-// #endregion api

@@ -1,4 +1,3 @@
-// #region mails
 import { defineSubscription } from 'cqrs-es'
 import { invoice } from './invoice.ts'
 import type { Mailer } from './mailer.ts'
@@ -15,7 +14,6 @@ export const createMails = (mailer: Mailer) =>
       await mailer.send({ id, to: data.customer, text: `Thank you for ${aggregateId}.` })
     },
   })
-// #endregion mails
 
 // #region invoices
 export const invoices = defineSubscription({

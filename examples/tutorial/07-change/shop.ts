@@ -13,6 +13,4 @@ export const createShop = (store: Store, mailer: Mailer) =>
     subscriptions: { mails: createMails(mailer), invoices },
   })
 
-// #region type
 export type Shop = ReturnType<typeof createShop>
-// #endregion type

@@ -1,4 +1,3 @@
-// #region views
 import { defineView } from 'cqrs-es'
 import { order } from './order.ts'
 
@@ -34,4 +33,3 @@ export const totals = defineView({
     }),
   },
 })
-// #endregion views

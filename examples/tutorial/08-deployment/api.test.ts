@@ -4,7 +4,6 @@ import { createApi } from './api.ts'
 import { consoleMailer } from './mailer.ts'
 import { createShop } from './shop.ts'
 
-// #region test
 const shop = createShop(memoryStore(), consoleMailer)
 const api = createApi(shop, new AbortController().signal)
 
@@ -31,4 +30,3 @@ test('a request without a known token is refused', async () => {
   const response = await post('/order/o-2/CancelOrder', 'mallory', { reason: 'fun' })
   expect(response.status).toBe(401)
 })
-// #endregion test

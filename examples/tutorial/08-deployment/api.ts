@@ -1,4 +1,3 @@
-// #region callers
 import { createHandler } from 'cqrs-es/http'
 import type { Shop } from './shop.ts'
 
@@ -13,7 +12,6 @@ const callers = new Map<string | null, Caller>([
   ['Bearer carol', { email: 'carol@example.com', isClerk: true }],
 ])
 const customerCommands = ['PlaceOrder', 'PayOrder', 'CancelOrder']
-// #endregion callers
 
 // #region api
 export const createApi = (shop: Shop, shutdown: AbortSignal) =>

@@ -1,4 +1,3 @@
-// #region open
 import { copyFileSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -20,9 +19,7 @@ afterAll(async () => {
   db.close()
   rmSync(folder, { recursive: true })
 })
-// #endregion open
 
-// #region test
 test('old events are read in their new form', async () => {
   const events = []
   for await (const { type, data } of orders.events('order-1')) events.push({ type, data })
@@ -55,4 +52,3 @@ test('views are rebuilt from all events', async () => {
   ])
   expect((await shop.views.totals.load('all'))?.view).toEqual({ payments: 2, revenueCents: 930 })
 })
-// #endregion test

@@ -1,4 +1,3 @@
-// #region conversions
 import { defineAggregate, reject, type Upcaster, versions } from 'cqrs-es'
 import { z } from 'zod'
 
@@ -28,9 +27,7 @@ const paymentReceived: Upcaster = {
     return { ...event, type: 'PaymentReceived', data: { cents: toCents(amount) } }
   },
 }
-// #endregion conversions
 
-// #region definition
 const line = z.object({
   sku: z.string().min(1),
   quantity: z.int().positive(),
@@ -59,9 +56,7 @@ const definition = defineAggregate({
   stateVersion: 2,
   upcasters: [paymentReceived],
 })
-// #endregion definition
 
-// #region implementation
 export const order = definition.implement({
   handle: {
     PlaceOrder: (state, { customer, lines }) => {
@@ -89,4 +84,3 @@ export const order = definition.implement({
     OrderCancelled: () => ({ status: 'cancelled' }),
   },
 })
-// #endregion implementation

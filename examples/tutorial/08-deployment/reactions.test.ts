@@ -8,7 +8,6 @@ import { createShop } from './shop.ts'
 
 const lines = [{ sku: 'tea', quantity: 2, cents: 450 }]
 
-// #region invoices
 test('a payment opens an invoice', async () => {
   await givenLog()
     .of(order, 'o-1', [{ type: 'PaymentReceived', data: { cents: 900 } }])
@@ -21,9 +20,7 @@ test('a payment opens an invoice', async () => {
       },
     ])
 })
-// #endregion invoices
 
-// #region parked
 test('a mail that fails is parked, and sent after resume()', async () => {
   const sent: string[] = []
   let isDown = true
@@ -51,9 +48,7 @@ test('a mail that fails is parked, and sent after resume()', async () => {
   await shop.drain()
   expect(sent).toEqual(['bob@example.com', 'ann@example.com'])
 })
-// #endregion parked
 
-// #region skip
 test('a mail that can never be sent is skipped, with a reason', async () => {
   const send = () => Promise.reject(new Error('no such address'))
   const shop = createShop(memoryStore(), { send })
@@ -70,4 +65,3 @@ test('a mail that can never be sent is skipped, with a reason', async () => {
   expect((await shop.subscriptions.mails.parked()).items).toEqual([])
   expect((await shop.subscriptions.mails.skipped()).items).toMatchObject([{ reason, by: 'bob' }])
 })
-// #endregion skip
