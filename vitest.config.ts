@@ -46,6 +46,9 @@ const time = { testTimeout: patienceMs, hookTimeout: patienceMs }
 /** Of tests that keep to themselves: loading all modules anew for each file would cost a third of their time. */
 const together = { isolate: false }
 
+/** Many small files: the programs of the tutorial, each chapter with all tests that its reader has. */
+const chapters = ['examples/tutorial/*/*.test.ts']
+
 const heavy = Object.values(kinds).flat()
 
 /** `serverUrl` of `test/servers/ask.ts` refuses here. */
@@ -62,8 +65,12 @@ export default defineConfig({
     projects: [
       ...Object.entries(kinds).map(([name, include]) => ({
         resolve: { alias: aliasTo('src/index.ts') },
-        test: { ...time, name, include, exclude: [installed] },
+        test: { ...time, name, include, exclude: [installed, ...chapters] },
       })),
+      {
+        resolve: { alias: aliasTo('src/index.ts') },
+        test: { ...time, ...together, name: 'tutorial', include: chapters, env: withoutServers },
+      },
       {
         resolve: { alias: aliasTo('src/index.ts') },
         test: {

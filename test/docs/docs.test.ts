@@ -61,6 +61,11 @@ describe('snippets are found', () => {
     expect(snippetsOf('a.md', text).map(({ code }) => code.trim())).toEqual(['if (a) {\n  b()\n}', '```'])
   })
 
+  test('without the listings of files, which have tests of their own', () => {
+    const text = page('```ts', 'one()', '```', '<!-- from a.ts#b -->', '```ts', 'two()', '```', '```ts', 'three()', '```')
+    expect(snippetsOf('a.md', text).map(({ code }) => code.trim())).toEqual(['one()', 'three()'])
+  })
+
   test('in doc comments', () => {
     const text = page(
       '/** One. */',

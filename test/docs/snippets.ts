@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join, sep } from 'node:path'
+import { isMarker } from './listings.ts'
 
 /** One or more ```ts fences of a page that make one module. */
 export interface Snippet {
@@ -18,6 +19,8 @@ interface Fence {
   readonly info: string
   readonly code: readonly string[]
   readonly continues: boolean
+  /** A copy of a file that has tests of its own. */
+  readonly isListing: boolean
 }
 
 /** All snippets of README.md, docs and the doc comments of src. */
@@ -37,7 +40,7 @@ export function readSnippets(root: string): readonly Snippet[] {
 export function snippetsOf(page: string, markdown: string): readonly Snippet[] {
   const groups: Fence[][] = []
   for (const fence of fencesOf(markdown)) {
-    if (!/^(ts|typescript)\b/.test(fence.info)) continue
+    if (fence.isListing || !/^(ts|typescript)\b/.test(fence.info)) continue
     const last = groups.at(-1)
     if (fence.continues && last === undefined) throw new Error(`${page}:${fence.line} continues nothing`)
     if (fence.continues) last?.push(fence)
@@ -76,8 +79,11 @@ export function docComments(text: string): string {
 
 function fencesOf(markdown: string): readonly Fence[] {
   const fences: Fence[] = []
-  let open: { line: number; indent: string; marks: string; info: string; code: string[]; continues: boolean } | undefined
+  let open:
+    | { line: number; indent: string; marks: string; info: string; code: string[]; continues: boolean; isListing: boolean }
+    | undefined
   let continues = false
+  let isListing = false
   for (const [i, line] of markdown.split(/\r?\n/).entries()) {
     if (open !== undefined) {
       if (line.trim().startsWith(open.marks) && line.trim().replaceAll(open.marks[0] ?? '', '') === '') {
@@ -88,10 +94,15 @@ function fencesOf(markdown: string): readonly Fence[] {
     }
     const [, indent = '', marks, info = ''] = /^(\s*)(`{3,}|~{3,})\s*(.*)$/.exec(line) ?? []
     if (marks !== undefined) {
-      open = { line: i + 1, indent, marks, info: info.trim(), code: [], continues }
+      open = { line: i + 1, indent, marks, info: info.trim(), code: [], continues, isListing }
       continues = false
+      isListing = false
     } else if (line.trim() === '<!-- continues -->') continues = true
-    else if (line.trim() !== '') continues = false
+    else if (isMarker(line)) isListing = true
+    else if (line.trim() !== '') {
+      continues = false
+      isListing = false
+    }
   }
   return fences
 }

@@ -1,4 +1,4 @@
-import { copyFile, readFile, rm, writeFile } from 'node:fs/promises'
+import { copyFile, cp, mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { publint } from 'publint'
 import { formatMessage } from 'publint/utils'
@@ -100,6 +100,24 @@ describe('a program that installed it', () => {
       exactOptionalPropertyTypes: true,
     },
   }
+  test('a project with the settings of the tutorial compiles each chapter', async () => {
+    const shop = join(packed.folder, 'shop')
+    await cp(join(root, 'examples/tutorial'), shop, {
+      recursive: true,
+      filter: (file) => !/tutorial\/(fixture|tutorial\.test)\.ts$/.test(file),
+    })
+    await copyFile(join(project, 'package.json'), join(shop, 'package.json'))
+    await mkdir(join(shop, 'node_modules/@hono'), { recursive: true })
+    await symlink(join(project, 'node_modules/cqrs-es'), join(shop, 'node_modules/cqrs-es'))
+    for (const other of ['zod', 'vitest', 'libsql', 'pg', '@types', '@hono/node-server'])
+      await symlink(join(root, 'node_modules', other), join(shop, 'node_modules', other))
+    const { code, output } = await run(process.execPath, [compilers['TypeScript 7'], '-p', '.', '--pretty', 'false'], {
+      cwd: shop,
+    })
+    expect(output).toBe('')
+    expect(code).toBe(0)
+  })
+
   for (const [compiler, path] of Object.entries(compilers)) {
     // By day the older compiler, which takes several times as long, is given one.
     const given = Object.entries(settings).filter(([name]) => isFull || compiler === newest || name === 'for a bundler')
