@@ -14,7 +14,7 @@ export const sections = {
       '04-views',
       '05-reactions',
       '06-http',
-      '07-changes',
+      '07-change',
       '08-deployment',
     ],
   },
