@@ -4,7 +4,7 @@ import { openTeller, type Tally, WrongAnswer } from './teller.ts'
 
 export interface LoadCommand {
   readonly url: string
-  /** Commands a second, of all tellers together. */
+  /** Commands per second, of all tellers together. */
   readonly rate: number
   readonly seconds: number
   readonly tellers: number
@@ -13,7 +13,7 @@ export interface LoadCommand {
 
 const reportMs = 1_000
 
-/** Sends commands to a bank and checks what it answers. Answers the exit code. */
+/** Sends commands to a bank and checks its responses. Returns the exit code. */
 export async function load({ url, rate, seconds, tellers, signal }: LoadCommand): Promise<number> {
   const tally: Tally = { commands: 0, answers: 0, transfers: 0, repeats: 0 }
   const wrong = new AbortController()

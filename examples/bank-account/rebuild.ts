@@ -9,7 +9,7 @@ export interface RebuildCommand {
   readonly signal: AbortSignal
 }
 
-/** Makes a view of the bank anew and prints how far it is. Answers the exit code. */
+/** Rebuilds a view of the bank and prints its progress. Returns the exit code. */
 export async function rebuild({ view, store: name, signal }: RebuildCommand): Promise<number> {
   if (view !== 'accounts' && view !== 'days') throw new Error(`--view must be accounts or days, not '${view}'.`)
   const place = await choosePlace('existing', name)

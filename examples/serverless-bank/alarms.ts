@@ -10,7 +10,7 @@ import type { BankFunction } from './function.ts'
 
 const period = Duration.minutes(5)
 
-/** What somebody should look at. With `email` a topic tells of it. */
+/** Alarms for operators. With `email`, a topic sends them. */
 export class BankAlarms extends Construct {
   readonly #topic: Topic | undefined
 

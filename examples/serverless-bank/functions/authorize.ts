@@ -6,8 +6,9 @@ export interface Caller {
 }
 
 /**
- * Who may do what: a token with the scope `bank/read` may look, one with `bank/write` may give commands. API Gateway has checked its signature, issuer, audience and time, and
- * says in the event what is in it.
+ * Permissions of callers: a token with the scope `bank/read` may read, one with `bank/write` may
+ * send commands. API Gateway has checked its signature, issuer, audience and time, and passes its
+ * claims in the event.
  */
 export function authorize(
   _request: Request,

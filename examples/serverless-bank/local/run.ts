@@ -39,7 +39,7 @@ try {
   console.log('\nTry it from another terminal. Ctrl-C closes the bank.\n')
   for (const line of tryIt(bank.url)) console.log(line === '' ? '' : `  ${line}`)
 } catch (error) {
-  // What was closed meanwhile has nothing to weigh any more.
+  // After a close the bundles are gone, which is no failure.
   if (closing === undefined) fail(error)
 }
 
