@@ -80,7 +80,7 @@ describe.each(['sqlite', 'postgres'] as const)('a bank on %s that is open', (sto
     while (first.code === 0) first = await breakOff()
     const { code, out, err } = first
     expect({ code, err }).toEqual({ code: 130, err: '' })
-    const [, brokenOff] = /Broken off after ([\d,]+) events\./.exec(out) ?? []
+    const [, brokenOff] = /Interrupted after ([\d,]+) events\./.exec(out) ?? []
     const second = await launch('bank.ts', 'rebuild').end
     expect(second.code).toBe(0)
     const [, firstSeen] = /^ {2}([\d,]+) of /m.exec(second.out) ?? []

@@ -32,7 +32,7 @@ try {
   await theApi()
   whatNext(place)
 } catch (error) {
-  console.error(`\nThe demo could not go on: ${error instanceof Error ? error.message : error}`)
+  console.error(`\nThe demo failed: ${error instanceof Error ? error.message : error}`)
   process.exitCode = 1
 } finally {
   await server?.close()
@@ -45,7 +45,7 @@ async function story({ kind, name }: Place) {
   const before = await view()
   if (before !== undefined)
     say(
-      `\nAn earlier run left ${before.owner}'s account with a balance of ${money(before.balance)} after ${before.sequence} events.\nThe story goes on from there.`,
+      `\nAn earlier run left ${before.owner}'s account with a balance of ${money(before.balance)} after ${before.sequence} events.\nThe story continues from there.`,
     )
   else await step('Ann opens an account.', { type: 'OpenAccount', data: { owner: 'ann' } })
 
@@ -171,7 +171,7 @@ async function theApi() {
 function whatNext({ name, env, look }: Place) {
   heading('All of it is in', name)
   if (env === undefined) return
-  say(`  ${env}npm run demo   goes on from this balance`)
+  say(`  ${env}npm run demo   continues with this balance`)
   say(`  ${env}npm start      serves the same accounts, with that page and curl lines to try`)
   if (look !== undefined) say(`  ${look}`)
 }

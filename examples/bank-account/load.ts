@@ -34,7 +34,7 @@ export async function load({ url, rate, seconds, tellers, signal }: LoadCommand)
     await teller.checkAll()
   }
   const timer = setInterval(() => console.log(`  ${lineOf(tally)}`), reportMs)
-  console.log(`${number(tellers)} tellers send ${number(rate)} commands a second to ${url} for ${number(seconds)} seconds …`)
+  console.log(`${number(tellers)} tellers send ${number(rate)} commands per second to ${url} for ${number(seconds)} seconds …`)
   try {
     await Promise.all(
       Array.from({ length: tellers }, (_, nth) =>
@@ -56,4 +56,4 @@ export async function load({ url, rate, seconds, tellers, signal }: LoadCommand)
 }
 
 const lineOf = ({ commands, transfers, answers, repeats }: Tally): string =>
-  `${number(commands)} commands, ${number(transfers)} transfers, ${number(answers)} answers of the view, ${number(repeats)} tried again`
+  `${number(commands)} commands, ${number(transfers)} transfers, ${number(answers)} responses of the view, ${number(repeats)} retried`

@@ -27,7 +27,7 @@ export async function rebuild({ view, store: name, signal }: RebuildCommand): Pr
     return 0
   } catch (error) {
     if (!signal.aborted) throw error
-    console.log(`Broken off${reached > 0 ? ` after ${number(reached)} events` : ''}. The same command goes on from there.`)
+    console.log(`Interrupted${reached > 0 ? ` after ${number(reached)} events` : ''}. The same command resumes.`)
     return 130
   } finally {
     await app.close()

@@ -124,7 +124,7 @@ describe.skipIf(unselected('dynamodb'))('the bank on this machine', () => {
       expect((await get('/account/ann-1', reader)).status).toBe(200)
       expect(await command('account', 'ann-1', 'DepositMoney', { amount: 1 }, reader)).toMatchObject({
         status: 403,
-        body: { detail: 'This takes a token with the scope bank/write.' },
+        body: { detail: 'This requires a token with the scope bank/write.' },
       })
       const writer = { Authorization: `Bearer ${localToken('ann', 'bank/write')}` }
       expect((await get('/account/ann-1', writer)).status).toBe(403)

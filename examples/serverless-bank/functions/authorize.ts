@@ -16,9 +16,9 @@ export function authorize(
   event: APIGatewayProxyEventV2WithJWTAuthorizer | undefined,
 ): Authorization<Caller> {
   const { sub, scope } = event?.requestContext.authorizer?.jwt?.claims ?? {}
-  if (typeof sub !== 'string' || sub === '') return { ok: false, status: 401, detail: 'The token does not say whose it is.' }
+  if (typeof sub !== 'string' || sub === '') return { ok: false, status: 401, detail: 'The token has no subject (sub).' }
   const needed = kind === 'command' ? 'bank/write' : 'bank/read'
   const scopes = typeof scope === 'string' ? scope.split(' ') : []
-  if (!scopes.includes(needed)) return { ok: false, status: 403, detail: `This takes a token with the scope ${needed}.` }
+  if (!scopes.includes(needed)) return { ok: false, status: 403, detail: `This requires a token with the scope ${needed}.` }
   return { ok: true, caller: { userId: sub } }
 }

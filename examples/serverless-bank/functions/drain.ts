@@ -11,6 +11,6 @@ export async function handler(event: unknown, context?: LambdaContext) {
   const drained = await drain(event, context)
   // After an error Lambda calls it twice more, and the alarm reports it.
   if (!drained.caughtUp)
-    throw new Error('Not all is up to date: time was up, or an aggregate fails. See the log of this function.')
+    throw new Error('Some aggregates lag: the time was over, or one fails. See the log of this function.')
   return drained
 }

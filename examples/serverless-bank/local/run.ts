@@ -45,7 +45,7 @@ try {
 
 function fail(error: unknown): void {
   console.error(`The bank cannot open: ${error instanceof Error ? error.message : error}`)
-  console.error('PORT chooses another port, DYNAMODB_ENDPOINT another emulator, TABLES what the names of the tables begin with.')
+  console.error('PORT chooses another port, DYNAMODB_ENDPOINT another emulator, TABLES another prefix of the table names.')
   process.exitCode = 1
 }
 

@@ -85,7 +85,7 @@ export class LocalFunction {
     const { name, file, worker: program, environment } = this.#options
     const worker = new Worker(program, { env: { ...environment }, workerData: { file } })
     this.#all.add(worker)
-    worker.on('error', (error) => console.error(`A sandbox of ${name} has broken down:`, error))
+    worker.on('error', (error) => console.error(`A sandbox of ${name} failed:`, error))
     worker.once('exit', () => this.#drop(worker))
     return worker
   }

@@ -73,7 +73,7 @@ export class LocalStream {
         for (const { ShardId = '', ParentShardId = '' } of StreamDescription?.Shards ?? [])
           if (!this.#shards.has(ShardId)) this.#shards.set(ShardId, this.#followShard(ShardId, this.#shards.get(ParentShardId)))
       } catch (error) {
-        if (!signal.aborted) console.error('The stream cannot be looked at:', error)
+        if (!signal.aborted) console.error('The stream cannot be read:', error)
       }
       await pause(1_000, signal)
     }
