@@ -2,7 +2,10 @@ import type { Runtime } from 'cqrs-es'
 
 let runtimes = 0
 
-/** A runtime whose clock stands, whose ids count (no two runtimes make the same), and whose waits take no time but are noted. */
+/**
+ * A runtime with a stopped clock, counted ids (unique over runtimes), and waits that take no time
+ * but are recorded.
+ */
 export function standingStill(at = '2020-02-02T02:02:02.020Z') {
   const slept: number[] = []
   const own = ++runtimes
