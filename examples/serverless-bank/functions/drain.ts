@@ -10,7 +10,6 @@ const drain = onSchedule(app)
 export async function handler(event: unknown, context?: LambdaContext) {
   const drained = await drain(event, context)
   // After an error Lambda calls it twice more, and the alarm reports it.
-  if (!drained.caughtUp)
-    throw new Error('Some aggregates lag: the time was over, or one fails. See the log of this function.')
+  if (!drained.caughtUp) throw new Error('Some aggregates lag: the time was over, or one fails. See the log of this function.')
   return drained
 }
