@@ -1,6 +1,6 @@
 import type { Core } from '../execution/core.ts'
 import type { ProcessorRow } from '../store/internal-rows.ts'
-import { nextDue } from './failures.ts'
+import { nextDue } from './find-failed.ts'
 import { type Processor, setsAside } from './processor.ts'
 
 /** What a person or another process can ask of a consumer while it is idle. */

@@ -2,7 +2,8 @@ import type { StoredEvent, ViewWrite } from '../store/commit.ts'
 import { type FailedRow, failedRows, type InternalRow } from '../store/internal-rows.ts'
 import { rowIdOf } from './change.ts'
 import type { ConsumerCore } from './core.ts'
-import { failedEventId, findDue, findFailed, findUnreadable, isDue, mostFailed } from './failures.ts'
+import { failedEventId, isDue } from './failures.ts'
+import { type Failed, findDue, findFailed, mostFailed, unreadableRows } from './find-failed.ts'
 import type { LogCheckpoint } from './log-checkpoint.ts'
 import { canRead } from './outdated.ts'
 import type { Processor } from './processor.ts'
@@ -10,6 +11,8 @@ import { aggregateOf } from './window.ts'
 
 /** What is due is looked for this often, where a run lasts for longer. */
 const lookMs = 1_000
+/** Aggregates that could not be read and can be now are tried again so many at a time. */
+const mostReadable = 50
 
 /** What this process knows of a failed aggregate while it holds its partition. */
 export interface Known {
@@ -43,6 +46,8 @@ export class FailedAggregates {
   readonly #known = new Map<string, Known>()
   /** Rows that this program cannot read either, with their versions. */
   readonly #beyond: Set<string>
+  /** What is left to look at of those that no program could read. */
+  #unreadable: Iterator<Failed> | AsyncIterator<Failed> | undefined
   #isComplete = false
   #resumes = 0
   /** When nothing was due any more; 0 in a new run. */
@@ -81,25 +86,30 @@ export class FailedAggregates {
     const { items, next } = await findFailed(this.#core, this.#processor.name, mostFailed)
     this.#isComplete = next === undefined
     for (const row of items) this.#learn(row)
-    const unreadable = this.#isComplete ? items.filter(({ value }) => value?.unreadable) : await this.#unreadable()
-    for (const row of unreadable) {
-      const { id, version, value } = row
+    const unreadable = () => items.filter(({ value }) => value.unreadable).values()
+    this.#unreadable = this.#isComplete ? unreadable() : unreadableRows(this.#core, this.#processor.name)
+  }
+
+  /** Looks on for what no program could read so far, up to some that this one can. False: there is no more. */
+  async #findReadable(now: string, covers: (row: FailedRow) => boolean, isOver: () => boolean): Promise<boolean> {
+    for (let found = 0; found < mostReadable && !isOver(); ) {
+      const next = await this.#unreadable?.next()
+      if (next === undefined || next.done) return false
+      const { id, version, value } = next.value
       const place = `${id}/${version}`
-      if (value === undefined || this.#beyond.has(place)) continue
-      if (await canRead(this.#core, failedEventId(value))) this.#wantNow(row)
-      else this.#beyond.add(place)
+      if (!covers(value) || this.#beyond.has(place)) continue
+      if (!(await canRead(this.#core, failedEventId(value)))) this.#beyond.add(place)
+      else if (this.#wantNow(next.value, now)) found++
     }
+    return true
   }
 
-  async #unreadable() {
-    return (await findUnreadable(this.#core, this.#processor.name)).items
-  }
-
-  #wantNow(row: InternalRow<FailedRow>): void {
+  #wantNow(row: Failed, now: string): boolean {
     this.#learn(row)
-    const known = row.value && this.#known.get(aggregateOf(row.value))
-    if (known?.value === undefined || known.version !== row.version || known.isUnsaved) return
-    this.set(known, { ...known.value, nextTryAt: this.#core.runtime.now().toISOString() })
+    const known = this.#known.get(aggregateOf(row.value))
+    if (known?.value === undefined || known.version !== row.version || known.isUnsaved) return false
+    this.set(known, { ...known.value, nextTryAt: now })
+    return true
   }
 
   #learn({ version, value }: InternalRow<FailedRow>): void {
@@ -152,23 +162,26 @@ export class FailedAggregates {
   }
 
   /** Those to try now, the oldest first; some of them at a time. They are busy until somebody says otherwise. */
-  async due(covers: (row: FailedRow) => boolean): Promise<readonly Known[]> {
+  async due(covers: (row: FailedRow) => boolean, isOver: () => boolean): Promise<readonly Known[]> {
     const now = this.#core.runtime.now().toISOString()
     const sinceMs = Date.parse(now) - this.#exhaustedAt
     if (sinceMs >= 0 && sinceMs < lookMs) return []
     const isWanted = (known: Known) =>
       known.value !== undefined && !known.isBusy && !known.isLeft && covers(known.value) && isDue(known.value, this.#resumes, now)
-    let isExhausted = this.#isComplete
+    const wanted = () => [...this.#known.values()].filter(isWanted)
     if (!this.#isComplete) {
       const rows = await findDue(this.#core, this.#processor.name, this.#resumes, (row) => {
         const known = this.#known.get(aggregateOf(row))
         return covers(row) && (known === undefined || isWanted(known))
       })
       for (const row of rows) this.#learn(row)
-      isExhausted = rows.length === 0
     }
-    if (isExhausted) this.#exhaustedAt = Date.parse(now)
-    const due = [...this.#known.values()].filter(isWanted)
+    let due = wanted()
+    if (due.length === 0) {
+      const isMore = await this.#findReadable(now, covers, isOver)
+      due = wanted()
+      if (due.length === 0 && !isMore) this.#exhaustedAt = Date.parse(now)
+    }
     const placeOf = ({ value }: Known) => value?.nextTryAt ?? value?.triedAt ?? ''
     for (const known of due) known.isBusy = true
     return due.sort((a, b) => (placeOf(a) < placeOf(b) ? -1 : 1))

@@ -1,5 +1,5 @@
 import type { Position } from '../event-envelope.ts'
-import type { StoredEvent } from '../store/commit.ts'
+import type { StoredEvent, ViewWrite } from '../store/commit.ts'
 import type { LogEvent } from '../store/store.ts'
 import type { Lease } from './lease.ts'
 import { beginning, laterOf } from './positions.ts'
@@ -24,6 +24,8 @@ export class LogCheckpoint implements Checkpoint {
   readonly sequences: Sequences
   /** The last event that was read: a log that has lost it is not read on. */
   seen: LogEvent | undefined
+  /** What must be stored by the next save, whoever does it: asked for again whenever a row was moved. */
+  readonly alongside = new Set<() => Promise<readonly ViewWrite[]>>()
   readonly #partitions: number
   /** Where this run began. */
   #base: LogProgress

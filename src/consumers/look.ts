@@ -5,11 +5,12 @@ import type { StoredConsumer } from '../store/consumer.ts'
 import { processorRows, type StoppedRow, stoppedRows } from '../store/internal-rows.ts'
 import type { StoredView } from '../store/store.ts'
 import type { ConsumerCore } from './core.ts'
-import { findFailed, nextDue } from './failures.ts'
+import { findFailed, findInState } from './find-failed.ts'
 import { type Layout, layoutOf, partitionNames, progressIn, undivided } from './layout.ts'
 import { findOldest } from './oldest.ts'
-import { beginning } from './positions.ts'
+import { beginning, lowest } from './positions.ts'
 import type { Processor } from './processor.ts'
+import { startOf } from './progress.ts'
 
 /** Failed aggregates that are counted. */
 const mostCounted = 100
@@ -21,6 +22,8 @@ export interface Watched {
   readonly processor: Processor
   /** `other`: the rows in use are of another version. `written`: commands write them. */
   readonly rows: 'own' | 'other' | 'written'
+  /** With `other`: a rebuild fills rows that will take their place, and the processor is what fills them. */
+  readonly isRebuilding?: boolean
   /** Why this program leaves the rows to a newer one. */
   readonly outdated?: unknown
   readonly toError: (stopped: StoppedRow) => StoppedError
@@ -45,6 +48,10 @@ export interface Look {
   readonly end: Position
   /** An event of its own waits, as far as that can be told. */
   readonly isLate: boolean
+  /** Places at the end of the log that cannot be read yet, since older transactions are open. */
+  readonly held: number
+  /** Where the rows in use are of another version: how far their rebuild has come, `undefined` before it begins. */
+  readonly rebuild: { readonly reached: Position | undefined } | undefined
   readonly oldest: StoredEvent | undefined
   readonly holders: readonly Holder[]
   readonly parked: number
@@ -113,14 +120,14 @@ async function lookAt(core: ConsumerCore, seen: Seen, stored: readonly StoredCon
   }
 }
 
-function holdersOf({ holder: own }: ConsumerCore, stored: readonly StoredConsumer[]): readonly Holder[] {
+function holdersOf({ holder }: ConsumerCore, stored: readonly StoredConsumer[]): readonly Holder[] {
   const holders = new Map<string, Holder>()
   for (const { lease } of stored) {
     if (lease === undefined) continue
     const { partitions = 0, remainingMs = 0 } = holders.get(lease.holder) ?? {}
     holders.set(lease.holder, {
       holder: lease.holder,
-      isThisApp: lease.holder === own,
+      isThisApp: lease.holder === holder(),
       partitions: partitions + 1,
       remainingMs: Math.max(remainingMs, lease.remainingMs),
     })
@@ -130,31 +137,39 @@ function holdersOf({ holder: own }: ConsumerCore, stored: readonly StoredConsume
 
 async function failedOf(core: ConsumerCore, { mode, name }: Processor) {
   if (mode === 'fold') return { parked: 0, retrying: 0, isMore: false, nextTryAt: undefined }
-  const { items, next } = await findFailed(core, name, mostCounted)
-  const times = items.flatMap(({ value }) => value?.nextTryAt ?? []).sort()
-  const isMore = next !== undefined
-  const nextTryAt = isMore ? (await nextDue(core, name))?.toISOString() : times[0]
-  return { parked: items.length - times.length, retrying: times.length, isMore, nextTryAt }
+  const all = await findFailed(core, name, mostCounted)
+  const isMore = all.next !== undefined
+  // The first hundred may all be of one kind.
+  const some = isMore
+    ? await Promise.all((['retrying', 'parked'] as const).map((state) => findInState(core, name, state, mostCounted)))
+    : [all]
+  const items = some.flatMap((page) => page.items)
+  const times = items.flatMap(({ value }) => value.nextTryAt ?? []).sort()
+  return { parked: items.length - times.length, retrying: times.length, isMore, nextTryAt: times[0] }
 }
 
-type Place = Pick<Look, 'position' | 'isLate' | 'oldest'> & { readonly outdated?: unknown }
+type Place = Pick<Look, 'position' | 'isLate' | 'oldest' | 'held' | 'rebuild'> & { readonly outdated?: unknown }
 
 async function placeOf(core: ConsumerCore, seen: Seen, stored: readonly StoredConsumer[], end: Position): Promise<Place> {
   const { watched, layout, isBegun } = seen
   const { from, mode } = watched.processor
-  const nothing = { isLate: false, oldest: undefined }
+  const nothing = { isLate: false, oldest: undefined, held: 0, rebuild: undefined }
   if (!core.store.capabilities.globalOrder) return { ...nothing, position: undefined }
   if (watched.rows === 'written') return { ...nothing, position: end }
-  if (watched.rows === 'other') return { position: beginning, isLate: end !== beginning, oldest: undefined }
   if (mode === 'act' && !isBegun && from === 'now') return { ...nothing, position: end }
   try {
     const progresses = stored.map(({ checkpoint }, partition) => progressIn(layout, partition, checkpoint?.position))
+    if (watched.rows === 'other') {
+      const reached = watched.isRebuilding ? lowest(progresses.map(startOf)) : undefined
+      return { ...nothing, position: beginning, isLate: end !== beginning, rebuild: { reached } }
+    }
     const isAtStart = mode === 'act' && !isBegun && from !== 'beginning' && from !== 'now'
     const places = isAtStart ? [{ epoch: 1, at: from }] : progresses
     const { position, event, isSure } = await findOldest(core, watched.processor, places, { end, mostPages })
-    return { position, isLate: event !== undefined || !isSure, oldest: event }
+    const isLate = event !== undefined || !isSure
+    return { ...nothing, position, isLate, oldest: event, held: isLate ? 0 : Math.max(0, Number(end) - Number(position)) }
   } catch (error) {
     if (!isCqrsError(error, 'SCHEMA_TOO_NEW')) throw error
-    return { position: beginning, isLate: true, oldest: undefined, outdated: error }
+    return { ...nothing, position: beginning, isLate: true, outdated: error }
   }
 }

@@ -10,6 +10,12 @@ export interface WaitLimits {
   readonly signal?: AbortSignal | undefined
 }
 
+/** What else there is to say about a wait. */
+interface WaitEnd extends WaitLimits {
+  /** What is thrown when time is up. */
+  readonly late?: () => Error
+}
+
 /** How long somebody waits: until time is up, the app closes or the caller gives up. */
 export interface Patience {
   /** Aborts when the waiting is over, with what is thrown then. */
@@ -34,7 +40,7 @@ export async function patiently<T>(
   runtime: Runtime,
   lifecycle: Lifecycle,
   what: string,
-  { timeoutMs, signal: given }: WaitLimits,
+  { timeoutMs, signal: given, late = () => new NotYetError(`It was not there within ${timeoutMs} ms.`) }: WaitEnd,
   work: (patience: Patience) => Promise<T>,
 ): Promise<T> {
   const over = new AbortController()
@@ -52,7 +58,7 @@ export async function patiently<T>(
   if (given?.aborted) giveUp()
   if (timeoutMs !== undefined && !signal.aborted)
     runtime.sleep(Math.min(timeoutMs, longestMs), signal).then(
-      () => over.abort(new NotYetError(`It was not there within ${timeoutMs} ms.`)),
+      () => over.abort(late()),
       () => {},
     )
   const countdown = new Countdown(runtime, timeoutMs)

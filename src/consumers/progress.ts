@@ -61,11 +61,15 @@ function parsed(text: string): { readonly e: number } & Omit<LogProgress, 'epoch
   } catch {
     // What is no JSON is damaged, too.
   }
-  throw new StoreError(
+  throw damaged(text)
+}
+
+/** No version of this package writes such a checkpoint. */
+export const damaged = (text: string): StoreError =>
+  new StoreError(
     'STORE_CORRUPT',
     `A checkpoint is damaged: it says ${JSON.stringify(text.slice(0, 100))}. Nothing was changed; look at the store.`,
   )
-}
 
 export function isDone({ at, ahead, open }: LogProgress, event: StoredEvent): boolean {
   const bucket = bucketOf(event)

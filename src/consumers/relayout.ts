@@ -4,18 +4,13 @@ import { Countdown } from '../util/countdown.ts'
 import type { ConsumerCore } from './core.ts'
 import { eachEnded } from './each-ended.ts'
 import { type Layout, layoutOf, partitionNames, progressIn } from './layout.ts'
-import { Lease, LeaseLost } from './lease.ts'
+import { type Lease, LeaseLost, leaseOf } from './lease.ts'
 import { type LogProgress, union, writeProgress } from './progress.ts'
 import { saveRows } from './rows.ts'
 
 const retryMs = 20
 /** Holders let go of a partition about every two seconds. */
 export const patienceMs = 5_000
-
-interface Held {
-  readonly lease: Lease
-  readonly progress: LogProgress
-}
 
 /** How long a change waits for the leases of others. */
 export interface ChangeLimits {
@@ -56,7 +51,10 @@ export async function beginEpoch(
   const leases = new Map<string, Lease>()
   try {
     if (!(await takeAll(core, name, layout, leases, limits))) return false
-    const held = await eachEnded([...leases].map(([, lease], partition) => readHeld(core, layout, lease, partition)))
+    const held = [...leases.values()].map((lease, partition) => ({
+      lease,
+      progress: progressIn(layout, partition, lease.text ?? undefined),
+    }))
     if (held.some(({ progress }) => progress.epoch > layout.epoch)) return false
     for (const { lease, progress } of held)
       if (!progress.sealed) await lease.write(writeProgress({ ...progress, epoch: layout.epoch, sealed: true }))
@@ -103,9 +101,9 @@ async function takeAll(
   const countdown = new Countdown(runtime, Math.min(budgetMs, leaseMs + patienceMs))
   for (const one of partitionNames(name, layout))
     for (;;) {
-      const answer = await store.acquireLease({ name: one, holder, ttlMs: leaseMs })
+      const answer = await store.acquireLease({ name: one, holder: holder(), ttlMs: leaseMs })
       if (answer.acquired) {
-        leases.set(one, new Lease(core, one, answer.fence, null))
+        leases.set(one, await leaseOf(core, one, answer))
         break
       }
       if (signal?.aborted || countdown.isOver) return false
@@ -113,11 +111,4 @@ async function takeAll(
       for (const lease of leases.values()) await lease.prove()
     }
   return true
-}
-
-/** With what its checkpoint says. */
-async function readHeld(core: ConsumerCore, layout: Layout, lease: Lease, partition: number): Promise<Held> {
-  const text = (await core.store.readCheckpoint(lease.name))?.position
-  lease.text = text ?? null
-  return { lease, progress: progressIn(layout, partition, text) }
 }

@@ -10,10 +10,11 @@ import {
   type ResetRow,
   stoppedRows,
 } from '../store/internal-rows.ts'
+import type { ViewFind } from '../store/store.ts'
 import { isPosition } from '../util/names.ts'
 import { checkCallOptions } from '../util/options.ts'
 import type { ConsumerCore } from './core.ts'
-import { findFailed } from './failures.ts'
+import { findFailed } from './find-failed.ts'
 import { firstRow, layoutOf, progressIn, readOrBegin } from './layout.ts'
 import { type Lease, withLease } from './lease.ts'
 import { beginning } from './positions.ts'
@@ -174,7 +175,7 @@ async function clear(core: ConsumerCore, name: string, lease: Lease): Promise<vo
   // Whatever it says, it stays as it is: a change of the layout may be in progress.
   const text = lease.text ?? writeProgress(progress)
   const size = Math.min(1_000, core.store.capabilities.itemsPerCommit - 1)
-  for (let after: string | undefined; ; ) {
+  for (let after: ViewFind['after']; ; ) {
     await lease.prove()
     const page = await findFailed(core, name, size, after)
     const later = await laterThan(core, to, page.items)
@@ -182,7 +183,7 @@ async function clear(core: ConsumerCore, name: string, lease: Lease): Promise<vo
     // A row that someone has changed meanwhile is looked at once more.
     if (rows.length > 0 && (await lease.write(text, { rows })) !== 'saved') continue
     if (page.next === undefined) break
-    after = page.next.id
+    after = page.next
   }
   for (;;) {
     const { id, version, value } = await processorRows.read(core.store, name)

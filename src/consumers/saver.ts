@@ -1,4 +1,3 @@
-import type { ViewWrite } from '../store/commit.ts'
 import type { ConsumerCore } from './core.ts'
 import { eachEnded } from './each-ended.ts'
 import type { FailedAggregates } from './failed-aggregates.ts'
@@ -81,16 +80,20 @@ export class Saver {
     return saving
   }
 
-  /** One checkpoint, and what waits in its aggregates. `others` must be stored with it: asked for again whenever a row was moved. */
-  async saveOne(checkpoint: LogCheckpoint, others?: () => Promise<readonly ViewWrite[]>): Promise<void> {
+  /** One checkpoint, what waits in its aggregates, and what is to be stored with it. */
+  async saveOne(checkpoint: LogCheckpoint): Promise<void> {
     for (;;) {
-      // Both are of one moment: an event that fails from here on is passed over by the next save, with its row.
+      // All are of one moment: an event that fails from here on is passed over by the next save, with its row.
       const { progress } = checkpoint
+      const others = [...checkpoint.alongside]
       const failed = this.#failed?.unsaved(checkpoint)
       try {
-        const rows = [...((await failed?.writes()) ?? []), ...((await others?.()) ?? [])]
+        const rows = [...((await failed?.writes()) ?? []), ...(await Promise.all(others.map((other) => other()))).flat()]
         if (rows.length === 0 && checkpoint.isSaved(progress)) return
-        if ((await checkpoint.write(progress, rows.length === 0 ? {} : { rows })) === 'saved') return failed?.saved()
+        if ((await checkpoint.write(progress, rows.length === 0 ? {} : { rows })) === 'saved') {
+          for (const other of others) checkpoint.alongside.delete(other)
+          return failed?.saved()
+        }
       } catch (error) {
         failed?.notSaved()
         throw error

@@ -57,6 +57,7 @@ class SharedWait {
   #pause = new AbortController()
   /** Ends the run in flight. */
   #run = new AbortController()
+  /** What the last run of the watch in progress came to. */
   #last: RunResult | undefined
 
   constructor(core: ConsumerCore, consumer: Consumer, request: Request) {
@@ -140,7 +141,7 @@ class SharedWait {
     const { globalOrder } = this.#core.store.capabilities
     const isStanding = standstillOf(this.#core, consumer)
     let [failures, restMs] = [0, 0]
-    let last: RunResult | undefined
+    this.#last = undefined
     let ran: readonly Waiter[] = []
     const run = async (present: readonly Waiter[]) => {
       this.#run = new AbortController()
@@ -151,7 +152,7 @@ class SharedWait {
       const budgetMs = left.includes(undefined) ? undefined : Math.max(...(left as number[]))
       const place = globalOrder ? { until } : { reconcile: true }
       ran = present
-      last = await consumer.run({ ...this.#request, ...place, budgetMs, signal }).finally(forget)
+      const last = await consumer.run({ ...this.#request, ...place, budgetMs, signal }).finally(forget)
       this.#last = last
       if (last.state === 'waiting') restMs = backOffMs(++failures)
       // Without an order of all events each look takes the lease.
@@ -163,6 +164,7 @@ class SharedWait {
       // What has failed is left alone for a while; another process may be there meanwhile.
       if (restMs <= 0) await run(present)
       restMs -= waitMs
+      const last = this.#last
       const reached = globalOrder ? await consumer.position() : undefined
       const isThere = (waiter: Waiter) =>
         reached === undefined

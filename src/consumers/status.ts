@@ -106,13 +106,19 @@ function stateOf(core: ConsumerCore, look: Look, { last, isFollowing }: Known): 
   if (retrying > 0)
     return { state: 'waiting', because: `${aggregates(look, retrying)} for another try, the next at ${nextTryAt}.` }
   if (parked > 0) return { state: 'idle', because: `It has caught up, but ${aggregates(look, parked)} for resume() or retry().` }
-  return { state: 'idle', because: 'It has caught up.' }
+  return { state: 'idle', because: `It has caught up${waits}.` }
 }
 
 const aggregates = ({ isMore }: Look, count: number): string =>
   isMore ? `more than ${count} aggregates wait` : count === 1 ? '1 aggregate waits' : `${count} aggregates wait`
 
-function waitOf(core: ConsumerCore, { oldest, isLate }: Look): string {
+function waitOf(core: ConsumerCore, { oldest, isLate, held, rebuild, end }: Look): string {
+  if (rebuild !== undefined && isLate) {
+    const isBegun = rebuild.reached !== undefined
+    const percent = Math.floor((100 * Number(rebuild.reached)) / Number(end))
+    return `, and its rows are of another version${isBegun ? `: the rebuild has come to ${percent} % of the log` : ''}`
+  }
+  if (held > 0) return `, and the last ${held} places of the log can be read once older transactions have ended`
   if (oldest !== undefined) return `, and its event ${oldest.id} has waited for ${Math.round(secondsSince(core, oldest))} s`
   return isLate ? ', and no event of its own was found in the next part of the log' : ''
 }

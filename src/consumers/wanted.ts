@@ -1,17 +1,20 @@
 import type { Position } from '../event-envelope.ts'
 import type { FeedPage } from '../store/store.ts'
 import type { ConsumerCore } from './core.ts'
-import { findDue } from './failures.ts'
-import { type Layout, readProgresses } from './layout.ts'
+import { dueRows, hasUnreadable } from './find-failed.ts'
+import { type Layout, partitionNames, readProgresses } from './layout.ts'
 import { logPage } from './log-page.ts'
 import { findOldest } from './oldest.ts'
 import { beginning, laterOf, lowest } from './positions.ts'
 import { type Processor, setsAside } from './processor.ts'
 import { bucketOf, isDone, type LogProgress, startOf } from './progress.ts'
+import type { HeldPartitions } from './sources/held-partitions.ts'
 
 const pageSize = 200
 /** A partition without events is moved on when it lags so far. */
 const mostLag = 2 * pageSize
+/** Due rows that are looked at to find their partitions. */
+const mostDue = 1_000
 
 /** Partitions that have something to do. */
 export interface Wanted {
@@ -20,14 +23,41 @@ export interface Wanted {
   readonly page?: FeedPage | undefined
 }
 
+/** What a process knows of failed events. */
+interface KnownOfFailed {
+  readonly resumes: number
+  readonly held: Pick<HeldPartitions, 'hasSeen'>
+}
+
 /** Looks for the partitions that have an event which is not done, or a failed one that is due: the others are left alone. */
-export async function findWanted(core: ConsumerCore, processor: Processor, layout: Layout, resumes: number): Promise<Wanted> {
+export async function findWanted(
+  core: ConsumerCore,
+  processor: Processor,
+  layout: Layout,
+  known: KnownOfFailed,
+): Promise<Wanted> {
   if (layout.partitions === 1) return { partitions: [0] }
   const { lagging: wanted, pages } = await findLagging(core, processor, layout)
-  if (setsAside(processor))
-    for (const { value } of await findDue(core, processor.name, resumes, () => true))
-      if (value !== undefined) wanted.add(bucketOf(value) % layout.partitions)
+  if (setsAside(processor)) for (const partition of await findFailing(core, processor, layout, known)) wanted.add(partition)
   return { partitions: [...wanted], page: pages.length === 1 ? pages[0] : undefined }
+}
+
+/** Finds the partitions with failed events to retry. Where those are many, any partition may have some. */
+async function findFailing(
+  core: ConsumerCore,
+  { name }: Processor,
+  layout: Layout,
+  { resumes, held }: KnownOfFailed,
+): Promise<Iterable<number>> {
+  const all = [...partitionNames(name, layout).keys()]
+  const unseen = all.filter((partition) => !held.hasSeen(layout, partition))
+  const failing = new Set(unseen.length > 0 && (await hasUnreadable(core, name)) ? unseen : [])
+  let rows = 0
+  for await (const { value } of dueRows(core, name, resumes)) {
+    failing.add(bucketOf(value) % layout.partitions)
+    if (failing.size === all.length || ++rows === mostDue) return all
+  }
+  return failing
 }
 
 /** All up to here is done. */

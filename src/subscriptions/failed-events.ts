@@ -1,6 +1,7 @@
 import { rowIdOf } from '../consumers/change.ts'
 import type { ConsumerCore } from '../consumers/core.ts'
-import { failedEventId, findFailed } from '../consumers/failures.ts'
+import { failedEventId } from '../consumers/failures.ts'
+import { findFailed, findInState } from '../consumers/find-failed.ts'
 import { undividedRow } from '../consumers/layout.ts'
 import { subscriptionConsumer } from '../consumers/names.ts'
 import { saveRows } from '../consumers/rows.ts'
@@ -20,6 +21,7 @@ import {
 } from '../store/internal-rows.ts'
 import type { Lifecycle } from '../util/lifecycle.ts'
 import { checkCallOptions, checkPage } from '../util/options.ts'
+import { type LastRow, parsePageCursor, toPageCursor } from '../util/page-cursor.ts'
 import type { SubscriptionDefinition } from './definition.ts'
 
 /** An event that failed; all that its aggregate did after it waits. */
@@ -66,9 +68,11 @@ export interface FailedPage<T> {
 
 /** What `parked` takes. */
 export interface ListFailed {
+  /** Default: both, in no particular order. `retrying`: the next first. `parked`: the order in which `resume()` retries them. */
   readonly state?: 'retrying' | 'parked' | undefined
   /** 1–1,000. Default 100. */
   readonly limit?: number | undefined
+  /** The `next` of the page before, with the same `state`. */
   readonly after?: string | undefined
 }
 
@@ -87,13 +91,17 @@ export function failedEventsOf(core: ConsumerCore, { name, storedAs }: Subscript
       lifecycle.run(at('parked'), async () => {
         checkCallOptions('parked', options, ['state', 'limit', 'after'])
         const { state, limit = 100, after } = options
-        checkPage('parked', limit, after)
+        checkPage('parked', limit, undefined)
         if (state !== undefined && state !== 'retrying' && state !== 'parked')
           throw new ValidationError(`parked: state must be 'retrying' or 'parked', not ${String(state)}.`)
-        const page = await findFailed(core, consumer, limit, after)
-        const items = page.items.flatMap(({ value }) => (value === undefined ? [] : [toFailedEvent(value)]))
-        const wanted = state === undefined ? items : items.filter((item) => item.state === state)
-        return { items: wanted, ...(page.next === undefined ? {} : { next: page.next.id }) }
+        const last = after === undefined ? undefined : parsePageCursor('parked', after, state !== undefined)
+        const page = await (state === undefined
+          ? findFailed(core, consumer, limit, last)
+          : findInState(core, consumer, state, limit, last))
+        return pageOf(
+          page.items.map(({ value }) => toFailedEvent(value)),
+          page.next,
+        )
       }),
     retry: (eventId: string) =>
       change('retry', eventId, (failed) => ({ next: { ...withoutWaits(failed), nextTryAt: core.runtime.now().toISOString() } })),
@@ -119,8 +127,8 @@ export function failedEventsOf(core: ConsumerCore, { name, storedAs }: Subscript
       lifecycle.run(at('skipped'), async () => {
         checkCallOptions('skipped', options, ['limit', 'after'])
         const { limit = 100, after } = options
-        checkPage('skipped', limit, after)
-        return findSkipped(core, consumer, limit, after)
+        checkPage('skipped', limit, undefined)
+        return findSkipped(core, consumer, limit, after === undefined ? undefined : parsePageCursor('skipped', after, true))
       }),
   }
 }
@@ -188,7 +196,7 @@ async function findSkipped(
   core: ConsumerCore,
   consumer: string,
   limit: number,
-  after?: string,
+  after?: LastRow,
 ): Promise<FailedPage<SkippedEvent>> {
   const page = await core.store.findViews({
     name: skippedRows.name,
@@ -199,7 +207,7 @@ async function findSkipped(
     ],
     orderBy: { index: 'at', descending: true },
     limit,
-    ...(after === undefined ? {} : { after: JSON.parse(after) as { id: string; value: string } }),
+    ...(after && { after }),
   })
   const items = page.items.flatMap((row): SkippedEvent[] => {
     const { value } = skippedRows.parse(row.id, row)
@@ -207,8 +215,13 @@ async function findSkipped(
     const { consumer: _, ...event } = value
     return [event]
   })
-  return { items, ...(page.next === undefined ? {} : { next: JSON.stringify(page.next) }) }
+  return pageOf(items, page.next)
 }
+
+const pageOf = <T>(items: readonly T[], next: LastRow | undefined): FailedPage<T> => ({
+  items,
+  ...(next && { next: toPageCursor(next) }),
+})
 
 function toFailedEvent(row: FailedRow): FailedEvent {
   const { aggregateType, aggregateId, sequence, message, stack, code, attempts, failedAt, triedAt, nextTryAt } = row

@@ -13,7 +13,10 @@ export type ViewChange<W> =
       readonly version: number
       readonly cursor: string
     }
-  /** The row does not exist, or does not meet `where` (any more); it may never have met it. */
+  /**
+   * The row does not exist, or does not meet `where`. A new row that does not meet it is not reported. An older one is reported
+   * when it changes, even if it never met `where`: its former contents are not kept.
+   */
   | { readonly kind: 'gone'; readonly id: string; readonly cursor: string }
   /** Changes cannot be reported one by one: call `find` again. */
   | {
@@ -156,7 +159,8 @@ export class Listener implements AsyncIterator<ViewChange<unknown>, undefined> {
     this.#reported.set(id, { version, isGone })
     if (this.#reported.size > mostReported) this.#reported.delete(this.#reported.keys().next().value as string)
     if (!isGone) return { kind: 'changed', view, version }
-    return before?.isGone ? undefined : { kind: 'gone' }
+    // In its first version nobody can have found it.
+    return before?.isGone || version <= 1 ? undefined : { kind: 'gone' }
   }
 
   #take(): ViewChange<unknown> | undefined {

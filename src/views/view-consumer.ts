@@ -131,9 +131,15 @@ export class ViewConsumer implements Consumer {
   async watched(): Promise<Watched> {
     const { generation, isOwn, isWritten, version, all } = await this.#live()
     if (isOwn) return { ...(await this.#consumer(generation).watched()), rows: isWritten ? 'written' : 'own' }
-    const filled = await this.#consumer(begunBy(this.#view, all) ?? generation).watched()
+    const begun = begunBy(this.#view, all)
+    const filled = await this.#consumer(begun ?? generation).watched()
     const isOutdated = await this.#core.generations.isOutdated(this.#view, all)
-    return { ...filled, rows: 'other', ...(isOutdated && { outdated: outdated(this.#view, version) }) }
+    return {
+      ...filled,
+      rows: 'other',
+      isRebuilding: begun !== undefined,
+      ...(isOutdated && { outdated: outdated(this.#view, version) }),
+    }
   }
 
   /** Nothing is waited for here: what has to be ready before it can be used may be what has stopped. */

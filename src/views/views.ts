@@ -1,9 +1,10 @@
 import { type ConsumerHandle, consumerHandle } from '../consumers/handle.ts'
 import { ValidationError } from '../errors.ts'
 import type { StoredView, ViewFind } from '../store/store.ts'
-import { deepFreeze, textProblem } from '../util/json.ts'
+import { deepFreeze } from '../util/json.ts'
 import type { Lifecycle } from '../util/lifecycle.ts'
 import { checkBoolean, checkCallOptions, checkId, checkPage } from '../util/options.ts'
+import { parsePageCursor, toPageCursor } from '../util/page-cursor.ts'
 import { fromHistory, isBehind, knownCatchUps, nothingWasBehind, outdated, recomputeStale } from './behind.ts'
 import { Changes } from './changes.ts'
 import { checkIndex, conditionsOf } from './conditions.ts'
@@ -150,11 +151,11 @@ export function viewsOf(
         if (orderBy !== undefined) checkIndex(view, orderBy)
         else if (descending) throw new ValidationError(`${at}: find: descending needs orderBy.`)
         const order = orderBy === undefined ? {} : { orderBy: { index: orderBy, descending } }
-        const from = after === undefined ? {} : { after: cursorOf(`${at}: find`, after, orderBy !== undefined) }
+        const from = after === undefined ? {} : { after: parsePageCursor(`${at}: find`, after, orderBy !== undefined) }
         const conditions = conditionsOf(view, 'find', where)
         await changes.begun()
         const page = await findRows(core, view, { where: conditions, limit, ...order, ...from })
-        return { items: page.items.map(rowOf), ...(page.next === undefined ? {} : { next: toCursor(page.next) }) }
+        return { items: page.items.map(rowOf), ...(page.next === undefined ? {} : { next: toPageCursor(page.next) }) }
       }),
     changes: (options?: object) => changes.open(options) as AsyncIterable<ViewChange<unknown>>,
     rebuild: rebuildOf(at, (options) => consumer.rebuild(options), lifecycle),
@@ -210,24 +211,3 @@ async function findRows(core: ViewCore, view: ViewDefinition, request: Omit<View
 }
 
 const rowOf = ({ id, view, version }: StoredView): ViewRow<unknown> => ({ id, view: deepFreeze(view), version })
-
-/** An id; with the value that it is ordered by, where there is an order. An id that could be taken for such a pair is put into a list of its own. */
-const toCursor = ({ id, value }: NonNullable<ViewFind['after']>): string =>
-  value === undefined && !id.startsWith('[') ? id : JSON.stringify(value === undefined ? [id] : [id, value])
-
-function cursorOf(at: string, after: unknown, isOrdered: boolean): NonNullable<ViewFind['after']> {
-  if (!isOrdered && !String(after).startsWith('[')) {
-    checkId(`${at}: after`, after)
-    return { id: after }
-  }
-  try {
-    const [id, value] = JSON.parse(String(after)) as unknown[]
-    if (typeof value !== (isOrdered ? 'string' : 'undefined')) throw new TypeError('another order')
-    // A value that no store has cannot come from a page, and some stores fail at it.
-    if (typeof value === 'string' && textProblem(value) !== undefined) throw new TypeError('no value')
-    checkId(`${at}: after`, id)
-    return typeof value === 'string' ? { id, value } : { id }
-  } catch (error) {
-    throw new ValidationError(`${at}: after must be the next of a page with the same order.`, undefined, error)
-  }
-}

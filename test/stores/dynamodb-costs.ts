@@ -1,4 +1,4 @@
-/** What each thing costs on DynamoDB: asked by the benchmark `costs`, and by the test that compares with docs/guides/serverless.md. */
+/** What each thing costs on DynamoDB: asked by the benchmark `costs`, and by the test that compares with docs/reference/cost-on-dynamodb.md. */
 import { createApp, defineAggregate, defineView, platformRuntime, reject, type SnapshotPolicy, typed } from 'cqrs-es'
 import { dynamoDbStore } from 'cqrs-es/dynamodb'
 import type { Asked, Recorder } from './dynamodb-recorder.ts'
@@ -9,7 +9,7 @@ export interface Cost extends Asked {
   readonly what: string
 }
 
-/** Dollars for a million units on demand in us-east-1, as docs/guides/serverless.md names them. */
+/** Dollars for a million units on demand in us-east-1, as docs/reference/cost-on-dynamodb.md names them. */
 export const prices = { read: 0.125, write: 0.625, stream: 0.2 }
 
 export const dollarsPerMillion = ({ read, write, stream }: Asked): number =>
@@ -22,7 +22,7 @@ export function named(requests: readonly string[]): string {
   return [...counts].map(([name, times]) => (times === 1 ? name : `${times} × ${name}`)).join(', ') || 'none'
 }
 
-/** As it stands in docs/guides/serverless.md. */
+/** As it stands in docs/reference/cost-on-dynamodb.md. */
 export const lineOf = (cost: Cost): string =>
   `| ${cost.what} | ${named(cost.requests)} | ${short(cost.read)} | ${short(cost.write)} | ${short(dollarsPerMillion(cost))} |`
 

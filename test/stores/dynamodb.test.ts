@@ -623,7 +623,7 @@ describe.skipIf(unselected('dynamodb'))('the DynamoDB store', () => {
     })
 
     it('stand in the docs as they are printed', () => {
-      const page = readFileSync(`${root}docs/reference/stores/dynamodb.md`, 'utf8')
+      const page = readFileSync(`${root}docs/reference/stores/dynamodb-tables.md`, 'utf8')
       expect(page).toContain(`\`\`\`json\n${dynamoDbStore(dynamoDb(url)).printSchema()}\`\`\``)
     })
 

@@ -1,19 +1,13 @@
 // biome-ignore-all lint/suspicious/noThenProperty: an option has this name
-import { createApp, defineSubscription, platformRuntime, type Store, type SubscriptionOptions } from 'cqrs-es'
+import { createApp, defineSubscription, type Store, type SubscriptionOptions } from 'cqrs-es'
 import { memoryStore } from 'cqrs-es/memory'
-import { type SqliteDatabase, sqliteStore } from 'cqrs-es/sqlite'
-import Database from 'libsql'
 import { describe, expect, test } from 'vitest'
 import { failureOf, gate, thrownBy } from '../support/async.ts'
 import { count, counter } from '../support/counter.ts'
 import { keeping } from '../support/keeping.ts'
-import { changed, unordered } from '../support/stores.ts'
-
-const onSqlite = async (): Promise<Store> => {
-  const store = sqliteStore(new Database(':memory:') as unknown as SqliteDatabase)
-  await store.createSchema()
-  return store
-}
+import { isResend, leaping } from '../support/runtime.ts'
+import { onSqlite } from '../support/sqlite.ts'
+import { changed, counting, unordered } from '../support/stores.ts'
 
 const stores = [
   { name: 'memory', open: async (): Promise<Store> => memoryStore() },
@@ -28,7 +22,13 @@ const sequences = (seen: readonly string[], id: string) => seen.filter((one) => 
 type Options = Partial<SubscriptionOptions<'log', readonly [typeof counter], 'Counted'>>
 
 /** An app whose clock is moved by hand, and whose waits are as long as they may be. */
-function at(store: Store, clock: { now: number }, fails: (id: string) => boolean, options: Options = {}) {
+function at(
+  store: Store,
+  clock: { now: number },
+  fails: (id: string) => boolean,
+  options: Options = {},
+  passes: (ms: number) => boolean = () => false,
+) {
   const seen: string[] = []
   const attempts: number[] = []
   const log = defineSubscription({
@@ -44,7 +44,7 @@ function at(store: Store, clock: { now: number }, fails: (id: string) => boolean
     },
     ...options,
   } as SubscriptionOptions<'log', readonly [typeof counter], 'Counted'>)
-  const runtime = { ...platformRuntime, now: () => new Date(clock.now), random: () => 0.999999 }
+  const runtime = { ...leaping(passes, clock), random: () => 0.999999 }
   const app = kept(createApp({ store, aggregates: { counter }, subscriptions: { log }, runtime, observe: () => {} }))
   const write = async (id: string, times = 1) => {
     for (let i = 0; i < times; i++) await app.aggregates.counter.execute(id, count(1))
@@ -211,17 +211,7 @@ test('much that is parked costs a new event few statements, and resume() two wri
   await drain()
   await app.close()
   const calls: string[] = []
-  const counting = new Proxy(store, {
-    get: (target, name) => {
-      const member: unknown = Reflect.get(target, name)
-      if (typeof member !== 'function') return member
-      return (...args: unknown[]) => {
-        calls.push(String(name))
-        return member.apply(target, args)
-      }
-    },
-  })
-  const next = at(counting, clock, (id) => broken.has(id), { onFailure: 'park' })
+  const next = at(counting(store, calls), clock, (id) => broken.has(id), { onFailure: 'park' })
   await next.write('new')
   calls.length = 0
   await next.app.drain({ maxEvents: 1 })
@@ -239,7 +229,10 @@ test('much that is parked costs a new event few statements, and resume() two wri
   expect((await next.log.parked()).items).toEqual([])
 })
 
-test('an event that comes while its aggregate is tried again is not lost', async () => {
+test.each([
+  ['one partition', {}],
+  ['several partitions', { partitions: 4, concurrency: 4 }],
+])('an event that comes while its aggregate is tried again is not lost, in %s', async (_, options) => {
   const store = memoryStore()
   const clock = { now: Date.UTC(2030, 0, 1) }
   let isBroken = true
@@ -252,12 +245,13 @@ test('an event that comes while its aggregate is tried again is not lost', async
     }
     return page
   }
-  const first = at(store, clock, (id) => isBroken && id === 'counter/a/1')
+  const first = at(store, clock, (id) => isBroken && id === 'counter/a/1', options)
   await first.write('a', 2)
+  await first.write('b')
   await first.drain()
   isBroken = false
   clock.now += 1_000
-  const { seen, drain } = at(changed(store, { readAggregate }), clock, () => false)
+  const { seen, drain } = at(changed(store, { readAggregate }), clock, () => false, options)
   await drain()
   expect(seen).toEqual(['counter/a/1', 'counter/a/2', 'counter/a/3'])
 })
@@ -294,6 +288,32 @@ test('an event that fails is not lost when the store fails too', async () => {
   expect((await log.parked()).items).toMatchObject([{ eventId: 'counter/a/1' }])
 })
 
+test('a skipped event that had stopped the subscription is on record when the store fails meanwhile', async () => {
+  const store = memoryStore()
+  let isDown = true
+  const flaky = changed(store, {
+    append: async (commits) => {
+      if (!isDown || commits.every(({ views = [] }) => views.every(({ name }) => name !== '~skipped')))
+        return store.append(commits)
+      isDown = false
+      return commits.map(() => ({ kind: 'failed', certain: true, cause: new Error('down') }) as const)
+    },
+  })
+  const clock = { now: Date.UTC(2030, 0, 1) }
+  const broken = new Set(['counter/a/1', 'counter/a/2'])
+  const options = { onFailure: 'stop' } as const
+  const first = at(store, clock, (id) => broken.has(id), options)
+  await first.write('a', 2)
+  await first.drain()
+  expect(await first.log.skip('counter/a/1', { reason: 'poison' })).toBe(true)
+  expect((await failureOf(at(flaky, clock, (id) => broken.has(id), options).drain())).message).toContain('down')
+  // No process ran it to its end since.
+  expect((await first.log.skipped()).items).toMatchObject([{ eventId: 'counter/a/1' }])
+  await first.drain()
+  // What stops it next is on record too.
+  expect(await first.log.health()).toMatchObject({ state: 'stopped', because: expect.stringContaining('counter/a/2') })
+})
+
 test('an event that fails while another one is saved is not lost when its process dies then', async () => {
   const store = memoryStore()
   const isSaving = gate()
@@ -310,7 +330,7 @@ test('an event that fails while another one is saved is not lost when its proces
       return store.append(commits)
     },
   })
-  const first = at(dying, { now: Date.UTC(2030, 0, 1) }, () => true, {
+  const options: Options = {
     onFailure: 'park',
     concurrency: 2,
     handle: async ({ aggregateId }) => {
@@ -318,7 +338,8 @@ test('an event that fails while another one is saved is not lost when its proces
       if (aggregateId === 'b') setImmediate(isSaving.open)
       throw new Error('no')
     },
-  })
+  }
+  const first = at(dying, { now: Date.UTC(2030, 0, 1) }, () => true, options, isResend)
   await first.write('a')
   await first.write('b')
   await failureOf(first.drain())

@@ -1,9 +1,9 @@
-import { createApp, defineSubscription, defineView, platformRuntime, type Store } from 'cqrs-es'
+import { createApp, defineSubscription, defineView, type Position, platformRuntime, type Store } from 'cqrs-es'
 import { memoryStore } from 'cqrs-es/memory'
 import { describe, expect, test } from 'vitest'
 import { gate } from '../support/async.ts'
 import { bankAccount } from '../support/bank-account.ts'
-import { count, counter } from '../support/counter.ts'
+import { count, countEach, counter } from '../support/counter.ts'
 import { keeping } from '../support/keeping.ts'
 import { logging } from '../support/logging.ts'
 import { newer, older, order, place, programOf as programBy } from '../support/orders.ts'
@@ -210,7 +210,35 @@ describe('the state of a subscription', () => {
   })
 })
 
+test('a consumer that has caught up says how much of the log older transactions hold back', async () => {
+  const store = memoryStore()
+  const held = changed(store, { endPosition: async () => '7' as Position })
+  const app = kept(logging(held, () => {}))
+  await app.aggregates.counter.execute('a', count(1))
+  await app.drain()
+  expect(await app.subscriptions.log.health()).toMatchObject({
+    state: 'idle',
+    lag: 6,
+    because: 'It has caught up, and the last 6 places of the log can be read once older transactions have ended.',
+  })
+})
+
 describe('the state of a view', () => {
+  test('says how far a rebuild to another version has come', async () => {
+    const store = memoryStore()
+    const appOf = (viewVersion: number) =>
+      kept(createApp({ store, aggregates: { counter }, views: { totals: totalsOf('async', { viewVersion }) } }))
+    const [old, young] = [appOf(1), appOf(2)]
+    await old.aggregates.counter.execute('a', countEach(...Array.from({ length: 8 }, () => 1)))
+    await old.drain()
+    const because = async () => (await young.views.totals.health()).because
+    expect(await because()).toMatch(/^No process holds its lease, and its rows are of another version\./)
+    await young.drain({ maxEvents: 2 })
+    expect(await because()).toMatch(/its rows are of another version: the rebuild has come to 25 % of the log\./)
+    await young.drain()
+    expect(await because()).toBe('It has caught up.')
+  })
+
   test('is idle where commands write its rows', async () => {
     const views = { totals: totalsOf('inline') }
     const app = kept(createApp({ store: memoryStore(), aggregates: { counter }, views }))

@@ -1,4 +1,4 @@
-import { createApp, defineSubscription, type Store } from 'cqrs-es'
+import { createApp, defineSubscription, type Position, type Store } from 'cqrs-es'
 import { memoryStore } from 'cqrs-es/memory'
 import { StoreError } from 'cqrs-es/store'
 import { describe, expect, test } from 'vitest'
@@ -452,4 +452,24 @@ describe('on a store without an order of all events', () => {
       expect((await failureOf(app.catchUp(wrong as never))).code).toBe('VALIDATION')
     expect((await failureOf(app.drain({ reconcile: 1 as never }))).code).toBe('VALIDATION')
   })
+
+  test.each(['{"scan', '17', '[]', '{"scan":{"type":"counter","at":"now"}}', '{"left":["counter/a"]}'])(
+    'a checkpoint that is damaged is an error that says so, and stays as it is: %s',
+    async (text) => {
+      const store = memoryStore()
+      const name = 'subscription/log'
+      const { fence } = (await store.acquireLease({ name, holder: 'h', ttlMs: 1_000 })) as { readonly fence: number }
+      const checkpoint = { name, fence, position: text as Position, expectedPosition: null }
+      await store.append([{ id: crypto.randomUUID(), appends: [], checkpoint }])
+      await store.releaseLease({ name, fence })
+      const log = defineSubscription({ name: 'log', aggregates: [counter], handle: () => {} })
+      const app = createApp({ store: unordered(store), aggregates: { counter }, subscriptions: { log } })
+      expect(await failureOf(app.drain())).toMatchObject({
+        code: 'STORE_CORRUPT',
+        message: expect.stringContaining('A checkpoint is damaged'),
+      })
+      expect(await store.readCheckpoint(name)).toMatchObject({ position: text })
+      await app.close()
+    },
+  )
 })

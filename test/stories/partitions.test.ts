@@ -1,10 +1,11 @@
+import { platformRuntime } from 'cqrs-es'
 import { memoryStore } from 'cqrs-es/memory'
 import { describe, expect, test } from 'vitest'
 import { failureOf, gate, settled } from '../support/async.ts'
 import { count, countEach } from '../support/counter.ts'
 import { keeping } from '../support/keeping.ts'
 import { logging } from '../support/logging.ts'
-import { changed } from '../support/stores.ts'
+import { changed, counting } from '../support/stores.ts'
 
 const partitions = 64
 const leaseName = (partition: number) => (partition === 0 ? 'subscription/log' : `${partition}/subscription/log`)
@@ -137,6 +138,37 @@ describe('a subscription in partitions', () => {
     await app.start()
     await all.reached
     expect(seen.size).toBe(80)
+  })
+
+  test('costs a lone event few statements', async () => {
+    const calls: string[] = []
+    const app = appWith(counting(memoryStore(), calls), () => {})
+    for (let i = 0; i < 100; i++) await app.aggregates.counter.execute(`c${i}`, count(1))
+    await app.drain()
+    await app.aggregates.counter.execute('c1', count(1))
+    calls.length = 0
+    expect(await app.drain({ maxEvents: 1 })).toMatchObject({ events: 1 })
+    expect(calls).toContain('append')
+    expect(calls.length).toBeLessThanOrEqual(8)
+  })
+
+  test('changes its layout at most once a minute, however often programs of two versions start', async () => {
+    let now = Date.UTC(2030, 0, 1)
+    const store = memoryStore({ clock: () => now })
+    const runtime = { ...platformRuntime, now: () => new Date(now) }
+    let seen = 0
+    for (let start = 0; start < 300; start++) {
+      const app = logging(store, () => void seen++, { partitions: start % 2 === 0 ? 2 : 4 }, {}, runtime)
+      await app.aggregates.counter.execute(`c${start}`, count(1))
+      expect(await app.drain()).toEqual({ caughtUp: true, events: 1 })
+      await app.close()
+      now += 600
+    }
+    expect(seen).toBe(300)
+    const [row] = await store.readViews([{ name: '~processor', generation: 1, id: 'subscription/log' }])
+    const { epoch } = (row as { readonly view: object }).view as { readonly epoch: number }
+    // In three minutes.
+    expect([2, 3, 4]).toContain(epoch)
   })
 
   test('goes on though most partitions never have an event', async () => {

@@ -1,5 +1,5 @@
 // biome-ignore-all lint/suspicious/noThenProperty: an option has this name
-import { createApp, defineSubscription, type Store } from 'cqrs-es'
+import { createApp, defineSubscription, platformRuntime, type Store } from 'cqrs-es'
 import { memoryStore } from 'cqrs-es/memory'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { failureOf, gate, settled, thrownBy } from '../support/async.ts'
@@ -171,6 +171,57 @@ describe('a subscription', () => {
     await batched.drain()
     expect(sizes.reduce((sum, n) => sum + n, 0)).toBe(120)
     expect(Math.max(...sizes)).toBe(10)
+  })
+
+  test('stops reading while its handlers are busy', async () => {
+    const store = memoryStore()
+    let read = 0
+    const counted = changed(store, {
+      readFeed: async (request) => {
+        const page = await store.readFeed(request)
+        read += page.events.length
+        return page
+      },
+    })
+    const isBusy = gate()
+    const app = appWith(counted, () => isBusy.pass(), { concurrency: 2 })
+    for (let i = 0; i < 10; i++)
+      await app.aggregates.counter.execute(`c${i}`, countEach(...Array.from({ length: 1_000 }, () => 1)))
+    const draining = app.drain()
+    await isBusy.reached
+    for (let i = 0; i < 100; i++) await settled()
+    // What is in hand, and one page ahead.
+    expect(read).toBeGreaterThan(0)
+    expect(read).toBeLessThanOrEqual(3_000)
+    isBusy.open()
+    expect(await draining).toEqual({ caughtUp: true, events: 10_000 })
+  })
+
+  test('that is closed with 16 handlers at work leaves those open that do not end well', async () => {
+    const store = memoryStore()
+    const all = gate()
+    const runtime = {
+      ...platformRuntime,
+      // No handler gets the time that it is allowed.
+      sleep: (ms: number, signal?: AbortSignal) => platformRuntime.sleep(ms === 5_000 ? 50 : ms, signal),
+    }
+    let inside = 0
+    const handle: LogHandler = async ({ aggregateId }, { signal }) => {
+      if (++inside === 16) void all.pass()
+      await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()))
+      if (aggregateId.startsWith('bad')) throw new Error('no')
+      if (aggregateId.startsWith('late')) await new Promise(() => {})
+    }
+    const app = appWith(store, handle, { concurrency: 16 }, {}, runtime)
+    const ids = ['good', 'bad', 'late', 'good'].flatMap((kind, n) => [0, 1, 2, 3].map((i) => `${kind}${4 * n + i}`))
+    for (const id of ids) await app.aggregates.counter.execute(id, count(1))
+    await app.start()
+    await all.reached
+    await app.close()
+    const again: string[] = []
+    const next = appWith(store, ({ aggregateId }) => void again.push(aggregateId), { concurrency: 16 })
+    expect(await next.drain()).toMatchObject({ caughtUp: true })
+    expect(again).toEqual(ids.filter((id) => !id.startsWith('good')))
   })
 
   test('may change its concurrency between runs', async () => {

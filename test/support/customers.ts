@@ -8,6 +8,7 @@ import {
   typed,
   type Upcaster,
 } from 'cqrs-es'
+import { withoutStreamWaits } from './runtime.ts'
 
 /** A customer in the program before the split: one event has address and phone. */
 export const customerBefore = defineAggregate({
@@ -79,7 +80,14 @@ export function following(
     if (what.kind === 'delivery') blamed.push(what.eventId as string)
   }
   const blamed: string[] = []
-  const app = createApp({ store, aggregates: { customer }, views: { cards }, subscriptions: { log }, observe })
+  const app = createApp({
+    store,
+    aggregates: { customer },
+    views: { cards },
+    subscriptions: { log },
+    observe,
+    ...withoutStreamWaits,
+  })
   return { ...keep(app), blamed }
 }
 

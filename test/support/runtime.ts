@@ -1,4 +1,4 @@
-import type { Runtime } from 'cqrs-es'
+import { platformRuntime, type Runtime } from 'cqrs-es'
 
 let runtimes = 0
 
@@ -22,3 +22,29 @@ export function standingStill(at = '2020-02-02T02:02:02.020Z') {
   }
   return { runtime, slept }
 }
+
+/** A wait for a stream of changes that may lag. With a `leaseMs` of 30,000 it is a single wait. */
+export const isStreamWait = (ms: number): boolean => ms > 1_900 && ms <= 2_000
+
+/** A wait before a read or a commit is sent again to a failed store. */
+export const isResend = (ms: number): boolean => ms < 1_900
+
+/**
+ * The platform's runtime, except that waits picked by `passes` take no time: they move the clock.
+ */
+export function leaping(passes: (ms: number) => boolean, clock?: { now: number }): Runtime {
+  let leapt = 0
+  const sleep = (ms: number, signal?: AbortSignal) => {
+    if (!passes(ms)) return platformRuntime.sleep(ms, signal)
+    if (clock === undefined) leapt += ms
+    else clock.now += ms
+    return platformRuntime.sleep(0, signal)
+  }
+  return { ...platformRuntime, now: () => new Date(clock?.now ?? Date.now() + leapt), sleep }
+}
+
+/**
+ * Options of an app whose waits for a stream pass at once. All processes share them, so that their
+ * clocks are the same.
+ */
+export const withoutStreamWaits = { runtime: leaping(isStreamWait), following: { leaseMs: 30_000 } }

@@ -1,5 +1,5 @@
 import type { Position } from '../../event-envelope.ts'
-import type { SkippedRow } from '../../store/internal-rows.ts'
+import type { FailedRow, SkippedRow } from '../../store/internal-rows.ts'
 import { comparePositions } from '../../store/order.ts'
 import { Countdown } from '../../util/countdown.ts'
 import { processBacklog } from '../backlog.ts'
@@ -162,17 +162,19 @@ export class Acting {
     const { skipped, saver } = this.#scene
     for (const item of own) {
       if (item.decoded.stored.id !== skipped?.eventId) this.#window.add(item)
-      else checkpoint.passOver(item.decoded.stored)
+      else {
+        checkpoint.passOver(item.decoded.stored)
+        checkpoint.alongside.add(() => skipWrites(core, skipped))
+      }
     }
-    if (skipped !== undefined && own.some(({ decoded }) => decoded.stored.id === skipped.eventId)) {
-      await saver.saveOne(checkpoint, () => skipWrites(core, skipped))
-    }
+    if (checkpoint.alongside.size > 0) await saver.save()
   }
 
   async #findDue(): Promise<void> {
     const { failed, checkpoints } = this.#scene
     if (failed === undefined || this.#due.length > 0) return
-    this.#due = [...(await failed.due((row) => checkpoints.some((one) => one.covers(row))))]
+    const covers = (row: FailedRow) => checkpoints.some((one) => one.covers(row))
+    this.#due = [...(await failed.due(covers, () => this.#isEnding))]
   }
 
   #giveBackDue(): void {

@@ -8,10 +8,11 @@ import { type AggregateChange, type CatchUpOutcome, placeIn } from '../change.ts
 import type { ResettableConsumer } from '../consumer.ts'
 import type { ConsumerCore, RunRequest, RunResult } from '../core.ts'
 import { eachEnded } from '../each-ended.ts'
-import { failedEventId, findDue, findUnreadable, nextDue, resume } from '../failures.ts'
+import { failedEventId, resume } from '../failures.ts'
+import { dueRows, nextDue, unreadableRows } from '../find-failed.ts'
 import { HandlerCall } from '../handler-call.ts'
 import { readOrBegin } from '../layout.ts'
-import { Lease, LeaseLost } from '../lease.ts'
+import { type Lease, LeaseLost, leaseOf } from '../lease.ts'
 import type { Watched } from '../look.ts'
 import { canRead } from '../outdated.ts'
 import { beginning } from '../positions.ts'
@@ -20,7 +21,7 @@ import { type ResetOptions, resetAggregates } from '../reset.ts'
 import { readStopped, stoppedError, stoppedToRun } from '../stopped.ts'
 import { Aggregates, type Limits, type Word } from './advance.ts'
 import { catchUp, type NewsConsumer } from './catch-up.ts'
-import { afterPage, isLeft, type ScanCursor, toChange, withoutLeft } from './scan.ts'
+import { afterPage, isLeft, readCursor, type ScanCursor, toChange, withoutLeft } from './scan.ts'
 
 /** Aggregates that are worked on at the same time. */
 const atOnce = 8
@@ -138,10 +139,9 @@ export class AggregatesConsumer implements ResettableConsumer {
     this.#aggregates.skipped = stopped?.skipped
     if (stopped !== undefined && stopped.skipped === undefined)
       return { state: 'stopped', events: 0, error: stoppedError(this.title, stopped) }
-    const answer = await store.acquireLease({ name, holder, ttlMs: leaseMs })
+    const answer = await store.acquireLease({ name, holder: holder(), ttlMs: leaseMs })
     if (!answer.acquired) return { state: 'elsewhere', events: 0, remainingMs: answer.remainingMs }
-    const text = (await store.readCheckpoint(name))?.position ?? null
-    const lease = new Lease(this.#core, name, answer.fence, text)
+    const lease = await leaseOf(this.#core, name, answer)
     this.#lease = lease
     const countdown = new Countdown(runtime, request.budgetMs)
     const isOver = () => request.signal?.aborted === true || countdown.isOver
@@ -161,7 +161,7 @@ export class AggregatesConsumer implements ResettableConsumer {
     const { isOver } = limits
     if (await this.#processor.isFinished?.()) return { state: 'caught-up', events: 0 }
     let events = await this.#tryAgain(limits)
-    let cursor = JSON.parse(lease.text ?? '{}') as ScanCursor
+    let cursor = readCursor(lease.text)
     const { epoch } = this.#aggregates.era
     if ((cursor.epoch ?? 1) < epoch) cursor = { epoch, ...(cursor.changes !== undefined && { changes: cursor.changes }) }
     const isNew = cursor.scan === undefined && cursor.scanned !== true
@@ -239,19 +239,14 @@ export class AggregatesConsumer implements ResettableConsumer {
     this.#touched = touched
     this.#aggregates.era = { epoch, since: reset?.to }
     let taken = 0
-    for (const tried = new Set<string>(); !limits.isOver(); ) {
-      const due = await findDue(this.#core, name, resumes, (row) => !tried.has(placeIn(row)))
-      if (due.length === 0) break
-      for (const { value: row } of due) {
-        if (row === undefined || limits.isOver()) break
-        const change = toChange([row.aggregateType, row.aggregateId])
-        tried.add(placeIn(change))
-        taken += await this.#retry(row, resumes, limits)
-      }
+    for await (const { value: row } of dueRows(this.#core, name, resumes)) {
+      if (limits.isOver()) return taken
+      taken += await this.#retry(row, resumes, limits)
     }
-    for (const { id, version, value: row } of (await findUnreadable(this.#core, name)).items) {
+    for await (const { id, version, value: row } of unreadableRows(this.#core, name)) {
       const place = `${id}/${version}`
-      if (row === undefined || limits.isOver() || this.#beyond.has(place)) continue
+      if (limits.isOver()) return taken
+      if (this.#beyond.has(place)) continue
       if (await canRead(this.#core, failedEventId(row))) taken += await this.#retry(row, resumes, limits)
       else this.#beyond.add(place)
     }

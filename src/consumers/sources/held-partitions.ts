@@ -23,6 +23,8 @@ export class HeldPartitions {
   readonly #core: ConsumerCore
   readonly #processor: Processor
   readonly #beyond = new Set<string>()
+  /** Partitions whose unreadable events this process has looked at, with their epoch. */
+  readonly #seen = new Set<string>()
   /** Partitions that had something to do when they were taken. */
   #wanted = 1
 
@@ -44,12 +46,18 @@ export class HeldPartitions {
     return this.checkpoints.find((checkpoint) => checkpoint.covers(event))
   }
 
+  /** Whether this process has held a partition, and so knows which of its failed events it can read. */
+  hasSeen({ epoch }: Layout, partition: number): boolean {
+    return this.#seen.has(`${epoch}/${partition}`)
+  }
+
   /** Takes some, in place of those that it has. False: the layout is not the one in use. */
   async take(layout: Layout, wanted: readonly number[]): Promise<boolean> {
     const { checkpoints, remainingMs, isStale } = await takePartitions(this.#core, this.#processor.name, layout, wanted)
     const names = checkpoints.map(({ lease }) => lease.name)
     await eachEnded(this.checkpoints.filter(({ lease }) => !names.includes(lease.name)).map(({ lease }) => lease.release()))
     this.checkpoints = checkpoints
+    for (const { partition } of checkpoints) this.#seen.add(`${layout.epoch}/${partition}`)
     this.remainingMs = remainingMs
     this.#wanted = wanted.length
     this.isShared = layout.partitions > 1

@@ -9,7 +9,8 @@ import type { AggregateChange, CatchUpOutcome } from '../change.ts'
 import type { ResettableConsumer } from '../consumer.ts'
 import type { ConsumerCore, RunRequest, RunResult } from '../core.ts'
 import { eachEnded } from '../each-ended.ts'
-import { nextDue, readProcessor, resume } from '../failures.ts'
+import { readProcessor, resume } from '../failures.ts'
+import { nextDue } from '../find-failed.ts'
 import { isLongAgo, layoutOf, noteRun, readOrBegin, undivided } from '../layout.ts'
 import { LeaseLost, type Slice, underLeases } from '../lease.ts'
 import type { LogCheckpoint } from '../log-checkpoint.ts'
@@ -84,7 +85,7 @@ export class LogConsumer implements ResettableConsumer {
     return this.#runs.run('', async () => {
       const { store, holder, leaseMs } = this.#core
       const name = this.#left?.lease ?? this.#processor.name
-      const lease = await store.acquireLease({ name, holder, ttlMs: leaseMs })
+      const lease = await store.acquireLease({ name, holder: holder(), ttlMs: leaseMs })
       if (lease.acquired) await store.releaseLease({ name, fence: lease.fence })
       return !lease.acquired
     })
@@ -214,7 +215,7 @@ export class LogConsumer implements ResettableConsumer {
       const { touched = 0, resumes = 0 } = row ?? {}
       const isFresh = this.#held.isEmpty || layout.partitions > 1
       if (isFresh) {
-        const { partitions, page } = await findWanted(core, this.#processor, layout, resumes)
+        const { partitions, page } = await findWanted(core, this.#processor, layout, { resumes, held: this.#held })
         if (partitions.length === 0) {
           this.#touched = touched
           return this.#idle()
@@ -304,7 +305,8 @@ export class LogConsumer implements ResettableConsumer {
       const row = await readStopped(this.#core, name)
       return row.value === undefined ? [stoppedRows.write(row, stopped)] : []
     }
-    await saver.saveOne(checkpoint, stop)
+    checkpoint.alongside.add(stop)
+    await saver.saveOne(checkpoint)
     return { state: 'stopped', events: 0, error: this.#stoppedError(stopped) }
   }
 }

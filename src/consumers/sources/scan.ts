@@ -1,6 +1,8 @@
+import { isObject } from '../../util/json.ts'
 import type { AggregateChange } from '../change.ts'
 import type { RunResult } from '../core.ts'
 import type { Processor } from '../processor.ts'
+import { damaged } from '../progress.ts'
 
 /** A look at every aggregate. */
 export interface Scan {
@@ -23,6 +25,40 @@ export interface ScanCursor {
   /** Aggregates behind it that wait for another try: types and ids. */
   readonly left?: readonly (readonly [string, string])[]
 }
+
+/** @throws StoreError `STORE_CORRUPT` for what no version writes */
+export function readCursor(text: string | null): ScanCursor {
+  if (text === null) return {}
+  let found: unknown
+  try {
+    found = JSON.parse(text)
+  } catch {
+    // What is no JSON is damaged, too.
+  }
+  if (!isCursor(found)) throw damaged(text)
+  return found
+}
+
+function isCursor(value: unknown): value is ScanCursor {
+  if (!isObject(value) || Array.isArray(value)) return false
+  const { epoch, changes, scan, scanned, left = [] } = value as Readonly<Record<keyof ScanCursor, unknown>>
+  return (
+    isOptional('number', epoch) &&
+    isOptional('string', changes) &&
+    (scan === undefined || isScan(scan)) &&
+    (scanned === undefined || scanned === true) &&
+    Array.isArray(left) &&
+    left.every((one) => Array.isArray(one) && one.length === 2 && one.every((text) => typeof text === 'string'))
+  )
+}
+
+function isScan(value: unknown): value is Scan {
+  if (!isObject(value)) return false
+  const { type, after, marks, at } = value as Readonly<Record<keyof Scan, unknown>>
+  return typeof type === 'string' && isOptional('string', after) && typeof marks === 'boolean' && typeof at === 'number'
+}
+
+const isOptional = (kind: 'string' | 'number', value: unknown): boolean => value === undefined || typeof value === kind
 
 /** Where a look at every aggregate goes on; `undefined` at its end. */
 export function afterPage({ aggregateTypes }: Processor, { type, marks, at }: Scan, last: string | undefined): Scan | undefined {
