@@ -1,4 +1,4 @@
-/** What one command costs on an account with a short, a long and a very long history. */
+/** Cost of one command on an account with a short, a long and a very long history. */
 import { createApp } from 'cqrs-es'
 import { accountWith, deposit } from './bank.ts'
 import { makeHistory } from './history.ts'
@@ -6,7 +6,7 @@ import { figure, shown, writeResults } from './report.ts'
 import { openStore } from './stores.ts'
 
 const rounds = 5
-/** Of the younger ones there are several, so that the commands that are measured hardly make them older. */
+/** Several young accounts, so that the measured commands hardly age them. */
 const ages = [
   { events: 10, accounts: 200, warmRepeats: 1 },
   { events: 1_000, accounts: 10, warmRepeats: 5 },

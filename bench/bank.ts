@@ -1,7 +1,7 @@
 import { defineAggregate, defineView, reject, type SnapshotPolicy } from 'cqrs-es'
 import { z } from 'zod'
 
-/** The bank account that everything is measured on, with a schema for each message. */
+/** The measured bank account, with a schema for each message. */
 export const accountWith = (snapshots: SnapshotPolicy) =>
   defineAggregate({
     type: 'account',
@@ -12,7 +12,7 @@ export const accountWith = (snapshots: SnapshotPolicy) =>
     commands: {
       OpenAccount: z.object({ owner: z.string() }),
       DepositMoney: z.object({ amount: z.number().positive() }),
-      /** Many events at once, to make an account old. */
+      /** Many events at once, to age an account. */
       DepositDaily: z.object({ amount: z.number().positive(), days: z.number() }),
     },
     initialState: () => ({ owner: '', balance: 0 }),

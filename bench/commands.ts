@@ -1,6 +1,7 @@
 /**
- * How many commands per second, and how long one takes: `DepositMoney` on 1,000 accounts by 1 to 512 callers at once, for this package, its peers, and the same
- * work by hand. Every round of a system is a process of its own on an empty store, and the systems of a store take turns. Missing peers are named.
+ * Commands per second and latency: `DepositMoney` on 1,000 accounts by 1 to 512 concurrent callers,
+ * for this package, its peers, and the same work by hand. Each round of a system is its own process
+ * on an empty store, and the systems of a store take turns. The table names missing peers.
  */
 import { selected } from '../test/servers/stores.ts'
 import type { Program } from './commands/peers.ts'
@@ -9,7 +10,7 @@ import { benches } from './commands/servers.ts'
 import { type StoreName, type System, systems } from './commands/systems.ts'
 import { figure, short, shown, writeResults } from './report.ts'
 
-/** More make the medians quieter: `ROUNDS=9 npm run bench -- commands`. */
+/** More rounds make the medians more stable: `ROUNDS=9 npm run bench -- commands`. */
 const rounds = Number(process.env.ROUNDS ?? 3)
 const seconds = 1
 const accounts = 1_000
@@ -59,7 +60,7 @@ const quotients = (of: (one: Entry) => readonly number[], median: (one: Entry) =
   compared.map(({ ours, other, key }) => ({
     key,
     ratio: median(ours) / median(other),
-    // Round by round: they ran one after the other, so what slowed down one slowed down the other.
+    // Round by round: neighbors in time share the slow moments.
     each: of(ours).map((value, round) => value / (of(other)[round] as number)),
   }))
 const speed = quotients(
@@ -70,7 +71,7 @@ const p99 = quotients(
   (one) => one.samples.map((run) => run.p99Ms),
   (one) => one.p99Ms,
 )
-/** Time that the framework adds to the statements that it sends, as a part of their own. */
+/** Time that the framework adds to its statements, relative to their own. */
 const overheads = [
   { key: 'postgres/1', by: `postgres/1/${hand}` },
   { key: 'postgres/64', by: `postgres/64/${hand}, gathered` },

@@ -1,6 +1,8 @@
 /**
- * What each thing costs on DynamoDB: requests, and the units they are charged for, counted by a proxy in front of the emulator, which asks with each request what it consumes. Beside it
- * the Rust crates through the same proxy. What is measured stands in test/stores/dynamodb-costs.ts, since a test compares docs/reference/cost-on-dynamodb.md with it.
+ * Costs on DynamoDB: requests, and the units they are charged for, next to the Rust crates. A proxy
+ * in front of the emulator counts them, and asks with each request for its consumption. The
+ * measured cases are in test/stores/dynamodb-costs.ts, because a test compares
+ * docs/reference/cost-on-dynamodb.md with them.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
@@ -35,7 +37,7 @@ await server.stop()
 await writeResults('costs', { prices }, results)
 process.exit()
 
-/** The crate's own tables; a program that works off one line after the other. */
+/** The crate on its own tables: a program that processes one line after another. */
 async function theCrate({ url, take }: Recorder, { file }: Extract<Program, { file: string }>): Promise<Cost[]> {
   await createTables(url)
   const child = spawn(file, [url], { stdio: ['pipe', 'pipe', 'inherit'] })
@@ -45,11 +47,11 @@ async function theCrate({ url, take }: Recorder, { file }: Extract<Program, { fi
     await ask(line)
     return { what, ...take() }
   }
-  // Ids as long as those of the other measurements: an item holds its id twice.
+  // Ids as long as in the other measurements: an item holds its id twice.
   const id = () => `account-${crypto.randomUUID()}`
   const withEvents = async (mode: string, events: number): Promise<string> => {
     const account = id()
-    // 25 actions are the most that the crate puts into a transaction.
+    // The crate puts up to 25 actions into a transaction.
     for (let left = events; left > 0; left -= 20) await ask(`${mode} deposit ${account} ${Math.min(left, 20)}`)
     return account
   }
@@ -87,7 +89,7 @@ function asking(child: ChildProcess): (line: string) => Promise<void> {
     })
 }
 
-/** As the crate's own script makes them. */
+/** Creates tables like the script of the crate. */
 async function createTables(url: string): Promise<void> {
   const client = dynamoDb(url)
   const table = (TableName: string, hash: string, range?: string) =>

@@ -1,6 +1,7 @@
 /**
- * How long after a command was acknowledged a view that follows behind shows it to another process, and what a hundred subscriptions with nothing to do cost. On Postgres: commands on one
- * pool, the followers on another, woken by NOTIFY or not at all.
+ * Time from the response of a command until an async view shows it to another process, and the cost
+ * of a hundred idle subscriptions. On Postgres: commands on one pool, consumers on another, woken
+ * by NOTIFY or by polling.
  */
 import { createApp, defineSubscription, defineView } from 'cqrs-es'
 import { postgresStore } from 'cqrs-es/postgres'
@@ -11,7 +12,7 @@ import { percentile, short, writeResults } from './report.ts'
 
 const commands = Number(process.env.BENCH_COMMANDS ?? 300)
 const idleSeconds = Number(process.env.BENCH_SECONDS ?? 10)
-/** Polling takes a second each. */
+/** Each poll takes a second. */
 const commandsWhenPolling = Math.ceil(commands / 10)
 const pauseMs = 10
 
@@ -26,7 +27,7 @@ const balances = defineView({
 const bench = await benches.postgres()
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
 
-/** Milliseconds from the answer of a command until a reader finds it in the view. */
+/** Milliseconds from the response of a command until a reader finds it in the view. */
 async function latencies(push: boolean): Promise<readonly number[]> {
   const url = await bench.fresh()
   const pools = [new pg.Pool({ connectionString: url }), new pg.Pool({ connectionString: url })] as const

@@ -3,7 +3,7 @@ import { type account, depositDaily, open } from './bank.ts'
 
 const eventsAtOnce = 1_000
 
-/** Makes an account with this many events, the same in every store. */
+/** Creates an account with this number of events, the same in every store. */
 export async function makeHistory(app: App<{ account: typeof account }, Record<never, never>>, id: string, events: number) {
   await app.aggregates.account.execute(id, open)
   for (let left = events - 1; left > 0; left -= eventsAtOnce)

@@ -1,12 +1,15 @@
-/** Sends deposits over connections that are kept open, for `http.ts`, which counts only its own time: `{ url, callers, commands }` comes by message, and so does the end. */
+/**
+ * Sends deposits over open connections for `http.ts`, which counts only its own time. A message
+ * starts it, `{ url, callers, commands }`, and it reports its end by a message.
+ */
 import { Agent, request } from 'node:http'
 
 export interface Sending {
-  /** Of the aggregates; the caller's number is added. */
+  /** Address of the aggregates; the number of the caller is added. */
   readonly url: string
-  /** Each has a connection and an account of its own. */
+  /** Callers, each with its own connection and account. */
   readonly callers: number
-  /** Of each caller. */
+  /** Commands of each caller. */
   readonly commands: number
 }
 

@@ -1,4 +1,4 @@
-/** How long it takes to load an account from its events, without snapshot and cache. */
+/** Time to load an account from its events, without snapshot and cache. */
 import { createApp } from 'cqrs-es'
 import { account } from './bank.ts'
 import { makeHistory } from './history.ts'
@@ -7,7 +7,7 @@ import { openStore } from './stores.ts'
 
 const rounds = 15
 const lengths = [100, 10_000]
-/** Loads of one round. */
+/** Loads per round. */
 const repeats = (events: number) => Math.max(2, Math.round(10_000 / events))
 
 const samples = []

@@ -1,7 +1,9 @@
 /**
- * Whether this working tree is faster or slower than another commit: `npm run bench -- regression [commit]`, by default `origin/main`, or the commit before
- * where there is none. The other commit is built beside this tree and measured by this tree's own program (`commands/ours.ts`); both take turns in one run, the other one
- * twice, so that its two halves show how much is noise. It reports and never fails.
+ * Compares the speed of this working tree with another commit: `npm run bench -- regression
+ * [commit]`. The default is `origin/main`, or the previous commit if there is none. The other
+ * commit is built next to this tree and measured by the program of this tree (`commands/ours.ts`).
+ * Both take turns in one run, the other one twice, so that its two halves show the noise. It
+ * reports and never fails.
  */
 import { cp, mkdir, rm, symlink } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -82,7 +84,7 @@ async function measure(commit: string, folder: string): Promise<void> {
   await writeResults('regression', { rounds, ...load, commit }, results)
 }
 
-/** A checkout of its own with this tree's dependencies and this tree's way of measuring. */
+/** A separate checkout, with the dependencies and the measuring program of this tree. */
 async function buildBase(commit: string, folder: string): Promise<void> {
   await git('worktree', 'add', '--detach', folder, commit)
   await symlink(`${root}node_modules`, join(folder, 'node_modules'), 'junction')

@@ -1,4 +1,7 @@
-/** How fast a view is rebuilt from a long log on Postgres, beside the Rust crate's replay of the same rows, and how much memory that takes. */
+/**
+ * Speed and memory of a rebuild of a view from a long log on Postgres, next to the Rust crate's
+ * replay of the same rows.
+ */
 import { createApp, defineAggregate, defineView, typed } from 'cqrs-es'
 import { postgresStore } from 'cqrs-es/postgres'
 import pg from 'pg'
@@ -10,7 +13,7 @@ import { type Figure, figure, shown, writeResults } from './report.ts'
 const rounds = Number(process.env.BENCH_ROUNDS ?? 3)
 const accounts = 1_000
 const ours = Number(process.env.BENCH_EVENTS ?? 1_000_000)
-/** The crate saves a row for each event: the same number would take it minutes. */
+/** The crate saves a row per event: the same number of events would take it minutes. */
 const theirs = ours / 50
 
 const account = defineAggregate({
@@ -36,10 +39,10 @@ interface Replayed {
   readonly peakHeapMb?: number
 }
 
-/** The events of all accounts in turn, as both programs read them. */
+/** Stores the events of all accounts in turn, as both programs read them. */
 async function fill(url: string, events: number): Promise<pg.Pool> {
   const pool = new pg.Pool({ connectionString: url })
-  // The database is dropped while the server still parts from those who have left.
+  // The database is dropped while the server still closes old connections.
   pool.on('error', () => {})
   await postgresStore(pool, { payloadFormat: 'serde-enum' }).createSchema()
   await pool.query(

@@ -2,7 +2,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { availableParallelism, cpus } from 'node:os'
 import { root } from '../test/run.ts'
 
-/** The figures of several rounds as one: the median to quote, and how far the rounds lie apart. */
+/** Summary of several rounds: the median to quote, and the range. */
 export interface Figure {
   readonly median: number
   readonly min: number
@@ -14,7 +14,7 @@ export function figure(values: readonly number[]): Figure {
   return { median: percentile(sorted, 50), min: sorted[0] ?? Number.NaN, max: sorted.at(-1) ?? Number.NaN }
 }
 
-/** Of values in ascending order. */
+/** Percentile of values in ascending order. */
 export function percentile(sorted: ArrayLike<number>, percent: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor((sorted.length * percent) / 100))] ?? Number.NaN
 }
@@ -22,12 +22,12 @@ export function percentile(sorted: ArrayLike<number>, percent: number): number {
 /** Three significant digits: more would be noise. */
 export const short = (value: number): number => Number(value.toPrecision(3))
 
-/** `median (min-max)`, as the tables show it. */
+/** `median (min-max)`, for the tables. */
 export const shown = ({ median, min, max }: Figure): string => `${digits(median)} (${digits(min)}-${digits(max)})`
 
 const digits = (value: number) => short(value).toLocaleString('en-US', { maximumSignificantDigits: 3 })
 
-/** Writes `bench/results/<question>.json`; `more` stands beside the results. */
+/** Writes `bench/results/<question>.json`, with the fields of `more` next to the results. */
 export async function writeResults(
   question: string,
   settings: object,

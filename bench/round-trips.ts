@@ -1,6 +1,7 @@
 /**
- * What one command asks of a database server: round trips, counted between the store and the driver, and milliseconds. Beside it, through the same driver, two plain statements: a
- * SELECT of an aggregate's rows and an INSERT. Durability is the servers' default.
+ * Cost of one command on a database server: round trips, counted between the store and the driver,
+ * and milliseconds. Next to it two plain statements through the same driver: a SELECT of the rows
+ * of an aggregate and an INSERT. Durability is the default of the servers.
  */
 import { DynamoDB } from '@aws-sdk/client-dynamodb'
 import { type App, createApp, type ExecuteOptions } from 'cqrs-es'
@@ -19,14 +20,14 @@ import { figure, shown, writeResults } from './report.ts'
 interface Server {
   readonly name: string
   readonly store: Store
-  /** How often the store has called the driver. */
+  /** Driver calls of the store. */
   calls(): number
-  /** A SELECT and an INSERT by hand, where that means something. */
+  /** A SELECT and an INSERT by hand, where they make sense. */
   plain?(id: string): Promise<unknown>
   close(): Promise<unknown>
 }
 
-/** The same object; `calls` counts what is called on it by one of these names. */
+/** The same object; `calls` counts its calls of methods with these names. */
 function counting<T extends object>(client: T, names: RegExp) {
   let calls = 0
   const counted = new Proxy(client, {
@@ -58,7 +59,7 @@ async function onPostgres(): Promise<Server> {
 async function onMysql(): Promise<Server> {
   const server = await startMariaDb({ settings: {} })
   const pool = createPool(server.url)
-  // An append takes a connection for its one call.
+  // An append takes a connection for its only call.
   const { counted, calls } = counting(pool, /^(query|execute|getConnection)$/)
   await pool.query(
     'CREATE TABLE plain (type varchar(255), id varchar(255), sequence bigint, payload longtext, PRIMARY KEY (type, id, sequence))',
@@ -116,7 +117,7 @@ console.table(
 await writeResults('round-trips', { rounds, repeats }, results)
 process.exit()
 
-/** All cases of a server in turn, so that a busy moment is everybody's. */
+/** Runs all cases of a server in turn, so that a busy moment affects all of them. */
 async function measure({ name: server, store, calls, plain: byHand }: Server) {
   const measured = cases.map(({ name, app, options }, at) => {
     const bank = app(store)

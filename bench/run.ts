@@ -1,6 +1,7 @@
 /**
- * `npm run bench` answers all questions, `npm run bench -- commands` one. Each is a program of its own, so that none warms up another.
- * `npm run bench -- regression [commit]` compares with another commit; it is no part of all questions.
+ * `npm run bench` answers all questions, `npm run bench -- commands` one. Each is its own program,
+ * so that none warms up another. `npm run bench -- regression [commit]` compares with another
+ * commit; it is not part of all questions.
  */
 import { spawn } from 'node:child_process'
 import { root } from '../test/run.ts'
@@ -31,7 +32,7 @@ for (const question of asked.length > 0 ? asked : Object.keys(questions)) {
   if (code !== 0) process.exit(code)
 }
 
-/** The tsconfig of this folder leaves `cqrs-es` to Node, which finds the built package. */
+/** With the tsconfig of this folder, Node resolves `cqrs-es` to the built package. */
 function program(file: string, args: readonly string[] = []): Promise<number> {
   const env = { ...process.env, TSX_TSCONFIG_PATH: `${root}bench/tsconfig.json` }
   const child = spawn(process.execPath, ['--import', 'tsx', file, ...args], { cwd: root, env, stdio: 'inherit' })

@@ -1,4 +1,6 @@
-/** What one command asks of SQLite: its transactions and statements, counted between the store and the driver. */
+/**
+ * Transactions and statements of one command on SQLite, counted between the store and the driver.
+ */
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type App, createApp, type ExecuteOptions } from 'cqrs-es'
@@ -46,7 +48,7 @@ console.table(
 )
 await writeResults('statements', { driver: 'libsql' }, results)
 
-/** The third command on an account: all statements have been prepared by then. */
+/** The third command on an account, when all statements have been prepared. */
 async function countOne(appOf: Case['app'], options: ExecuteOptions | undefined) {
   const folder = await makeFolder()
   const db = await openDatabase('libsql', join(folder, 'bench.db'))
@@ -69,7 +71,7 @@ async function countOne(appOf: Case['app'], options: ExecuteOptions | undefined)
   }
 }
 
-/** The same database, and all that is run on it from now on. */
+/** The same database, with a log of all its statements from now on. */
 function counting(db: SqliteDatabase) {
   const log: { readonly sql: string; readonly prepared: boolean }[] = []
   const note = (sql: string, prepared: boolean) => log.push({ sql: sql.trim(), prepared: prepared && !sql.startsWith('PRAGMA') })

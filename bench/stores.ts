@@ -14,7 +14,10 @@ export interface OpenStore {
   close(): Promise<void>
 }
 
-/** A new, empty store. SQLite's is a file in the repository's folder, since temporary folders are often kept in memory. */
+/**
+ * A new, empty store. The file of SQLite is in the repository's folder, because temporary folders
+ * are often in memory.
+ */
 export async function openStore(name: StoreName, durability: Durability = 'full'): Promise<OpenStore> {
   if (name === 'memory') return { store: memoryStore(), close: async () => {} }
   const folder = await makeFolder()
@@ -35,7 +38,7 @@ export async function makeFolder(): Promise<string> {
 
 type Database = SqliteDatabase & { close(): unknown }
 
-/** The last two come with Node 22.5 and later, and with Bun. */
+/** The last two come with Node 22.5 or newer, and with Bun. */
 const databaseClass: Readonly<Record<SqliteDriver, string>> = {
   libsql: 'default',
   'node:sqlite': 'DatabaseSync',

@@ -1,7 +1,7 @@
 /**
- * What subscriptions and views behind the events cost: statements for an event that comes alone, events per second, handlers that
- * wait for a service, a store full of parked events, and how soon `changes()` tells of a row. On Postgres, the events per second
- * on SQLite too.
+ * Cost of subscriptions and async views: statements for a single event, events per second, handlers
+ * that wait for a service, a store full of parked events, and the delay of `changes()`. On
+ * Postgres; events per second on SQLite too.
  */
 import { createApp, defineSubscription, defineView, type Subscription } from 'cqrs-es'
 import { postgresStore } from 'cqrs-es/postgres'
@@ -55,17 +55,17 @@ async function onPostgres(url?: string, { push = false } = {}): Promise<Opened &
   return { store, statements, close, url: at }
 }
 
-/** Reacts to deposits only. */
+/** Receives deposits only. */
 const depositsOnly = (name: string, options: object = {}): Subscription =>
   defineSubscription({ name, aggregates: [account], eventTypes: ['MoneyDeposited'], handle: () => {}, ...options })
 
 const openingsOnly = (name: string): Subscription =>
   defineSubscription({ name, aggregates: [account], eventTypes: ['AccountOpened'], handle: () => {} })
 
-/** Statements from a command until everything is at rest again, the command's own among them. */
+/** Statements from a command until everything is at rest again, including those of the command. */
 async function statementsForOneEvent(subscriptions: Readonly<Record<string, Subscription>>): Promise<number> {
   const { store, statements, close } = await onPostgres()
-  // A look at the end of the log would come in between.
+  // Without polling: reads of the end of the log would count too.
   const app = createApp({ store, aggregates: { account }, subscriptions, following: { pollMs: 600_000 } })
   await app.aggregates.account.execute('a', open)
   await app.start()
@@ -102,7 +102,7 @@ const behind = defineView({
   consistency: 'async',
 })
 
-/** Events per second of a view behind the events, first as they come, then rebuilt. */
+/** Events per second of an async view, first as they arrive, then in a rebuild. */
 async function viewThroughput({ store, close }: Opened): Promise<{ readonly follows: number; readonly rebuilds: number }> {
   const app = createApp({ store, aggregates: { account }, views: { behind } })
   await fill(app.aggregates.account)
@@ -143,7 +143,7 @@ async function handlersOfAService(concurrency: number): Promise<number> {
   return took
 }
 
-/** Milliseconds for one new event, and for `status`, beside so many aggregates whose event failed. */
+/** Milliseconds for one new event, and for `status`, with this number of failed aggregates. */
 async function besideParked(): Promise<object> {
   const { store, statements, close } = await onPostgres()
   let fails = true
@@ -185,7 +185,7 @@ async function besideParked(): Promise<object> {
   return { parked, drainMs: shown(figure(took)), statements: counted, statusMs: shown(figure(looks)) }
 }
 
-/** Milliseconds from the answer of a command until a listener has its row. */
+/** Milliseconds from the response of a command until a listener has its row. */
 async function changes(consistency: 'inline' | 'async', inSameProcess: boolean): Promise<readonly number[]> {
   const view = defineView({
     name: 'listed',

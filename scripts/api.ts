@@ -1,6 +1,7 @@
 /**
- * Compares the public API with api-report.md: `npm run api`. With `--write` it writes the file. The report has each export of each subpath as its declaration says it, without comments, and
- * then the types that those are made of but that cannot be imported.
+ * Compares the public API with api-report.md: `npm run api`. With `--write` it writes the file. The
+ * report has each export of each subpath as declared, without comments, and then the types in these
+ * declarations that cannot be imported.
  */
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -96,12 +97,12 @@ function section(title: string, texts: readonly string[]): string {
   return `## ${title}\n\n\`\`\`ts\n${texts.join('\n')}\n\`\`\`\n`
 }
 
-/** The whole statement of a variable. */
+/** The statement of a declaration. */
 function statementOf(declaration: ts.Declaration): ts.Node {
   return ts.isVariableDeclaration(declaration) ? declaration.parent.parent : declaration
 }
 
-/** Lines that only one of two texts has, under the heading that they are below. */
+/** Lines that only one of two texts has, each with the heading above it. */
 function changedLines(before: string, after: string): readonly string[] {
   const only = (text: string, other: string, sign: string) => {
     const others = new Set(other.split('\n'))

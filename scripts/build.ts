@@ -4,8 +4,8 @@ import { build } from 'esbuild'
 import packageJson from '../package.json' with { type: 'json' }
 
 /**
- * Makes `dist`: one module per subpath, and chunks for what they share, since loading fifty small modules takes several times as long as
- * loading three. Declarations come from `tsc`.
+ * Writes `dist`: one module per subpath, and chunks for shared code, because loading fifty small
+ * modules takes several times as long as loading three. Declarations come from `tsc`.
  */
 const root = fileURLToPath(new URL('..', import.meta.url))
 

@@ -2,7 +2,7 @@ import { gzipSync } from 'node:zlib'
 import { build } from 'esbuild'
 import { root } from '../test/run.ts'
 
-/** What programs take from the core: what follows the events brings along what runs its kind. */
+/** Typical imports of programs. Each kind of consumer brings the code that runs it. */
 const commands = 'createApp, defineAggregate, noData, reject, typed'
 export const programs = {
   'without views': commands,
@@ -16,7 +16,7 @@ export interface BundleSize {
   readonly gzippedBytes: number
 }
 
-/** A module of this text with all that it imports, as a bundler would ship it. */
+/** A module with this text and all its imports, as a bundler would ship it. */
 export async function bundled(contents: string): Promise<BundleSize> {
   const { outputFiles } = await build({
     absWorkingDir: root,

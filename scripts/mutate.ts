@@ -15,19 +15,20 @@ import { startMariaDb } from '../test/servers/mariadb.ts'
 import { startPostgres } from '../test/servers/postgres.ts'
 
 /**
- * Breaks the source in one place at a time, in a copy of the working tree, and sees whether the named test fails.
+ * Breaks the source in one place at a time, in a copy of the working tree, and expects the named
+ * test to fail.
  *
  *   npm run mutate                          all mutations
- *   npm run mutate -- 42 'first lease'      rows of the parity page, or parts of what is broken
+ *   npm run mutate -- 42 'first lease'      rows of the parity page, or parts of a description
  *   npm run mutate -- --area execution      one area
- *   npm run mutate -- --check               only whether the table fits the source: runs no test
- *   npm run mutate -- --write               writes what breaks each row into docs/reference/rust-parity.md
- *   npm run mutate -- --resume              leaves out what was killed already and has not changed since
+ *   npm run mutate -- --check               compares the table with the source, runs no test
+ *   npm run mutate -- --write               writes them into docs/reference/rust-parity.md
+ *   npm run mutate -- --resume              skips killed ones that have not changed since
  */
 const root = fileURLToPath(new URL('..', import.meta.url))
 const memoryFile = `${root}node_modules/.cache/cqrs-es-mutate.json`
 const timeoutMs = 180_000
-/** A test of which something is broken waits no longer for what may never come. */
+/** A test with a mutation fails after this time, when it waits for something that never happens. */
 const patienceMs = 45_000
 
 interface Planned extends Mutation {
@@ -39,7 +40,7 @@ type Fate = 'killed' | 'survived' | 'no test' | 'does not run' | 'timed out' | '
 
 interface Result {
   readonly fate: Fate
-  /** What the test said, or why there is nothing to say. */
+  /** Output of the test, or the reason why there is none. */
   readonly said: string
 }
 
@@ -77,7 +78,7 @@ function titleOf({ id, breaks }: Planned): string {
   return `${id} (${breaks})`
 }
 
-/** Why a mutation cannot be applied, or its test not be found. */
+/** Reasons why a mutation cannot be applied, or its test not be found. */
 function problemsOf({ file, find, put, test }: Planned): readonly string[] {
   if (!existsSync(join(root, file))) return [`there is no file ${file}.`]
   const count = readFileSync(join(root, file), 'utf8').split(find).length - 1
@@ -134,7 +135,7 @@ function report(results: ReadonlyMap<Planned, Result>): void {
   if (open.length + stale.length > 0) process.exitCode = 1
 }
 
-/** The working tree in a folder of its own, with the same packages. */
+/** A copy of the working tree, with the same packages. */
 function copied(): string {
   const copy = mkdtempSync(join(tmpdir(), 'cqrs-es-mutate-'))
   const listed = execFileSync('git', ['ls-files', '-co', '--exclude-standard', '-z'], { cwd: root, encoding: 'utf8' })
@@ -151,7 +152,7 @@ function copied(): string {
 
 const conformanceOn = (on: On): string => `test/conformance/${on}-alone.test.ts`
 
-/** The suite on one store only: the test files of some start several servers. */
+/** The suite on one store only: the test files of some stores start several servers. */
 const conformance = `
 import { describe } from 'vitest'
 import { hostConformance } from './host.ts'
@@ -160,7 +161,7 @@ const database = databases.find(({ name }) => name.startsWith(process.env.MUTATE
 describe('the suite', async () => void (await hostConformance(database.host)))
 `
 
-/** Runs each test once without a mutation; those that are not there or not green get their result here. */
+/** Runs each test once without a mutation. Missing and failing tests get their result here. */
 async function greenBefore(
   copy: string,
   mutations: readonly Planned[],
@@ -220,7 +221,7 @@ const timedOut = `vitest did not end within ${timeoutMs} ms`
 
 const isTimeout = (said: string): boolean => /^(Error: )?(Test|Hook) timed out in/.test(said)
 
-/** The mutated text is no program, or no statement: it says nothing about what the test checks. */
+/** The mutated text is not a program or a statement, so it says nothing about the test. */
 const isNonsense = (said: string): boolean =>
   /^(SyntaxError|ReferenceError)|is not defined\b|Transform failed|syntax error at or near|cannot create|error in your SQL syntax|near ".*": syntax error|no such column/.test(
     said,
@@ -228,11 +229,11 @@ const isNonsense = (said: string): boolean =>
 
 interface Outcome {
   readonly tests: readonly { readonly name: string; readonly status: string; readonly said: string }[]
-  /** Why there are no tests. */
+  /** Reason why there are no tests. */
   readonly trouble?: string
 }
 
-/** One run of vitest on one file. */
+/** Runs vitest on one file. */
 async function vitest(copy: string, mutation: Planned, pattern: string, servers: Map<On, Promise<Server>>): Promise<Outcome> {
   const output = join(copy, 'outcome.json')
   rmSync(output, { force: true })
@@ -289,12 +290,12 @@ const start = {
   dynamodb: { variable: 'TEST_DYNAMODB_ENDPOINT', server: startDynamoDb },
 } as const
 
-/** One server for all mutations that need it. */
+/** The address of one server for all mutations that need it. */
 async function addressOf(on: On, servers: Map<On, Promise<Server>>): Promise<Record<string, string>> {
   if (on === 'memory' || on === 'sqlite') return {}
   const { variable, server } = start[on]
   const given = process.env[variable]
-  // Tests of several stores are run on this one alone.
+  // Tests of several stores run on this one alone.
   const STORES = on === 'mysql' ? 'mariadb' : on
   if (given) return { [variable]: given, STORES }
   const running = servers.get(on) ?? server()
@@ -302,7 +303,7 @@ async function addressOf(on: On, servers: Map<On, Promise<Server>>): Promise<Rec
   return { [variable]: (await running).url, STORES }
 }
 
-/** What the tests call the databases. */
+/** Names of the databases in the tests. */
 const databases: Readonly<Record<On, string>> = {
   memory: 'memory',
   sqlite: 'SQLite',
@@ -311,7 +312,7 @@ const databases: Readonly<Record<On, string>> = {
   dynamodb: 'DynamoDB',
 }
 
-/** Where a test is run. */
+/** Store on which a test runs. */
 function onOf({ on, test }: Planned): On {
   return on ?? (/test\/stores\/(sqlite|postgres|mysql|dynamodb)/.exec(test)?.[1] as On | undefined) ?? 'memory'
 }
@@ -322,7 +323,7 @@ function fileOf(mutation: Planned): string {
   return onOf(mutation) === 'memory' ? 'test/conformance/memory.test.ts' : conformanceOn(onOf(mutation))
 }
 
-/** What the full name of the test matches, with anything in the place of what its title leaves open. */
+/** A pattern for the full name of the test; placeholders of its title match anything. */
 function patternOf(mutation: Planned): string {
   const [file = '', title = ''] = mutation.test.split(' › ')
   const open = /%[sdifjoOc#]|\$\{[^}]*\}|\$[\w.]+/
@@ -331,7 +332,7 @@ function patternOf(mutation: Planned): string {
   return `(^| )${within}${text.join('.*')}$`
 }
 
-/** Changes when the mutation or a file that it is about does. */
+/** Changes with the mutation and with its files. */
 function keyOf(mutation: Planned): string {
   const { file, find, put, test } = mutation
   const text = [file, test.split(' › ')[0] ?? ''].map((name) => readFileSync(join(root, name), 'utf8'))
@@ -349,7 +350,7 @@ function remember(mutation: Planned, result: Result): void {
   writeFileSync(memoryFile, JSON.stringify([...remembered().set(keyOf(mutation), result)]))
 }
 
-/** Puts what breaks each row into the last column of the page. */
+/** Writes the mutations of each row into the last column of the page. */
 function writePage(): void {
   const lines = readFileSync(parityPage, 'utf8').split('\n')
   const written = lines.map((line) => {

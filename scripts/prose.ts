@@ -6,15 +6,15 @@ import { checkModule, checkPage, checkTitles } from './prose/readers.ts'
 import { checkSubject, type Finding } from './prose/rules.ts'
 
 /**
- * Checks prose by docs/contributing/writing.md: pages, comments, messages of errors, titles of tests.
+ * Checks prose by docs/contributing/writing.md: pages, comments, error messages, test titles.
  *
  *   npm run prose                              everything but commit subjects
- *   npm run prose -- docs/guides src/http      files whose path begins so
- *   npm run prose -- --max 120                 fails only above that number of findings
+ *   npm run prose -- docs/guides src/http      files whose path starts so
+ *   npm run prose -- --max 120                 fails only above this number of findings
  *   npm run prose -- --commits main..HEAD      the subjects of these commits
  */
 const root = fileURLToPath(new URL('..', import.meta.url))
-/** Pages that are generated, or that grow with each release. */
+/** Pages that are generated or grow with each release. */
 const unlimited =
   /^(CHANGELOG\.md|CONTRIBUTING\.md|docs\/reference\/(guarantees-tests|rust-parity|versions)\.md|docs\/reference\/stores\/.*-schema\.md)$/
 

@@ -1,6 +1,7 @@
 /**
- * Writes the SQL of each SQL store's `printSchema()` into its schema page: `npm run schemas`. The prose around it is the
- * page's own. test/docs/schemas.test.ts fails until this has run after a change of a schema.
+ * Writes the SQL of each SQL store's `printSchema()` into its schema page: `npm run schemas`. The
+ * text around it is written by hand. After a change of a schema, test/docs/schemas.test.ts fails
+ * until this has run.
  */
 import { readFile, writeFile } from 'node:fs/promises'
 import { schemaPages, withSchema } from '../test/docs/schemas.ts'

@@ -1,6 +1,6 @@
 /**
- * Compares the size of each entry's bundle with `scripts/sizes.json`: `npm run size:check`. An entry that grew past the tolerance fails; `-- --write` keeps the
- * new sizes, for growth that is worth it.
+ * Compares the size of each entry's bundle with `scripts/sizes.json`: `npm run size:check`. An
+ * entry that grew by more than the tolerance fails. `-- --write` accepts the new sizes.
  */
 import { readFile, writeFile } from 'node:fs/promises'
 import packageJson from '../package.json' with { type: 'json' }
@@ -9,13 +9,13 @@ import { bundled, programs } from './bundles.ts'
 
 const file = `${root}scripts/sizes.json`
 
-/** Growth above the size that is written down: percent, and bytes for the small ones. */
+/** Accepted growth over the recorded size: percent, and bytes for small entries. */
 const tolerance = { percent: 2, bytes: 100 }
 
 const sizes: Record<string, number> = {}
 for (const subpath of Object.keys(packageJson.exports)) {
   if (subpath === './package.json') continue
-  // Of the source, so that nothing has to be built first.
+  // Measures the source, so that no build is needed.
   const entry = `./src${subpath.slice(1)}/index.ts`
   sizes[packageJson.name + subpath.slice(1)] = (await bundled(`export * from '${entry}'`)).gzippedBytes
   if (subpath === '.')

@@ -1,4 +1,7 @@
-/** What the built package weighs: `npm run size`. Prints a table and writes bench/results/weight.json. */
+/**
+ * Measures the size of the built package: `npm run size`. Prints a table and writes
+ * bench/results/weight.json.
+ */
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { version as esbuild } from 'esbuild'
@@ -17,9 +20,12 @@ interface Weight {
   readonly subpath: string
   readonly minifiedBytes: number
   readonly gzippedBytes: number
-  /** Median, in a fresh process that has imported an empty module before (Node sets up its loader then). */
+  /**
+   * Median, in a new process that imported an empty module first, because Node sets up its loader
+   * then.
+   */
   readonly importMs: number
-  /** How much the heap grew by the import. Median, in a fresh process. */
+  /** Growth of the heap by the import. Median, in a new process. */
   readonly heapBytes: number
 }
 

@@ -1,10 +1,10 @@
-/** The rows of docs/reference/versions.md: a part of the tests and its version. */
+/** Rows of docs/reference/versions.md: a part of the tests and its version. */
 export function versionsIn(page: string): ReadonlyMap<string, string> {
   const rows = [...page.matchAll(/^\| (.+?) \| (.+?) \|$/gm)].slice(2)
   return new Map(rows.map(([, name = '', version = '']) => [name, version]))
 }
 
-/** The last column of the table of stores in README, by the page of the store. */
+/** Last column of the table of stores in README, by the page of the store. */
 const parts: Readonly<Record<string, readonly (readonly [name: string, part: string])[]>> = {
   sqlite: [
     ['libsql: SQLite', 'SQLite in libsql'],
@@ -26,7 +26,7 @@ const parts: Readonly<Record<string, readonly (readonly [name: string, part: str
   ],
 }
 
-/** README with the versions that the tests have seen in its table of stores. */
+/** Returns README with the tested versions in its table of stores. */
 export function withVersions(readme: string, versions: ReadonlyMap<string, string>): string {
   return Object.entries(parts).reduce((text, [store, named]) => {
     const cell = named.map(([name, part]) => `${name} ${versions.get(part)?.replace(/ \(.*/, '')}`).join(', ')

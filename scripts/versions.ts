@@ -1,8 +1,10 @@
 /**
- * Writes the versions that the tests run on into docs/reference/versions.md and the table of stores in README.md.
+ * Writes the versions that the tests run on into docs/reference/versions.md and the table of stores
+ * in README.md.
  *
- * `npm run versions` starts each server and asks it. `-- --compare` fails when the page lacks a row or has one too many.
- * It only reports a version that differs: servers are updated independently of this repository.
+ * `npm run versions` starts each server and asks it. `-- --compare` fails when the page lacks a row
+ * or has an extra one. It only reports a version that differs: servers are updated independently of
+ * this repository.
  */
 import { readFile, writeFile } from 'node:fs/promises'
 import { PGlite } from '@electric-sql/pglite'
@@ -23,7 +25,7 @@ const page = `${root}docs/reference/versions.md`
 const manifest = async (file: string) => JSON.parse(await readFile(`${root}${file}`, 'utf8'))
 const versionOf = async (name: string): Promise<string> => (await manifest(`node_modules/${name}/package.json`)).version
 
-/** Runs `ask` on a server that lives only for it. */
+/** Runs `ask` on a server of its own. */
 async function on<T extends Server>(start: () => Promise<T>, ask: (url: string) => Promise<string>): Promise<string> {
   const server = await start()
   try {
@@ -63,7 +65,7 @@ async function output(file: string, program: string): Promise<string> {
   return output
 }
 
-/** Each part of the tests by its name in the table, and how to ask for its version. */
+/** Parts of the tests by their names in the table, with functions that return their versions. */
 const parts: Readonly<Record<string, () => Promise<string> | string>> = {
   'Node (oldest)': async () =>
     (JSON.parse(await readFile(`${root}package.json`, 'utf8')).engines.node as string).replace('>=', ''),

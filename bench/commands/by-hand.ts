@@ -1,9 +1,11 @@
 /**
- * What the same work costs without a framework, through the same drivers; see `drive.ts` for the command line. The account's state is a variable of the caller.
+ * Cost of the same work without a framework, through the same drivers; `drive.ts` has the command
+ * line. The state of the account is a variable of the caller.
  *
- * - `postgres,single`: the statement that this package's append sends, one for each command.
- * - `postgres,gathered`: the same statement, with all deposits that have come in meanwhile: what a hand-written group commit would be.
- * - `mysql,transaction`: what most people's code does: BEGIN, SELECT of the aggregate's rows, INSERT, COMMIT.
+ * - `postgres,single`: the statement of this package's append, one per command.
+ * - `postgres,gathered`: the same statement with all waiting deposits: a group commit by hand.
+ * - `mysql,transaction`: the usual code: BEGIN, SELECT of the rows of the aggregate, INSERT,
+ *   COMMIT.
  */
 import { randomUUID } from 'node:crypto'
 import { createApp } from 'cqrs-es'
@@ -13,7 +15,7 @@ import pg from 'pg'
 import { account, deposit, open } from '../bank.ts'
 import { type Bank, drive, options } from './drive.ts'
 
-/** At most as many batches at a time as the framework has under way on Postgres, and as large. */
+/** Limits of the framework on Postgres: batches in flight, and commits in a batch. */
 const lanes = 2
 const mostInBatch = 256
 
@@ -117,7 +119,7 @@ async function onPostgres(gathers: boolean): Promise<Bank> {
   }
 }
 
-/** The statement of one append of a deposit, as the store gives it to the driver. */
+/** The statement that the store sends to append a deposit. */
 async function appendCall(
   pool: pg.Pool,
   prepare: () => Promise<() => Promise<unknown>>,
@@ -138,7 +140,7 @@ async function appendCall(
   return seen
 }
 
-/** The only row of a list in JSON. */
+/** The only row of a JSON list. */
 function rowOf(value: unknown): Readonly<Record<string, unknown>> | undefined {
   if (typeof value !== 'string') return undefined
   const [row] = JSON.parse(value) as Readonly<Record<string, unknown>>[]

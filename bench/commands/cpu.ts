@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs'
 
-/** Seconds of CPU used so far. */
+/** Seconds of CPU time so far. */
 export interface Cpu {
   readonly client: number
   readonly server: number
@@ -13,11 +13,14 @@ interface Process {
   readonly parent: number
   readonly program: string
   readonly own: number
-  /** Of its children that have ended. */
+  /** CPU time of its ended children. */
   readonly gone: number
 }
 
-/** Of a program that this process has started, and of the database servers below this process. Only Linux tells. */
+/**
+ * CPU time of a started program, and of the database servers below this process. Only Linux reports
+ * it.
+ */
 export function cpuOf(client: number | undefined): Cpu | undefined {
   if (process.platform !== 'linux' || client === undefined) return undefined
   const all = processes()
@@ -44,7 +47,7 @@ function processes(): Map<number, Process> {
       const ticks = (...at: number[]) => at.reduce((sum, index) => sum + Number(fields[index]), 0)
       all.set(Number(name), { parent: Number(fields[1]), program, own: ticks(11, 12), gone: ticks(13, 14) })
     } catch {
-      // It has ended meanwhile.
+      // The process has ended meanwhile.
     }
   }
   return all

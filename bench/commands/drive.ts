@@ -1,7 +1,8 @@
 /**
- * What every system of the question `commands` does, ours and each peer, in a process of its own: opens accounts, lets callers deposit for some
- * seconds, reads everything back. `--url … --callers 1,64 --seconds 1 --accounts 1000`; one JSON line at the start and one at the end of each measurement, one for
- * the verdict. `bench/peers/rust` says the same in Rust.
+ * Work of each system of the question `commands`, ours and the peers, each in its own process:
+ * opens accounts, lets callers deposit for some seconds, reads everything back. Options: `--url …
+ * --callers 1,64 --seconds 1 --accounts 1000`. Prints one JSON line at the start and end of each
+ * measurement, and one for the verdict. `bench/peers/rust` does the same in Rust.
  */
 import { parseArgs } from 'node:util'
 import { percentile } from '../report.ts'
@@ -9,18 +10,18 @@ import { percentile } from '../report.ts'
 /** The bank account on one system. */
 export interface Bank {
   open(id: string): Promise<unknown>
-  /** Deposits 1; a lost race is decided again. */
+  /** Deposits 1, and decides again after a lost race. */
   deposit(id: string): Promise<unknown>
-  /** The events of an account as they were stored: each one's number in it, and the balance after it. */
+  /** The stored events of an account: their sequences, and the balances after them. */
   history(id: string): Promise<readonly { readonly sequence: number; readonly balance: number }[]>
-  /** Races lost so far. */
+  /** Lost races so far. */
   conflicts?(): number
-  /** Calls of the driver so far. */
+  /** Driver calls so far. */
   calls?(): number
   close?(): Promise<unknown>
 }
 
-/** What the callers of one measurement came to. */
+/** Result of one measurement. */
 export interface Measured {
   readonly callers: number
   readonly commands: number
@@ -28,23 +29,23 @@ export interface Measured {
   readonly p50Ms: number
   readonly p99Ms: number
   readonly conflicts?: number
-  /** Calls of the driver for one command. */
+  /** Driver calls per command. */
   readonly callsPerCommand?: number
 }
 
 export type Line = { readonly begin: number } | Measured | { readonly faults: readonly string[] }
 
 export interface Options {
-  /** Of an empty database, where there is one. */
+  /** Address of an empty database, if the system uses one. */
   readonly url: string
   readonly callers: readonly number[]
   readonly seconds: number
   readonly accounts: number
-  /** Which of the systems that a program has. */
+  /** Name of a system in the program. */
   readonly system: string
 }
 
-/** Of the command line. */
+/** Options from the command line. */
 export function options(): Options {
   const text = { type: 'string', default: '' } as const
   const { values } = parseArgs({ options: { url: text, callers: text, seconds: text, accounts: text, system: text } })
@@ -61,7 +62,7 @@ export async function drive(bank: Bank, { callers, seconds, accounts }: Options)
   const say = (line: Line) => process.stdout.write(`${JSON.stringify(line)}\n`)
   const named = (name: string) => Array.from({ length: accounts }, (_, i) => `${name}-${i}`)
   const all: string[] = []
-  /** New accounts for each measurement, so that all are as young. */
+  /** New accounts for each measurement, so that all are equally young. */
   const opened = async (name: string) => {
     const ids = named(name)
     await eachOf(ids, (id) => bank.open(id))
@@ -73,7 +74,8 @@ export async function drive(bank: Bank, { callers, seconds, accounts }: Options)
   let deposits = 0
   for (const count of callers) {
     const ids = await opened(`account${count}`)
-    // One caller and many take different ways through most systems; neither shall pay for the first steps.
+    // One caller and many use different paths in most systems; no measurement includes the first
+    // steps.
     deposits += (await load(bank, warm, count, seconds / 2)).commands
     say({ begin: count })
     const measured = await load(bank, ids, count, seconds)
@@ -85,7 +87,7 @@ export async function drive(bank: Bank, { callers, seconds, accounts }: Options)
   process.exit()
 }
 
-/** Each caller sends one command after the other, to account after account. */
+/** Each caller sends one command after another, to account after account. */
 async function load(bank: Bank, ids: readonly string[], callers: number, seconds: number): Promise<Measured> {
   const latencies: number[] = []
   const [conflicts, calls] = [bank.conflicts?.(), bank.calls?.()]
@@ -114,7 +116,7 @@ async function load(bank: Bank, ids: readonly string[], callers: number, seconds
   }
 }
 
-/** The events of each account must follow without a gap, and no deposit may be lost or doubled. */
+/** Faults: gaps in the events of an account, lost or duplicated deposits. */
 async function faultsOf(bank: Bank, ids: readonly string[], deposits: number): Promise<string[]> {
   const faults: string[] = []
   let sum = 0

@@ -1,4 +1,7 @@
-/** This package on one store, set up as a program would: see `drive.ts` for the command line; `--system` is the store, and the cache. */
+/**
+ * This package on one store, set up like a program. `drive.ts` has the command line; `--system`
+ * names the store and the cache.
+ */
 import { createApp } from 'cqrs-es'
 import type pg from 'pg'
 import { account, deposit, open } from '../bank.ts'
@@ -30,7 +33,10 @@ await drive(
   asked,
 )
 
-/** A driver is loaded where it is used: `regression` runs this file also against older commits, which may not have all stores. */
+/**
+ * Loads a driver where it is used: `regression` also runs this file on older commits, which may
+ * lack stores.
+ */
 async function openAny(): Promise<OpenStore & { calls?(): number }> {
   if (name === 'postgres') {
     const [{ default: pg }, { postgresStore }] = await Promise.all([import('pg'), import('cqrs-es/postgres')])
@@ -56,7 +62,7 @@ async function openAny(): Promise<OpenStore & { calls?(): number }> {
   return openStore(name as StoreName, durability as Durability)
 }
 
-/** How often a method of the object has been called. */
+/** Counts calls of a method of the object. */
 function counted(object: pg.Pool, method: 'query'): () => number {
   const original = object[method].bind(object) as (...values: unknown[]) => unknown
   let calls = 0

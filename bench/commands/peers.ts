@@ -1,7 +1,7 @@
 import { existsSync, statSync } from 'node:fs'
 import { root, run } from '../../test/run.ts'
 
-/** A program to start, or why there is none. */
+/** A program to start, or the reason why there is none. */
 export type Program =
   | { readonly file: string; readonly args: readonly string[]; readonly env?: Readonly<Record<string, string>> }
   | { readonly missing: string }
@@ -9,7 +9,7 @@ export type Program =
 const folder = `${root}bench/peers`
 const minutes = 60_000
 
-/** Each is installed or built once, when first asked for. */
+/** Installs or builds each peer once, at its first use. */
 const made = new Map<string, Promise<string | undefined>>()
 function once(what: string, make: () => Promise<string | undefined>): Promise<string | undefined> {
   const done = made.get(what) ?? make()
@@ -17,7 +17,9 @@ function once(what: string, make: () => Promise<string | undefined>): Promise<st
   return done
 }
 
-/** A peer from npm. The peers have a package of their own, so that the repository's `npm ci` stays light. */
+/**
+ * A peer from npm. The peers have their own package, so that the repository's `npm ci` stays small.
+ */
 export async function npmPeer(name: string): Promise<Program> {
   const missing = await once('npm', installPackages)
   return missing === undefined ? { file: process.execPath, args: ['--import', 'tsx', `${folder}/${name}.ts`] } : { missing }
@@ -38,7 +40,7 @@ async function installPackages(): Promise<string | undefined> {
 /** The peer in Rust, built in release mode. */
 export const rustPeer = (): Promise<Program> => cargoPeer('rust', 'release', 'peer')
 
-/** The peer in Rust on DynamoDB, whose requests are counted and not timed. */
+/** The peer in Rust on DynamoDB. Its requests are counted, not timed. */
 export const rustPeerOnDynamoDb = (): Promise<Program> => cargoPeer('rust-dynamodb', 'debug', 'costs')
 
 async function cargoPeer(project: string, profile: 'release' | 'debug', program: string): Promise<Program> {

@@ -9,7 +9,7 @@ export type Run = Measured & { readonly cpu?: Cpu }
 
 export interface Played {
   readonly runs: readonly Run[]
-  /** What is wrong with the store afterwards; must be empty. */
+  /** Faults in the store afterwards; must be empty. */
   readonly faults: readonly string[]
 }
 
@@ -20,7 +20,7 @@ export interface Load {
   readonly accounts: number
 }
 
-/** One round of one system, in a process of its own. @throws Error with the last line that it printed */
+/** Runs one round of one system in its own process. @throws Error with its last line of output */
 export async function play(
   { file, args, env }: Exclude<Program, { missing: string }>,
   { url, callers, seconds, accounts }: Load,

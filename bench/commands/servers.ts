@@ -5,16 +5,16 @@ import { startMariaDb } from '../../test/servers/mariadb.ts'
 import { startPostgres } from '../../test/servers/postgres.ts'
 import type { StoreName } from './systems.ts'
 
-/** Where the systems of a group store. */
+/** Storage of a group of systems. */
 export interface Bench {
-  /** What kind of server it is. */
+  /** Kind of the server. */
   readonly server?: string
-  /** The address of an empty database, the server at rest. */
+  /** Returns the address of an empty database, with the server at rest. */
   fresh(): Promise<string>
   stop(): Promise<void>
 }
 
-/** Every server with its own default durability: each commit is on the disk before it is answered. */
+/** Each server with its default durability: each commit is on disk before its response. */
 export const benches: Readonly<Record<StoreName, () => Promise<Bench>>> = {
   postgres: onPostgres,
   mysql: onMariaDb,
@@ -36,7 +36,7 @@ async function onPostgres(): Promise<Bench> {
     async fresh() {
       if (count > 0) await admin.query(`DROP DATABASE bench${count} WITH (FORCE)`)
       await admin.query(`CREATE DATABASE bench${++count}`)
-      // What the one before has left to write is not for the next to pay.
+      // The next system must not pay for pending writes of the previous one.
       await admin.query('CHECKPOINT')
       return server.url.replace(/[^/]*$/, `bench${count}`)
     },

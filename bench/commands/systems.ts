@@ -2,18 +2,21 @@ import { root } from '../../test/run.ts'
 import { binary, type Runtime } from '../../test/runtimes/binaries.ts'
 import { npmPeer, type Program, rustPeer } from './peers.ts'
 
-/** Where everything of a group is stored; a group has one server, and its systems take turns on it. */
+/** Storage of a group. A group has one server, and its systems take turns. */
 export type StoreName = 'postgres' | 'mysql' | 'sqlite' | 'memory' | 'dynamodb'
 
 export interface System {
   readonly name: string
   readonly callers: readonly number[]
   program(): Promise<Program>
-  /** What is to be known about it, beside the name. */
+  /** Facts about the system, besides its name. */
   readonly facts?: object
 }
 
-/** From many to one, since a program has run for a while when it matters how fast it is: a lone caller alone would not have it compiled within a second. */
+/**
+ * From many to one, so that a single caller meets a warm program: alone it would not get it
+ * compiled within a second.
+ */
 const crowd = [512, 64, 8, 1]
 const few = [64, 1]
 
@@ -24,7 +27,7 @@ const onNode = (file: string, system: string): Program => ({
 const ours = (system: string) => async () => onNode('ours', system)
 const byHand = (system: string) => async () => onNode('by-hand', system)
 
-/** For the drivers that come with another runtime. */
+/** For drivers that come with another runtime. */
 const oursOn = (runtime: Runtime, system: string) => async (): Promise<Program> => {
   try {
     const loader = runtime === 'Bun' ? [] : ['--no-warnings', '--import', 'tsx']
@@ -41,7 +44,10 @@ const from =
     return 'missing' in program ? program : { ...program, args: [...program.args, ...args] }
   }
 
-/** The first of each group is this package as its documentation sets it up; all others are compared with it. */
+/**
+ * The first of each group is this package, set up as its documentation says. The others are
+ * compared with it.
+ */
 export const systems: Readonly<Record<StoreName, readonly System[]>> = {
   postgres: [
     { name: 'cqrs-es', callers: crowd, program: ours('postgres,,warm') },

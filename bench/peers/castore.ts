@@ -1,6 +1,8 @@
 /**
- * castore as its documentation sets it up: a `Command` on an `EventStore` with `PostgresEventStorageAdapter`, which opens a pool of `postgres` (10
- * connections, prepared statements). Lost races are decided again by the command itself (`eventAlreadyExistsRetries`, raised so that none fails for good).
+ * castore as its documentation sets it up: a `Command` on an `EventStore` with
+ * `PostgresEventStorageAdapter`, which opens a pool of `postgres` (10 connections, prepared
+ * statements). The command itself decides again after lost races (`eventAlreadyExistsRetries`,
+ * raised so that none fails for good).
  */
 import { Command, EventStore, EventType, tuple } from '@castore/core'
 import { PostgresEventStorageAdapter } from '@castore/event-storage-adapter-postgres'

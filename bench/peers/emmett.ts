@@ -1,6 +1,8 @@
 /**
- * emmett as its documentation sets it up: `CommandHandler` on `getPostgreSQLEventStore(url)`, which opens a pool of `pg` (10 connections, as ours),
- * or on `getInMemoryEventStore()`. The schema is migrated before the clock starts. Lost races are decided again by its own option `retry.onVersionConflict`.
+ * emmett as its documentation sets it up: `CommandHandler` on `getPostgreSQLEventStore(url)`, which
+ * opens a pool of `pg` (10 connections, as ours), or on `getInMemoryEventStore()`. The schema is
+ * migrated before the clock starts. Its option `retry.onVersionConflict` decides again after lost
+ * races.
  */
 import { CommandHandler, type Event, getInMemoryEventStore } from '@event-driven-io/emmett'
 import { getPostgreSQLEventStore } from '@event-driven-io/emmett-postgresql'

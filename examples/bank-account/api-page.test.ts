@@ -63,9 +63,9 @@ describe('/docs', () => {
 describe('in a browser', () => {
   let browser: Browser
   let page: Page
-  /** What the page wrote to the console, or threw. */
+  /** Console messages and errors of the page. */
   let complaints: string[]
-  /** All that it asked for. */
+  /** The requests of the page. */
   let requests: string[]
 
   beforeAll(async () => {
@@ -87,7 +87,7 @@ describe('in a browser', () => {
   const operation = (method: string, path: string) =>
     page.locator(`.opblock-${method}`, { has: page.locator(`.opblock-summary-path[data-path="${path}"]`) })
 
-  /** As somebody does who reads and clicks. */
+  /** Sends a request from the page, by mouse and keyboard. */
   async function execute(method: string, path: string, id: string, data?: object) {
     const block = operation(method, path)
     await block.locator('.opblock-summary').click()

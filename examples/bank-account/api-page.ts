@@ -4,7 +4,8 @@ import { dirname, join } from 'node:path'
 import { Hono } from 'hono'
 
 /**
- * `/docs`: what `/openapi.json` says, as a page to read and to try. Swagger UI comes from the package that npm has brought, so the page works offline.
+ * `/docs`: `/openapi.json` as a page to read and to try. Swagger UI comes from npm, so the page
+ * works offline.
  */
 export function apiPage(): Hono {
   const site = new Hono()
@@ -44,7 +45,10 @@ const page = `<!doctype html>
 const start = `SwaggerUIBundle({ dom_id: '#api', url: '/openapi.json', validatorUrl: null, deepLinking: true })
 `
 
-/** The page runs what this server serves, and asks nobody else. The images in the style sheet are data. */
+/**
+ * The page runs code of this server only, and requests nothing from others. The images in the style
+ * sheet are data.
+ */
 const policy = [
   "default-src 'none'",
   "script-src 'self'",

@@ -43,7 +43,7 @@ export async function openBank(openStore: OpenStore) {
 
 const sweepMs = 1_000
 
-/** What a small bank does on a store that has no order of all events: it looks at every account, again and again. */
+/** Follows the events on a store without a global order: scans every account, again and again. */
 async function sweep(app: BankApp, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
     await app.drain({ signal }).catch((error: unknown) => signal.aborted || console.error(error))

@@ -5,7 +5,7 @@ import { bankAccount } from './bank-account.ts'
 import { type BankServices, cityServices } from './services.ts'
 import { accounts } from './views.ts'
 
-/** The outside world as a test wants it: everybody agrees, unless the test says otherwise. */
+/** External services that agree, unless the test says otherwise. */
 const world = (services: Partial<BankServices> = {}): { services: BankServices } => ({
   services: { atmWithdrawal: async () => ({ ok: true }), validateCheck: async () => ({ ok: true }), ...services },
 })

@@ -2,7 +2,7 @@ import { defineAggregate, reject, typed } from 'cqrs-es'
 import * as z from 'zod'
 import type { BankServices } from './services.ts'
 
-/** What a bank account knows about itself: just enough to decide the next command. */
+/** State of an account: just enough to decide the next command. */
 interface Account {
   readonly open: boolean
   readonly balance: number
@@ -27,7 +27,7 @@ export const bankAccount = defineAggregate({
     ReceiveTransfer: z.object({ transfer: z.string(), from: z.string(), amount }),
     TakeBackTransfer: z.object({ transfer: z.string(), amount }),
   },
-  // Stored for ever, so these say what an event is made of, and no rule that may change.
+  // Events are stored forever. Their schemas describe data, and no rule that may change.
   events: {
     AccountOpened: z.object({ owner: z.string() }),
     MoneyDeposited: z.object({ amount: money, balance: money }),
@@ -43,14 +43,16 @@ export const bankAccount = defineAggregate({
   initialState: (): Account => ({ open: false, balance: 0, checks: [] }),
   snapshots: { every: 100 },
 }).implement({
-  // Decides: all rules are here. A handler returns an event, several, none, or reject(reason, details).
+  // Decides: all rules are here. A handler returns an event, several, none, or reject(reason,
+  // details).
   handle: {
     OpenAccount: (account, { owner }) => (account.open ? reject('already-open') : { type: 'AccountOpened', data: { owner } }),
 
     DepositMoney: (account, { amount }) =>
       account.open ? { type: 'MoneyDeposited', data: { amount, balance: account.balance + amount } } : reject('not-open'),
 
-    // A handler may run again when another writer was first: the id of the command lets the ATM network act once.
+    // A handler may run again after a lost race: the id of the command lets the ATM network act
+    // once.
     WithdrawCash: async (account, { atmId, amount }, { services, aggregateId, commandId }) => {
       if (!account.open) return reject('not-open')
       if (account.balance < amount) return insufficientFunds(account.balance, amount)
@@ -73,7 +75,7 @@ export const bankAccount = defineAggregate({
       return balance === 0 ? { type: 'AccountClosed', data: {} } : reject('not-empty', { balance })
     },
 
-    // A step of a transfer that is refused is an event: asked again, the account must not think otherwise.
+    // Declining a step is an event, so that the account gives the same answer when asked again.
     SendTransfer: ({ open, balance }, { transfer, to, amount }) => {
       if (!open) return { type: 'TransferDeclined', data: { transfer, because: 'not-open' } }
       if (balance < amount) return { type: 'TransferDeclined', data: { transfer, because: 'insufficient-funds' } }
@@ -85,13 +87,13 @@ export const bankAccount = defineAggregate({
         ? { type: 'TransferReceived', data: { transfer, from, amount, balance: balance + amount } }
         : { type: 'TransferDeclined', data: { transfer, because: 'not-open' } },
 
-    // Also when the account is closed by now: the money is its holder's.
+    // Even if the account is closed by now: the money belongs to its holder.
     TakeBackTransfer: ({ balance }, { transfer, amount }) => ({
       type: 'TransferTakenBack',
       data: { transfer, amount, balance: balance + amount },
     }),
   },
-  // Evolves: the next state after an event, for new events and for stored ones. No rules, no services, no clock.
+  // Evolves: the next state after an event, new or stored. No rules, no services, no clock.
   apply: {
     AccountOpened: (account) => ({ ...account, open: true }),
     MoneyDeposited: (account, { balance }) => ({ ...account, balance }),

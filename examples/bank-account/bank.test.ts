@@ -66,7 +66,7 @@ describe.each(['sqlite', 'postgres'] as const)('a bank on %s that is open', (sto
 
   it.skipIf(unselected(store))('goes on with a rebuild that was broken off', async () => {
     if (store === 'postgres') env = { STORE: store, POSTGRES_URL: await freshDatabase(store), PORT: '0' }
-    // Enough for a signal to arrive before the end, wherever the machine is fast or busy.
+    // Enough events for a signal to arrive before the end, on fast and on busy machines.
     const accounts = atStrength({ moderate: 6_000, full: 24_000 }) / (store === 'sqlite' ? 1 : 2)
     await fill(store, accounts)
     const breakOff = async () => {
@@ -76,11 +76,11 @@ describe.each(['sqlite', 'postgres'] as const)('a bank on %s that is open', (sto
       return first.end
     }
     let first = await breakOff()
-    // It may be done before the signal comes.
+    // The rebuild may end before the signal arrives.
     while (first.code === 0) first = await breakOff()
     const { code, out, err } = first
     expect({ code, err }).toEqual({ code: 130, err: '' })
-    const [, brokenOff] = /Broken off after ([\d,]+) events\./.exec(out) ?? []
+    const [, brokenOff] = /Interrupted after ([\d,]+) events\./.exec(out) ?? []
     const second = await launch('bank.ts', 'rebuild').end
     expect(second.code).toBe(0)
     const [, firstSeen] = /^ {2}([\d,]+) of /m.exec(second.out) ?? []
@@ -162,7 +162,7 @@ describe('npm run bank -- load', () => {
 
 const numberOf = (text = '') => Number(text.replaceAll(',', ''))
 
-/** Without views, of which the rebuild makes the rows. */
+/** Without views: the rebuild makes their rows. */
 async function fill(store: 'sqlite' | 'postgres', accounts: number): Promise<void> {
   const opened = await (store === 'sqlite' ? sqlite(env.BANK_FILE as string) : postgres(env.POSTGRES_URL as string))()
   const app = createApp({ store: opened.store, aggregates: { account: bankAccount }, services: { account: cityServices() } })

@@ -3,10 +3,10 @@ import { load } from './load.ts'
 import { rebuild } from './rebuild.ts'
 
 const usage = `npm run bank -- rebuild [--view accounts|days] [--store sqlite|postgres|mysql|dynamodb]
-    Makes a view anew from the events while the bank is open. Ctrl-C breaks it off; the next time it goes on from there.
+    Rebuilds a view from the events while the bank is open. Ctrl-C interrupts it; the next run resumes.
 
 npm run bank -- load [--url http://127.0.0.1:3000] [--rate 50] [--seconds 10] [--tellers 8]
-    Sends commands to a running bank and checks every answer against what was acknowledged before. Exits with 1 at the first wrong one.`
+    Sends commands to a running bank and checks each response against acknowledged commands. Exits with 1 at the first wrong one.`
 
 const stop = new AbortController()
 process.once('SIGINT', () => stop.abort()).once('SIGTERM', () => stop.abort())

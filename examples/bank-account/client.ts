@@ -15,7 +15,9 @@ type Body = any
 const unavailable = 503
 const waitMs = 100
 
-/** Talks to a bank. What it cannot answer at the moment is sent again; its idempotency key makes that harmless. */
+/**
+ * Client of a bank. Retries while the bank is unavailable; the idempotency key makes that harmless.
+ */
 export function clientOf({ url, tally, signal }: ClientOptions) {
   async function send(path: string, init: RequestInit): Promise<Body> {
     for (;;) {
@@ -30,7 +32,7 @@ export function clientOf({ url, tally, signal }: ClientOptions) {
   }
   return {
     get: (path: string) => send(path, { method: 'GET' }),
-    /** The command is in the path, its data in the body. */
+    /** The path names the command, the body has its data. */
     command: (path: string, data: object) =>
       send(path, {
         method: 'POST',

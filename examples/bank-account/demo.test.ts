@@ -102,7 +102,7 @@ describe('npm run demo', () => {
     ['dynamodb', 'DYNAMODB_ENDPOINT'],
   ] as const)('goes on from the balance of the first run on %s too', async (store, variable) => {
     if (unselected(store)) return
-    // The AWS SDK warns of a Node that is getting old.
+    // The AWS SDK warns about older versions of Node.
     const env = { STORE: store, [variable]: await freshDatabase(store), NODE_NO_WARNINGS: '1' }
     const first = await run('demo.ts', env)
     expect(first).toMatchObject({ code: 0, err: '' })
@@ -237,7 +237,7 @@ describe('npm start', () => {
   }
 })
 
-/** What `curl` would do. */
+/** Sends the request of a `curl` line. */
 async function fetchLike(line: string) {
   const words = [...line.matchAll(/'([^']*)'|(\S+)/g)].map(([, quoted, bare]) => quoted ?? bare ?? '')
   const after = (flag: string) => words.flatMap((word, i) => (word === flag ? [words[i + 1] ?? ''] : []))
@@ -254,7 +254,7 @@ async function run(script: keyof typeof programs, env: Record<string, string> = 
   return { code: code as number, ...output() }
 }
 
-/** One process, unlike the command `tsx`, so that nothing stays behind when it is killed. */
+/** One process, unlike the command `tsx`, so that killing it leaves none. */
 function launch(script: keyof typeof programs, env: Record<string, string>): ChildProcess {
   return spawn(process.execPath, [programs[script]], { cwd: root, env: { ...process.env, BANK_FILE: file, ...env } })
 }

@@ -14,7 +14,7 @@ type Event = EnvelopeOf<typeof bankAccount>
 
 const account = '/account/acct-1'
 const row = '/views/accounts/acct-1'
-/** How much of a long list is printed. */
+/** Number of entries that a long list shows. */
 const shown = 8
 let server: Awaited<ReturnType<typeof listen>> | undefined
 
@@ -32,7 +32,7 @@ try {
   await theApi()
   whatNext(place)
 } catch (error) {
-  console.error(`\nThe demo could not go on: ${error instanceof Error ? error.message : error}`)
+  console.error(`\nThe demo failed: ${error instanceof Error ? error.message : error}`)
   process.exitCode = 1
 } finally {
   await server?.close()
@@ -45,7 +45,7 @@ async function story({ kind, name }: Place) {
   const before = await view()
   if (before !== undefined)
     say(
-      `\nAn earlier run left ${before.owner}'s account with a balance of ${money(before.balance)} after ${before.sequence} events.\nThe story goes on from there.`,
+      `\nAn earlier run left ${before.owner}'s account with a balance of ${money(before.balance)} after ${before.sequence} events.\nThe story continues from there.`,
     )
   else await step('Ann opens an account.', { type: 'OpenAccount', data: { owner: 'ann' } })
 
@@ -80,7 +80,7 @@ async function story({ kind, name }: Place) {
   await sendMoney()
 }
 
-/** A subscription moves the transfer along: the answer comes before the money. */
+/** Sends money. A subscription moves the transfer along, after the response. */
 async function sendMoney() {
   say('\nShe sends 30 to Bob. A subscription takes the money from one account to the other.')
   if ((await request('/account/acct-bob')).status === 404) await post('/account/acct-bob/OpenAccount', { owner: 'bob' })
@@ -98,11 +98,11 @@ async function sendMoney() {
 
 interface StepOptions {
   readonly headers?: Record<string, string>
-  /** The status that the story needs. */
+  /** Expected status. Default 200. */
   readonly expect?: number
 }
 
-/** Sends a command and shows what came of it. */
+/** Sends a command and prints its outcome. */
 async function step(sentence: string, command: Command, { headers = {}, expect = 200 }: StepOptions = {}) {
   say(`\n${sentence}`)
   say(`  ${paint('cyan', `→ ${command.type.padEnd(16)}`)}${fields(command.data)}`)
@@ -117,7 +117,7 @@ async function step(sentence: string, command: Command, { headers = {}, expect =
   if (status !== expect) throw new Error(`the story needs the status ${expect}, but the answer was ${status}.`)
 }
 
-/** What the server says after the restart. */
+/** Prints the responses after the restart. */
 async function whatIsStored() {
   const { owner, balance, ledger, checks, sequence } = (await view()) as AccountView
   heading('The view', `GET ${row}${ledger.length > shown ? `, its last ${shown} ledger entries` : ''}`)
@@ -140,7 +140,7 @@ async function whatIsStored() {
   for (const key of ['uri', 'causationId']) say(`  ${fields(newest.find(({ metadata }) => key in metadata)?.metadata ?? {})}`)
 }
 
-/** A view behind the events, which this command waits for. */
+/** Prints an async view, which the command waits for. */
 async function theDay() {
   const path = `/views/days/${new Date().toISOString().slice(0, 10)}`
   await post('/account/acct-bob/DepositMoney', { amount: 1 }, { Prefer: 'wait=10' })
@@ -148,7 +148,7 @@ async function theDay() {
   say(`  ${fields((await request(path)).body.view)}`)
 }
 
-/** All rows made anew, while the server runs. */
+/** Rebuilds all rows while the server runs. */
 async function rebuilt({ openStore }: Place) {
   heading('The view, rebuilt from the events', `app.views.accounts.rebuild()`)
   const before = await view()
@@ -160,7 +160,7 @@ async function rebuilt({ openStore }: Place) {
   say(`  The balance was ${money(before?.balance ?? 0)} and is ${money((await view())?.balance ?? 0)}.`)
 }
 
-/** For programs, and as a page for people. */
+/** Prints where the API is described, for programs and for people. */
 async function theApi() {
   heading('The API, described', `${server?.url}/docs`)
   const { info, paths } = (await request('/openapi.json')).body as OpenApiDocument
@@ -171,7 +171,7 @@ async function theApi() {
 function whatNext({ name, env, look }: Place) {
   heading('All of it is in', name)
   if (env === undefined) return
-  say(`  ${env}npm run demo   goes on from this balance`)
+  say(`  ${env}npm run demo   continues with this balance`)
   say(`  ${env}npm start      serves the same accounts, with that page and curl lines to try`)
   if (look !== undefined) say(`  ${look}`)
 }

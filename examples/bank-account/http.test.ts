@@ -16,7 +16,7 @@ import { sqlite } from './stores.ts'
 let folder: string
 let file: string
 let server: Awaited<ReturnType<typeof listen>>
-/** What the server logged as an error. */
+/** Errors that the server logged. */
 let logged: ReturnType<typeof vi.spyOn>
 
 beforeEach(async () => {
@@ -345,7 +345,7 @@ const open = (id: string, owner = 'ann') => post(`/account/${id}/OpenAccount`, {
 const deposit = (id: string, amount: number, headers: Record<string, string> = {}) =>
   post(`/account/${id}/DepositMoney`, { amount }, headers)
 
-/** `path` goes out as it is. */
+/** Sends `path` as it is, without encoding. */
 const post = (path: string, data: unknown, headers: Record<string, string> = {}): Promise<Answer> =>
   request(path, {
     method: 'POST',

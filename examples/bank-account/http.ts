@@ -1,7 +1,10 @@
 import { createHandler } from 'cqrs-es/http'
 import type { BankApp } from './app.ts'
 
-/** The bank as an HTTP API. It asks nobody who he is: `listen.ts` serves it to this machine only. What is answered with 500 or 503 is logged. */
+/**
+ * The bank as an HTTP API. It authenticates no caller: `listen.ts` serves this machine only. Errors
+ * that result in 500 or 503 are logged.
+ */
 export const bankHandler = (app: BankApp, shutdown?: AbortSignal) =>
   createHandler(app, {
     authorize: 'none',
@@ -10,7 +13,7 @@ export const bankHandler = (app: BankApp, shutdown?: AbortSignal) =>
       const { pathname, search } = new URL(request.url)
       return { time: new Date().toISOString(), uri: pathname + search, userAgent: request.headers.get('User-Agent') ?? '' }
     },
-    // The steps of a transfer are the bank's own.
+    // Only the bank itself takes the steps of a transfer.
     expose: {
       aggregates: {
         account: { commands: ['OpenAccount', 'DepositMoney', 'WithdrawCash', 'WriteCheck', 'CloseAccount'] },

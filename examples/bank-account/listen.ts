@@ -9,11 +9,14 @@ import type { OpenStore } from './stores.ts'
 
 export interface ListenOptions {
   readonly openStore: OpenStore
-  /** 0 for any free one. */
+  /** 0: any free port. */
   readonly port: number
 }
 
-/** Opens the bank and serves it, with a page about it, to this machine. `close()` lets the requests under way finish. */
+/**
+ * Opens the bank and serves it on this machine, with a page about its API. `close()` lets requests
+ * in progress finish.
+ */
 export async function listen({ openStore, port }: ListenOptions): Promise<{ readonly url: string; close(): Promise<void> }> {
   const bank = await openBank(openStore)
   const shutdown = new AbortController()

@@ -4,7 +4,7 @@ import { openTeller, type Tally, WrongAnswer } from './teller.ts'
 
 export interface LoadCommand {
   readonly url: string
-  /** Commands a second, of all tellers together. */
+  /** Commands per second, of all tellers together. */
   readonly rate: number
   readonly seconds: number
   readonly tellers: number
@@ -13,7 +13,7 @@ export interface LoadCommand {
 
 const reportMs = 1_000
 
-/** Sends commands to a bank and checks what it answers. Answers the exit code. */
+/** Sends commands to a bank and checks its responses. Returns the exit code. */
 export async function load({ url, rate, seconds, tellers, signal }: LoadCommand): Promise<number> {
   const tally: Tally = { commands: 0, answers: 0, transfers: 0, repeats: 0 }
   const wrong = new AbortController()
@@ -34,7 +34,7 @@ export async function load({ url, rate, seconds, tellers, signal }: LoadCommand)
     await teller.checkAll()
   }
   const timer = setInterval(() => console.log(`  ${lineOf(tally)}`), reportMs)
-  console.log(`${number(tellers)} tellers send ${number(rate)} commands a second to ${url} for ${number(seconds)} seconds …`)
+  console.log(`${number(tellers)} tellers send ${number(rate)} commands per second to ${url} for ${number(seconds)} seconds …`)
   try {
     await Promise.all(
       Array.from({ length: tellers }, (_, nth) =>
@@ -56,4 +56,4 @@ export async function load({ url, rate, seconds, tellers, signal }: LoadCommand)
 }
 
 const lineOf = ({ commands, transfers, answers, repeats }: Tally): string =>
-  `${number(commands)} commands, ${number(transfers)} transfers, ${number(answers)} answers of the view, ${number(repeats)} tried again`
+  `${number(commands)} commands, ${number(transfers)} transfers, ${number(answers)} responses of the view, ${number(repeats)} retried`

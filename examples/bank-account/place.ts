@@ -6,16 +6,19 @@ import { throwAway } from './throw-away.ts'
 /** Where the bank keeps its events. */
 export interface Place {
   readonly openStore: OpenStore
-  /** What stands before it in a list. */
+  /** Label in a list. */
   readonly kind: string
   readonly name: string
-  /** What to type before `npm start` to get there again; nothing does when the place is gone with this process. */
+  /**
+   * Text to type before `npm start` to open this place again. `undefined` if it ends with this
+   * process.
+   */
   readonly env: string | undefined
-  /** A command that shows what is stored, where there is a short one. */
+  /** A command that shows the stored events, where there is a short one. */
   readonly look?: string
 }
 
-/** `existing`: where another process has been; a private server will not do. */
+/** `existing`: a place that another process uses, so not a private server. */
 type Which = 'any' | 'existing'
 type Make = (which: Which) => Promise<Place>
 
@@ -32,14 +35,14 @@ const places: Readonly<Record<string, Make>> = {
   dynamodb: (one) => onServer(one, 'dynamodb', 'DYNAMODB_ENDPOINT', (url) => dynamodb(url === 'aws' ? undefined : url)),
 }
 
-/** The place that `STORE` names, a SQLite file when it is not set. @throws Error that says what it may be */
+/** The place that `STORE` names; a SQLite file by default. @throws Error that lists the names */
 export async function choosePlace(which: Which = 'any', name = process.env.STORE || 'sqlite'): Promise<Place> {
   const make = Object.hasOwn(places, name) ? places[name] : undefined
   if (make === undefined) throw new Error(`STORE must be one of ${Object.keys(places).join(', ')}, not '${name}'.`)
   return make(which)
 }
 
-/** A server at the address that a variable has; without one, a private server that is gone with this process. */
+/** A server at the address in a variable, or else a private one that ends with this process. */
 async function onServer(
   which: Which,
   store: 'postgres' | 'mysql' | 'dynamodb',
@@ -53,7 +56,7 @@ async function onServer(
   return { openStore: open(url), kind: 'Store', name, env: given ? `STORE=${store} ${variable}=${given} ` : undefined }
 }
 
-/** As one would type it from here. */
+/** The path as typed from the current folder. */
 function shortPath(file: string): string {
   const fromHere = relative('', file)
   return fromHere.startsWith(`..${sep}`) ? file : fromHere

@@ -4,7 +4,7 @@ type Style = Parameters<typeof styleText>[0]
 
 const colors = process.stdout.isTTY && !process.env.NO_COLOR && process.env.TERM !== 'dumb'
 
-/** In colour on a terminal, plain anywhere else. */
+/** Colors the text on a terminal; plain elsewhere. */
 export const paint = (style: Style, text: string): string => (colors ? styleText(style, text) : text)
 
 export const say = (line = ''): void => console.log(line)
@@ -13,7 +13,7 @@ export function heading(text: string, source: string): void {
   say(`\n${paint('bold', text)}  ${paint('dim', source)}`)
 }
 
-/** `{ amount: 1000, balance: 800 }` as `amount 1,000, balance 800`. */
+/** Shows `{ amount: 1000, balance: 800 }` as `amount 1,000, balance 800`. */
 export const fields = (data: object): string =>
   Object.entries(data)
     .map(([name, value]) => `${name} ${typeof value === 'number' ? money(value) : value}`)
@@ -21,10 +21,10 @@ export const fields = (data: object): string =>
 
 export const money = (amount: number): string => amount.toLocaleString('en-US')
 
-/** `2000-01-01T10:00:00.123Z` as `2000-01-01 10:00:00.123`. */
+/** Shows `2000-01-01T10:00:00.123Z` as `2000-01-01 10:00:00.123`. */
 export const clock = (iso: string): string => iso.slice(0, -1).replace('T', ' ')
 
-/** Rows below a header, in columns; those named in `right` end at the same place. */
+/** Prints rows in columns below a header. The columns in `right` are aligned to the right. */
 export function table(header: readonly string[], rows: readonly (readonly string[])[], right: readonly string[] = []): void {
   const widths = header.map((name, i) => Math.max(name.length, ...rows.map((row) => row[i]?.length ?? 0)))
   const line = (cells: readonly string[]) =>

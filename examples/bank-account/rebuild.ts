@@ -9,7 +9,7 @@ export interface RebuildCommand {
   readonly signal: AbortSignal
 }
 
-/** Makes a view of the bank anew and prints how far it is. Answers the exit code. */
+/** Rebuilds a view of the bank and prints its progress. Returns the exit code. */
 export async function rebuild({ view, store: name, signal }: RebuildCommand): Promise<number> {
   if (view !== 'accounts' && view !== 'days') throw new Error(`--view must be accounts or days, not '${view}'.`)
   const place = await choosePlace('existing', name)
@@ -27,7 +27,7 @@ export async function rebuild({ view, store: name, signal }: RebuildCommand): Pr
     return 0
   } catch (error) {
     if (!signal.aborted) throw error
-    console.log(`Broken off${reached > 0 ? ` after ${number(reached)} events` : ''}. The same command goes on from there.`)
+    console.log(`Interrupted${reached > 0 ? ` after ${number(reached)} events` : ''}. The same command resumes.`)
     return 130
   } finally {
     await app.close()

@@ -7,7 +7,7 @@ try {
   const server = await listen({ openStore: place.openStore, port: Number(process.env.PORT || 3000) })
   console.log(`The bank is open at ${server.url} and keeps its events in ${place.name}.`)
   console.log(`The API, described: ${server.url}/docs`)
-  console.log('Try it there, or from another terminal (`| jq` lays an answer out). Ctrl-C closes the bank.\n')
+  console.log('Try it there, or from another terminal (`| jq` formats a response). Ctrl-C closes the bank.\n')
   for (const line of tryIt(server.url)) console.log(line === '' ? '' : `  ${line}`)
   const close = async () => {
     await server.close()

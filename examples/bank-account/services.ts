@@ -1,6 +1,9 @@
-/** What the bank asks of the world outside. The tests and the demo each bring their own. */
+/** External services of the bank. The tests and the demo bring their own. */
 export interface BankServices {
-  /** Sets cash aside at an ATM, once for each `requestId` however often it is asked; the machine pays out when the bank has said yes. */
+  /**
+   * Reserves cash at an ATM, once per `requestId`, however often it is called. The ATM pays out
+   * after the bank has agreed.
+   */
   atmWithdrawal(atmId: string, amount: number, requestId: string): Promise<Answer>
   /** Whether this account's check with this number may be cashed. */
   validateCheck(accountId: string, check: string): Promise<Answer>
@@ -8,7 +11,10 @@ export interface BankServices {
 
 export type Answer = { readonly ok: true } | { readonly ok: false; readonly because: string }
 
-/** The outside world of the demo: a network of two ATMs and a clearing house, in this process, with rules that you can see. */
+/**
+ * Services of the demo: a network of two ATMs and a clearing house, in this process, with visible
+ * rules.
+ */
 export function cityServices(): BankServices {
   const atms = new Map<string, Atm>([
     ['ATM-1', { cash: 10_000, working: true }],

@@ -2,7 +2,7 @@ import { mkdirSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import type { Store } from 'cqrs-es'
 
-/** A store with its schema, and how to close the client under it. */
+/** A store with its schema, and a function that closes its client. */
 export interface OpenedStore {
   readonly store: Store
   close(): Promise<void>
@@ -11,7 +11,7 @@ export interface OpenedStore {
 /** Opens one of the stores that the bank can run on. Only its driver is loaded. */
 export type OpenStore = () => Promise<OpenedStore>
 
-/** A SQLite file, made with its folder when it is not there. */
+/** A SQLite file. Creates it and its folder if they are missing. */
 export const sqlite =
   (file: string, options: { readonly busyTimeoutMs?: number } = {}): OpenStore =>
   async () => {
@@ -40,7 +40,7 @@ export const mysql =
     return withSchema(mysqlStore(pool), () => pool.end())
   }
 
-/** Tables of a DynamoDB: of the account and region that the AWS SDK finds, or at an endpoint of one's own. */
+/** DynamoDB tables, at an endpoint or else in the account and region that the AWS SDK finds. */
 export const dynamodb =
   (endpoint?: string): OpenStore =>
   async () => {

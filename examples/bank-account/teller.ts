@@ -2,19 +2,19 @@ import { setTimeout } from 'node:timers/promises'
 import { type Client, clientOf } from './client.ts'
 import type { AccountView } from './views.ts'
 
-/** What has been done so far, of all tellers. */
+/** Counts of all tellers. */
 export interface Tally {
   commands: number
   transfers: number
   answers: number
-  /** Answers of 503, after which the request is sent again. */
+  /** Responses with 503, after which the request is sent again. */
   repeats: number
 }
 
-/** The view said something else than what had been acknowledged. */
+/** A row of the view contradicts an acknowledged command. */
 export class WrongAnswer extends Error {}
 
-/** What an account must say: nobody but its teller sends commands to it. */
+/** Expected state of an account. Only its teller sends commands to it. */
 interface Known {
   readonly balance: number
   readonly sequence: number
@@ -24,10 +24,10 @@ interface Known {
 /** Entries that the view keeps. */
 const ledgerLength = 100
 
-/** Half a minute, then a transfer counts as lost. */
+/** After half a minute a transfer counts as lost. */
 const transferMs = 30_000
 
-/** Opens two accounts of one owner, to send commands to and to look at. */
+/** Opens two accounts of one owner, for commands and checks. */
 export async function openTeller(options: { url: string; name: string; tally: Tally; signal: AbortSignal }) {
   const { name, tally } = options
   const client: Client = clientOf(options)
@@ -41,7 +41,7 @@ export async function openTeller(options: { url: string; name: string; tally: Ta
 
   const knownOf = (id: string): Known => known.get(id) ?? { balance: 0, sequence: 0, entries: 0 }
 
-  /** Deposits, and looks at the account at the same time (then it may say the one or the other) and afterwards. */
+  /** Deposits, and checks the account meanwhile (then both states are right) and afterwards. */
   async function deposit(id: string): Promise<void> {
     const before = knownOf(id)
     const amount = 1 + (turns % 9)
@@ -56,7 +56,7 @@ export async function openTeller(options: { url: string; name: string; tally: Ta
     await check(id, [after])
   }
 
-  /** Sends one unit from one of the accounts to the other, and waits until it is there. */
+  /** Sends one unit from one account to the other, and waits until it arrives. */
   async function transfer(from: string, to: string): Promise<void> {
     const id = `${name}-t${turns}`
     await client.command(`/transfer/${id}/RequestTransfer`, { from, to, amount: 1 })
@@ -78,7 +78,7 @@ export async function openTeller(options: { url: string; name: string; tally: Ta
     throw new WrongAnswer(`GET /views/accounts/${id} said ${said}, and it must be ${expected.join(' or ')}`)
   }
 
-  /** Both accounts, and what is found by their owner. */
+  /** Checks both accounts, and the rows found by owner. */
   async function checkAll(): Promise<void> {
     for (const id of ids) await check(id, [knownOf(id)])
     const { items } = await client.get(`/views/accounts?owner=${name}`)
@@ -89,7 +89,7 @@ export async function openTeller(options: { url: string; name: string; tally: Ta
     throw new WrongAnswer(`GET /views/accounts?owner=${name} said ${said}, and it must be ${expected}`)
   }
 
-  /** As `shown` has it. */
+  /** The expected row, in the form of `shown`. */
   const rowOf = (id: string, { balance, sequence, entries }: Known) => ({
     id,
     owner: name,
@@ -109,10 +109,10 @@ export async function openTeller(options: { url: string; name: string; tally: Ta
   }
 }
 
-/** Of the view, if the bank says what it should. */
+/** A row of the view, as far as the response has one. */
 type Row = { readonly id?: string; readonly view?: Partial<AccountView> } | undefined
 
-/** What is looked at of a row. */
+/** The checked parts of a row. */
 const shown = (row: Row) => ({
   id: row?.id,
   owner: row?.view?.owner,

@@ -1,4 +1,6 @@
-/** Starts a private database server that is gone with this process, and gives its address; it is the one that the tests use. */
+/**
+ * Starts a private database server of the tests, which ends with this process. Returns its address.
+ */
 export async function throwAway(store: 'postgres' | 'mysql' | 'dynamodb'): Promise<string> {
   const server = await start[store]()
   return server.url

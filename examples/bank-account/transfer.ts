@@ -4,7 +4,7 @@ import * as z from 'zod'
 const order = z.object({ from: z.string(), to: z.string(), amount: z.int() })
 const because = z.object({ because: z.string() })
 
-/** Money on its way from one account to another: how far it is, and who is to have it in the end. */
+/** A transfer from one account to another: its progress and both accounts. */
 interface Transfer {
   readonly status: 'new' | 'requested' | 'under way' | 'coming back' | 'completed' | 'refused' | 'refunded'
   readonly from: string

@@ -123,7 +123,7 @@ describe.each(['memory', 'sqlite'] as const)('money on its way, on %s', (name) =
       expect(await all('ann', 'bob')).toEqual([100, 0])
     })
 
-    /** As often as it takes. */
+    /** Starts lives until the work is done. Returns their number. */
     async function livesUntilDone(): Promise<number> {
       for (let lives = 1; ; lives++) if (await oneLife()) return lives
     }
@@ -167,7 +167,10 @@ describe.each(['memory', 'sqlite'] as const)('money on its way, on %s', (name) =
     for (const status of ['completed', 'refused', 'refunded']) expect(ends.map(({ state }) => state.status)).toContain(status)
   })
 
-  /** Goes through the log, and adds up at each event: what the accounts have, and what has left one and not come to another. */
+  /**
+   * Reads the log and sums up at each event: balances, and money that left one account and did not
+   * reach another.
+   */
   async function audit(money: number) {
     const balances = new Map<string, number>()
     const underWay = new Map<string, number>()
@@ -217,7 +220,7 @@ type Step = (...args: Parameters<typeof takeNextStep>) => Promise<void>
 const subscription = (onFailure: 'stop' | 'retry', maxAttempts: number, handle: Step) =>
   defineSubscription({ name: 'transfers', aggregates: [transfer], onFailure, maxAttempts, handle })
 
-/** Does its work, and is gone before anybody knows: each step once after it, or between its two commands. */
+/** Dies before its checkpoint: once after each step, or between the two commands of a step. */
 function dying(when: 'after' | 'in the middle of') {
   return subscription('stop', 1, async (event: EnvelopeOf<typeof transfer>, context) => {
     const key = `${when}/${event.id}`

@@ -2,7 +2,7 @@ import { defineSubscription, type EnvelopeOf, type SubscriptionContext } from 'c
 import { bankAccount } from './bank-account.ts'
 import { transfer } from './transfer.ts'
 
-/** Moves each transfer along, event by event. */
+/** Takes each transfer from step to step. */
 export const transfers = defineSubscription({
   name: 'transfers',
   aggregates: [transfer],
@@ -11,8 +11,9 @@ export const transfers = defineSubscription({
 })
 
 /**
- * An event may be delivered again after a crash: every command carries the idempotency key that `reaction()` makes of the event, so the second time it has the outcome of the
- * first. That holds for a "no" as well, since an account that declines says so in an event.
+ * An event may be delivered again after a crash. Each command carries the idempotency key that
+ * `reaction()` derives from the event, so the second delivery has the outcome of the first. This
+ * includes refusals, because an account that declines records it as an event.
  */
 export async function takeNextStep(event: EnvelopeOf<typeof transfer>, { app, reaction }: SubscriptionContext): Promise<void> {
   const accounts = app.aggregate(bankAccount)
@@ -40,6 +41,6 @@ export async function takeNextStep(event: EnvelopeOf<typeof transfer>, { app, re
   }
 }
 
-/** Why the account said no, `undefined` when it did not. */
+/** The reason why the account declined; `undefined` if it did not. */
 const declined = ([event]: readonly EnvelopeOf<typeof bankAccount>[]): string | undefined =>
   event?.type === 'TransferDeclined' ? event.data.because : undefined

@@ -1,4 +1,7 @@
-/** What to type to try the server, each line a whole command; `''` and lines that begin with `#` are for the eye. */
+/**
+ * Lines to type to try the server, each a whole command. `''` and lines that start with `#` are for
+ * the reader.
+ */
 export function tryIt(url: string): readonly string[] {
   const post = (command: string, data: object, ...headers: string[]) =>
     [`curl ${url}/account/acct-2/${command}`, ...['Content-Type: application/json', ...headers].map((header) => `-H '${header}'`)]

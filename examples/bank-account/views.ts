@@ -1,15 +1,15 @@
 import { defineView, type EnvelopeOf } from 'cqrs-es'
 import { bankAccount } from './bank-account.ts'
 
-/** What the holder of an account sees. Written in the same transaction as the events, so it is never behind them. */
+/** An account as its holder sees it. Inline: written in the transaction of the events. */
 export interface AccountView {
   readonly owner: string
   readonly balance: number
-  /** The latest entries, the oldest first; the events have them all. */
+  /** The latest entries, oldest first. The events have all of them. */
   readonly ledger: readonly LedgerEntry[]
   /** Numbers of the checks written. */
   readonly checks: readonly string[]
-  /** Of the last event seen. */
+  /** Sequence of the last event. */
   readonly sequence: number
   readonly closed?: boolean
 }
@@ -17,7 +17,7 @@ export interface AccountView {
 export interface LedgerEntry {
   readonly at: string
   readonly entry: string
-  /** Negative for money that went out. */
+  /** Negative for money that leaves the account. */
   readonly amount: number
   readonly balance: number
 }
@@ -38,7 +38,7 @@ export const accounts = defineView({
     TransferSent: (view, event) => booked(view, event, `transfer to ${event.data.to}`, -event.data.amount),
     TransferReceived: (view, event) => booked(view, event, `transfer from ${event.data.from}`, event.data.amount),
     TransferTakenBack: (view, event) => booked(view, event, 'transfer came back', event.data.amount),
-    // An account that was never opened has declined: there is still none.
+    // An account that was never opened may decline: it has no row.
     TransferDeclined: (view, { sequence }) => (view.owner === '' ? null : { ...view, sequence }),
   },
   indexes: ['owner'],
@@ -55,7 +55,10 @@ const booked = (view: AccountView, { data, recordedAt, sequence }: Booking, entr
   sequence,
 })
 
-/** What the head office sees of a day. All accounts share the row of a day, so it is kept behind the events: no command waits for it. */
+/**
+ * A day as the head office sees it. Async, because all accounts share the row of a day: no command
+ * waits for it.
+ */
 export interface DayView {
   readonly deposited: number
   readonly withdrawn: number

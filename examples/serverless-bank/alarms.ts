@@ -10,7 +10,7 @@ import type { BankFunction } from './function.ts'
 
 const period = Duration.minutes(5)
 
-/** What somebody should look at. With `email` a topic tells of it. */
+/** Alarms for operators. With `email`, a topic sends them. */
 export class BankAlarms extends Construct {
   readonly #topic: Topic | undefined
 
@@ -22,22 +22,22 @@ export class BankAlarms extends Construct {
   }
 
   onFunction({ node, function: one }: BankFunction): void {
-    this.#alarm(`${node.id}Errors`, one.metricErrors({ period }), 1, `The function ${node.id} has failed: look at its log.`)
+    this.#alarm(`${node.id}Errors`, one.metricErrors({ period }), 1, `The function ${node.id} has failed: read its log.`)
     this.#alarm(`${node.id}Throttles`, one.metricThrottles({ period }), 1, `More calls of ${node.id} than the account allows.`)
   }
 
   onStream({ function: one }: BankFunction): void {
     const age = one.metric('IteratorAge', { period, statistic: 'max' })
-    this.#alarm('StreamBehind', age, 5 * 60_000, 'Views and transfers are more than five minutes behind the events.')
+    this.#alarm('StreamBehind', age, 5 * 60_000, 'Views and transfers lag the events by more than five minutes.')
   }
 
   onDeadLetters(what: string, queue: Queue): void {
     const waiting = queue.metricApproximateNumberOfMessagesVisible({ period, statistic: 'max' })
-    this.#alarm(`Dead${what}`, waiting, 1, `${what} were given up: see what is wrong with them in the dead-letter queue.`)
+    this.#alarm(`Dead${what}`, waiting, 1, `${what} were given up: find the cause in the dead-letter queue.`)
   }
 
   onApi(api: HttpApi): void {
-    this.#alarm('ApiErrors', api.metricServerError({ period, statistic: 'sum' }), 1, 'The API has answered with 5xx.')
+    this.#alarm('ApiErrors', api.metricServerError({ period, statistic: 'sum' }), 1, 'The API has responded with 5xx.')
   }
 
   #alarm(id: string, metric: Metric, threshold: number, alarmDescription: string): void {

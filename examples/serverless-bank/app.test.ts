@@ -12,7 +12,7 @@ beforeEach(async () => {
 })
 afterEach(() => rm(folder, { recursive: true }))
 
-/** What `cdk synth -c name=value` does. */
+/** Runs `cdk synth -c name=value`. */
 const synth = (context: Readonly<Record<string, string>>) =>
   run('sh', ['-c', cdk.app], {
     cwd: fileURLToPath(new URL('.', import.meta.url)),

@@ -3,7 +3,10 @@ import { App } from 'aws-cdk-lib'
 import { bundleFunctions } from './bundle.ts'
 import { BankStack } from './stack.ts'
 
-/** What `cdk` runs, as `cdk.json` says. Settings come from its context: `cdk deploy -c tokenIssuer=… -c tokenAudience=…`. */
+/**
+ * Entry of `cdk`, named in `cdk.json`. Its context has the settings: `cdk deploy -c tokenIssuer=…
+ * -c tokenAudience=…`.
+ */
 const app = new App()
 
 const setting = (name: string): string | undefined => app.node.tryGetContext(name) || undefined

@@ -16,7 +16,7 @@ let folder: string
 let bundles: Readonly<Record<FunctionName, Bundle>>
 
 beforeAll(async () => {
-  // Where the AWS SDK is found.
+  // A folder from which the AWS SDK can be imported.
   const dist = fileURLToPath(new URL('dist/', import.meta.url))
   await mkdir(dist, { recursive: true })
   folder = await mkdtemp(`${dist}test-`)

@@ -3,16 +3,16 @@ import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
 import { type FunctionName, functionNames } from './settings.ts'
 
-/** A function as it is uploaded: one file, `index.mjs`, in a folder of its own. */
+/** An uploaded function: one file, `index.mjs`, in its own folder. */
 export interface Bundle {
   readonly folder: string
   readonly file: string
-  /** The files that went into it, and the packages that Lambda brings. */
+  /** Its source files, and the packages that Lambda provides. */
   readonly inputs: readonly string[]
   readonly imports: readonly string[]
 }
 
-/** Bundles all functions. The AWS SDK is left out: it is part of Lambda's runtime for Node. */
+/** Bundles all functions, without the AWS SDK: Lambda's runtime for Node has it. */
 export async function bundleFunctions(folder: string): Promise<Readonly<Record<FunctionName, Bundle>>> {
   const bundles = functionNames.map(async (name) => [name, await bundle(`functions/${name}.ts`, join(folder, name))] as const)
   return Object.fromEntries(await Promise.all(bundles)) as Record<FunctionName, Bundle>
@@ -31,7 +31,7 @@ export async function bundle(entry: string, folder: string): Promise<Bundle> {
     platform: 'node',
     target: 'node22',
     external: ['@aws-sdk/*'],
-    // Here `cqrs-es` is its source. With the package from npm this line goes.
+    // Here `cqrs-es` is its source. With the package from npm, remove this line.
     tsconfig: '../../tsconfig.json',
     legalComments: 'none',
     metafile: true,

@@ -8,7 +8,7 @@ const reports = (...ids: readonly (string | undefined)[]): Outcome => ({
   answer: { batchItemFailures: ids.map((itemIdentifier) => ({ itemIdentifier })) },
 })
 
-/** Calls and what was given up, for a function that answers so. */
+/** Calls and given-up records, for a function with these answers. */
 async function run(batch: string, answer: (records: string, call: number) => Outcome, tooOld = '') {
   const calls: string[] = []
   const dead: string[] = []

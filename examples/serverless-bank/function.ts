@@ -13,7 +13,7 @@ export interface BankFunctionProps {
   readonly statements: readonly PolicyStatement[]
 }
 
-/** A function with a log that is not kept for ever, and a role that has no right but those it is given. */
+/** A function whose log expires, and whose role has only the permissions it is given. */
 export class BankFunction extends Construct {
   readonly function: LambdaFunction
   readonly #role: Role
@@ -22,7 +22,7 @@ export class BankFunction extends Construct {
     super(scope, id)
     const { memory, timeout } = functionSettings[name]
     const logGroup = new LogGroup(this, 'Log', { retention: RetentionDays.ONE_MONTH, removalPolicy: RemovalPolicy.DESTROY })
-    // Not the managed policy that CDK would attach: that one may write to every log of the account.
+    // Instead of the managed policy of the CDK, which may write to every log of the account.
     this.#role = new Role(this, 'Role', { assumedBy: new ServicePrincipal('lambda.amazonaws.com') })
     this.allow(['logs:CreateLogStream', 'logs:PutLogEvents'], logGroup.logGroupArn)
     for (const statement of statements) this.#role.addToPrincipalPolicy(statement)

@@ -124,7 +124,7 @@ describe.skipIf(unselected('dynamodb'))('the bank on this machine', () => {
       expect((await get('/account/ann-1', reader)).status).toBe(200)
       expect(await command('account', 'ann-1', 'DepositMoney', { amount: 1 }, reader)).toMatchObject({
         status: 403,
-        body: { detail: 'This takes a token with the scope bank/write.' },
+        body: { detail: 'This requires a token with the scope bank/write.' },
       })
       const writer = { Authorization: `Bearer ${localToken('ann', 'bank/write')}` }
       expect((await get('/account/ann-1', writer)).status).toBe(403)
@@ -301,7 +301,7 @@ describe.skipIf(unselected('dynamodb'))('the bank on this machine', () => {
     readonly movements: number
   }
 
-  /** What the view of the days says, all days together: a test may begin before midnight and end after it. */
+  /** Totals of the view `days` over all days: a test may start before midnight and end after it. */
   async function days(): Promise<Totals> {
     const { items } = (await get('/views/days')).body as unknown as { items: readonly { readonly view: Totals }[] }
     const sum = (name: keyof Totals) => items.reduce((total, { view }) => total + view[name], 0)
@@ -313,7 +313,9 @@ describe.skipIf(unselected('dynamodb'))('the bank on this machine', () => {
     }
   }
 
-  /** What it must say, by the histories of all accounts; without a deposit of an account, where that is given. */
+  /**
+   * Expected totals, from the histories of all accounts; `without` leaves out deposits by account.
+   */
   async function daysByHistory({ without = {} }: { readonly without?: Readonly<Record<string, number>> } = {}): Promise<Totals> {
     const totals = { deposited: 0, withdrawn: 0, transferred: 0, movements: 0 }
     for (const { type, data } of await histories([...accounts].map((id) => `/account/${encodeURIComponent(id)}`))) {
@@ -346,7 +348,7 @@ describe.skipIf(unselected('dynamodb'))('the bank on this machine', () => {
   })
 })
 
-/** `PutItem events`, as the proxy notes it. */
+/** The permissions of a function, such as `PutItem events`, as the proxy records them. */
 function allowed(template: BankTemplate, name: string): ReadonlySet<string> {
   const places = ['events', 'snapshots', 'views', 'meta'].flatMap((role) => {
     const table = arn(template.table(role))
@@ -392,7 +394,7 @@ describe.skipIf(unselected('dynamodb') || process.platform === 'win32')('npm run
         .map((line) => line.trim())
         .filter((line) => /^(curl|TOKEN=)/.test(line))
         .map((line) => line.replace(/^curl /, 'curl -s -o /dev/null -w "%{http_code}\\n" '))
-        // The view of the day follows in a moment; there may be nothing yet.
+        // The view of the day lags for a moment; it may have no row yet.
         .filter((line) => !line.includes('/views/days/'))
       const statuses = execFileSync('sh', ['-c', script.join('\n')], { encoding: 'utf8' })
         .trim()

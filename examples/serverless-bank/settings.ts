@@ -1,11 +1,11 @@
-/** What the stack tells AWS, and what the local run does in its place. */
+/** Settings of the stack in AWS, and of the local run in its place. */
 
 import type { DynamoDbTables } from 'cqrs-es/dynamodb'
 
-/** What a table is for. */
+/** Role of a table. */
 export type TableRole = keyof DynamoDbTables
 
-/** The variables in which a function finds the names of the tables. */
+/** Environment variables with the names of the tables. */
 export const tableVariables: Readonly<Record<TableRole, string>> = {
   events: 'EVENTS_TABLE',
   snapshots: 'SNAPSHOTS_TABLE',
@@ -13,36 +13,51 @@ export const tableVariables: Readonly<Record<TableRole, string>> = {
   meta: 'META_TABLE',
 }
 
-/** How Lambda hands the stream of the events table to the function `stream`. */
+/** Delivery of the events table's stream to the function `stream`. */
 export const streamSettings = {
-  /** Records per call at the most. They are ordered per aggregate, and a call works on each aggregate once, however many records it has. */
+  /**
+   * Records per call, at most. They are ordered per aggregate, and a call processes each aggregate
+   * once, however many records it has.
+   */
   batchSize: 100,
-  /** Of a batch that made no headway. What is given up goes to the dead-letter queue, and the next `drain` finds its aggregates. */
+  /**
+   * Retries of a batch without progress. Given-up records go to the dead-letter queue, and the next
+   * `drain` finds their aggregates.
+   */
   retryAttempts: 8,
-  /** Older records are given up too: well before DynamoDB forgets them, after 24 hours. */
+  /** Older records are given up: long before DynamoDB forgets them, after 24 hours. */
   maxRecordAgeSeconds: 12 * 60 * 60,
 } as const
 
-/** How Lambda hands messages to the function `queue`. */
+/** Delivery of messages to the function `queue`. */
 export const queueSettings = {
-  /** One: behind a message that fails, the others of its group are not even handed over. In a larger batch they would be, and be given up together with it without having been run. */
+  /**
+   * With 1, a failing message holds up the others of its group before their delivery. In a larger
+   * batch they would be delivered, and given up with it without being run.
+   */
   batchSize: 1,
   /** Deliveries of a message before it goes to the dead-letter queue. */
   maxReceiveCount: 5,
 } as const
 
 /**
- * Memory in MB, which is also the share of a processor: 1,769 are a whole one. Timeouts in seconds are far above what a call takes; they end one that
- * hangs.
+ * Memory in MB, which is also the share of a processor: 1,769 MB are a whole one. Timeouts in
+ * seconds are far above the duration of a call; they end calls that hang.
  */
 export const functionSettings = {
-  /** People wait for it: cold starts and JSON are work for a processor. API Gateway gives up after 30 s, and the store before that, after 5 s of throttling. */
+  /**
+   * People wait for it: cold starts and JSON need a processor. API Gateway gives up after 30 s, and
+   * the store before that, after 5 s of throttling.
+   */
   command: { memory: 1024, timeout: 15 },
   /** A batch of 100 aggregates with views and transfers, one after another. */
   stream: { memory: 512, timeout: 60 },
-  /** A command. A message stays invisible for six times as long, as AWS advises. */
+  /** One command. A message stays invisible for six times this timeout, as AWS advises. */
   queue: { memory: 512, timeout: 30 },
-  /** Looks at every aggregate, and goes on the next day where time was up: the most that Lambda gives. */
+  /**
+   * Scans every aggregate, and continues on the next day if its time is over: the longest timeout
+   * of Lambda.
+   */
   drain: { memory: 512, timeout: 900 },
 } as const
 

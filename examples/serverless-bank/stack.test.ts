@@ -292,6 +292,6 @@ describe('the alarms', () => {
   })
 })
 
-/** In an order that does not depend on where they come from. */
+/** Sorted independently of the order of construction. */
 const sorted = <T>(values: readonly T[]): readonly T[] =>
   [...values].sort((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1))

@@ -15,13 +15,13 @@ import { type FunctionName, functionSettings, queueSettings, streamSettings } fr
 import { BankTables } from './tables.ts'
 
 export interface BankStackProps extends StackProps {
-  /** The folder of each bundled function. */
+  /** Folder of each bundled function. */
   readonly bundles: Readonly<Record<FunctionName, { readonly folder: string }>>
-  /** Whose tokens open the API, and for whom they must be issued. There is no API without. */
+  /** Issuer and audience of accepted tokens. Without them there is no API. */
   readonly tokens: { readonly issuer: string; readonly audience: readonly string[] }
-  /** Told of alarms; without it they are only seen in the console. */
+  /** Address that receives alarms. Without it, alarms are only in the console. */
   readonly alarmEmail?: string
-  /** Tables go with the stack, for trying it out. Default `false`: they outlive it. */
+  /** Deletes the tables with the stack, for experiments. Default `false`: they outlive it. */
   readonly removable?: boolean
 }
 
@@ -59,7 +59,7 @@ export class BankStack extends Stack {
     new CfnOutput(this, 'EventsTable', { value: tables.nameOf('events') })
   }
 
-  /** Every path and method goes to one function, and none without a token that API Gateway has checked. */
+  /** Routes every path and method to one function, after API Gateway has checked the token. */
   #serve(command: BankFunction, { issuer, audience }: BankStackProps['tokens']) {
     const api = new HttpApi(this, 'Api', {
       createDefaultStage: false,
@@ -71,14 +71,17 @@ export class BankStack extends Stack {
       httpApi: api,
       stageName: '$default',
       autoDeploy: true,
-      // Of the account's 10,000 requests a second, one API should not take all.
+      // One API should not use all 10,000 requests per second of the account.
       throttle: { rateLimit: 500, burstLimit: 1_000 },
       accessLogSettings: { destination: new LogGroupLogDestination(log), format: AccessLogFormat.custom(JSON.stringify(logged)) },
     })
     return { api }
   }
 
-  /** New events go to the function in the order of each aggregate. A record that fails holds up its shard for so many retries, then it is put aside. */
+  /**
+   * Delivers new events to the function, in order per aggregate. A failing record holds up its
+   * shard for the retries, then goes to the dead-letter queue.
+   */
   #follow(stream: BankFunction, streamArn: string): Queue {
     const dead = this.#deadLetters('DeadRecords')
     stream.allow(
@@ -102,8 +105,9 @@ export class BankStack extends Stack {
   }
 
   /**
-   * Another way in, for programs: commands that can wait. With the account as message group they keep their order. Who sends says by the deduplication id what is
-   * sent again; SQS must not guess it from the content, since two deposits may well be alike.
+   * Another entry, for programs: commands that can wait. With the account as message group they
+   * keep their order. The deduplication id identifies a repeat; SQS must not derive it from the
+   * content, since two deposits may be alike.
    */
   #queue(queue: BankFunction) {
     const deadCommands = this.#deadLetters('DeadCommands', { fifo: true })
@@ -127,7 +131,7 @@ export class BankStack extends Stack {
     return { commands, deadCommands }
   }
 
-  /** Finds what the stream has lost, and what was given up: once a day, since it looks at every aggregate. */
+  /** Finds lost and given-up records: once a day, since it scans every aggregate. */
   #reconcile(drain: BankFunction): void {
     new Rule(this, 'EveryDay', {
       schedule: Schedule.rate(Duration.days(1)),
@@ -135,13 +139,15 @@ export class BankStack extends Stack {
     })
   }
 
-  /** Kept for as long as SQS can, so that there is time to look. */
+  /** Kept as long as SQS allows, so that operators have time to look. */
   #deadLetters(id: string, options: { readonly fifo?: true } = {}): Queue {
     return new Queue(this, id, { ...options, enforceSSL: true, retentionPeriod: Duration.days(14) })
   }
 }
 
-/** What is known of a request even where no function was called: who came, what was asked, and why it was turned away. */
+/**
+ * The record of a request, even if no function was called: caller, request and reason of a refusal.
+ */
 const logged = {
   requestId: '$context.requestId',
   time: '$context.requestTime',

@@ -4,15 +4,15 @@ import { Construct } from 'constructs'
 import { tableDefinitions } from 'cqrs-es/dynamodb'
 import { type TableRole, tableVariables } from './settings.ts'
 
-/** The store's own definitions, by what each table is for. CloudFormation gives the tables their names. */
+/** The store's definitions, by the role of each table. CloudFormation names the tables. */
 export const definitions = tableDefinitions({
   tables: { events: 'events', snapshots: 'snapshots', views: 'views', meta: 'meta' },
   streams: true,
 }).map(({ TableName, ...properties }) => ({ role: TableName as TableRole, properties }))
 
 /**
- * What executing commands takes, and following their events, which executes commands as well. Nobody may change or delete an event, and only index values of
- * views are ever deleted.
+ * Permissions to execute commands, and to process events, which executes commands as well. None
+ * changes or deletes an event, and only index values of views are ever deleted.
  */
 const actions: Readonly<Record<TableRole, readonly string[]>> = {
   events: ['GetItem', 'PutItem', 'Query'],
@@ -21,7 +21,7 @@ const actions: Readonly<Record<TableRole, readonly string[]>> = {
   meta: ['BatchGetItem', 'ConditionCheckItem', 'GetItem', 'PutItem', 'UpdateItem'],
 }
 
-/** On top of that: rebuilding a view removes the rows of the generation before. */
+/** Additional permissions of a rebuild, which removes the rows of the previous generation. */
 const rebuilding: Partial<typeof actions> = { views: ['BatchWriteItem'] }
 
 /** The four tables. */
@@ -29,7 +29,10 @@ export class BankTables extends Construct {
   readonly #tables: ReadonlyMap<TableRole, CfnResource>
   readonly #indexes: readonly string[]
 
-  /** `removable`: they go with the stack. Otherwise they outlive it, and nobody deletes them by mistake. */
+  /**
+   * `removable`: the tables are deleted with the stack. Otherwise they outlive it, protected from
+   * deletion.
+   */
   constructor(scope: Construct, id: string, { removable }: { readonly removable: boolean }) {
     super(scope, id)
     this.#tables = new Map(
@@ -50,12 +53,12 @@ export class BankTables extends Construct {
     this.#indexes = (events?.properties.GlobalSecondaryIndexes ?? []).map(({ IndexName }) => IndexName)
   }
 
-  /** Of the stream of new events. */
+  /** ARN of the stream of new events. */
   get streamArn(): string {
     return this.#table('events').getAtt('StreamArn').toString()
   }
 
-  /** How a function finds them. */
+  /** Environment variables with the names of the tables. */
   get environment(): Record<string, string> {
     return Object.fromEntries([...this.#tables].map(([role, table]) => [tableVariables[role], table.ref]))
   }
@@ -64,7 +67,7 @@ export class BankTables extends Construct {
     return this.#table(role).ref
   }
 
-  /** What a function may do, and nothing else: which actions on which table. */
+  /** All permissions of a function: actions by table. */
   statements({ rebuilds = false }: { readonly rebuilds?: boolean } = {}): PolicyStatement[] {
     const onTables = [...this.#tables].map(
       ([role, table]) =>

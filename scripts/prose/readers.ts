@@ -1,18 +1,21 @@
 import { checkMessage, checkText, checkTitle, type Finding, most, sentencesIn, wordsIn } from './rules.ts'
 
 const isFence = (line: string): boolean => /^\s*(```|~~~)/.test(line)
-/** A link to a test shows the title of the test. */
+/** Link to a test: its text is the title of the test. */
 const isTestLink = (line: string): boolean => /^\s*[-*]\s*\[.*\]\(.*(\.test\.ts|src\/conformance\/.*)\)$/.test(line)
 const isUnwrappable = (line: string): boolean => /\]\([^)]{30,}/.test(line) || /^\s*\S+$/.test(line)
 
-/** The cells of a row of a table; a bar within code is no border. */
+/** Cells of a row of a table. A bar within code is not a border. */
 const cellsIn = (row: string): readonly string[] =>
   row
     .replace(/`[^`]*`/g, (code) => code.replaceAll('|', '/'))
     .split(/(?<!\\)\|/)
     .map((cell) => cell.trim())
 
-/** Checks a page of Markdown outside of its code. `isWritten` is false for pages that are generated or grow. */
+/**
+ * Checks a page of Markdown outside of its code. `isWritten` is false for pages that are generated
+ * or grow.
+ */
 export function checkPage(markdown: string, page: string, isWritten: boolean): readonly Finding[] {
   const findings: Finding[] = []
   const report = (rule: string, line: number, text: string) => findings.push({ rule, place: `${page}:${line}`, text })

@@ -18,7 +18,7 @@ export const most = {
   subject: 72,
 } as const
 
-/** Words and phrases that have one better word in the glossary. */
+/** Words and phrases with a better word in the glossary. */
 const avoid: readonly (readonly [pattern: RegExp, better: string])[] = [
   [
     /\b[Ww]hoever\b|\b[Ww]ho (?:reads|waits|comes|has|asks|writes|executes|gets|may|does|sent|shares|adds)\b/,
@@ -52,7 +52,7 @@ export function sentencesIn(text: string): readonly string[] {
     .split(/(?<=[.!?:]\**)\s+(?=[A-Z*`"(])/)
 }
 
-/** Checks running text: its sentences and its words. */
+/** Checks the sentences and words of running text. */
 export function checkText(text: string, place: string): readonly Finding[] {
   const bySentence = sentencesIn(text).flatMap((sentence) => {
     const words = wordsIn(sentence)

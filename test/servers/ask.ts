@@ -1,6 +1,9 @@
 import type { ServerName } from './setup.ts'
 
-/** Address of a server for this test run; the first who asks has it started. @throws Error that says how to get one */
+/**
+ * Address of a server for this test run. The first request starts it. @throws Error that says how
+ * to get one
+ */
 export async function serverUrl(name: ServerName): Promise<string> {
   const desk = process.env.TEST_SERVERS
   if (desk === undefined) throw new Error('Servers are started by the test run: use `npm test`, or `npx vitest run <folder>`.')

@@ -9,18 +9,18 @@ import { patienceMs } from '../strength.ts'
 /** A server of the tests. */
 export interface Server {
   readonly url: string
-  /** Stops it and removes all that it has stored. */
+  /** Stops it and removes its data. */
   stop(): Promise<void>
 }
 
-/** A new folder that is gone with this process, whatever happens to it. */
+/** Creates a folder that is removed with this process, however it ends. */
 export async function privateFolder(name: string): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), `cqrs-es-${name}-`))
   process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
   return folder
 }
 
-/** A port of 127.0.0.1 that nobody listens on. */
+/** A free port of 127.0.0.1. */
 export function freePort(): Promise<number> {
   return new Promise((resolve, reject) => {
     const server = createServer()
@@ -32,14 +32,18 @@ export function freePort(): Promise<number> {
   })
 }
 
-/** Starts a program that stays, and resolves when `ready` says so. It does not keep this process alive, and is killed with it. */
+/**
+ * Starts a program that keeps running, and resolves when `ready` returns true. It does not keep
+ * this process alive, and is killed with it.
+ */
 export async function startProgram(
   file: string,
   args: readonly string[],
   options: SpawnOptions,
   ready: (output: string) => boolean | Promise<boolean>,
 ): Promise<ChildProcess> {
-  // In a group of its own: Ctrl-C is for us, and we may still need it while we close.
+  // In its own process group: Ctrl-C is for this process, which may still need the program while it
+  // closes.
   const child = spawn(file, args, { ...options, detached: true, stdio: ['ignore', 'pipe', 'pipe'] })
   const kill = () => child.kill('SIGKILL')
   process.once('exit', kill)
@@ -69,7 +73,7 @@ function unref(child: ChildProcess): ChildProcess {
   return child
 }
 
-/** Ends a program and waits until it has. */
+/** Ends a program and waits for its exit. */
 export function endProgram(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return Promise.resolve()
   child.ref()
@@ -79,12 +83,12 @@ export function endProgram(child: ChildProcess, signal: NodeJS.Signals): Promise
   })
 }
 
-/** Runs a program to its end. @throws Error with what it printed */
+/** Runs a program to its end. @throws Error with its output */
 export async function runProgram(file: string, args: readonly string[], options: SpawnOptions = {}): Promise<void> {
   await outputOf(file, args, options)
 }
 
-/** Runs a program to its end and returns what it printed. @throws Error with that */
+/** Runs a program to its end and returns its output. @throws Error with it */
 export async function outputOf(file: string, args: readonly string[], options: SpawnOptions = {}): Promise<string> {
   const child = spawn(file, args, { ...options, stdio: ['ignore', 'pipe', 'pipe'] })
   let output = ''

@@ -6,7 +6,7 @@ import { haveProgram } from './programs.ts'
 const programs = ['chromium', 'google-chrome', 'google-chrome-stable', 'chromium-browser']
 const onMac = '/Applications/Google Chrome.app/Contents/MacOS/Google Chrome'
 
-/** Nothing but what the page does: it asks the network for nothing of its own. */
+/** The browser itself sends no requests; only the page does. */
 const args = [
   '--no-sandbox',
   '--disable-gpu',
@@ -17,7 +17,9 @@ const args = [
   '--disable-sync',
 ]
 
-/** Starts a browser without a window: the one that `CHROMIUM` names, else one that is there, else Debian's. */
+/**
+ * Starts a browser without a window: the one that `CHROMIUM` names, an installed one, or Debian's.
+ */
 export async function startChromium(): Promise<Browser> {
   return chromium.launch({ executablePath: await findChromium(), args, headless: true })
 }

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { isFull } from '../strength.ts'
 import { endProgram, freePort, privateFolder, runProgram, type Server, startProgram } from './child.ts'
 
-/** Amazon's own emulator; Maven has it, npm does not. */
+/** Amazon's own emulator. Maven has it, npm does not. */
 export const dynamoDbLocalVersion = '2.6.1'
 
 const cache = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'cqrs-es-tests')
@@ -26,7 +26,10 @@ const pom = `<project xmlns="http://maven.apache.org/POM/4.0.0">
 </project>
 `
 
-/** Starts a private DynamoDB Local, which keeps its tables in memory. Maven fetches it once, into a cache outside of the repository. */
+/**
+ * Starts a private DynamoDB Local, with its tables in memory. Maven fetches it once, into a cache
+ * outside of the repository.
+ */
 export async function startDynamoDbLocal(): Promise<Server> {
   await fetchLibrary()
   const cwd = await privateFolder('dynamodb-local')
@@ -56,8 +59,8 @@ export async function startDynamoDbLocal(): Promise<Server> {
 }
 
 /**
- * Why DynamoDB Local cannot be tested here, if so. At full strength that is an error, else the run says it and goes on: the emulator that
- * npm brings is tested everywhere.
+ * Reason why DynamoDB Local cannot be tested here, if there is one. At full strength it is an
+ * error, otherwise the run prints it and continues: the emulator from npm is tested everywhere.
  */
 export async function withoutDynamoDbLocal(): Promise<string | undefined> {
   if (process.env.TEST_DYNAMODB_LOCAL_ENDPOINT) return undefined
@@ -83,7 +86,7 @@ async function fetchLibrary(): Promise<void> {
     await writeFile(join(folder, 'pom.xml'), pom)
     const output = join(folder, 'lib')
     await runProgram('mvn', ['-q', '-B', 'dependency:copy-dependencies', `-DoutputDirectory=${output}`], { cwd: folder })
-    // Whole or not at all; another run may have been first.
+    // Atomic: another run may have been first.
     await rename(output, library).catch((error: unknown) => {
       if (!existsSync(library)) throw error
     })

@@ -5,15 +5,18 @@ import { haveDocker } from './programs.ts'
 
 const require = createRequire(import.meta.url)
 
-/** A DynamoDB that can also be stopped hard and started again. */
+/** A DynamoDB that can also be killed and restarted. */
 export interface DynamoDbServer extends Server {
   readonly port: number
-  /** As a power cut does, but for the disk. */
+  /** Kills it like a power failure, except for the disk. */
   kill(): Promise<void>
   start(): Promise<void>
 }
 
-/** Starts a private DynamoDB: the emulator that npm has brought, or Amazon's own in Docker. Only a durable one has its data when it is started again. */
+/**
+ * Starts a private DynamoDB: the emulator from npm, or Amazon's own in Docker. Only a durable one
+ * keeps its data over a restart.
+ */
 export async function startDynamoDb({ durable = false }: { readonly durable?: boolean } = {}): Promise<DynamoDbServer> {
   const port = await freePort()
   const url = `http://127.0.0.1:${port}`

@@ -5,7 +5,10 @@ import type { ServerName } from './setup.ts'
 
 let made = 0
 
-/** Address of a new, empty database on the server of this test run; of the server itself where it has no databases. */
+/**
+ * Address of a new, empty database on the server of this test run; of the server itself if it has
+ * no databases.
+ */
 export async function freshDatabase(server: ServerName): Promise<string> {
   const url = await serverUrl(server)
   if (server === 'dynamodb' || server === 'dynamodb-local') return url

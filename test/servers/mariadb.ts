@@ -3,11 +3,11 @@ import { join } from 'node:path'
 import { endProgram, freePort, privateFolder, runProgram, type Server, startProgram } from './child.ts'
 import { haveDocker, haveProgram } from './programs.ts'
 
-/** A MariaDB or MySQL that can also be stopped hard and started again on its data. */
+/** A MariaDB or MySQL that can also be killed and restarted on its data. */
 export interface MySqlServer extends Server {
   readonly url: `mysql://${string}`
   readonly port: number
-  /** As a power cut does, but for the disk. */
+  /** Kills it like a power failure, except for the disk. */
   kill(): Promise<void>
   start(): Promise<void>
 }
@@ -16,17 +16,17 @@ export interface MySqlOptions {
   readonly settings?: Readonly<Record<string, string>>
 }
 
-/** A program and its first arguments. */
+/** A program with its first arguments. */
 export type Command = readonly [program: string, ...args: string[]]
 
 const asRoot = process.getuid?.() === 0 ? ['--user=root'] : []
 
-/** Does not write to the disk with each commit. */
+/** Does not sync to disk at each commit. */
 const hasty = { innodb_flush_log_at_trx_commit: '0' }
 
-/** Starts a private MariaDB in a folder of its own, with the program on the PATH, else in Docker. */
+/** Starts a private MariaDB in its own folder, with the program on the PATH, or else in Docker. */
 export async function startMariaDb({ settings = hasty }: MySqlOptions = {}): Promise<MySqlServer> {
-  // Debian keeps a program that mariadb-install-db runs in another package than the server.
+  // mariadb-install-db runs a program that Debian has in another package than the server.
   const installed =
     (await haveProgram('mariadbd', 'mariadb-server')) && (await haveProgram('my_print_defaults', 'mariadb-client-core'))
   if (!installed && (await haveDocker())) return startInDocker('mariadb:11', 'MARIADB_ALLOW_EMPTY_ROOT_PASSWORD=1')
@@ -77,7 +77,9 @@ export function commandLine(command: Command, settings: Readonly<Record<string, 
   return [...command, '--no-defaults', ...asRoot, ...options]
 }
 
-/** Starts a server from an image that first starts another one, without a port, to make the data. */
+/**
+ * Starts a server from an image that first starts another one without a port, to create the data.
+ */
 export async function startInDocker(image: string, emptyPassword: string): Promise<MySqlServer> {
   const port = await freePort()
   const name = `cqrs-es-${image.replace(':', '-')}-${port}`

@@ -11,10 +11,13 @@ interface MySqlProgram {
   readonly settings?: Readonly<Record<string, string>>
 }
 
-/** Does not write to the disk with each commit. */
+/** Does not sync to disk at each commit. */
 const hasty = { innodb_flush_log_at_trx_commit: '0', sync_binlog: '0' }
 
-/** Starts a private MySQL in a folder of its own: the one on the PATH, else that of Debian's unstable release, else one in Docker. */
+/**
+ * Starts a private MySQL in its own folder: the one on the PATH, that of Debian's unstable release,
+ * or one in Docker.
+ */
 export async function startMySql({ settings = hasty }: MySqlOptions = {}): Promise<MySqlServer> {
   const program = (await onPath()) ?? (await fromDebian())
   if (program === undefined && (await haveDocker())) return startInDocker('mysql:lts', 'MYSQL_ALLOW_EMPTY_PASSWORD=1')
@@ -26,25 +29,29 @@ export async function startMySql({ settings = hasty }: MySqlOptions = {}): Promi
   const folder = await privateFolder('mysql')
   const always = { ...program.settings, secure_file_priv: 'NULL', mysqlx: 'OFF' }
   const { lower_case_table_names: lowerCase } = settings
-  // MySQL takes this one only when it makes its data folder.
+  // MySQL accepts this setting only when it creates its data folder.
   const atFirst = { ...always, ...(lowerCase !== undefined && { lower_case_table_names: lowerCase }) }
   const [file, ...args] = commandLine(program.command, { ...atFirst, datadir: join(folder, 'data') })
   await runProgram(file, [...args, '--initialize-insecure'])
   return startOnData(folder, program.command, { ...always, ...settings })
 }
 
-/** Debian's MariaDB puts itself there as `mysqld` too. */
+/** Debian's MariaDB also installs itself as `mysqld`. */
 async function onPath(): Promise<MySqlProgram | undefined> {
   const version = await outputOf('mysqld', ['--version']).catch(() => 'none')
   return /mariadb|none/i.test(version) ? undefined : { command: ['mysqld'] }
 }
 
-/** The unpacked program and its libraries are kept here for the next run; remove the folder to get a newer MySQL. */
+/**
+ * The unpacked program and its libraries stay here for the next run. Remove the folder to get a
+ * newer MySQL.
+ */
 const cache = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'cqrs-es-tests', 'mysql')
 
 /**
- * The MySQL of Debian's unstable release, as Debian 12 and 13 have none. The system stays as it is: apt works on a state of its own that has no
- * package installed, so that the C library comes along, and the program is started through the loader of that library.
+ * The MySQL of Debian's unstable release, because Debian 12 and 13 have none. The system does not
+ * change: apt works on its own state without installed packages, so that it also fetches the C
+ * library. The loader of that library starts the program.
  */
 async function fromDebian(): Promise<MySqlProgram | undefined> {
   if (!existsSync(join(cache, 'usr/sbin/mysqld'))) {
@@ -88,7 +95,7 @@ Acquire::Languages "none";
   )
   for (const name of ['lists', 'cache/archives']) await mkdir(join(folder, name, 'partial'), { recursive: true })
   const env = { ...process.env, APT_CONFIG: join(folder, 'apt.conf'), DEBIAN_FRONTEND: 'noninteractive' }
-  // Another process may want the same at the same time: it waits, and finds it there. What is there is whole.
+  // Another process may fetch it at the same time: it waits, and finds the finished folder.
   await runProgram('flock', [`${cache}.lock`, 'sh', '-ec', unpack, folder, cache], { env })
   await rm(folder, { recursive: true, force: true })
 }
@@ -102,7 +109,9 @@ mkdir "$1.partial"
 for package in "$0"/cache/archives/*.deb; do dpkg-deb --fsys-tarfile "$package" | tar -x -C "$1.partial" --no-same-owner; done
 mv "$1.partial" "$1"`
 
-/** The one that this system takes Debian from. Who publishes what is in the lists that `apt-get update` fetches. */
+/**
+ * The mirror from which this system takes Debian. The lists of `apt-get update` name the publisher.
+ */
 async function debianMirror(): Promise<string> {
   const targets = () =>
     outputOf('apt-get', ['indextargets', '--format', '$(ORIGIN) $(RELEASE) $(REPO_URI)', 'Identifier: Packages'])

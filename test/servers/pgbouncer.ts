@@ -5,7 +5,10 @@ import { haveProgram } from './programs.ts'
 
 const nobody = process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : {}
 
-/** Starts a PgBouncer in transaction mode before a Postgres: each transaction may run on another of its three connections. */
+/**
+ * Starts a PgBouncer in transaction mode in front of a Postgres: each transaction may run on
+ * another of its three connections.
+ */
 export async function startPgBouncer(postgresUrl: string): Promise<Server> {
   if (!(await haveProgram('pgbouncer', 'pgbouncer')))
     throw new Error(

@@ -5,26 +5,26 @@ import { endProgram, freePort, privateFolder, runProgram, type Server, startProg
 
 const require = createRequire(import.meta.url)
 
-/** A Postgres that can also be stopped hard and started again on its data. */
+/** A Postgres that can also be killed and restarted on its data. */
 export interface PostgresServer extends Server {
-  /** The superuser; the server trusts it. */
+  /** The superuser, whom the server trusts. */
   readonly user: string
   readonly port: number
   /** Its data folder. */
   readonly data: string
-  /** As a power cut does, but for the disk. */
+  /** Kills it like a power failure, except for the disk. */
   kill(): Promise<void>
   start(): Promise<void>
 }
 
 export type PostgresVersion = 'current' | '13'
 
-/** Postgres must not run as root: it then runs as `nobody`, who exists everywhere. */
+/** Postgres refuses to run as root, so it runs as `nobody`, which exists everywhere. */
 const nobody = process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : undefined
 
 /**
- * Starts a private Postgres, the version that npm has brought, in a folder of its own. Texts are ordered by ICU's English there, so that a store
- * which forgets to ask for the order of bytes is found out.
+ * Starts a private Postgres, in the version from npm, in its own folder. It sorts text by English
+ * rules of ICU, so that a store that forgets to request byte order fails a test.
  */
 export async function startPostgres({
   version = 'current',
@@ -73,8 +73,8 @@ export async function startPostgres({
 }
 
 /**
- * Copies the programs to where `nobody` may read them, and adds the links between libraries, which npm cannot pack: the package makes them in an
- * install script, and those may be blocked.
+ * Copies the programs to a place that `nobody` may read, and adds the links between libraries. npm
+ * cannot pack links; the package creates them in an install script, which may be blocked.
  */
 async function copyNative(version: PostgresVersion, folder: string): Promise<string> {
   const source = join(packageFolder(version), 'native')

@@ -2,14 +2,14 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { runProgram } from './child.ts'
 
-/** Test files run side by side, and apt-get runs once at a time. */
+/** Test files run at the same time, but apt-get must run alone. */
 export const aptLock = join(tmpdir(), 'cqrs-es-apt.lock')
 
 const isRoot = process.getuid?.() === 0
 
-/** Whether a program is there; on Debian and Ubuntu it is installed, where that needs nobody's consent. */
+/** Whether a program is installed. Installs it on Debian and Ubuntu, if this process is root. */
 export async function haveProgram(program: string, debianPackage: string): Promise<boolean> {
-  // While another process installs it, some of it is there already.
+  // While another process installs it, part of it may exist already.
   if (isRoot) await answers('flock', [aptLock, 'true'])
   if (await answers(program, ['--version'])) return true
   if (!isRoot || !(await answers('apt-get', ['--version']))) return false

@@ -1,29 +1,34 @@
 import { createServer, connect as dial, type Socket } from 'node:net'
 
 /**
- * What becomes of a connection when a request that the test is after passes.
- * - `request`: a part of the request gets through, then both ends are cut.
- * - `sent`: all of it gets through, then both ends are cut.
- * - `answer`: all of it gets through, and a part of the answer gets back, then both ends are cut.
- * - `held`: the client is cut at once; the request gets through only later, when the client has long sent it again.
- * - `stalled`: nothing happens until the client gives up by itself; the request gets through after that, or before it if the client has more patience.
+ * Fates of a connection when a request that the test targets passes.
+ * - `request`: a part of the request passes, then both ends are cut.
+ * - `sent`: the whole request passes, then both ends are cut.
+ * - `answer`: the whole request and a part of the response pass, then both ends are cut.
+ * - `held`: the client is cut at once. The request passes only later, when the client has long sent
+ *   it again.
+ * - `stalled`: nothing happens until the client gives up. The request passes after that, or before
+ *   if the client has more patience.
  */
 export const fates = ['request', 'sent', 'answer', 'held', 'stalled'] as const
 
 export type Fate = (typeof fates)[number]
 
 export interface ProxyOptions {
-  /** Of the server behind it, on 127.0.0.1. */
+  /** Port of the server, on 127.0.0.1. */
   readonly to: number
-  /** From 0 up to 1; all that is random here comes from it. */
+  /** Numbers from 0 to below 1, the only source of randomness here. */
   readonly random: () => number
-  /** Whether what a client has just sent is, or begins, a request that the test is after. */
+  /** Whether bytes that a client just sent are, or start, a targeted request. */
   readonly isTarget: (sent: Buffer) => boolean
-  /** What becomes of such a request; `undefined` lets it pass. */
+  /** Fate of such a request; `undefined` lets it pass. */
   readonly fate: () => Fate | undefined
-  /** How many connections, of 1, are cut after some random bytes in either direction, whatever these are: in a handshake, in a read. */
+  /**
+   * Share of connections that are cut after random bytes in either direction: in a handshake, in a
+   * read.
+   */
   readonly strays: number
-  /** A held request gets through after up to this long, a stalled one after that and up to twice as long. */
+  /** A held request passes within this time; a stalled one after it, and within twice this time. */
   readonly holdMs: number
 }
 
@@ -33,23 +38,26 @@ export interface CuttingProxy {
   readonly cuts: ReadonlyMap<Fate | 'stray', number>
   /** Lets everything pass from now on. */
   calm(): void
-  /** Resolves when no request is held and the server has ended every connection that was cut, so that nothing can be stored any more. */
+  /**
+   * Resolves when no request is held and the server has closed every cut connection: nothing can be
+   * stored any more.
+   */
   settled(): Promise<void>
   close(): Promise<void>
 }
 
-/** A TCP proxy before a server that cuts connections at the worst moments. */
+/** A TCP proxy in front of a server that cuts connections at the worst moments. */
 export async function startProxy({ to, random, isTarget, fate, strays, holdMs }: ProxyOptions): Promise<CuttingProxy> {
   const cuts = new Map<Fate | 'stray', number>()
   const clients = new Set<Socket>()
-  /** The server's ends of connections that were cut. */
+  /** The server's ends of cut connections. */
   const leftovers = new Set<Socket>()
   let calm = false
 
   const listener = createServer((client) => {
     const server = dial(to, '127.0.0.1')
     clients.add(client)
-    // Bytes still let through, in each direction, of a connection that is cut whatever passes.
+    // Bytes that still pass, in each direction, on a connection that is cut in any case.
     const stray = random() < strays && { up: upTo(4_000), down: upTo(4_000) }
     let held: Buffer[] | undefined
     let cutsAnswer = false
@@ -65,7 +73,9 @@ export async function startProxy({ to, random, isTarget, fate, strays, holdMs }:
       else client.resetAndDestroy()
       leave()
     }
-    /** The server may go on with what it has got; it sees the end of the connection after that. */
+    /**
+     * The server may process what it has received; it sees the end of the connection after that.
+     */
     const leave = () => {
       if (server.destroyed) return
       leftovers.add(server)

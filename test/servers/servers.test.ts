@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { run } from '../run.ts'
 
-/** What a run of one small test says when `STORES` is set. */
+/** Output of a run of one small test with `STORES`. */
 const output = async (STORES: string) =>
   (
     await run(`${process.cwd()}/node_modules/.bin/vitest`, ['run', 'test/lint.test.ts', '--testNamePattern', 'no such test'], {

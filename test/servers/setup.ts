@@ -8,7 +8,7 @@ import { startMySql } from './mysql.ts'
 import { startPostgres } from './postgres.ts'
 import { all, selected } from './stores.ts'
 
-/** By name: the variable with the address of a server that is there already, and how to start one. */
+/** By name: the variable with the address of an existing server, and a function that starts one. */
 const servers = {
   postgres: { given: 'TEST_POSTGRES_URL', start: () => startPostgres() },
   mariadb: { given: 'TEST_MARIADB_URL', start: () => startMariaDb() },
@@ -20,8 +20,9 @@ const servers = {
 export type ServerName = keyof typeof servers
 
 /**
- * Vitest's global setup: answers the test files, each in a process of its own, who ask for a server (`ask.ts`). One is started when
- * the first asks for it, and all are stopped at the end, so a run of some tests starts nothing that they do not need.
+ * Vitest's global setup: responds to test files, each in its own process, that request a server
+ * (`ask.ts`). The first request starts the server, and all servers stop at the end: a run of some
+ * tests starts only the servers it needs.
  */
 export default async function setup(): Promise<() => Promise<void>> {
   if (selected !== all) console.log(`Only the stores ${selected.join(', ')} are tested, as STORES says.`)

@@ -1,9 +1,9 @@
-/** What is tested: each store, and the one of MySQL on both of its servers. */
+/** Tested stores; the MySQL store on both of its servers. */
 export const all = ['memory', 'sqlite', 'postgres', 'mariadb', 'mysql', 'dynamodb'] as const
 
 export type StoreName = (typeof all)[number]
 
-/** The stores to test: all, or those that `STORES=memory,sqlite` names on purpose. */
+/** The stores to test: all, or those in `STORES=memory,sqlite`. */
 export const selected: readonly StoreName[] = parse(process.env.STORES)
 
 function parse(names: string | undefined): readonly StoreName[] {

@@ -1,11 +1,11 @@
-/** All that an asynchronous iterable gives. */
+/** All items of an asynchronous iterable. */
 export async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
   const all: T[] = []
   for await (const item of items) all.push(item)
   return all
 }
 
-/** What a promise rejects with; fails when it does not. */
+/** The error of a promise; fails if it does not reject. */
 export async function failureOf(promise: Promise<unknown>): Promise<Record<string, unknown> & Error> {
   const outcome = await promise.then(
     (value) => ({ value }),
@@ -15,7 +15,7 @@ export async function failureOf(promise: Promise<unknown>): Promise<Record<strin
   throw new Error(`It did not fail but gave ${JSON.stringify(outcome.value)}`)
 }
 
-/** What a function throws; fails when it does not. */
+/** The error of a function; fails if it does not throw. */
 export function thrownBy(run: () => unknown): Record<string, unknown> & Error {
   let value: unknown
   try {
@@ -26,7 +26,7 @@ export function thrownBy(run: () => unknown): Record<string, unknown> & Error {
   throw new Error(`It did not throw but gave ${String(value)}`)
 }
 
-/** A door that whoever passes waits at until it is opened; `reached` resolves when the first one stands there. */
+/** A gate where calls wait until it opens. `reached` resolves when the first call waits. */
 export function gate() {
   let open = () => {}
   let arrive = () => {}
@@ -43,5 +43,5 @@ export function gate() {
   return { open, reached, pass }
 }
 
-/** Lets everything run that needs no timer. */
+/** Lets all work run that needs no timer. */
 export const settled = () => new Promise<void>((resolve) => setImmediate(resolve))

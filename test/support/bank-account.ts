@@ -7,7 +7,7 @@ export interface BankServices {
   validateCheck(account: string, check: string): Promise<boolean>
 }
 
-/** The bank account of the tests: small, and with one of everything. */
+/** The bank account of the tests: small, with one of each feature. */
 export const bankAccount = defineAggregate({
   type: 'account',
   events: {

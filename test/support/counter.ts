@@ -1,6 +1,6 @@
 import { defineAggregate, reject, typed } from 'cqrs-es'
 
-/** Counts by adding up, so that an event applied twice, or not at all, shows. Never goes below zero. */
+/** Counts by addition, so that a missing or repeated event shows. Never goes below zero. */
 export const counter = defineAggregate({
   type: 'counter',
   events: { Counted: typed<{ by: number }>() },

@@ -10,7 +10,7 @@ import {
 } from 'cqrs-es'
 import { withoutStreamWaits } from './runtime.ts'
 
-/** A customer of the program before the split: one event says where somebody lives now and how to call. */
+/** A customer in the program before the split: one event has address and phone. */
 export const customerBefore = defineAggregate({
   type: 'customer',
   events: { Moved: typed<{ street: string; phone: string }>() },
@@ -29,7 +29,7 @@ const split: Upcaster = {
   },
 }
 
-/** The same customer of the program after it: an upcaster makes two events of one. */
+/** The same customer in the program after the split: an upcaster turns one event into two. */
 export const customer = defineAggregate({
   type: 'customer',
   events: { AddressChanged: typed<{ street: string }>(), PhoneChanged: typed<{ phone: string }>() },
@@ -47,7 +47,7 @@ export const customer = defineAggregate({
 export const move = (nth: number) => ({ type: 'Move' as const, data: { street: `street ${nth}`, phone: `phone ${nth}` } })
 export const changeAddress = (street: string) => ({ type: 'ChangeAddress' as const, data: { street } })
 
-/** What the program before the split has stored. */
+/** Events that the program before the split has stored. */
 export async function withMoves(store: Store, ...ids: readonly string[]) {
   const app = createApp({ store, aggregates: { customer: customerBefore } })
   for (const [i, id] of ids.entries()) await app.aggregates.customer.execute(id, move(i + 1))
@@ -57,7 +57,9 @@ export async function withMoves(store: Store, ...ids: readonly string[]) {
 export type Log = SubscriptionOptions<'log', readonly [typeof customer], 'AddressChanged' | 'PhoneChanged'>
 export type LogHandler = NonNullable<Log['handle']>
 
-/** The program after the split, with a subscription and an async view. `keep`: closes it in the end. */
+/**
+ * The program after the split, with a subscription and an async view. `keep` closes it at the end.
+ */
 export function following(
   keep: <T extends { close(): Promise<void> }>(app: T) => T,
   store: Store,
@@ -89,5 +91,5 @@ export function following(
   return { ...keep(app), blamed }
 }
 
-/** Ids of the parts of the events of customer c. */
+/** Ids of the event parts of customer c. */
 export const parts = (...nths: readonly number[]) => nths.flatMap((n) => [`customer/c/${n}`, `customer/c/${n}.2`])

@@ -7,7 +7,10 @@ const perCommit = 1_000
 
 type Some = Partial<FailedRow> & Pick<FailedRow, 'aggregateId'>
 
-/** Stores rows of failed counters, as the subscription `log` would: parked in 2019, at their first event, where nothing else is said. */
+/**
+ * Stores rows of failed counters, as the subscription `log` does. By default they are parked since
+ * 2019, at their first event.
+ */
 export async function putFailed(store: Store, rows: readonly Some[]): Promise<void> {
   for (let i = 0; i < rows.length; i += perCommit) {
     const views = await Promise.all(rows.slice(i, i + perCommit).map((row) => writeOf(store, row)))
@@ -27,7 +30,7 @@ async function writeOf(store: Store, row: Some) {
   return failedRows.write(await failedRows.read(store, await rowIdOf(consumer, value)), value)
 }
 
-/** Which of some counters is found last, where rows are found in the order of their ids. */
+/** The counter that is found last, when rows are found in the order of their ids. */
 export async function lastFound(ids: readonly string[]): Promise<string> {
   const rows = await Promise.all(
     ids.map(async (aggregateId) => ({ aggregateId, id: await rowIdOf(consumer, { aggregateType: 'counter', aggregateId }) })),

@@ -4,7 +4,10 @@ interface Closable {
   close(): Promise<void>
 }
 
-/** Makes what notes an app, and closes all that it has noted after each test of the file. */
+/**
+ * Returns a function that registers an app, and closes all registered ones after each test of the
+ * file.
+ */
 export function keeping(): <T extends Closable>(app: T) => T {
   const apps: Closable[] = []
   afterEach(async () => {

@@ -1,6 +1,6 @@
 import { defineAggregate, typed } from 'cqrs-es'
 
-/** Has two types of events, beside the counter's one. */
+/** An aggregate with two types of events, unlike the counter. */
 export const lamp = defineAggregate({
   type: 'lamp',
   events: { Dimmed: typed<{ level: number }>(), Broken: typed<{ why: string }>() },

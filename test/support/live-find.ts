@@ -7,7 +7,7 @@ interface Ticket {
 }
 type Where = Parameters<TicketApp['views']['tickets']['find']>[0]
 
-/** All rows that `find` gives, by id. */
+/** All rows of `find`, by id. */
 export async function foundIn(app: TicketApp, where: Where): Promise<Map<string, ViewRow<Ticket>>> {
   const rows = new Map<string, ViewRow<Ticket>>()
   for (let after: string | undefined; ; ) {
@@ -23,7 +23,7 @@ export class LiveFind {
   rows = new Map<string, ViewRow<Ticket>>()
   readonly #app: TicketApp
   readonly #where: Where
-  /** Versions that were reported since the rows were found. */
+  /** Reported versions since the rows were found. */
   readonly #reported = new Map<string, number>()
   #changes: AsyncIterator<ViewChange<Ticket>>
   #cursor: string | undefined
@@ -40,7 +40,7 @@ export class LiveFind {
     return live
   }
 
-  /** Takes the next report. */
+  /** Applies the next report. */
   async next(): Promise<ViewChange<Ticket>> {
     const { done, value: change } = await this.#changes.next()
     if (done === true) throw new Error('The iteration ended.')
@@ -58,7 +58,7 @@ export class LiveFind {
     return change
   }
 
-  /** Ends the iteration, and begins another one behind the last report. */
+  /** Ends the iteration, and starts another one after the last report. */
   async reconnect(): Promise<void> {
     if (this.#cursor === undefined) return
     await this.#changes.return?.()

@@ -8,11 +8,14 @@ interface Story {
   readonly consistency: 'inline' | 'async'
   readonly seed: number
   readonly commands: number
-  /** Also rebuild the view meanwhile. */
+  /** Also rebuilds the view meanwhile. */
   readonly rebuilds?: boolean
 }
 
-/** Rows that were kept by `find` and `changes` while two processes wrote, and what `find` gives in the end. */
+/**
+ * Rows that `find` and `changes` kept current while two processes wrote, and the rows of `find` at
+ * the end.
+ */
 export async function liveStory({ connect, consistency, seed, commands, rebuilds = true }: Story) {
   const random = randomOf(seed)
   const pick = <T>(all: readonly T[]): T => all[Math.floor(random() * all.length)] as T
@@ -52,7 +55,7 @@ export async function liveStory({ connect, consistency, seed, commands, rebuilds
     for (const one of listening) one.catch(() => {})
     if (rebuilds) await pick([reader, writer]).views.tickets.rebuild()
     await Promise.all(writers)
-    // Meets every `where`, and comes last.
+    // Meets every `where`, as the last event.
     await writer.aggregates.ticket.execute('end', give('ann', 5))
     return await Promise.all(listening)
   } finally {

@@ -11,7 +11,10 @@ import {
   versions,
 } from 'cqrs-es'
 
-/** The order of the program that runs, and of the one that is deployed: an event in a newer version, and a new one. */
+/**
+ * The order in the running program, and in the deployed one: a newer version of an event, and a new
+ * event.
+ */
 export const older = defineAggregate({
   type: 'order',
   events: { Placed: typed<{ price: number }>() },
@@ -42,7 +45,9 @@ interface Options {
   readonly partitions?: number
 }
 
-/** A subscription and an async view, of an older or a newer program. `keep`: closes it in the end. */
+/**
+ * A subscription and an async view, of an older or a newer program. `keep` closes it at the end.
+ */
 export function programOf(
   keep: <T extends { close(): Promise<void> }>(app: T) => T,
   of: typeof older | typeof newer,
@@ -65,7 +70,7 @@ export function programOf(
   const total = defineView({
     name: 'total',
     aggregates: [of as typeof newer],
-    // Without an order of all events, of its aggregate alone.
+    // Without a global order, rows of single aggregates.
     ...(store.capabilities.globalOrder ? { id: () => 'all' } : {}),
     initialView: () => ({ events: 0 }),
     update: {
@@ -89,7 +94,7 @@ export function programOf(
 export type Program = ReturnType<typeof programOf>
 export const order = ({ app }: Program) => app.aggregates.order
 
-/** What says that something has stopped, or is parked. */
+/** Stored rows of stopped consumers and parked events. */
 export async function troubles(store: Store) {
   const stopped = await store.readViews(
     ['subscription/mailer', 'view/1/total', 'sql/lines'].map((id) => ({ name: '~stopped', generation: 1, id })),

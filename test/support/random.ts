@@ -1,4 +1,4 @@
-/** Numbers from 0 up to 1 that a seed gives again (mulberry32). */
+/** Repeatable numbers from 0 to below 1, by seed (mulberry32). */
 export function randomOf(seed: number): () => number {
   let state = seed >>> 0
   return () => {

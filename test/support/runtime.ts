@@ -2,7 +2,10 @@ import { platformRuntime, type Runtime } from 'cqrs-es'
 
 let runtimes = 0
 
-/** A runtime whose clock stands, whose ids count (no two runtimes make the same), and whose waits take no time but are noted. */
+/**
+ * A runtime with a stopped clock, counted ids (unique over runtimes), and waits that take no time
+ * but are recorded.
+ */
 export function standingStill(at = '2020-02-02T02:02:02.020Z') {
   const slept: number[] = []
   const own = ++runtimes
@@ -20,13 +23,15 @@ export function standingStill(at = '2020-02-02T02:02:02.020Z') {
   return { runtime, slept }
 }
 
-/** The time within which a stream of changes may not show everything yet. With a `leaseMs` of 30,000 it is waited for in one piece. */
+/** A wait for a stream of changes that may lag. With a `leaseMs` of 30,000 it is a single wait. */
 export const isStreamWait = (ms: number): boolean => ms > 1_900 && ms <= 2_000
 
-/** The time before a read or a commit is sent again to a store that failed. */
+/** A wait before a read or a commit is sent again to a failed store. */
 export const isResend = (ms: number): boolean => ms < 1_900
 
-/** The platform's runtime, except that waits that `passes` picks take no time: they move the clock on. */
+/**
+ * The platform's runtime, except that waits picked by `passes` take no time: they move the clock.
+ */
 export function leaping(passes: (ms: number) => boolean, clock?: { now: number }): Runtime {
   let leapt = 0
   const sleep = (ms: number, signal?: AbortSignal) => {
@@ -38,5 +43,8 @@ export function leaping(passes: (ms: number) => boolean, clock?: { now: number }
   return { ...platformRuntime, now: () => new Date(clock?.now ?? Date.now() + leapt), sleep }
 }
 
-/** What an app needs so that the waits for a stream pass at once. One for all processes, so that their clocks are the same. */
+/**
+ * Options of an app whose waits for a stream pass at once. All processes share them, so that their
+ * clocks are the same.
+ */
 export const withoutStreamWaits = { runtime: leaping(isStreamWait), following: { leaseMs: 30_000 } }

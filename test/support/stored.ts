@@ -7,7 +7,7 @@ export interface OldEvent {
   readonly metadata?: Record<string, unknown>
 }
 
-/** Puts events into a store as an earlier (or later) program left them there. */
+/** Stores events as an earlier (or later) program did. */
 export async function storedBefore(store: Store, aggregateType: string, aggregateId: string, ...old: OldEvent[]): Promise<void> {
   const { events } = await store.readAggregate({ aggregateType, aggregateId, after: 0 })
   const commitId = crypto.randomUUID()

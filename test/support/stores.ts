@@ -1,7 +1,7 @@
 import type { Position, Store } from 'cqrs-es'
 import type { Commit, CommitOutcome } from 'cqrs-es/store'
 
-/** A store whose methods do as `changes` says, and as before where it says nothing. */
+/** A store with some methods replaced by `changes`. */
 export function changed(store: Store, changes: Partial<Store>): Store {
   return new Proxy(store, {
     get(target, name) {
@@ -13,7 +13,7 @@ export function changed(store: Store, changes: Partial<Store>): Store {
   })
 }
 
-/** A store that has an order of all events as one without. */
+/** A store without a global order, made of one that has it. */
 export const unordered = (store: Store, changes: Partial<Store> = {}): Store =>
   changed(store, {
     capabilities: { ...store.capabilities, globalOrder: false, push: false },
@@ -26,7 +26,7 @@ export const unordered = (store: Store, changes: Partial<Store> = {}): Store =>
     ...changes,
   })
 
-/** The same, which reports changes by cursor: its log, aggregate by aggregate. */
+/** The same, with changes by cursor: its log, aggregate by aggregate. */
 export const reporting = (store: Store, changes: Partial<Store> = {}): Store =>
   unordered(store, {
     readChanges: async ({ cursor, limit }) => {
@@ -44,7 +44,7 @@ export const reporting = (store: Store, changes: Partial<Store> = {}): Store =>
     ...changes,
   })
 
-/** A store that notes each call: its name, unless `shown` says more of it. */
+/** A store that records each call: its name, or the text that `shown` returns. */
 export const counting = (
   store: Store,
   calls: string[],
@@ -61,7 +61,7 @@ export const counting = (
     },
   })
 
-/** A store that tells the name of each lease that was released. */
+/** A store that reports the name of each released lease. */
 export const withReleases = (store: Store, told: (name: string) => void): Store =>
   changed(store, {
     releaseLease: async (request) => {
@@ -72,7 +72,10 @@ export const withReleases = (store: Store, told: (name: string) => void): Store 
 
 type SendOne = (commit: Commit) => Promise<CommitOutcome>
 
-/** A store whose appends go through `send`, which is told the number of the append, from 1 on, and how to really do it. */
+/**
+ * A store that appends through `send`, which receives the number of the append, from 1, and the
+ * real append.
+ */
 export function sendingBy(store: Store, send: (commit: Commit, really: SendOne, nth: number) => Promise<CommitOutcome>): Store {
   let nth = 0
   const really: SendOne = async (commit) => (await store.append([commit]))[0] as CommitOutcome
@@ -81,7 +84,7 @@ export function sendingBy(store: Store, send: (commit: Commit, really: SendOne, 
   })
 }
 
-/** A store that runs `before` ahead of the first append: another writer who is quicker, once. */
+/** A store that calls `before` ahead of the first append: another writer wins, once. */
 export function overtaken(store: Store, before: () => Promise<unknown>): Store {
   let done = false
   return sendingBy(store, async (commit, really) => {

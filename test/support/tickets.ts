@@ -20,7 +20,7 @@ export const give = (to: string, points: number) => ({ type: 'Give' as const, da
 export const drop = { type: 'Drop' as const, data: { why: 'done' } }
 export const see = { type: 'See' as const, data: { by: 'ann' } }
 
-/** `tickets`: a row for each. `owners`: rows that several tickets write. */
+/** `tickets`: a row per ticket. `owners`: rows that several tickets write. */
 export const ticketViews = (consistency: 'inline' | 'async', { viewVersion = 1 } = {}) => ({
   tickets: defineView({
     name: 'tickets',
@@ -73,7 +73,7 @@ export async function taken<W>(changes: AsyncIterator<ViewChange<W>>, count: num
   return all
 }
 
-/** A report in short: `a=3`, `-a`, `reload:rebuilt`. */
+/** A short form of a report: `a=3`, `-a`, `reload:rebuilt`. */
 export const shown = (change: ViewChange<{ readonly points: number }>): string =>
   change.kind === 'changed'
     ? `${change.id}=${change.view.points}`

@@ -1,7 +1,7 @@
 import { defineView } from 'cqrs-es'
 import { counter } from './counter.ts'
 
-/** What changed, for views whose rules or shape are raised: each deposit counts so many times. */
+/** Totals by counter, each count multiplied by `times`, for views whose rules or shape change. */
 export const totalsOf = (consistency: 'inline' | 'async', { name = 'totals', viewVersion = 1, times = 1 } = {}) =>
   defineView({
     name,
@@ -15,7 +15,7 @@ export const totalsOf = (consistency: 'inline' | 'async', { name = 'totals', vie
     viewVersion,
   })
 
-/** Rows by what was counted: many aggregates write one row. */
+/** Rows by counted number: many aggregates write one row. */
 export const sizesOf = (consistency: 'inline' | 'async', { name = 'sizes', viewVersion = 1 } = {}) =>
   defineView({
     name,

@@ -1,7 +1,10 @@
 import { platformRuntime, type Runtime } from 'cqrs-es'
 import { settled } from './async.ts'
 
-/** A clock that goes on only when nothing else is to be done: hours of waiting take moments, and who waits less is first. `isBusy`: something is under way that takes real time. */
+/**
+ * A clock that moves only when no other work is left: hours of waiting take moments, and the
+ * shortest wait ends first. `isBusy`: work is running that takes real time.
+ */
 export function virtualTime(random: () => number, isBusy: () => boolean) {
   let now = Date.UTC(2030, 0, 1)
   let order = 0
@@ -23,7 +26,10 @@ export function virtualTime(random: () => number, isBusy: () => boolean) {
 
   const runtime: Runtime = { ...platformRuntime, now: () => new Date(now), random, sleep }
 
-  /** Lets time pass until something is done; fails when it is not within `mostMs`, or when nobody waits for anything any more. */
+  /**
+   * Lets time pass until a promise settles. Fails if it takes longer than `mostMs`, or if nothing
+   * waits any more.
+   */
   async function until<T>(what: Promise<T>, mostMs: number): Promise<T> {
     const began = now
     let isDone = false

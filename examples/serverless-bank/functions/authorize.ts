@@ -6,8 +6,9 @@ export interface Caller {
 }
 
 /**
- * Who may do what: a token with the scope `bank/read` may look, one with `bank/write` may give commands. API Gateway has checked its signature, issuer, audience and time, and
- * says in the event what is in it.
+ * Permissions of callers: a token with the scope `bank/read` may read, one with `bank/write` may
+ * send commands. API Gateway has checked its signature, issuer, audience and time, and passes its
+ * claims in the event.
  */
 export function authorize(
   _request: Request,
@@ -15,9 +16,9 @@ export function authorize(
   event: APIGatewayProxyEventV2WithJWTAuthorizer | undefined,
 ): Authorization<Caller> {
   const { sub, scope } = event?.requestContext.authorizer?.jwt?.claims ?? {}
-  if (typeof sub !== 'string' || sub === '') return { ok: false, status: 401, detail: 'The token does not say whose it is.' }
+  if (typeof sub !== 'string' || sub === '') return { ok: false, status: 401, detail: 'The token has no subject (sub).' }
   const needed = kind === 'command' ? 'bank/write' : 'bank/read'
   const scopes = typeof scope === 'string' ? scope.split(' ') : []
-  if (!scopes.includes(needed)) return { ok: false, status: 403, detail: `This takes a token with the scope ${needed}.` }
+  if (!scopes.includes(needed)) return { ok: false, status: 403, detail: `This requires a token with the scope ${needed}.` }
   return { ok: true, caller: { userId: sub } }
 }

@@ -5,7 +5,7 @@ import { transfer } from '../../bank-account/transfer.ts'
 import { accounts, days } from '../../bank-account/views.ts'
 import { store } from './store.ts'
 
-/** What every function has that executes commands: with them it writes the view `accounts`. */
+/** Parts of each function that executes commands. The commands write the view `accounts`. */
 export const bank = {
   store,
   aggregates: { account: bankAccount, transfer },
@@ -13,5 +13,7 @@ export const bank = {
   services: { account: cityServices() },
 } as const
 
-/** Executes commands and reads views. What follows the events, and is more to load, is in `following.ts`. */
+/**
+ * Executes commands and reads views. Consumers, which take longer to load, are in `following.ts`.
+ */
 export const app = createApp(bank)

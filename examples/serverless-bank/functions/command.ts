@@ -3,7 +3,10 @@ import { onHttp } from 'cqrs-es/lambda'
 import { authorize } from './authorize.ts'
 import { app } from './bank.ts'
 
-/** The API: commands, states, histories and views. The steps of a transfer are the bank's own. */
+/**
+ * The API: commands, states, histories and views. Only the bank itself takes the steps of a
+ * transfer.
+ */
 export const handler = onHttp(
   createHandler(app, {
     authorize,

@@ -2,5 +2,5 @@ import { createApp } from 'cqrs-es'
 import { transfers } from '../../bank-account/transfers.ts'
 import { bank } from './bank.ts'
 
-/** Follows the events as well: keeps the view `days`, and moves transfers along. */
+/** Also processes events: updates the view `days`, and moves transfers along. */
 export const app = createApp({ ...bank, subscriptions: { transfers } })

@@ -1,5 +1,5 @@
 import { onSqs } from 'cqrs-es/lambda'
 import { app } from './bank.ts'
 
-/** Called with messages that are commands. */
+/** Receives messages that are commands. */
 export const handler = onSqs(app)

@@ -1,5 +1,5 @@
 import { onDynamoDbStream } from 'cqrs-es/lambda'
 import { app } from './following.ts'
 
-/** Called with new events: brings views and transfers up to date with the aggregates they belong to. */
+/** Receives new events: brings views and transfers up to date with their aggregates. */
 export const handler = onDynamoDbStream(app)

@@ -13,11 +13,11 @@ import { type DeadRecords, LocalStream } from './stream.ts'
 import { makeTables } from './tables.ts'
 
 export interface BankOptions {
-  /** 0 for any free one. */
+  /** 0: any free port. */
   readonly port: number
-  /** Of a DynamoDB emulator; without one a private one is started, and gone at the end. */
+  /** Address of a DynamoDB emulator. By default a private one, which ends with the bank. */
   readonly endpoint: string | undefined
-  /** What the names of the tables begin with. */
+  /** Prefix of the table names. */
   readonly prefix: string
 }
 
@@ -28,7 +28,10 @@ export interface LocalBank {
   close(): Promise<void>
 }
 
-/** The stack on this machine: the functions as they are deployed, with all that AWS does around them played by this process, but for DynamoDB, which is an emulator. */
+/**
+ * The stack on this machine: the functions as deployed. This process plays AWS around them, except
+ * DynamoDB, which is an emulator.
+ */
 export async function openBank({ port, endpoint: given, prefix }: BankOptions): Promise<LocalBank> {
   const closing: (() => Promise<unknown>)[] = []
   const close = async () => {
@@ -40,7 +43,7 @@ export async function openBank({ port, endpoint: given, prefix }: BankOptions): 
     const endpoint = given ?? emulator?.url ?? ''
     const streamArn = await makeTables(endpoint, prefix)
 
-    // Below this folder, so that the AWS SDK is found in node_modules.
+    // Below this folder, so that node_modules has the AWS SDK.
     const dist = fileURLToPath(new URL('../dist/', import.meta.url))
     await mkdir(dist, { recursive: true })
     const folder = await mkdtemp(`${dist}local-`)

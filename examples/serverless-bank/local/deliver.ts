@@ -1,20 +1,21 @@
 import type { Outcome } from './sandbox.ts'
 
 export interface Delivery<R> {
-  /** The sequence number by which the function reports a record. */
+  /** The sequence number in the function's report of a record. */
   readonly idOf: (record: R) => string
   readonly invoke: (records: readonly R[]) => Promise<Outcome>
-  /** Of a batch that made no headway. */
+  /** Retries of a batch without progress. */
   readonly retryAttempts: number
   readonly isTooOld: (record: R) => boolean
-  /** Before the next try, with the number of those that failed. */
+  /** Waits before the next try; receives the number of failed ones. */
   readonly pause: (failures: number) => Promise<void>
   readonly giveUp: (records: readonly R[], condition: 'RetryAttemptsExhausted' | 'RecordAgeExceeded') => void
 }
 
 /**
- * Hands a batch of a shard to a function as Lambda does with `ReportBatchItemFailures` and `BisectBatchOnFunctionError`: goes on from the first record that is reported, halves a batch
- * of which nothing is known, tries again what made no headway, and gives it up in the end.
+ * Delivers a batch of a shard to a function as Lambda does with `ReportBatchItemFailures` and
+ * `BisectBatchOnFunctionError`. It continues from the first reported record, halves a batch after
+ * an unexplained failure, retries a batch without progress, and finally gives it up.
  */
 export async function deliver<R>(batch: readonly R[], delivery: Delivery<R>): Promise<void> {
   const { retryAttempts, isTooOld, pause, giveUp, invoke } = delivery
@@ -38,7 +39,7 @@ export async function deliver<R>(batch: readonly R[], delivery: Delivery<R>): Pr
   }
 }
 
-/** Records from the beginning of the batch with which nothing is left to do. A report that cannot be understood counts as none of them. */
+/** Number of finished records at the start of the batch. An unreadable report counts as none. */
 function doneOf<R>(batch: readonly R[], outcome: Outcome, idOf: (record: R) => string): number {
   if ('failure' in outcome) return 0
   const { batchItemFailures } = (outcome.answer ?? {}) as { batchItemFailures?: readonly { itemIdentifier?: unknown }[] | null }

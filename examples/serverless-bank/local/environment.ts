@@ -1,14 +1,14 @@
 import type { DynamoDbTables } from 'cqrs-es/dynamodb'
 import { type FunctionName, type TableRole, tableVariables } from '../settings.ts'
 
-/** How a program on this machine speaks to an emulator, which takes any credentials. */
+/** Client options for an emulator, which accepts any credentials. */
 export const emulatorAt = (endpoint: string) => ({
   endpoint,
   region: 'us-east-1',
   credentials: { accessKeyId: 'local', secretAccessKey: 'local' },
 })
 
-/** What the tables are called. */
+/** Names of the tables. */
 export const tablesOf = (prefix: string): Required<DynamoDbTables> => ({
   events: `${prefix}-events`,
   snapshots: `${prefix}-snapshots`,
@@ -16,7 +16,10 @@ export const tablesOf = (prefix: string): Required<DynamoDbTables> => ({
   meta: `${prefix}-meta`,
 })
 
-/** What a function finds around it. Its name is its key, so that who looks at requests to the emulator sees whose they are. */
+/**
+ * Environment of a function. Its access key is its name, which identifies it in requests to the
+ * emulator.
+ */
 export function environmentOf(name: FunctionName, endpoint: string, prefix: string): Record<string, string> {
   const tables = tablesOf(prefix)
   const names = Object.entries(tableVariables).map(([role, variable]) => [variable, tables[role as TableRole]])
@@ -27,7 +30,7 @@ export function environmentOf(name: FunctionName, endpoint: string, prefix: stri
     AWS_ACCESS_KEY_ID: name,
     AWS_SECRET_ACCESS_KEY: 'local',
     AWS_ENDPOINT_URL_DYNAMODB: endpoint,
-    // The AWS SDK warns of a Node that is getting old.
+    // The AWS SDK warns about older versions of Node.
     NODE_NO_WARNINGS: '1',
   }
 }

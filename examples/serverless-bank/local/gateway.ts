@@ -3,7 +3,10 @@ import type { APIGatewayProxyEventV2WithJWTAuthorizer as Event, APIGatewayProxyS
 import type { Outcome } from './sandbox.ts'
 import { claimsOf } from './tokens.ts'
 
-/** What API Gateway does with a request: turns it away without a token, else hands it to the function as an event, and makes a response of the answer. */
+/**
+ * Plays API Gateway: refuses a request without a token, else calls the function with an event, and
+ * turns its answer into a response.
+ */
 export async function serve(request: Request, sourceIp: string, invoke: (event: Event) => Promise<Outcome>): Promise<Response> {
   const claims = claimsOf(request.headers.get('Authorization') ?? undefined)
   if (claims === undefined) return json({ message: 'Unauthorized' }, 401, { 'WWW-Authenticate': 'Bearer' })
@@ -11,7 +14,7 @@ export async function serve(request: Request, sourceIp: string, invoke: (event: 
   return 'answer' in outcome ? responseOf(outcome.answer) : json({ message: 'Internal Server Error' }, 500)
 }
 
-/** An event as an HTTP API makes it, in the format 2.0 and with all its fields. */
+/** An event of an HTTP API, in format 2.0 with all its fields. */
 export async function eventOf(request: Request, sourceIp: string, claims: Record<string, string>): Promise<Event> {
   const { pathname, search, searchParams, host, hostname } = new URL(request.url)
   const headers = Object.fromEntries([...request.headers].filter(([name]) => name !== 'cookie'))
@@ -36,7 +39,7 @@ export async function eventOf(request: Request, sourceIp: string, claims: Record
     requestContext: {
       accountId: '123456789012',
       apiId: 'local',
-      // The types know fields that only other authorizers send.
+      // The types include fields that only other authorizers send.
       authorizer: { jwt: { claims, scopes: null } } as unknown as Event['requestContext']['authorizer'],
       domainName: hostname,
       domainPrefix: hostname.split('.')[0] ?? '',
@@ -57,7 +60,7 @@ export async function eventOf(request: Request, sourceIp: string, claims: Record
   }
 }
 
-/** An HTTP API decodes the path before anybody sees it. */
+/** An HTTP API decodes the path first. */
 function decoded(path: string): string {
   try {
     return decodeURIComponent(path)
@@ -66,12 +69,12 @@ function decoded(path: string): string {
   }
 }
 
-/** Of a parameter that comes more than once, all values with commas in between. */
+/** Joins the values of a repeated parameter with commas. */
 function joined(search: URLSearchParams): Record<string, string> {
   return Object.fromEntries([...new Set(search.keys())].map((name) => [name, search.getAll(name).join(',')]))
 }
 
-/** What is no text goes as base64. */
+/** The body; as base64 if it is not text. */
 async function bodyOf(request: Request): Promise<{ body?: string; isBase64Encoded: boolean }> {
   const bytes = Buffer.from(await request.arrayBuffer())
   if (bytes.length === 0) return { isBase64Encoded: false }
@@ -79,7 +82,7 @@ async function bodyOf(request: Request): Promise<{ body?: string; isBase64Encode
   return isText ? { body: bytes.toString(), isBase64Encoded: false } : { body: bytes.toString('base64'), isBase64Encoded: true }
 }
 
-/** What a function answers without a `statusCode` is the body of a 200. */
+/** An answer without a `statusCode` is the body of a 200. */
 function responseOf(answer: unknown): Response {
   const isObject = typeof answer === 'object' && answer !== null
   if (!isObject || !('statusCode' in answer)) return json(answer, 200)

@@ -3,17 +3,20 @@ import type { SQSEvent, SQSRecord } from 'aws-lambda'
 import { queueSettings } from '../settings.ts'
 import type { Outcome } from './sandbox.ts'
 
-/** A message as it is sent to the local run; one with the same `messageId` is the same message, delivered again. */
+/** A message for the local run. The same `messageId` means the same message, delivered again. */
 export interface Message {
   readonly body: string
   readonly messageId?: string
-  /** Messages of one group keep their order. Default: a group of its own. */
+  /** Messages of one group keep their order. Default: its own group. */
   readonly group?: string
 }
 
 type Received = Required<Message> & { readonly received: number }
 
-/** Hands messages to a function as an event source mapping does with `ReportBatchItemFailures`: what it reports comes again, and is given up in the end. */
+/**
+ * Delivers messages to a function as an event source mapping does with `ReportBatchItemFailures`:
+ * delivers reported messages again, and finally gives them up.
+ */
 export async function deliverMessages(
   messages: readonly Message[],
   invoke: (event: SQSEvent) => Promise<Outcome>,
@@ -24,7 +27,7 @@ export async function deliverMessages(
     const tried = new Set<string>()
     const held = new Set<string>()
     for (;;) {
-      // Behind a message that is not done none of its group is handed over.
+      // After an unfinished message, none of its group is delivered.
       const next = left.filter(({ messageId, group }) => !tried.has(messageId) && !held.has(group))
       const batch = next.slice(0, queueSettings.batchSize)
       if (batch.length === 0) break
@@ -45,7 +48,7 @@ export async function deliverMessages(
   return { done, dead }
 }
 
-/** All of them, where the function fails or its report cannot be understood. */
+/** All of them if the function fails or its report is unreadable. */
 function failedIn(batch: readonly Received[], outcome: Outcome): readonly string[] {
   const all = batch.map(({ messageId }) => messageId)
   if ('failure' in outcome) return all

@@ -7,11 +7,14 @@ import type { DeadRecords, LocalStream } from './stream.ts'
 export interface Parts {
   readonly functions: Readonly<Record<FunctionName, LocalFunction>>
   readonly stream: LocalStream
-  /** What was given up of the stream. */
+  /** Given-up records of the stream. */
   readonly dead: readonly DeadRecords[]
 }
 
-/** Everything is the API's, but what begins with `/_local/`: there you do what otherwise AWS does. */
+/**
+ * All paths belong to the API, except those below `/_local/`, which trigger what AWS does by
+ * itself.
+ */
 export const routes =
   ({ functions, stream, dead }: Parts) =>
   async (request: Request, sourceIp: string): Promise<Response> => {

@@ -39,13 +39,13 @@ try {
   console.log('\nTry it from another terminal. Ctrl-C closes the bank.\n')
   for (const line of tryIt(bank.url)) console.log(line === '' ? '' : `  ${line}`)
 } catch (error) {
-  // What was closed meanwhile has nothing to weigh any more.
+  // After a close the bundles are gone, which is no failure.
   if (closing === undefined) fail(error)
 }
 
 function fail(error: unknown): void {
   console.error(`The bank cannot open: ${error instanceof Error ? error.message : error}`)
-  console.error('PORT chooses another port, DYNAMODB_ENDPOINT another emulator, TABLES what the names of the tables begin with.')
+  console.error('PORT chooses another port, DYNAMODB_ENDPOINT another emulator, TABLES another prefix of the table names.')
   process.exitCode = 1
 }
 

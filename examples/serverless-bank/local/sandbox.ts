@@ -1,23 +1,23 @@
 import { randomUUID } from 'node:crypto'
 import { Worker } from 'node:worker_threads'
 
-/** What a call has led to: what the function answered, or how it failed. */
+/** Outcome of a call: the answer of the function, or its failure. */
 export type Outcome =
   | { readonly answer: unknown }
   | { readonly failure: { readonly errorType: string; readonly errorMessage: string } }
 
 export interface FunctionOptions {
   readonly name: string
-  /** The bundle, and that of `worker.ts`, which loads it. */
+  /** The bundle, and the bundle of `worker.ts`, which loads it. */
   readonly file: string
   readonly worker: string
   readonly environment: Readonly<Record<string, string>>
   readonly memory: number
-  /** In seconds. */
+  /** Seconds. */
   readonly timeout: number
 }
 
-/** A call, as it goes to the worker. */
+/** A call to the worker. */
 export interface Call {
   readonly event: unknown
   readonly context: {
@@ -30,12 +30,12 @@ export interface Call {
   }
 }
 
-/** Sandboxes of one function, at the most. */
+/** Sandboxes of one function, at most. */
 const most = 4
 
 /**
- * A function as Lambda runs it: in sandboxes with an environment of their own, each of which has one call at a time. A new one is started where all have something to
- * do, and one that does not answer in time is ended.
+ * A function as Lambda runs it: in sandboxes with their own environment, each with one call at a
+ * time. A new one starts when all are busy, and one that exceeds its time limit is ended.
  */
 export class LocalFunction {
   readonly #options: FunctionOptions
@@ -85,7 +85,7 @@ export class LocalFunction {
     const { name, file, worker: program, environment } = this.#options
     const worker = new Worker(program, { env: { ...environment }, workerData: { file } })
     this.#all.add(worker)
-    worker.on('error', (error) => console.error(`A sandbox of ${name} has broken down:`, error))
+    worker.on('error', (error) => console.error(`A sandbox of ${name} failed:`, error))
     worker.once('exit', () => this.#drop(worker))
     return worker
   }
@@ -99,7 +99,7 @@ export class LocalFunction {
   }
 }
 
-/** `undefined` when no answer has come in time. */
+/** `undefined` if no answer arrives in time. */
 function call(worker: Worker, message: Call, timeout: number): Promise<Outcome | undefined> {
   return new Promise((resolve) => {
     const end = (outcome: Outcome | undefined) => {

@@ -6,10 +6,10 @@ import { deliver } from './deliver.ts'
 import { emulatorAt } from './environment.ts'
 import type { Outcome } from './sandbox.ts'
 
-/** Lambda looks four times a second, too. */
+/** Lambda polls four times per second, too. */
 const pollMs = 250
 
-/** What is told where AWS has a dead-letter queue for it: where in the stream to find the records. */
+/** Content of the dead-letter queue of AWS: the place of the records in the stream. */
 export interface DeadRecords {
   readonly condition: string
   readonly DDBStreamBatchInfo: {
@@ -18,7 +18,7 @@ export interface DeadRecords {
     readonly endSequenceNumber: string
     readonly batchSize: number
   }
-  /** What the records are about; AWS does not tell. */
+  /** Aggregates of the records; AWS does not report them. */
   readonly keys: readonly unknown[]
 }
 
@@ -29,13 +29,16 @@ export interface StreamOptions {
   readonly onDead: (dead: DeadRecords) => void
 }
 
-/** Hands the stream of a table to a function as an event source mapping does: each shard from its beginning, in order, batch by batch, parents before their children. */
+/**
+ * Delivers the stream of a table to a function as an event source mapping does: each shard from its
+ * beginning, in order, batch by batch, parents before their children.
+ */
 export class LocalStream {
   readonly #options: StreamOptions
   readonly #client: DynamoDBStreams
   readonly #ending = new AbortController()
   readonly #shards = new Map<string, Promise<void>>()
-  /** What was delivered, to do it again. */
+  /** Delivered batches, for `redeliver`. */
   readonly #delivered: { readonly shardId: string; readonly batch: readonly DynamoDBRecord[] }[] = []
   #following: Promise<void> | undefined
 
@@ -48,7 +51,7 @@ export class LocalStream {
     this.#following = this.#followShards()
   }
 
-  /** Hands all batches over once more, which a function must be ready for: each record is delivered at least once. */
+  /** Delivers all batches again: a function must accept each record at least once. */
   async redeliver(): Promise<{ readonly batches: number; readonly records: number }> {
     const batches = [...this.#delivered]
     for (const { shardId, batch } of batches) await this.#deliver(shardId, batch)
@@ -70,7 +73,7 @@ export class LocalStream {
         for (const { ShardId = '', ParentShardId = '' } of StreamDescription?.Shards ?? [])
           if (!this.#shards.has(ShardId)) this.#shards.set(ShardId, this.#followShard(ShardId, this.#shards.get(ParentShardId)))
       } catch (error) {
-        if (!signal.aborted) console.error('The stream cannot be looked at:', error)
+        if (!signal.aborted) console.error('The stream cannot be read:', error)
       }
       await pause(1_000, signal)
     }
@@ -133,7 +136,9 @@ export class LocalStream {
   }
 }
 
-/** A record as Lambda hands it over: with the stream's ARN, times in seconds and bytes as base64. */
+/**
+ * A record as Lambda delivers it: with the ARN of the stream, times in seconds and bytes as base64.
+ */
 function toLambda({ dynamodb = {}, ...record }: StreamRecord, eventSourceARN: string): DynamoDBRecord {
   const { ApproximateCreationDateTime: time, ...rest } = dynamodb
   const plain = JSON.parse(JSON.stringify({ ...record, dynamodb: rest }, bytesAsBase64)) as DynamoDBRecord

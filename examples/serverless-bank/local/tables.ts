@@ -2,7 +2,9 @@ import { DynamoDB } from '@aws-sdk/client-dynamodb'
 import { dynamoDbStore } from 'cqrs-es/dynamodb'
 import { emulatorAt, tablesOf } from './environment.ts'
 
-/** Makes what is missing of the tables, as the store defines them; the ARN of the stream of events. */
+/**
+ * Creates missing tables by the definitions of the store. Returns the ARN of the stream of events.
+ */
 export async function makeTables(endpoint: string, prefix: string): Promise<string> {
   const client = new DynamoDB(emulatorAt(endpoint))
   try {

@@ -1,9 +1,10 @@
-/** Who issues the tokens of the local run, and for whom. */
+/** Issuer and audience of the tokens of the local run. */
 export const issuer = 'https://tokens.localhost/'
 export const audience = 'bank'
 
 /**
- * A token for the local run. It is not signed: anybody on this machine can make one, and no API Gateway takes it.
+ * A token for the local run. It is not signed: every program on this machine can make one, and no
+ * API Gateway accepts it.
  */
 export function localToken(user: string, scope = 'bank/read bank/write', seconds = 24 * 60 * 60): string {
   const now = Math.floor(Date.now() / 1_000)
@@ -11,7 +12,10 @@ export function localToken(user: string, scope = 'bank/read bank/write', seconds
   return `${encoded({ alg: 'none', typ: 'JWT' })}.${encoded(claims)}.unsigned`
 }
 
-/** The claims of a token, as the JWT authorizer of API Gateway hands them on: all as text. `undefined` for one that it would not let in; only signatures are not looked at. */
+/**
+ * The claims of a token, as the JWT authorizer of API Gateway passes them on: all as text.
+ * `undefined` for a token that it refuses. Only signatures are not checked.
+ */
 export function claimsOf(authorization: string | undefined): Record<string, string> | undefined {
   const [, payload] = /^(?:Bearer )?[\w-]+\.([\w-]+)\.[\w-]*$/i.exec(authorization ?? '') ?? []
   if (payload === undefined) return undefined

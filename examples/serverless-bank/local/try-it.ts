@@ -1,6 +1,9 @@
 import { localToken } from './tokens.ts'
 
-/** What to type to try the bank, each line a whole command; `''` and lines that begin with `#` are for the eye. */
+/**
+ * Lines to type to try the bank, each a whole command. `''` and lines that start with `#` are for
+ * the reader.
+ */
 export function tryIt(url: string): readonly string[] {
   const today = new Date().toISOString().slice(0, 10)
   const post = (path: string, data: object, ...headers: string[]) =>

@@ -9,15 +9,18 @@ import type { Bundle } from '../bundle.ts'
 export interface Weight {
   readonly bytes: number
   readonly gzippedBytes: number
-  /** The bundle alone: Lambda's runtime brings the AWS SDK. */
+  /** The bundle alone: Lambda provides the AWS SDK. */
   readonly importMs: number
-  /** With the AWS SDK, as it is in `node_modules`. */
+  /** With the AWS SDK from `node_modules`. */
   readonly withSdkMs: number
 }
 
 const rounds = 3
 
-/** What a function weighs, and how long a fresh Node takes to load it: the median of some processes. */
+/**
+ * Size of a function, and the time a new Node process takes to load it: the median of some
+ * processes.
+ */
 export async function weigh({ file }: Bundle, environment: Readonly<Record<string, string>>): Promise<Weight> {
   const bundle = await readFile(file)
   const loads: { readonly sdk: number; readonly own: number }[] = []
@@ -30,7 +33,10 @@ export async function weigh({ file }: Bundle, environment: Readonly<Record<strin
   }
 }
 
-/** Node sets up its loader with the first import of all, which is not counted. It runs where the bundle is, to find the AWS SDK. */
+/**
+ * Node sets up its loader with its first import, which is not counted. Runs next to the bundle, to
+ * find the AWS SDK.
+ */
 async function load(file: string, env: Readonly<Record<string, string>>): Promise<{ sdk: number; own: number }> {
   const program = `
     await import('data:text/javascript,')

@@ -2,7 +2,10 @@ import { pathToFileURL } from 'node:url'
 import { parentPort, workerData } from 'node:worker_threads'
 import type { Call, Outcome } from './sandbox.ts'
 
-/** The inside of a sandbox: loads the bundle once, and calls its handler with one event after another, as JSON. */
+/**
+ * The inside of a sandbox: loads the bundle once, and calls its handler with one event after
+ * another, as JSON.
+ */
 const loading: Promise<{ readonly handler: (event: unknown, context: object) => unknown }> = import(
   pathToFileURL(workerData.file).href
 )

@@ -1,16 +1,19 @@
 import { createServer, type IncomingMessage, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 
-/** A request to DynamoDB, as it passes. */
+/** A request to DynamoDB. */
 export interface Passing {
-  /** Whose key it is signed with: in the local run the name of the function. */
+  /** Name of the access key: in the local run, the name of the function. */
   readonly who: string
   readonly body: string
-  /** `PutItem events`: what IAM would ask for, on tables by what they are for. */
+  /** Permissions that IAM would require, such as `PutItem events`, with the role of the table. */
   readonly needs: readonly string[]
 }
 
-/** Stands between the functions and DynamoDB: notes which rights a request needs, and refuses what the test wants refused. */
+/**
+ * A proxy between the functions and DynamoDB: records the permissions that requests need, and
+ * refuses requests for a test.
+ */
 export class DynamoDbProxy {
   readonly seen = new Map<string, Set<string>>()
   refuses: (request: Passing) => boolean = () => false

@@ -8,12 +8,15 @@ const root = fileURLToPath(new URL('../../../', import.meta.url))
 export interface Started {
   readonly child: ChildProcess
   readonly url: string
-  /** All that it has printed so far. */
+  /** Its output so far. */
   readonly output: { readonly out: string; readonly err: string }
   readonly exited: Promise<readonly [code: number | null, signal: string | null]>
 }
 
-/** `npm run serverless:local` as one process, so that a signal reaches it. Resolves when the bank is open, or the process has ended. */
+/**
+ * Runs `npm run serverless:local` as one process, so that a signal reaches it. Resolves when the
+ * bank is open or the process has ended.
+ */
 export async function startBank(env: Readonly<Record<string, string>>): Promise<Started> {
   const args = [await bundledProgram(fileURLToPath(new URL('../local/run.ts', import.meta.url)))]
   const child = spawn(process.execPath, args, { cwd: root, env: { ...process.env, PORT: '0', NODE_NO_WARNINGS: '1', ...env } })

@@ -9,7 +9,7 @@ export interface Resource {
   readonly UpdateReplacePolicy?: string
 }
 
-/** What CloudFormation would be given. */
+/** The template for CloudFormation. */
 export class BankTemplate {
   readonly all: Template
 
@@ -22,7 +22,7 @@ export class BankTemplate {
     return Object.entries(this.all.findResources(type) as Record<string, Resource>)
   }
 
-  /** The one resource of a type whose logical id begins so. */
+  /** The only resource of a type whose logical id starts with `name`. */
   one(type: string, name: string): readonly [id: string, resource: Resource] {
     const found = this.of(type).filter(([id]) => id.startsWith(name))
     if (found.length !== 1) throw new Error(`There are ${found.length} ${type} called ${name}.`)
@@ -33,7 +33,7 @@ export class BankTemplate {
     return this.one('AWS::DynamoDB::Table', `Tables${role}`)
   }
 
-  /** What the role of a function allows. */
+  /** Permissions of the role of a function. */
   rights(name: string): readonly Right[] {
     const [, policy] = this.one('AWS::IAM::Policy', `${name}Role`)
     const { Statement } = policy.Properties.PolicyDocument as {
@@ -49,5 +49,5 @@ export interface Right {
   readonly Resource: unknown
 }
 
-/** The ARN of a resource, as a template has it. */
+/** The ARN of a resource, as in a template. */
 export const arn = ([id]: readonly [id: string, resource: Resource], attribute = 'Arn') => ({ 'Fn::GetAtt': [id, attribute] })
