@@ -22,12 +22,18 @@ export interface SqliteDatabase {
   prepare(sql: string): SqliteStatement
 }
 
-/** A prepared statement of a `SqliteDatabase`. */
+/**
+ * A prepared statement of a `SqliteDatabase`. The store binds a `SqliteValue` to each parameter.
+ *
+ * The parameters are `any`, because the types of better-sqlite3 and libsql leave out `null`.
+ */
 export interface SqliteStatement {
-  /** Runs it and gives all rows, as objects by column. */
-  all(...values: SqliteValue[]): unknown[]
-  /** Runs it. */
-  run(...values: SqliteValue[]): { readonly changes: number | bigint; readonly lastInsertRowid: number | bigint }
+  /** Runs the statement and returns all rows, as objects by column. */
+  // biome-ignore lint/suspicious/noExplicitAny: says the comment above
+  all(...values: any[]): unknown[]
+  /** Runs the statement. */
+  // biome-ignore lint/suspicious/noExplicitAny: says the comment above
+  run(...values: any[]): { readonly changes: number | bigint; readonly lastInsertRowid: number | bigint }
 }
 
 /** @throws DefinitionError that names what is missing */
