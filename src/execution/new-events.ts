@@ -27,8 +27,9 @@ export interface NewEvents {
 type Context = Pick<EnvelopeContext, 'aggregateId' | 'metadata' | 'commitId' | 'recordedAt'>
 
 /**
- * Checks events, numbers them after `base`, and applies them to its state. `by` returns the start
- * of the message that blames their author.
+ * Checks events, numbers them after `base`, and applies them to its state.
+ *
+ * Messages about an invalid event start with the text that `by` returns: it names the author.
  *
  * @throws InvalidEventError, ApplyError
  */
