@@ -18,7 +18,7 @@ export async function authorized(setup: HttpSetup, context: RequestContext, acti
   throw refusal(verdict)
 }
 
-/** Whether the caller may do this, where only a part of the answer depends on it. */
+/** Whether the caller may do this, for parts of a response. */
 export const isAllowed = async (setup: HttpSetup, context: RequestContext, action: HttpAction): Promise<boolean> =>
   (await authorize(setup, context, action)).ok
 
@@ -30,7 +30,7 @@ export const refusal = ({ status, detail, challenge = 'Bearer' }: Refused): Http
     ? new HttpProblem(401, detail ?? 'Say who you are.', { 'WWW-Authenticate': challenge })
     : new HttpProblem(403, detail ?? 'You may not do this.')
 
-/** The checked answer of the `authorize` option. */
+/** Returns the checked result of the `authorize` option. */
 export async function authorize(
   { options: { authorize } }: HttpSetup,
   { request, platform }: RequestContext,

@@ -1,12 +1,12 @@
 import { etagHeader, json } from './parameters.ts'
 import type { Schemas } from './schemas.ts'
 
-/** The answers of all operations. */
+/** The responses of all operations. */
 export class OpenApiResponses {
   readonly #problem: object
-  /** Everybody may do everything. */
+  /** Every caller may do everything. */
   readonly isOpen: boolean
-  /** Commands can be sent to be waited for. */
+  /** Commands can wait for views. */
   readonly canWait: boolean
 
   constructor(
@@ -39,7 +39,7 @@ export class OpenApiResponses {
     }
   }
 
-  /** What can also be had as server-sent events. */
+  /** A response that is also available as server-sent events. */
   stream(schema: object, description: string): object {
     const read = this.read(schema) as { readonly 200: { readonly content: object } }
     const events = { 'text/event-stream': { schema: { type: 'string', description } } }
@@ -75,7 +75,7 @@ const meanings: Readonly<Record<number, string>> = {
   503: 'Not now. Try again, with the same `Idempotency-Key`.',
 }
 
-/** RFC 9457. */
+/** Problem details, RFC 9457. */
 export const problemSchema = {
   type: 'object',
   required: ['title', 'status', 'detail'],

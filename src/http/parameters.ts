@@ -1,6 +1,6 @@
 import { maxNameLength } from '../util/names.ts'
 
-/** What the operations of the document are made of. */
+/** Parts of the operations in the document. */
 export const wholeNumber = { type: 'integer', minimum: 0, maximum: 999_999_999_999_999 }
 export const json = (schema: object) => ({ 'application/json': { schema } })
 export const operation = (operationId: string, summary: string, tag: string) => ({ operationId, summary, tags: [tag] })
@@ -27,13 +27,13 @@ export const limitParameter = queryParameter(
 export const afterParameter = queryParameter('after', { type: 'string' }, 'The `next` of the page before.')
 export const etagHeader = { schema: { type: 'string' }, description: 'Of the state at this sequence, for If-Match.' }
 
-/** What a state can be asked for with. */
+/** Request headers of a read of a state. */
 export const conditionParameters = [
   headerParameter('If-Match', { type: 'string' }, 'Only if this is its ETag.'),
   headerParameter('If-None-Match', { type: 'string' }, 'Only if this is not its ETag.'),
 ]
 
-/** What every command can be sent with. */
+/** Parameters of every command. */
 export const commandParameters = (canWait: boolean) => [
   idParameter,
   headerParameter('Idempotency-Key', name, 'A command that is sent again with its key is stored once.'),

@@ -13,7 +13,7 @@ import {
 import { conditionNames, kindOfIndex } from './query.ts'
 import { viewsSegment } from './segments.ts'
 
-/** Paths of a view, as the document has them. */
+/** Paths of a view in the OpenAPI document. */
 export function pathsOfView({ name, definition }: ExposedView, answers: OpenApiResponses): [string, object][] {
   const at = `/${viewsSegment}/${encodeURIComponent(name)}`
   const row = {
