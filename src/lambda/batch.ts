@@ -3,13 +3,15 @@ import { isObject } from '../util/json.ts'
 import { kindOfEvent } from './event-kind.ts'
 import { endsInTime, type LambdaContext } from './time.ts'
 
-/** What Lambda is told of a batch (`ReportBatchItemFailures`): what is in here comes again, all else is done. */
+/**
+ * Response to a batch, with `ReportBatchItemFailures`: Lambda redelivers only the listed records.
+ */
 export interface BatchResponse {
-  /** Message ids of SQS, sequence numbers of a stream. */
+  /** Message ids of SQS, or sequence numbers of a stream. */
   readonly batchItemFailures: { readonly itemIdentifier: string }[]
 }
 
-/** The records of a batch. @throws DefinitionError that says what came instead */
+/** Returns the records of a batch. @throws DefinitionError that names the received event */
 export function recordsOf<R>(what: string, source: string, event: { readonly Records: readonly R[] }): readonly R[] {
   const records: unknown = isObject(event) ? event.Records : undefined
   const isOurs = (one: unknown) => isObject(one) && [source, undefined].includes((one as { eventSource?: string }).eventSource)
@@ -19,7 +21,11 @@ export function recordsOf<R>(what: string, source: string, event: { readonly Rec
   )
 }
 
-/** The answer for what failed. @throws Error when it cannot be named: then all of the batch comes again */
+/**
+ * Makes the response for failed records.
+ *
+ * @throws Error if one has no identifier: Lambda then redelivers the whole batch
+ */
 export function failuresOf(what: string, ids: readonly unknown[]): BatchResponse {
   return {
     batchItemFailures: ids.map((id) => {
@@ -29,7 +35,11 @@ export function failuresOf(what: string, ids: readonly unknown[]): BatchResponse
   }
 }
 
-/** Tells of failures, all at once. One that happens in there goes to the console, and so does it when there is no more time to wait: the answer must leave. */
+/**
+ * Reports failures, all at once, while there is time.
+ *
+ * An error of `onFailure`, or the end of the time, is logged: the response must still leave.
+ */
 export async function tell<F>(
   what: string,
   failures: readonly F[],

@@ -6,16 +6,16 @@ import { issuesText, notJsonIssue } from '../util/issues.ts'
 import { isObject, toJson } from '../util/json.ts'
 import { unknownKey } from '../util/options.ts'
 
-/** A message of SQS as Lambda hands it over, as far as it is looked at. */
+/** The used part of an SQS message, as Lambda delivers it. */
 export interface SqsMessage {
   readonly messageId: string
   /** JSON: `{ aggregate, id, command, metadata?, idempotencyKey?, expectedSequence? }`. */
   readonly body: string
   readonly attributes?: {
-    /** How often it was handed over, this time included. */
+    /** Number of deliveries, including this one. */
     readonly ApproximateReceiveCount?: string | undefined
     readonly AWSTraceHeader?: string | undefined
-    /** In a FIFO queue what keeps the order. */
+    /** Group of a FIFO queue, within which order is kept. */
     readonly MessageGroupId?: string | undefined
     readonly SenderId?: string | undefined
     readonly SentTimestamp?: string | undefined
@@ -24,7 +24,7 @@ export interface SqsMessage {
   readonly eventSourceARN?: string
 }
 
-/** A command out of a message; what is inside is checked by who executes it. */
+/** A command from a message. The aggregate's handle checks its contents. */
 export interface QueuedCommand {
   readonly aggregate: string
   readonly id: string
@@ -34,7 +34,11 @@ export interface QueuedCommand {
 
 const known = ['aggregate', 'id', 'command', 'metadata', 'idempotencyKey', 'expectedSequence']
 
-/** `metadata` of the queue's function goes over that of the message. @throws ValidationError when the message is no command */
+/**
+ * Reads the command of a message. `added` metadata overrides that of the message.
+ *
+ * @throws ValidationError when the message is not a command
+ */
 export function commandOf({ messageId, body }: SqsMessage, added: Metadata | undefined): QueuedCommand {
   const sent = parse(messageId, body)
   const surplus = unknownKey(sent, known)
@@ -48,7 +52,11 @@ export function commandOf({ messageId, body }: SqsMessage, added: Metadata | und
   return { aggregate, id, command, options: { metadata: { ...metadata, ...added }, idempotencyKey, expectedSequence } }
 }
 
-/** JSON says more than data can hold: numbers beyond JavaScript's, texts that no store keeps. @throws ValidationError */
+/**
+ * Refuses JSON that data cannot hold: numbers beyond JavaScript's, texts that no store keeps.
+ *
+ * @throws ValidationError
+ */
 function checkJson(messageId: string, sent: unknown): void {
   try {
     toJson(sent)
