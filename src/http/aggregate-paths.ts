@@ -75,14 +75,14 @@ const messageSchema = ({ command, isOptional, data }: DescribedCommand): object 
 })
 
 const readIds = (name: string, answers: OpenApiResponses): object => ({
-  ...operation(`${name}.ids`, 'Ids of those that have events', name),
+  ...operation(`${name}.ids`, 'Ids of aggregates with events', name),
   parameters: [limitParameter, afterParameter],
   responses: answers.read(pageOf({ type: 'string' })),
 })
 
 const readState = (name: string, answers: OpenApiResponses): object => ({
   ...operation(`${name}.state`, 'The state', name),
-  parameters: [idParameter, queryParameter('asOf', wholeNumber, 'As it was right after this sequence.'), ...conditionParameters],
+  parameters: [idParameter, queryParameter('asOf', wholeNumber, 'The state right after this sequence.'), ...conditionParameters],
   responses: answers.read(stateSchema, { ETag: etagHeader }, true),
 })
 
@@ -90,8 +90,8 @@ const readEvents = (name: string, event: object | undefined, answers: OpenApiRes
   ...operation(`${name}.events`, 'The events, in order', name),
   parameters: [
     idParameter,
-    queryParameter('after', wholeNumber, 'Only those after this sequence.'),
-    queryParameter('limit', { ...wholeNumber, minimum: 1 }, 'Events at the most. Default: all.'),
+    queryParameter('after', wholeNumber, 'Only events after this sequence.'),
+    queryParameter('limit', { ...wholeNumber, minimum: 1 }, 'Maximum number of events. Default: all.'),
   ],
   responses: answers.read(pageOf(event ?? {}, wholeNumber), {}, true),
 })
@@ -101,8 +101,8 @@ const acceptedSchema = ({ state }: ExposedAggregate, event: object | undefined, 
   type: 'object',
   required: ['sequence', 'replayed', ...(isOpen && event !== undefined ? ['events'] : []), ...(isOpen && state ? ['state'] : [])],
   properties: {
-    sequence: { ...wholeNumber, description: 'Of the last event.' },
-    replayed: { type: 'boolean', description: 'The idempotency key had been used: this is what came of it then.' },
+    sequence: { ...wholeNumber, description: 'Sequence of the last event.' },
+    replayed: { type: 'boolean', description: 'The idempotency key was used before: this is the outcome of its first use.' },
     ...(event === undefined ? {} : { events: { type: 'array', items: event } }),
     ...(state ? { state: {} } : {}),
   },

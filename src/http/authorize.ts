@@ -27,8 +27,8 @@ type Refused = Extract<Authorization<unknown>, { readonly ok: false }>
 /** The response to a refusal. */
 export const refusal = ({ status, detail, challenge = 'Bearer' }: Refused): HttpProblem =>
   status === 401
-    ? new HttpProblem(401, detail ?? 'Say who you are.', { 'WWW-Authenticate': challenge })
-    : new HttpProblem(403, detail ?? 'You may not do this.')
+    ? new HttpProblem(401, detail ?? 'Authentication required.', { 'WWW-Authenticate': challenge })
+    : new HttpProblem(403, detail ?? 'You are not allowed to do this.')
 
 /** Returns the checked result of the `authorize` option. */
 export async function authorize(
@@ -40,7 +40,7 @@ export async function authorize(
   return callHook('authorize', request, async () => {
     const verdict = await authorize(request, action, platform)
     if (verdict?.ok === true || (verdict?.ok === false && isRefusal(verdict))) return verdict
-    throw new TypeError('it must answer { ok: true, caller }, or { ok: false, status: 401 | 403 } with texts.')
+    throw new TypeError('it must return { ok: true, caller }, or { ok: false, status: 401 | 403 } with texts.')
   })
 }
 

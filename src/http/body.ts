@@ -44,11 +44,11 @@ async function bytesOf(request: Request, maxBytes: number): Promise<Uint8Array> 
     if (error instanceof HttpProblem) throw error
     // The messages of Node and its adapter for a body that was already read.
     if (error instanceof TypeError && /unusable|locked/.test(messageOf(error))) throw new TypeError(`${taken}.`, { cause: error })
-    throw new HttpProblem(400, 'The body could not be read to its end.')
+    throw new HttpProblem(400, 'The body could not be read completely.')
   }
 }
 
-const taken = 'The body of the request was read by something in front of the handler, which must leave it alone'
+const taken = 'Another function read the body of the request before the handler. It must leave the body unread'
 
 /** A body may never end. */
 function untilAborted<T>(signal: AbortSignal, reading: Promise<T>): Promise<T> {
@@ -98,7 +98,7 @@ function joined(chunks: readonly Uint8Array[], length: number): Uint8Array {
   return bytes
 }
 
-const tooLarge = (maxBytes: number) => new HttpProblem(413, `A command may have ${maxBytes} bytes.`)
+const tooLarge = (maxBytes: number) => new HttpProblem(413, `The body exceeds the limit of ${maxBytes} bytes.`)
 
 /** Refuses invalid UTF-8. */
 const utf8 = new TextDecoder('utf-8', { fatal: true })

@@ -64,7 +64,7 @@ function checkData(aggregate: string, { type, data }: Command): void {
     if (data !== undefined) toJson(data)
   } catch (error) {
     const issue = notJsonIssue(error)
-    throw new ValidationError(`${type} on ${aggregate} does not fit: ${issuesText([issue])}.`, [issue], error)
+    throw new ValidationError(`${type} on ${aggregate} is invalid: ${issuesText([issue])}.`, [issue], error)
   }
 }
 
@@ -106,11 +106,11 @@ async function metadataOf(
 
 function jsonObject(made: unknown): Metadata | undefined {
   if (made === undefined) return undefined
-  if (!isObject(made) || Array.isArray(made)) throw new TypeError('it must answer an object.')
+  if (!isObject(made) || Array.isArray(made)) throw new TypeError('it must return an object.')
   try {
     return toJson(made) as Metadata
   } catch (error) {
-    throw refusing(new TypeError(`it must answer JSON, but ${jsonProblem(error)}.`, { cause: error }), made)
+    throw refusing(new TypeError(`it must return JSON, but ${jsonProblem(error)}.`, { cause: error }), made)
   }
 }
 
@@ -147,4 +147,4 @@ interface Rejected {
 }
 
 const rejected = (name: string, { reason, details }: Rejected): Response =>
-  problem(422, { detail: `The ${name} refused: ${reason}.`, reason, ...(details === undefined ? {} : { details }) })
+  problem(422, { detail: `The ${name} rejected the command: ${reason}.`, reason, ...(details === undefined ? {} : { details }) })

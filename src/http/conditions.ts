@@ -43,7 +43,7 @@ function expectedBy(headers: Headers): number | undefined {
  */
 export function hasAlready(headers: Headers, etag: string): boolean {
   const match = headers.get('If-Match')
-  if (match !== null && !names(match, etag)) throw new HttpProblem(412, `Its ETag is ${etag}.`)
+  if (match !== null && !names(match, etag)) throw new HttpProblem(412, `The current ETag is ${etag}.`)
   const noneMatch = headers.get('If-None-Match')
   return noneMatch !== null && names(noneMatch, etag)
 }

@@ -170,7 +170,7 @@ export const readHttpOptions = (given: object): HandlerOptions => readOptions('c
 function checkAuthorize(_: string, authorize: unknown): void {
   if (authorize !== 'none' && typeof authorize !== 'function')
     throw new DefinitionError(
-      `createHandler needs authorize: a function that says who may do what, or 'none' where everybody may do everything.`,
+      `createHandler needs authorize: a function that decides what each caller may do, or 'none' to allow everything.`,
     )
 }
 

@@ -21,14 +21,14 @@ function parametersIn({ search, searchParams }: URL, known: readonly string[]): 
   let problem: ValidationError | undefined
   for (const [name, value] of searchParams) {
     if (!known.includes(name)) problem ??= new ValidationError(unknownText(name, known))
-    else if (found.has(name)) problem ??= new ValidationError(`The parameter '${name}' is there twice.`)
+    else if (found.has(name)) problem ??= new ValidationError(`The parameter '${name}' occurs twice. Send it once.`)
     else found.set(name, value)
   }
   return { found, problem }
 }
 
 const unknownText = (name: string, known: readonly string[]): string =>
-  `There is no parameter '${name}' here. There are: ${known.join(', ') || 'none'}.`
+  `There is no parameter '${name}' here. Parameters: ${known.join(', ') || 'none'}.`
 
 /** `URLSearchParams` decodes invalid UTF-8 to other text without an error. */
 function isDecodable(search: string): boolean {

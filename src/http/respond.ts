@@ -47,7 +47,7 @@ async function showEvents(setup: HttpSetup, context: RequestContext, { aggregate
   const parameters = parametersOf(context.url, ['after', 'limit'])
   const after = wholeNumber(parameters, 'after') ?? 0
   const limit = wholeNumber(parameters, 'limit')
-  if (limit === 0) throw new ValidationError('The parameter limit must be a whole number from 1 on.')
+  if (limit === 0) throw new ValidationError('The parameter limit must be a whole number, 1 or more.')
   const { request } = context
   const { signal } = request
   const eventsAfter = (sequence: number) => aggregate.handle.events(id, { after: sequence, signal })

@@ -143,8 +143,8 @@ export const answerAborted = (reason: unknown): Response =>
     ? problem(503, { detail: notNow }, again)
     : new Response(null, { status: 499 })
 
-const notNow = 'This cannot be answered at the moment. Try again, with the same Idempotency-Key if there was one.'
-const ourFault = 'Something is wrong on our side. It has been reported.'
+const notNow = 'The service is unavailable at the moment. Retry later, with the same Idempotency-Key if there was one.'
+const ourFault = 'The server failed. The error was reported.'
 
 /** Converts symbols in paths, which JSON lacks. */
 const plainIssue = ({ message, path }: Issue): Issue =>

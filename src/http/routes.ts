@@ -15,7 +15,7 @@ export type Route =
 
 /** @throws HttpProblem for an unknown path, ValidationError for a malformed path */
 export function routeOf(exposed: Exposed, basePath: string, method: string, path: string): Route {
-  const nothing = () => new HttpProblem(404, `There is nothing at ${path}.`)
+  const nothing = () => new HttpProblem(404, `Nothing exists at ${path}.`)
   if (!path.startsWith(`${basePath}/`)) throw nothing()
   const at = path
     .slice(basePath.length + 1)

@@ -26,7 +26,7 @@ export function setupOf(app: HttpApp, given: object): HttpSetup {
   const options = readHttpOptions(given)
   const erased = app as unknown as ErasedApp | undefined
   const parts: AppParts | undefined = erased?.['~parts']
-  if (erased === undefined || parts === undefined) throw new DefinitionError('createHandler takes an app made by createApp.')
+  if (erased === undefined || parts === undefined) throw new DefinitionError('createHandler needs an app made by createApp.')
   const exposed = exposedOf(erased, parts, options.expose as ErasedExpose | undefined)
   const { waitFor, maxBodyBytes, onError } = options
   const unknown = waitFor.find((view) => !parts.views.has(view))
@@ -50,4 +50,4 @@ export function setupOf(app: HttpApp, given: object): HttpSetup {
   }
 }
 
-const reportTelling = (thrown: unknown, error: unknown) => console.error('onError threw:', thrown, 'when told of:', error)
+const reportTelling = (thrown: unknown, error: unknown) => console.error('onError threw:', thrown, 'when called with:', error)
