@@ -17,7 +17,7 @@ export function recordsOf<R>(what: string, source: string, event: { readonly Rec
   const isOurs = (one: unknown) => isObject(one) && [source, undefined].includes((one as { eventSource?: string }).eventSource)
   if (Array.isArray(records) && records.every(isOurs)) return records
   throw new DefinitionError(
-    `${what} takes batches of '${source}', but got ${kindOfEvent(event)}. Change the event source of the function, or what it exports.`,
+    `${what} takes batches of '${source}', but got ${kindOfEvent(event)}. Change the event source of the function, or its exported handler.`,
   )
 }
 
@@ -30,7 +30,7 @@ export function failuresOf(what: string, ids: readonly unknown[]): BatchResponse
   return {
     batchItemFailures: ids.map((id) => {
       if (typeof id === 'string' && id !== '') return { itemIdentifier: id }
-      throw new Error(`${what}: something failed that has no identifier to report it by, so that all of the batch has failed.`)
+      throw new Error(`${what}: a failed record has no identifier, so the whole batch fails.`)
     }),
   }
 }
@@ -50,9 +50,9 @@ export async function tell<F>(
     try {
       await onFailure(failure)
     } catch (error) {
-      console.error(`${what}: onFailure has failed itself:`, error)
+      console.error(`${what}: onFailure failed:`, error)
     }
   })
   if (!(await endsInTime(context, Promise.all(told))))
-    console.error(`${what}: onFailure was not waited for any longer: the time of the Lambda function is up.`)
+    console.error(`${what}: onFailure did not end in time: the time of the Lambda function is up.`)
 }

@@ -105,7 +105,7 @@ const outcomesOf = (app: CatchUpApp, news: readonly News[], context: LambdaConte
   })
 
 const report = (error: unknown, { aggregateType, aggregateId }: AggregateChange) =>
-  console.error(`The stream's news of ${aggregateType} '${aggregateId}' could not be followed:`, error)
+  console.error(`The change of ${aggregateType} '${aggregateId}' could not be processed:`, error)
 
 interface News {
   /** Index of the aggregate's first record in the batch. */

@@ -48,7 +48,7 @@ export function checkHttpEvent(event: HttpEvent): void {
       ...(typeof (rawPath ?? path) === 'string' ? [] : ['rawPath']),
     ]
     if (missing.length === 0) return
-    throw new DefinitionError(`onHttp got ${kindOfEvent(event)} that lacks ${missing.join(' and ')}, a text.`)
+    throw new DefinitionError(`onHttp received ${kindOfEvent(event)} without the text ${missing.join(' and ')}.`)
   }
   const advice =
     version === '1.0'
@@ -107,7 +107,7 @@ function toPath({ rawPath: raw, requestContext: { stage: named, http } }: HttpEv
   const path = (isStaged ? rawPath.slice(stage.length + 1) : rawPath)
     .replace(isDecoded ? /%/g : /%(?![0-9a-f]{2})/gi, '%25')
     .replace(/[^\w\-.~!$&'()*+,;=:@/%]+/g, encodeURIComponent)
-  if (path.split('/').some((segment) => /^(\.|%2e){1,2}$/i.test(segment))) throw new BadRequest('The path has segments of dots.')
+  if (path.split('/').some((segment) => /^(\.|%2e){1,2}$/i.test(segment))) throw new BadRequest('The path has dot segments.')
   return path.startsWith('/') ? path : `/${path}`
 }
 

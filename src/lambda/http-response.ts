@@ -19,7 +19,7 @@ export async function toResult({ method }: Request, response: Response): Promise
     return problem(
       406,
       'Not Acceptable',
-      'This function cannot stream an answer. Read the view without Accept: text/event-stream.',
+      'This function cannot stream a response. Read the view without Accept: text/event-stream.',
     )
   }
   const headers: Record<string, string> = {}

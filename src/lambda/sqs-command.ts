@@ -43,7 +43,9 @@ export function commandOf({ messageId, body }: SqsMessage, added: Metadata | und
   const sent = parse(messageId, body)
   const surplus = unknownKey(sent, known)
   if (surplus !== undefined)
-    throw new ValidationError(`SQS message '${messageId}' has '${surplus}'. What it may have: ${known.join(', ')}.`)
+    throw new ValidationError(
+      `SQS message '${messageId}' has the unknown property '${surplus}'. Its properties: ${known.join(', ')}.`,
+    )
   checkJson(messageId, sent)
   const { aggregate, id, command, metadata = {}, idempotencyKey = messageId, expectedSequence } = sent
   if (typeof aggregate !== 'string') throw new ValidationError(`SQS message '${messageId}' does not name its aggregate.`)
@@ -62,7 +64,7 @@ function checkJson(messageId: string, sent: unknown): void {
     toJson(sent)
   } catch (error) {
     const issue = notJsonIssue(error)
-    throw new ValidationError(`SQS message '${messageId}' does not fit: ${issuesText([issue])}.`, [issue], error)
+    throw new ValidationError(`SQS message '${messageId}' is invalid: ${issuesText([issue])}.`, [issue], error)
   }
 }
 
@@ -72,10 +74,10 @@ function parse(messageId: string, body: string): QueuedCommand & ExecuteOptions 
     sent = parseReceived(body)
   } catch (error) {
     if (error instanceof ValidationError)
-      throw new ValidationError(`SQS message '${messageId}' does not fit: ${error.message}`, error.issues)
+      throw new ValidationError(`SQS message '${messageId}' is invalid: ${error.message}`, error.issues)
     throw new ValidationError(`SQS message '${messageId}' is not JSON.`, undefined, error)
   }
   if (!isObject(sent) || Array.isArray(sent))
-    throw new ValidationError(`SQS message '${messageId}' is no command: { aggregate, id, command: { type, data } }.`)
+    throw new ValidationError(`SQS message '${messageId}' is not a command { aggregate, id, command: { type, data } }.`)
   return sent as QueuedCommand & ExecuteOptions
 }

@@ -102,7 +102,8 @@ export function onSqs(
         let first: SqsMessage | undefined
         for (const message of group)
           try {
-            if (first !== undefined) throw new Error(`It was not run: '${first.messageId}', before it in its group, has failed.`)
+            if (first !== undefined)
+              throw new Error(`Not executed: the earlier message '${first.messageId}' of its group failed.`)
             await begin((signal) => execute(message, signal))
           } catch (error) {
             first ??= message
