@@ -66,7 +66,7 @@ export function deliveredTo(
         const { type } = definitionOf(`thenCommands: [${i}].aggregate`, aggregate)
         return { aggregate: type, id, command }
       })
-      assertEqual(`What the subscription '${definition.name}' sent`, (await succeeded()).map(plain), wanted)
+      assertEqual(`The list of commands that the subscription '${definition.name}' sent`, (await succeeded()).map(plain), wanted)
     },
     thenFails: async (message: string) => {
       const { sent, failure } = await run()

@@ -87,11 +87,11 @@ export class FakeApp {
   async finish(): Promise<void> {
     const [left] = this.#underWay.values()
     await this.settle()
-    if (left !== undefined) fail(`${this.#title} ended before ${left} was done: await what execute returns.`)
+    if (left !== undefined) fail(`${this.#title} ended while ${left} was in progress. Await the promise of execute.`)
   }
 
   #handleOf(aggregate: AnyAggregate) {
-    const definition = definitionOf('app.aggregate: what is asked for', aggregate)
+    const definition = definitionOf('app.aggregate: the argument', aggregate)
     const { type } = definition
     return Object.freeze({
       execute: (id: unknown, command: unknown, options?: ExecuteOptions) => {
@@ -165,7 +165,7 @@ export class FakeApp {
 
   #refuse(method: string, type: string): never {
     this.#misuse ??= new AssertionError({
-      message: `${this.#title} reads with ${method} of ${type}, but this test has no store to read from: test it with an app on a memory store.`,
+      message: `${this.#title} calls ${method} of ${type}, but this test has no store. Test it with an app on a memory store.`,
     })
     throw this.#misuse
   }

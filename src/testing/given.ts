@@ -156,13 +156,13 @@ function whenScene(scene: Scene, command: { readonly type: string; readonly data
   }
   return Object.freeze({
     thenEvents: async (expected: readonly unknown[]) =>
-      assertEqual(`Events of ${command.type}: what was decided`, (await accepted()).events, expected),
+      assertEqual(`Events of ${command.type}: the decision`, (await accepted()).events, expected),
     thenIncludes: async (expected: readonly unknown[]) => thenIncludes(command.type, (await accepted()).events, expected),
     thenEventsMatching: async (check: (events: readonly unknown[]) => unknown) => {
       const { events } = await accepted()
       if ((await check(events)) === false) fail(`Events of ${command.type} do not match: ${shown(events)}`)
     },
-    thenNothing: async () => assertEqual(`Events of ${command.type}: what was decided`, (await accepted()).events, []),
+    thenNothing: async () => assertEqual(`Events of ${command.type}: the decision`, (await accepted()).events, []),
     thenRejected: async (reason: string, ...details: unknown[]) => thenRejected(command.type, await run(), reason, details),
     thenThrows: async (expected?: string | ((error: unknown) => unknown)) => {
       const outcome = await run().catch((error: unknown) => ({ error }))
@@ -194,8 +194,8 @@ function thenIncludes(command: string, events: readonly unknown[], expected: rea
 async function thenThrows(command: string, error: unknown, expected?: string | ((error: unknown) => unknown)): Promise<void> {
   const said = messageOf(error)
   if (typeof expected === 'string' && !said.includes(expected))
-    fail(`What ${command} threw differs.\n  expected: a message with ${shown(expected)}\n  actual:   ${shown(said)}`)
-  if (typeof expected === 'function' && (await expected(error)) === false) fail(`What ${command} threw does not match: ${said}`)
+    fail(`The error of ${command} differs.\n  expected: a message with ${shown(expected)}\n  actual:   ${shown(said)}`)
+  if (typeof expected === 'function' && (await expected(error)) === false) fail(`The error of ${command} does not match: ${said}`)
 }
 
 const cameTo = (outcome: Outcome): string =>

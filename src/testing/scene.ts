@@ -118,6 +118,8 @@ const noServices = (command: string): unknown =>
     {},
     {
       get: (_, name) =>
-        fail(`${command} uses the service '${String(name)}', but the test gives none: given(aggregate, events, { services }).`),
+        fail(
+          `${command} uses the service '${String(name)}', but the test passes none. Use given(aggregate, events, { services }).`,
+        ),
     },
   )
