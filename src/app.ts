@@ -382,7 +382,7 @@ export function createApp<
     leftovers: () =>
       lifecycle.run('app.leftovers', async () => {
         if (readSide !== undefined) return readSide.leftovers(lifecycle)
-        throw new DefinitionError('app.leftovers: this app has no view and no subscription. Call it on one that has some.')
+        throw new DefinitionError('app.leftovers: this app has no view and no subscription. Call it on an app that has one.')
       }),
     health: () =>
       lifecycle.run('app.health', async (): Promise<AppHealth> => {

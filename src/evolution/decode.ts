@@ -117,7 +117,7 @@ function envelope(decoder: Decoder, stored: StoredEvent, form: Upcasted, id: str
     refusing(new DeserializationError(`${nameOf(stored)}${by} ${problem}`, stored, undefined, issues, kind), form)
   if (codec === undefined)
     throw fail(
-      'is of a type this program does not know. Deploy the version that declares it, or add an upcaster.',
+      'is of a type that this program does not know. Deploy the version that declares it, or add an upcaster.',
       [],
       form.type === stored.type ? 'outdated' : undefined,
     )
@@ -142,7 +142,7 @@ function kindOfFailure({ events }: Decoder, { type, version }: StoredEvent): Des
 
 /** Advice for a schema that has changed without a new version. */
 const hintFor = ({ version }: Upcasted) =>
-  ` Make its schema take it, or declare a newer version: versions('…', schema, { '${version}': … }).`
+  ` Make its schema accept it, or declare a newer version: versions('…', schema, { '${version}': … }).`
 
 const endedSentence = (text: string): string => (/[.!?]$/.test(text) ? text : `${text}.`)
 

@@ -48,7 +48,7 @@ export function eventCodec(type: string, declared: Shape): EventCodec {
       const migrate = older.get(versionText(from))
       return migrate === undefined
         ? refuse(
-            `nothing leads from its version ${stored} to ${current}: declare it in versions('${current}', …) or add an upcaster`,
+            `no migration leads from its version ${stored} to ${current}: declare it in versions('${current}', …) or add an upcaster`,
           )
         : parseMigrated(parser, migrate, stored, data)
     },
@@ -80,7 +80,7 @@ function encodeBySchema(parser: Parser, decided: unknown): Encoded {
       }
     const changed = difference(back.value, parsed.value)
     return changed
-      ? { issues: [{ message: `comes back from JSON as something else: ${datesAreText}`, path: changed }] }
+      ? { issues: [{ message: `comes back from JSON as another value: ${datesAreText}`, path: changed }] }
       : { stored, data: deepFreeze(back.value) }
   } catch (error) {
     return { issues: [notJsonIssue(error)] }
@@ -93,7 +93,7 @@ function parseMigrated(parser: Parser, migrate: Migrate, version: string, data: 
     return refuse('its function in versions() returned a promise; it must return the data at once', migrated)
   if (parser.kind === 'none') return parseEvent(parser, migrated)
   try {
-    const made = { as: 'what versions() made', in: 'versions()' }
+    const made = { as: 'the result of versions()', in: 'versions()' }
     return parseUnchanged(parser, toJson(migrated, { dates: true }), migrated, made)
   } catch (error) {
     return { issues: [notJsonIssue(error)], refused: migrated }
@@ -109,7 +109,7 @@ function migratedBy(migrate: Migrate, version: string, data: unknown): unknown {
   }
 }
 
-const datesAreText = 'a Date comes back as text, so keep an ISO text, or use z.coerce.date()'
+const datesAreText = 'a Date comes back as text, so store an ISO text, or use z.coerce.date()'
 
 /**
  * Parses a copy of `original`, because a schema may change its input.

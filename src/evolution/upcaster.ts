@@ -123,7 +123,7 @@ function made(upcaster: Upcaster, form: StoredForm, madeBy: number): readonly Up
 function checkedForm(form: unknown, refuse: (problem: string) => never): StoredForm {
   if (isThenable(form) || isThenable((form as Partial<StoredForm> | null | undefined)?.data)) return refuse(waits)
   if (!isObject(form) || Array.isArray(form))
-    return refuse(`returned ${kindOf(form)} where an event { type, version, data, metadata } is expected`)
+    return refuse(`returned ${kindOf(form)}; expected an event { type, version, data, metadata }`)
   const { type, version, data, metadata } = form as Record<keyof StoredForm, unknown>
   const typeIs = nameProblem(type)
   if (typeIs !== undefined) return refuse(`returned an event whose type ${typeIs}`)

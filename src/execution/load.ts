@@ -127,7 +127,7 @@ async function* pages(
       if (event.sequence !== last + 1)
         throw new StoreError(
           'STORE_CORRUPT',
-          `The events of ${definition.type} '${aggregateId}' have a hole: event ${event.sequence} follows ${last}. Nothing more is read; look at the store.`,
+          `The events of ${definition.type} '${aggregateId}' have a gap: event ${event.sequence} follows event ${last}. Reading stops here. Check the database.`,
         )
       last = event.sequence
     }

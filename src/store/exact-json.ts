@@ -40,7 +40,7 @@ export function parseExact(json: string, inexact: InexactNumbers = 'refuse'): un
   const read: unknown = JSON.parse(exact)
   if (inexact === 'text') return read
   throw new Error(
-    `${pathOfMark(read)} is a number that JavaScript would round. The store option inexactNumbers: 'text' gives it as text`,
+    `${pathOfMark(read)} is a number that JavaScript would round. The store option inexactNumbers: 'text' returns it as text`,
   )
 }
 

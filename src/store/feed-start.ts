@@ -13,7 +13,7 @@ export const lastOf = (event: { readonly position?: Position; readonly commitId:
 export const lostEvent = ({ position }: LogEvent): StoreError =>
   new StoreError(
     'STORE_BEHIND',
-    `The event at position ${position} is not the one that was read before: the database has lost commits. Read again from a position that is stored.`,
+    `The event at position ${position} is not the event that was read before: the database has lost commits. Read again from a stored position.`,
   )
 
 /**
@@ -26,6 +26,6 @@ export function feedStart(after: Position | undefined, last: number): number {
   if (start <= last) return start
   throw new StoreError(
     'STORE_BEHIND',
-    `The log ends at position ${last}, before position ${after}: it is not the log that position is from.`,
+    `The log ends at position ${last}, before position ${after}: the position is from another log, or the database has lost commits.`,
   )
 }

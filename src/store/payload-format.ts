@@ -84,6 +84,6 @@ export function checkMetadata(format: PayloadFormat, eventId: string, metadata: 
   if (odd === undefined) return
   throw new StoreError(
     'STORE_FAILED',
-    `The event ${eventId} cannot be stored: its metadata has "${odd[0]}", which is no text. With payloadFormat 'serde-enum' metadata must be texts, since the Rust crate reads no other.`,
+    `The event ${eventId} cannot be stored: "${odd[0]}" in its metadata is not a text. With payloadFormat 'serde-enum' all metadata must be texts, because the Rust crate reads no others.`,
   )
 }
