@@ -101,7 +101,11 @@ describe('a message that is not a command', () => {
     ['for an unknown aggregate', { ...by('a', 1), aggregate: 'meter' }, "this app has no aggregate 'meter'"],
     ['for a prototype', { ...by('a', 1), aggregate: '__proto__' }, "this app has no aggregate '__proto__'"],
     ['for a constructor', { ...by('a', 1), aggregate: 'constructor' }, "this app has no aggregate 'constructor'"],
-    ['with a prototype', '{"__proto__":{"aggregate":"counter"},"id":"a","command":{"type":"Count"}}', "has the unknown property '__proto__'"],
+    [
+      'with a prototype',
+      '{"__proto__":{"aggregate":"counter"},"id":"a","command":{"type":"Count"}}',
+      "has the unknown property '__proto__'",
+    ],
     ['without an id', { aggregate: 'counter', command: count(1) }, 'the id must be a text, not undefined'],
     ['with an id that is too long', by('a'.repeat(256), 1), 'the limit is 255'],
     ['without a command', { aggregate: 'counter', id: 'a' }, 'a command must be an object { type, data }'],
