@@ -14,96 +14,116 @@ import type {
 } from './message.ts'
 import type { Rejection } from './reject.ts'
 
-/** When a snapshot of the state is stored: never, at the end of each commit, or at the end of a commit that crosses a multiple of `every` events. */
+/**
+ * When to store a snapshot of the state. Either `'never'`, or `'always'` (at the end of each
+ * commit), or at the end of a commit that reaches or crosses a multiple of `every` events.
+ */
 export type SnapshotPolicy = 'never' | 'always' | { readonly every: number }
 
-/** What `defineAggregate` takes. */
+/** Options of `defineAggregate`. */
 export interface AggregateOptions<N extends string, E extends Shapes, C extends Shapes, S, V> {
-  /** Name of the type, stored with each event: 1–255 characters without `:` and `/`. */
+  /** Name of the aggregate type, stored with each event: 1–255 characters without `:` and `/`. */
   readonly type: N
-  /** Its domain events, in the past tense: a schema (any Standard Schema), `typed<T>()`, `noData` or `versions(…)` for each. */
+  /**
+   * Domain events, in the past tense. Each is a schema (any Standard Schema), `typed<T>()`,
+   * `noData` or `versions(…)`.
+   */
   readonly events: E
-  /** Its commands, in the imperative: a schema, `typed<T>()` or `noData` for each. */
+  /** Commands, in the imperative. Each is a schema, `typed<T>()` or `noData`. */
   readonly commands: C
-  /** What its handlers need from outside, `typed<Services>()`; given to `createApp`. */
+  /**
+   * Type of the services that handlers use: `typed<Services>()`. Pass the services to `createApp`.
+   */
   readonly services?: Typed<V>
-  /** The state before the first event; JSON. */
+  /** Returns the state before the first event; JSON. */
   readonly initialState: () => S
-  /** Default `'never'`. */
+  /** When to store snapshots. Default `'never'`. */
   readonly snapshots?: SnapshotPolicy
-  /** Raise it when the shape of the state or what `apply` makes of it changes: snapshots of another one are ignored. Default 1. */
+  /**
+   * Version of the state's shape. Default 1. Change it when the state's shape or the result of
+   * `apply` changes. Snapshots with another version are ignored.
+   */
   readonly stateVersion?: string | number
   /**
-   * Schema of the state. A snapshot that does not fit it, or that it would change, is passed over, and replaced when the next one is due: it catches a forgotten `stateVersion`. Synchronous;
-   * `initialState()` and each state that is stored as a snapshot must fit. Default: none, and each snapshot of this `stateVersion` is believed.
+   * Schema of the state, which catches a forgotten `stateVersion`. Default: none. A snapshot that
+   * does not fit the schema, or that the schema would change, is ignored and replaced when the next
+   * one is due. The initial state and each state that is stored as a snapshot must fit. The schema
+   * must be synchronous. Without a schema, each snapshot of this `stateVersion` is used.
    */
   readonly stateSchema?: StandardSchema<unknown, NoInfer<S>>
-  /** For events of older forms, in list order; they run before `versions(…)`. */
+  /** Upcasters for events of older forms, in list order. They run before `versions(…)`. */
   readonly upcasters?: readonly Upcaster[]
 }
 
-/** What a handler knows besides the state and the command. */
+/** Context that a command handler receives besides the state and the command. */
 export interface HandlerContext<S, D, V> {
-  /** What was given to `createApp` for this aggregate; called before anything is stored, and perhaps more than once. */
+  /**
+   * Services of this aggregate, as passed to `createApp`. A handler calls them before anything is
+   * stored, and perhaps more than once.
+   */
   readonly services: V
   /** Id of the aggregate that the command was sent to. */
   readonly aggregateId: string
   /**
-   * The same through all repetitions of this command (its idempotency key when it has one): hand it to services that must not
-   * act twice, since `handle` may run several times for one `execute`. A key belongs to one aggregate, so hand over `aggregateId` with it.
+   * Id of this command: its idempotency key, else a random UUID. Repetitions have the same id. Pass
+   * it to services that must not act twice, because `handle` may run several times for one
+   * `execute`. An idempotency key belongs to one aggregate, so pass `aggregateId` with it.
    */
   readonly commandId: string
   /** Sequence of the last event in the state, 0 for a new aggregate. */
   readonly sequence: number
-  /** What the caller passed, frozen; `{}` by default. */
+  /** Metadata that the caller passed, frozen. Default `{}`. */
   readonly metadata: Metadata
-  /** The instant that will be the events' `recordedAt`. */
+  /** Time of the decision, which becomes `recordedAt` of the events. */
   readonly now: Date
-  /** The caller's, or one that never aborts. */
+  /** The caller's signal, or one that never aborts. */
   readonly signal: AbortSignal
-  /** Typed makers of events, for events that are collected before they are returned. */
+  /** Typed event factories, for handlers that collect events before they return them. */
   readonly event: {
     readonly [K in keyof D & string]: (...data: [D[K]] extends [void] ? [] : [data: ReadonlyData<D[K]>]) => MessageOf<K, D[K]>
   }
-  /** The state as it will be after these events. */
+  /** Returns the state as it will be after these events. */
   apply(state: S, ...events: readonly MessageInput<D>[]): S
 }
 
-/** The types of one aggregate in one bag, so that a hover stays short and the bag can grow. */
+/** The types of one aggregate in one object: a hover stays short, and types can be added. */
 export interface AggregateTypes {
   /** Name of the aggregate type, a literal. */
   readonly type: string
-  /** What `apply` returns. */
+  /** State that `apply` returns. */
   readonly state: unknown
   /** Event type → its data. */
   readonly events: object
-  /** Command type → the data a caller passes. */
+  /** Command type → the data that a caller passes. */
   readonly commands: object
-  /** `undefined` where none are declared. */
+  /** Services of the handlers, `undefined` if none are declared. */
   readonly services: unknown
-  /** Command type → what it can be refused with; `never` where it cannot be. */
+  /** Command type → its possible rejections, `never` if there are none. */
   readonly rejections: object
 }
 
-/** An aggregate, ready for `createApp` and for the test kit. Made by `defineAggregate(…).implement(…)`. */
+/**
+ * An implemented aggregate, for `createApp` and the test kit. Made by
+ * `defineAggregate(…).implement(…)`.
+ */
 export interface Aggregate<T extends AggregateTypes = AggregateTypes> {
   /** Name of the aggregate type. */
   readonly type: T['type']
-  /** Types only; not there at run time. */
+  /** Carries types only; absent at run time. */
   readonly '~types'?: T
   /** @internal */
   readonly '~definition': AggregateDefinition
 }
 
-/** An aggregate without its behaviour. */
+/** A declared aggregate without its handlers. */
 export interface AggregateDeclaration<N extends string, E extends Shapes, C extends Shapes, S, V> {
   /**
-   * Adds the behaviour: `handle` decides, one function per command; `apply` evolves, one function per event.
-   *
-   * A handler gets the state (frozen), the command's data as its schema gives it, and the context; it returns an event, a list of
-   * events, nothing, or `reject(…)`. What it throws passes through `execute` untouched. It may run several times for one command, and must not wait for a
-   * command on its own aggregate, which would wait for it. `apply` is pure, holds no rules, and returns the next state.
-   *
+   * Adds the behavior: `handle` has one function per command, `apply` one function per event. A
+   * handler receives the frozen state, the command's data as its schema returns it, and the
+   * context. It returns an event, a list of events, nothing, or `reject(…)`. An exception passes
+   * through `execute` unchanged. A handler may run several times for one command. It must not wait
+   * for a command on its own aggregate: the two would deadlock. The functions in `apply` are pure,
+   * have no business rules, and return the next state.
    * @throws DefinitionError for a missing, misspelt or extra function
    */
   implement<const H extends Handlers<S, EventData<E>, C, V>>(implementation: {
@@ -131,7 +151,7 @@ type Handlers<S, D, C extends Shapes, V> = {
 type Appliers<S, D> = { readonly [K in keyof D]: (state: S, data: D[K]) => ReadonlyData<S> }
 type RejectionOf<F> = F extends (...args: never[]) => infer R ? Extract<Awaited<R>, Rejection> : never
 
-/** Turns a handler that returns an event with a field its data does not have into an error at that handler. */
+/** Makes a handler a type error when its event has a field that the event's data does not have. */
 type Surplus<H, D> = { readonly [K in keyof H]: [SurplusOf<H[K], D>] extends [never] ? unknown : SurplusOf<H[K], D> }
 type SurplusOf<F, D> = F extends (...args: never[]) => infer R ? SurplusOfEvent<ElementOf<Awaited<R>>, D> : never
 type ElementOf<R> = R extends readonly (infer M)[] ? M : R
@@ -140,7 +160,7 @@ type SurplusOfEvent<M, D> = M extends { readonly type: infer K extends keyof D &
     ? `event "${K}" has no field "${P}"`
     : never
   : never
-/** In a list of object literals TypeScript gives each the fields of the others as `?: undefined`: those do not count. */
+/** In a list of object literals TypeScript adds missing fields as `?: undefined`: ignore those. */
 type SurplusKey<X, Known> = X extends readonly unknown[]
   ? never
   : X extends object
@@ -149,11 +169,11 @@ type SurplusKey<X, Known> = X extends readonly unknown[]
 type KeyOf<T> = T extends unknown ? keyof T : never
 
 /**
- * Declares an aggregate: its events, commands, services and initial state. All types are inferred from here; call
- * `.implement({ handle, apply })` on the result.
- *
- * @throws DefinitionError for a misspelt option, a reserved or unfit name, an initial state that is not JSON or does not fit `stateSchema`, an asynchronous schema of an event or of the
- * state, or an upcaster that would change new events
+ * Declares an aggregate: its events, commands, services and initial state. All types are inferred
+ * from the declaration. Call `.implement({ handle, apply })` on the result.
+ * @throws DefinitionError for a misspelt option or an invalid name. Also for an initial state that
+ * is not JSON or does not fit `stateSchema`, an asynchronous schema of an event or state, and an
+ * upcaster of new events
  *
  * @example
  * ```ts
@@ -185,20 +205,23 @@ export function defineAggregate<const N extends string, const E extends Shapes, 
   }
 }
 
-/** The state of an aggregate. */
+/** State of an aggregate. */
 export type StateOf<A> = TypesOf<A>['state']
-/** Its events, as a handler returns them. */
+/** Events of an aggregate, as a handler returns them. */
 export type EventOf<A> = A extends AnyAggregate ? Message<TypesOf<A>['events']> : never
-/** Its commands, as `execute` takes them. */
+/** Commands of an aggregate, as `execute` takes them. */
 export type CommandOf<A> = A extends AnyAggregate ? Message<TypesOf<A>['commands']> : never
-/** What the command `K` can be refused with; `never` when it cannot be. */
+/** Rejections that the command `K` can result in, `never` if there are none. */
 export type RejectionsOf<A, K> = TypesOf<A>['rejections'] extends infer R ? (K extends keyof R ? R[K] : never) : never
-/** Its events in their envelopes, as queries, views and `events()` give them. */
+/** Events of an aggregate with their context, as queries, views and `events()` receive them. */
 export type EnvelopeOf<A> = A extends AnyAggregate ? Envelope<TypesOf<A>['events'], TypesOf<A>['type']> : never
-/** The events with data `D` (event type → data) of the aggregate type `N`, in their envelopes; narrows on `type`. */
+/**
+ * Events with their context; narrows on `type`. `D` maps event types to data, `N` is the aggregate
+ * type.
+ */
 export type Envelope<D, N extends string = string> = Message<D> & EnvelopeContext<N>
 
-/** The bag of types of an aggregate. */
+/** The types of an aggregate in one object. */
 export type TypesOf<A> = A extends Aggregate<infer T> ? T : never
 
 /** Any aggregate. */

@@ -37,58 +37,66 @@ export interface AppOptions<
   W extends Record<string, View | SqlView>,
   U extends Record<string, Subscription> = Record<never, never>,
 > {
-  /** `memoryStore()`, `sqliteStore(db)` … Its schema must be there: call `store.createSchema()` once, or run what `store.printSchema()` prints. */
+  /**
+   * The store, such as `memoryStore()` or `sqliteStore(db)`. Its schema must exist: call
+   * `store.createSchema()` once, or run the output of `store.printSchema()`.
+   */
   readonly store: Store
-  /** Under the names that `app.aggregates` will have. */
+  /** Aggregates, under their names in `app.aggregates`. */
   readonly aggregates: A
-  /** Under the names that `app.views` will have. */
+  /** Views, under their names in `app.views`. */
   readonly views?: W
-  /** Under the names that `app.subscriptions` will have. They run from `app.start()` on, or during `app.drain()`. */
+  /**
+   * Subscriptions, under their names in `app.subscriptions`. They run after `start()` and in
+   * `drain()`.
+   */
   readonly subscriptions?: U
   /**
-   * Timing of subscriptions and async views. `leaseMs` (default 5,000): time until another process
-   * takes over from one that died. `pollMs` (default 1,000): interval of polling where nothing
-   * notifies of commits of other processes. `holder`: what operators call this process, such as the
-   * name of its host; a random text is added. Default: a random text.
+   * Timing of subscriptions and async views. Another process takes over from one that died after
+   * `leaseMs` (default 5,000). A store without notifications is polled every `pollMs` (default
+   * 1,000). Operators see this process under the name `holder`, such as its host, with random text
+   * added. Default: random text.
    */
   readonly following?: { readonly leaseMs?: number; readonly pollMs?: number; readonly holder?: string }
   /**
-   * Called in this order with all events of one command, after the commit, at most once; put
-   * nothing here that must not be missed. Not called for a repeat. `execute` waits for them.
+   * Functions called with the events of each command after its commit, at most once. They run in
+   * list order, and `execute` waits for them. They are not called for a repeat. Use a subscription
+   * for work that must not be missed.
    */
   readonly queries?: readonly ((events: readonly EnvelopeOf<A[keyof A]>[]) => unknown)[]
-  /** Receives the error of a query, and is waited for. Default: `console.error`. */
+  /** Called and awaited with each error of a query. Default: `console.error`. */
   readonly onQueryError?: (error: unknown, events: readonly EventEnvelope[]) => unknown
-  /** How often a command is decided before `ConflictError`, when other writers are first each time. Default 4. */
+  /** Decisions of one command that loses races before it fails with `ConflictError`. Default 4. */
   readonly maxAttempts?: number
   /**
-   * Number of cached states; the least recently used one is dropped first. Default `{
-   * maxAggregates: 10_000 }`.
+   * Number of cached states; evicts the least recently used. Default `{ maxAggregates: 10_000 }`.
    */
   readonly cache?: false | { readonly maxAggregates?: number }
   /**
-   * Group commit: commits of concurrent commands share one append, up to `maxCommits` (default
-   * 256) and about `maxBytes` characters of data (default 4,000,000). A lone command is sent at
-   * once. With more than `maxQueued` commands in progress (default 10,000), the next is refused
-   * with an `OverloadedError`. `false`: each commit is an append of its own, and no command is
-   * refused.
+   * Group commit: commits of concurrent commands share one append. One append has up to
+   * `maxCommits` (default 256) and about `maxBytes` characters of data (default 4,000,000). A lone
+   * command is sent at once. Above `maxQueued` commands in progress (default 10,000), `execute`
+   * throws `OverloadedError`. With `false`, each commit is its own append, and there is no limit.
    */
   readonly batching?: false | { readonly maxCommits?: number; readonly maxBytes?: number; readonly maxQueued?: number }
-  /** Default: the platform's clock, Web Crypto and timers. */
+  /** Clock, random source and timers. Default: the platform's clock, Web Crypto and timers. */
   readonly runtime?: Runtime
-  /** Receives each command, load, append, retry and query, for tracing, metrics and logs. */
+  /** Called with each command, load, append, retry and query, for tracing, metrics and logs. */
   readonly observe?: (what: Observation) => void
 }
 
 type ServicesOf<A extends Record<string, AnyAggregate>> = {
   readonly [K in keyof A as TypesOf<A[K]>['services'] extends undefined ? never : K]: TypesOf<A[K]>['services']
 }
-/** Services are asked for where an aggregate declares some. */
+/** Requires services exactly when an aggregate declares some. */
 export type ServicesOption<A extends Record<string, AnyAggregate>> = keyof ServicesOf<A> extends never
   ? { readonly services?: undefined }
   : { readonly services: ServicesOf<A> }
 
-/** What `createApp` makes. User-named things live in namespaces, so that nothing is reserved. Nothing runs by itself. */
+/**
+ * An app, made by `createApp`. Nothing runs before a call. Aggregates, views and subscriptions have
+ * namespaces of their own, so no name is reserved.
+ */
 export interface App<
   A extends Record<string, AnyAggregate>,
   W extends Record<string, View | SqlView>,
@@ -96,38 +104,54 @@ export interface App<
 > extends SubscriptionApp {
   /** @internal */
   readonly '~parts': AppParts
-  /** Under the names that `createApp` was given. */
+  /** Aggregates under the names passed to `createApp`. */
   readonly aggregates: { readonly [K in keyof A]: AggregateHandle<TypesOf<A[K]>> }
-  /** Under the names that `createApp` was given. */
+  /** Views under the names passed to `createApp`. */
   readonly views: { readonly [K in keyof W]: W[K] extends SqlView ? SqlViewHandle : ViewHandle<ViewTypesOf<W[K]>> }
-  /** Under the names that `createApp` was given. */
+  /** Subscriptions under the names passed to `createApp`. */
   readonly subscriptions: { readonly [K in keyof U]: SubscriptionHandle }
   /**
-   * Resolves when a view has folded all up to a position; runs it when no other process does. At once for an inline view.
-   * Does not rebuild a view whose `viewVersion` is new.
-   * @throws NotYetError after `timeoutMs` (default: never), StoppedError when the view has stopped, ValidationError, StoreError, ClosedError (also when the app closes meanwhile)
+   * Waits until a view has processed the log up to a position; runs it if no other process does.
+   * Resolves at once for an inline view. Does not rebuild a view with a new `viewVersion`.
+   * @throws NotYetError after `timeoutMs` (default: no limit). StoppedError when the view has
+   * stopped. ClosedError, also when the app closes meanwhile. ValidationError, StoreError
    */
   waitFor(view: keyof W & string, position: Position, options?: { readonly timeoutMs?: number | undefined }): Promise<void>
-  /** Keeps subscriptions and views running in this process, until `close`. What fails is tried again, and told to `observe`, else to the console. @throws ClosedError */
+  /**
+   * Runs subscriptions and views in this process until `close`. Retries after a failure, and
+   * reports it to `observe`, or else to the console.
+   * @throws ClosedError
+   */
   start(): Promise<void>
   /**
-   * Runs subscriptions and views until they have caught up, also with what they themselves have led to, or until time or the number of events is up: for functions, cron and tests.
-   * `caughtUp` is false when something is left, has stopped, waits after a failure or runs in another process; where `budgetMs` allows it, that one's lease is waited for once, since it may have died.
-   * `nextDue` is when an event that failed is tried again next: it is not waited for.
-   * `maxEvents` is about how many all of them take together. When `signal` aborts, before or meanwhile, it answers what was done by then.
-   * @throws StoreError, ValidationError (also inside a handler, which it would wait for), ClosedError
+   * Runs subscriptions and views until they have caught up or a limit is reached. Includes the
+   * events that they cause. For functions, cron jobs and tests. The limits are `budgetMs` and
+   * `maxEvents`, an approximate number of events for all consumers together. Default: none. When
+   * `signal` aborts, `drain` returns the result up to then.
+   *
+   * In the result, `caughtUp` is false when events are left, or a consumer has stopped, waits after
+   * a failure or runs in another process. If `budgetMs` allows, `drain` waits once for the lease of
+   * that process, which may have died. The next retry of a failed event is at `nextDue`, and
+   * `drain` does not wait for it.
+   * @throws StoreError, ValidationError (also inside a handler, for which `drain` would wait),
+   * ClosedError
    */
   drain(options?: {
     readonly budgetMs?: number | undefined
     readonly maxEvents?: number | undefined
-    /** On a store without a global order, also look at every aggregate: what its stream told may have been lost. Default `false`. */
+    /**
+     * On a store without a global order, also check every aggregate: its stream may have lost
+     * changes. Default `false`.
+     */
     readonly reconcile?: boolean | undefined
     readonly signal?: AbortSignal | undefined
   }): Promise<DrainResult>
   /**
-   * Subscriptions and views that the store has state of and this app does not define, for programs that have dropped or renamed some. A view, or a subscription, is known from its first run by
-   * `start` or `drain` on. Each can be removed once no program has run it for an hour; a definition of that name then begins by its `from`.
-   * @throws DefinitionError in an app without views and subscriptions, StoreError, ClosedError
+   * Lists subscriptions and views that have state in the store but no definition in this app. For
+   * programs that have dropped or renamed a consumer. A consumer is known from its first run by
+   * `start` or `drain`. You can remove it once no program has run it for an hour. A definition with
+   * its name then begins at the start of its option `from`.
+   * @throws DefinitionError in an app without views and subscriptions. StoreError, ClosedError
    *
    * @example
    * ```ts
@@ -153,15 +177,18 @@ export interface App<
    */
   leftovers(): Promise<readonly Leftover[]>
   /**
-   * How each subscription and view is doing. Takes no lease and moves nothing: a few reads of the store for all of them
-   * together.
+   * Reports the status of each subscription and view. Needs a few reads of the store for all of
+   * them, takes no lease and moves nothing.
    * @throws StoreError, ClosedError
    */
   health(): Promise<AppHealth>
   /**
-   * Hands stored events to a query once more, those of one commit together: of the whole app in the order they were stored (without a global order, aggregate by aggregate), of one aggregate
-   * type, or of one aggregate. Without `onError` it ends at the first error; with it, an event that cannot be read is left out and what the query throws is passed over. Answers how many events there were.
-   * @throws DeserializationError, what the query throws, ValidationError, StoreError, ClosedError, and the signal's reason
+   * Calls a query with stored events again, one commit at a time. Returns the number of events.
+   * Replays the events of the app in commit order (without a global order, aggregate by aggregate),
+   * of one aggregate type, or of one aggregate. Stops at the first error. With `onError` it
+   * continues: it omits events that cannot be read, and reports errors of the query.
+   * @throws DeserializationError, ValidationError, StoreError, ClosedError, errors of the query,
+   * and the signal's reason
    */
   replay<B extends A[keyof A] = A[keyof A]>(
     query: (events: readonly EnvelopeOf<B>[]) => unknown,
@@ -173,8 +200,9 @@ export interface App<
     },
   ): Promise<{ readonly events: number }>
   /**
-   * Brings subscriptions and views up to date with these aggregates, on a store without a global order: for records of a stream that something else hands over, in any order and as
-   * often as it likes. Answers one outcome per change, in order: `undefined`, or what failed; for those that `signal` has cut short its reason.
+   * Processes changed aggregates in all subscriptions and views. For stores without a global order,
+   * and changes from an external stream, in any order and with duplicates. Returns one outcome per
+   * change, in order: `undefined`, the error, or the signal's reason if it aborted first.
    * @throws ValidationError, ClosedError
    */
   catchUp(
@@ -182,36 +210,39 @@ export interface App<
     options?: { readonly signal?: AbortSignal | undefined },
   ): Promise<readonly ({ readonly error: unknown } | undefined)[]>
   /**
-   * The events of all aggregate types of this app behind a position, in commit order; read page by page, to the end of the log as it is then. Only on stores
-   * with a global order.
-   * @throws ValidationError for what is no position, DefinitionError without a global order, DeserializationError, StoreError (`STORE_BEHIND` for a position
-   * past the end of the log), ClosedError
+   * Reads the events of this app's aggregate types after a position, in commit order. Reads pages
+   * on demand, up to the current end of the log. Needs a store with a global order.
+   * @throws ValidationError for an invalid position. DefinitionError without a global order.
+   * StoreError, `STORE_BEHIND` for a position past the end of the log. DeserializationError,
+   * ClosedError
    */
   events(options?: {
     readonly after?: Position | undefined
     readonly signal?: AbortSignal | undefined
   }): AsyncIterable<EnvelopeOf<A[keyof A]>>
   /**
-   * Lets what runs come to its end, tells what waits (`caughtUp`, `waitFor`) that the app has closed, refuses new calls, and resolves when those under way are done, their queries included. An iteration over events is not waited for. The store's
-   * client stays open.
+   * Closes the app: refuses new calls and waits for the calls in progress, with their queries.
+   * Running work ends first. Waiting calls (`caughtUp`, `waitFor`) fail with `ClosedError`. `close`
+   * does not wait for an iteration over events, and leaves the store's client open.
    */
   close(): Promise<void>
 }
 
-/** What an app is made of, types erased, under the names that it has there. */
+/** The parts of an app, types erased, by their names in the app. */
 export interface AppParts {
   readonly aggregates: ReadonlyMap<string, AggregateDefinition>
   readonly views: ReadonlyMap<string, ViewDefinition | SqlViewDefinition>
-  /** Whether a handler or a schema of a command threw it. */
+  /** Whether a handler or a schema of a command threw the error. */
   readonly isForeign: (error: unknown) => boolean
   readonly sleep: Runtime['sleep']
 }
 
-/** A view of an app that is tables of your own. */
+/** A view that an app keeps in SQL tables of your own. */
 export interface SqlViewHandle extends ConsumerHandle {
   /**
-   * Empties the tables and fills them again; who reads them meanwhile sees how far it has come.
-   * @throws StoppedError at an event that `update` refuses, StoreError, ClosedError, and the signal's reason
+   * Empties the tables and fills them again. Readers see the progress meanwhile.
+   * @throws StoppedError at an event that `update` refuses, StoreError, ClosedError, and the
+   * signal's reason
    */
   rebuild(options?: Omit<RebuildOptions, 'id'>): Promise<void>
 }
@@ -219,28 +250,39 @@ export interface SqlViewHandle extends ConsumerHandle {
 /** A subscription of an app. */
 export interface SubscriptionHandle extends ConsumerHandle {
   /**
-   * Events that failed, in pages of `limit` (1–1,000, default 100), in no order; `state` picks those that are tried again by
-   * themselves, or those that are parked. @throws ValidationError, StoreError, ClosedError
+   * Lists failed events, in pages of `limit` (1–1,000, default 100), in no order. With `state`,
+   * only those that wait for a retry, or only those that are parked.
+   * @throws ValidationError, StoreError, ClosedError
    */
   parked(options?: ListFailed): Promise<FailedPage<FailedEvent>>
-  /** Has one event tried again now. `false`: it has not failed, or someone has dealt with it. @throws StoreError, ClosedError */
+  /**
+   * Retries one failed event now. Returns `false` if it has not failed or is already dealt with.
+   * @throws StoreError, ClosedError
+   */
   retry(eventId: string): Promise<boolean>
   /**
-   * Passes over one event that failed, or that has stopped the subscription, for ever; what its aggregate did after it is
-   * delivered. It is recorded with the reason. `false`: it has not failed, or someone has dealt with it.
+   * Skips one event for good: one that failed, or one at which the subscription has stopped.
+   * Records the skip with its reason, and delivers the later events of its aggregate. Returns
+   * `false` if the event has not failed or is already dealt with.
    * @throws ValidationError without a reason, StoreError, ClosedError
    */
   skip(eventId: string, options: { readonly reason: string; readonly by?: string | undefined }): Promise<boolean>
-  /** What was skipped, the last first, in pages of `limit` (1–1,000, default 100). @throws ValidationError, StoreError, ClosedError */
+  /**
+   * Lists skipped events, the latest first, in pages of `limit` (1–1,000, default 100).
+   * @throws ValidationError, StoreError, ClosedError
+   */
   skipped(options?: {
     readonly limit?: number | undefined
     readonly after?: string | undefined
   }): Promise<FailedPage<SkippedEvent>>
   /**
-   * Delivers everything after a place again, or passes over what was not delivered yet. A stop is over. What failed after that
-   * place comes again by itself, what failed before stays as it is. Commands sent with `reaction` are not stored twice; all
-   * other effects happen again. Waits up to `leaseMs` and 5 s for handlers at work.
-   * @throws ValidationError for an unfit option, a position after the end of the log or a time in the future, DefinitionError for a position where the store has no global order, NotYetError when handlers were at work for too long, StoreError, ClosedError
+   * Moves the subscription to a place: delivers later events again, or passes over undelivered
+   * ones. Also ends a stop. Events that failed after that place are delivered again; earlier
+   * failures stay. Commands sent with `reaction` are not stored twice; all other effects happen
+   * again. Waits up to `leaseMs` and 5 s for running handlers.
+   * @throws ValidationError for an invalid option, a position after the end of the log or a time in
+   * the future. DefinitionError for a position where the store has no global order. NotYetError
+   * when handlers ran for too long. StoreError, ClosedError
    *
    * @example
    * ```ts
@@ -276,8 +318,7 @@ export interface SubscriptionHandle extends ConsumerHandle {
 type ViewTypesOf<V> = V extends View<infer T> ? T : ViewTypes
 
 /**
- * Wires aggregates, views and queries to a store.
- *
+ * Makes an app of aggregates, views, subscriptions and queries on a store.
  * @throws DefinitionError for anything misspelt, missing, contradictory or registered twice
  *
  * @example
@@ -325,7 +366,7 @@ export function createApp<
     } satisfies AppParts,
     aggregates: Object.fromEntries(handles),
     aggregate: (aggregate: unknown) => {
-      const { type } = definitionOf('app.aggregate: what is asked for', aggregate)
+      const { type } = definitionOf('app.aggregate: the argument', aggregate)
       const found = [...aggregates].find(([, { definition }]) => definition.type === type)
       if (found === undefined) throw new DefinitionError(`app.aggregate: this app has no aggregate of the type '${type}'.`)
       return handles.get(found[0])
@@ -341,7 +382,7 @@ export function createApp<
     leftovers: () =>
       lifecycle.run('app.leftovers', async () => {
         if (readSide !== undefined) return readSide.leftovers(lifecycle)
-        throw new DefinitionError('app.leftovers: this app has no view and no subscription. Call it on one that has some.')
+        throw new DefinitionError('app.leftovers: this app has no view and no subscription. Call it on an app that has one.')
       }),
     health: () =>
       lifecycle.run('app.health', async (): Promise<AppHealth> => {
@@ -384,7 +425,7 @@ const optionsOfDrain = {
   signal: signalOption,
 }
 
-/** It is of no aggregate of the app, whatever else may be wrong with it. */
+/** A change of no aggregate of the app is ignored, whatever else may be wrong with it. */
 const isPassedOver = (definitions: ReadonlyMap<string, unknown>, change: unknown): boolean => {
   const type = isObject(change) ? (change as Partial<AggregateChange>).aggregateType : undefined
   return typeof type === 'string' && type !== '' && !definitions.has(type)
@@ -392,7 +433,7 @@ const isPassedOver = (definitions: ReadonlyMap<string, unknown>, change: unknown
 
 function checkChange(change: unknown): void {
   const at = 'app.catchUp: a change'
-  if (!isObject(change)) throw new ValidationError(`${at} is an object: { aggregateType, aggregateId, sequence }.`)
+  if (!isObject(change)) throw new ValidationError(`${at} must be an object { aggregateType, aggregateId, sequence }.`)
   const { aggregateType, aggregateId, sequence, first } = change as Partial<AggregateChange>
   checkName(`${at}: aggregateType`, aggregateType, ValidationError)
   checkName(`${at}: aggregateId`, aggregateId, ValidationError)

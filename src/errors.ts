@@ -1,6 +1,6 @@
 import type { Position } from './event-envelope.ts'
 
-/** Every code a `CqrsError` can carry. Codes are stable: branch on them, not on messages. */
+/** Codes of a `CqrsError`. They are stable: branch on codes, not on messages. */
 export type CqrsErrorCode =
   | 'CONFLICT'
   | 'VALIDATION'
@@ -17,7 +17,7 @@ export type CqrsErrorCode =
   | 'VIEW_OUTDATED'
   | StoreErrorCode
 
-/** What a store can fail with. */
+/** Codes of a `StoreError`. */
 export type StoreErrorCode =
   | 'STORE_FAILED'
   | 'STORE_BUSY'
@@ -30,19 +30,21 @@ export type StoreErrorCode =
   | 'SCHEMA_MISSING'
   | 'SCHEMA_TOO_NEW'
 
-/** One thing wrong with an input, as the schema or the framework reports it. */
+/** One problem of an input, as the schema or the framework reports it. */
 export interface Issue {
-  /** What is wrong, for people. */
+  /** Description of the problem, for people. */
   readonly message: string
-  /** Where in the input; left out for all of it. */
+  /** Path in the input; absent if the problem concerns all of it. */
   readonly path?: readonly PropertyKey[]
 }
 
 /**
- * The base of everything the framework throws by itself. `code` is stable, `message` names the ids and what to do,
- * `cause` is the error underneath.
+ * Base class of the framework's errors. The message names the ids and says what to do.
  *
- * *Handling*: branch with `isCqrsError(error, 'CONFLICT')`; an error without a known code is not ours.
+ * `code` is stable, `cause` is the underlying error.
+ *
+ * *Handling*: branch with `isCqrsError(error, 'CONFLICT')`. An error without a known code is not
+ * from the framework.
  */
 export class CqrsError extends Error {
   readonly code: CqrsErrorCode
@@ -54,19 +56,23 @@ export class CqrsError extends Error {
 }
 
 /**
- * Another writer was first, and the bounded retries (or `expectedSequence`) left no way on. Nothing was stored.
+ * Another writer won, and no retry is left or `expectedSequence` does not match. Nothing was
+ * stored.
  *
- * *Handling*: load again and decide anew, or tell the caller to. HTTP 409.
+ * *Handling*: load again and decide again, or ask the caller to. HTTP 409.
  */
 export class ConflictError extends CqrsError {
   declare readonly code: 'CONFLICT'
   declare readonly aggregateType: string
   declare readonly aggregateId: string
-  /** What the caller or the commit counted on. */
+  /** Sequence that the caller or the commit expected. */
   declare readonly expectedSequence?: number
-  /** What the store has, where it is known. */
+  /** Sequence in the store, if known. */
   declare readonly actualSequence?: number
-  /** How many times the command was decided, or an inline view computed, when it was the view's row that others moved. */
+  /**
+   * How often the command was decided, or an inline view was computed when its row caused the
+   * conflict.
+   */
   declare readonly attempts: number
   constructor(
     message: string,
@@ -79,9 +85,10 @@ export class ConflictError extends CqrsError {
 }
 
 /**
- * What a caller passed does not fit: an unknown command, data its schema refuses, a bad id or call option. Nothing was touched.
+ * Invalid input: an unknown command, data its schema refuses, a bad id or option. Nothing was
+ * stored.
  *
- * *Handling*: show `issues` to whoever sent it. HTTP 400.
+ * *Handling*: show `issues` to the caller. HTTP 400.
  */
 export class ValidationError extends CqrsError {
   declare readonly code: 'VALIDATION'
@@ -93,9 +100,9 @@ export class ValidationError extends CqrsError {
 }
 
 /**
- * An idempotency key was used again on this aggregate with another command. Nothing was stored.
+ * The idempotency key was used on this aggregate with another command. Nothing was stored.
  *
- * *Handling*: a mistake of the caller; choose a new key for a new command. HTTP 422.
+ * *Handling*: a mistake of the caller; use a new key for a new command. HTTP 422.
  */
 export class IdempotencyError extends CqrsError {
   declare readonly code: 'IDEMPOTENCY'
@@ -105,9 +112,9 @@ export class IdempotencyError extends CqrsError {
 }
 
 /**
- * Wrong wiring, found when the object is built: a misspelt or contradictory option, a type registered twice, a reserved name.
+ * An invalid definition, detected early: a misspelt option, a duplicate type, a reserved name.
  *
- * *Handling*: fix the program; never at run time.
+ * *Handling*: fix the program.
  */
 export class DefinitionError extends CqrsError {
   declare readonly code: 'DEFINITION'
@@ -117,8 +124,8 @@ export class DefinitionError extends CqrsError {
 }
 
 /**
- * A handler returned something that is not one of its events: an unknown type, data that does not fit, or data that would
- * come back from the store different from what was decided. Nothing was stored.
+ * A handler returned something that is not one of its events. Nothing was stored. The type is
+ * unknown, the data does not fit, or the store would return the data changed.
  *
  * *Handling*: fix the handler or the event's schema; `issues` has the paths. HTTP 500.
  */
@@ -137,7 +144,7 @@ interface Place {
   readonly sequence: number
 }
 
-/** Something is wrong at one event. */
+/** An error at one event. */
 abstract class EventError extends CqrsError implements Place {
   readonly aggregateType: string
   readonly aggregateId: string
@@ -151,9 +158,10 @@ abstract class EventError extends CqrsError implements Place {
 }
 
 /**
- * An `apply`, a view's `update` or a view's `id` threw, mutated its input or returned no state. Nothing was stored.
+ * A function of the program failed on an event: `apply`, a view's `update` or its `id`. It threw,
+ * changed its input or returned no state. Nothing was stored.
  *
- * *Handling*: fix that function; it must be pure and take every event ever stored. HTTP 500.
+ * *Handling*: fix the function. It must be pure and accept every event ever stored. HTTP 500.
  */
 export class ApplyError extends EventError {
   declare readonly code: 'APPLY'
@@ -163,17 +171,21 @@ export class ApplyError extends EventError {
 }
 
 /**
- * A stored event cannot be read by this version of the program: unknown type, newer version, data its schema refuses, corrupt JSON.
+ * This version of the program cannot read a stored event. Its type is unknown, its version is
+ * newer, its schema refuses the data, or its JSON is corrupt.
  *
- * *Handling*: deploy the code that knows the event, or add an upcaster. Only this aggregate is affected. HTTP 500.
+ * *Handling*: deploy the code that knows the event, or add an upcaster. Only this aggregate is
+ * affected. HTTP 500.
  */
 export class DeserializationError extends EventError {
   declare readonly code: 'DESERIALIZATION'
-  /** Of the event in the log, where the store has one and says it: who follows the log goes on behind it. */
+  /** Position of the event, if the store reports it: a reader of the log can continue after it. */
   declare readonly position?: Position
-  /** What its schema says, where it was the schema that refused it; else empty. */
+  /** Issues of the event's schema; empty if the schema is not the cause. */
   readonly issues: readonly Issue[]
-  /** `outdated`: this program lacks the code, since the type or the version is one that it does not know. `unreadable`: anything else. */
+  /**
+   * `outdated`: this program does not know the type or the version. `unreadable`: any other cause.
+   */
   readonly kind: 'outdated' | 'unreadable'
   constructor(
     message: string,
@@ -190,9 +202,9 @@ export class DeserializationError extends EventError {
 }
 
 /**
- * The app was closed before this call, or while it waited for a view or a subscription. Nothing was stored.
+ * The app was closed before this call, or during a wait for a consumer. Nothing was stored.
  *
- * *Handling*: send it to another process. HTTP 503.
+ * *Handling*: call another process. HTTP 503.
  */
 export class ClosedError extends CqrsError {
   declare readonly code: 'CLOSED'
@@ -202,9 +214,10 @@ export class ClosedError extends CqrsError {
 }
 
 /**
- * More commands are under way in this app than `batching.maxQueued` allows (default 10,000). Nothing was stored.
+ * The app has more commands in progress than `batching.maxQueued` (default 10,000). Nothing was
+ * stored.
  *
- * *Handling*: try again later. HTTP 503 with `Retry-After`.
+ * *Handling*: retry later. HTTP 503 with `Retry-After`.
  */
 export class OverloadedError extends CqrsError {
   declare readonly code: 'OVERLOADED'
@@ -214,9 +227,10 @@ export class OverloadedError extends CqrsError {
 }
 
 /**
- * The store could not be reached again after the append was sent, so it may or may not have been stored, once at the most.
+ * The store became unreachable after the append was sent: its events are stored once or not at all.
  *
- * *Handling*: repeat with the same `idempotencyKey`; it is stored once at the most. HTTP 503.
+ * *Handling*: repeat the command with the same `idempotencyKey`; it is stored at most once. HTTP
+ * 503.
  */
 export class OutcomeUnknownError extends CqrsError {
   declare readonly code: 'OUTCOME_UNKNOWN'
@@ -226,13 +240,15 @@ export class OutcomeUnknownError extends CqrsError {
 }
 
 /**
- * A subscription or a view has stopped at an event that it could not take, or leaves it to a newer program that does not come, so nothing behind that event can be waited for. The log and all other subscriptions go on.
+ * A subscription or a view has stopped at an event, or needs a newer program for it. Nothing after
+ * that event can be awaited. The log and other consumers continue.
  *
- * *Handling*: `cause` is what its handler threw, in the process where it happened; the message says it everywhere. Remove the cause, then call `resume()`. HTTP 503.
+ * *Handling*: `cause` is the handler's error, in the process where it occurred; the message
+ * describes it in every process. Fix the cause, then call `resume()`. HTTP 503.
  */
 export class StoppedError extends CqrsError {
   declare readonly code: 'STOPPED'
-  /** Of the event that could not be taken. */
+  /** Id of the event that could not be processed. */
   readonly eventId: string
   constructor(message: string, { eventId }: { readonly eventId: string }, cause?: unknown) {
     super('STOPPED', message, cause)
@@ -241,13 +257,14 @@ export class StoppedError extends CqrsError {
 }
 
 /**
- * What was waited for was not there in time (or, for a command, before its signal aborted or the app closed): a view or a subscription is still behind. A command that waited is stored all the same; `result` is what it came to.
+ * A view or subscription did not catch up in time. A command that waited for it is stored. For a
+ * command, the wait also ends when its signal aborts or the app closes.
  *
- * *Handling*: show the result and look at the view later; do not send the command again. HTTP 202.
+ * *Handling*: show the result and read the view later; do not send the command again. HTTP 202.
  */
 export class NotYetError extends CqrsError {
   declare readonly code: 'NOT_YET'
-  /** What `execute` would have returned; `undefined` where no command was waited for. */
+  /** The result of `execute`; `undefined` if no command waited. */
   readonly result: unknown
   constructor(message: string, result?: unknown, cause?: unknown) {
     super('NOT_YET', message, cause)
@@ -256,9 +273,10 @@ export class NotYetError extends CqrsError {
 }
 
 /**
- * The rows of a view are of another `viewVersion` than this program's, and it can neither read nor write them. Nothing was stored.
+ * The rows of a view have another `viewVersion`: this program cannot use them. Nothing was stored.
  *
- * *Handling*: rebuild the view (newer program), or deploy the newer program (older one). HTTP 503.
+ * *Handling*: rebuild the view if this program is newer; deploy the newer program if it is older.
+ * HTTP 503.
  */
 export class ViewOutdatedError extends CqrsError {
   declare readonly code: 'VIEW_OUTDATED'
@@ -268,10 +286,15 @@ export class ViewOutdatedError extends CqrsError {
 }
 
 /**
- * The database refused or failed; `code` says how, `cause` is the driver's error. Nothing was stored.
+ * The database refused or failed. Nothing was stored. The code says how; `cause` is the driver's
+ * error.
  *
- * *Handling*: by `code`. `STORE_BUSY`, `STORE_UNAVAILABLE`: try again later (HTTP 503). `STORE_FULL`, `STORE_READ_ONLY`, `STORE_CORRUPT`,
- * `SCHEMA_MISSING`, `SCHEMA_TOO_NEW`, `STORE_BEHIND`: an operator is needed (HTTP 503). `STORE_LIMIT`: the message names the limit (HTTP 413). `STORE_FAILED`: HTTP 500.
+ * *Handling*: by code.
+ *
+ * For `STORE_BUSY` and `STORE_UNAVAILABLE`, retry later (HTTP 503). For `STORE_FULL`,
+ * `STORE_READ_ONLY`, `STORE_CORRUPT`, `SCHEMA_MISSING`, `SCHEMA_TOO_NEW` and `STORE_BEHIND`, an
+ * operator is needed (HTTP 503). For `STORE_LIMIT`, the message names the limit (HTTP 413). The
+ * rest is `STORE_FAILED` (HTTP 500).
  */
 export class StoreError extends CqrsError {
   declare readonly code: StoreErrorCode
@@ -280,7 +303,7 @@ export class StoreError extends CqrsError {
   }
 }
 
-/** What anything thrown says. */
+/** The message of anything that was thrown. */
 export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
 
 interface ErrorByCode {
@@ -326,8 +349,8 @@ const codes: Readonly<Record<CqrsErrorCode, true>> = {
 }
 
 /**
- * Whether `error` is one of the framework's, and of this code when one is given. Looks at `code`, so it also works when two
- * copies of the package are loaded.
+ * Returns whether `error` is one of the framework's errors, with this code if one is given. Checks
+ * `code`, so it also works with two loaded copies of the package.
  *
  * @example
  * ```ts

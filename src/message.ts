@@ -1,9 +1,13 @@
-/** What a command and a decided event consist of. */
+/** Properties of a command and of a decided event. */
 export const messageKeys = ['type', 'data']
 
-/** Any schema that follows the Standard Schema specification, version 1 (https://standardschema.dev): zod, valibot, arktype … */
+/**
+ * A schema of the Standard Schema specification, version 1, such as one of zod, valibot or arktype.
+ *
+ * See https://standardschema.dev.
+ */
 export interface StandardSchema<I = unknown, O = I> {
-  /** What the specification asks of a schema; the rest of it is its library's. */
+  /** The part of a schema that the specification defines. */
   readonly '~standard': {
     readonly version: 1
     readonly vendor: string
@@ -21,33 +25,35 @@ interface SchemaIssue {
 
 /** A type without a run-time schema. */
 export interface Typed<T> {
-  /** Types only. */
+  /** Carries the type only; absent at run time. */
   readonly '~typed'?: T
 }
 
-/** What declares the data of one message. */
+/** Declaration of a message's data. */
 export type Shape = StandardSchema | Typed<unknown>
-/** Message type → what declares its data. */
+/** Message type → declaration of its data. */
 export type Shapes = Readonly<Record<string, Shape>>
 
-/** What may be passed in for a shape. */
+/** Input type of a shape: the data that a caller passes. */
 export type SchemaInput<S> = S extends StandardSchema<infer I, unknown> ? I : S extends Typed<infer T> ? T : never
-/** What comes out of it. */
+/** Output type of a shape: the data after its schema. */
 export type SchemaOutput<S> = S extends { readonly '~standard': { readonly types?: { readonly output: infer O } | undefined } }
   ? O
   : S extends Typed<infer T>
     ? T
     : never
 
-/** A message of each type with its data, as a union that narrows on `type`. `data` is optional exactly where there is none. */
+/**
+ * A message of each type with its data; the union narrows on `type`. Only `noData` has no `data`.
+ */
 export type Message<D> = { [K in keyof D & string]: MessageOf<K, D[K]> }[keyof D & string]
 export type MessageOf<K extends string, D> =
   IsNoData<D> extends true ? { readonly type: K; readonly data?: undefined } : { readonly type: K; readonly data: D }
-/** The same as it may be passed in: lists and objects may be readonly, as `as const` makes them. */
+/** A message as a caller may pass it: lists and objects may be readonly, as with `as const`. */
 export type MessageInput<D> = { [K in keyof D & string]: { readonly type: K } & DataOf<D[K]> }[keyof D & string]
-/** The part of a message that carries its data, as it may be passed in. */
+/** The property that carries a message's data, as a caller may pass it. */
 export type DataOf<D> = IsNoData<D> extends true ? { readonly data?: undefined } : { readonly data: ReadonlyData<D> }
-/** Data whose lists and objects may be readonly, all the way down. */
+/** Data whose lists and objects may be readonly at every level. */
 export type ReadonlyData<T> = T extends string | number | boolean | bigint | symbol | null | undefined | Date
   ? T
   : T extends object
@@ -56,7 +62,7 @@ export type ReadonlyData<T> = T extends string | number | boolean | bigint | sym
 type IsNoData<D> = 0 extends 1 & D ? false : [D] extends [void] ? true : false
 
 /**
- * Declares data by its type alone: no schema runs, the data is only checked to be JSON.
+ * Declares data by its type alone. No schema runs; the data is only checked to be JSON.
  *
  * @example
  * ```ts
@@ -74,7 +80,8 @@ export const typed = <T>(): Typed<T> => anything
 const anything: Typed<never> = Object.freeze({ '~typed': undefined as never })
 
 /**
- * Declares a command or event without data: `data` may be left out, is stored as `{}`, and anything else is refused.
+ * Declares a command or event without data. `data` may be omitted; only `{}`, its stored form, is
+ * also accepted.
  *
  * @example
  * ```ts

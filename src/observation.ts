@@ -1,6 +1,8 @@
 /**
- * One thing that happened, for tracing, metrics and logs. `ms` is how long it took by the runtime's clock. Narrow on `kind`; new kinds and new
- * details may be added at any time.
+ * One observed action or failure, for tracing, metrics and logs.
+ *
+ * Narrow on `kind`. New kinds and details may be added at any time. `ms` is the duration by the
+ * runtime's clock.
  */
 export type Observation =
   | {
@@ -9,7 +11,7 @@ export type Observation =
       readonly aggregateId: string
       readonly command: string
       readonly outcome: 'stored' | 'nothing' | 'rejected' | 'replayed' | 'failed'
-      /** How many times it was decided. */
+      /** How often the command was decided. */
       readonly attempts: number
       readonly ms: number
       readonly error?: unknown
@@ -18,7 +20,7 @@ export type Observation =
       readonly kind: 'load'
       readonly aggregateType: string
       readonly aggregateId: string
-      /** What the read started from. */
+      /** Where the read started. */
       readonly from: 'start' | 'snapshot' | 'cache'
       readonly events: number
       readonly sequence: number
@@ -31,14 +33,14 @@ export type Observation =
       readonly commitId: string
       readonly events: number
       readonly outcome: 'stored' | 'repeated' | 'conflict' | 'failed'
-      /** How many commits were sent together with this one, itself included. */
+      /** Number of commits in the append, including this one. */
       readonly batch: number
       readonly ms: number
     }
   | {
       /**
-       * Something is done once more. `sequence`: the command is decided again. `view`, `generation`: only the inline views are computed again.
-       * `unknown-outcome`: the same commit is sent again.
+       * A retry. For `sequence`, the command is decided again. For `view` and `generation`, only
+       * the inline views are computed again. For `unknown-outcome`, the same commit is sent again.
        */
       readonly kind: 'retry'
       readonly aggregateType: string
@@ -55,23 +57,25 @@ export type Observation =
       readonly error: unknown
     }
   | {
-      /** An event was set aside, and its aggregate with it. */
+      /** An event was parked; the later events of its aggregate wait. */
       readonly kind: 'parked'
       readonly subscription: string
       readonly eventId: string
       readonly error: unknown
     }
   | {
-      /** An event, or a view, is left to a newer program. Told once for each event. `name`: as in messages. */
+      /**
+       * An event or a view needs a newer program. Reported once per event. `name`: as in messages.
+       */
       readonly kind: 'outdated'
       readonly name: string
-      /** Left out where it is the view. */
+      /** Absent if it is the view. */
       readonly eventId?: string
-      /** Names the event, its version and the one that this program knows. */
+      /** Names the event, its version and the version that this program knows. */
       readonly error: unknown
     }
   | {
-      /** A subscription or a view stopped, or will try again later. `name`: as in messages. */
+      /** A subscription or a view has stopped, or will retry later. `name`: as in messages. */
       readonly kind: 'following'
       readonly name: string
       readonly error: unknown

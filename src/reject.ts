@@ -1,17 +1,18 @@
 import { isObject } from './util/json.ts'
 
-/** The domain said no: what `reject` makes, and what a handler returns instead of events. */
+/** A rejection by the domain: made by `reject`, returned by a handler instead of events. */
 export interface Rejection<R extends string = string, D = unknown> {
   /** The reason. */
   readonly '~rejected': R
-  /** `undefined` when none were given. */
+  /** The details, `undefined` without any. */
   readonly details: D
 }
 
 /**
- * Refuses a command: return it from a handler. The caller gets `{ ok: false, reason, details }`; nothing is stored.
+ * Rejects a command: return the result from a handler. Nothing is stored.
  *
- * `reason` is what the caller's types narrow on; `details` is any value that helps to show why.
+ * The caller receives `{ ok: false, reason, details }`. Its types narrow on `reason`; `details` is
+ * any value that explains the rejection.
  *
  * @example
  * ```ts
@@ -27,6 +28,6 @@ export function reject(reason: string, details?: unknown): Rejection {
   return { '~rejected': reason, details }
 }
 
-/** By shape, so that it also works when two copies of the package are loaded. */
+/** Checks the shape, so that it also works with two loaded copies of the package. */
 export const isRejection = (value: unknown): value is Rejection =>
   isObject(value) && typeof (value as Rejection)['~rejected'] === 'string'

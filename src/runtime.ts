@@ -3,23 +3,25 @@ import { abortable } from './util/abort.ts'
 import { isObject } from './util/json.ts'
 import { isThenable, refusing } from './util/refusing.ts'
 
-/** All time, randomness, timers and waits of the core. Pass your own to `createApp` to freeze the clock or to make a run repeatable. */
+/**
+ * Time, randomness, timers and waits of the core. Pass your own to `createApp` for repeatable runs.
+ */
 export interface Runtime {
-  /** The current time: `recordedAt`, the handler's `now`, and how long things took. */
+  /** The current time, for `recordedAt`, the handler's `now` and durations. */
   now(): Date
-  /** For ids of commits and commands: must be unique in the whole store, over all processes. */
+  /** Ids of commits and commands, which must be unique in the store over all processes. */
   randomUUID(): string
-  /** For the length of waits: at least 0, below 1. */
+  /** A number of at least 0 and below 1, for the length of waits. */
   random(): number
-  /** Resolves after `ms` milliseconds; rejects with the signal's reason when it aborts first. */
+  /** Resolves after `ms` milliseconds, or rejects with the signal's reason when it aborts first. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>
 }
 
-/** A timer that is set for longer goes off at once. */
+/** A timer that is set for longer fires at once. */
 const longestTimer = 2 ** 31 - 1
 
 /**
- * The platform's clock, Web Crypto and timers: the default, and the base of your own.
+ * The platform's clock, Web Crypto and timers: the default, and the base of your own runtime.
  *
  * @example
  * ```ts
@@ -45,7 +47,11 @@ export const platformRuntime: Runtime = {
     }),
 }
 
-/** A runtime of the user's own, whose answers are checked. @throws DefinitionError from each of its functions */
+/**
+ * Wraps a runtime of the user and checks its results.
+ *
+ * @throws DefinitionError from each of its functions
+ */
 export function checkedRuntime(runtime: Runtime): Runtime {
   if (runtime === platformRuntime) return runtime
   const checked = <T>(method: string, wanted: string, value: T, fits: boolean): T => {

@@ -53,8 +53,8 @@ type Named = Readonly<Record<string, unknown>>
 type Options = OptionsOf<typeof optionsOfCreateApp>
 
 /**
- * Appends in flight at once. With two, the database works on one while the commands of the other are decided. Without a global order commits share
- * nothing, and waiting for each other would only cost time.
+ * Appends in flight at once. With two, commands are decided while the database works. Without a
+ * global order commits share nothing, and waiting for each other would only cost time.
  */
 const lanesOf = ({ globalOrder }: Capabilities): number => (globalOrder ? 2 : 64)
 
@@ -178,7 +178,7 @@ function servicesOf(
 ): unknown {
   const given = Object.hasOwn(services, key) ? services[key] : undefined
   if (needsServices && (given === undefined || given === null))
-    throw new DefinitionError(`createApp: the aggregate '${type}' needs services; give them as services: { ${key}: … }.`)
+    throw new DefinitionError(`createApp: the aggregate '${type}' needs services. Pass them as services: { ${key}: … }.`)
   return given
 }
 

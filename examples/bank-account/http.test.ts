@@ -218,7 +218,7 @@ describe('when something fails', () => {
     expect(answer.body).toEqual({
       title: 'Internal Server Error',
       status: 500,
-      detail: 'Something is wrong on our side. It has been reported.',
+      detail: 'The server failed. The error was reported.',
       code: 'DESERIALIZATION',
     })
     expect(logged).toHaveBeenCalledOnce()

@@ -181,7 +181,7 @@ describe.skipIf(unselected('dynamodb'))('the bank on this machine', () => {
       )
       await expect.poll(days, patience).toEqual(await daysByHistory())
       expect(refused).toBeGreaterThan(3)
-      expect(bank.output.err).toContain("The stream's news of account 'flaky-1' could not be followed")
+      expect(bank.output.err).toContain("The change of account 'flaky-1' could not be processed")
       expect(await deadLetters()).toEqual([])
     })
 

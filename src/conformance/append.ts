@@ -160,7 +160,7 @@ export const appendCases: Cases = {
   'a payload of 10 MB comes back whole': when(bytes(10_000_000), largePayload(10_000_000)),
 }
 
-/** Eight commits of two events at once, alternating between the connections. */
+/** Sends eight commits of two events at once, alternating between the connections. */
 async function race(connections: readonly Store[], aggregateId: string, at: number) {
   const sent = range(8).map(() => deposit(aggregateId, at, 2))
   const outcomes = await Promise.all(sent.map((one, i) => send(connections[i % connections.length] as Store, one)))

@@ -300,7 +300,7 @@ export const batchCases: Cases = {
   },
 }
 
-/** Brings the rows of both writers to this version, so that the next round can count on it. */
+/** Brings the rows of both writers to this version, which the next round expects. */
 async function level(store: Store, id: string, version: number) {
   for (const writer of [0, 1]) {
     const at = (await readView(store, `${id}-${writer}`))?.version ?? 0

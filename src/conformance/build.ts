@@ -7,14 +7,14 @@ export interface CommitPlan extends Omit<Partial<Commit>, 'appends'> {
 }
 
 export interface AppendPlan {
-  /** `'account'` unless given. */
+  /** Default `'account'`. */
   readonly aggregateType?: string
   readonly aggregateId: string
-  /** The expected sequence. */
+  /** Expected sequence. */
   readonly at: number
-  /** The expected commit id. */
+  /** Expected commit id. */
   readonly on?: string
-  /** How many, or what is special about each; one unless given. */
+  /** Number of events, or a plan for each. Default 1. */
   readonly events?: number | readonly EventPlan[]
   readonly snapshot?: { readonly stateVersion: string; readonly state: unknown }
 }

@@ -1,7 +1,7 @@
 import type { Capabilities } from '../store/store.ts'
 import type { TestDatabase } from './host.ts'
 
-/** Cases of one subject by name. Names are sentences, and unique in the whole suite. */
+/** Cases of one subject by name. Names are sentences, unique in the whole suite. */
 export type Cases = Readonly<Record<string, Body | ConditionalCase>>
 
 export type Body = (database: TestDatabase) => Promise<void>
@@ -9,11 +9,11 @@ export type Body = (database: TestDatabase) => Promise<void>
 export interface ConditionalCase {
   readonly requirements: readonly Requirement[]
   readonly body: Body
-  /** `false`: on a database whose schema was not made. */
+  /** `false`: on a database without the schema. */
   readonly schema: boolean
 }
 
-/** What a store and its host can do, as far as a case may ask. */
+/** Abilities of a store and its host, on which cases depend. */
 export interface Given {
   readonly capabilities: Capabilities
   readonly transacts: boolean
@@ -26,7 +26,7 @@ export interface Given {
   readonly losesEvents: boolean
 }
 
-/** Why a case does not apply, `undefined` when it does. */
+/** Returns the reason why a case does not apply, `undefined` if it does. */
 export type Requirement = (given: Given) => string | undefined
 
 export const when = (requirements: Requirement | readonly Requirement[], body: Body): ConditionalCase => ({
@@ -61,13 +61,13 @@ export const items =
   ({ capabilities }) =>
     capabilities.itemsPerCommit >= count ? undefined : `a commit takes ${capabilities.itemsPerCommit} items`
 
-/** With room for what goes with the data in its event. */
+/** Leaves room for the other parts of an event. */
 export const bytes =
   (count: number): Requirement =>
   ({ capabilities: { bytesPerEvent, bytesPerCommit } }) =>
     Math.min(bytesPerEvent, bytesPerCommit) >= count * 1.01 ? undefined : `an event takes ${bytesPerEvent} bytes`
 
-/** There is a limit, and it is low enough to be gone over in a test. */
+/** There is a limit, low enough to exceed in a test. */
 export const limited =
   (name: 'appendsPerCommit' | 'itemsPerCommit' | 'bytesPerEvent', testable: number): Requirement =>
   ({ capabilities }) =>

@@ -120,7 +120,7 @@ function note(seen: Map<string, number>, all: Awaited<ReturnType<typeof changes>
   }
 }
 
-/** Reads on until all of these have been seen, which may take a moment. */
+/** Reads until all of these were seen, which may take a moment. */
 async function seenFrom(
   store: Store,
   from: string,
@@ -144,7 +144,7 @@ async function seenFrom(
 const has = (seen: ReadonlyMap<string, number>, expected: Readonly<Record<string, number>>) =>
   Object.entries(expected).every(([name, sequence]) => seen.get(name) === sequence)
 
-/** Reads on until nothing is new. */
+/** Reads until nothing is new. */
 async function atTheEnd(store: Store, from: string): Promise<string> {
   let cursor = from
   for (let tries = 0; ; tries++) {

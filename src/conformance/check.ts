@@ -5,7 +5,7 @@ import type { Store } from '../store/store.ts'
 
 type ConflictOn = Extract<CommitOutcome, { kind: 'conflict' }>['on']
 
-/** What a case found, beside what the port asks for; test runners show the two as a diff. */
+/** The failure of a case, with the actual and the expected value; test runners show a diff. */
 export class ConformanceFailure extends Error {
   readonly expected: unknown
   readonly actual: unknown
@@ -17,12 +17,12 @@ export class ConformanceFailure extends Error {
   }
 }
 
-/** Deep equality of JSON; a property that is `undefined` counts as absent. */
+/** Checks that JSON is deep-equal. An `undefined` property counts as absent. */
 export function equal(what: string, actual: unknown, expected: unknown): void {
   if (!same(actual, expected)) throw new ConformanceFailure(what, actual, expected)
 }
 
-/** For what is too large to show. */
+/** Checks a condition, for values that are too large to show. */
 export function holds(what: string, condition: boolean): void {
   if (!condition) throw new ConformanceFailure(what, false, true)
 }
@@ -38,14 +38,14 @@ export async function rejects(what: string, code: string, call: () => Promise<un
   throw new ConformanceFailure(`${what} rejects`, answer, code)
 }
 
-/** Sends one commit by itself. */
+/** Sends one commit alone. */
 export async function send(store: Store, commit: Commit): Promise<CommitOutcome> {
   const outcomes = await store.append([commit])
   equal('outcomes of a batch of one', outcomes.length, 1)
   return outcomes[0] as CommitOutcome
 }
 
-/** Sends commits one after another; all must be stored. Their positions. */
+/** Sends commits one after another, all of which must be stored. Returns their positions. */
 export async function stores(store: Store, ...commits: readonly Commit[]): Promise<readonly Position[]> {
   const positions: Position[] = []
   for (const commit of commits) positions.push(...stored(await send(store, commit)))
@@ -67,7 +67,7 @@ export function conflicts(outcome: CommitOutcome | undefined, on: ConflictOn, ac
   equal('the outcome', compared, expected)
 }
 
-/** Failed, surely not stored, and with this code where one is given. */
+/** Checks that a commit failed, is certainly not stored, and has this code, if one is given. */
 export function failed(outcome: CommitOutcome | undefined, code?: string): unknown {
   if (outcome?.kind !== 'failed') throw new ConformanceFailure('the outcome', outcome, { kind: 'failed', certain: true })
   equal('the failure is certain', outcome.certain, true)

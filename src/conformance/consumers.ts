@@ -114,7 +114,7 @@ async function read(store: Store, names: readonly string[]): Promise<readonly St
   return found ?? []
 }
 
-/** Without what is left of the lease, which is less each time. */
+/** Omits the remaining time of the lease, which differs between reads. */
 function timeless({ lease: held, ...rest }: StoredConsumer) {
   if (held === undefined) return rest
   const { remainingMs: _, ...others } = held

@@ -113,7 +113,7 @@ const injections = [
   '/* */ UNION SELECT 1 --',
 ]
 
-/** One text in every place where a text may stand. */
+/** Stores one text in every place that holds text. */
 async function saveAndRead(store: Store, text: string) {
   const aggregateType = text.replace(/[:/]/g, '')
   const key = { idempotencyKey: text, commandHash: text }
@@ -146,7 +146,7 @@ async function saveAndRead(store: Store, text: string) {
   equal('id', (await store.readIds({ aggregateType, limit: 9 })).items, [text])
 }
 
-/** Changes everything that can be changed in it. */
+/** Changes everything in a value that can be changed. */
 function spoil(value: unknown): void {
   if (typeof value !== 'object' || value === null) return
   for (const inner of Object.values(value)) spoil(inner)

@@ -6,7 +6,7 @@ import { type Cases, globalOrder, when } from './case.ts'
 import { conflicts, equal, holds, send, stores } from './check.ts'
 import { grow, idsOf, isAfter, pause, readLog, sequences } from './read.ts'
 
-/** What a reader of the log sees while others write to it. */
+/** The log as a reader sees it while others write. */
 export const feedRaceCases: Cases = {
   'what other connections commit while the feed is read is never missed, doubled or out of order': when(
     globalOrder,
@@ -44,10 +44,7 @@ export const feedRaceCases: Cases = {
   }),
 }
 
-/**
- * Reads on until `writing` is over and there is no more; what was seen must be what the log then
- * is.
- */
+/** Reads until `writing` is over and nothing is left. The log must then equal what was read. */
 async function follow(reader: Store, writing: Promise<unknown>, only?: FeedRequest['only']): Promise<readonly StoredEvent[]> {
   let isWriting = true
   const done = writing.finally(() => {

@@ -249,7 +249,7 @@ async function readPages(store: Store, limit: number): Promise<readonly FeedPage
   return pages
 }
 
-/** Two accounts' and two orders' events in turn, four per round. */
+/** Stores events of two accounts and two orders in turn, four per round. */
 async function saveMixed(store: Store, rounds: number) {
   const types = ['Opened', 'toString', 'Opened', 'constructor']
   await store.append(

@@ -7,7 +7,7 @@ import type { Cases } from './case.ts'
 import { equal, holds, stores } from './check.ts'
 import { findAll, findIds } from './read.ts'
 
-/** In the order that the port gives them. */
+/** In the order that the port defines. */
 const values: readonly IndexValue[] = [
   ...[null, false, true],
   ...[-Infinity, -1e308, -1_000, -12.5, -12, -1, -0.5, -5e-324, 0, 5e-324, 0.1, 0.25, 1, 9, 10, 100, 2 ** 53, 1e308, Infinity],

@@ -1,7 +1,7 @@
 import type { Store } from '../store/store.ts'
 
 /**
- * What a store author provides: new, empty databases for the cases to run on.
+ * Provides the conformance cases with new, empty databases. Written by a store's author.
  *
  * @example
  * ```ts
@@ -18,14 +18,17 @@ import type { Store } from '../store/store.ts'
  * ```
  */
 export interface ConformanceHost {
-  /** A store on a new, empty database; with its schema unless `schema: false`. Each case opens its own. */
+  /**
+   * Opens a store on a new, empty database, with its schema unless `schema: false`. Called by each
+   * case.
+   */
   open(options: { readonly schema: boolean }): Promise<TestDatabase>
-  /** `'none'` for a store that works without `createSchema`. */
+  /** Whether the store needs its schema: `'none'` if it works without `createSchema`. */
   readonly schema: 'required' | 'none'
 }
 
 /**
- * One database of a case, gone when the case is over.
+ * One database of a case. It is removed when the case is over.
  *
  * @example
  * ```ts
@@ -42,14 +45,21 @@ export interface ConformanceHost {
 export interface TestDatabase {
   /** The store under test, on this database. */
   readonly store: Store
-  /** Another store on the same database through a client of its own, as another process would have it; the same object where there is only one process. */
+  /**
+   * Opens another store on the same database, with its own client, as another process does.
+   *
+   * A store for one process only returns the same object.
+   */
   connect(): Promise<Store>
-  /** Makes the stored JSON of this event unreadable, where the host can reach it. */
+  /** Makes the stored JSON of this event unreadable, if the host can reach it. */
   corruptEvent?(aggregateType: string, aggregateId: string, sequence: number): Promise<void>
-  /** Makes the stored JSON of this aggregate's snapshot unreadable, where the host can reach it. */
+  /** Makes the stored JSON of this aggregate's snapshot unreadable, if the host can reach it. */
   corruptSnapshot?(aggregateType: string, aggregateId: string): Promise<void>
   /**
-   * Deletes the events of this aggregate past a sequence and leaves all else, as a crash of a database that had not written its last commits to disk, where the host can reach them.
+   * Deletes the events of this aggregate after a sequence, and nothing else, if the host can reach
+   * them.
+   *
+   * Simulates a crash of a database that had not written its last commits to disk.
    */
   loseEvents?(aggregateType: string, aggregateId: string, after: number): Promise<void>
   /** Closes every client and removes the database. */

@@ -125,7 +125,9 @@ export const nameCases: Cases = {
   }),
 }
 
-/** Each text names an aggregate, a key, a view and a lease of its own, and none gets in another's way. */
+/**
+ * Checks that each text names its own aggregate, key, view and lease, independent of the others.
+ */
 async function eachByItself(store: Store, texts: readonly string[]) {
   const fences: number[] = []
   for (const [i, text] of texts.entries()) {

@@ -11,7 +11,7 @@ export interface Reading {
   readonly snapshot?: StoredSnapshot
 }
 
-/** All pages of an aggregate: the snapshot of the first and the events of all. */
+/** Reads all pages of an aggregate: the snapshot of the first and the events of all. */
 export async function readAll(store: Store, aggregateId: string, rest: Partly<AggregateRequest> = {}): Promise<Reading> {
   const request = { aggregateType: 'account', after: 0, ...rest, aggregateId }
   const first = await store.readAggregate(request)
@@ -32,7 +32,7 @@ export const sequencesOf = (events: readonly StoredEvent[]): readonly number[] =
 export const sequences = async (store: Store, aggregateId: string, rest: Partly<AggregateRequest> = {}) =>
   sequencesOf((await readAll(store, aggregateId, rest)).events)
 
-/** The snapshot of an account without its commit id, which is a new one in each run. */
+/** Reads the snapshot of an account without its commit id, which differs in each run. */
 export async function snapshotOf(store: Store, aggregateId: string, stateVersion = '1') {
   const page = await store.readAggregate({ aggregateType: 'account', aggregateId, after: 0, snapshot: { stateVersion } })
   if (page.snapshot === undefined) return undefined
@@ -40,7 +40,7 @@ export async function snapshotOf(store: Store, aggregateId: string, stateVersion
   return snapshot
 }
 
-/** All of the feed, page by page, to the end. */
+/** Reads the whole feed, page by page. */
 export async function readLog(store: Store, rest: Partly<FeedRequest> = {}): Promise<readonly StoredEvent[]> {
   const events: StoredEvent[] = []
   let after: Position | undefined = rest.after
@@ -68,7 +68,7 @@ export async function readView(store: Store, id: string, rest: { name?: string; 
   return rows[0]
 }
 
-/** All pages of a find. */
+/** Reads all pages of a find. */
 export async function findAll(store: Store, rest: Partly<ViewFind> = {}): Promise<readonly StoredView[]> {
   const request: ViewFind = { name: 'balances', generation: 1, where: [], limit: 1_000, ...rest }
   const items: StoredView[] = []
@@ -87,7 +87,7 @@ export const findIds = async (store: Store, rest: Partly<ViewFind> = {}) => idsO
 
 export const pause = (ms = 0): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
 
-/** Asks again until the answer is there; for what depends on the database's clock. */
+/** Repeats a probe until it has a result, where the result depends on the database's clock. */
 export async function eventually<T>(what: string, probe: () => Promise<T | undefined>): Promise<T> {
   for (let tries = 0; tries < 1_000; tries++) {
     const answer = await probe()
@@ -97,7 +97,7 @@ export async function eventually<T>(what: string, probe: () => Promise<T | undef
   throw new Error(`${what} did not happen within ten seconds`)
 }
 
-/** An own lease of this name; its fence. */
+/** Takes a lease of this name, and returns its fence. */
 export async function lease(store: Store, name: string, holder = 'one', ttlMs = 60_000): Promise<number> {
   const answer = await store.acquireLease({ name, holder, ttlMs })
   equal(`the lease is free for '${holder}'`, answer.acquired, true)

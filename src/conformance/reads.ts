@@ -140,7 +140,7 @@ export const readCases: Cases = {
   },
 }
 
-/** The page that ends with `sequence`, by asking for exactly as many events as are left. */
+/** Reads the page that ends with `sequence`, with a limit of exactly the events that are left. */
 async function readTo(store: Store, sequence: number, rest: { upTo?: number }) {
   const request = { aggregateType: 'account', aggregateId: 'a', ...rest }
   let page = await store.readAggregate({ ...request, after: 0, limit: sequence })

@@ -141,6 +141,6 @@ export const repeatCases: Cases = {
   },
 }
 
-/** What an async view sends: a row and how far it has come. */
+/** A commit of an async view: a row and its checkpoint. */
 const batchOf = (id: string, fence: number, position: string) =>
   commit({ views: [view(id, 0, {})], checkpoint: { name: 'balances', fence, position } })

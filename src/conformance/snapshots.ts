@@ -157,7 +157,7 @@ export const snapshotCases: Cases = {
 const save = (aggregateId: string, at: number, events: number, stateVersion = '1') =>
   commit({ appends: [{ aggregateId, at, events, snapshot: { stateVersion, state: { count: at + events } } }] })
 
-/** The number of events, from a snapshot and what is behind it; both must fit together. */
+/** Counts the events, from a snapshot and the events after it; both must fit together. */
 async function readState(store: Store): Promise<number> {
   const { snapshot, events } = await readAll(store, 'a', { snapshot: { stateVersion: '1' } })
   const from = snapshot?.sequence ?? 0

@@ -26,7 +26,7 @@ import { viewCases } from './views.ts'
 import { watchCases } from './watch.ts'
 
 /**
- * One sentence of the contract, and how to find out whether a store keeps it.
+ * One sentence of the contract, with the check that a store keeps it.
  *
  * @example
  * ```ts
@@ -38,17 +38,21 @@ import { watchCases } from './watch.ts'
 export interface ConformanceCase {
   /** A sentence, unique in the suite. */
   readonly name: string
-  /** Why the case says nothing about this store; `run` then does nothing. */
+  /** The reason why the case does not apply to this store. If set, `run` does nothing. */
   readonly notApplicable?: string
-  /** Opens a database, runs the case on it and closes it. Rejects with an error that has `expected` and `actual`. */
+  /**
+   * Opens a database, runs the case on it and closes it.
+   *
+   * Rejects with an error that has `expected` and `actual`.
+   */
   run(): Promise<void>
 }
 
 /**
- * The contract of the store port as cases for any test runner. Opens one database to ask the store what it can do; nothing else is asked
- * of it.
+ * Returns the contract of the store port as cases for any test runner.
  *
- * Cases share nothing, so they may run in any order and at the same time. Each takes well below a minute.
+ * Opens one database to read the abilities of the store. Cases are independent, so they may run in
+ * any order and concurrently. Each takes much less than a minute.
  *
  * @example
  * ```ts

@@ -33,7 +33,7 @@ export const watchCases: Cases = {
   }),
 }
 
-/** A wake-up may be lost, so the commit is made again until one comes. */
+/** Repeats the commit until a wake-up arrives, because a wake-up may be lost. */
 async function woken(store: Store, commits: () => Promise<unknown>) {
   let wakes = 0
   const stop = watch(store, () => {

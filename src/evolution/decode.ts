@@ -16,42 +16,50 @@ export interface Decoder {
   readonly upcasters: readonly Upcaster[]
 }
 
-/** An event of an unknown type counts as new for this long, then as unreadable. */
+/**
+ * Time for which an event of an unknown type counts as newer than this program, not as unreadable.
+ */
 const newForMs = 3_600_000
 
 /**
- * The envelopes of a page of stored events, in order, frozen. A split event gives several with one sequence, a dropped one none.
- * Asynchronous and page-wise so that what is stored can one day be opened (decrypted) here, before the upcasters see it.
+ * Decodes a page of stored events, in order, frozen.
  *
- * @throws DeserializationError naming the first event that cannot be read
+ * A split event yields several envelopes with one sequence, a dropped event none. Asynchronous, and
+ * by pages, so that stored data can one day be decrypted here, before the upcasters run.
+ *
+ * @throws DeserializationError for the first event that cannot be read
  */
 export async function decodePage(decoder: Decoder, page: readonly StoredEvent[]): Promise<readonly EventEnvelope[]> {
   return page.flatMap((stored) => decodeEvent(decoder, stored))
 }
 
-/** The same one after another, as they are asked for: those before an event that cannot be read are given before the error. */
+/** Decodes on demand: the events before one that cannot be read are returned before its error. */
 export async function decodeInTurn(decoder: Decoder, page: readonly StoredEvent[]): Promise<Iterable<EventEnvelope>> {
   return inTurn(decoder, page)
 }
 
-/** A stored event with what it is now: one envelope, several after a split, none after a drop, or why it cannot be read. */
+/** A stored event and its envelopes: one, several after a split, none after a drop or a failure. */
 export interface Decoded {
   readonly stored: StoredEvent
   readonly events: readonly EventEnvelope[]
   readonly failure?: Undecoded
 }
 
-/** Why a stored event cannot be read. */
+/** The failure to read a stored event. */
 export interface Undecoded {
   readonly error: unknown
-  /** The event is newer than this program: left out where any program would fail to read it. */
+  /** The event is newer than this program. Absent if any program would fail to read it. */
   readonly newer?: {
-    /** The version of its type that this program knows; left out where it does not know the type. */
+    /** The version of its type that this program knows; absent if the type is unknown. */
     readonly known?: string
   }
 }
 
-/** Each event of a page by itself, also behind one that cannot be read. `decoderOf` must know every aggregate type of the page. */
+/**
+ * Decodes each event of a page separately, also after one that cannot be read.
+ *
+ * The function `decoderOf` must know every aggregate type of the page.
+ */
 export async function decodeApart(
   { runtime }: { readonly runtime: Pick<Runtime, 'now'> },
   decoderOf: (aggregateType: string) => Decoder,
@@ -68,7 +76,7 @@ export async function decodeApart(
   })
 }
 
-/** Whether a newer program is likely to read it. */
+/** Returns `newer` if a newer program is likely to read the event. */
 function newerThan(decoder: Decoder, stored: StoredEvent, error: unknown, now: Date): Pick<Undecoded, 'newer'> {
   if (!isCqrsError(error, 'DESERIALIZATION') || error.kind !== 'outdated') return {}
   const known = decoder.events.get(stored.type)?.version
@@ -109,7 +117,7 @@ function envelope(decoder: Decoder, stored: StoredEvent, form: Upcasted, id: str
     refusing(new DeserializationError(`${nameOf(stored)}${by} ${problem}`, stored, undefined, issues, kind), form)
   if (codec === undefined)
     throw fail(
-      'is of a type this program does not know. Deploy the version that declares it, or add an upcaster.',
+      'is of a type that this program does not know. Deploy the version that declares it, or add an upcaster.',
       [],
       form.type === stored.type ? 'outdated' : undefined,
     )
@@ -125,16 +133,16 @@ function envelope(decoder: Decoder, stored: StoredEvent, form: Upcasted, id: str
   return envelopeOf(current, deepFreeze(parsed.value), stored, stored.position)
 }
 
-/** Of an event of a later version than the one that is declared here, nothing else can be expected. */
+/** Only a failure at a newer version than the declared one is `outdated`. */
 function kindOfFailure({ events }: Decoder, { type, version }: StoredEvent): DeserializationError['kind'] {
   const ours = parseVersion(events.get(type)?.version ?? '')
   const theirs = parseVersion(version)
   return ours !== undefined && theirs !== undefined && compareVersions(theirs, ours) > 0 ? 'outdated' : 'unreadable'
 }
 
-/** Its schema has changed, and nothing says so. */
+/** Advice for a schema that has changed without a new version. */
 const hintFor = ({ version }: Upcasted) =>
-  ` Make its schema take it, or declare a newer version: versions('…', schema, { '${version}': … }).`
+  ` Make its schema accept it, or declare a newer version: versions('…', schema, { '${version}': … }).`
 
 const endedSentence = (text: string): string => (/[.!?]$/.test(text) ? text : `${text}.`)
 

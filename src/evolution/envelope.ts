@@ -3,7 +3,11 @@ import type { EnvelopeContext, EventEnvelope, Position } from '../event-envelope
 type Form = Pick<EventEnvelope, 'id' | 'type' | 'version' | 'metadata'>
 type Place = Pick<EnvelopeContext, 'aggregateType' | 'aggregateId' | 'sequence' | 'commitId' | 'recordedAt'>
 
-/** An event as programs get it, frozen. `data` and `metadata` must be frozen already; what is `undefined` is left out. */
+/**
+ * Makes the frozen envelope that programs receive.
+ *
+ * Its `data` and `metadata` must be frozen already; `undefined` properties are omitted.
+ */
 export function envelopeOf(form: Form, data: unknown, place: Place, position: Position | undefined): EventEnvelope {
   const { id, type, version, metadata } = form
   const { aggregateType, aggregateId, sequence, commitId, recordedAt } = place

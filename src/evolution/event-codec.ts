@@ -10,23 +10,25 @@ import { type Migrate, versionsOf } from './versions.ts'
 
 export type Encoded = { readonly stored: unknown; readonly data: unknown; readonly issues?: undefined } | Unfit
 
-/** How the data of one event type goes into the store and comes back. */
+/** Converts the data of one event type to its stored form and back. */
 export interface EventCodec {
   readonly type: string
-  /** What new events are stored with. */
+  /** Version of new events. */
   readonly version: string
-  /** Of its current version. */
+  /** Parser of the current version. */
   readonly parser: Parser
   /**
-   * The stored form of decided data, and the data as a later read gives it. Refuses what would come back different: the schema
-   * must neither transform nor add nor strip, and JSON must keep it.
+   * Returns the stored form of decided data, and the data as a later read returns it.
+   *
+   * Refuses data that would come back different: the schema must neither transform nor add nor
+   * strip, and JSON must keep it.
    */
   encode(data: unknown): Encoded
-  /** The data of an event stored with `version`, after upcasting. */
+  /** Returns the data of an event stored with `version`, after upcasting. */
   decode(version: string, data: unknown): Parsed
 }
 
-/** `declared` has been checked to declare a message. */
+/** Makes the codec of one event type. `declared` is a checked declaration. */
 export function eventCodec(type: string, declared: Shape): EventCodec {
   const { shape, current, older } = versionsOf(declared)
   const parser = parserOf(shape) as Parser
@@ -46,7 +48,7 @@ export function eventCodec(type: string, declared: Shape): EventCodec {
       const migrate = older.get(versionText(from))
       return migrate === undefined
         ? refuse(
-            `nothing leads from its version ${stored} to ${current}: declare it in versions('${current}', …) or add an upcaster`,
+            `no migration leads from its version ${stored} to ${current}: declare it in versions('${current}', …) or add an upcaster`,
           )
         : parseMigrated(parser, migrate, stored, data)
     },
@@ -78,7 +80,7 @@ function encodeBySchema(parser: Parser, decided: unknown): Encoded {
       }
     const changed = difference(back.value, parsed.value)
     return changed
-      ? { issues: [{ message: `comes back from JSON as something else: ${datesAreText}`, path: changed }] }
+      ? { issues: [{ message: `comes back from JSON as another value: ${datesAreText}`, path: changed }] }
       : { stored, data: deepFreeze(back.value) }
   } catch (error) {
     return { issues: [notJsonIssue(error)] }
@@ -91,7 +93,7 @@ function parseMigrated(parser: Parser, migrate: Migrate, version: string, data: 
     return refuse('its function in versions() returned a promise; it must return the data at once', migrated)
   if (parser.kind === 'none') return parseEvent(parser, migrated)
   try {
-    const made = { as: 'what versions() made', in: 'versions()' }
+    const made = { as: 'the result of versions()', in: 'versions()' }
     return parseUnchanged(parser, toJson(migrated, { dates: true }), migrated, made)
   } catch (error) {
     return { issues: [notJsonIssue(error)], refused: migrated }
@@ -107,9 +109,13 @@ function migratedBy(migrate: Migrate, version: string, data: unknown): unknown {
   }
 }
 
-const datesAreText = 'a Date comes back as text, so keep an ISO text, or use z.coerce.date()'
+const datesAreText = 'a Date comes back as text, so store an ISO text, or use z.coerce.date()'
 
-/** Parses a copy of `original`, since a schema may also change what it is given. `made`: what it is called, and where it was made. */
+/**
+ * Parses a copy of `original`, because a schema may change its input.
+ *
+ * Messages name the value `made.as` and the place `made.in` where it was made.
+ */
 export function parseUnchanged(parser: Parser, copy: unknown, original: unknown, made: Record<'as' | 'in', string>): Parsed {
   const parsed = parseEvent(parser, copy)
   if (parsed.issues !== undefined) return parsed
@@ -123,7 +129,7 @@ export function parseUnchanged(parser: Parser, copy: unknown, original: unknown,
   return { issues: [{ message, path: changed }] }
 }
 
-/** Whether there is something at a path. */
+/** Whether there is a value at a path. */
 const has = (value: unknown, path: readonly PropertyKey[]): boolean =>
   path.reduce<unknown>(
     (inner, key) => (isObject(inner) && Object.hasOwn(inner, key) ? inner[key as never] : undefined),

@@ -6,22 +6,24 @@ import { isThenable } from '../util/refusing.ts'
 
 export type Parsed = { readonly value: unknown; readonly issues?: undefined } | Unfit
 
-/** `refused`: where the value that does not fit is not the one that was passed in, so that promises in it can be caught. */
+/**
+ * Issues of a value. `refused` is set if the value is not the input: promises in it must be caught.
+ */
 export interface Unfit {
   readonly issues: readonly Issue[]
   readonly refused?: unknown
 }
 
-/** What a shape is at run time. */
+/** A shape at run time. */
 export interface Parser {
-  /** Nothing, `typed` data, or a schema of the user's. */
+  /** No data, `typed` data, or a schema of the user. */
   readonly kind: 'none' | 'typed' | 'schema'
-  /** Where it is a schema of the user's. */
+  /** The schema of the user, for the kind `schema`. */
   readonly schema?: StandardSchema
   parse(data: unknown): Parsed | Promise<Parsed>
 }
 
-/** `undefined` when `shape` is nothing that can declare a message. */
+/** Returns `undefined` if `shape` cannot declare a message. */
 export function parserOf(shape: unknown): Parser | undefined {
   if (!isObject(shape) && typeof shape !== 'function') return undefined
   if ('~none' in shape) return { kind: 'none', parse: parseNothing }
@@ -31,7 +33,7 @@ export function parserOf(shape: unknown): Parser | undefined {
 
 const parserBy = (schema: StandardSchema): Parser => ({ kind: 'schema', schema, parse: (data) => parseBy(schema, data) })
 
-/** `data` of a message without data: left out, or `{}` as it is stored. */
+/** Accepts no data, or `{}` as it is stored. */
 function parseNothing(data: unknown): Parsed {
   const nothing = data === undefined || (isObject(data) && !Array.isArray(data) && Object.keys(data).length === 0)
   return nothing ? { value: undefined } : { issues: [{ message: 'takes no data' }] }

@@ -2,7 +2,7 @@ import type { DeserializationError } from '../errors.ts'
 import type { StoredEvent } from '../store/commit.ts'
 import { eventId } from '../store/event-id.ts'
 
-/** An event whose JSON is corrupt: the store has given its place alone. */
+/** An event with corrupt JSON, of which the store returns only the place. */
 export interface UnreadEvent extends StoredEvent {
   readonly unread: DeserializationError
 }

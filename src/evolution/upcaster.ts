@@ -5,29 +5,35 @@ import { kindOf, nameProblem } from '../util/names.ts'
 import { isThenable } from '../util/refusing.ts'
 import { compareVersions, parseVersion, versionText } from './semantic-version.ts'
 
-/** An event as it is stored: what an upcaster sees and gives. */
+/** An event in stored form, as an upcaster receives and returns it. */
 export interface StoredForm {
   /** Event type. */
   readonly type: string
-  /** Version of its form, `'1.0'` unless it was declared otherwise. */
+  /** Version of the event's form, `'1.0'` unless declared otherwise. */
   readonly version: string
-  /** JSON; `{}` where there is none. */
+  /** Data of the event, JSON; `{}` for an event without data. */
   readonly data: unknown
-  /** As the caller of the command passed it. */
+  /** Metadata that the caller of the command passed. */
   readonly metadata: Metadata
 }
 
-/** Turns events of an older form into a newer one while they are read. What is stored never changes. */
+/** Converts events of an older form to a newer one at each read. Stored events never change. */
 export interface Upcaster {
-  /** Asked with the type and version that the upcasters before it made. */
+  /** Called with the type and version that the earlier upcasters returned. */
   canUpcast(type: string, version: string): boolean
-  /** One event, several (a split: all share the stored sequence) or none (dropped), as JSON. Synchronous and pure. Anything else is a `DeserializationError` for the reader. */
+  /**
+   * Returns one event, several (a split: all have the stored sequence) or none (a drop), as JSON.
+   *
+   * Must be synchronous and pure. Anything else fails the read with a `DeserializationError`.
+   */
   upcast(event: StoredForm): StoredForm | readonly StoredForm[]
 }
 
 /**
- * Upcasts `type` from any version older than `version` (compared by major, minor, patch; missing parts are 0): the data becomes
- * `change(data)`, the version becomes `version`, written in three parts.
+ * Makes an upcaster of `type` from any version older than `version`.
+ *
+ * The data becomes `change(data)`, the version becomes `version` in three parts. Versions are
+ * compared by major, minor and patch; missing parts are 0.
  *
  * @throws DefinitionError when `version` is not a version
  *
@@ -55,11 +61,15 @@ export function semanticVersionUpcaster(type: string, version: string, change: (
 
 /** An event on its way to its current form. */
 export interface Upcasted extends StoredForm {
-  /** The upcaster that made it, by its place in the list; left out where none took the event. */
+  /** Index of the upcaster that made it; absent if no upcaster changed the event. */
   readonly madeBy?: number
 }
 
-/** Runs all upcasters over one stored event, in list order, each on the results of the one before. @throws EvolutionError */
+/**
+ * Runs all upcasters on one stored event, in list order, each on the results of the one before.
+ *
+ * @throws EvolutionError
+ */
 export function upcast(upcasters: readonly Upcaster[], event: StoredForm): readonly Upcasted[] {
   let forms: readonly Upcasted[] = [event]
   for (const [i, upcaster] of upcasters.entries())
@@ -69,7 +79,9 @@ export function upcast(upcasters: readonly Upcaster[], event: StoredForm): reado
   return forms
 }
 
-/** An upcaster, or a function of `versions()`, has thrown or returned what no event can be. */
+/**
+ * The failure of an upcaster or a function of `versions()`: it threw or returned no valid event.
+ */
 export class EvolutionError extends Error {
   /** The returned value: promises in it must be caught. */
   readonly refused: unknown
@@ -98,7 +110,7 @@ const waits = 'returned a promise; it must return its value at once'
 
 function made(upcaster: Upcaster, form: StoredForm, madeBy: number): readonly Upcasted[] {
   const answer: unknown = upcaster.upcast({ ...form })
-  // `Array.from` also shows what a list leaves out, which `flatMap` would pass over.
+  // Unlike `flatMap`, `Array.from` also visits the holes of a list.
   const all: readonly unknown[] = Array.isArray(answer) ? Array.from(answer) : [answer]
   return all.map((one) => {
     const refuse = (problem: string): never => {
@@ -111,7 +123,7 @@ function made(upcaster: Upcaster, form: StoredForm, madeBy: number): readonly Up
 function checkedForm(form: unknown, refuse: (problem: string) => never): StoredForm {
   if (isThenable(form) || isThenable((form as Partial<StoredForm> | null | undefined)?.data)) return refuse(waits)
   if (!isObject(form) || Array.isArray(form))
-    return refuse(`returned ${kindOf(form)} where an event { type, version, data, metadata } is expected`)
+    return refuse(`returned ${kindOf(form)}; expected an event { type, version, data, metadata }`)
   const { type, version, data, metadata } = form as Record<keyof StoredForm, unknown>
   const typeIs = nameProblem(type)
   if (typeIs !== undefined) return refuse(`returned an event whose type ${typeIs}`)
@@ -129,7 +141,7 @@ function checkedForm(form: unknown, refuse: (problem: string) => never): StoredF
   return {
     type: type as string,
     version,
-    // A `Date` may be in it, for a schema that reads one.
+    // The data may hold a `Date`, for a schema that expects one.
     data: data === undefined ? undefined : json('data', data, { dates: true }),
     metadata: json('metadata', metadata) as Metadata,
   }

@@ -2,12 +2,12 @@ import { DefinitionError } from '../errors.ts'
 import type { ReadonlyData, SchemaInput, SchemaOutput, Shape, StandardSchema, Typed } from '../message.ts'
 import { compareVersions, parseVersion, versionText } from './semantic-version.ts'
 
-/** What `versions` makes: the shape of the current version, with the way from each older one. */
+/** The result of `versions`: the shape of the current version, with migrations from older ones. */
 export type Versioned<S extends Shape> = S extends StandardSchema
   ? StandardSchema<SchemaInput<S>, SchemaOutput<S>>
   : Typed<SchemaOutput<S>>
 
-/** Makes current data of an older version's. */
+/** Converts data of an older version to current data. */
 export type Migrate = (old: unknown) => unknown
 
 interface VersionedShape {
@@ -15,12 +15,14 @@ interface VersionedShape {
 }
 
 /**
- * Declares the current version of an event and how the data of each older version becomes input of the current schema.
- * New events are stored with `current`; older ones are read through their function, then the schema.
+ * Declares the current version of an event, and how to migrate the data of each older version.
  *
- * Versions are compared by major, minor, patch; missing parts are 0, so `'1.1'` is `'1.1.0'`.
+ * New events are stored with `current`. The data of an older event passes its function, then the
+ * current schema. Versions are compared by major, minor and patch. Missing parts are 0, so `'1.1'`
+ * is `'1.1.0'`.
  *
- * @throws DefinitionError for text that is no version, two functions for one version, or an older one that is not older
+ * @throws DefinitionError for an invalid version, two functions for one version, or a version that
+ * is not older than `current`
  *
  * @example
  * ```ts
@@ -55,7 +57,7 @@ export function versions<S extends Shape>(
   return versioned as unknown as Versioned<S>
 }
 
-/** The parts of an event's declaration: what it looks like now, its version, and the older ones. */
+/** The parts of an event's declaration: current shape, current version and older versions. */
 export function versionsOf(shape: Shape): { shape: Shape; current: string; older: ReadonlyMap<string, Migrate> } {
   const versioned = (shape as unknown as Partial<VersionedShape> | null | undefined)?.['~versions']
   return versioned ?? { shape, current: defaultVersion, older: none }

@@ -81,7 +81,7 @@ function checkType(_: string, type: unknown): void {
 
 function checkServices(what: string, services: unknown): void {
   if (parserOf(services)?.kind !== 'typed')
-    throw new DefinitionError(`${what} must be typed<Services>(); the services themselves are given to createApp.`)
+    throw new DefinitionError(`${what} must be typed<Services>(). Pass the services themselves to createApp.`)
 }
 
 /** @throws DefinitionError */
@@ -150,7 +150,7 @@ function checkSynchronous(what: string, { schema, parse }: Parser): void {
   if (!isThenable(parsed)) return
   throw refusing(
     new DefinitionError(
-      `${what} is asynchronous: it answers with a promise. Use a synchronous schema. Only schemas of commands may be asynchronous.`,
+      `${what} is asynchronous: it returns a promise. Use a synchronous schema. Only schemas of commands may be asynchronous.`,
     ),
     parsed,
   )

@@ -2,7 +2,7 @@ import { Turns } from '../util/turns.ts'
 import type { Loaded } from './loaded.ts'
 import type { PendingState } from './pending-state.ts'
 
-/** What this process knows of one aggregate. */
+/** The knowledge of this process about one aggregate. */
 export class AggregateSlot {
   readonly key: string
   /** Commands are decided one after another: they could not win against each other anyway. */
@@ -22,8 +22,9 @@ export class AggregateSlot {
   }
 
   /**
-   * Sets the pending state: on top, or instead of an earlier attempt of the same commit unless
-   * another commit builds on that.
+   * Sets the pending state: on top, or instead of an earlier attempt of the same commit.
+   *
+   * An attempt that another commit builds on is not replaced.
    */
   expect(next: PendingState, instead: PendingState | undefined): void {
     if (instead === undefined || this.pending === instead) this.pending = next

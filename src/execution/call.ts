@@ -70,9 +70,10 @@ export function checkCall(
   const at = `execute on ${aggregateType}`
   checkId(at, aggregateId)
   if (!isObject(command) || typeof (command as { type?: unknown }).type !== 'string')
-    throw new ValidationError(`${at} '${aggregateId}': a command is an object with a type: { type: '…', data: … }.`)
+    throw new ValidationError(`${at} '${aggregateId}': a command must be an object { type, data }.`)
   const surplus = unknownKey(command, messageKeys)
-  if (surplus !== undefined) throw new ValidationError(`${at} '${aggregateId}': a command has a type and data, not '${surplus}'.`)
+  if (surplus !== undefined)
+    throw new ValidationError(`${at} '${aggregateId}': a command has only type and data, not '${surplus}'.`)
   const read = options === undefined ? noOptions : readCallOptions(at, options, optionsOfExecute, `${at} '${aggregateId}'`)
   const { idempotencyKey, expectedSequence, signal, waitFor, timeoutMs } = read
   const metadata = read.metadata === noMetadata ? noMetadata : checkMetadata(`${at} '${aggregateId}'`, read.metadata)
@@ -97,6 +98,6 @@ function checkMetadata(at: string, metadata: unknown): Metadata {
     return deepFreeze(toJson(metadata)) as Metadata
   } catch (error) {
     const issue = notJsonIssue(error)
-    throw refusing(new ValidationError(`${at}: metadata does not fit: ${issuesText([issue])}.`, [issue], error), metadata)
+    throw refusing(new ValidationError(`${at}: metadata is invalid: ${issuesText([issue])}.`, [issue], error), metadata)
   }
 }

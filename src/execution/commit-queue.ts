@@ -194,7 +194,9 @@ async function appendSafely(store: Store, batch: readonly PendingCommit[]): Prom
   const all = (cause: unknown): CommitOutcome[] => batch.map(() => ({ kind: 'failed', certain: false, cause }))
   try {
     const outcomes = await store.append(batch.map(({ commit }) => commit))
-    return outcomes.length === batch.length ? outcomes : all(new StoreError('STORE_FAILED', 'The store gave no outcome.'))
+    return outcomes.length === batch.length
+      ? outcomes
+      : all(new StoreError('STORE_FAILED', 'The store returned a wrong number of outcomes.'))
   } catch (cause) {
     return all(cause)
   }
@@ -241,13 +243,13 @@ const storeFailure = (pending: PendingCommit, cause: unknown): CqrsError =>
 
 const outcomeUnknown = (pending: PendingCommit, cause: unknown): CqrsError =>
   new OutcomeUnknownError(
-    `It is not known whether the events of ${nameOf(pending)} (commit ${pending.commit.id}) were stored: the store could not be reached again. ${advice(pending.commit)}`,
+    `The store became unreachable: it is unknown whether the events of ${nameOf(pending)} (commit ${pending.commit.id}) were stored. ${advice(pending.commit)}`,
     cause,
   )
 
 const advice = ({ key }: Commit): string =>
   key === undefined
-    ? 'The command had no idempotencyKey: before it is repeated, look for events with this commitId.'
+    ? 'The command had no idempotencyKey: look for events with this commitId before you repeat it.'
     : `Repeat the command with the same idempotencyKey ('${key.idempotencyKey}').`
 
 function report(

@@ -11,8 +11,7 @@ import { Fate, type PendingState } from './pending-state.ts'
 import type { CommitResult } from './result.ts'
 
 /**
- * Stores decided events, with the snapshot that is due, the inline views and the idempotency key:
- * all or nothing.
+ * Stores decided events with the due snapshot, inline views and idempotency key: all or nothing.
  */
 export async function commit(execution: Execution, base: Base, decision: DecidedEvents): Promise<CommitResult> {
   const { aggregate, call, slot, key } = execution

@@ -10,7 +10,7 @@ import type { CommitQueue } from './commit-queue.ts'
 import type { Loaded } from './loaded.ts'
 import type { NewEvents } from './new-events.ts'
 
-/** What the parts of one app share. */
+/** The shared parts of one app. */
 export interface Core {
   readonly store: Store
   readonly runtime: Runtime

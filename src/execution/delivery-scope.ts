@@ -38,7 +38,7 @@ export class DeliveryScope {
     const place = placeOf(aggregateType, aggregateId, idempotencyKey)
     if (this.#used.has(place))
       throw this.blame(
-        `uses the same reaction() for two commands to ${aggregateType} '${aggregateId}'. The second would be taken for a repetition of the first, and not stored. Give each a name: reaction('…').`,
+        `uses the same reaction() for two commands to ${aggregateType} '${aggregateId}'. The second would count as a repeat of the first, and not be stored. Give each a name: reaction('…').`,
       )
     this.#used.add(place)
   }

@@ -24,6 +24,6 @@ async function report(core: Core, error: unknown, events: readonly EventEnvelope
   try {
     await core.onQueryError(error, events)
   } catch (failure) {
-    console.error('onQueryError itself failed:', failure, 'It was told about:', error)
+    console.error('onQueryError failed:', failure, 'It was called with:', error)
   }
 }

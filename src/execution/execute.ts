@@ -195,13 +195,13 @@ function conflict({ aggregate, call, tally }: Execution, expectedSequence: numbe
   const { aggregateId, command } = call
   const { type: aggregateType } = aggregate.definition
   const { attempts } = tally
-  const found = actualSequence === undefined ? 'another writer was first' : `it is at ${actualSequence}`
+  const found = actualSequence === undefined ? 'another writer won' : `it is at ${actualSequence}`
   const problem =
     call.expectedSequence === undefined
-      ? `was decided ${attempts} times, and each time another writer was first`
+      ? `lost the race against other writers in all ${attempts} attempts`
       : `expected sequence ${expectedSequence}, but ${found}`
   return new ConflictError(
-    `${command.type} on ${aggregateType} '${aggregateId}' ${problem}. Nothing was stored; load again and decide anew.`,
+    `${command.type} on ${aggregateType} '${aggregateId}' ${problem}. Nothing was stored. Reload and decide again.`,
     { aggregateType, aggregateId, expectedSequence, ...(actualSequence === undefined ? {} : { actualSequence }), attempts },
   )
 }

@@ -30,7 +30,7 @@ function canonical(aggregateType: string, call: Call, command: unknown): string 
     const issue = notJsonIssue(error)
     throw refusing(
       new ValidationError(
-        `${call.command.type} on ${aggregateType} '${call.aggregateId}' has an idempotencyKey, so it must be JSON: ${issuesText([issue])}.`,
+        `${call.command.type} on ${aggregateType} '${call.aggregateId}' has an idempotencyKey, so its data must be JSON: ${issuesText([issue])}.`,
         [issue],
         error,
       ),
@@ -72,6 +72,6 @@ export const keyTaken = (
   const way =
     metadata.causationId === undefined ? 'Use a new key for a new command' : `Name each command of a handler: reaction('first')`
   return new IdempotencyError(
-    `The idempotencyKey '${idempotencyKey}' was used on ${aggregateType} '${aggregateId}' for another command. ${way}.`,
+    `The idempotencyKey '${idempotencyKey}' was already used on ${aggregateType} '${aggregateId}' with a different command. ${way}.`,
   )
 }

@@ -21,10 +21,10 @@ interface ReadRequest {
 }
 
 /**
- * Reads the current state, or the state at `upTo`: after a known state, else after the snapshot,
- * else from the first event.
+ * Reads the current state, or the state at `upTo`.
  *
- * Drops a known state that the store no longer has because the database lost its last commits.
+ * Starts from a known state, else from the snapshot, else from the first event. Drops a known state
+ * that the store no longer has because the database lost its last commits.
  */
 export async function loadAggregate(
   core: Core,
@@ -127,7 +127,7 @@ async function* pages(
       if (event.sequence !== last + 1)
         throw new StoreError(
           'STORE_CORRUPT',
-          `The events of ${definition.type} '${aggregateId}' have a hole: event ${event.sequence} follows ${last}. Nothing more is read; look at the store.`,
+          `The events of ${definition.type} '${aggregateId}' have a gap: event ${event.sequence} follows event ${last}. Reading stops here. Check the database.`,
         )
       last = event.sequence
     }

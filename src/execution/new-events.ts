@@ -27,8 +27,9 @@ export interface NewEvents {
 type Context = Pick<EnvelopeContext, 'aggregateId' | 'metadata' | 'commitId' | 'recordedAt'>
 
 /**
- * Checks events, numbers them after `base`, and applies them to its state. `by` returns the start
- * of the message that blames their author.
+ * Checks events, numbers them after `base`, and applies them to its state.
+ *
+ * Messages about an invalid event start with the text that `by` returns: it names the author.
  *
  * @throws InvalidEventError, ApplyError
  */
@@ -71,7 +72,7 @@ export function encodeEvents(definition: AggregateDefinition, by: () => string, 
 function encodeEvent(definition: AggregateDefinition, by: () => string, event: unknown) {
   if (!isObject(event) || typeof (event as { type?: unknown }).type !== 'string')
     throw new InvalidEventError(
-      `${by()} ${shown(event)} where an event { type, data }, a list of events, reject(…) or nothing is expected.`,
+      `${by()} ${shown(event)}. Expected an event { type, data }, a list of events, reject(…) or nothing.`,
     )
   const { type, data } = event as { type: string; data?: unknown }
   const codec = definition.events.get(type)
@@ -80,7 +81,8 @@ function encodeEvent(definition: AggregateDefinition, by: () => string, event: u
       `${by()} an event of the unknown type '${type}'. Its events: ${[...definition.events.keys()].join(', ')}.`,
     )
   const surplus = unknownKey(event, messageKeys)
-  if (surplus !== undefined) throw new InvalidEventError(`${by()} ${type} with '${surplus}' beside type and data.`)
+  if (surplus !== undefined)
+    throw new InvalidEventError(`${by()} ${type} with the extra property '${surplus}'. An event has only type and data.`)
   const encoded = codec.encode(data)
   if (encoded.issues !== undefined)
     throw refusing(

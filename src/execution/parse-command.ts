@@ -49,11 +49,7 @@ export function checkStorable(aggregateType: string, call: Sent, data: unknown):
 
 const unfit = (aggregateType: string, { command, aggregateId }: Sent, issues: readonly Issue[], cause?: unknown) =>
   refusing(
-    new ValidationError(
-      `${command.type} on ${aggregateType} '${aggregateId}' does not fit: ${issuesText(issues)}.`,
-      issues,
-      cause,
-    ),
+    new ValidationError(`${command.type} on ${aggregateType} '${aggregateId}' is invalid: ${issuesText(issues)}.`, issues, cause),
     command.data,
   )
 

@@ -100,12 +100,12 @@ export function checkReplay(
   options: object,
 ): ReplayRequest {
   const { aggregate, id, onError, signal } = readCallOptions('app.replay', options, optionsOfReplay)
-  if (typeof query !== 'function') throw new ValidationError('app.replay: what gets the events must be a function.')
+  if (typeof query !== 'function') throw new ValidationError('app.replay: the query must be a function.')
   const aggregateType = aggregate === undefined ? undefined : typeOf(aggregate)
   if (aggregateType !== undefined && !definitions.has(aggregateType))
     throw new ValidationError(`app.replay: this app has no aggregate of the type '${aggregateType}'.`)
   if (id !== undefined && aggregateType === undefined)
-    throw new ValidationError('app.replay: an id is one of an aggregate: give that too.')
+    throw new ValidationError('app.replay: the option id needs the option aggregate.')
   if (id !== undefined) checkId('app.replay', id)
   return { aggregateType, id, onError, signal }
 }

@@ -38,6 +38,6 @@ export function notingErrors(definition: AggregateDefinition, foreign: WeakSet<o
 export const whyThrown = (error: unknown, what: 'state' | 'view'): string =>
   `it threw: ${messageOf(error)}${
     error instanceof TypeError && /read only|not extensible|object is not writable|delete property/i.test(error.message)
-      ? ` (it must return a new ${what}, not change the one it is given)`
+      ? ` (it must return a new ${what}, not change the one it receives)`
       : ''
   }`

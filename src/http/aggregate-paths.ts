@@ -18,7 +18,7 @@ import {
 import type { Schemas } from './schemas.ts'
 import { eventsSegment } from './segments.ts'
 
-/** Paths of an aggregate, as the document has them. */
+/** Paths of an aggregate in the OpenAPI document. */
 export function pathsOfAggregate(aggregate: ExposedAggregate, schemas: Schemas, answers: OpenApiResponses): [string, object][] {
   const { name, commands } = aggregate
   const at = `/${encodeURIComponent(name)}`
@@ -42,7 +42,7 @@ export function pathsOfAggregate(aggregate: ExposedAggregate, schemas: Schemas, 
 
 interface DescribedCommand {
   readonly command: string
-  /** It has no data. */
+  /** The command has no data. */
   readonly isOptional: boolean
   readonly data: object
 }
@@ -50,7 +50,7 @@ interface DescribedCommand {
 const oneCommand = (name: string, { command, data }: DescribedCommand, accepted: object, answers: OpenApiResponses): object => ({
   ...operation(`${name}.${command}`, command, name),
   parameters: commandParameters(answers.canWait),
-  // Of one without data too, though none is needed: a client that sends nothing sends no content type.
+  // Required also for a command without data: a client that sends no body sends no content type.
   requestBody: { required: true, content: json(data) },
   responses: answers.command(accepted),
 })
@@ -75,14 +75,14 @@ const messageSchema = ({ command, isOptional, data }: DescribedCommand): object 
 })
 
 const readIds = (name: string, answers: OpenApiResponses): object => ({
-  ...operation(`${name}.ids`, 'Ids of those that have events', name),
+  ...operation(`${name}.ids`, 'Ids of aggregates with events', name),
   parameters: [limitParameter, afterParameter],
   responses: answers.read(pageOf({ type: 'string' })),
 })
 
 const readState = (name: string, answers: OpenApiResponses): object => ({
   ...operation(`${name}.state`, 'The state', name),
-  parameters: [idParameter, queryParameter('asOf', wholeNumber, 'As it was right after this sequence.'), ...conditionParameters],
+  parameters: [idParameter, queryParameter('asOf', wholeNumber, 'The state right after this sequence.'), ...conditionParameters],
   responses: answers.read(stateSchema, { ETag: etagHeader }, true),
 })
 
@@ -90,19 +90,19 @@ const readEvents = (name: string, event: object | undefined, answers: OpenApiRes
   ...operation(`${name}.events`, 'The events, in order', name),
   parameters: [
     idParameter,
-    queryParameter('after', wholeNumber, 'Only those after this sequence.'),
-    queryParameter('limit', { ...wholeNumber, minimum: 1 }, 'Events at the most. Default: all.'),
+    queryParameter('after', wholeNumber, 'Only events after this sequence.'),
+    queryParameter('limit', { ...wholeNumber, minimum: 1 }, 'Maximum number of events. Default: all.'),
   ],
   responses: answers.read(pageOf(event ?? {}, wholeNumber), {}, true),
 })
 
-/** Where not everybody may do everything, there are callers who may not read what their commands come to. */
+/** With `authorize`, a caller may not be allowed to read the state and events of its command. */
 const acceptedSchema = ({ state }: ExposedAggregate, event: object | undefined, isOpen: boolean): object => ({
   type: 'object',
   required: ['sequence', 'replayed', ...(isOpen && event !== undefined ? ['events'] : []), ...(isOpen && state ? ['state'] : [])],
   properties: {
-    sequence: { ...wholeNumber, description: 'Of the last event.' },
-    replayed: { type: 'boolean', description: 'The idempotency key had been used: this is what came of it then.' },
+    sequence: { ...wholeNumber, description: 'Sequence of the last event.' },
+    replayed: { type: 'boolean', description: 'The idempotency key was used before: this is the outcome of its first use.' },
     ...(event === undefined ? {} : { events: { type: 'array', items: event } }),
     ...(state ? { state: {} } : {}),
   },

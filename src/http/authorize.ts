@@ -18,7 +18,7 @@ export async function authorized(setup: HttpSetup, context: RequestContext, acti
   throw refusal(verdict)
 }
 
-/** Whether the caller may do this, where only a part of the answer depends on it. */
+/** Whether the caller may do this, for parts of a response. */
 export const isAllowed = async (setup: HttpSetup, context: RequestContext, action: HttpAction): Promise<boolean> =>
   (await authorize(setup, context, action)).ok
 
@@ -27,10 +27,10 @@ type Refused = Extract<Authorization<unknown>, { readonly ok: false }>
 /** The response to a refusal. */
 export const refusal = ({ status, detail, challenge = 'Bearer' }: Refused): HttpProblem =>
   status === 401
-    ? new HttpProblem(401, detail ?? 'Say who you are.', { 'WWW-Authenticate': challenge })
-    : new HttpProblem(403, detail ?? 'You may not do this.')
+    ? new HttpProblem(401, detail ?? 'Authentication required.', { 'WWW-Authenticate': challenge })
+    : new HttpProblem(403, detail ?? 'You are not allowed to do this.')
 
-/** The checked answer of the `authorize` option. */
+/** Returns the checked result of the `authorize` option. */
 export async function authorize(
   { options: { authorize } }: HttpSetup,
   { request, platform }: RequestContext,
@@ -40,7 +40,7 @@ export async function authorize(
   return callHook('authorize', request, async () => {
     const verdict = await authorize(request, action, platform)
     if (verdict?.ok === true || (verdict?.ok === false && isRefusal(verdict))) return verdict
-    throw new TypeError('it must answer { ok: true, caller }, or { ok: false, status: 401 | 403 } with texts.')
+    throw new TypeError('it must return { ok: true, caller }, or { ok: false, status: 401 | 403 } with texts.')
   })
 }
 

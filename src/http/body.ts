@@ -2,7 +2,11 @@ import { messageOf, ValidationError } from '../errors.ts'
 import { parseReceived } from '../store/exact-json.ts'
 import { HttpProblem } from './responses.ts'
 
-/** The JSON in the body, `undefined` where the body is empty. @throws HttpProblem, ValidationError, and the reason of the request's signal */
+/**
+ * Reads the JSON in the body, `undefined` if the body is empty.
+ *
+ * @throws HttpProblem, ValidationError, and the reason of the request's signal
+ */
 export async function readJson(request: Request, maxBytes: number): Promise<unknown> {
   checkMediaType(request.headers)
   const bytes = await bytesOf(request, maxBytes)
@@ -10,7 +14,9 @@ export async function readJson(request: Request, maxBytes: number): Promise<unkn
   return bytes.length === 0 ? undefined : parseJson(bytes)
 }
 
-/** Asked for with an empty body too: a page of another site cannot send this type without having asked for leave. */
+/**
+ * Checked even without a body: a page of another site cannot send this type without a preflight.
+ */
 function checkMediaType(headers: Headers): void {
   const [mediaType, ...parameters] = (headers.get('Content-Type') ?? '').toLowerCase().split(';')
   const charset = parameters.map((one) => one.trim()).find((one) => one.startsWith('charset='))
@@ -29,19 +35,20 @@ async function bytesOf(request: Request, maxBytes: number): Promise<Uint8Array> 
   if (request.bodyUsed) throw new TypeError(`${taken}.`)
   signal.throwIfAborted()
   try {
-    // The adapter for Node makes the stream only when it is asked for, which costs more than the command: where the server holds the body to a length, it is not.
+    // Node's adapter creates `request.body` lazily, at a higher cost than the whole command. Avoid
+    // it if the server enforces a length.
     if (isKnown) return new Uint8Array(await untilAborted(signal, request.arrayBuffer()))
     return request.body === null ? new Uint8Array() : await readBytes(request.body.getReader(), maxBytes, signal)
   } catch (error) {
     signal.throwIfAborted()
     if (error instanceof HttpProblem) throw error
-    // What Node, and its adapter, say of a body that somebody else has read.
+    // The messages of Node and its adapter for a body that was already read.
     if (error instanceof TypeError && /unusable|locked/.test(messageOf(error))) throw new TypeError(`${taken}.`, { cause: error })
-    throw new HttpProblem(400, 'The body could not be read to its end.')
+    throw new HttpProblem(400, 'The body could not be read completely.')
   }
 }
 
-const taken = 'The body of the request was read by something in front of the handler, which must leave it alone'
+const taken = 'Another function read the body of the request before the handler. It must leave the body unread'
 
 /** A body may never end. */
 function untilAborted<T>(signal: AbortSignal, reading: Promise<T>): Promise<T> {
@@ -57,7 +64,7 @@ async function readBytes(
   maxBytes: number,
   signal: AbortSignal,
 ): Promise<Uint8Array> {
-  // What a body does to be given up is its own affair, and may take for ever.
+  // Cancelling a body runs foreign code, which may take forever.
   const giveUp = () => void reader.cancel(signal.reason).catch(() => {})
   signal.addEventListener('abort', giveUp, { once: true })
   const chunks: Uint8Array[] = []
@@ -76,7 +83,7 @@ async function readBytes(
   } finally {
     signal.removeEventListener('abort', giveUp)
   }
-  // One that was given up ends too.
+  // A cancelled body ends, too.
   signal.throwIfAborted()
   return joined(chunks, length)
 }
@@ -91,9 +98,9 @@ function joined(chunks: readonly Uint8Array[], length: number): Uint8Array {
   return bytes
 }
 
-const tooLarge = (maxBytes: number) => new HttpProblem(413, `A command may have ${maxBytes} bytes.`)
+const tooLarge = (maxBytes: number) => new HttpProblem(413, `The body exceeds the limit of ${maxBytes} bytes.`)
 
-/** Refuses what is no UTF-8. */
+/** Refuses invalid UTF-8. */
 const utf8 = new TextDecoder('utf-8', { fatal: true })
 
 function parseJson(bytes: Uint8Array): unknown {

@@ -16,7 +16,7 @@ import type { HttpSetup } from './setup.ts'
 
 type CommandRoute = Extract<Route, { readonly kind: 'command' }>
 
-/** Sends a command to its aggregate, and says what came of it. */
+/** Sends a command to its aggregate, and makes the response. */
 export async function execute(
   setup: HttpSetup,
   context: RequestContext,
@@ -54,19 +54,26 @@ interface Command {
   readonly data?: unknown
 }
 
-/** JSON says more than data can hold: numbers beyond JavaScript's, texts that no store keeps. @throws ValidationError */
+/**
+ * Refuses JSON that data cannot hold: numbers beyond JavaScript's, texts that no store keeps.
+ *
+ * @throws ValidationError
+ */
 function checkData(aggregate: string, { type, data }: Command): void {
   try {
     if (data !== undefined) toJson(data)
   } catch (error) {
     const issue = notJsonIssue(error)
-    throw new ValidationError(`${type} on ${aggregate} does not fit: ${issuesText([issue])}.`, [issue], error)
+    throw new ValidationError(`${type} on ${aggregate} is invalid: ${issuesText([issue])}.`, [issue], error)
   }
 }
 
 const messageOf = (type: string, data: unknown): Command => (data === undefined ? { type } : { type, data })
 
-/** Which commands there are is told to those who may read the document; who is nobody is told nothing but that. */
+/**
+ * Reads a command whose type is in the body. Its error lists the types only for callers that may
+ * read the document; an unauthenticated caller receives the 401 first.
+ */
 async function commandInBody(setup: HttpSetup, context: RequestContext, { name, commands }: ExposedAggregate): Promise<Command> {
   let unfit: unknown
   let said = ''
@@ -86,7 +93,7 @@ async function commandInBody(setup: HttpSetup, context: RequestContext, { name, 
   throw new ValidationError(`A command for ${name} is { type, data }${types}${said}.`)
 }
 
-/** Looked at before the command is executed: it is the server's, so what is wrong with it is too. */
+/** Called before the command is executed. An error is a fault of the server. */
 async function metadataOf(
   { options: { metadata } }: HttpSetup,
   { request, platform }: RequestContext,
@@ -99,15 +106,18 @@ async function metadataOf(
 
 function jsonObject(made: unknown): Metadata | undefined {
   if (made === undefined) return undefined
-  if (!isObject(made) || Array.isArray(made)) throw new TypeError('it must answer an object.')
+  if (!isObject(made) || Array.isArray(made)) throw new TypeError('it must return an object.')
   try {
     return toJson(made) as Metadata
   } catch (error) {
-    throw refusing(new TypeError(`it must answer JSON, but ${jsonProblem(error)}.`, { cause: error }), made)
+    throw refusing(new TypeError(`it must return JSON, but ${jsonProblem(error)}.`, { cause: error }), made)
   }
 }
 
-/** What of the aggregate the caller could read by himself: the answer holds no more. Asked before, since a command that is stored must not be answered with a fault. */
+/**
+ * Parts of the aggregate that the caller may read: the response holds no more. Checked before the
+ * command, because a stored command must not result in an error.
+ */
 async function readable(
   setup: HttpSetup,
   context: RequestContext,
@@ -137,4 +147,4 @@ interface Rejected {
 }
 
 const rejected = (name: string, { reason, details }: Rejected): Response =>
-  problem(422, { detail: `The ${name} refused: ${reason}.`, reason, ...(details === undefined ? {} : { details }) })
+  problem(422, { detail: `The ${name} rejected the command: ${reason}.`, reason, ...(details === undefined ? {} : { details }) })

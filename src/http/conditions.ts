@@ -4,7 +4,7 @@ import { names, sequenceIn } from './etags.ts'
 import { secondsToWait } from './prefer.ts'
 import { HttpProblem } from './responses.ts'
 
-/** What the headers of a command say about it. @throws ValidationError */
+/** Returns the call options in the headers of a command. @throws ValidationError */
 export function optionsOf({ headers, signal }: Request, waitFor: readonly string[]): ExecuteOptions {
   const idempotencyKey = headers.get('Idempotency-Key')
   const expectedSequence = expectedBy(headers)
@@ -17,7 +17,10 @@ export function optionsOf({ headers, signal }: Request, waitFor: readonly string
   }
 }
 
-/** `If-Match: "3"`: only if nothing has happened since. `If-None-Match: *`: only if there is no such aggregate yet. */
+/**
+ * `If-Match: "3"`: only if the sequence is still 3. `If-None-Match: *`: only if there are no events
+ * yet.
+ */
 function expectedBy(headers: Headers): number | undefined {
   const match = headers.get('If-Match')
   const noneMatch = headers.get('If-None-Match')
@@ -31,10 +34,16 @@ function expectedBy(headers: Headers): number | undefined {
   return sequence
 }
 
-/** Whether who reads has what has this ETag already (RFC 9110, section 13.2.2: If-Match comes first). @throws HttpProblem when he wants another one */
+/**
+ * Whether the client already has the state with this ETag.
+ *
+ * RFC 9110, section 13.2.2: If-Match is checked first.
+ *
+ * @throws HttpProblem 412 if the client requires another ETag
+ */
 export function hasAlready(headers: Headers, etag: string): boolean {
   const match = headers.get('If-Match')
-  if (match !== null && !names(match, etag)) throw new HttpProblem(412, `Its ETag is ${etag}.`)
+  if (match !== null && !names(match, etag)) throw new HttpProblem(412, `The current ETag is ${etag}.`)
   const noneMatch = headers.get('If-None-Match')
   return noneMatch !== null && names(noneMatch, etag)
 }

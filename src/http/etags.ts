@@ -1,11 +1,16 @@
 /**
- * The sequence, and behind it the version of the state where that is not the first: after a state has come to be made in another way, who has the old one does not have the new one. What
- * a URL can hold, an ETag can hold too.
+ * Makes an ETag of the sequence and, unless it is 1, the `stateVersion`.
+ *
+ * A new `stateVersion` changes the ETag. An ETag can hold everything that a URL can hold.
  */
 export const etagOf = (sequence: number, stateVersion: string): string =>
   stateVersion === '1' ? `"${sequence}"` : `"${sequence}-${encodeURIComponent(stateVersion)}"`
 
-/** The sequence in an ETag, however the state was made; `undefined` where it is none of ours. Proxies that compress put `W/` before it, and the sequence is exact all the same. */
+/**
+ * Returns the sequence in an ETag of any `stateVersion`, `undefined` for a foreign one.
+ *
+ * Proxies that compress add `W/`; the sequence is exact all the same.
+ */
 export function sequenceIn(etag: string): number | undefined {
   const [, sequence] = /^(?:W\/)?"(\d{1,15})(?:-[\x21\x23-\x7e]*)?"$/.exec(etag) ?? []
   return sequence === undefined ? undefined : Number(sequence)

@@ -11,7 +11,7 @@ import type { HttpSetup } from './setup.ts'
 /** Proxies close connections that are silent for longer, mostly after 30 to 60 seconds. */
 const beatMs = 15_000
 
-/** Whether a request asks for server-sent events. Where it takes JSON too, it gets JSON. */
+/** Whether a request asks for server-sent events. A request that also accepts JSON gets JSON. */
 export function wantsEvents({ headers }: Request): boolean {
   const types = (headers.get('Accept') ?? '').split(',').map((range) => range.split(';')[0]?.trim().toLowerCase())
   return types.includes('text/event-stream') && !types.includes('application/json')
@@ -30,7 +30,7 @@ export async function showChanges(setup: HttpSetup, context: RequestContext, vie
   const report = (error: unknown) => setup.report(error, request)
   return streamed(eventsOf(changes, cursor, setup, report), {
     'Content-Type': 'text/event-stream',
-    // Buffered, nothing would arrive before the end.
+    // With buffering, nothing would arrive before the end.
     'X-Accel-Buffering': 'no',
   })
 }
@@ -54,7 +54,7 @@ function eventsOf(
   const forget = shutdown && whenAborted(shutdown, () => void iterator.return())
   if (shutdown?.aborted) void iterator.return()
 
-  /** The next change, or a sign of life when there is none for a while; `undefined` at the end. */
+  /** The next change, or a comment after a silence; `undefined` at the end. */
   async function message(): Promise<string | undefined> {
     next ??= iterator.next()
     const waiting = new AbortController()
@@ -70,7 +70,7 @@ function eventsOf(
 
   return new ReadableStream<Uint8Array>(
     {
-      // Opens the stream, and says where to continue if it breaks before the first change.
+      // Opens the stream, and sends the cursor in case it breaks before the first change.
       start: (controller) => controller.enqueue(encoder.encode(beat(begun))),
       pull: async (controller) => {
         try {
@@ -91,7 +91,7 @@ function eventsOf(
   )
 }
 
-/** A comment; an `id` without data moves what the client sends as `Last-Event-ID`. */
+/** A comment. An `id` without data changes the client's next `Last-Event-ID`. */
 const beat = (cursor: string | undefined): string => `:\n${cursor === undefined ? '' : `id: ${cursor}\n`}\n`
 
 function eventOf({ kind, cursor, ...data }: ViewChange<unknown>): string {

@@ -11,9 +11,9 @@ import type { ViewHandle } from '../views/views.ts'
 import { conditionNames, pageNames } from './query.ts'
 import { documentSegment, viewsSegment } from './segments.ts'
 
-/** An aggregate that can be reached, types erased. */
+/** An exposed aggregate, types erased. */
 export interface ExposedAggregate {
-  /** In the app. */
+  /** Name in the app. */
   readonly name: string
   readonly definition: AggregateDefinition
   readonly handle: AggregateHandle<AggregateTypes>
@@ -23,17 +23,17 @@ export interface ExposedAggregate {
   readonly ids: boolean
 }
 
-/** A view that can be reached, types erased. */
+/** An exposed view, types erased. */
 export interface ExposedView {
-  /** In the app. */
+  /** Name in the app. */
   readonly name: string
   readonly definition: ViewDefinition
   readonly handle: ViewHandle<ViewTypes>
-  /** What a `find` can be asked with. */
+  /** Query parameters of `find`. */
   readonly parameters: readonly string[]
 }
 
-/** All that can be reached. */
+/** All exposed aggregates and views. */
 export interface Exposed {
   readonly aggregates: ReadonlyMap<string, ExposedAggregate>
   readonly views: ReadonlyMap<string, ExposedView>
@@ -46,7 +46,7 @@ export interface ErasedApp {
   readonly views: Readonly<Record<string, unknown>>
 }
 
-/** What is chosen of it, types erased. */
+/** The option `expose`, types erased. */
 export interface ErasedExpose {
   readonly aggregates?: Readonly<Record<string, ErasedPart>> | undefined
   readonly views?: readonly string[] | undefined
@@ -94,7 +94,7 @@ function partOf(what: string, { commands: all }: AggregateDefinition, part: Eras
   return { commands: new Map(commands.map((command) => [command, all.get(command) as Parser])), state, events, ids }
 }
 
-/** Tables of the user's own are the user's to show. */
+/** SQL views are not exposed: their tables belong to the user. */
 function viewsOf(app: ErasedApp, { views }: AppParts, chosen: ErasedExpose['views']): Exposed['views'] {
   const rows = new Map([...views].filter((entry): entry is [string, ViewDefinition] => 'update' in entry[1]))
   const names = chosen ?? [...rows.keys()]
@@ -112,7 +112,7 @@ function viewsOf(app: ErasedApp, { views }: AppParts, chosen: ErasedExpose['view
   )
 }
 
-/** Every parameter must mean one thing. @throws DefinitionError */
+/** Refuses parameters with two meanings. @throws DefinitionError */
 function parametersOf(name: string, view: ViewDefinition): readonly string[] {
   const names = [...pageNames, ...conditionNames(view)]
   const double = names.find((one, i) => names.indexOf(one) !== i)

@@ -6,8 +6,11 @@ import { routeOf } from './routes.ts'
 import { setupOf } from './setup.ts'
 
 /**
- * An HTTP API for all commands, aggregates and views of an app, as a function from `Request` to `Response`: for every server that works with those. It never rejects, and
- * describes itself at `/openapi.json`. What it is called with besides the request is for `authorize` and `metadata`.
+ * Makes an HTTP API for the commands, aggregates and views of an app.
+ *
+ * The API is a function from `Request` to `Response`, for any server with these types. It never
+ * rejects, and describes itself at `/openapi.json`. The second argument is passed to `authorize`
+ * and `metadata`.
  *
  * @throws DefinitionError for a misspelt or missing option
  *
@@ -51,7 +54,7 @@ export function createHandler<P extends HttpApp, C = undefined, X = unknown>(
         if (request.signal.aborted && error === request.signal.reason) return answerAborted(error)
         return answerError(error, { request, isForeign: setup.isForeign(error), report })
       } catch {
-        // It cannot even be looked at.
+        // Even reading the error has failed.
         report(error)
         return answerFault()
       }
@@ -64,7 +67,9 @@ export function createHandler<P extends HttpApp, C = undefined, X = unknown>(
 }
 
 /**
- * The OpenAPI 3.1 document that the handler with these options serves at `/openapi.json`, to write into a file or to make a client of.
+ * Makes the OpenAPI 3.1 document that a handler with these options serves at `/openapi.json`.
+ *
+ * Write it to a file, or generate a client from it.
  *
  * @throws DefinitionError for a misspelt or missing option
  *

@@ -3,7 +3,12 @@ import { streamed } from './responses.ts'
 /** Characters that are gathered before they are sent. */
 const chunkLength = 16_384
 
-/** `{ "items": [ … ], "next"?: … }`, sent as it is read; `undefined` where there are no events. The first page is read before the answer begins, so that what fails there has a status of its own; `report` is told of what breaks off the rest. */
+/**
+ * Streams `{ "items": [ … ], "next"?: … }`; `undefined` without events.
+ *
+ * The first page is read before the response starts, so that its failure has a status of its own. A
+ * later error goes to `report` and ends the stream.
+ */
 export async function eventsAnswer(
   events: AsyncIterable<{ readonly sequence: number }>,
   limit: number | undefined,
@@ -25,7 +30,7 @@ export async function eventsAnswer(
   let event: { readonly sequence: number } | undefined = first.value
   let sent = 0
   let last = 0
-  // The next page begins behind a sequence, so all parts of a split event are on one page.
+  // The next page starts after a sequence, so all parts of a split event are on one page.
   const isFull = () => limit !== undefined && sent >= limit && event?.sequence !== last
   return streamed(
     new ReadableStream<Uint8Array>({
@@ -46,7 +51,7 @@ export async function eventsAnswer(
   )
 }
 
-/** Whether there is any event, where there is none after `after`: mostly that one is the last. */
+/** Whether there is any event, if there is none after `after`. Usually `after` is the last one. */
 export async function hasEvents(eventsAfter: (sequence: number) => AsyncIterable<unknown>, after: number): Promise<boolean> {
   if (after > 1 && (await isAny(eventsAfter(after - 1)))) return true
   return after > 0 && isAny(eventsAfter(0))

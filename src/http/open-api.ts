@@ -8,13 +8,13 @@ import { pathsOfView } from './view-paths.ts'
 
 /** An OpenAPI document, version 3.1.1. */
 export interface OpenApiDocument {
-  /** `'3.1.1'` */
+  /** OpenAPI version, `'3.1.1'`. */
   readonly openapi: string
-  /** Title and version. */
+  /** Title, version and description of the API. */
   readonly info: { readonly title: string; readonly version: string; readonly description?: string }
   /** Path → its operations. */
   readonly paths: Readonly<Record<string, object>>
-  /** What they share. */
+  /** Schemas, responses and security schemes that operations refer to. */
   readonly components: Readonly<Record<string, object>>
   readonly [member: string]: unknown
 }
@@ -26,7 +26,7 @@ interface Described {
   readonly openApi?: OpenApiOptions
 }
 
-/** Describes what can be reached, from the definitions alone. */
+/** Describes the exposed parts, from the definitions alone. */
 export function openApiOf({ aggregates, views }: Exposed, described: Described): OpenApiDocument {
   const { basePath = '', openApi = {} } = described
   const { title = 'API', version = '1.0.0', description, securitySchemes } = openApi
@@ -51,7 +51,9 @@ export function openApiOf({ aggregates, views }: Exposed, described: Described):
   }
 }
 
-/** Names come from the app, so two operations may be called alike; each has an id of its own all the same. */
+/**
+ * Makes operation ids unique: names come from the app, so two operations may have the same name.
+ */
 function withOwnIds(paths: Readonly<Record<string, object>>): Record<string, object> {
   const taken = new Set<string>()
   const named = (operation: { readonly operationId: string }) => {

@@ -1,12 +1,12 @@
 import { etagHeader, json } from './parameters.ts'
 import type { Schemas } from './schemas.ts'
 
-/** The answers of all operations. */
+/** The responses of all operations. */
 export class OpenApiResponses {
   readonly #problem: object
-  /** Everybody may do everything. */
+  /** Every caller may do everything. */
   readonly isOpen: boolean
-  /** Commands can be sent to be waited for. */
+  /** Commands can wait for views. */
   readonly canWait: boolean
 
   constructor(
@@ -19,27 +19,27 @@ export class OpenApiResponses {
   }
 
   command(accepted: object): object {
-    const waited = { schema: { type: 'string' }, description: 'How long the views were waited for at the most, if at all.' }
+    const waited = { schema: { type: 'string' }, description: 'Maximum time that the command waited for views, if it did.' }
     const headers = { ETag: etagHeader, ...(this.canWait ? { 'Preference-Applied': waited } : {}) }
     const done = { content: json(accepted), headers }
     return {
       200: { description: 'The command was accepted.', ...done },
-      ...(this.canWait ? { 202: { description: 'It was accepted, and views do not show it yet.', ...done } } : {}),
+      ...(this.canWait ? { 202: { description: 'The command was accepted, but views do not show it yet.', ...done } } : {}),
       ...this.#refer(400, ...this.#unauthorized, 409, 412, 413, 415, 422, 500, 503),
     }
   }
 
   read(schema: object, headers: object = {}, mayBeMissing = false): object {
     const isTagged = 'ETag' in headers
-    const isKnown = isTagged ? { 304: { description: 'It is as the caller has it: If-None-Match.' } } : {}
+    const isKnown = isTagged ? { 304: { description: 'The client already has this state (If-None-Match).' } } : {}
     return {
-      200: { description: 'It is there.', content: json(schema), headers },
+      200: { description: 'Success.', content: json(schema), headers },
       ...isKnown,
       ...this.#refer(400, ...this.#unauthorized, ...(mayBeMissing ? [404] : []), ...(isTagged ? [412] : []), 500, 503),
     }
   }
 
-  /** What can also be had as server-sent events. */
+  /** A response that is also available as server-sent events. */
   stream(schema: object, description: string): object {
     const read = this.read(schema) as { readonly 200: { readonly content: object } }
     const events = { 'text/event-stream': { schema: { type: 'string', description } } }
@@ -62,20 +62,20 @@ export class OpenApiResponses {
 }
 
 const meanings: Readonly<Record<number, string>> = {
-  400: 'The request does not fit: `issues`.',
-  401: 'It is not known who asks.',
-  403: 'The caller may not do this.',
-  404: 'There is no such thing.',
-  409: 'Another writer was first, several times. Nothing was stored; try again.',
-  412: 'Something has happened since the sequence of `If-Match`. Nothing was stored, or is shown.',
-  413: 'The command, or what it would store, is too large.',
+  400: 'The request is invalid: see `issues`.',
+  401: 'The caller is unknown.',
+  403: 'The caller is not allowed to do this.',
+  404: 'Not found.',
+  409: 'Other writers won the race repeatedly. Nothing was stored; retry.',
+  412: 'The sequence has changed since `If-Match`. Nothing was stored or returned.',
+  413: 'The command, or the data that it would store, is too large.',
   415: 'Not `application/json`.',
-  422: 'The command was refused: `reason` and `details`. Or its idempotency key was used for another command: `code`.',
+  422: 'The command was rejected: `reason` and `details`. Or its idempotency key was used with a different command: `code`.',
   500: 'A fault of the server.',
-  503: 'Not now. Try again, with the same `Idempotency-Key`.',
+  503: 'Temporarily unavailable. Retry with the same `Idempotency-Key`.',
 }
 
-/** RFC 9457. */
+/** Problem details, RFC 9457. */
 export const problemSchema = {
   type: 'object',
   required: ['title', 'status', 'detail'],
@@ -83,9 +83,9 @@ export const problemSchema = {
     title: { type: 'string' },
     status: { type: 'integer' },
     detail: { type: 'string' },
-    code: { type: 'string', description: 'Of what failed; stable.' },
-    reason: { type: 'string', description: 'Why the command was refused; stable.' },
-    details: { description: 'More about the reason.' },
+    code: { type: 'string', description: 'Code of the error; stable.' },
+    reason: { type: 'string', description: 'Reason of the rejection; stable.' },
+    details: { description: 'Details of the reason.' },
     issues: {
       type: 'array',
       items: {
@@ -94,6 +94,6 @@ export const problemSchema = {
         properties: { message: { type: 'string' }, path: { type: 'array', items: { type: ['string', 'number'] } } },
       },
     },
-    actualSequence: { type: 'integer', description: 'Where it was not the expected one.' },
+    actualSequence: { type: 'integer', description: 'Current sequence, if it is not the expected one.' },
   },
 }

@@ -15,12 +15,12 @@ import {
 } from '../util/option-table.ts'
 import { checkFunction } from '../util/options.ts'
 
-/** What `createHandler` asks of an app: what `createApp` makes. */
+/** The part of an app that `createHandler` needs; an app of `createApp` has it. */
 export interface HttpApp {
-  /** By the names that are in the paths. */
+  /** Aggregates, by their names in the paths. */
   // biome-ignore lint/suspicious/noExplicitAny: the handle of any aggregate; its types are read from it
   readonly aggregates: Readonly<Record<string, AggregateHandle<any>>>
-  /** By the names that are in the paths. */
+  /** Views, by their names in the paths. */
   readonly views: Readonly<Record<string, object>>
 }
 
@@ -29,7 +29,11 @@ type ViewNames<P extends HttpApp> = keyof P['views'] & string
 type TypesOf<H> = H extends AggregateHandle<infer T> ? T : AggregateTypes
 type CommandNames<P extends HttpApp, K extends AggregateNames<P>> = keyof TypesOf<P['aggregates'][K]>['commands'] & string
 
-/** What somebody asks for, for `authorize`: all of it is known to exist. `find` names the view; which rows may be shown is the view's question. */
+/**
+ * The requested action, for `authorize`. Every name in it exists.
+ *
+ * For `find` it names the view; the view itself must restrict rows.
+ */
 export type HttpAction<P extends HttpApp = HttpApp> =
   | { [K in AggregateNames<P>]: CommandAction<K, CommandNames<P, K>> }[AggregateNames<P>]
   | { readonly kind: 'state' | 'events'; readonly aggregate: AggregateNames<P>; readonly id: string }
@@ -45,37 +49,48 @@ interface CommandAction<K extends string, C extends string> {
   readonly command: C
 }
 
-/** What `authorize` answers: who asks, or that he may not. */
+/** Result of `authorize`: the caller, or a refusal. */
 export type Authorization<C> =
   | { readonly ok: true; readonly caller: C }
   | {
       readonly ok: false
-      /** 401: not known who asks. 403: known, and may not. */
+      /**
+       * Status of the response: 401 for an unknown caller, 403 for a known one without permission.
+       */
       readonly status: 401 | 403
-      /** Shown to the caller. */
+      /** Message for the caller. */
       readonly detail?: string | undefined
       /** The `WWW-Authenticate` header of a 401. Default `Bearer`. */
       readonly challenge?: string | undefined
     }
 
-/** What `createHandler` takes. */
+/** Options of `createHandler`. */
 export interface HttpOptions<P extends HttpApp, C, X = unknown> {
   /**
-   * Who may do this; asked about every request that has a place to go to, before its data is checked. About a command it is asked up to three times: the answer holds the state and the events
-   * only where the caller may read them. A command whose type stands in the body is read first; one that there is not is asked about as a look at the document. What it throws, and any
-   * other answer, is 500.
+   * Decides whether a caller may do an action. Called for every request to an existing path.
    *
-   * `platform` is what the handler was called with besides the request: the event of a Lambda function, the bindings of a Worker. `'none'`: everybody may do everything, because
-   * something in front of the handler has decided already.
+   * It runs before the request's data is checked. An exception or any other result is a 500. With
+   * `'none'`, every caller may do everything: use it behind a gateway that has already decided.
+   *
+   * A command calls it up to three times, because the response includes state and events only if
+   * the caller may read them. If the type of the command is in the body, the body is read first; an
+   * unknown type is checked as a read of the document.
+   *
+   * The argument `platform` is the handler's second argument, such as the event of a Lambda
+   * function or the bindings of a Worker.
    */
   readonly authorize:
     | 'none'
     | ((request: Request, action: HttpAction<P>, platform: X | undefined) => Authorization<C> | Promise<Authorization<C>>)
-  /** What is stored with the events of a command; JSON. Default `{}`. What it throws, and what is not JSON, is answered with 500 before anything is stored. */
+  /**
+   * Returns metadata for the events of a command; JSON. Default `{}`.
+   *
+   * An exception, or a result that is not JSON, is a 500 before anything is stored.
+   */
   readonly metadata?: (request: Request, caller: C, platform: X | undefined) => Metadata | Promise<Metadata>
-  /** What can be reached. Default: all aggregates with all commands, states and events, and all views but those made by `defineSqlView`. */
+  /** Exposed parts of the app. Default: everything except the views of `defineSqlView`. */
   readonly expose?: {
-    /** Only these aggregates, and of each only these commands; without `state`, `events` or `ids` where that is `false`. */
+    /** Only these aggregates, each with only these commands, and without parts that are `false`. */
     readonly aggregates?: {
       readonly [K in AggregateNames<P>]?: {
         readonly commands?: readonly CommandNames<P, K>[]
@@ -87,29 +102,43 @@ export interface HttpOptions<P extends HttpApp, C, X = unknown> {
     /** Only these views. */
     readonly views?: readonly ViewNames<P>[]
   }
-  /** Views that a command with the header `Prefer: wait=5` waits for, for so many seconds, 60 at the most. Default: none, and the header means nothing. */
+  /**
+   * Views that a command waits for if it has the header `Prefer: wait=5` (seconds, at most 60).
+   *
+   * Default: none, and the header is ignored.
+   */
   readonly waitFor?: readonly ViewNames<P>[]
-  /** What comes before the paths, such as `/api`. Default `''`. */
+  /** Prefix of all paths, such as `/api`. Default `''`. */
   readonly basePath?: string
-  /** Of the body of a command, in bytes. Default 65,536. A `Content-Length` is believed, since the server holds the body to it. */
+  /**
+   * Maximum size of a command's body in bytes. Default 65,536.
+   *
+   * A `Content-Length` is trusted, because the server enforces it.
+   */
   readonly maxBodyBytes?: number
-  /** Told about each error that is answered with 500 or 503, or that breaks off a history. Default: `console.error`. */
+  /**
+   * Called for each error that results in a 500 or 503 or cuts off a history. Default:
+   * `console.error`.
+   */
   readonly onError?: (error: unknown, request: Request) => void
-  /** Ends the event streams when it aborts. A server that closes waits for them, so abort it first. */
+  /** Ends the event streams when it aborts. A closing server waits for them, so abort it first. */
   readonly shutdown?: AbortSignal
-  /** What the OpenAPI document says about the whole. */
+  /** Metadata of the OpenAPI document. */
   readonly openApi?: OpenApiOptions
 }
 
-/** What cannot be known from the definitions. */
+/** Parts of the OpenAPI document that the definitions do not contain. */
 export interface OpenApiOptions {
-  /** Default `'API'`. */
+  /** Title of the API. Default `'API'`. */
   readonly title?: string
-  /** Of the API. Default `'1.0.0'`. */
+  /** Version of the API. Default `'1.0.0'`. */
   readonly version?: string
-  /** In CommonMark. */
+  /** Description of the API in CommonMark. Default: none. */
   readonly description?: string
-  /** How callers say who they are: OpenAPI's Security Scheme Objects by name. Each request needs one of them. */
+  /**
+   * Authentication of callers: OpenAPI Security Scheme Objects by name. A request needs one of
+   * them.
+   */
   readonly securitySchemes?: Readonly<Record<string, object>>
 }
 
@@ -141,7 +170,7 @@ export const readHttpOptions = (given: object): HandlerOptions => readOptions('c
 function checkAuthorize(_: string, authorize: unknown): void {
   if (authorize !== 'none' && typeof authorize !== 'function')
     throw new DefinitionError(
-      `createHandler needs authorize: a function that says who may do what, or 'none' where everybody may do everything.`,
+      `createHandler needs authorize: a function that decides what each caller may do, or 'none' to allow everything.`,
     )
 }
 

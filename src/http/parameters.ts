@@ -1,6 +1,6 @@
 import { maxNameLength } from '../util/names.ts'
 
-/** What the operations of the document are made of. */
+/** Parts of the operations in the document. */
 export const wholeNumber = { type: 'integer', minimum: 0, maximum: 999_999_999_999_999 }
 export const json = (schema: object) => ({ 'application/json': { schema } })
 export const operation = (operationId: string, summary: string, tag: string) => ({ operationId, summary, tags: [tag] })
@@ -22,29 +22,29 @@ export const idParameter = { name: 'id', in: 'path', required: true, schema: nam
 export const limitParameter = queryParameter(
   'limit',
   { type: 'integer', minimum: 1, maximum: 1_000 },
-  'At the most. Default 100.',
+  'Maximum number of items. Default 100.',
 )
-export const afterParameter = queryParameter('after', { type: 'string' }, 'The `next` of the page before.')
-export const etagHeader = { schema: { type: 'string' }, description: 'Of the state at this sequence, for If-Match.' }
+export const afterParameter = queryParameter('after', { type: 'string' }, 'The `next` of the previous page.')
+export const etagHeader = { schema: { type: 'string' }, description: 'ETag of the state at this sequence, for If-Match.' }
 
-/** What a state can be asked for with. */
+/** Request headers of a read of a state. */
 export const conditionParameters = [
-  headerParameter('If-Match', { type: 'string' }, 'Only if this is its ETag.'),
-  headerParameter('If-None-Match', { type: 'string' }, 'Only if this is not its ETag.'),
+  headerParameter('If-Match', { type: 'string' }, 'Only if the state has this ETag.'),
+  headerParameter('If-None-Match', { type: 'string' }, 'Only if the state does not have this ETag.'),
 ]
 
-/** What every command can be sent with. */
+/** Parameters of every command. */
 export const commandParameters = (canWait: boolean) => [
   idParameter,
-  headerParameter('Idempotency-Key', name, 'A command that is sent again with its key is stored once.'),
-  headerParameter('If-Match', { type: 'string' }, 'Only if this is still the ETag.'),
-  headerParameter('If-None-Match', { const: '*' }, 'Only if there is none yet.'),
+  headerParameter('Idempotency-Key', name, 'Repeating a command with the same key stores it once.'),
+  headerParameter('If-Match', { type: 'string' }, 'Only if the state still has this ETag.'),
+  headerParameter('If-None-Match', { const: '*' }, 'Only if the aggregate has no events yet.'),
   ...(canWait
     ? [
         headerParameter(
           'Prefer',
           { type: 'string', examples: ['wait=5'] },
-          'Answer when views show it, or after 5 s; 60 s at the most.',
+          'Respond when views show it, or after 5 s (at most 60 s).',
         ),
       ]
     : []),

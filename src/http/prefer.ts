@@ -1,7 +1,7 @@
-/** Longer than a proxy leaves a connection alone helps nobody. */
+/** Capped: proxies drop idle connections after about this time. */
 const maxWaitSeconds = 60
 
-/** For how many seconds a caller would wait: `Prefer: wait=5` (RFC 7240). */
+/** Returns the seconds that a client is willing to wait: `Prefer: wait=5` (RFC 7240). */
 export function secondsToWait(headers: Headers): number | undefined {
   for (const preference of preferencesIn(headers.get('Prefer') ?? '')) {
     const [, quoted, plain = quoted] = /^\s*wait\s*=\s*(?:"(\d+)"|(\d+))\s*(?:;|$)/i.exec(preference) ?? []
@@ -10,5 +10,5 @@ export function secondsToWait(headers: Headers): number | undefined {
   return undefined
 }
 
-/** Split at the commas that are not in quotes. */
+/** Splits at the commas outside quotes. */
 const preferencesIn = (header: string): readonly string[] => header.match(/(?:[^",]|"(?:\\.|[^"\\])*"?)+/g) ?? []

@@ -2,7 +2,7 @@ import { ValidationError } from '../errors.ts'
 import { isReceivable } from '../store/exact-json.ts'
 import type { ViewDefinition } from '../views/view-definition.ts'
 
-/** The parameters of a request, each once and of known names. @throws ValidationError */
+/** Returns the parameters of a request, each once and with a known name. @throws ValidationError */
 export function parametersOf(url: URL, known: readonly string[]): ReadonlyMap<string, string> {
   const { found, problem } = parametersIn(url, known)
   if (problem !== undefined) throw problem
@@ -21,16 +21,16 @@ function parametersIn({ search, searchParams }: URL, known: readonly string[]): 
   let problem: ValidationError | undefined
   for (const [name, value] of searchParams) {
     if (!known.includes(name)) problem ??= new ValidationError(unknownText(name, known))
-    else if (found.has(name)) problem ??= new ValidationError(`The parameter '${name}' is there twice.`)
+    else if (found.has(name)) problem ??= new ValidationError(`The parameter '${name}' occurs twice. Send it once.`)
     else found.set(name, value)
   }
   return { found, problem }
 }
 
 const unknownText = (name: string, known: readonly string[]): string =>
-  `There is no parameter '${name}' here. There are: ${known.join(', ') || 'none'}.`
+  `There is no parameter '${name}' here. Parameters: ${known.join(', ') || 'none'}.`
 
-/** `URLSearchParams` decodes what is no UTF-8 as well, to something else. */
+/** `URLSearchParams` decodes invalid UTF-8 to other text without an error. */
 function isDecodable(search: string): boolean {
   if (!search.includes('%')) return true
   try {
@@ -60,19 +60,22 @@ export function flag(parameters: ReadonlyMap<string, string>, name: string): boo
 export const pageNames = ['limit', 'after', 'orderBy', 'descending']
 const ranges = ['gt', 'gte', 'lt', 'lte']
 
-/** A parameter for each index, and one for each end of a range of it: `balance`, `balance.gte` … */
+/** One parameter per index, and one per bound of its range: `balance`, `balance.gte` … */
 export const conditionNames = ({ indexes }: ViewDefinition): readonly string[] =>
   indexes.flatMap((index) => [index, ...ranges.map((range) => `${index}.${range}`)])
 
-/** What a `find` is asked with. */
+/** The query of a `find`. */
 interface FindQuery {
   readonly parameters: ReadonlyMap<string, string>
-  /** The conditions that could be understood; all of them where there is no problem. */
+  /** The valid conditions; all of them if there is no problem. */
   readonly where: Readonly<Record<string, unknown>>
   readonly problem: unknown
 }
 
-/** As far as it can be understood: who may not ask shall not be told what could be asked, so the problem is for later. */
+/**
+ * Reads as much of the query as is valid. The problem is reported after the authorization, because
+ * an unauthorized caller must not learn which parameters exist.
+ */
 export function findQueryOf(view: ViewDefinition, url: URL, known: readonly string[]): FindQuery {
   const { found, problem } = parametersIn(url, known)
   const where: [string, unknown][] = []
@@ -98,7 +101,7 @@ function conditionsOn(view: ViewDefinition, index: string, parameters: ReadonlyM
   return [[index, fieldValue(view, index, index, text)]]
 }
 
-/** Of the kind that the field has in the initial view. */
+/** The kind of an index, as in the initial view. */
 export type FieldKind = 'string' | 'number' | 'boolean' | 'null'
 
 export function kindOfIndex(view: ViewDefinition, index: string): FieldKind {
@@ -106,7 +109,10 @@ export function kindOfIndex(view: ViewDefinition, index: string): FieldKind {
   return value === null ? 'null' : (typeof value as FieldKind)
 }
 
-/** Where the initial view has `null`, a text is taken as JSON if it is a value of JSON that JavaScript holds, else as it is. */
+/**
+ * Reads the value of an index. If the initial view has `null`, a JSON value that JavaScript can
+ * hold is parsed, and anything else is a text.
+ */
 function fieldValue(view: ViewDefinition, index: string, name: string, text: string): unknown {
   const kind = kindOfIndex(view, index)
   if (kind === 'string') return text

@@ -10,7 +10,7 @@ import { answer, HttpProblem, notModified } from './responses.ts'
 import type { Route } from './routes.ts'
 import type { HttpSetup } from './setup.ts'
 
-/** Does what is asked for, if the caller may. */
+/** Responds to a request if the caller is allowed to make it. */
 export function respond(setup: HttpSetup, context: RequestContext, route: Route): Promise<Response> {
   switch (route.kind) {
     case 'command':
@@ -47,12 +47,12 @@ async function showEvents(setup: HttpSetup, context: RequestContext, { aggregate
   const parameters = parametersOf(context.url, ['after', 'limit'])
   const after = wholeNumber(parameters, 'after') ?? 0
   const limit = wholeNumber(parameters, 'limit')
-  if (limit === 0) throw new ValidationError('The parameter limit must be a whole number from 1 on.')
+  if (limit === 0) throw new ValidationError('The parameter limit must be a whole number, 1 or more.')
   const { request } = context
   const { signal } = request
   const eventsAfter = (sequence: number) => aggregate.handle.events(id, { after: sequence, signal })
   const response = await eventsAnswer(eventsAfter(after), limit, (error) => {
-    // Of one that has gone away there is nothing to tell.
+    // An abort of the client is not worth a report.
     if (error !== signal.reason) setup.report(error, request)
   })
   if (response !== undefined) return response

@@ -1,6 +1,6 @@
 import { type CqrsErrorCode, type Issue, isCqrsError } from '../errors.ts'
 
-/** Which failure is which status; a rejection is no failure, and 422. */
+/** HTTP statuses of errors. A rejection is not an error, and a 422. */
 export const statuses: Readonly<Record<CqrsErrorCode, number>> = {
   VALIDATION: 400,
   CONFLICT: 409,
@@ -42,7 +42,7 @@ const titles: Readonly<Record<number, string>> = {
   503: 'Service Unavailable',
 }
 
-/** An answer that was decided before the app was asked: what the request itself lacks. */
+/** A response that needs no call of the app: the request itself is at fault. */
 export class HttpProblem extends Error {
   readonly status: number
   readonly headers: Readonly<Record<string, string>>
@@ -55,15 +55,15 @@ export class HttpProblem extends Error {
 
 const always = { 'X-Content-Type-Options': 'nosniff', 'Cache-Control': 'private, no-cache' }
 
-/** An answer in JSON. */
+/** A response with JSON. */
 export const answer = (body: unknown, status = 200, headers: Readonly<Record<string, string>> = {}): Response =>
   new Response(JSON.stringify(body), { status, headers: { 'Content-Type': 'application/json', ...always, ...headers } })
 
-/** An answer that comes piece by piece. */
+/** A streamed response. */
 export const streamed = (body: ReadableStream<Uint8Array>, headers: Readonly<Record<string, string>> = {}): Response =>
   new Response(body, { status: 200, headers: { 'Content-Type': 'application/json', ...always, ...headers } })
 
-/** What the caller has already is as it was. */
+/** The client already has the current state. */
 export const notModified = (etag: string): Response => new Response(null, { status: 304, headers: { ETag: etag, ...always } })
 
 interface ProblemMembers {
@@ -75,7 +75,7 @@ interface ProblemMembers {
   readonly actualSequence?: number
 }
 
-/** An answer in the form of RFC 9457, problem details. */
+/** A response with problem details, RFC 9457. */
 export const problem = (status: number, members: ProblemMembers, headers: Readonly<Record<string, string>> = {}): Response =>
   answer({ title: titles[status] ?? 'Error', status, ...members }, status, {
     'Content-Type': 'application/problem+json',
@@ -86,12 +86,19 @@ const again = { 'Retry-After': '1' }
 
 interface About {
   readonly request: Request
-  /** A handler or a schema of the app's has thrown it: it says nothing about this command, though it may say that this is not the time. */
+  /**
+   * A handler or a schema of the app threw the error.
+   *
+   * It says nothing about this command, except perhaps that the app is unavailable now.
+   */
   readonly isForeign: boolean
   readonly report: (error: unknown) => void
 }
 
-/** Says what the caller can mend, keeps to ourselves what only we can, and reports that. */
+/**
+ * Makes the response to an error. Errors of the client are explained; faults of the server are
+ * reported, without details in the response.
+ */
 export function answerError(error: unknown, { request, isForeign, report }: About): Response {
   if (error instanceof HttpProblem) return problem(error.status, { detail: error.message }, error.headers)
   const status = isCqrsError(error) ? statuses[error.code] : 500
@@ -107,10 +114,10 @@ export function answerError(error: unknown, { request, isForeign, report }: Abou
   if (isCqrsError(error, 'CONFLICT')) {
     const { message: detail, expectedSequence, actualSequence } = error
     if (expectedSequence === undefined || !hasPrecondition(request)) return problem(status, { detail, ...code }, again)
-    // RFC 9110, section 13.1.1: what a precondition of the request's refuses is no conflict that waiting would help.
+    // RFC 9110, section 13.1.1: a failed precondition is not a conflict that a retry would solve.
     return problem(412, { detail, ...code, ...(actualSequence === undefined ? {} : { actualSequence }) })
   }
-  // Of a command that is stored that is an answer, and given elsewhere. Here nothing is known to be stored.
+  // Not a stored command, which has a response elsewhere. Nothing is known to be stored here.
   if (isCqrsError(error, 'NOT_YET')) return answerLater(error, code, report)
   if (isCqrsError(error) && status < 500) return problem(status, { detail: error.message, ...code })
   if (status === 503) return answerLater(error, code, report)
@@ -125,18 +132,20 @@ function answerLater(error: unknown, code: { readonly code?: CqrsErrorCode }, re
   return problem(503, { detail: notNow, ...code }, again)
 }
 
-/** Our fault, about which there is nothing to say. */
+/** A fault of the server, without details. */
 export const answerFault = (): Response => problem(500, { detail: ourFault })
 
-/** The request's signal has aborted before anything was stored: because time is up, or because nobody is there any more to read an answer. */
+/**
+ * The request's signal aborted before anything was stored: the time is up, or the client is gone.
+ */
 export const answerAborted = (reason: unknown): Response =>
   (reason as { name?: unknown } | undefined)?.name === 'TimeoutError'
     ? problem(503, { detail: notNow }, again)
     : new Response(null, { status: 499 })
 
-const notNow = 'This cannot be answered at the moment. Try again, with the same Idempotency-Key if there was one.'
-const ourFault = 'Something is wrong on our side. It has been reported.'
+const notNow = 'The service is unavailable at the moment. Retry later, with the same Idempotency-Key if there was one.'
+const ourFault = 'The server failed. The error was reported.'
 
-/** JSON has no symbols. */
+/** Converts symbols in paths, which JSON lacks. */
 const plainIssue = ({ message, path }: Issue): Issue =>
   path === undefined ? { message } : { message, path: path.map((key) => (typeof key === 'symbol' ? String(key) : key)) }

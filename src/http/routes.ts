@@ -3,7 +3,7 @@ import type { Exposed, ExposedAggregate, ExposedView } from './exposed.ts'
 import { HttpProblem } from './responses.ts'
 import { documentSegment, eventsSegment, viewsSegment } from './segments.ts'
 
-/** What a request is about. */
+/** The subject of a request. */
 export type Route =
   | { readonly kind: 'command'; readonly aggregate: ExposedAggregate; readonly id: string; readonly command: string | undefined }
   | { readonly kind: 'state'; readonly aggregate: ExposedAggregate; readonly id: string }
@@ -13,9 +13,9 @@ export type Route =
   | { readonly kind: 'find'; readonly view: ExposedView }
   | { readonly kind: 'openapi' }
 
-/** @throws HttpProblem where there is nothing, ValidationError for a path that cannot be read */
+/** @throws HttpProblem for an unknown path, ValidationError for a malformed path */
 export function routeOf(exposed: Exposed, basePath: string, method: string, path: string): Route {
-  const nothing = () => new HttpProblem(404, `There is nothing at ${path}.`)
+  const nothing = () => new HttpProblem(404, `Nothing exists at ${path}.`)
   if (!path.startsWith(`${basePath}/`)) throw nothing()
   const at = path
     .slice(basePath.length + 1)
@@ -30,7 +30,7 @@ export function routeOf(exposed: Exposed, basePath: string, method: string, path
   throw new HttpProblem(405, `Only ${allowed} can be used at ${path}.`, { Allow: allowed })
 }
 
-/** What GET and POST are at a path. */
+/** Returns the routes of GET and POST at a path. */
 function routesAt({ aggregates, views }: Exposed, at: readonly string[]): readonly [Route | undefined, Route | undefined] {
   const [first, second, third] = at as [string, string, string]
   if (at.length === 1 && first === documentSegment) return [{ kind: 'openapi' }, undefined]

@@ -3,12 +3,14 @@ import { isObject } from '../util/json.ts'
 
 type Direction = 'input' | 'output'
 
-/** What a schema offers that follows Standard JSON Schema, version 1 (https://standardschema.dev/json-schema). */
+/**
+ * The JSON Schema part of Standard JSON Schema, version 1 (https://standardschema.dev/json-schema).
+ */
 interface StandardJsonSchema {
   readonly jsonSchema?: Readonly<Record<Direction, (options: { readonly target: string }) => Record<string, unknown>>>
 }
 
-/** The schemas of a document, which it refers to by name. */
+/** The named schemas of a document. */
 export class Schemas {
   readonly #all: Map<string, object>
 
@@ -20,7 +22,7 @@ export class Schemas {
     return Object.fromEntries(this.#all)
   }
 
-  /** Takes a schema, under this name or one like it; a reference to it. */
+  /** Adds a schema under this name, or a similar free one. Returns a reference to it. */
   add(wanted: string, schema: object): object {
     const name = this.#freeName(wanted)
     this.#all.set(name, schema)
@@ -31,17 +33,17 @@ export class Schemas {
     return { $ref: `#/components/schemas/${name}` }
   }
 
-  /** What may be sent for a message. */
+  /** Schema of a message's input. */
   input(name: string, parser: Parser): object {
     return this.#of(name, parser, 'input')
   }
 
-  /** What a message comes back as. */
+  /** Schema of a message's output. */
   output(name: string, parser: Parser): object {
     return this.#of(name, parser, 'output')
   }
 
-  /** Anything, where the schema does not say it or cannot be said in JSON Schema. */
+  /** Any value, if the schema offers no JSON Schema or has no equivalent in it. */
   #of(wanted: string, { kind, schema }: Parser, direction: Direction): object {
     if (kind === 'none') return { type: 'object', maxProperties: 0 }
     const made = schema && jsonSchemaOf(schema['~standard'] as StandardJsonSchema, direction)
@@ -80,21 +82,21 @@ function jsonSchemaOf(standard: StandardJsonSchema, direction: Direction): Recor
   try {
     return standard.jsonSchema?.[direction]({ target: 'draft-2020-12' })
   } catch {
-    // Libraries throw for what JSON Schema cannot say, such as a transformation.
+    // Libraries throw for anything that JSON Schema cannot express, such as a transformation.
     return undefined
   }
 }
 
-/** What follows `start` in a JSON pointer. */
+/** Returns the part of a JSON pointer after `start`. */
 const after = (pointer: string, start: string): string | undefined =>
   pointer === start || pointer.startsWith(`${start}/`) ? pointer.slice(start.length) : undefined
 
 /** Members that hold data, not schemas. */
 const dataKeys = ['const', 'enum', 'default', 'examples', 'example']
-/** Members that hold schemas by names, which mean nothing else, however they read. */
+/** Members that hold schemas by name. Their keys are never keywords. */
 const namedKeys = ['properties', 'patternProperties', '$defs', 'definitions', 'dependentSchemas']
 
-/** The schema with its references to its own parts led to where these are now. */
+/** Rewrites the references of a schema to its own parts, which have moved. */
 function moved(schema: unknown, refer: (ref: string) => string): unknown {
   if (Array.isArray(schema)) return schema.map((one) => moved(one, refer))
   if (!isObject(schema)) return schema

@@ -1,4 +1,4 @@
-/** Parts of paths that are no names of aggregates. */
+/** Path segments that are not names of aggregates. */
 export const viewsSegment = 'views'
 export const documentSegment = 'openapi.json'
 export const eventsSegment = 'events'

@@ -6,18 +6,18 @@ import { type ErasedApp, type ErasedExpose, type Exposed, exposedOf } from './ex
 import { type OpenApiDocument, openApiOf } from './open-api.ts'
 import { type HandlerOptions, type HttpApp, readHttpOptions } from './options.ts'
 
-/** An app as `createHandler` sees it, options checked, types erased. */
+/** The app and the checked options of `createHandler`, types erased. */
 export interface HttpSetup {
   readonly exposed: Exposed
   readonly options: HandlerOptions
   readonly maxBodyBytes: number
   readonly waitFor: readonly string[]
-  /** Tells of what is answered with 500 or 503, or breaks off an answer. */
+  /** Reports an error that results in a 500 or 503 or cuts off a response. */
   readonly report: (error: unknown, request: Request) => void
-  /** Whether it came from a handler or a schema of the app's, whatever it looks like. */
+  /** Whether a handler or a schema of the app threw the error. */
   readonly isForeign: (error: unknown) => boolean
   readonly sleep: Runtime['sleep']
-  /** Made when it is first asked for. */
+  /** Made on first use. */
   readonly document: () => OpenApiDocument
 }
 
@@ -26,7 +26,7 @@ export function setupOf(app: HttpApp, given: object): HttpSetup {
   const options = readHttpOptions(given)
   const erased = app as unknown as ErasedApp | undefined
   const parts: AppParts | undefined = erased?.['~parts']
-  if (erased === undefined || parts === undefined) throw new DefinitionError('createHandler takes an app made by createApp.')
+  if (erased === undefined || parts === undefined) throw new DefinitionError('createHandler needs an app made by createApp.')
   const exposed = exposedOf(erased, parts, options.expose as ErasedExpose | undefined)
   const { waitFor, maxBodyBytes, onError } = options
   const unknown = waitFor.find((view) => !parts.views.has(view))
@@ -50,4 +50,4 @@ export function setupOf(app: HttpApp, given: object): HttpSetup {
   }
 }
 
-const reportTelling = (thrown: unknown, error: unknown) => console.error('onError threw:', thrown, 'when told of:', error)
+const reportTelling = (thrown: unknown, error: unknown) => console.error('onError threw:', thrown, 'when called with:', error)

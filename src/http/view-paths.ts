@@ -13,23 +13,23 @@ import {
 import { conditionNames, kindOfIndex } from './query.ts'
 import { viewsSegment } from './segments.ts'
 
-/** Paths of a view, as the document has them. */
+/** Paths of a view in the OpenAPI document. */
 export function pathsOfView({ name, definition }: ExposedView, answers: OpenApiResponses): [string, object][] {
   const at = `/${viewsSegment}/${encodeURIComponent(name)}`
   const row = {
     type: 'object',
     required: ['id', 'view', 'version'],
-    properties: { id: { type: 'string' }, view: {}, version: { ...wholeNumber, description: 'How often it was saved.' } },
+    properties: { id: { type: 'string' }, view: {}, version: { ...wholeNumber, description: 'Number of saves.' } },
   }
-  const fresh = queryParameter('fresh', { type: 'boolean' }, 'With all that is stored by now, where the view follows behind.')
+  const fresh = queryParameter('fresh', { type: 'boolean' }, 'Include everything stored by now, if the view is async.')
   const load = {
     ...operation(`${viewsSegment}.${name}.load`, 'One row', viewsSegment),
     parameters: [idParameter, ...(definition.followsOne ? [fresh] : [])],
     responses: answers.read(row, {}, true),
   }
   const orders = [
-    queryParameter('orderBy', { enum: definition.indexes }, 'What the rows are ordered by, then by id. Default: by id.'),
-    queryParameter('descending', { type: 'boolean' }, 'The greatest value first; with orderBy.'),
+    queryParameter('orderBy', { enum: definition.indexes }, 'Order of the rows, then by id. Default: by id.'),
+    queryParameter('descending', { type: 'boolean' }, 'Greatest value first; needs orderBy.'),
   ]
   const find = {
     ...operation(`${viewsSegment}.${name}.find`, 'The rows that meet all conditions', viewsSegment),
@@ -51,7 +51,7 @@ export function pathsOfView({ name, definition }: ExposedView, answers: OpenApiR
 const lastEventParameter = headerParameter(
   'Last-Event-ID',
   { type: 'string' },
-  'With `Accept: text/event-stream`: the `id` of the last event that was received.',
+  'With `Accept: text/event-stream`: the `id` of the last received event.',
 )
 const eventsDescription =
   'With `Accept: text/event-stream`, live changes as server-sent events: `changed` (`id`, `view`, `version`), `gone` (`id`), `reload` (`because`).'

@@ -4,7 +4,7 @@ const unknown = 255
 const values = new Uint8Array(256).fill(unknown)
 for (const [value, code] of alphabet.entries()) values[code] = value
 
-/** Bytes as base64, with padding. */
+/** Encodes bytes as base64, with padding. */
 export function toBase64(bytes: Uint8Array): string {
   const codes = new Uint8Array(Math.ceil(bytes.length / 3) * 4)
   let at = 0
@@ -19,7 +19,7 @@ export function toBase64(bytes: Uint8Array): string {
   return new TextDecoder().decode(codes)
 }
 
-/** The bytes of a text in base64, `undefined` when it is none. */
+/** Decodes base64, `undefined` if the text is not base64. */
 export function fromBase64(text: string): Uint8Array<ArrayBuffer> | undefined {
   const padded = text.endsWith('==') ? 2 : text.endsWith('=') ? 1 : 0
   if (text.length % 4 !== 0) return undefined

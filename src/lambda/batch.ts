@@ -3,33 +3,43 @@ import { isObject } from '../util/json.ts'
 import { kindOfEvent } from './event-kind.ts'
 import { endsInTime, type LambdaContext } from './time.ts'
 
-/** What Lambda is told of a batch (`ReportBatchItemFailures`): what is in here comes again, all else is done. */
+/**
+ * Response to a batch, with `ReportBatchItemFailures`: Lambda redelivers only the listed records.
+ */
 export interface BatchResponse {
-  /** Message ids of SQS, sequence numbers of a stream. */
+  /** Message ids of SQS, or sequence numbers of a stream. */
   readonly batchItemFailures: { readonly itemIdentifier: string }[]
 }
 
-/** The records of a batch. @throws DefinitionError that says what came instead */
+/** Returns the records of a batch. @throws DefinitionError that names the received event */
 export function recordsOf<R>(what: string, source: string, event: { readonly Records: readonly R[] }): readonly R[] {
   const records: unknown = isObject(event) ? event.Records : undefined
   const isOurs = (one: unknown) => isObject(one) && [source, undefined].includes((one as { eventSource?: string }).eventSource)
   if (Array.isArray(records) && records.every(isOurs)) return records
   throw new DefinitionError(
-    `${what} takes batches of '${source}', but got ${kindOfEvent(event)}. Change the event source of the function, or what it exports.`,
+    `${what} takes batches of '${source}', but got ${kindOfEvent(event)}. Change the event source of the function, or its exported handler.`,
   )
 }
 
-/** The answer for what failed. @throws Error when it cannot be named: then all of the batch comes again */
+/**
+ * Makes the response for failed records.
+ *
+ * @throws Error if one has no identifier: Lambda then redelivers the whole batch
+ */
 export function failuresOf(what: string, ids: readonly unknown[]): BatchResponse {
   return {
     batchItemFailures: ids.map((id) => {
       if (typeof id === 'string' && id !== '') return { itemIdentifier: id }
-      throw new Error(`${what}: something failed that has no identifier to report it by, so that all of the batch has failed.`)
+      throw new Error(`${what}: a failed record has no identifier, so the whole batch fails.`)
     }),
   }
 }
 
-/** Tells of failures, all at once. One that happens in there goes to the console, and so does it when there is no more time to wait: the answer must leave. */
+/**
+ * Reports failures, all at once, while there is time.
+ *
+ * An error of `onFailure`, or the end of the time, is logged: the response must still leave.
+ */
 export async function tell<F>(
   what: string,
   failures: readonly F[],
@@ -40,9 +50,9 @@ export async function tell<F>(
     try {
       await onFailure(failure)
     } catch (error) {
-      console.error(`${what}: onFailure has failed itself:`, error)
+      console.error(`${what}: onFailure failed:`, error)
     }
   })
   if (!(await endsInTime(context, Promise.all(told))))
-    console.error(`${what}: onFailure was not waited for any longer: the time of the Lambda function is up.`)
+    console.error(`${what}: onFailure did not end in time: the time of the Lambda function is up.`)
 }

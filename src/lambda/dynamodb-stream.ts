@@ -5,7 +5,7 @@ import { checkFunction, checkOptions } from '../util/options.ts'
 import { type BatchResponse, failuresOf, recordsOf, tell } from './batch.ts'
 import { type LambdaContext, withinTime } from './time.ts'
 
-/** What is asked of the app: that of `createApp` fits. */
+/** The part of an app that is needed; an app of `createApp` has it. */
 export interface CatchUpApp {
   catchUp(
     changes: readonly AggregateChange[],
@@ -18,21 +18,28 @@ export interface DynamoDbStreamEvent {
   readonly Records: readonly DynamoDbStreamRecord[]
 }
 
-/** What `onDynamoDbStream` takes besides the app. */
+/** Options of `onDynamoDbStream`. */
 export interface DynamoDbStreamOptions {
-  /** Told why an aggregate could not be brought up to date, and waited for while there is time. Default: `console.error`. */
+  /**
+   * Called with each aggregate that failed, and awaited while there is time. Default:
+   * `console.error`.
+   */
   readonly onFailure?: (error: unknown, change: AggregateChange) => unknown
 }
 
 /**
- * A Lambda function that keeps async views and subscriptions up to date by the stream of the DynamoDB store's events. Each aggregate that a batch tells of is brought up to its end
- * once, in the order of its sequences: in which order the stream tells, and how often, changes nothing. Items that are no new event are passed over, and aggregates of types that
- * the app does not have.
+ * Makes a Lambda function that updates async views and subscriptions from the DynamoDB stream.
  *
- * Turn on `ReportBatchItemFailures`. An aggregate that failed, or that time did not suffice for, is reported by its first place in the batch; the others are done, and
- * Lambda goes on at the lowest place reported. Where a handler still runs when time is up, whatever its signal says, all of the batch is reported: what was done is not done again.
+ * The stream is that of the DynamoDB store's events. Each aggregate in a batch is processed once,
+ * to its end, in the order of its sequences. The order of the records and duplicates do not matter.
+ * The function ignores items that are not new events, and aggregates of unknown types.
  *
- * @throws DefinitionError for wrong options, and from the function for an event of anything else
+ * Turn on `ReportBatchItemFailures`. An aggregate that failed, or that ran out of time, is reported
+ * at its first place in the batch. The others are done. Lambda continues at the lowest reported
+ * place. If a handler still runs when time is up, despite its signal, the whole batch is reported.
+ * Processed events are not processed again.
+ *
+ * @throws DefinitionError for wrong options, and from the function for an event of another source
  *
  * @example
  * ```ts
@@ -71,7 +78,7 @@ export function onDynamoDbStream(
   }
 }
 
-/** All in one call, which is cheaper than one by one; where one of them cannot be asked for, one by one all the same. */
+/** Processes all in one call, which is cheaper. If one change is invalid, processes one by one. */
 const outcomesOf = (app: CatchUpApp, news: readonly News[], context: LambdaContext | undefined) =>
   withinTime(context, async (begin) => {
     const catchUp = (some: readonly News[]) =>
@@ -98,15 +105,15 @@ const outcomesOf = (app: CatchUpApp, news: readonly News[], context: LambdaConte
   })
 
 const report = (error: unknown, { aggregateType, aggregateId }: AggregateChange) =>
-  console.error(`The stream's news of ${aggregateType} '${aggregateId}' could not be followed:`, error)
+  console.error(`The change of ${aggregateType} '${aggregateId}' could not be processed:`, error)
 
 interface News {
-  /** Where in the batch the aggregate comes first. */
+  /** Index of the aggregate's first record in the batch. */
   readonly firstAt: number
   readonly change: AggregateChange
 }
 
-/** All that is told of one aggregate is one change. */
+/** Merges all records of one aggregate into one change. */
 function aggregatesOf(records: readonly DynamoDbStreamRecord[]): readonly News[] {
   const byAggregate = new Map<string, News>()
   for (const [at, told] of dynamoDbChanges(records).entries()) {

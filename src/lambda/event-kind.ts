@@ -1,7 +1,7 @@
 import { isObject } from '../util/json.ts'
 import { kindOf } from '../util/names.ts'
 
-/** What an event is, for whoever has connected a function with the wrong source. */
+/** Describes an event, for a function that is connected to the wrong source. */
 export function kindOfEvent(event: unknown): string {
   if (!isObject(event)) return kindOf(event)
   const { version, httpMethod, requestContext, Records, 'detail-type': detailType } = event as Readonly<Record<string, unknown>>

@@ -3,36 +3,41 @@ import { isObject } from '../util/json.ts'
 import { fromBase64 } from './base64.ts'
 import { kindOfEvent } from './event-kind.ts'
 
-/** A request as an API Gateway HTTP API (payload format 2.0) and a Function URL hand it over, as far as it is looked at. */
+/** The used part of a request from a Function URL or an HTTP API (payload format 2.0). */
 export interface HttpEvent {
-  /** `'2.0'`. */
+  /** Payload format, `'2.0'`. */
   readonly version: string
-  /** Of a Function URL as it was sent; an HTTP API has decoded it. Default: `requestContext.http.path`. */
+  /**
+   * Path: encoded from a Function URL, decoded from an HTTP API. Default:
+   * `requestContext.http.path`.
+   */
   readonly rawPath?: string | undefined
-  /** Without the question mark. Default: what `queryStringParameters` say. */
+  /** Query without the question mark. Default: from `queryStringParameters`. */
   readonly rawQueryString?: string | undefined
-  /** Decoded; several of one name are one, joined by commas. */
+  /** Decoded parameters. Several of one name are joined by commas. */
   readonly queryStringParameters?: Readonly<Record<string, string | undefined>> | null | undefined
-  /** Several of one name are one, joined by commas. Default: none. */
+  /** Headers. Several of one name are joined by commas. Default: none. */
   readonly headers?: Readonly<Record<string, string | undefined>> | null | undefined
-  /** What was in the `cookie` header. */
+  /** The contents of the `cookie` header. */
   readonly cookies?: readonly string[] | null | undefined
   readonly body?: string | null | undefined
   /** Whether the body is base64. Default `false`. */
   readonly isBase64Encoded?: boolean | undefined
   readonly requestContext: {
-    /** Default: the `host` header, else `localhost`. Its name tells a Function URL from an HTTP API. */
+    /**
+     * Host. Default: the `host` header, else `localhost`. Tells a Function URL from an HTTP API.
+     */
     readonly domainName?: string | undefined
-    /** `$default`, or the first segment of the path. Default `$default`. */
+    /** Stage: `$default`, or the first segment of the path. Default `$default`. */
     readonly stage?: string | undefined
     readonly http: { readonly method: string; readonly path?: string | undefined }
   }
 }
 
-/** The request cannot be understood; the message is for whoever sent it. */
+/** A malformed request. The message is for the client. */
 export class BadRequest extends Error {}
 
-/** @throws DefinitionError that says what came instead, and what to do */
+/** @throws DefinitionError that names the received event, and says what to do */
 export function checkHttpEvent(event: HttpEvent): void {
   const { version, rawPath, requestContext } = isObject(event) ? event : ({} as Partial<HttpEvent>)
   const context: Partial<HttpEvent['requestContext']> = requestContext ?? {}
@@ -43,7 +48,7 @@ export function checkHttpEvent(event: HttpEvent): void {
       ...(typeof (rawPath ?? path) === 'string' ? [] : ['rawPath']),
     ]
     if (missing.length === 0) return
-    throw new DefinitionError(`onHttp got ${kindOfEvent(event)} that lacks ${missing.join(' and ')}, a text.`)
+    throw new DefinitionError(`onHttp received ${kindOfEvent(event)} without the text ${missing.join(' and ')}.`)
   }
   const advice =
     version === '1.0'
@@ -54,7 +59,7 @@ export function checkHttpEvent(event: HttpEvent): void {
   )
 }
 
-/** The request, or why there is none. */
+/** Returns the request, or the reason why it is malformed. */
 export function toRequest(event: HttpEvent, signal: AbortSignal): Request | BadRequest {
   const { method } = event.requestContext.http
   try {
@@ -76,7 +81,7 @@ function toUrl(event: HttpEvent): URL {
   return url
 }
 
-/** Events that are made by hand, or by something that stands for AWS on a developer's machine, often have no domain name. */
+/** Events made by hand, or by an emulator of AWS, often have no domain name. */
 function hostOf({ requestContext: { domainName }, headers }: HttpEvent): string {
   const sent = Object.entries(headers ?? {}).find(([name]) => name.toLowerCase() === 'host')
   return domainName ?? sent?.[1] ?? 'localhost'
@@ -88,19 +93,21 @@ function toQuery(parameters: NonNullable<HttpEvent['queryStringParameters']>): s
 }
 
 /**
- * The path without the stage, all encoded that has to be: an HTTP API has decoded it, so there may be anything in it. Segments of dots are refused, since a URL would
- * resolve them, and end at another path than the one that a route was chosen by.
+ * Returns the path without the stage, with all characters encoded that need it.
+ *
+ * An HTTP API has decoded the path, so it may hold any character. Segments of dots are refused: a
+ * URL would resolve them, and lead to another path than the one that chose the route.
  */
 function toPath({ rawPath: raw, requestContext: { stage: named, http } }: HttpEvent, host: string): string {
   const rawPath = (raw ?? http.path) as string
   const stage = named ?? '$default'
-  // What still looks encoded was encoded twice, and is no other character.
+  // A sequence that still looks encoded was encoded twice: it is literal text.
   const isDecoded = !host.includes('.lambda-url.')
   const isStaged = stage !== '$default' && (rawPath === `/${stage}` || rawPath.startsWith(`/${stage}/`))
   const path = (isStaged ? rawPath.slice(stage.length + 1) : rawPath)
     .replace(isDecoded ? /%/g : /%(?![0-9a-f]{2})/gi, '%25')
     .replace(/[^\w\-.~!$&'()*+,;=:@/%]+/g, encodeURIComponent)
-  if (path.split('/').some((segment) => /^(\.|%2e){1,2}$/i.test(segment))) throw new BadRequest('The path has segments of dots.')
+  if (path.split('/').some((segment) => /^(\.|%2e){1,2}$/i.test(segment))) throw new BadRequest('The path has dot segments.')
   return path.startsWith('/') ? path : `/${path}`
 }
 
@@ -112,19 +119,19 @@ function toHeaders({ headers: given, cookies }: HttpEvent): Headers {
   return headers
 }
 
-/** Headers are bytes. A character that is none was UTF-8, and comes as those bytes, as from any server. */
+/** Headers are bytes. Text beyond Latin-1 was UTF-8, and becomes its bytes, as on any server. */
 const toBytes = (value: string): string =>
   /[^\0-\xff]/.test(value) ? String.fromCharCode(...new TextEncoder().encode(value)) : value
 
 function toBody({ body, isBase64Encoded }: HttpEvent): Uint8Array<ArrayBuffer> | null {
   if (body === undefined || body === null || body === '') return null
-  // Bytes, since a text would give a request without a content type one.
+  // Bytes, because a text would add a content type to a request without one.
   const bytes = isBase64Encoded ? fromBase64(body) : new TextEncoder().encode(body)
   if (bytes === undefined) throw new BadRequest('The body is not base64.')
   return bytes
 }
 
-/** Whatever it throws is the fault of this part of the request. */
+/** Reports any error as the fault of this part of the request. */
 function as<T>(part: string, make: () => T): T {
   try {
     return make()

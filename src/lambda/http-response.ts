@@ -1,25 +1,25 @@
 import { toBase64 } from './base64.ts'
 
-/** A response as an API Gateway HTTP API and a Function URL take it. */
+/** A response for an API Gateway HTTP API or a Function URL. */
 export interface HttpResult {
   readonly statusCode: number
-  /** Several of one name are joined by commas. */
+  /** Headers. Several of one name are joined by commas. */
   readonly headers: Record<string, string>
-  /** One for each `set-cookie` header; left out when there is none. */
+  /** One item per `set-cookie` header; absent without one. */
   readonly cookies?: string[]
-  /** As it is when it is text in UTF-8, else base64. */
+  /** Body: UTF-8 text as it is, anything else as base64. */
   readonly body: string
   readonly isBase64Encoded: boolean
 }
 
-/** Lambda sends an answer when all of it is there, so one that must not be buffered is refused. */
+/** Lambda sends whole responses, so a response that must not be buffered is refused. */
 export async function toResult({ method }: Request, response: Response): Promise<HttpResult> {
   if (response.headers.get('x-accel-buffering') === 'no') {
     await response.body?.cancel()
     return problem(
       406,
       'Not Acceptable',
-      'This function cannot stream an answer. Read the view without Accept: text/event-stream.',
+      'This function cannot stream a response. Read the view without Accept: text/event-stream.',
     )
   }
   const headers: Record<string, string> = {}
@@ -38,7 +38,7 @@ export async function toResult({ method }: Request, response: Response): Promise
   }
 }
 
-/** Problem details (RFC 9457) for a request that cannot be understood. */
+/** Problem details (RFC 9457) for a malformed request. */
 export const badRequest = (detail: string): HttpResult => problem(400, 'Bad Request', detail)
 
 const problem = (status: number, title: string, detail: string): HttpResult => ({
@@ -51,7 +51,7 @@ const problem = (status: number, title: string, detail: string): HttpResult => (
 const textual = /^(text\/.+|.+\/(.+\+)?(json|xml|javascript|x-www-form-urlencoded|(x-)?ndjson))$/
 const utf8 = /^(utf-?8|us-ascii)$/
 
-/** The body when it is text, `undefined` when it must go as base64. */
+/** Returns the body if it is text, `undefined` if it must be base64. */
 function textOf(headers: Headers, bytes: Uint8Array): string | undefined {
   if (bytes.length === 0) return ''
   const [type = '', ...parameters] = (headers.get('content-type') ?? '').toLowerCase().split(';')

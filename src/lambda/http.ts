@@ -4,13 +4,17 @@ import { badRequest, type HttpResult, toResult } from './http-response.ts'
 import { type LambdaContext, withinTime } from './time.ts'
 
 /**
- * A Lambda function for an API Gateway HTTP API (payload format 2.0) or a Function URL, made of any `(request) => response`, such as `createHandler` of `cqrs-es/http`. The
- * handler gets the event as well, since only that has what an authorizer has found out.
+ * Makes a Lambda function for an API Gateway HTTP API or a Function URL from a request handler.
  *
- * The request's signal aborts half a second before the function's time is up. A request that cannot be understood is answered with 400; what `handler` throws
- * passes through, and Lambda makes a 500 or 502 of it. The answer leaves when all of it is there: Lambda takes up to 6 MB.
+ * Takes any `(request) => response`, such as `createHandler` of `cqrs-es/http`, and events in
+ * payload format 2.0. The handler also receives the event, which holds the results of an
+ * authorizer.
  *
- * @throws DefinitionError from the function for an event of anything else
+ * The request's signal aborts half a second before the function's time is up. A malformed request
+ * results in a 400. An error of the handler passes through, and Lambda makes it a 500 or 502. The
+ * response leaves when it is complete: Lambda allows up to 6 MB.
+ *
+ * @throws DefinitionError from the function for an event of another source
  *
  * @example
  * ```ts

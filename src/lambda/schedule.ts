@@ -1,7 +1,7 @@
 import { checkBoolean, checkOptions } from '../util/options.ts'
 import { type LambdaContext, withinTime } from './time.ts'
 
-/** What is asked of the app: that of `createApp` fits. */
+/** The part of an app that is needed; an app of `createApp` has it. */
 export interface DrainApp {
   drain(options?: {
     readonly budgetMs?: number | undefined
@@ -10,35 +10,44 @@ export interface DrainApp {
   }): Promise<Drained>
 }
 
-/** How far a run of a schedule has come. */
+/** Progress of a scheduled run. */
 export interface Drained {
-  /** False when something is left, has stopped, waits after a failure or runs in another process. */
+  /**
+   * False when events are left, or a consumer has stopped, waits after a failure or runs elsewhere.
+   */
   readonly caughtUp: boolean
-  /** How many were taken. */
+  /** Number of processed events. */
   readonly events: number
 }
 
-/** What `onSchedule` takes besides the app. */
+/** Options of `onSchedule`. */
 export interface ScheduleOptions {
-  /** On a store without a global order that follows its stream by itself, also look at every aggregate: what the stream told may have been lost. Default `false`. */
+  /**
+   * Also check every aggregate. Default `false`.
+   *
+   * For a store without a global order that reads its own stream, which may have lost changes.
+   */
   readonly reconcile?: boolean
 }
 
-/** Answers how far it has come. */
+/** The Lambda function: returns its progress. */
 export interface ScheduleFunction {
   (event: unknown, context?: LambdaContext): Promise<Drained>
-  /** As `ScheduledHandler` of `@types/aws-lambda` has it: a schedule does not look at the answer. */
+  /** Matches `ScheduledHandler` of `@types/aws-lambda`: a schedule ignores the result. */
   (event: unknown, context?: LambdaContext): Promise<void>
 }
 
 /**
- * A Lambda function that runs async views and subscriptions until they have caught up, or until half a second before its time is up: for a schedule of EventBridge. What is left
- * is for the next time. Answers `{ caughtUp, events }`.
+ * Makes a Lambda function, for an EventBridge schedule, that runs async views and subscriptions.
  *
- * A function that gets the stream of a DynamoDB table can miss what Lambda has given up on. On a `dynamoDbStore` without a `streamsClient` each run looks at every aggregate, and finds it; with one,
- * `reconcile: true` makes it do so.
+ * It runs until they have caught up, or until half a second before its time is up; the next run
+ * continues. Returns `{ caughtUp, events }`.
  *
- * @throws DefinitionError for wrong options, and from the function what `app.drain` throws
+ * A function on the stream of a DynamoDB table misses records that Lambda has given up on. A
+ * scheduled run finds them because it checks every aggregate. It does so on a `dynamoDbStore`
+ * without a `streamsClient`; with one, set `reconcile: true`.
+ *
+ * @throws DefinitionError for wrong options, and from the function the errors of `app.drain`
  *
  * @example
  * ```ts

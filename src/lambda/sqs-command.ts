@@ -6,16 +6,16 @@ import { issuesText, notJsonIssue } from '../util/issues.ts'
 import { isObject, toJson } from '../util/json.ts'
 import { unknownKey } from '../util/options.ts'
 
-/** A message of SQS as Lambda hands it over, as far as it is looked at. */
+/** The used part of an SQS message, as Lambda delivers it. */
 export interface SqsMessage {
   readonly messageId: string
   /** JSON: `{ aggregate, id, command, metadata?, idempotencyKey?, expectedSequence? }`. */
   readonly body: string
   readonly attributes?: {
-    /** How often it was handed over, this time included. */
+    /** Number of deliveries, including this one. */
     readonly ApproximateReceiveCount?: string | undefined
     readonly AWSTraceHeader?: string | undefined
-    /** In a FIFO queue what keeps the order. */
+    /** Group of a FIFO queue, within which order is kept. */
     readonly MessageGroupId?: string | undefined
     readonly SenderId?: string | undefined
     readonly SentTimestamp?: string | undefined
@@ -24,7 +24,7 @@ export interface SqsMessage {
   readonly eventSourceARN?: string
 }
 
-/** A command out of a message; what is inside is checked by who executes it. */
+/** A command from a message. The aggregate's handle checks its contents. */
 export interface QueuedCommand {
   readonly aggregate: string
   readonly id: string
@@ -34,12 +34,18 @@ export interface QueuedCommand {
 
 const known = ['aggregate', 'id', 'command', 'metadata', 'idempotencyKey', 'expectedSequence']
 
-/** `metadata` of the queue's function goes over that of the message. @throws ValidationError when the message is no command */
+/**
+ * Reads the command of a message. `added` metadata overrides that of the message.
+ *
+ * @throws ValidationError when the message is not a command
+ */
 export function commandOf({ messageId, body }: SqsMessage, added: Metadata | undefined): QueuedCommand {
   const sent = parse(messageId, body)
   const surplus = unknownKey(sent, known)
   if (surplus !== undefined)
-    throw new ValidationError(`SQS message '${messageId}' has '${surplus}'. What it may have: ${known.join(', ')}.`)
+    throw new ValidationError(
+      `SQS message '${messageId}' has the unknown property '${surplus}'. Its properties: ${known.join(', ')}.`,
+    )
   checkJson(messageId, sent)
   const { aggregate, id, command, metadata = {}, idempotencyKey = messageId, expectedSequence } = sent
   if (typeof aggregate !== 'string') throw new ValidationError(`SQS message '${messageId}' does not name its aggregate.`)
@@ -48,13 +54,17 @@ export function commandOf({ messageId, body }: SqsMessage, added: Metadata | und
   return { aggregate, id, command, options: { metadata: { ...metadata, ...added }, idempotencyKey, expectedSequence } }
 }
 
-/** JSON says more than data can hold: numbers beyond JavaScript's, texts that no store keeps. @throws ValidationError */
+/**
+ * Refuses JSON that data cannot hold: numbers beyond JavaScript's, texts that no store keeps.
+ *
+ * @throws ValidationError
+ */
 function checkJson(messageId: string, sent: unknown): void {
   try {
     toJson(sent)
   } catch (error) {
     const issue = notJsonIssue(error)
-    throw new ValidationError(`SQS message '${messageId}' does not fit: ${issuesText([issue])}.`, [issue], error)
+    throw new ValidationError(`SQS message '${messageId}' is invalid: ${issuesText([issue])}.`, [issue], error)
   }
 }
 
@@ -64,10 +74,10 @@ function parse(messageId: string, body: string): QueuedCommand & ExecuteOptions 
     sent = parseReceived(body)
   } catch (error) {
     if (error instanceof ValidationError)
-      throw new ValidationError(`SQS message '${messageId}' does not fit: ${error.message}`, error.issues)
+      throw new ValidationError(`SQS message '${messageId}' is invalid: ${error.message}`, error.issues)
     throw new ValidationError(`SQS message '${messageId}' is not JSON.`, undefined, error)
   }
   if (!isObject(sent) || Array.isArray(sent))
-    throw new ValidationError(`SQS message '${messageId}' is no command: { aggregate, id, command: { type, data } }.`)
+    throw new ValidationError(`SQS message '${messageId}' is not a command { aggregate, id, command: { type, data } }.`)
   return sent as QueuedCommand & ExecuteOptions
 }

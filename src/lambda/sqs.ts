@@ -7,7 +7,7 @@ import { type BatchResponse, failuresOf, recordsOf, tell } from './batch.ts'
 import { commandOf, type SqsMessage } from './sqs-command.ts'
 import { type LambdaContext, withinTime } from './time.ts'
 
-/** What is asked of the app: that of `createApp` fits. */
+/** The part of an app that is needed; an app of `createApp` has it. */
 export interface CommandApp {
   readonly aggregates: Readonly<
     Record<
@@ -23,29 +23,38 @@ export interface CommandApp {
   >
 }
 
-/** A batch of SQS. */
+/** A batch of SQS messages. */
 export interface SqsEvent {
   readonly Records: readonly SqsMessage[]
 }
 
-/** What `onSqs` takes besides the app. */
+/** Options of `onSqs`. */
 export interface SqsOptions {
-  /** Goes into the metadata of the command, over what the message says. Default: nothing. */
+  /** Metadata of the command, which overrides that of the message. Default: none. */
   readonly metadata?: (message: SqsMessage) => Metadata | Promise<Metadata>
-  /** Told when the domain said no, and waited for; when it throws, the message has failed. Default: nothing. */
+  /**
+   * Called and awaited when a command is rejected. If it throws, the message fails. Default: none.
+   */
   readonly onRejected?: (rejected: Rejected<string, unknown>, message: SqsMessage) => unknown
-  /** Told why a message has failed, and waited for while there is time. Default: `console.error`. */
+  /**
+   * Called with the error of a failed message, and awaited while there is time. Default:
+   * `console.error`.
+   */
   readonly onFailure?: (error: unknown, message: SqsMessage) => unknown
 }
 
 /**
- * A Lambda function that executes the commands that come through an SQS queue, each stored once however often it comes: the idempotency key is that of the
- * message, else its `messageId`. Turn on `ReportBatchItemFailures`: only what has failed comes again, and ends in the dead-letter queue.
+ * Makes a Lambda function that executes commands from an SQS queue, each stored once.
  *
- * A rejection is an answer, not a failure. What is no command, and whatever is thrown, is a failure. In a FIFO queue the commands of a group run one after another, and
- * behind one that fails none of its group. What time did not suffice for is a failure too.
+ * The idempotency key is that of the message, else its `messageId`: a redelivered command is not
+ * stored again. Turn on `ReportBatchItemFailures`: only failed messages are redelivered, and end in
+ * the dead-letter queue.
  *
- * @throws DefinitionError for wrong options, and from the function for an event of anything else
+ * A rejection is not a failure. An invalid message, an exception and a lack of time are failures.
+ * In a FIFO queue the commands of a group run one after another. After a failure the rest of the
+ * group fails without running.
+ *
+ * @throws DefinitionError for wrong options, and from the function for an event of another source
  *
  * @example
  * ```ts
@@ -93,7 +102,8 @@ export function onSqs(
         let first: SqsMessage | undefined
         for (const message of group)
           try {
-            if (first !== undefined) throw new Error(`It was not run: '${first.messageId}', before it in its group, has failed.`)
+            if (first !== undefined)
+              throw new Error(`Not executed: the earlier message '${first.messageId}' of its group failed.`)
             await begin((signal) => execute(message, signal))
           } catch (error) {
             first ??= message
@@ -112,7 +122,7 @@ export function onSqs(
 
 const report = (error: unknown, { messageId }: SqsMessage) => console.error(`SQS message '${messageId}' has failed:`, error)
 
-/** The messages of each group of a FIFO queue; each other by itself. (Groups of a standard queue are for fairness only.) */
+/** Groups the messages of a FIFO queue. Groups of a standard queue exist for fairness only. */
 function groupsOf(messages: readonly SqsMessage[]): readonly (readonly SqsMessage[])[] {
   const groups = new Map<string | SqsMessage, SqsMessage[]>()
   for (const message of messages) {

@@ -1,19 +1,19 @@
 import { platformRuntime } from '../runtime.ts'
 
-/** What is asked of the context that Lambda gives a function. Left out (in a test), nothing has a time limit. */
+/** The used part of a Lambda context. Without one (in a test), there is no time limit. */
 export interface LambdaContext {
   /** Milliseconds until Lambda ends the function. */
   getRemainingTimeInMillis(): number
 }
 
-/** Work is told to end so long before Lambda ends the function, … */
+/** Aborts work this long before Lambda ends the function. */
 const reserveMs = 500
-/** … and is waited for so long after that, so that an answer can still leave. */
+/** Waits this long for aborted work, so that a response can still leave. */
 const graceMs = 250
-/** What has to leave takes this long. */
+/** Time that a response needs to leave. */
 const answerMs = 100
 
-/** Waits for something until the last moment. Whether it ended. */
+/** Waits for work until the last moment. Returns whether it ended. */
 export async function endsInTime(context: LambdaContext | undefined, work: Promise<unknown>): Promise<boolean> {
   const remainingMs = context?.getRemainingTimeInMillis() ?? Number.POSITIVE_INFINITY
   const ended = new AbortController()
@@ -29,12 +29,18 @@ export async function endsInTime(context: LambdaContext | undefined, work: Promi
 }
 
 /**
- * Begins a piece of work, which gets a signal of its own (one with many listeners is warned of) and the milliseconds until that aborts. Rejects when time is up before it began, or
- * was not enough for it.
+ * Starts a piece of work with its own signal and the milliseconds until that aborts.
+ *
+ * Each has its own signal because Node warns of one with many listeners. Rejects when time is up
+ * before the work starts or ends.
  */
 export type Begin = <T>(work: (signal: AbortSignal, leftMs: number | undefined) => Promise<T>) => Promise<T>
 
-/** Runs work inside the time that the function has left. It leaves no timer behind: Lambda freezes the process, and a timer would run in another invocation. */
+/**
+ * Runs work within the time of the function.
+ *
+ * Leaves no timer: Lambda freezes the process, and the timer would fire in another invocation.
+ */
 export async function withinTime<T>(context: LambdaContext | undefined, run: (begin: Begin) => Promise<T>): Promise<T> {
   const remainingMs = context?.getRemainingTimeInMillis() ?? Number.POSITIVE_INFINITY
   const leftMs = Number.isFinite(remainingMs) ? Math.max(0, Math.floor(remainingMs) - reserveMs) : undefined

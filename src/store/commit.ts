@@ -1,29 +1,42 @@
 import type { EnvelopeContext, Position } from '../event-envelope.ts'
 
-/** An event in stored form: JSON only. `version` is the one it was written with; nothing is upcast here. */
+/**
+ * An event in stored form, JSON only, with the version it was written with. Stores upcast nothing.
+ */
 export interface StoredEvent extends EnvelopeContext {
   readonly type: string
-  /** JSON; `{}` for an event without data. What is not JSON (`undefined` among it) makes its commit `failed`, `certain` (`serializeCommit`). */
+  /**
+   * JSON; `{}` for an event without data. A commit with anything else (also `undefined`) is
+   * `failed`, `certain`: see `serializeCommit`.
+   */
   readonly data: unknown
-  /** The event is declared with `noData`; only in an append. A store that writes `{}` for its data need not look. */
+  /**
+   * The event is declared with `noData`. Set only in an append; a store that writes `{}` may ignore
+   * it.
+   */
   readonly noData?: true
 }
 
-/** What must be stored all together or not at all. It serves commands and, later, consumers of the log and commits over several aggregates. */
+/** Writes that are stored together or not at all. Used by commands and consumers. */
 export interface Commit {
   /**
-   * Unique to this commit. Sending it again writes nothing. It is answered `repeated` when it has appends, however late; with a checkpoint and no
-   * appends as long as that checkpoint is the last one of its name (later it no longer stands at `expectedPosition`: a conflict on `fence`).
-   * (A commit of views alone needs no such memory: sent again it meets its own versions and is a conflict on `view`.)
+   * Unique id of the commit. Sending it again writes nothing. A resent commit with appends is
+   * always `repeated`. One with a checkpoint and no appends is `repeated` as long as that
+   * checkpoint is the last one of its name. Later it is a conflict on `fence`, because the
+   * checkpoint is no longer at `expectedPosition`. A commit of views alone needs no such memory:
+   * sent again it conflicts with its own versions, on `view`.
    */
   readonly id: string
-  /** Usually one. Several, of different aggregates, where `capabilities.appendsPerCommit` allows it; none for a view batch. */
+  /**
+   * Appends of the commit: usually one, none for a view batch. Several, of different aggregates,
+   * only if `capabilities.appendsPerCommit` allows it.
+   */
   readonly appends: readonly Append[]
-  /** Each (name, generation, id) at most once. */
+  /** View rows. Each (name, generation, id) occurs at most once. */
   readonly views?: readonly ViewWrite[]
-  /** Remembered with the first append's aggregate; needs one. */
+  /** Idempotency key, stored for the aggregate of the first append. Needs an append. */
   readonly key?: { readonly idempotencyKey: string; readonly commandHash: string }
-  /** Moved together with the rest. */
+  /** Checkpoint that moves with the commit. */
   readonly checkpoint?: CheckpointWrite
 }
 
@@ -31,65 +44,86 @@ export interface Commit {
 export interface Append {
   readonly aggregateType: string
   readonly aggregateId: string
-  /** Sequence of the aggregate's last stored event, 0 when it must not exist yet. */
+  /** Sequence of the aggregate's last stored event, 0 if it must not exist yet. */
   readonly expectedSequence: number
   /**
-   * Commit id of the event at `expectedSequence`, where the caller knows it. Another commit's event there is a conflict on `sequence`: the
-   * database has lost the one that this append was decided on.
+   * Commit id of the event at `expectedSequence`, if the caller knows it. An event of another
+   * commit there is a conflict on `sequence`: the database has lost the event that this append was
+   * decided on.
    */
   readonly expectedCommitId?: string
-  /** At least one; their sequences are `expectedSequence + 1, + 2 …`, their `commitId` is the commit's id. */
+  /**
+   * At least one event. Sequences are `expectedSequence + 1, + 2 …`, `commitId` is the commit's id.
+   */
   readonly events: readonly Omit<StoredEvent, 'position'>[]
-  /** The state at the end of this append. Replaces the aggregate's snapshot, whatever that was. */
+  /** The state after this append. Replaces any snapshot of the aggregate. */
   readonly snapshot?: { readonly stateVersion: string; readonly state: unknown }
 }
 
-/** One view row as it will be. */
+/** One view row after the commit. */
 export interface ViewWrite {
   /**
-   * A name that begins with `~` is one of the package's own, which no view of a user can have: its rows are always of generation 1, which nothing ever replaces, so
-   * that a store need not look whether it may be written.
+   * Name of the view. A name that starts with `~` is internal, and no user's view can have it.
+   * Internal rows are always of generation 1, which is never replaced, so a store need not check
+   * whether it is writable.
    */
   readonly name: string
-  /** The generation it was computed for; must be live or building. */
+  /** Generation that the row was computed for; must be live or building. */
   readonly generation: number
   readonly id: string
-  /** The row's `version` it was computed from, 0 when there was none; a deleted row keeps its version. The row will have the next one. */
+  /**
+   * Version of the row that it was computed from, 0 if there was none. The row gets the next
+   * version. A deleted row keeps its version.
+   */
   readonly expectedVersion: number
-  /** JSON; `null` deletes the view and leaves its version and `sequence` behind as a watermark. */
+  /** JSON. `null` deletes the view but keeps the row's version and `sequence`, as a watermark. */
   readonly view: unknown
-  /** Sequence of the last event folded into it, kept for views that follow one aggregate. Replaces the row's. */
+  /**
+   * Sequence of the last projected event, for views of one aggregate. Replaces the row's sequence.
+   */
   readonly sequence?: number
-  /** Values to find it by, encoded by `encodeIndexValue`; replace the row's. Each index at most once. */
+  /**
+   * Index values, encoded by `encodeIndexValue`. Replace the row's values. Each index at most once.
+   */
   readonly indexes?: readonly { readonly index: string; readonly value: string }[]
 }
 
-/** How far a consumer of the log has come. Moves only while `fence` is the fence of the lease of the same name. */
+/**
+ * Progress of a consumer of the log. Moves only while `fence` is valid for the lease of that name.
+ */
 export interface CheckpointWrite {
-  /** Of the checkpoint, and of the lease that guards it. */
+  /** Name of the checkpoint, and of the lease that guards it. */
   readonly name: string
-  /** As `acquireLease` gave it. */
+  /** Fence, as returned by `acquireLease`. */
   readonly fence: number
-  /** All up to here is done. */
+  /** Everything up to this position is processed. */
   readonly position: string
-  /** Where the checkpoint must stand before, else the commit is a conflict on `fence`; `null`: there must be none. Not checked when left out. */
+  /**
+   * Expected position before the write, else a conflict on `fence`. Not checked if absent. With
+   * `null`, there must be no checkpoint.
+   */
   readonly expectedPosition?: string | null
 }
 
 /**
- * What became of one commit.
- * - `stored`: now. `repeated`: it was stored before under the same id. `positions` has one per event, in order (none without a global order).
- * - `conflict`: certainly not stored, nothing of it. When several things are in the way the first of this list is named:
- *   `fence`, `key` (the idempotency key is taken), `sequence`, `generation`, `view`.
- * - `failed`: the store could not do it. `certain`: surely not stored, and never will be; otherwise it may have been or may yet be. `cause`: a
- *   `StoreError` where the store knows what happened.
+ * The outcome of one commit.
+ * - `stored`, `repeated`: stored now, or before under the same id. There is one position per event,
+ *   in order (none without a global order).
+ * - `conflict`: nothing of it is stored. With several conflicts the first of this list is named:
+ *   fence, key (the idempotency key is taken), sequence, generation, view.
+ * - `failed`: the store could not store it. If `certain`, it is not stored and never will be.
+ *   Otherwise it may be stored, now or later. If the store knows the reason, `cause` is a
+ *   `StoreError`.
  */
 export type CommitOutcome =
   | { readonly kind: 'stored' | 'repeated'; readonly positions: readonly Position[] }
   | {
       readonly kind: 'conflict'
       readonly on: 'sequence' | 'view' | 'key' | 'fence' | 'generation'
-      /** On `sequence`: what the first aggregate in conflict has. Equal to the expected one where the commit id differs. */
+      /**
+       * On `sequence`: the last sequence of the first conflicting aggregate. It equals the expected
+       * sequence if only the commit id differs.
+       */
       readonly actualSequence?: number
     }
   | { readonly kind: 'failed'; readonly certain: boolean; readonly cause: unknown }

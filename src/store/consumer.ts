@@ -1,17 +1,16 @@
-/** How far the consumer of a name has come. */
+/** Progress of a consumer. */
 export interface Checkpoint {
-  /** As the last commit wrote it. */
+  /** Position that the last commit wrote. */
   readonly position: string
-  /** Of the lease it was written under. */
+  /** Fence of the lease that it was written under. */
   readonly fence: number
 }
 
-/** What is stored of the consumer of a name: nothing, for a name that nobody has used. */
+/** The stored state of a consumer; empty for an unused name. */
 export interface StoredConsumer {
   readonly checkpoint?: Checkpoint
   /**
-   * By the database's clock. Left out where nobody holds it: it was never taken, was released or
-   * has run out.
+   * The lease, by the database's clock. Absent if it was never taken, was released or has expired.
    */
   readonly lease?: {
     readonly holder: string
@@ -21,15 +20,16 @@ export interface StoredConsumer {
   }
 }
 
-/** Whether the lease was taken; `fence` proves it to `append`. */
+/** Whether the lease was taken. `append` checks its `fence`. */
 export type LeaseAnswer =
   | {
       readonly acquired: true
       readonly fence: number
       /**
-       * The checkpoint of the same name; `null`: there is none. A store reads it after it took the
-       * lease, so it has every move that was made under an earlier fence. A store that does not
-       * read it leaves it out.
+       * The checkpoint of the same name, `null` if there is none. Absent if the store does not read
+       * it.
+       *
+       * A store reads it after it took the lease, so it includes every move under an earlier fence.
        */
       readonly checkpoint?: Checkpoint | null
     }

@@ -1,5 +1,5 @@
 /**
- * The id of a stored event, `type/aggregateId/sequence`. Types hold no `/`, so it is unambiguous.
+ * Returns the id of a stored event, `type/aggregateId/sequence`. Unambiguous: a type has no `/`.
  *
  * @example
  * ```ts

@@ -1,9 +1,12 @@
 import { DefinitionError, messageOf, ValidationError } from '../errors.ts'
 
 /**
- * How a number is read that JavaScript would round: `9007199254740993`, `0.12345678901234567`, `1e400`. Other programs may store such numbers, JavaScript never does.
- * - `'refuse'`: reading the event fails with a `DeserializationError` that names it.
- * - `'text'`: the number is given as its text, digit by digit. Smaller numbers stay numbers.
+ * Treatment of stored numbers that JavaScript would round.
+ *
+ * Other programs may store such numbers (`9007199254740993`, `0.12345678901234567`, `1e400`).
+ * JavaScript never does. With `'refuse'`, reading the event fails with a `DeserializationError`
+ * that names it. With `'text'`, the number is returned as its text, digit by digit; exact numbers
+ * stay numbers.
  *
  * @example
  * ```ts
@@ -20,10 +23,16 @@ export function checkInexactNumbers(store: string, choice: unknown): asserts cho
   throw new DefinitionError(`${store}: "inexactNumbers" must be 'refuse' or 'text', not ${JSON.stringify(choice)}.`)
 }
 
-/** Numbers of at most 15 digits and without an exponent are always exact, so most texts need only this test. */
+/**
+ * Numbers of up to 15 digits without an exponent are always exact: most texts need only this test.
+ */
 const suspicious = /(?:^|[\s:,[])-?(?:[\d.]{16}|[\d.]+e)/i
 
-/** The value of JSON text, with every number exact or as text. @throws SyntaxError when it is not JSON, Error when a number would be rounded */
+/**
+ * Parses JSON text, with every number exact or as text.
+ *
+ * @throws SyntaxError if it is not JSON, Error if a number would be rounded
+ */
 export function parseExact(json: string, inexact: InexactNumbers = 'refuse'): unknown {
   const value: unknown = JSON.parse(json)
   const exact = quoteInexact(json, inexact === 'text' ? '' : mark)
@@ -31,15 +40,16 @@ export function parseExact(json: string, inexact: InexactNumbers = 'refuse'): un
   const read: unknown = JSON.parse(exact)
   if (inexact === 'text') return read
   throw new Error(
-    `${pathOfMark(read)} is a number that JavaScript would round. The store option inexactNumbers: 'text' gives it as text`,
+    `${pathOfMark(read)} is a number that JavaScript would round. The store option inexactNumbers: 'text' returns it as text`,
   )
 }
 
 /**
- * The value of JSON text that a client sent. Decimals of up to 17 digits are taken as the nearest number: many languages print their
- * doubles with so many.
+ * Parses JSON text of a client.
  *
- * @throws SyntaxError when it is not JSON, ValidationError when it has a number that JavaScript would round
+ * Decimals of up to 17 digits are rounded to the nearest number: many languages print doubles so.
+ *
+ * @throws SyntaxError if it is not JSON. ValidationError if JavaScript would round a number
  */
 export function parseReceived(json: string): unknown {
   const value: unknown = JSON.parse(json)
@@ -50,7 +60,7 @@ export function parseReceived(json: string): unknown {
   throw new ValidationError(`${pathOfMark(read)}: ${message}.`, [{ path: pathTo(read) ?? [], message }])
 }
 
-/** Whether a number that a client sent has the value that JavaScript gives it, or that of a double of the client. */
+/** Whether JavaScript keeps the value of a client's number, or that of the client's double. */
 export function isReceivable(number: string): boolean {
   if (isExact(number)) return true
   const digits =
@@ -61,14 +71,14 @@ export function isReceivable(number: string): boolean {
   return /[.e]/i.test(number) && digits.length <= 17 && Number.isFinite(Number(number)) && Number(number) !== 0
 }
 
-/** What is wrong with stored text for which `parseExact`, or what reads its value, has thrown this. */
+/** Describes the problem of stored text, given the error that reading it threw. */
 export const problemOf = (cause: unknown): string =>
   cause instanceof SyntaxError ? 'is not JSON' : `cannot be read: ${messageOf(cause)}`
 
-/** Stands before a refused number, to find it again in the value. */
+/** Marks a refused number, to find it again in the value. */
 const mark = 'cqrs-es inexact '
 
-/** The same JSON with the inexact numbers as texts behind `prefix`. */
+/** Quotes the inexact numbers in JSON text, each after `prefix`. */
 function quoteInexact(json: string, prefix: string, isFine = isExact): string {
   if (!suspicious.test(json)) return json
   const next = /"|-?\d+(?:\.\d+)?(?:e[+-]?\d+)?/gi
@@ -85,7 +95,7 @@ function quoteInexact(json: string, prefix: string, isFine = isExact): string {
   return quoted + json.slice(from)
 }
 
-/** Behind the closing quote. */
+/** Returns the index after the closing quote. */
 function endOfText(json: string, start: number): number {
   for (let at = start + 1; ; at++) {
     at = json.indexOf('"', at)
@@ -102,7 +112,9 @@ function isExact(number: string): boolean {
   return written === number || (Number.isFinite(value) && decimalOf(number) === decimalOf(written))
 }
 
-/** The digits of a number and the power of ten of the last one: the same text for the same value, signs aside. */
+/**
+ * The digits of a number and the power of ten of the last one: equal for equal values, signs aside.
+ */
 function decimalOf(number: string): string {
   const [mantissa = '', power = '0'] = number.replace(/^-/, '').toLowerCase().split('e')
   const [whole = '', fraction = ''] = mantissa.split('.')
@@ -115,7 +127,7 @@ function decimalOf(number: string): string {
   return `${digits.slice(first, end)}e${Number(power) - fraction.length + digits.length - end}`
 }
 
-/** `lines[2].amount`, `it` for the value itself. */
+/** Path of the marked number, such as `lines[2].amount`; `it` for the value itself. */
 function pathOfMark(value: unknown): string {
   const path = pathTo(value) ?? []
   const text = path.map((key) => (typeof key === 'number' ? `[${key}]` : `.${key}`)).join('')

@@ -1,9 +1,10 @@
 import type { Append, Commit, CommitOutcome, ViewWrite } from './commit.ts'
 
 /**
- * Remembers what the commits of a batch that were not stored would have made. A later commit that
- * builds on it is a conflict, also if its `expectedSequence` or `expectedVersion` fits by chance,
- * since another writer has put something else in that place.
+ * Remembers the results of commits of a batch that were not stored.
+ *
+ * A later commit that builds on such a result is a conflict, even if its `expectedSequence` or
+ * `expectedVersion` matches by chance because another writer stored something else there.
  *
  * @example
  * ```ts
@@ -16,10 +17,10 @@ import type { Append, Commit, CommitOutcome, ViewWrite } from './commit.ts'
  * ```
  */
 export class FailedDependencies {
-  /** By what a commit makes, whether the last one that would make it was stored. */
+  /** Result of a commit → whether the last commit that would make it was stored. */
   readonly #made = new Map<string, boolean>()
 
-  /** Takes note of what became of a commit. Gives the outcome back. */
+  /** Notes the outcome of a commit, and returns it. */
   note<O extends CommitOutcome>(commit: Commit, outcome: O): O {
     const stored = outcome.kind === 'stored' || outcome.kind === 'repeated'
     if (stored && this.#made.size === 0) return outcome
@@ -28,7 +29,7 @@ export class FailedDependencies {
     return outcome
   }
 
-  /** Whether these events would follow some that were not stored. */
+  /** Whether these events would follow events that were not stored. */
   blocks({ aggregateType, aggregateId, expectedSequence }: Append): boolean {
     return this.#made.get(place(aggregateType, aggregateId, expectedSequence)) === false
   }
@@ -44,5 +45,5 @@ const afterAppend = ({ aggregateType, aggregateId, expectedSequence, events }: A
 
 const afterWrite = ({ name, generation, id, expectedVersion }: ViewWrite) => place(name, generation, id, expectedVersion + 1)
 
-/** No name holds a NUL character; a view's place has one part more than an aggregate's. */
+/** Unambiguous: no name has a NUL character, and views have one part more than aggregates. */
 const place = (...parts: readonly (string | number)[]): string => parts.join('\0')

@@ -6,43 +6,46 @@ import { type Head, isDecidedOn } from './head.ts'
 import type { ViewGeneration } from './store.ts'
 
 /**
- * Looks up what a database has that a commit could meet, all as of one moment. `findConflict` asks
- * only for what it needs.
+ * Looks up facts in the database that a commit may conflict with, all as of one moment.
  *
- * The lookups are synchronous: where reads are not, read everything that the commit touches first.
+ * Only the functions that `findConflict` needs are called. They are synchronous: where reads are
+ * not, read everything that the commit touches first.
  */
 export interface CommitFacts {
   /**
-   * Positions of the commit's events if they are stored already, under its id; empty without a
-   * global order. Asked of commits with appends alone.
+   * Positions of the commit's events if it is stored already; empty without a global order.
+   *
+   * Called only for commits with appends.
    */
   positions(commit: Commit): readonly Position[] | undefined
   checkpoint(name: string): CheckpointFacts
-  /** Whether the idempotency key is taken in the append's aggregate. */
+  /** Whether the aggregate of the append has this idempotency key. */
   hasKey(append: Append, idempotencyKey: string): boolean
-  /** The last event of the append's aggregate, `noEvents` where there is none. */
+  /** The last event of the append's aggregate, or `noEvents`. */
   head(append: Append): Head
-  /** As `viewGenerations` answers. */
+  /** The generations of a view, as `viewGenerations` returns them. */
   generations(name: string): readonly ViewGeneration[]
-  /** Version of the row, 0 when there is none. */
+  /** Version of the row, 0 if there is none. */
   viewVersion(row: ViewWrite): number
 }
 
-/** What is stored under the name of a checkpoint, `null` where there is nothing. */
+/** The stored facts of a checkpoint, `null` where nothing is stored. */
 export interface CheckpointFacts {
-  /** The valid fence of its lease: of one that was taken and not released. */
+  /** The valid fence of its lease: taken and not released. */
   readonly fence: number | null
   readonly position: string | null
-  /** Of the commit that moved it last. */
+  /** Id of the commit that moved it last. */
   readonly commitId: string | null
 }
 
 /**
- * Returns what is in the way of a commit, `undefined` when it may be written: `repeated` when it is
- * stored already, else the first conflict of `fence`, `key`, `sequence`, `generation` and `view`.
+ * Returns the conflict of a commit, or `undefined` if the commit may be written.
  *
- * Call it inside the transaction that writes the commit, or let the database check the same once
- * more when it writes. `failed` has noted the commits before it in the batch.
+ * Returns `repeated` if it is stored already. Else the first conflict in this order: fence, key,
+ * sequence, generation, view.
+ *
+ * Call it inside the transaction that writes the commit, or let the database check the same facts
+ * when it writes. The object `failed` knows the earlier commits of the batch.
  *
  * @example
  * ```ts
@@ -78,7 +81,7 @@ export function findConflict(commit: Commit, facts: CommitFacts, failed: FailedD
   return appendConflict(appends, facts, failed) ?? viewConflict(commit.views ?? [], facts, failed)
 }
 
-/** Returns what the checkpoint puts in the way of a commit without appends. */
+/** Returns the conflict of the checkpoint of a commit without appends. */
 export const checkpointConflict = (id: string, checkpoint: CheckpointWrite, found: CheckpointFacts): CommitOutcome | undefined =>
   found.commitId === id ? { kind: 'repeated', positions: [] } : fenceConflict(checkpoint, found)
 
@@ -97,8 +100,9 @@ function appendConflict(appends: readonly Append[], facts: CommitFacts, failed: 
 }
 
 /**
- * All generations before the first row. Rows of one view usually stand together, and then ask for
- * its generations once.
+ * Checks all generations before the first row.
+ *
+ * Rows of one view are usually adjacent: its generations are then read once.
  */
 function viewConflict(views: readonly ViewWrite[], facts: CommitFacts, failed: FailedDependencies): CommitOutcome | undefined {
   let view: string | undefined

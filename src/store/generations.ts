@@ -1,7 +1,7 @@
 import type { ViewGeneration } from './store.ts'
 
 /**
- * The generation that readers read: the one that is `live`, 1 where none is.
+ * Returns the generation that readers use: the live one, or 1 if none is live.
  *
  * @example
  * ```ts
@@ -14,7 +14,7 @@ import type { ViewGeneration } from './store.ts'
 export const liveGeneration = (all: readonly ViewGeneration[]): number => all.find((g) => g.state === 'live')?.generation ?? 1
 
 /**
- * Whether commits may write rows of a generation: it is live or building.
+ * Returns whether commits may write rows of a generation: it is live or building.
  *
  * @example
  * ```ts
@@ -28,7 +28,9 @@ export const isWritable = (all: readonly ViewGeneration[], generation: number): 
   generation === liveGeneration(all) || all.some((g) => g.generation === generation && g.state === 'building')
 
 /**
- * What `addViewGeneration` adds a generation as; `undefined` when it adds none: its number is there, or it would be a second live one.
+ * Returns the state in which `addViewGeneration` adds a generation, `undefined` if it does not.
+ *
+ * A generation is not added if its number exists, or if it would be a second live one.
  *
  * @example
  * ```ts
@@ -45,7 +47,9 @@ export function addedState(all: readonly ViewGeneration[], generation: number): 
 }
 
 /**
- * Whether `switchViewGeneration` makes the switch: `from` is live, also where nobody has added it, and `to` is building.
+ * Returns whether `switchViewGeneration` may switch: `from` is live and `to` is building.
+ *
+ * Generation 1 is live even if it was never added.
  *
  * @example
  * ```ts

@@ -2,9 +2,9 @@ import type { Append } from './commit.ts'
 
 /** The last event of an aggregate. */
 export interface Head {
-  /** 0 for an aggregate without events. */
+  /** Its sequence, 0 for an aggregate without events. */
   readonly sequence: number
-  /** Of the commit that the event belongs to. */
+  /** Id of the commit that the event belongs to. */
   readonly commitId: string | null
 }
 
@@ -21,7 +21,9 @@ export interface Head {
 export const noEvents: Head = { sequence: 0, commitId: null }
 
 /**
- * Whether an append was decided on this head: its sequence and, where the append names one, its commit id. An append that was not is a conflict on `sequence`.
+ * Returns whether an append was decided on this head. If not, it is a conflict on `sequence`.
+ *
+ * The sequence must be equal, and the commit id, if the append has one.
  *
  * @example
  * ```ts

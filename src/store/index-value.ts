@@ -1,9 +1,11 @@
-/** What a view can be found by. */
+/** A value that a view can be found by. */
 export type IndexValue = string | number | boolean | null
 
 /**
- * A view's index value as a text whose byte order is the order of the values: `null`, `false`, `true`, numbers, texts.
- * Numbers are the 16 hexadecimal digits of their IEEE 754 form, sign-flipped so that they sort (the usual total-order encoding of floats).
+ * Encodes an index value as a text whose byte order is the order of the values.
+ *
+ * The order is `null`, `false`, `true`, numbers, texts. A number becomes the 16 hexadecimal digits
+ * of its IEEE 754 form, with the sign bit flipped so that they sort.
  *
  * @example
  * ```ts

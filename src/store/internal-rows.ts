@@ -3,22 +3,22 @@ import type { ViewWrite } from './commit.ts'
 import { encodeIndexValue } from './index-value.ts'
 import type { Store, StoredView } from './store.ts'
 
-// The library keeps its own state as rows of generation 1 of views whose names begin with `~`, which no view of a user
-// can have. All of them are declared here.
+// The library keeps its own state as rows of generation 1 of views whose names begin with `~`,
+// which no user's view can have. All of them are declared here.
 
-/** Why a consumer has stopped; its id is the consumer's name. */
+/** The reason why a consumer has stopped. Its id is the consumer's name. */
 export interface StoppedRow {
   readonly message: string
   readonly code?: CqrsErrorCode
   readonly eventId: string
   readonly stoppedAt: string
-  /** The event could not be decoded: a program that can decode it continues by itself. */
+  /** The event could not be decoded: a program that can decode it continues without a call. */
   readonly unreadable?: true
-  /** The event is to be passed over by the next process that runs the consumer. */
+  /** The next process that runs the consumer must skip the event. */
   readonly skipped?: SkippedRow
 }
 
-/** An event that someone has passed over. Its id is a digest of consumer and event. */
+/** An event that an operator has skipped. Its id is a digest of consumer and event. */
 export interface SkippedRow {
   readonly consumer: string
   readonly eventId: string
@@ -28,74 +28,79 @@ export interface SkippedRow {
   readonly skippedAt: string
 }
 
-/** An aggregate whose events wait since one of them failed. Its id is a digest of consumer and aggregate. */
+/** An aggregate whose events wait after a failure. Its id is a digest of consumer and aggregate. */
 export interface FailedRow {
   readonly consumer: string
   readonly aggregateType: string
   readonly aggregateId: string
-  /** Of the event that failed, or of the next one to process. */
+  /** Sequence of the event that failed, or of the next one to process. */
   readonly sequence: number
   readonly message: string
   /** Up to 4,000 characters. */
   readonly stack?: string
   readonly code?: CqrsErrorCode
-  /** How often the event was tried; 0 where the one that had failed was skipped. */
+  /** Attempts of the event; 0 if the failed event was skipped. */
   readonly attempts: number
   /** When the aggregate's first event failed. */
   readonly failedAt: string
   readonly triedAt: string
-  /** It is tried again then; left out where it is parked. */
+  /** Time of the next retry; absent if it is parked. */
   readonly nextTryAt?: string
-  /** While it is parked: the `resumes` of its consumer that it has seen. */
+  /** While it is parked: the last value of `resumes` in its consumer that was applied to it. */
   readonly resumes?: number
-  /** The event could not be decoded: a program that can decode it tries it again by itself. */
+  /** The event could not be decoded: a program that can decode it retries it without a call. */
   readonly unreadable?: true
 }
 
-/** What a program or a person has said about a consumer; its id is the consumer's name. */
+/** Settings of a consumer by programs and operators. Its id is the consumer's name. */
 export interface ProcessorRow {
-  /** Of this row and of the checkpoints. A program leaves a consumer alone whose format it does not know. */
+  /**
+   * Format of this row and of the checkpoints. A program ignores a consumer with an unknown format.
+   */
   readonly format: number
   readonly kind: 'subscription' | 'view' | 'sqlView'
-  /** Counts the divisions into partitions. */
+  /** Number of times that the consumer was partitioned. */
   readonly epoch: number
   readonly partitions: number
-  /** Where the epoch began, as a checkpoint keeps it. */
+  /** Start of the epoch, in the form of a checkpoint. */
   readonly from: string
-  /** When the epoch began. */
+  /** Start time of the epoch. */
   readonly changedAt: string
-  /** How often someone has called `resume`: what was parked before is due. */
+  /** Number of calls of `resume`: everything parked before is due. */
   readonly resumes: number
   /** Grows with each request about failed events. */
   readonly touched: number
   /** The last reset. */
   readonly reset?: ResetRow
-  /** When it was run last, to about ten minutes. */
+  /** Time of the last run, to about ten minutes. */
   readonly ranAt?: string
-  /** Someone has removed it: a definition of its name begins by its `from`. */
+  /** An operator has removed it: a definition of its name starts at its `from`. */
   readonly removed?: { readonly reason: string; readonly by?: string; readonly at: string }
 }
 
-/** That someone has set a consumer back or forward. */
+/** A reset of a consumer by an operator. */
 export interface ResetRow {
-  /** A position of the log; without a global order `beginning`, or a time, ISO 8601. */
+  /** A position of the log. Without a global order, `beginning` or an ISO 8601 time. */
   readonly to: string
   readonly reason: string
   readonly by?: string
   readonly at: string
-  /** What had failed after `to` is gone, since it comes again by reading: until then nothing is read. */
+  /**
+   * Failures after `to` are deleted, because their events are read again. No event is read before
+   * that.
+   */
   readonly isCleared: boolean
 }
 
-/** How far a consumer has come in one aggregate, on stores without a global order. Its id is a digest of both. */
+/** Progress of a consumer in one aggregate, without a global order. Its id is a digest of both. */
 export interface SeenRow {
   readonly sequence: number
-  /** Of its consumer, when this was stored; left out for the first. */
+  /** Epoch of the consumer when the row was stored; absent for the first. */
   readonly epoch?: number
   readonly isParked?: true
 }
 
-/** A version of a view that was replaced by generation `by`, and must not come back by itself. */
+/** A version of a view that generation `by` replaced. It must not return without a request. */
 export interface ReplacedVersion {
   readonly viewVersion: string
   readonly by: number
@@ -108,14 +113,14 @@ export interface InternalRow<T> {
   readonly value: T | undefined
 }
 
-/** What reads and writes internal rows. */
+/** Reads and writes internal rows. */
 export interface RowAccess {
   readonly store: Pick<Store, 'readViews'>
-  /** Stores all of them; `false`: none, since another writer has moved one. */
+  /** Stores all rows. Returns `false`, and stores none, if another writer has moved one. */
   save(writes: readonly ViewWrite[]): Promise<boolean>
 }
 
-/** The rows of one name. `indexesOf` gives the texts that a row is found by. */
+/** The rows of one name. `indexesOf` returns the index values of a row. */
 export class InternalRows<T extends object> {
   readonly name: string
   readonly #indexesOf: (value: T) => Readonly<Record<string, string>>
@@ -150,7 +155,11 @@ export class InternalRows<T extends object> {
     }
   }
 
-  /** Changes a row until no other writer comes between. `undefined` leaves it as it is. Returns what is stored then. */
+  /**
+   * Changes a row, again after each lost race, and returns the stored value.
+   *
+   * A change that returns `undefined` leaves the row as it is.
+   */
   async update(
     access: RowAccess,
     id: string,
@@ -169,11 +178,11 @@ export const stoppedRows = new InternalRows<StoppedRow>('~stopped')
 
 export const processorRows = new InternalRows<ProcessorRow>('~processor')
 
-/** The place of a parked row among those of its consumer: the first are due first. */
+/** Index value that orders the parked rows of a consumer by the time at which they are due. */
 export const parkedPlace = (consumer: string, resumes: number, triedAt = ''): string =>
   `${consumer}\n${String(resumes).padStart(8, '0')}${triedAt}`
 
-/** The same of a row that is tried again by itself. */
+/** Index value that orders the rows of a consumer by the time of their next retry. */
 export const duePlace = (consumer: string, nextTryAt = ''): string => `${consumer}\n${nextTryAt}`
 
 export const failedRows = new InternalRows<FailedRow>('~failed', (row) => {
@@ -189,16 +198,16 @@ export const skippedRows = new InternalRows<SkippedRow>('~skipped', ({ consumer,
 
 export const seenRows = new InternalRows<SeenRow>('~seen')
 
-/** When a consumer with `from: 'now'` ran first, on stores without a global order. */
+/** First run of a consumer with `from: 'now'`, on stores without a global order. */
 export const begunRows = new InternalRows<{ readonly at: string }>('~begun')
 
-/** Marks of rows that a program with another `viewVersion` left stale, found by generation and view. */
+/** Marks of rows that a program with another `viewVersion` left stale, by generation and view. */
 export const behindRows = new InternalRows<{ readonly id: string; readonly view: string }>('~behind', ({ view }) => ({ view }))
 
-/** How often stale rows of a view were recomputed: the version of the row. */
+/** Count of repairs of a view's stale rows: the version of the row. */
 export const catchUpRows = new InternalRows<object>('~behind')
 
 export const replacedRows = new InternalRows<{ readonly replaced: readonly ReplacedVersion[] }>('~replaced')
 
-/** A generation that has all that the one before it had. Written once, and never taken back. */
+/** A generation that has everything that the one before it had. Written once and never removed. */
 export const readyRows = new InternalRows<object>('~ready')

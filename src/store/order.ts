@@ -1,7 +1,7 @@
 import type { Position } from '../event-envelope.ts'
 
 /**
- * Negative when `a` comes before `b` in commit order, 0 for the same place.
+ * Compares two positions: negative if `a` is before `b` in commit order, 0 if they are equal.
  *
  * @example
  * ```ts
@@ -17,8 +17,9 @@ export function comparePositions(a: Position, b: Position): number {
 }
 
 /**
- * Orders two texts by their UTF-8 bytes, which is the order of their code points. JavaScript's own `<` orders by UTF-16 units and
- * puts U+1F600 before U+FF5E.
+ * Compares two texts by their UTF-8 bytes, which is the order of their code points.
+ *
+ * The operator `<` of JavaScript compares UTF-16 units, which puts U+1F600 before U+FF5E.
  *
  * @example
  * ```ts
@@ -37,5 +38,5 @@ export function compareBytes(a: string, b: string): number {
   return a.length - b.length
 }
 
-/** Surrogates (which stand for U+10000 and up) go behind all other units. */
+/** Surrogates, which encode U+10000 and up, sort after all other units. */
 const lift = (unit: number): number => (unit >= 0xd800 && unit <= 0xdfff ? unit + 0x10000 : unit)

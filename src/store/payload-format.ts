@@ -2,14 +2,18 @@ import { DefinitionError, StoreError } from '../errors.ts'
 import type { Metadata } from '../event-envelope.ts'
 
 /**
- * How the data of an event is stored.
- * - `'json'`: as it is.
- * - `'serde-enum'`: as serde stores an enum in the Rust crate `cqrs-es`, tagged with the event type: `{"AccountOpened":{"owner":"ann"}}`. An event that is
- *   declared with `noData` is the unit variant `"AccountClosed"`; any other event has data, and `{}` is stored as `{"AccountNoted":{}}`.
- * - `{ serdeEnum: names }`: the same, where `event_type()` in Rust is not the name of the variant. `names` maps event types to variant names; an event type that is not in
- *   it is its own variant name.
+ * Stored form of the data of an event.
  *
- * Rust and TypeScript programs can then read and write the same rows. Metadata must be texts, because the crate reads no other.
+ * With `'json'`, the data is stored as it is. With `'serde-enum'`, it is stored as serde stores an
+ * enum in the Rust crate `cqrs-es`, tagged with the event type:
+ * `{"AccountOpened":{"owner":"ann"}}`. An event declared with `noData` is the unit variant
+ * `"AccountClosed"`. Any other event has data: `{}` is stored as `{"AccountNoted":{}}`.
+ *
+ * With `{ serdeEnum: names }`, variants may have other names than their `event_type()`. The object
+ * maps event types to variant names; any other event type is its own variant name.
+ *
+ * Rust and TypeScript programs can then read and write the same rows. All metadata values must be
+ * texts, because the crate reads no others.
  *
  * @example
  * ```ts
@@ -40,7 +44,7 @@ function variantOf(format: Exclude<PayloadFormat, 'json'>, type: string): string
   return typeof format === 'object' && Object.hasOwn(format.serdeEnum, type) ? (format.serdeEnum[type] as string) : type
 }
 
-/** The text that is stored for the data of an event. */
+/** Returns the stored text of an event's data. */
 export function encodePayload(
   format: PayloadFormat,
   event: { readonly type: string; readonly noData?: true },
@@ -51,7 +55,11 @@ export function encodePayload(
   return event.noData === true ? variant : `{${variant}:${data}}`
 }
 
-/** The data of an event of this type, from what is stored. @throws Error when that is not a variant of this name */
+/**
+ * Returns the data of an event from its stored form.
+ *
+ * @throws Error if it is not a variant of this type
+ */
 export function decodePayload(format: PayloadFormat, type: string, payload: unknown): unknown {
   if (format === 'json') return payload
   const variant = variantOf(format, type)
@@ -63,19 +71,19 @@ export function decodePayload(format: PayloadFormat, type: string, payload: unkn
   )
 }
 
-/** Metadata from what is stored. @throws Error when that is no object */
+/** Returns metadata from its stored form. @throws Error if it is not an object */
 export function decodeMetadata(metadata: unknown): Metadata {
   if (isObject(metadata)) return metadata as Metadata
   throw new Error('metadata must be a JSON object')
 }
 
-/** @throws StoreError for metadata that the crate could not read */
+/** @throws StoreError for metadata that the crate cannot read */
 export function checkMetadata(format: PayloadFormat, eventId: string, metadata: Metadata): void {
   if (format === 'json') return
   const odd = Object.entries(metadata).find(([, value]) => typeof value !== 'string')
   if (odd === undefined) return
   throw new StoreError(
     'STORE_FAILED',
-    `The event ${eventId} cannot be stored: its metadata has "${odd[0]}", which is no text. With payloadFormat 'serde-enum' metadata must be texts, since the Rust crate reads no other.`,
+    `The event ${eventId} cannot be stored: "${odd[0]}" in its metadata is not a text. With payloadFormat 'serde-enum' all metadata must be texts, because the Rust crate reads no others.`,
   )
 }

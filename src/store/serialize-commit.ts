@@ -2,22 +2,24 @@ import { StoreError } from '../errors.ts'
 import type { Commit } from './commit.ts'
 import { checkMetadata, encodePayload, type PayloadFormat } from './payload-format.ts'
 
-/** The JSON texts of a commit, in its own order. */
+/** The JSON texts of a commit, in its order. */
 export interface SerializedCommit {
-  /** By append, then by event. */
+  /** Texts of the events, by append, then by event. */
   readonly events: readonly (readonly { readonly data: string; readonly metadata: string }[])[]
-  /** By append; `undefined` for one without a snapshot. */
+  /** Texts of the snapshots, by append; `undefined` for an append without a snapshot. */
   readonly snapshots: readonly (string | undefined)[]
-  /** By view; `'null'` for one that is deleted. */
+  /** Texts of the view rows; `'null'` for a deleted view. */
   readonly views: readonly string[]
 }
 
 /**
- * What a store keeps of a commit, each part as JSON text. A commit for which this throws is
- * `failed`, `certain`, with the error as its `cause`.
+ * Serializes everything that a store keeps of a commit, each part as JSON text.
  *
- * @throws StoreError `STORE_FAILED` when something in the commit is not JSON (`undefined`, a
- * function, a `bigint`, a cycle), or cannot be kept in this format (`'json'` unless given)
+ * If it throws, the commit is `failed`, `certain`. The thrown error is its cause.
+ *
+ * @throws StoreError `STORE_FAILED` if a part is not JSON (`undefined`, a function, a `bigint`, a
+ * cycle) or does not fit the format (default `'json'`)
+ *
  * @example
  * ```ts
  * import { serializeCommit } from 'cqrs-es/store'

@@ -1,7 +1,7 @@
 import { AssertionError } from 'node:assert'
 import { difference, isObject, pathText } from '../util/json.ts'
 
-/** @throws AssertionError whose message shows the first difference; `actual` and `expected` are there for the runner's own diff */
+/** @throws AssertionError that shows the first difference; runners diff `actual` and `expected` */
 export function assertEqual(what: string, actual: unknown, expected: unknown): void {
   const path = difference(expected, actual)
   if (path === undefined) return
@@ -25,7 +25,7 @@ const whole = (actual: unknown, expected: unknown): string =>
     ? ''
     : `\n\nwhole expected: ${shown(expected, 2)}\nwhole actual:   ${shown(actual, 2)}`
 
-/** As JSON; what is not JSON by its kind. */
+/** Shows a value as JSON, or its kind if it is not JSON. */
 export function shown(value: unknown, indent?: number): string {
   if (value === undefined) return 'nothing'
   try {

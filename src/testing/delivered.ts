@@ -12,27 +12,34 @@ import { assertFollows } from './scene.ts'
 
 /** A command that a test expects. */
 export interface ExpectedCommand<A> {
-  /** The aggregate it is for. */
+  /** The aggregate that receives it. */
   readonly aggregate: A
   /** Id of the aggregate. */
   readonly id: string
-  /** As the handler sends it. */
+  /** The command as the handler sends it. */
   readonly command: ReadonlyData<CommandOf<NoInfer<A>>>
 }
 
-/** One for each of these aggregates. */
+/** One expected command for each of these aggregates. */
 export type ExpectedCommands<A extends readonly AnyAggregate[]> = { readonly [I in keyof A]: ExpectedCommand<A[I]> }
 
 /**
- * The events of a log on their way to a subscription, in order: one by one to `handle`, or up to `batchSize` at once to `handleBatch`. Each `then…` hands them over anew. Each event is
- * delivered once, from the beginning: `from`, `onFailure`, `maxAttempts` and `timeoutMs` are for a real app.
+ * The events of a log on their way to a subscription. Each `then…` delivers them again.
+ *
+ * Each event is delivered once, in order: one by one to `handle`, or up to `batchSize` at once to
+ * `handleBatch`. Delivery starts at the beginning. The options `from`, `onFailure`, `maxAttempts`
+ * and `timeoutMs` need a real app.
  */
 export interface DeliveredTo {
-  /** The handler succeeds, and sends exactly these commands in this order. What it throws passes through. */
+  /**
+   * Expects that the handler succeeds and sends exactly these commands, in this order.
+   *
+   * An exception of the handler passes through.
+   */
   thenCommands<const A extends readonly AnyAggregate[]>(expected: ExpectedCommands<A>): Promise<void>
-  /** The handler fails, and the message of its error has this part. */
+  /** Expects that the handler fails with an error whose message contains this text. */
   thenFails(message: string): Promise<void>
-  /** The commands it sent, with their options, for whatever else. What the handler throws passes through. */
+  /** Returns the sent commands with their options. An exception of the handler passes through. */
   inspect(): Promise<readonly SentCommand[]>
 }
 
@@ -59,7 +66,7 @@ export function deliveredTo(
         const { type } = definitionOf(`thenCommands: [${i}].aggregate`, aggregate)
         return { aggregate: type, id, command }
       })
-      assertEqual(`What the subscription '${definition.name}' sent`, (await succeeded()).map(plain), wanted)
+      assertEqual(`The list of commands that the subscription '${definition.name}' sent`, (await succeeded()).map(plain), wanted)
     },
     thenFails: async (message: string) => {
       const { sent, failure } = await run()
@@ -77,10 +84,14 @@ export function deliveredTo(
   })
 }
 
-/** As it is compared and shown. */
+/** The parts that are compared and shown. */
 const plain = ({ aggregate, id, command }: SentCommand) => ({ aggregate: aggregate.type, id, command })
 
-/** Up to the first failure, in the batches that a real app would make of the log. @throws AssertionError for what the handler must not do in a test */
+/**
+ * Delivers up to the first failure, in the same batches as an app.
+ *
+ * @throws AssertionError for a mistake of the handler that a test must not ignore
+ */
 async function deliver(
   definition: SubscriptionDefinition,
   log: readonly EventEnvelope[],

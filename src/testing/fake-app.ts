@@ -11,17 +11,21 @@ import { fail } from './assert.ts'
 
 /** A command that a handler sent. */
 export interface SentCommand {
-  /** As the handler gave it to `app.aggregate`. */
+  /** The aggregate that the handler passed to `app.aggregate`. */
   readonly aggregate: AnyAggregate
   /** Id of the aggregate. */
   readonly id: string
   /** A copy of the command as the handler sent it. */
   readonly command: { readonly type: string; readonly data?: unknown }
-  /** What the handler gave besides, such as what `reaction()` made. */
+  /** The options that the handler passed, such as the result of `reaction()`. */
   readonly options: ExecuteOptions
 }
 
-/** What `execute` answers in a test: accepted (what is left out is as for a command that decided nothing), or refused. */
+/**
+ * Result of `execute` in a test: accepted or rejected.
+ *
+ * For an accepted command, absent properties are as if the handler had returned no events.
+ */
 export type Answer =
   | {
       readonly ok: true
@@ -32,31 +36,35 @@ export type Answer =
     }
   | { readonly ok: false; readonly reason: string; readonly details?: unknown }
 
-/** How commands come out in a test. */
+/** Options of `deliveredTo`: the results of commands. */
 export interface DeliveryOptions {
-  /** What a command comes to; what it throws, `execute` rejects with. `undefined`, and the default: it is accepted, with no events, the initial state and sequence 0. */
+  /**
+   * Returns the result of a command, or throws the error that `execute` rejects with.
+   *
+   * Default, also for `undefined`: accepted, with no events, the initial state and sequence 0.
+   */
   readonly answer?: (sent: SentCommand) => Answer | undefined | Promise<Answer | undefined>
 }
 
 /** One call of `execute`. */
 interface Call {
-  /** What it sent; left out where it was refused. */
+  /** The sent command; absent if it was refused. */
   sent?: SentCommand
-  /** In an app it would be stored, under its key. */
+  /** An app would store it, under its key. */
   isStored?: boolean
 }
 
-/** Stands for the app of a handler: checks commands as an app does, and writes them down. */
+/** Replaces the app of a handler: checks commands as an app does, and records them. */
 export class FakeApp {
-  /** What a handler gets as `app`. */
+  /** The `app` that a handler receives. */
   readonly forHandler: object
   readonly #title: string
   readonly #answer: DeliveryOptions['answer']
-  /** In the order of the calls; one that was refused has none. */
+  /** In the order of the calls. A refused call has no command. */
   readonly #calls: Call[] = []
   readonly #underWay = new Map<Promise<unknown>, string>()
   readonly #keys = new Map<string, string>()
-  /** Told even when the handler swallowed it. */
+  /** Reported even if the handler caught the error. */
   #misuse: AssertionError | undefined
 
   constructor(title: string, answer: DeliveryOptions['answer']) {
@@ -69,21 +77,21 @@ export class FakeApp {
     return this.#calls.flatMap(({ sent }) => sent ?? [])
   }
 
-  /** Waits for what is under way. @throws AssertionError for what the handler did wrong */
+  /** Waits for the calls in progress. @throws AssertionError for a mistake of the handler */
   async settle(): Promise<void> {
     while (this.#underWay.size > 0) await Promise.allSettled(this.#underWay.keys())
     if (this.#misuse !== undefined) throw this.#misuse
   }
 
-  /** The same after a handler that succeeded: its commands must be done. */
+  /** Settles after a handler that succeeded: all its commands must have ended. */
   async finish(): Promise<void> {
     const [left] = this.#underWay.values()
     await this.settle()
-    if (left !== undefined) fail(`${this.#title} ended before ${left} was done: await what execute returns.`)
+    if (left !== undefined) fail(`${this.#title} ended while ${left} was in progress. Await the promise of execute.`)
   }
 
   #handleOf(aggregate: AnyAggregate) {
-    const definition = definitionOf('app.aggregate: what is asked for', aggregate)
+    const definition = definitionOf('app.aggregate: the argument', aggregate)
     const { type } = definition
     return Object.freeze({
       execute: (id: unknown, command: unknown, options?: ExecuteOptions) => {
@@ -144,7 +152,7 @@ export class FakeApp {
     if (idempotencyKey !== undefined) this.#keys.set(place, hash)
     try {
       const answer = (await this.#answer?.(sent)) ?? { ok: true }
-      // A test that says nothing of events does not mean that there are none.
+      // A test that does not mention events does not say that there are none.
       noted.isStored = answer.ok && answer.events?.length !== 0
       if (answer.ok)
         return { events: [], state: definition.initialState(), sequence: 0, replayed: earlier !== undefined, ...answer }
@@ -157,7 +165,7 @@ export class FakeApp {
 
   #refuse(method: string, type: string): never {
     this.#misuse ??= new AssertionError({
-      message: `${this.#title} reads with ${method} of ${type}, but this test has no store to read from: test it with an app on a memory store.`,
+      message: `${this.#title} calls ${method} of ${type}, but this test has no store. Test it with an app on a memory store.`,
     })
     throw this.#misuse
   }

@@ -11,32 +11,32 @@ import { viewDefinitionOf } from '../views/view-definition.ts'
 import { assertEqual, fail, shown } from './assert.ts'
 import { assertFollows, type Outcome, runCommand, type Scene, sceneOf, stateAfter, viewAfter } from './scene.ts'
 
-/** What a test may say besides the events. */
+/** Options of `given`. */
 export interface GivenOptions<A> {
-  /** What the handlers get; asked for only by a handler that uses them. */
+  /** Services of the handlers; needed only by a handler that uses them. */
   readonly services?: TypesOf<A>['services']
-  /** Default `'test'`. */
+  /** Id of the aggregate. Default `'test'`. */
   readonly aggregateId?: string
-  /** Of the given events and of the command. Default `{}`. */
+  /** Metadata of the given events and of the command. Default `{}`. */
   readonly metadata?: Metadata
   /** The frozen clock. Default `2000-01-01T00:00:00.000Z`. */
   readonly now?: Date
 }
 
-/** What a view holds. */
+/** The content of a view. */
 export type ViewOf<V> = V extends View<infer T> ? T['view'] : never
 
-/** An aggregate that has come so far. Can be used again and again: each step starts from the same events. */
+/** An aggregate with given events. Reusable: each step starts from the same events. */
 export interface Given<A extends AnyAggregate> {
-  /** The same with more events. */
+  /** Returns the same aggregate with more events. */
   and(events: readonly ReadonlyData<EventOf<A>>[]): Given<A>
-  /** Sends a command; nothing runs until one of the `then…` is called. */
+  /** Prepares a command, which runs when one of the `then…` is called. */
   when<K extends keyof TypesOf<A>['commands'] & string>(
     command: { readonly type: K } & DataOf<TypesOf<A>['commands'][K]>,
   ): When<A, K>
-  /** The state that the events make. */
+  /** Expects the state after the events. */
   thenState(expected: ReadonlyData<TypesOf<A>['state']>): Promise<void>
-  /** The view that the events make: of the aggregate's id, or of `id`. `undefined`: there is none. */
+  /** Expects the view after the events, of the aggregate's id or of `id`. `undefined`: no view. */
   thenView<V extends View>(
     view: V,
     expected: ReadonlyData<ViewOf<V>> | undefined,
@@ -44,7 +44,7 @@ export interface Given<A extends AnyAggregate> {
   ): Promise<void>
 }
 
-/** What came of a command, with its types. */
+/** The result of a command, with its types. */
 export type WhenResult<A, K> =
   | { readonly ok: true; readonly events: readonly EventOf<A>[]; readonly state: TypesOf<A>['state'] }
   | (RejectionAt<A, K> extends infer R
@@ -58,45 +58,55 @@ type DetailsOf<J, R> = J extends Rejection<infer Q, infer D> ? (Q extends R ? D 
 type ReasonOf<J> = J extends Rejection<infer Q> ? Q : never
 
 /**
- * What a command came to. Each `then…` runs the command, rejects with an `AssertionError` that shows the first difference, and passes through what the
- * command itself threw (a `ValidationError`, a handler's exception); `thenThrows` expects that.
+ * A prepared command. Each `then…` runs it and fails with the first difference.
+ *
+ * The failure is an `AssertionError`. Errors of the command itself (a `ValidationError`, an
+ * exception of the handler) pass through, except in `thenThrows`, which expects one.
  */
 export interface When<A extends AnyAggregate, K> {
-  /** Exactly these events, in this order. */
+  /** Expects exactly these events, in this order. */
   thenEvents(expected: readonly ReadonlyData<EventOf<A>>[]): Promise<void>
-  /** These events among others, in any order; one listed twice must be there twice. */
+  /** Expects these events among others, in any order. An event listed twice must occur twice. */
   thenIncludes(expected: readonly ReadonlyData<EventOf<A>>[]): Promise<void>
-  /** The events pass a check of your own, which fails by throwing or by returning `false`. */
+  /** Checks the events by your own function, which fails if it throws or returns `false`. */
   thenEventsMatching(check: (events: readonly EventOf<A>[]) => unknown): Promise<void>
-  /** Accepted, without any event. */
+  /** Expects that the command is accepted without events. */
   thenNothing(): Promise<void>
-  /** Refused for this reason and, where given, with these details. */
+  /** Expects a rejection for this reason and, if given, with these details. */
   thenRejected<R extends ReasonOf<RejectionAt<A, K>>>(
     reason: R,
     details?: ReadonlyData<DetailsOf<RejectionAt<A, K>, R>>,
   ): Promise<void>
   /**
-   * The command throws: an exception of the handler, or a `ValidationError`. `expected` is a part of the error's message, or a check of the error.
-   * A check fails by throwing or by returning `false`. Default: any error.
+   * Expects an error: an exception of the handler, or a `ValidationError`. Default: any error.
+   *
+   * Pass a part of the message, or a check of the error that fails if it throws or returns `false`.
    */
   thenThrows(expected?: string | ((error: unknown) => unknown)): Promise<void>
-  /** The state after the decided events. */
+  /** Expects the state after the decided events. */
   thenState(expected: ReadonlyData<TypesOf<A>['state']>): Promise<void>
-  /** The view after the decided events: of the aggregate's id, or of `id`. `undefined`: there is none. */
+  /**
+   * Expects the view after the decided events, of the aggregate's id or of `id`. `undefined`: no
+   * view.
+   */
   thenView<V extends View>(
     view: V,
     expected: ReadonlyData<ViewOf<V>> | undefined,
     options?: { readonly id?: string },
   ): Promise<void>
-  /** The result as it is, for whatever else. */
+  /** Returns the result for checks of your own. */
   inspect(): Promise<WhenResult<A, K>>
 }
 
 /**
- * Tests an aggregate without a store: given these events, when this command comes, then that happens. State and events are frozen and
- * checked to be JSON, so a mutating `apply` or a state that no snapshot could hold fails the test. Works in any test runner.
+ * Tests an aggregate without a store: given these events, when this command runs, then that
+ * happens.
  *
- * @throws InvalidEventError when a given event does not fit its schema, DefinitionError for a misspelt option
+ * State and events are frozen and checked to be JSON. An `apply` that changes its input, or a state
+ * that no snapshot could hold, therefore fails the test. Works in any test runner.
+ *
+ * @throws InvalidEventError when a given event does not fit its schema. DefinitionError for a
+ * misspelt option
  *
  * @example
  * ```ts
@@ -146,13 +156,13 @@ function whenScene(scene: Scene, command: { readonly type: string; readonly data
   }
   return Object.freeze({
     thenEvents: async (expected: readonly unknown[]) =>
-      assertEqual(`Events of ${command.type}: what was decided`, (await accepted()).events, expected),
+      assertEqual(`Events of ${command.type}: the decision`, (await accepted()).events, expected),
     thenIncludes: async (expected: readonly unknown[]) => thenIncludes(command.type, (await accepted()).events, expected),
     thenEventsMatching: async (check: (events: readonly unknown[]) => unknown) => {
       const { events } = await accepted()
       if ((await check(events)) === false) fail(`Events of ${command.type} do not match: ${shown(events)}`)
     },
-    thenNothing: async () => assertEqual(`Events of ${command.type}: what was decided`, (await accepted()).events, []),
+    thenNothing: async () => assertEqual(`Events of ${command.type}: the decision`, (await accepted()).events, []),
     thenRejected: async (reason: string, ...details: unknown[]) => thenRejected(command.type, await run(), reason, details),
     thenThrows: async (expected?: string | ((error: unknown) => unknown)) => {
       const outcome = await run().catch((error: unknown) => ({ error }))
@@ -184,8 +194,8 @@ function thenIncludes(command: string, events: readonly unknown[], expected: rea
 async function thenThrows(command: string, error: unknown, expected?: string | ((error: unknown) => unknown)): Promise<void> {
   const said = messageOf(error)
   if (typeof expected === 'string' && !said.includes(expected))
-    fail(`What ${command} threw differs.\n  expected: a message with ${shown(expected)}\n  actual:   ${shown(said)}`)
-  if (typeof expected === 'function' && (await expected(error)) === false) fail(`What ${command} threw does not match: ${said}`)
+    fail(`The error of ${command} differs.\n  expected: a message with ${shown(expected)}\n  actual:   ${shown(said)}`)
+  if (typeof expected === 'function' && (await expected(error)) === false) fail(`The error of ${command} does not match: ${said}`)
 }
 
 const cameTo = (outcome: Outcome): string =>

@@ -18,20 +18,23 @@ import type { DeliveryOptions } from './fake-app.ts'
 import type { ViewOf } from './given.ts'
 import { assertFollows, viewAfter } from './scene.ts'
 
-/** What a test may say besides the events. */
+/** Options of `givenLog`. */
 export interface LogOptions {
-  /** Of the events. Default `{}`. */
+  /** Metadata of the events. Default `{}`. */
   readonly metadata?: Metadata
-  /** When the events were recorded. Default `2000-01-01T00:00:00.000Z`. */
+  /** Time at which the events were recorded. Default `2000-01-01T00:00:00.000Z`. */
   readonly now?: Date
 }
 
-/** The events of several aggregates in the order they happened. Can be used again and again: nothing changes it. */
+/** Events of several aggregates, in order. Reusable: nothing changes it. */
 export interface GivenLog {
   /**
-   * The same with more events behind: those of one aggregate, whose sequences go on where its last ones ended. The options win over those of `givenLog`.
+   * Returns the same log with more events of one aggregate, whose sequences continue.
    *
-   * @throws InvalidEventError when an event does not fit its schema, DefinitionError for a misspelt option or an unfit id
+   * These options override those of `givenLog`.
+   *
+   * @throws InvalidEventError when an event does not fit its schema. DefinitionError for a misspelt
+   * option or an invalid id
    */
   of<A extends AnyAggregate>(
     aggregate: A,
@@ -39,15 +42,16 @@ export interface GivenLog {
     events: readonly ReadonlyData<EventOf<A>>[],
     options?: LogOptions,
   ): GivenLog
-  /** The row `id` of the view that the events make. `undefined`: there is none. */
+  /** Expects the row `id` of the view after the events. `undefined`: no row. */
   thenView<V extends View>(view: V, id: string, expected: ReadonlyData<ViewOf<V>> | undefined): Promise<void>
-  /** Hands the events to a subscription; nothing runs until one of the `then…` is called. */
+  /** Prepares the delivery to a subscription, which runs when one of the `then…` is called. */
   deliveredTo(subscription: Subscription, options?: DeliveryOptions): DeliveredTo
 }
 
 /**
- * Tests what follows from the events of several aggregates, without a store: the rows of a view, and the commands that a subscription sends. Works in any
- * test runner.
+ * Tests views and subscriptions on the events of several aggregates, without a store.
+ *
+ * Checks the rows of a view, or the commands that a subscription sends. Works in any test runner.
  *
  * @throws DefinitionError for a misspelt option
  *
@@ -102,7 +106,7 @@ const optionNames = ['metadata', 'now']
 interface Log {
   readonly options: LogOptions
   readonly aggregates: ReadonlyMap<string, AggregateDefinition>
-  /** By type and id, where an aggregate's events have come to. */
+  /** Aggregate key → its state after the events so far. */
   readonly tips: ReadonlyMap<string, Loaded>
   readonly events: readonly EventEnvelope[]
 }

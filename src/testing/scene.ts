@@ -19,19 +19,19 @@ interface SceneOptions {
   readonly now?: Date
 }
 
-/** One aggregate as a test has set it up. */
+/** One aggregate with the setup of a test. */
 export interface Scene {
   readonly definition: AggregateDefinition
   readonly options: SceneOptions
   readonly aggregateId: string
   readonly now: Date
   readonly metadata: Metadata
-  /** As the test gave them. */
+  /** The events as the test passed them. */
   readonly events: readonly unknown[]
   readonly given: readonly EventEnvelope[]
 }
 
-/** @throws InvalidEventError for an event that does not fit */
+/** @throws InvalidEventError for an event that does not fit its schema */
 export function sceneOf(definition: AggregateDefinition, events: readonly unknown[], options: SceneOptions): Scene {
   const { aggregateId = 'test', now = new Date(Date.UTC(2000, 0, 1)) } = options
   const metadata = deepFreeze(toJson(options.metadata ?? {})) as Metadata
@@ -42,7 +42,7 @@ export function sceneOf(definition: AggregateDefinition, events: readonly unknow
   return { definition, options, aggregateId, now, metadata, events, given: envelopesOf(added) }
 }
 
-/** What a command came to. */
+/** The outcome of a command. */
 export type Outcome =
   | {
       readonly ok: true
@@ -68,7 +68,11 @@ export async function runCommand(scene: Scene, command: { readonly type: string;
   return { ok: true, events, envelopes, state: stateAfter(scene, [...given, ...envelopes]) }
 }
 
-/** The state that events make, each step of it checked to be JSON. @throws ApplyError, AssertionError */
+/**
+ * Returns the state after events, and checks that each step is JSON.
+ *
+ * @throws ApplyError, AssertionError
+ */
 export function stateAfter({ definition }: Scene, events: readonly EventEnvelope[]): unknown {
   return events.reduce((state, event) => {
     const next = applyEvent(definition, state, event)
@@ -80,7 +84,7 @@ export function stateAfter({ definition }: Scene, events: readonly EventEnvelope
   }, definition.initialState())
 }
 
-/** The row that events make, `undefined` for none. @throws ApplyError, AssertionError */
+/** Returns the row after events, `undefined` without a row. @throws ApplyError, AssertionError */
 export function viewAfter(view: ViewDefinition, events: readonly EventEnvelope[], id: string): unknown {
   const row = events.reduce<unknown>((current, event) => {
     const followed = view.aggregateTypes.includes(event.aggregateType) && view.update.has(event.type)
@@ -92,7 +96,7 @@ export function viewAfter(view: ViewDefinition, events: readonly EventEnvelope[]
   return row ?? undefined
 }
 
-/** Fails when none of the aggregates that have events is followed: then the test could not fail. */
+/** Fails if no aggregate with events is followed, because the test could then never fail. */
 export function assertFollows(what: string, followed: readonly string[], aggregateTypes: readonly string[]): void {
   if (aggregateTypes.length > 0 && !aggregateTypes.some((type) => followed.includes(type)))
     fail(
@@ -108,12 +112,14 @@ function checkJson(problem: string, value: unknown): void {
   }
 }
 
-/** Fails with a sentence when a handler touches services that the test did not give. */
+/** Fails with a clear message when a handler uses services that the test did not pass. */
 const noServices = (command: string): unknown =>
   new Proxy(
     {},
     {
       get: (_, name) =>
-        fail(`${command} uses the service '${String(name)}', but the test gives none: given(aggregate, events, { services }).`),
+        fail(
+          `${command} uses the service '${String(name)}', but the test passes none. Use given(aggregate, events, { services }).`,
+        ),
     },
   )

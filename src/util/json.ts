@@ -97,7 +97,7 @@ function checkKey(key: string, place: Place): void {
   if (problem !== undefined) throw new NotJson(`a key that is ${problem}`, pathOf(place))
 }
 
-const tooDeep = (place: Place) => new NotJson(`nested deeper than ${maxDepth} levels, or in a circle`, pathOf(place).slice(0, 5))
+const tooDeep = (place: Place) => new NotJson(`nested deeper than ${maxDepth} levels, or circular`, pathOf(place).slice(0, 5))
 
 function copy(value: unknown, dates: boolean, place: Place | undefined): unknown {
   if (typeof value === 'string') {

@@ -31,7 +31,11 @@ export class KeyedQueue {
     }
   }
 
-  /** Runs a task that needs the turns of several keys. They are taken in one order, so that two such tasks never wait for each other. */
+  /**
+   * Runs a task that needs the turns of several keys.
+   *
+   * Turns are taken in one order, so that two such tasks never deadlock.
+   */
   async runAll<T>(keys: readonly string[], task: () => Promise<T>): Promise<T> {
     const taken: (() => void)[] = []
     try {

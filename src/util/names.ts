@@ -18,7 +18,7 @@ export function nameProblem(value: unknown): string | undefined {
 
 /** The same for a type of aggregate, which is also part of keys and event ids. */
 export const typeProblem = (value: unknown): string | undefined =>
-  nameProblem(value) ?? (/[:/]/.test(value as string) ? "must hold neither ':' nor '/'" : undefined)
+  nameProblem(value) ?? (/[:/]/.test(value as string) ? "must not contain ':' or '/'" : undefined)
 
 /** One text for an aggregate. It is unambiguous, because a type has no `/`. */
 export const aggregateKey = (aggregateType: string, aggregateId: string): string => `${aggregateType}/${aggregateId}`

@@ -24,8 +24,9 @@ export const optional = <T>(check: Check): Option<T | undefined> => ({ check, is
 export const withDefault = <T>(fallback: T, check: Check): Option<T> => ({ check, isRequired: false, fallback })
 
 /**
- * Refuses misspelt options and values that do not fit, and fills in defaults. `at` begins the
- * messages about values.
+ * Refuses misspelt options and values that do not fit, and fills in defaults.
+ *
+ * Messages about values begin with `at`.
  */
 export function readOptions<O extends OptionTable>(
   call: string,

@@ -13,7 +13,8 @@ export class Turns {
 
   /**
    * Takes the turn at once, or else returns a promise that resolves when the caller has it.
-   * `signal` gives up waiting, with its reason.
+   *
+   * The wait ends with the reason of `signal` when it aborts.
    */
   take(signal: AbortSignal | undefined, isAgain: boolean): Promise<void> | undefined {
     if (!this.#isTaken) {

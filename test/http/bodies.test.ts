@@ -154,7 +154,7 @@ describe('the length', () => {
 
   test('over the limit is 413, and says the limit', async () => {
     const answer = await post('/order/o-1/Place', body(1_001))
-    expect([answer.status, answer.body.detail]).toEqual([413, 'A command may have 1000 bytes.'])
+    expect([answer.status, answer.body.detail]).toEqual([413, 'The body exceeds the limit of 1000 bytes.'])
     expect((await post('/order/o-1', { type: 'Note', data: { text: 'x'.repeat(1_000) } })).status).toBe(413)
   })
 
@@ -206,7 +206,7 @@ describe('a body that does not come to its end', () => {
 
   test.each([{}, { 'Content-Length': '500' }])('since it breaks is the fault of nobody here: 400, %j', async (headers) => {
     const response = await sending(broken(), headers)
-    expect([response.status, (await response.json()).detail]).toEqual([400, 'The body could not be read to its end.'])
+    expect([response.status, (await response.json()).detail]).toEqual([400, 'The body could not be read completely.'])
     expect([reported, await sequence()]).toEqual([[], 0])
   })
 

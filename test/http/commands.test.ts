@@ -68,7 +68,7 @@ describe('a refused command', () => {
     expect(body).toEqual({
       title: 'Unprocessable Content',
       status: 422,
-      detail: 'The order refused: already-placed.',
+      detail: 'The order rejected the command: already-placed.',
       reason: 'already-placed',
       details: { status: 'placed' },
     })

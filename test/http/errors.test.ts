@@ -51,7 +51,7 @@ describe('what only we can mend', () => {
     expect(body).toEqual({
       title: 'Internal Server Error',
       status: 500,
-      detail: 'Something is wrong on our side. It has been reported.',
+      detail: 'The server failed. The error was reported.',
     })
     expect([String(reported), paths]).toEqual(['Error: the secret password is swordfish', ['/order/o-1/Break']])
   })

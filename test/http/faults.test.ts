@@ -17,7 +17,7 @@ import { describe, expect, test } from 'vitest'
 import { asking, openShop, type Shop } from './shop.ts'
 
 const place = { customer: 'ann', total: 1 }
-const ourFault = 'Something is wrong on our side. It has been reported.'
+const ourFault = 'The server failed. The error was reported.'
 
 /** What the framework throws itself, thrown by somebody else; and what looks like it. */
 const disguises: readonly [string, Error][] = [

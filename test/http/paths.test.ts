@@ -128,7 +128,7 @@ describe('basePath', () => {
     for (const path of ['/order/o-1', '/api/v1', '/api/v12/order/o-1', '/api/v1order/o-1', '/api/v1//order/o-1'])
       expect([path, (await under.get(path)).status]).toEqual([path, 404])
     for (const path of ['/order/o-1', '/api/v1/nothing/o-1', '/api/v1//order'])
-      expect((await under.get(path)).body.detail).toBe(`There is nothing at ${path}.`)
+      expect((await under.get(path)).body.detail).toBe(`Nothing exists at ${path}.`)
     expect((await under.post('/api/v1/openapi.json')).body.detail).toBe('Only GET, HEAD can be used at /api/v1/openapi.json.')
     expect((await under.get('/api/v1/openapi.json')).body.servers).toEqual([{ url: '/api/v1' }])
   })

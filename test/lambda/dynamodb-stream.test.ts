@@ -161,7 +161,7 @@ describe('a batch with one that fails', () => {
       const [first, second] = [inserted(1, 'a', 1), inserted(2, 'b', 1)]
       expect(await handler(stream(first, second), remaining(600))).toEqual(failed(first, second))
       expect(told).toEqual(['a', 'b'])
-      expect(spoken.mock.calls).toEqual([[expect.stringContaining('onFailure was not waited for')]])
+      expect(spoken.mock.calls).toEqual([[expect.stringContaining('onFailure did not end in time')]])
     } finally {
       spoken.mockRestore()
     }
@@ -182,9 +182,7 @@ describe('a batch with one that fails', () => {
     Object.assign(trouble, { at: 'counter/a/1', how: 'throw' })
     const { SequenceNumber: _, ...dynamodb } = inserted(1, 'a', 1).dynamodb ?? {}
     const error = await failureOf(handler(stream({ ...inserted(1, 'a', 1), dynamodb })))
-    expect(error.message).toBe(
-      'onDynamoDbStream: something failed that has no identifier to report it by, so that all of the batch has failed.',
-    )
+    expect(error.message).toBe('onDynamoDbStream: a failed record has no identifier, so the whole batch fails.')
   })
 
   test('goes to the console where nobody asked to be told', async () => {
@@ -194,7 +192,7 @@ describe('a batch with one that fails', () => {
     const told = vi.spyOn(console, 'error').mockImplementation(() => {})
     try {
       await onDynamoDbStream(app)(stream(inserted(1, 'a', 1)))
-      expect(told.mock.calls).toEqual([["The stream's news of counter 'a' could not be followed:", new Error('odd')]])
+      expect(told.mock.calls).toEqual([["The change of counter 'a' could not be processed:", new Error('odd')]])
     } finally {
       told.mockRestore()
     }

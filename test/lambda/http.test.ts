@@ -163,9 +163,9 @@ describe('a request', () => {
   })
 
   test.each([
-    ['a path that would be resolved', functionUrl({ rawPath: '/public/../admin' }), 'The path has segments of dots.'],
-    ['an encoded one', functionUrl({ rawPath: '/public/%2E%2e/admin' }), 'The path has segments of dots.'],
-    ['one that stays where it is', functionUrl({ rawPath: '/public/.' }), 'The path has segments of dots.'],
+    ['a path that would be resolved', functionUrl({ rawPath: '/public/../admin' }), 'The path has dot segments.'],
+    ['an encoded one', functionUrl({ rawPath: '/public/%2E%2e/admin' }), 'The path has dot segments.'],
+    ['one that stays where it is', functionUrl({ rawPath: '/public/.' }), 'The path has dot segments.'],
     ['a path that is no text', functionUrl({ rawPath: '/\ud800' }), 'The URL is malformed.'],
     [
       'a header of several lines',
@@ -385,7 +385,7 @@ describe('an event of which only some is there', () => {
     const { code, message } = await failureOf(onHttp(() => new Response())(event as never))
     expect([code, message]).toEqual([
       'DEFINITION',
-      `onHttp got a request of an HTTP API or a Function URL that lacks ${missing}, a text.`,
+      `onHttp received a request of an HTTP API or a Function URL without the text ${missing}.`,
     ])
   })
 })

@@ -89,25 +89,29 @@ describe('a message that is not a command', () => {
   test.each([
     ['no JSON', 'Count!', "SQS message 'bad' is not JSON."],
     ['no text', '', "SQS message 'bad' is not JSON."],
-    ['a text', '"Count"', "SQS message 'bad' is no command"],
-    ['nothing', 'null', "SQS message 'bad' is no command"],
-    ['a list', [by('a', 1)], "SQS message 'bad' is no command"],
+    ['a text', '"Count"', "SQS message 'bad' is not a command"],
+    ['nothing', 'null', "SQS message 'bad' is not a command"],
+    ['a list', [by('a', 1)], "SQS message 'bad' is not a command"],
     [
       'what another service wraps',
       { Type: 'Notification', Message: '{}' },
-      "SQS message 'bad' has 'Type'. What it may have: aggregate, id",
+      "SQS message 'bad' has the unknown property 'Type'. Its properties: aggregate, id",
     ],
     ['without an aggregate', { id: 'a', command: count(1) }, "SQS message 'bad' does not name its aggregate."],
     ['for an unknown aggregate', { ...by('a', 1), aggregate: 'meter' }, "this app has no aggregate 'meter'"],
     ['for a prototype', { ...by('a', 1), aggregate: '__proto__' }, "this app has no aggregate '__proto__'"],
     ['for a constructor', { ...by('a', 1), aggregate: 'constructor' }, "this app has no aggregate 'constructor'"],
-    ['with a prototype', '{"__proto__":{"aggregate":"counter"},"id":"a","command":{"type":"Count"}}', "has '__proto__'"],
+    [
+      'with a prototype',
+      '{"__proto__":{"aggregate":"counter"},"id":"a","command":{"type":"Count"}}',
+      "has the unknown property '__proto__'",
+    ],
     ['without an id', { aggregate: 'counter', command: count(1) }, 'the id must be a text, not undefined'],
     ['with an id that is too long', by('a'.repeat(256), 1), 'the limit is 255'],
-    ['without a command', { aggregate: 'counter', id: 'a' }, 'a command is an object with a type'],
+    ['without a command', { aggregate: 'counter', id: 'a' }, 'a command must be an object { type, data }'],
     ['with an unknown command', { ...by('a', 1), command: { type: 'Reset' } }, 'ValidationError'],
     ['with a command of a prototype', { ...by('a', 1), command: { type: 'toString' } }, 'ValidationError'],
-    ['with a misspelt option', by('a', 1, { idempotencykey: 'k' }), "has 'idempotencykey'"],
+    ['with a misspelt option', by('a', 1, { idempotencykey: 'k' }), "has the unknown property 'idempotencykey'"],
     ['with metadata that are none', by('a', 1, { metadata: 'ann' }), 'metadata must be an object'],
     ['with a list of metadata', by('a', 1, { metadata: ['ann'] }), 'metadata must be an object'],
     [
@@ -146,7 +150,7 @@ describe('a message that is not a command', () => {
     try {
       const onFailure = () => Promise.reject(new Error('no log'))
       expect(await counting({ onFailure }).handler(sqs(queued('bad', '?')))).toEqual(failed('bad'))
-      expect(String(error.mock.calls)).toContain('onSqs: onFailure has failed itself:,Error: no log')
+      expect(String(error.mock.calls)).toContain('onSqs: onFailure failed:,Error: no log')
     } finally {
       error.mockRestore()
     }
@@ -171,7 +175,7 @@ describe('a FIFO queue', () => {
     )
     expect(answer).toEqual(failed('b-1', 'b-2', 'b-3'))
     expect(failures.map(([id]) => id)).toEqual(['b-1', 'b-2', 'b-3'])
-    expect(failures[2]?.[1]).toContain("It was not run: 'b-1', before it in its group, has failed.")
+    expect(failures[2]?.[1]).toContain("Not executed: the earlier message 'b-1' of its group failed.")
     expect((await counts('a')).map(({ by }) => by)).toEqual([1, 2, 3])
     expect((await counts('c')).map(({ by }) => by)).toEqual([1])
     expect((await app.aggregates.counter.ids()).items).toEqual(['a', 'c'])
@@ -294,7 +298,7 @@ describe('what is wired wrongly', () => {
   test('a failure that cannot be named fails the whole batch', async () => {
     const { messageId: _, ...nameless } = queued('m-1', '?')
     expect((await failureOf(counting().handler(sqs(nameless as never)))).message).toContain(
-      'onSqs: something failed that has no identifier',
+      'onSqs: a failed record has no identifier',
     )
   })
 

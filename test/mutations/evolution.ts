@@ -31,7 +31,7 @@ export const evolution: readonly Mutation[] = [
     test: 'test/stories/evolution.test.ts › %s stops load, events and commands, with a way out',
   },
   {
-    breaks: 'what versions() made need not fit',
+    breaks: 'the result of versions() need not fit',
     file: 'src/evolution/event-codec.ts',
     find: 'return parseUnchanged(parser, toJson(migrated, { dates: true }), migrated, made)',
     put: 'return { value: migrated }',

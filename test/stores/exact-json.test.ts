@@ -16,7 +16,7 @@ describe('numbers in stored JSON', () => {
     '1.00000000000000000001',
     '100000000000000000000000000000000000000000000000000001',
     '12345678901234567e-3',
-  ])('parseExact refuses %s and gives it as text when asked', (number) => {
+  ])('parseExact refuses %s and returns it as text when asked', (number) => {
     for (const [json, path] of [
       [number, 'it'],
       [`{"a":{"b":[0,${number}]}}`, 'a.b[1]'],

@@ -20,10 +20,10 @@ const refusal = async (schema: z.ZodType, data: unknown) => (await failureOf(not
 describe('an event that cannot be stored says what to do', () => {
   test('a Date that no schema reads back', async () => {
     expect(await refusal(z.object({ at: z.any() }), { at: new Date(0) })).toContain(
-      'at: comes back from JSON as something else: a Date comes back as text, so keep an ISO text, or use z.coerce.date()',
+      'at: comes back from JSON as another value: a Date comes back as text, so store an ISO text, or use z.coerce.date()',
     )
     expect(await refusal(z.object({ at: z.date() }), { at: new Date(0) })).toContain(
-      '(when read back from JSON): a Date comes back as text, so keep an ISO text, or use z.coerce.date()',
+      '(when read back from JSON): a Date comes back as text, so store an ISO text, or use z.coerce.date()',
     )
   })
 
@@ -40,7 +40,7 @@ test('an event whose schema has changed says how to go on', async () => {
   await noted(z.object({ a: z.number() }), { a: 1 }, store)
   const now = createApp({ store, aggregates: { note: noting(z.object({ a: z.string() })) } })
   expect((await failureOf(now.aggregates.note.load('n'))).message).toMatch(
-    /^Event 1 of note 'n' \(Noted 1\.0\) cannot be read: a: .*\. Make its schema take it, or declare a newer version: versions\('…', schema, \{ '1\.0': … \}\)\.$/,
+    /^Event 1 of note 'n' \(Noted 1\.0\) cannot be read: a: .*\. Make its schema accept it, or declare a newer version: versions\('…', schema, \{ '1\.0': … \}\)\.$/,
   )
   const migrated = versions('2.0', z.object({ a: z.string() }), { '1.0': () => ({ a: 1 as never }) })
   const wrong = createApp({ store, aggregates: { note: noting(migrated as never) } })
@@ -75,7 +75,7 @@ test('an update that changes its row is told that it must not', async () => {
   })
   const app = createApp({ store: memoryStore(), aggregates: { counter }, views: { careless } })
   const failure = await failureOf(app.aggregates.counter.execute('a', count(1)))
-  expect(failure.message).toMatch(/it threw: .* \(it must return a new view, not change the one it is given\)\.$/)
+  expect(failure.message).toMatch(/it threw: .* \(it must return a new view, not change the one it receives\)\.$/)
 })
 
 test('two commands of one handler on one aggregate are told to have a name each', async () => {

@@ -28,8 +28,8 @@ describe('a call that does not fit', () => {
       "counter has no command 'Cuont'. Its commands: Count, CountEach.",
     ],
     ['a command named as an object has things', { type: 'toString' }, {}, "no command 'toString'"],
-    ['no command', undefined, {}, 'a command is an object with a type'],
-    ['a command without a type', { data: {} }, {}, 'a command is an object with a type'],
+    ['no command', undefined, {}, 'a command must be an object { type, data }'],
+    ['a command without a type', { data: {} }, {}, 'a command must be an object { type, data }'],
     ['data beside the data', { type: 'Count', by: 1 }, {}, "not 'by'"],
     ['a misspelt option', count(1), { idempotencykey: 'k' }, "no option 'idempotencykey'. Its options: metadata, idempotencyKey"],
     ['options that are none', count(1), 'k', 'takes an object of options'],
@@ -41,7 +41,7 @@ describe('a call that does not fit', () => {
       "expectedSequence must be a whole number, 0 or more, not '6'",
     ],
     ['one below 0', count(1), { expectedSequence: -1 }, 'not -1'],
-    ['data that is not JSON', { type: 'Count', data: { by: Number.NaN } }, {}, "Count on counter 'c' does not fit: by: NaN"],
+    ['data that is not JSON', { type: 'Count', data: { by: Number.NaN } }, {}, "Count on counter 'c' is invalid: by: NaN"],
   ])('%s is refused, and nothing is stored', async (_, command, options, words) => {
     const store = memoryStore()
     const error = await failureOf(appOn(store).execute('c', command as never, options as never))
@@ -97,14 +97,18 @@ describe('a handler', () => {
   test.each<[string, unknown, string]>([
     ['an unknown event', { type: 'Dnoe', data: {} }, "unknown type 'Dnoe'. Its events: Done, Rested."],
     ['an event named as an object has things', { type: 'constructor', data: {} }, "unknown type 'constructor'"],
-    ['null', null, 'null where an event'],
-    ['a text', 'Done', "'Done' where an event"],
-    ['true', true, 'true where an event'],
+    ['null', null, 'null. Expected an event'],
+    ['a text', 'Done', "'Done'. Expected an event"],
+    ['true', true, 'true. Expected an event'],
     ['an object without type', { data: {} }, 'an object without a type'],
     ['a list of lists', [[done]], 'an object without a type'],
     ['a rejection inside a list', [done, reject('no')], 'a rejection inside a list'],
-    ['nothing inside a list', [done, undefined], 'undefined where an event'],
-    ['something beside the data', { ...done, metadata: {} }, "Done with 'metadata' beside type and data"],
+    ['nothing inside a list', [done, undefined], 'undefined. Expected an event'],
+    [
+      'something beside the data',
+      { ...done, metadata: {} },
+      "Done with the extra property 'metadata'. An event has only type and data",
+    ],
     ['no data', { type: 'Done' }, 'Done with data that cannot be stored'],
   ])('that returns %s is told so, and nothing is stored', async (_, decided, words) => {
     const { store, run } = deciding(decided)
@@ -131,7 +135,7 @@ describe('an apply', () => {
     [
       'pushes into the state',
       (state) => ({ n: state.list.push(1) }),
-      'it must return a new state, not change the one it is given',
+      'it must return a new state, not change the one it receives',
     ],
     [
       'sets a field of the state',

@@ -251,9 +251,13 @@ describe('upcasters', () => {
 
 describe('a stored event that this program cannot read', () => {
   test.each([
-    ['of an unknown type', { type: 'Burnt' }, 'of a type this program does not know'],
+    ['of an unknown type', { type: 'Burnt' }, 'of a type that this program does not know'],
     ['of a newer version', { type: 'Written', version: '9.0' }, 'newer than 2.0'],
-    ['of an older version that nothing leads from', { type: 'Written', version: '0.5' }, 'nothing leads from its version 0.5'],
+    [
+      'of an older version that nothing leads from',
+      { type: 'Written', version: '0.5' },
+      'no migration leads from its version 0.5',
+    ],
     ['whose version is none', { type: 'Written', version: 'x' }, 'is not a version'],
     ['whose data the schema refuses', { type: 'Written', version: '2.0', data: { cents: 'many' } }, 'cents'],
     ['without data, but with some', { type: 'Opened', data: { surprise: true } }, 'takes no data'],
@@ -312,12 +316,12 @@ describe('an upcaster that returns what no event can be', () => {
     ['a type that is not declared', () => ({ ...event, type: 'Lost' }), "(upcast by upcasters[1] to 'Lost' 1.0) is of a type"],
     ['a version that is a number', () => ({ ...event, version: 1 }), 'whose version must be a text'],
     ['a version that is none', () => ({ ...event, version: 'new' }), "its version 'new' is not a version"],
-    ['nothing', () => undefined, 'returned undefined where an event'],
-    ['null', () => null, 'returned null where an event'],
-    ['a text', () => 'Written', 'returned string where an event'],
+    ['nothing', () => undefined, 'returned undefined; expected an event'],
+    ['null', () => null, 'returned null; expected an event'],
+    ['a text', () => 'Written', 'returned string; expected an event'],
     ['a set of events', () => new Set([event]), 'an event whose type must be a text'],
-    ['a list of lists', () => [[event]], 'returned object where an event'],
-    ['a list with a hole', () => hole, 'returned undefined where an event'],
+    ['a list of lists', () => [[event]], 'returned object; expected an event'],
+    ['a list with a hole', () => hole, 'returned undefined; expected an event'],
     ['a list with a promise', () => [Promise.resolve(event)], 'returned a promise'],
     ['a promise', async () => event, 'returned a promise'],
     ['a promise that is refused', late, 'returned a promise'],

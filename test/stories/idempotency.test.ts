@@ -125,7 +125,7 @@ describe('a key', () => {
     await c.execute('c', count(1), key)
     const error = await failureOf(c.execute('c', command, key))
     expect(error.code).toBe('IDEMPOTENCY')
-    expect(error.message).toContain("The idempotencyKey 'req-42' was used on counter 'c'")
+    expect(error.message).toContain("The idempotencyKey 'req-42' was already used on counter 'c'")
     expect(await store.lastPosition()).toBe('1')
   })
 

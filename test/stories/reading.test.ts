@@ -118,7 +118,7 @@ describe('load', () => {
     await appOn(store).aggregates.counter.execute('c', countEach(1, 2, 3))
     const error = await failureOf(appOn(holed).aggregates.counter.load('c'))
     expect(error.code).toBe('STORE_CORRUPT')
-    expect(error.message).toContain("The events of counter 'c' have a hole: event 3 follows 1")
+    expect(error.message).toContain("The events of counter 'c' have a gap: event 3 follows event 1")
   })
 
   test('reads page after page from a store that gives few events at once', async () => {

@@ -179,7 +179,7 @@ describe('a replay', () => {
 
   test.each([
     [undefined, {}, 'must be a function'],
-    [() => {}, { id: 'a' }, 'give that too'],
+    [() => {}, { id: 'a' }, 'needs the option aggregate'],
     [() => {}, { aggregate: lamp, id: '' }, 'must not be empty'],
     [() => {}, { onError: 1 }, 'onError must be a function'],
     [() => {}, { onEror: () => {} }, "no option 'onEror'"],

@@ -37,7 +37,7 @@ const doublesInPlace: StandardSchema<{ cents: number }> = {
   },
 }
 
-describe('a schema that always answers with a promise', () => {
+describe('a schema that always returns a promise', () => {
   const standard = (validate: (value: unknown) => unknown): Shape =>
     ({ '~standard': { version: 1, vendor: 'test', validate } }) as StandardSchema
   const asynchronous: [string, Shape][] = [
@@ -55,7 +55,7 @@ describe('a schema that always answers with a promise', () => {
     const error = thrownBy(() => boxOf({ Sealed: noData, Packed: schema }))
     expect(error.code).toBe('DEFINITION')
     expect(error.message).toBe(
-      "Aggregate 'box': events: the schema of 'Packed' is asynchronous: it answers with a promise. Use a synchronous schema. Only schemas of commands may be asynchronous.",
+      "Aggregate 'box': events: the schema of 'Packed' is asynchronous: it returns a promise. Use a synchronous schema. Only schemas of commands may be asynchronous.",
     )
     expect(thrownBy(() => boxOf({ Packed: versions('2.0', schema, {}) })).message).toContain(
       "the schema of 'Packed' is asynchronous",
@@ -110,7 +110,7 @@ describe('schemas of events', () => {
   test('may not hold a Date that they read back as a text', async () => {
     const error = await failureOf(through(z.object({ at: z.union([z.date(), z.string()]) }), { at: new Date(0) }))
     expect(error).toMatchObject({ code: 'INVALID_EVENT', issues: [{ path: ['at'] }] })
-    expect(error.message).toContain('comes back from JSON as something else')
+    expect(error.message).toContain('comes back from JSON as another value')
   })
 
   test('may not hold a Date that they cannot read back', async () => {

@@ -202,7 +202,7 @@ describe('commands of a subscription', () => {
     ['none at all', [], 'at [0].\n  expected: nothing'],
   ])('%s', async (_, expected, message) => {
     const said = await failure(delivered.thenCommands(expected as never))
-    expect(said).toContain(`What the subscription 'transfers' sent differs ${message}`)
+    expect(said).toContain(`The list of commands that the subscription 'transfers' sent differs ${message}`)
     expect(said).toContain('whole expected')
   })
 
@@ -354,7 +354,7 @@ describe('a handler that fails', () => {
         .execute('a', { type: 'Withdraw', data: { amount: -1 } })
         .then(() => {}),
     )
-    await log.deliveredTo(owing).thenFails("Withdraw on account 'a' does not fit")
+    await log.deliveredTo(owing).thenFails("Withdraw on account 'a' is invalid")
     await expect(log.deliveredTo(owing).thenCommands([])).rejects.toMatchObject({ code: 'VALIDATION' })
     const unknown = doing(async (_, { app }) => {
       // @ts-expect-error there is no such command
@@ -400,7 +400,7 @@ describe('what no test of this kind can show', () => {
         await app.aggregate(account)[method]('a' as never)
       } catch {}
     })
-    const message = `The subscription 's' reads with ${method} of account, but this test has no store to read from`
+    const message = `The subscription 's' calls ${method} of account, but this test has no store.`
     expect(await failure(log.deliveredTo(reading).thenCommands([]))).toContain(message)
     expect(await failure(log.deliveredTo(reading).thenFails('no store'))).toContain(message)
   })
@@ -408,7 +408,7 @@ describe('what no test of this kind can show', () => {
   test('a command that nobody waits for', async () => {
     const hasty = doing((_, { app }) => void app.aggregate(account).execute('a', { type: 'Close' }))
     expect(await failure(log.deliveredTo(hasty).thenCommands([]))).toBe(
-      "The subscription 's' ended before a command on account 'a' was done: await what execute returns.",
+      "The subscription 's' ended while a command on account 'a' was in progress. Await the promise of execute.",
     )
   })
 })

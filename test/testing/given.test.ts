@@ -168,8 +168,8 @@ describe('thenThrows', () => {
 
   test('thenThrows shows the message when the error is another one', async () => {
     const message = await failure(pay('throw').thenThrows('holds 4'))
-    expect(message).toContain('What Pay threw differs.\n  expected: a message with "holds 4"\n  actual:   "the purse holds 3"')
-    expect(await failure(pay('throw').thenThrows(() => false))).toContain('What Pay threw does not match: the purse holds 3')
+    expect(message).toContain('The error of Pay differs.\n  expected: a message with "holds 4"\n  actual:   "the purse holds 3"')
+    expect(await failure(pay('throw').thenThrows(() => false))).toContain('The error of Pay does not match: the purse holds 3')
     expect(await failure(pay('throw').thenThrows(async () => false))).toContain('does not match')
     const checked = pay('throw').thenThrows(() => {
       throw new Error('my own check')
@@ -209,7 +209,7 @@ describe('what fails, and says where', () => {
   test('exactly these events, in this order', async () => {
     await both.thenEvents([left, right])
     for (const other of [[], [left], [right, left], [left, right, right], [left, { ...right, data: { n: 2, note: 'r' } }]])
-      expect(await failure(both.thenEvents(other))).toContain('Events of Both: what was decided differs')
+      expect(await failure(both.thenEvents(other))).toContain('Events of Both: the decision differs')
   })
 
   test('thenEvents fails on another event and on a rejection', async () => {
