@@ -5,11 +5,11 @@ const isFence = (line: string): boolean => /^\s*(```|~~~)/.test(line)
 const isTestLink = (line: string): boolean => /^\s*[-*]\s*\[.*\]\(.*(\.test\.ts|src\/conformance\/.*)\)$/.test(line)
 const isUnwrappable = (line: string): boolean => /\]\([^)]{30,}/.test(line) || /^\s*\S+$/.test(line)
 
-/** Cells of a row of a table. A bar within code is not a border. */
+/** Texts in the cells of a row of a table. A bar within code is not a border. */
 const cellsIn = (row: string): readonly string[] =>
   row
     .replace(/`[^`]*`/g, (code) => code.replaceAll('|', '/'))
-    .split(/(?<!\\)\|/)
+    .split(/(?<!\\)\||<br>|; /)
     .map((cell) => cell.trim())
 
 /**
@@ -46,7 +46,7 @@ export function checkPage(markdown: string, page: string, isWritten: boolean): r
     }
     words += wordsIn(line)
     if (line.length > most.line && !isUnwrappable(line)) report('long-line', i + 1, line)
-    const heading = /^#+ (.*)$/.exec(line)?.[1]
+    const heading = /^#+ (?:\d+\. )?(.*)$/.exec(line)?.[1]
     if (isWritten && heading !== undefined && wordsIn(heading) > most.headingWords) report('long-heading', i + 1, heading)
     if (line.trim() === '' || /^\s*([-*#>]|\d+\.)/.test(line)) flush()
     if (line.trim() === '') continue

@@ -799,7 +799,7 @@ export const parity: readonly ParityMutation[] = [
   },
   {
     row: 98,
-    breaks: 'nobody counts the items',
+    breaks: 'the items are not counted',
     file: 'src/dynamodb/limits.ts',
     find: 'if (all.length > actions)',
     put: 'if (all.length > actions * 2)',
