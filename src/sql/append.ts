@@ -182,7 +182,7 @@ const refusalOf = (constraint: string): Failure => ({
     'STORE_FAILED',
     constraint === ''
       ? "The database did not insert all rows. Nothing was stored. Look for a trigger or rule on the store's tables."
-      : `The constraint "${constraint}" refused rows of the store. Nothing was stored. Remove it if it was added to the tables. If it is the store's own, look for a sequence that lags its table.`,
+      : `The unique constraint "${constraint}" refused rows of the store. Nothing was stored. Remove it if it was added to the tables. If it is the store's own, look for a sequence that lags its table.`,
   ),
   certain: true,
   again: false,
