@@ -7,20 +7,24 @@ import { mayWrite } from './generations.ts'
 import { eventItem, indexesOf, snapshotKey, viewItem } from './items.ts'
 import { bytesOf, consumerKey, entryKey, keyOfKey } from './keys.ts'
 
-/** One action of a commit, and what it is about, for people. */
+/** One action of a commit, and its subject for error messages. */
 export interface Action {
   readonly what: 'checkpoint' | 'key' | 'event' | 'snapshot' | 'generation' | 'view' | 'index value'
   readonly action: TransactionAction
 }
 
-/** Index values by row, as `rowOf` names it. */
+/** Index values by row, with keys from `rowOf`. */
 export type OldIndexes = ReadonlyMap<string, readonly (readonly [string, string])[]>
 
-/** Names a row in memory. */
+/** The key of a row in memory. */
 export const rowOf = ({ name, generation, id }: Pick<ViewWrite, 'name' | 'generation' | 'id'>): string =>
   JSON.stringify([name, generation, id])
 
-/** Everything that a commit writes or checks, each with its condition: what must hold for it is in the transaction itself. */
+/**
+ * Returns all writes and checks of a commit, each with its condition.
+ *
+ * The transaction itself checks all conditions.
+ */
 export function actionsOf(connection: Connection, commit: Commit, texts: SerializedCommit, old: OldIndexes): Action[] {
   const { checkpoint, views = [] } = commit
   return [
@@ -72,7 +76,7 @@ function rememberKey({ tables, keyTtlSeconds }: Connection, { id, appends: [to],
   return [{ what: 'key', action: { Put: put } }]
 }
 
-/** DynamoDB deletes expired items up to days later, so readers look at the time too. */
+/** DynamoDB deletes expired items up to days later, so readers check the time, too. */
 export const secondsNow = (): number => Math.floor(Date.now() / 1000)
 
 function putEvents({ tables }: Connection, { appends }: Commit, { events }: SerializedCommit): Action[] {
@@ -85,7 +89,7 @@ function putEvents({ tables }: Connection, { appends }: Commit, { events }: Seri
   )
 }
 
-/** `CurrentSnapshot` counts the saves, which the crate reads too. */
+/** `CurrentSnapshot` counts the saves; the Rust crate reads it, too. */
 function saveSnapshots({ tables }: Connection, { id, appends }: Commit, { snapshots }: SerializedCommit): Action[] {
   return appends.flatMap(({ aggregateType, aggregateId, expectedSequence, events, snapshot }, i): Action[] => {
     const state = snapshots[i]
@@ -108,7 +112,7 @@ function saveSnapshots({ tables }: Connection, { id, appends }: Commit, { snapsh
   })
 }
 
-/** One check for each view, however many rows of it are written; each costs as much as a write. */
+/** One check for each view, for any number of its rows: a check costs as much as a write. */
 function checkGenerations({ tables }: Connection, views: readonly ViewWrite[]): Action[] {
   const byName = new Map<string, Set<number>>()
   for (const { name, generation } of views.filter(hasGenerations))
@@ -119,7 +123,7 @@ function checkGenerations({ tables }: Connection, views: readonly ViewWrite[]): 
   }))
 }
 
-/** What the package keeps for itself is never rebuilt. */
+/** Rows of the package itself (`~…`) are never rebuilt. */
 const hasGenerations = ({ name }: ViewWrite): boolean => !name.startsWith('~')
 
 function saveView(
@@ -153,5 +157,10 @@ function saveView(
   ]
 }
 
-/** Long values may share a key; then the new entry takes the place of the old one, and one transaction must not name an item twice. */
+/**
+ * The key of an entry in memory.
+ *
+ * Long values may share a key. The new entry then replaces the old one, because a transaction must
+ * not name an item twice.
+ */
 const nameOf = ({ Pk, Sk }: ReturnType<typeof entryKey>): string => JSON.stringify([Pk, Array.from((Sk as { B: Uint8Array }).B)])

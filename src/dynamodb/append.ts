@@ -15,7 +15,11 @@ import { aggregateKey, aggregateOf, eventKey } from './keys.ts'
 import { checkActions, checkEvents } from './limits.ts'
 import { readRows } from './views.ts'
 
-/** Commits that touch the same aggregate, view row or checkpoint go one after another in list order, all others at the same time. */
+/**
+ * Stores a batch: in list order if commits touch the same things, else concurrently.
+ *
+ * Such things are aggregates, view rows and checkpoints.
+ */
 export function appendBatch(connection: Connection, commits: readonly Commit[]): Promise<readonly CommitOutcome[]> {
   const failed = new FailedDependencies()
   const tails = new Map<string, Promise<unknown>>()
@@ -32,14 +36,14 @@ export function appendBatch(connection: Connection, commits: readonly Commit[]):
   return Promise.all(outcomes)
 }
 
-/** Keys belong to an aggregate, so they need no place of their own. */
+/** Idempotency keys belong to an aggregate, so they need no entry of their own. */
 const touchedBy = ({ appends, views = [], checkpoint }: Commit): string[] => [
   ...appends.map(({ aggregateType, aggregateId }) => `aggregate ${aggregateKey(aggregateType, aggregateId)}`),
   ...views.map((write) => `row ${rowOf(write)}`),
   ...(checkpoint === undefined ? [] : [`checkpoint ${checkpoint.name}`]),
 ]
 
-/** Never rejects. Nothing was sent where one of these throws. */
+/** Never rejects. An error that is caught here means that nothing was sent. */
 async function appendOne(connection: Connection, commit: Commit, failed: FailedDependencies): Promise<CommitOutcome> {
   try {
     const texts = serializeCommit(commit, connection.payloadFormat)
@@ -54,9 +58,11 @@ const buildsOnUnstored = ({ appends, views = [] }: Commit, failed: FailedDepende
   appends.some((append) => failed.blocks(append)) || views.some((write) => failed.blocksView(write))
 
 /**
- * Sends it until it is stored, or something in its way is found. The SDK gives every transaction a token
- * of its own, which makes the SDK's own retries safe; the commit's id is no token, since DynamoDB would answer `stored` for ten minutes whatever the
- * second one holds.
+ * Sends a commit until it is stored or a conflict is found.
+ *
+ * The SDK gives each transaction a token, which makes its own retries safe. The commit's id cannot
+ * be that token: for ten minutes, DynamoDB would answer `stored` whatever the second transaction
+ * contains.
  */
 async function send(
   connection: Connection,
@@ -64,7 +70,7 @@ async function send(
   texts: SerializedCommit,
   failed: FailedDependencies,
 ): Promise<CommitOutcome> {
-  // Another writer may have filled by chance the place of what was not stored.
+  // Another writer may have filled the place of an event that was not stored.
   const isDoomed = buildsOnUnstored(commit, failed)
   for (const waiting = connection.waiting(); ; ) {
     const actions = actionsOf(connection, commit, texts, await readOldIndexes(connection, commit))
@@ -83,13 +89,18 @@ async function send(
     const outcome = await whyRefused(connection, commit, refused, failed)
     if (outcome !== undefined) return outcome
     if (!(await waiting.pause())) {
-      const cause = new StoreError('STORE_BUSY', 'DynamoDB refused the commit again and again, though nothing was in its way.')
+      const cause = new StoreError(
+        'STORE_BUSY',
+        'DynamoDB refused the commit repeatedly without a visible conflict. Nothing was stored. Retry later.',
+      )
       return { kind: 'failed', certain: true, cause }
     }
   }
 }
 
-/** As long as it is not known why, it may be because the commit is stored already. */
+/**
+ * Finds the conflict. If that fails, the outcome is uncertain: the commit may be stored already.
+ */
 async function whyRefused(
   connection: Connection,
   commit: Commit,
@@ -104,22 +115,24 @@ async function whyRefused(
   }
 }
 
-/** The events that came back with a refusal, by name. */
+/** The events returned with a refusal, by key. */
 function eventsIn(refused: ReadonlyMap<number, ReadItem>): ReadonlyMap<string, ReadItem> {
   const events = [...refused.values()].filter((item) => item.AggregateIdSequence !== undefined)
   return new Map(events.map((item) => [`${text(item.AggregateTypeAndId)}:${number(item.AggregateIdSequence)}`, item]))
 }
 
 /**
- * Whether the event that each append was decided on is there. A condition can only look at the item it writes, and a check of another item would make a
- * transaction of a lone event. Events are never deleted, so one read before is as good, and who has read or written the aggregate need not
- * even do that.
+ * Whether the event that each append was decided on exists.
+ *
+ * A condition only sees the item it writes, and a check of another item would turn a lone event
+ * into a transaction. Events are never deleted, so an earlier read is as good, and a process that
+ * has read or written the aggregate needs none.
  */
 async function hasNoGap(connection: Connection, { appends }: Commit): Promise<boolean> {
   for (const append of appends) {
     const { aggregateType, aggregateId, expectedSequence } = append
     const known = connection.knownHeads.get(aggregateOf(aggregateType, aggregateId)) ?? noEvents
-    // With a later event there the put itself is refused.
+    // If a later event exists, the put itself is refused.
     if (expectedSequence < known.sequence || isDecidedOn(append, known)) continue
     const key = eventKey(aggregateType, aggregateId, expectedSequence)
     const item = await connection.get(connection.tables.events, key, headProjection)
@@ -133,7 +146,7 @@ async function hasNoGap(connection: Connection, { appends }: Commit): Promise<bo
   return true
 }
 
-/** What the rows to be replaced are found by; a row of another version than expected is a conflict anyway. */
+/** Reads the index values of rows to be replaced. A row of another version is a conflict anyway. */
 async function readOldIndexes(connection: Connection, { views = [] }: Commit): Promise<OldIndexes> {
   const old = new Map<string, readonly (readonly [string, string])[]>()
   const unknown = views.filter((write) => {

@@ -1,4 +1,4 @@
-/** An attribute as a stream record has it: the SDK hands out bytes, a Lambda function gets them as text. */
+/** An attribute in a stream record. The SDK has bytes in `B`, a Lambda event text. */
 export interface StreamAttribute {
   readonly S?: string | undefined
   readonly N?: string | undefined
@@ -6,8 +6,7 @@ export interface StreamAttribute {
 }
 
 /**
- * A record of a DynamoDB stream as far as the store looks: that of the AWS SDK and that of a Lambda event both fit.
- *
+ * A record of a DynamoDB stream, from the AWS SDK or a Lambda event.
  * @example
  * ```ts
  * import type { DynamoDbStreamRecord } from 'cqrs-es/dynamodb'
@@ -27,8 +26,7 @@ export interface DynamoDbStreamRecord {
 }
 
 /**
- * An aggregate that has a new event, as a record of the stream tells.
- *
+ * A new event of an aggregate, according to a stream record.
  * @example
  * ```ts
  * import type { DynamoDbChange } from 'cqrs-es/dynamodb'
@@ -39,15 +37,17 @@ export interface DynamoDbStreamRecord {
 export interface DynamoDbChange {
   readonly aggregateType: string
   readonly aggregateId: string
-  /** Of the event in the record. */
+  /** Sequence of the event in the record. */
   readonly sequence: number
 }
 
 /**
- * What the records of a Lambda function's DynamoDB event say: for each, in order, which aggregate has a new event, `undefined` for a record that is no
- * new event (an item changed or removed, or an item of another kind). One answer per record, so that a function can report by record which of them failed. Knows
- * the events of this package and those of the Rust crate, in streams of every view type.
+ * Finds the aggregates with new events in the records of a Lambda function's DynamoDB event.
  *
+ * Returns one entry per record, in order, so that a function can report failed records one by one.
+ * It is `undefined` for a record that is not a new event: an item was changed or removed, or is of
+ * another kind. Understands the events of this package and of the Rust crate, in streams of any
+ * view type.
  * @example
  * ```ts
  * import { dynamoDbChanges } from 'cqrs-es/dynamodb'
@@ -66,7 +66,7 @@ export interface DynamoDbChange {
  */
 export const dynamoDbChanges = (records: readonly DynamoDbStreamRecord[]): (DynamoDbChange | undefined)[] => records.map(toChange)
 
-/** Types of this package hold no colon, so without an image the first one is where the type ends. */
+/** Types of this package contain no colon, so without an image the type ends at the first one. */
 function toChange({ eventName, dynamodb }: DynamoDbStreamRecord): DynamoDbChange | undefined {
   const key = dynamodb?.Keys?.AggregateTypeAndId?.S
   const sequence = Number(dynamodb?.Keys?.AggregateIdSequence?.N ?? Number.NaN)

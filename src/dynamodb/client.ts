@@ -7,20 +7,20 @@ export type AttributeValue =
   | { readonly B: Uint8Array<ArrayBuffer> }
   | { readonly NS: string[] }
 
-/** An attribute as the client hands it out; which kind it is nobody knows before looking. */
+/** An attribute as the client returns it; any of the kinds may be set. */
 export interface ReadAttribute {
   readonly S?: string | undefined
   readonly N?: string | undefined
   readonly B?: Uint8Array | undefined
 }
 
-/** An item, or its key, as the store writes it. */
+/** An item to write, or its key. */
 export type Item = Record<string, AttributeValue>
 
-/** An item as the client hands it out. */
+/** An item as the client returns it. */
 export type ReadItem = Readonly<Record<string, ReadAttribute>>
 
-/** A condition or an update, with the names and values in it. */
+/** A condition or an update, with its names and values. */
 export interface Expressions {
   ConditionExpression?: string
   ExpressionAttributeNames?: Record<string, string>
@@ -28,13 +28,13 @@ export interface Expressions {
   ReturnValuesOnConditionCheckFailure?: 'ALL_OLD'
 }
 
-/** What is put by itself or in a transaction. */
+/** Input of a put, alone or in a transaction. */
 export interface Put extends Expressions {
   TableName: string
   Item: Item
 }
 
-/** What is updated by itself or in a transaction. */
+/** Input of an update, alone or in a transaction. */
 export interface Update extends Expressions {
   TableName: string
   Key: Item
@@ -50,7 +50,7 @@ export interface TransactionAction {
   ConditionCheck?: Expressions & { TableName: string; Key: Item; ConditionExpression: string }
 }
 
-/** A query as the store makes it. */
+/** Input of a query. */
 export interface Query {
   TableName: string
   IndexName?: string
@@ -64,7 +64,7 @@ export interface Query {
   ExclusiveStartKey?: Item
 }
 
-/** A scan, as the SDK has it. */
+/** Input of a scan. */
 export interface Scan {
   TableName: string
   ConsistentRead: boolean
@@ -74,19 +74,19 @@ export interface Scan {
   ExclusiveStartKey?: Item
 }
 
-/** An attribute of a key, as the SDK has it. */
+/** An attribute of a key, as in the SDK. */
 export interface KeySchemaElement {
   AttributeName: string
   KeyType: 'HASH' | 'RANGE'
 }
 
-/** The type of an attribute in a key, as the SDK has it. */
+/** The type of a key attribute, as in the SDK. */
 export interface AttributeDefinition {
   AttributeName: string
   AttributeType: 'S' | 'N' | 'B'
 }
 
-/** An index of a table, as the SDK has it. */
+/** An index of a table, as in the SDK. */
 export interface GlobalSecondaryIndex {
   IndexName: string
   KeySchema: KeySchemaElement[]
@@ -102,7 +102,7 @@ export interface TableShape {
   GlobalSecondaryIndexes?: GlobalSecondaryIndex[]
 }
 
-/** What is asked about a table. */
+/** The parts of a table's description that the store reads. */
 export interface TableDescription {
   readonly TableStatus?: string | undefined
   readonly KeySchema?:
@@ -116,9 +116,11 @@ export interface TableDescription {
 }
 
 /**
- * What the store asks of the AWS SDK: the methods of the `DynamoDB` class of `@aws-sdk/client-dynamodb` (version 3) that it calls. The last
- * five only `createSchema()` needs, `describeTable` also a store that follows its stream, and `scan` a store with `foreignWriters`.
+ * The methods of the `DynamoDB` class of `@aws-sdk/client-dynamodb` (version 3) that the store
+ * calls.
  *
+ * Only `createSchema()` needs the last five. A store that follows its stream also calls
+ * `describeTable`, and one with `foreignWriters` also calls `scan`.
  * @example
  * ```ts
  * import { DynamoDB } from '@aws-sdk/client-dynamodb'
@@ -184,14 +186,14 @@ const needed = [
   'transactWriteItems',
 ] as const satisfies readonly (keyof DynamoDbClient)[]
 
-/** @throws DefinitionError that says what to pass instead */
+/** @throws DefinitionError unless the client has all methods */
 export function checkClient(client: DynamoDbClient): void {
   const given: Partial<DynamoDbClient> & { readonly send?: unknown } = typeof client === 'object' && client !== null ? client : {}
   const missing = needed.find((method) => typeof given[method] !== 'function')
   if (missing === undefined) return
   throw new DefinitionError(
     typeof given.send === 'function'
-      ? `dynamoDbStore needs the client with a method per operation: pass "new DynamoDB({ ... })" of @aws-sdk/client-dynamodb with the same settings, not a DynamoDBClient or a DynamoDBDocument (it has no method "${missing}").`
-      : `dynamoDbStore needs the client of the AWS SDK, "new DynamoDB({ ... })" of @aws-sdk/client-dynamodb; what it got has no method "${missing}".`,
+      ? `dynamoDbStore expects new DynamoDB({ … }) from @aws-sdk/client-dynamodb, not a DynamoDBClient or DynamoDBDocument, which has no method "${missing}". Create it with the same settings.`
+      : `dynamoDbStore expects new DynamoDB({ … }) from @aws-sdk/client-dynamodb; this value has no method "${missing}".`,
   )
 }

@@ -10,27 +10,32 @@ import type { TableNames } from './schema.ts'
 import { Semaphore, Waiting } from './waiting.ts'
 
 /**
- * What became of a write. `done`: with what `send` answers. `refused`: certainly not done, since the conditions of these actions (by number)
- * do not hold; with the items that are there. `certain`: not done, and never will be.
+ * The outcome of a write.
+ *
+ * A `refused` write was not done, because conditions failed. Its `items` are the existing items by
+ * number of the action. A write that `failed` for `certain` was not done, and never will be.
  */
 export type Written<T = unknown> =
   | { readonly kind: 'done'; readonly answer: T }
   | { readonly kind: 'refused'; readonly items: ReadonlyMap<number, ReadItem> }
   | { readonly kind: 'failed'; readonly certain: boolean; readonly error: CqrsError }
 
-/** A row's index values as of one of its versions. */
+/** The index values of one version of a row. */
 export interface KnownIndexes {
   readonly version: number
   readonly indexes: readonly (readonly [string, string])[]
 }
 
-/** Commits that are sent at the same time; the SDK opens up to 50 connections by default. */
+/** Commits sent at the same time. By default, the SDK opens up to 50 connections. */
 const atOnce = 32
 const remembered = 10_000
-/** Tries of a read that meets a dead connection or an internal error, on top of the SDK's own. */
+/** Attempts of a read after connection or internal errors, on top of the SDK's own. */
 const readTries = 3
 
-/** The user's client with our patience: throttling and conflicts of transactions are waited for, all else is an error of ours. */
+/**
+ * Calls the user's client: waits after throttling and transaction conflicts, translates all other
+ * errors.
+ */
 export class Connection {
   readonly client: DynamoDbClient
   readonly tables: TableNames
@@ -38,15 +43,15 @@ export class Connection {
   readonly payloadFormat: PayloadFormat
   readonly inexactNumbers: InexactNumbers
   readonly semaphore = new Semaphore(atOnce)
-  /** The last event of an aggregate that was read or written. Events are never deleted, so there can only be later ones. */
+  /** The last known event of each aggregate. Events are never deleted, so it can only lag. */
   readonly knownHeads = new LruMap<Head>(remembered)
-  /** What the rows that were read or written last are found by, so that a save need not read them first. */
+  /** Index values of rows that were read or written last, which saves a read before a write. */
   readonly knownIndexes = new LruMap<KnownIndexes>(remembered)
-  /** The live generation of a view as it was last seen. */
+  /** The last known live generation of each view. */
   readonly knownLive = new LruMap<number>(remembered)
-  /** `undefined` until it is known. */
+  /** `undefined` until the table was read. */
   foreignWriters: boolean | undefined
-  /** By aggregate type, the ids that were added to the index of first events, and when. */
+  /** The ids added to the index of first events, with the time, by aggregate type. */
   readonly addedIds = new Map<string, Map<string, number>>()
   readonly #busyTimeoutMs: number
 
@@ -74,12 +79,12 @@ export class Connection {
     return new Waiting(this.#busyTimeoutMs)
   }
 
-  /** @throws StoreError */
+  /** Runs `work` with the client and retries it. @throws StoreError */
   read<T>(work: (client: DynamoDbClient) => Promise<T>): Promise<T> {
     return this.patiently(() => work(this.client), toStoreError)
   }
 
-  /** Waits and tries again as all reads do; `toError` says what went wrong. @throws StoreError */
+  /** Retries `work` like a read, and translates its errors by `toError`. @throws StoreError */
   async patiently<T>(work: () => Promise<T>, toError: (cause: unknown) => CqrsError): Promise<T> {
     const waiting = this.waiting()
     for (let tries = 1; ; tries++) {
@@ -93,7 +98,7 @@ export class Connection {
     }
   }
 
-  /** One action goes by itself, at half the price of a transaction. */
+  /** Writes all actions or none. A single action is no transaction, at half the price. */
   write(actions: readonly TransactionAction[]): Promise<Written> {
     return this.#write(() => send(this.client, actions))
   }
@@ -113,33 +118,35 @@ export class Connection {
     }
   }
 
-  /** Whether it was done; `false` when a condition did not hold. @throws StoreError */
+  /** Returns whether the write was done, `false` after a failed condition. @throws StoreError */
   async change(actions: readonly TransactionAction[]): Promise<boolean> {
     const written = await this.write(actions)
     if (written.kind === 'failed') throw written.error
     return written.kind === 'done'
   }
 
-  /** The item as the update has left it; `undefined` when the condition did not hold. @throws StoreError */
+  /** Returns the item after the update, `undefined` after a failed condition. @throws StoreError */
   async update(update: Update): Promise<ReadItem | undefined> {
     const written = await this.#write(() => this.client.updateItem({ ...update, ReturnValues: 'ALL_NEW' }))
     if (written.kind === 'failed') throw written.error
     return written.kind === 'done' ? (written.answer.Attributes ?? {}) : undefined
   }
 
-  /** All of an item, or only what `projection` names. */
+  /** Reads an item, or only the attributes in `projection`. */
   async get(table: string, key: Item, projection?: string): Promise<ReadItem | undefined> {
     const only = projection && { ProjectionExpression: projection, ExpressionAttributeNames: namesIn(projection) }
     return (await this.read((client) => client.getItem({ TableName: table, Key: key, ConsistentRead: true, ...only }))).Item
   }
 
-  /** One page, strongly consistent. */
+  /** Reads one page, strongly consistent. */
   async query(query: Omit<Query, 'ConsistentRead'>): Promise<{ items: readonly ReadItem[]; next: ReadItem | undefined }> {
     const page = await this.read((client) => client.query({ ...query, ConsistentRead: true }))
     return { items: page.Items ?? [], next: page.LastEvaluatedKey }
   }
 
-  /** All items of these keys that are there, by table, in no order. Each key at most once. */
+  /**
+   * Reads all existing items of these keys, by table, in no order. Each key must occur only once.
+   */
   async batchGet(
     keys: readonly { readonly table: string; readonly key: Item }[],
   ): Promise<ReadonlyMap<string, readonly ReadItem[]>> {
@@ -164,7 +171,7 @@ export class Connection {
     return found
   }
 
-  /** Deletes these items of one table, each by itself. */
+  /** Deletes these items of one table, each on its own. */
   async batchDelete(table: string, keys: readonly Item[]): Promise<void> {
     const waiting = this.waiting()
     for (let open = [...keys]; open.length > 0; ) {
@@ -186,7 +193,4 @@ async function send(client: DynamoDbClient, actions: readonly TransactionAction[
 }
 
 const busy = (what: string) =>
-  new StoreError(
-    'STORE_BUSY',
-    `DynamoDB left items of a batch unprocessed until the time was over: not all of them were ${what}.`,
-  )
+  new StoreError('STORE_BUSY', `DynamoDB did not process all items of a batch in time: some were not ${what}. Retry later.`)

@@ -9,16 +9,17 @@ import { schemaKey } from './keys.ts'
 import { definitions, schemaVersion, type TableDefinition } from './schema.ts'
 import { sleep } from './waiting.ts'
 
-/** A table takes some ten seconds to be made, an index on a large one of another program much longer. */
+/** A new table takes about ten seconds, an index on another program's large table much longer. */
 const patienceMs = 600_000
 
-/** Makes what is missing, all tables at once, and waits until they can be used. */
+/** Creates what is missing, all tables at once, and waits until they are ready. */
 export async function createSchema(connection: Connection, streams: boolean): Promise<void> {
   const all = definitions(connection.tables, streams)
   for (const table of all.filter((one) => one.GlobalSecondaryIndexes !== undefined)) {
     const there = await describe(connection, table.TableName)
     if (there === undefined || there.GlobalSecondaryIndexes !== undefined) continue
-    // A table of another program. That is noted before the index is there, so that it is never forgotten.
+    // The table of another program is noted before its index exists, so that the note is never
+    // missing.
     checkKeys(table, there)
     await Promise.all(
       all.filter(({ TableName }) => TableName === connection.tables.meta).map((meta) => makeTable(connection, meta)),
@@ -51,7 +52,10 @@ async function makeTable(connection: Connection, table: TableDefinition): Promis
   if (expiry !== undefined) await expire(connection, TableName, expiry)
 }
 
-/** Does to a table what it lacks, unless another process does so at the same time. @throws StoreError when it lacks it afterwards too */
+/**
+ * Changes a table, unless another process does so. @throws StoreError when the change is not there
+ * afterwards
+ */
 async function change(
   connection: Connection,
   name: string,
@@ -62,11 +66,13 @@ async function change(
   if (isDone(table)) return
   const problem = await unless(isBegun, connection, work)
   if (!isDone(await untilActive(connection, name))) {
-    throw toStoreError(problem ?? new StoreError('STORE_BUSY', `The table ${name} is being changed by others: try again.`))
+    throw toStoreError(
+      problem ?? new StoreError('STORE_BUSY', `Another process is changing the table ${name}. Call createSchema() again later.`),
+    )
   }
 }
 
-/** What DynamoDB says when it is done or being done already is given back. */
+/** Runs `work`, and returns the error that means that it is done, or being done, already. */
 async function unless(
   isDone: (error: unknown) => boolean,
   connection: Connection,
@@ -99,7 +105,10 @@ async function untilActive(connection: Connection, name: string): Promise<TableD
     const indexes = table?.GlobalSecondaryIndexes ?? []
     if (table?.TableStatus === 'ACTIVE' && indexes.every(({ IndexStatus }) => IndexStatus === 'ACTIVE')) return table
     if (performance.now() > until) {
-      throw new StoreError('STORE_UNAVAILABLE', `The table ${name} was not made within ten minutes: look at it in DynamoDB.`)
+      throw new StoreError(
+        'STORE_UNAVAILABLE',
+        `The table ${name} was not ready within ten minutes. Check its status in DynamoDB.`,
+      )
     }
     await sleep(pause)
   }
@@ -111,7 +120,7 @@ function checkKeys({ TableName, KeySchema }: TableDefinition, there: TableDescri
   if (keys(there.KeySchema) === keys(KeySchema)) return
   throw new StoreError(
     'STORE_FAILED',
-    `There is another table called ${TableName} in DynamoDB, with the key ${keys(there.KeySchema)} instead of ${keys(KeySchema)}: choose another name with the option "tables".`,
+    `Another table ${TableName} exists in DynamoDB, with the key ${keys(there.KeySchema)} instead of ${keys(KeySchema)}. Choose another name with the option "tables".`,
   )
 }
 
@@ -122,7 +131,7 @@ async function expire(connection: Connection, name: string, expiry: { AttributeN
   await unless(isBegun, connection, (client) => client.updateTimeToLive({ TableName: name, TimeToLiveSpecification: expiry }))
 }
 
-/** @throws StoreError `SCHEMA_TOO_NEW` */
+/** @throws StoreError `SCHEMA_TOO_NEW` when a newer version of the package made the tables */
 async function leaveVersion(connection: Connection): Promise<void> {
   const table = connection.tables.meta
   const there = await connection.get(table, schemaKey)
@@ -130,7 +139,7 @@ async function leaveVersion(connection: Connection): Promise<void> {
   if (version > schemaVersion) {
     throw new StoreError(
       'SCHEMA_TOO_NEW',
-      `The schema in DynamoDB has version ${version}, made by a newer version of this package, which knows up to ${schemaVersion}: update the package.`,
+      `The schema in DynamoDB has version ${version}; this version of the package supports up to ${schemaVersion}. Update the package.`,
     )
   }
   if (version === schemaVersion) return

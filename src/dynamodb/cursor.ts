@@ -1,21 +1,24 @@
 import { StoreError } from '../errors.ts'
 
 /**
- * How far a shard was read. `start` when nothing was found in it yet, with the time of the look (in milliseconds); `at` a record that is still to be
- * given, `after` one that was; `done` when it is closed and was read to its end.
+ * Progress in a shard.
+ *
+ * It is `start`, with the time of the last read in milliseconds, until a record is found. Then it
+ * is `at` the next record or `after` the last one, with a sequence number. It is `done` at the end
+ * of a closed shard.
  */
 export type ShardPosition = `start ${number}` | `at ${string}` | `after ${string}` | 'done'
 
-/** Where a reader of the stream stands: every shard that is not behind it, the one to be read next first. */
+/** Progress in the stream: every shard that is not read yet, the next one first. */
 export interface Cursor {
-  /** The stream's ARN. */
+  /** ARN of the stream. */
   readonly stream: string
   readonly shards: readonly (readonly [shard: string, place: ShardPosition])[]
 }
 
 export const printCursor = ({ stream, shards }: Cursor): string => JSON.stringify({ stream, shards })
 
-/** @throws StoreError `STORE_BEHIND` for anything that `printCursor` has not made: who gets it can only start again */
+/** @throws StoreError `STORE_BEHIND` unless `printCursor` made the text: readers then start over */
 export function parseCursor(text: string): Cursor {
   let value: unknown
   try {
@@ -24,13 +27,13 @@ export function parseCursor(text: string): Cursor {
     value = undefined
   }
   if (isCursor(value)) return value
-  throw behind('The cursor is none of the DynamoDB store.')
+  throw behind('This cursor does not belong to the DynamoDB store.')
 }
 
 export const behind = (what: string): StoreError =>
-  new StoreError('STORE_BEHIND', `${what} What has changed since can only be found by reading all aggregates.`)
+  new StoreError('STORE_BEHIND', `${what} Read all aggregates to find what changed.`)
 
-/** Every place has a kind and at most one number. */
+/** The number in a position. Each has a kind and at most one number. */
 export const numberOf = (place: ShardPosition): string => place.slice(place.indexOf(' ') + 1)
 
 function isCursor(value: unknown): value is Cursor {

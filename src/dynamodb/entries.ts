@@ -3,13 +3,13 @@ import type { Connection } from './connection.ts'
 import { text } from './items.ts'
 import { before, behind, entrySortKey, indexPartition, isCut, next, orderedPart } from './keys.ts'
 
-/** That a row has a value of an index. */
+/** A value of an index, with the row that has it. */
 export interface Entry {
   readonly id: string
   readonly value: string
 }
 
-/** Which entries of one index to walk through. */
+/** The entries of one index to read. */
 export interface Walk {
   readonly name: string
   readonly generation: number
@@ -22,9 +22,11 @@ export interface Walk {
 }
 
 /**
- * Entries in the order of their values, either way, and of their ids, always ascending; behind `after`. The table has them in ascending order of
- * what fits of the value, then the id. So descending goes from one value to the next and gives the entries of each forwards, and entries whose
- * values are cut to the same are read together and sorted.
+ * Reads the entries after `after`, by value in either direction, then by ascending id.
+ *
+ * The table is ordered by the part of the value that fits, then by id, both ascending. So the
+ * descending order goes backwards from value to value, and forwards within each. Entries whose
+ * values are cut to the same part are read together and sorted.
  */
 export async function* byValue(connection: Connection, walk: Walk, after: Entry | undefined): AsyncGenerator<readonly Entry[]> {
   if (after !== undefined) yield* sameValue(connection, walk, orderedPart(after.value), after)
@@ -62,7 +64,9 @@ async function* downwards(connection: Connection, walk: Walk): AsyncGenerator<re
   }
 }
 
-/** All entries of one value, or of all that are cut to the same; behind `after` where that is given. */
+/**
+ * Reads all entries of one value, or of all values that are cut to the same part, after `after`.
+ */
 async function* sameValue(
   connection: Connection,
   walk: Walk,

@@ -1,14 +1,14 @@
 import { type CqrsError, isCqrsError, messageOf, StoreError, type StoreErrorCode } from '../errors.ts'
 import type { ReadItem } from './client.ts'
 
-/** What the SDK puts on its errors, as far as we look. Message texts are for people only. */
+/** The fields of SDK errors that the store reads. Message texts are not among them. */
 interface SdkError {
   readonly name?: unknown
   readonly code?: unknown
   readonly $metadata?: { readonly httpStatusCode?: unknown; readonly attempts?: unknown }
-  /** Of a `ConditionalCheckFailedException`: the item in the way. */
+  /** The existing item, in a `ConditionalCheckFailedException`. */
   readonly Item?: ReadItem
-  /** Of a `TransactionCanceledException`: one per action, in their order. */
+  /** One reason per action, in order, in a `TransactionCanceledException`. */
   readonly CancellationReasons?: readonly { readonly Code?: string; readonly Item?: ReadItem }[]
 }
 
@@ -16,20 +16,25 @@ type Answer = readonly [StoreErrorCode, string]
 
 const throttled: Answer = [
   'STORE_BUSY',
-  'DynamoDB throttles the requests: the capacity of a table, a partition or the account is used up.',
+  'DynamoDB throttles the requests: the capacity of a table, a partition or the account is exhausted. Retry later.',
 ]
-const conflicting: Answer = ['STORE_BUSY', 'Another transaction is working on the same items in DynamoDB.']
-const credentials: Answer = ['STORE_UNAVAILABLE', 'AWS does not accept the credentials of the client, or there are none.']
-const unreachable: Answer = ['STORE_UNAVAILABLE', 'DynamoDB could not be reached.']
+const conflicting: Answer = ['STORE_BUSY', 'Another transaction is using the same items in DynamoDB. Retry later.']
+const credentials: Answer = ['STORE_UNAVAILABLE', 'The client has no credentials, or AWS does not accept them.']
+const unreachable: Answer = ['STORE_UNAVAILABLE', 'DynamoDB could not be reached. Retry later.']
 
 /**
- * By the error's name, by a cancellation reason's code, by the `code` of Node's own errors. From the API reference of each operation and
- * https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html.
+ * Code and message by name of the error, code of a cancellation reason, or `code` of Node's errors.
+ *
+ * From the API reference of each operation and
+ * https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html
  */
 const answers: ReadonlyMap<string, Answer> = new Map([
   [
     'ResourceNotFoundException',
-    ['SCHEMA_MISSING', 'A table of the store is not there in DynamoDB: call createSchema(), or make it by your own means.'],
+    [
+      'SCHEMA_MISSING',
+      'A table of the store does not exist in DynamoDB. Call createSchema(), or create it from tableDefinitions().',
+    ],
   ],
   ['ProvisionedThroughputExceededException', throttled],
   ['ProvisionedThroughputExceeded', throttled],
@@ -40,13 +45,13 @@ const answers: ReadonlyMap<string, Answer> = new Map([
   ['TransactionConflict', conflicting],
   ['TransactionInProgressException', conflicting],
   ['ReplicatedWriteConflictException', conflicting],
-  ['LimitExceededException', ['STORE_BUSY', 'DynamoDB works on as many tables of the account as it can at once.']],
-  ['ResourceInUseException', ['STORE_BUSY', 'The table is being changed in DynamoDB.']],
+  ['LimitExceededException', ['STORE_BUSY', 'DynamoDB is changing as many tables of the account as it can. Retry later.']],
+  ['ResourceInUseException', ['STORE_BUSY', 'DynamoDB is changing the table. Retry later.']],
   [
     'ItemCollectionSizeLimitExceededException',
-    ['STORE_LIMIT', 'The items of one partition key are over the limit of a local index.'],
+    ['STORE_LIMIT', 'The items of one partition key exceed the limit of a local index.'],
   ],
-  ['ItemCollectionSizeLimitExceeded', ['STORE_LIMIT', 'The items of one partition key are over the limit of a local index.']],
+  ['ItemCollectionSizeLimitExceeded', ['STORE_LIMIT', 'The items of one partition key exceed the limit of a local index.']],
   ['AccessDeniedException', ['STORE_FAILED', 'IAM does not allow the client this operation on a table of the store.']],
   ['CredentialsProviderError', credentials],
   ['UnrecognizedClientException', credentials],
@@ -54,7 +59,7 @@ const answers: ReadonlyMap<string, Answer> = new Map([
   ['IncompleteSignatureException', credentials],
   ['MissingAuthenticationTokenException', credentials],
   ['ExpiredTokenException', credentials],
-  ['InternalServerError', ['STORE_UNAVAILABLE', 'DynamoDB had an internal error.']],
+  ['InternalServerError', ['STORE_UNAVAILABLE', 'DynamoDB had an internal error. Retry later.']],
   ['ServiceUnavailable', unreachable],
   ['TimeoutError', unreachable],
   ['AbortError', unreachable],
@@ -63,10 +68,10 @@ const answers: ReadonlyMap<string, Answer> = new Map([
   ),
 ])
 
-/** Connections that were never made. */
+/** Codes of connections that failed to open. */
 const neverSent: ReadonlySet<unknown> = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN'])
 
-/** What the SDK threw as an error of ours; one of ours stays as it is. */
+/** Translates an error of the SDK; returns an error of this package as it is. */
 export function toStoreError(error: unknown): CqrsError {
   if (isCqrsError(error)) return error
   const answer = answerOf(asSdkError(error))
@@ -76,34 +81,45 @@ export function toStoreError(error: unknown): CqrsError {
 }
 
 /**
- * What the SDK threw on a stream. From the API reference of `GetShardIterator` and `GetRecords`: of both the stream and the shard it says that they are not
- * found, and a sequence number that is none of the shard's is no valid one.
+ * Translates an error of the SDK on a stream.
+ *
+ * According to the API reference of `GetShardIterator` and `GetRecords`, "not found" may be the
+ * stream or the shard, and a sequence number from another shard is invalid.
  */
 export function toStreamError(error: unknown): CqrsError {
   const { name } = asSdkError(error)
   const forgotten =
     name === 'TrimmedDataAccessException' || name === 'ResourceNotFoundException' || name === 'ValidationException'
   if (forgotten)
-    return new StoreError('STORE_BEHIND', `DynamoDB has forgotten a part of the stream of events. (${messageOf(error)})`, error)
+    return new StoreError(
+      'STORE_BEHIND',
+      `DynamoDB has deleted a part of the stream of events. Read all aggregates to find what changed. (${messageOf(error)})`,
+      error,
+    )
   return name === 'LimitExceededException' ? busyStream(error) : toStoreError(error)
 }
 
-/** What the SDK threw when it was asked for the shards of the stream that the table has. */
+/** Translates an error of the SDK while listing the shards of the stream. */
 export const toShardsError = (error: unknown): CqrsError =>
   asSdkError(error).name === 'LimitExceededException' ? busyStream(error) : toStoreError(error)
 
 const busyStream = (error: unknown): CqrsError =>
-  new StoreError('STORE_BUSY', `DynamoDB throttles the readers of the stream of events. (${messageOf(error)})`, error)
+  new StoreError(
+    'STORE_BUSY',
+    `DynamoDB throttles the readers of the stream of events. Retry later. (${messageOf(error)})`,
+    error,
+  )
 
-/** The records at a place in a shard are gone. */
+/** Whether the records at a place in a shard are gone. */
 export const isTrimmed = (error: unknown): boolean => asSdkError(error).name === 'TrimmedDataAccessException'
 
-/** A place in a shard can be used for 15 minutes. */
+/** Whether an iterator has expired, which happens after 15 minutes. */
 export const isExpiredIterator = (error: unknown): boolean => asSdkError(error).name === 'ExpiredIteratorException'
 
 /**
- * Whether a write that ended with this error has surely not been done and will not be. When the SDK has tried more than once by itself, one of the
- * tries before may have got through.
+ * Whether this error means that a write was not done, and will not be.
+ *
+ * If the SDK has retried by itself, an earlier attempt may have succeeded.
  */
 export function surelyRefused(error: unknown): boolean {
   if (isCqrsError(error)) return true
@@ -115,7 +131,11 @@ export function surelyRefused(error: unknown): boolean {
   return typeof status === 'number' && status >= 400 && status < 500 && status !== 408
 }
 
-/** The actions whose conditions did not hold, by number, each with its item where that was asked for; `undefined` when it was not about conditions. */
+/**
+ * The failed conditions, as existing items by number of the action.
+ *
+ * The item is only there if the action requests it. `undefined` if no condition failed.
+ */
 export function failedConditions(error: unknown): ReadonlyMap<number, ReadItem> | undefined {
   const { name, Item, CancellationReasons = [] } = asSdkError(error)
   if (name === 'ConditionalCheckFailedException') return new Map([[0, Item ?? {}]])
@@ -126,13 +146,16 @@ export function failedConditions(error: unknown): ReadonlyMap<number, ReadItem> 
   return failed.length === 0 ? undefined : new Map(failed)
 }
 
-/** A query names an index that is not there or not yet filled: DynamoDB has no code of its own for that. */
+/**
+ * Whether a query may have named a missing or unfilled index: DynamoDB has no specific code for
+ * that.
+ */
 export const isValidationError = (error: unknown): boolean => asSdkError(error).name === 'ValidationException'
 
-/** A table that is there already, or being made by another. */
+/** Whether the table exists already, or another process is creating it. */
 export const isInUse = (error: unknown): boolean => asSdkError(error).name === 'ResourceInUseException'
 
-/** A change of a table that is there already, or being made by another. */
+/** Whether the change of a table is done already, or another process is making it. */
 export const isBegun = (error: unknown): boolean => begun.has(asSdkError(error).name)
 const begun: ReadonlySet<unknown> = new Set(['ResourceInUseException', 'LimitExceededException', 'ValidationException'])
 

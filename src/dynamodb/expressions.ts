@@ -1,16 +1,13 @@
 import type { AttributeValue, Expressions } from './client.ts'
 
-/**
- * The names of a condition, a key condition or an update. All attributes are written as `#Name`, since any could be one of DynamoDB's several hundred
- * reserved words.
- */
+/** The names in expressions, all as `#Name`: any attribute could be a reserved word of DynamoDB. */
 export function namesIn(...expressions: readonly string[]): Record<string, string> {
   const names: Record<string, string> = {}
   for (const expression of expressions) for (const [place, name] of expression.matchAll(/#(\w+)/g)) names[place] = name as string
   return names
 }
 
-/** A condition whose item comes back when it does not hold. */
+/** A condition that returns the existing item when it fails. */
 export const condition = (
   expression: string,
   values: Record<string, AttributeValue> = {},
@@ -21,7 +18,7 @@ export const condition = (
   ReturnValuesOnConditionCheckFailure: 'ALL_OLD',
 })
 
-/** An update, with a condition where one is given. */
+/** An update, with an optional condition. */
 export const update = (
   expression: string,
   values: Record<string, AttributeValue>,

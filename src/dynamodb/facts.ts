@@ -13,10 +13,12 @@ import { isRemembered } from './read.ts'
 import { readRows } from './views.ts'
 
 /**
- * Reads what a commit that was refused could have met. DynamoDB need not name every condition that
- * does not hold, so it reads all of it at once. `problem`: the commit can never be stored.
+ * Reads the facts that may explain a refused commit, all at once.
  *
- * @param refused the events that came back with the refusal, by partition and sequence
+ * DynamoDB need not name every failed condition. If the commit can never be stored, `problem` says
+ * why.
+ *
+ * @param refused events that the refusal returned, by partition and sequence
  * @throws StoreError
  */
 export async function readFacts(
@@ -60,19 +62,20 @@ export async function readFacts(
   return { facts, problem }
 }
 
-/** Names an event in memory, for the items that came back with a refusal. */
+/** The key of an event in memory, for the items returned with a refusal. */
 const eventOf = (aggregateType: string, aggregateId: string, sequence: number): string =>
   `${aggregateKey(aggregateType, aggregateId)}:${sequence}`
 
 /**
- * What stands where the append's first event would: when it is ours, all of the commit is stored.
+ * Reads the item in the place of the append's first event. If it is this commit's, all of the
+ * commit is stored.
  */
 async function firstEvent(connection: Connection, append: Append, refused: ReadonlyMap<string, ReadItem>) {
   const at = [append.aggregateType, append.aggregateId, append.expectedSequence + 1] as const
   return refused.get(eventOf(...at)) ?? (await connection.get(connection.tables.events, eventKey(...at)))
 }
 
-/** The lease with its checkpoint, the idempotency key, and the generations of each view. */
+/** Reads the lease with its checkpoint, the idempotency key, and the generations of each view. */
 async function readMetas(connection: Connection, commit: Commit): Promise<readonly ReadItem[]> {
   const { appends, key, checkpoint, views = [] } = commit
   const [first] = appends
@@ -87,7 +90,7 @@ async function readMetas(connection: Connection, commit: Commit): Promise<readon
 
 const nameOf = ({ Pk, Sk }: Item | ReadItem): string => JSON.stringify([Pk, Sk])
 
-/** What an append looks at of an event before it. */
+/** Attributes of an earlier event that an append compares. */
 export const headProjection = '#AggregateIdSequence, #AggregateType, #AggregateId, #CommitId'
 
 async function lastEvent(connection: Connection, { aggregateType, aggregateId }: Append): Promise<ReadItem | undefined> {
@@ -104,11 +107,11 @@ async function lastEvent(connection: Connection, { aggregateType, aggregateId }:
   return items[0]
 }
 
-/** When another aggregate has the place of this one. */
+/** Returns an error if another aggregate has the same partition. */
 export function ownerProblem(item: ReadItem | undefined, { aggregateType, aggregateId }: Append): StoreError | undefined {
   if (item === undefined || isOf(item, aggregateType, aggregateId)) return undefined
   return new StoreError(
     'STORE_FAILED',
-    `The events of ${aggregateType} '${aggregateId}' cannot be stored: their key in DynamoDB, '${aggregateKey(aggregateType, aggregateId)}', is that of ${text(item.AggregateType)} '${text(item.AggregateId)}', written by another program whose types hold a colon.`,
+    `Events of ${aggregateType} '${aggregateId}' cannot be stored: ${text(item.AggregateType)} '${text(item.AggregateId)}' of another program has the same key in DynamoDB. Use another id.`,
   )
 }

@@ -8,13 +8,13 @@ import { isDeleted, readIndexes, text, toStoredView } from './items.ts'
 import { before, behind, bytesOf, first, last, next, orderedPart, viewPartition } from './keys.ts'
 import { readRows } from './views.ts'
 
-/** A row in the order asked for, with its value of the index it is ordered by. */
+/** A row in the requested order, with its value of the index in `orderBy`. */
 interface Found {
   readonly row: ReadItem
   readonly value: string | undefined
 }
 
-/** Rows looked at per request, and the most that a batch read takes. */
+/** Rows per request, the maximum of a batch read. */
 const step = 100
 
 export function findViews(connection: Connection, request: ViewFind): Promise<ViewPage> {
@@ -34,7 +34,11 @@ export function findViews(connection: Connection, request: ViewFind): Promise<Vi
   })
 }
 
-/** By the index it is ordered by; else by one with an `=`, where entries of a value lie in the order of their ids; else through all rows. */
+/**
+ * Reads by the index of `orderBy`, else by one with `=`, else all rows.
+ *
+ * Within a value of an index, entries are ordered by id.
+ */
 async function* pagesOf(connection: Connection, request: ViewFind, generation: number): AsyncGenerator<readonly Found[]> {
   const { name, where, orderBy, after, limit } = request
   const equal = where.find(({ is }) => is === '=')
@@ -58,7 +62,7 @@ async function* pagesOf(connection: Connection, request: ViewFind, generation: n
   }
 }
 
-/** An entry whose row has meanwhile moved on or gone is passed over. */
+/** Skips entries whose row has changed or gone meanwhile. */
 async function toFound(
   connection: Connection,
   { name, where }: ViewFind,
@@ -98,7 +102,7 @@ async function* rowsById(
   }
 }
 
-/** Wide enough for all that meets the conditions; what is exact about them is left to `meets`. */
+/** Bounds that include all matching entries. `meets` then checks the conditions exactly. */
 function bounds(conditions: ViewFind['where']): { from: Uint8Array<ArrayBuffer>; to: Uint8Array<ArrayBuffer> } {
   const low = conditions.filter(({ is }) => is === '=' || is.startsWith('>')).map(({ value }) => value)
   const high = conditions.filter(({ is }) => is === '=' || is.startsWith('<')).map(({ value }) => value)

@@ -7,25 +7,31 @@ import { number, text } from './items.ts'
 import { eventKey, foreignWritersKey } from './keys.ts'
 
 /**
- * The index of first events lists the aggregates. Another program does not write the attribute that the index needs, so its aggregates are added here: by a scan of the table before ids
- * are read, and whenever one is met.
+ * The index of first events lists the aggregates. Another program does not write the attribute that
+ * the index needs. So its aggregates are added here: by a scan of the table before ids are read,
+ * and whenever one of its events is read.
  */
 
-/** Longer than the index needs to follow the table. */
+/** Longer than the index lags the table. */
 const indexFollowsMs = 60_000
 
-/** Whether another program writes events too: as the option says, else whether that was noted. */
+/** Whether another program writes events, too: by the option, else by the note in the table. */
 export async function hasForeignWriters(connection: Connection): Promise<boolean> {
   connection.foreignWriters ??= await isNoted(connection)
   return connection.foreignWriters
 }
 
-/** Notes for all processes that another program writes events too. */
+/** Notes for all processes that another program writes events, too. */
 export async function noteForeignWriters(connection: Connection): Promise<void> {
   await connection.change([{ Put: { TableName: connection.tables.meta, Item: foreignWritersKey } }])
 }
 
-/** Adds what the index lacks while another program writes, and a last time when the option says that it has stopped. */
+/**
+ * Adds missing aggregates to the index if another program writes, or once more after it has
+ * stopped.
+ *
+ * The option `foreignWriters: false` says that it has stopped.
+ */
 export async function repair(connection: Connection): Promise<void> {
   const noted = await isNoted(connection)
   connection.foreignWriters ??= noted
@@ -38,7 +44,10 @@ export async function repair(connection: Connection): Promise<void> {
 const isNoted = async (connection: Connection): Promise<boolean> =>
   (await connection.get(connection.tables.meta, foreignWritersKey)) !== undefined
 
-/** Adds all aggregates of the table that the index lacks; it reads the whole table. Can be called again and again. @throws StoreError */
+/**
+ * Adds all aggregates that the index lacks. Scans the whole table; can be repeated. @throws
+ * StoreError
+ */
 export async function addFirstEvents(connection: Connection): Promise<void> {
   const filter = '#AggregateIdSequence = :first AND attribute_not_exists(#FirstOfType)'
   for (let from: ReadItem | undefined; ; ) {
@@ -63,7 +72,11 @@ export async function addFirstEvents(connection: Connection): Promise<void> {
   }
 }
 
-/** Adds the aggregate of an event that was met, where it is a first one that the index lacks. Nothing depends on it: a process may not be allowed to. */
+/**
+ * Adds an aggregate to the index if this is its first event and the index lacks it.
+ *
+ * Failures do not matter: the process may lack the permission.
+ */
 export async function addIfFirst(connection: Connection, item: ReadItem | undefined): Promise<void> {
   if (item === undefined || number(item.AggregateIdSequence) !== 1 || item.FirstOfType !== undefined) return
   const change = changeOf(connection, item)
@@ -72,7 +85,7 @@ export async function addIfFirst(connection: Connection, item: ReadItem | undefi
     await connection.client.updateItem(change)
     remember(connection, item)
   } catch {
-    // It was added meanwhile, or is added the next time.
+    // It was added meanwhile, or will be the next time.
   }
 }
 
@@ -92,7 +105,7 @@ function remember({ addedIds }: Connection, item: ReadItem): void {
   addedIds.set(type, (addedIds.get(type) ?? new Map()).set(id, performance.now()))
 }
 
-/** A page of the index with the ids that were added a moment ago, which it may still lack. */
+/** Completes a page of the index with ids that were just added, which the index may still lack. */
 export function withAdded({ addedIds }: Connection, { aggregateType, after, limit }: IdsRequest, page: IdsPage): IdsPage {
   const added = addedIds.get(aggregateType)
   if (added === undefined) return page

@@ -8,13 +8,15 @@ import { readIndexes, text } from './items.ts'
 import { entryKey, first, generationsKey, last, viewPartition } from './keys.ts'
 
 /**
- * A commit with views checks in its transaction that their generation may be written. Two transactions that name the same item at once conflict, also
- * when both only check it, so there are many copies, and each commit takes one by chance. All are changed in one transaction, which takes 100
- * items.
+ * Copies of a view's generations, all changed in one transaction, which takes up to 100 items.
+ *
+ * A commit with views checks in its transaction that their generation is writable. Two transactions
+ * that name the same item conflict, even if both only check it. So each commit checks a random
+ * copy.
  */
 const copies = 64
 
-/** The check of one copy. Where no generation was ever added there is no item, and 1 is live. */
+/** The check of one copy. Before a generation was ever added there is no item, and 1 is live. */
 export function mayWrite(name: string, generations: readonly number[]): Expressions & { Key: Item; ConditionExpression: string } {
   const all = generations.map((generation, i) =>
     generation === 1 ? `(attribute_not_exists(#Pk) OR contains(#Writable, :g${i}))` : `contains(#Writable, :g${i})`,
@@ -24,7 +26,7 @@ export function mayWrite(name: string, generations: readonly number[]): Expressi
   return { Key: generationsKey(name, Math.floor(Math.random() * copies)), ...check }
 }
 
-/** As stored: one that is being removed is no longer shown, and its number is not free yet. */
+/** A stored generation. One that is being removed is hidden, but its number is not free yet. */
 interface Kept extends Omit<ViewGeneration, 'state'> {
   readonly state: ViewGeneration['state'] | 'removing'
 }
@@ -38,8 +40,9 @@ export const readGenerations = async (connection: Connection, name: string): Pro
   toGenerations(await connection.get(connection.tables.meta, generationsKey(name, 0)))
 
 /**
- * Does `work` on the generation, which for `'live'` is looked up at the same time: the one that was live when last seen is tried, and the work is
- * done again when it no longer is.
+ * Runs `work` on a generation; for `'live'`, on the last known one while the live one is looked up.
+ *
+ * If another one is live by now, runs `work` again.
  */
 export async function onGeneration<T>(
   connection: Connection,
@@ -72,7 +75,12 @@ export function switchGeneration(connection: Connection, name: string, from: num
   })
 }
 
-/** Nobody can write it from the first step on, and nobody can add it again before the last. A removal that was cut off is done by the next. */
+/**
+ * Removes a generation in steps.
+ *
+ * From the first step on, no commit can write it; until the last one, no process can add it again.
+ * After an interruption, another call completes the removal.
+ */
 export async function removeGeneration(connection: Connection, name: string, generation: number): Promise<boolean> {
   const all = await readGenerations(connection, name)
   if (liveGeneration(all) === generation) return false
@@ -88,7 +96,9 @@ export async function removeGeneration(connection: Connection, name: string, gen
   return true
 }
 
-/** Each row's entries before the row, which is how they are found again. */
+/**
+ * Deletes each row's entries before the row, which is needed to find them after an interruption.
+ */
 async function deleteRows(connection: Connection, name: string, generation: number): Promise<void> {
   const table = connection.tables.views
   for (;;) {
@@ -111,7 +121,10 @@ async function deleteRows(connection: Connection, name: string, generation: numb
   }
 }
 
-/** Writes all copies, as long as nobody else has in the meantime. `false` when there is nothing to change. */
+/**
+ * Writes all copies, unless another process has changed them. Returns `false` if there is no
+ * change.
+ */
 async function change(
   connection: Connection,
   name: string,
@@ -122,7 +135,8 @@ async function change(
     const all = decide(keptIn(item))
     if (all === undefined) return false
     if (await connection.change(writeCopies(connection.tables.meta, name, all, text(item?.Change)))) return true
-    if (!(await waiting.pause())) throw new StoreError('STORE_BUSY', `Others keep changing the generations of the view ${name}.`)
+    if (!(await waiting.pause()))
+      throw new StoreError('STORE_BUSY', `Other processes keep changing the generations of view '${name}'. Retry later.`)
   }
 }
 

@@ -31,19 +31,26 @@ export function eventItem(append: Append, i: number, texts: { readonly data: str
   }
 }
 
-/** `a:b` with the id `c` and `a` with the id `b:c` share a partition, where another program writes types with a colon. */
+/**
+ * Whether the item is of this aggregate: with colons in types, two aggregates can share a
+ * partition.
+ *
+ * Type `a:b` with id `c`, written by another program, has the partition of type `a` with id `b:c`.
+ */
 export const isOf = (item: ReadItem, aggregateType: string, aggregateId: string): boolean =>
   (text(item.AggregateType) ?? aggregateType) === aggregateType && (text(item.AggregateId) ?? aggregateId) === aggregateId
 
-/** How stored events are read. */
+/** Options for reading stored events. */
 export interface Reading {
   readonly payloadFormat: PayloadFormat
   readonly inexactNumbers: InexactNumbers
 }
 
 /**
- * What another program has written has no commit id, and no time but this.
- * @throws DeserializationError when its JSON is corrupt, not of this format, or has a number that is refused
+ * Reads an event. One of another program has no commit id and only this time.
+ *
+ * @throws DeserializationError when its JSON is corrupt, is of another format or has a number that
+ * is refused
  */
 export function toStoredEvent(
   item: ReadItem,
@@ -59,7 +66,7 @@ export function toStoredEvent(
       return decode(parse(item[attribute], inexact))
     } catch (cause) {
       const at = { aggregateType, aggregateId, sequence }
-      throw new DeserializationError(`The ${attribute.toLowerCase()} of the stored event ${id} ${problemOf(cause)}.`, at, cause)
+      throw new DeserializationError(`The ${attribute.toLowerCase()} of the stored event '${id}' ${problemOf(cause)}.`, at, cause)
     }
   }
   return {
@@ -85,7 +92,7 @@ export const snapshotKey = (aggregateType: string, aggregateId: string): Item =>
   AggregateTypeAndId: { S: aggregateKey(aggregateType, aggregateId) },
 })
 
-/** `undefined` for one that we have not written, that is of another version or that is no JSON. */
+/** Returns `undefined` for a snapshot of another program or version, or without valid JSON. */
 export function toStoredSnapshot(item: ReadItem, stateVersion: string): StoredSnapshot | undefined {
   const sequence = number(item.CurrentSequence)
   if (text(item.StateVersion) !== stateVersion || number(item.VouchedSequence) !== sequence) return undefined
@@ -111,7 +118,9 @@ export function toStoredKey(item: ReadItem): StoredKey {
   }
 }
 
-/** Index names and values are one JSON text: as names of a map they would meet what JavaScript knows as `__proto__`. */
+/**
+ * Index names and values are one JSON text, because a name such as `__proto__` is unsafe in a map.
+ */
 export function viewItem(write: ViewWrite, payload: string, indexes: ReturnType<typeof indexesOf>): Item {
   return {
     ...viewKey(write.name, write.generation, write.id),
@@ -123,16 +132,16 @@ export function viewItem(write: ViewWrite, payload: string, indexes: ReturnType<
   }
 }
 
-/** What a row is found by once it is written. */
+/** The index values of a row once it is written. */
 export const indexesOf = (write: ViewWrite): readonly (readonly [string, string])[] =>
   write.view === null ? [] : (write.indexes ?? []).map(({ index, value }) => [index, value])
 
-/** What a stored row is found by. @throws StoreError `STORE_CORRUPT` */
+/** The index values of a stored row. @throws StoreError `STORE_CORRUPT` */
 export function readIndexes(row: ReadItem): readonly (readonly [string, string])[] {
   try {
     return JSON.parse(text(row.Indexes) ?? '[]') as [string, string][]
   } catch (cause) {
-    const message = `The index values of the view row ${text(row.Pk)}/${text(row.ViewId)} are not JSON: restore it from a backup.`
+    const message = `The index values of the view row ${text(row.Pk)}/${text(row.ViewId)} are not JSON. Restore the row from a backup.`
     throw new StoreError('STORE_CORRUPT', message, cause)
   }
 }
@@ -152,7 +161,7 @@ function parseView(name: string, id: string, payload: ReadAttribute | undefined)
   } catch (cause) {
     throw new StoreError(
       'STORE_CORRUPT',
-      `The row of the view ${name}/${id} ${problemOf(cause)}: restore it from a backup.`,
+      `The stored row '${id}' of view '${name}' ${problemOf(cause)}. Restore it from a backup.`,
       cause,
     )
   }

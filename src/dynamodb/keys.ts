@@ -2,13 +2,13 @@ import type { Item } from './client.ts'
 
 const encoder = new TextEncoder()
 
-/** The bytes that DynamoDB stores and orders a text by. */
+/** The bytes by which DynamoDB stores and orders a text. */
 export const bytesOf = (text: string): Uint8Array<ArrayBuffer> => encoder.encode(text)
 
-/** Partition of an aggregate's events and of its snapshot, as the Rust crate has it. */
+/** Partition of an aggregate's events and of its snapshot, the same as in the Rust crate. */
 export const aggregateKey = (aggregateType: string, aggregateId: string): string => `${aggregateType}:${aggregateId}`
 
-/** Names an aggregate in memory, where two that share a partition are still two. */
+/** The key of an aggregate in memory, unique even for two that share a partition. */
 export const aggregateOf = (aggregateType: string, aggregateId: string): string => JSON.stringify([aggregateType, aggregateId])
 
 export const eventKey = (aggregateType: string, aggregateId: string, sequence: number): Item => ({
@@ -16,10 +16,13 @@ export const eventKey = (aggregateType: string, aggregateId: string, sequence: n
   AggregateIdSequence: { N: String(sequence) },
 })
 
-/** Partition of the rows of one generation of a view. Generations are digits, so no name can reach into another's. */
+/**
+ * Partition of the rows of one generation of a view. Generations are digits, so names cannot
+ * collide.
+ */
 export const viewPartition = (name: string, generation: number): string => `view/${generation}/${name}`
 
-/** Partition of the entries of one index of a view. The length says where the name ends. */
+/** Partition of the entries of one index of a view. The length separates the names. */
 export const indexPartition = (name: string, generation: number, index: string): string =>
   `index/${generation}/${name.length}/${name}/${index}`
 
@@ -34,29 +37,32 @@ export const entryKey = (name: string, generation: number, index: string, value:
 })
 
 /**
- * Sort keys take 1,024 bytes and an id up to 765 (255 units of three bytes). So that a value, a separator, an id and one byte more (for "behind
- * this one") always fit, longer values are cut. Entries whose values are cut to the same are sorted when they are read.
+ * Maximum bytes of a value in a sort key.
+ *
+ * A sort key has up to 1,024 bytes, an id up to 765 (255 units of three bytes). Longer values are
+ * cut, so that value, separator, id and one more byte always fit. Entries whose values are cut to
+ * the same part are sorted when they are read.
  */
 const valueBytes = 257
 
-/** The value as far as entries are ordered by it in the table. */
+/** The part of a value by which the table orders its entries. */
 export const orderedPart = (value: string): Uint8Array<ArrayBuffer> => bytesOf(value).slice(0, valueBytes)
 
 /** Whether other values may be stored under the same part. */
 export const isCut = (part: Uint8Array): boolean => part.length === valueBytes
 
-/** Neither values nor ids hold a NUL, so a shorter value sorts first. */
+/** The sort key of an entry. Values and ids contain no NUL, so a shorter value sorts first. */
 export const entrySortKey = (value: string, id: string): Uint8Array<ArrayBuffer> =>
   concat(orderedPart(value), separator, bytesOf(id))
 
-/** Before and behind all entries of a value's ordered part; no entry has either as its key. */
+/** Keys before and after all entries of a part; no entry has one of them. */
 export const before = (part: Uint8Array): Uint8Array<ArrayBuffer> => concat(part, separator)
 export const behind = (part: Uint8Array): Uint8Array<ArrayBuffer> => concat(part, new Uint8Array([1]))
 
-/** The first key that could come next. */
+/** The first possible key after this one. */
 export const next = (key: Uint8Array): Uint8Array<ArrayBuffer> => concat(key, separator)
 
-/** Before and behind all keys of a partition. */
+/** Keys before and after all keys of a partition. */
 export const first: Uint8Array<ArrayBuffer> = new Uint8Array([0])
 export const last: Uint8Array<ArrayBuffer> = new Uint8Array([0xff])
 
@@ -65,13 +71,16 @@ export const keyOfKey = (aggregateType: string, aggregateId: string, idempotency
   Sk: { S: idempotencyKey },
 })
 
-/** One item for the lease and the checkpoint of a name, so that moving the checkpoint checks the fence in the same action. */
+/**
+ * One item for lease and checkpoint of a name, so that one action moves the checkpoint and checks
+ * the fence.
+ */
 export const consumerKey = (name: string): Item => ({ Pk: { S: `consumer/${name}` }, Sk: { S: '-' } })
 
-/** One of the copies of a view's generations; each is a partition of its own, with write units of its own. */
+/** One copy of a view's generations. Each is a partition with its own write capacity. */
 export const generationsKey = (name: string, copy: number): Item => ({ Pk: { S: `generations/${copy}/${name}` }, Sk: { S: '-' } })
 
-/** There when another program writes events too. */
+/** Exists if another program writes events, too. */
 export const foreignWritersKey: Item = { Pk: { S: 'foreign-writers' }, Sk: { S: '-' } }
 
 export const schemaKey: Item = { Pk: { S: 'schema' }, Sk: { S: '-' } }

@@ -8,9 +8,11 @@ import { number, text } from './items.ts'
 import { consumerKey } from './keys.ts'
 
 /**
- * DynamoDB has no clock that a condition could ask, and those of the machines may differ. So no time is compared across machines: every acquisition and
- * renewal leaves a new mark, and a lease has run out for who has seen the same mark for its whole time, by their own clock, which only
- * counts. Whatever a clock does, the fence decides what may be written.
+ * Leases without a shared clock: conditions of DynamoDB know no time, and machines' clocks differ.
+ *
+ * Every acquisition and renewal writes a new mark. A lease has expired for a process that has seen
+ * the same mark for the whole duration of the lease, by its own monotonic clock. Whatever a clock
+ * does, the fence decides which writes are valid.
  */
 export class Leases {
   readonly #connection: Connection
@@ -34,9 +36,10 @@ export class Leases {
       const set = 'SET #Fence = :fence, #Holder = :holder, #TtlMs = :ttl, #Mark = :mark'
       const taken = await this.#update(name, set, values, isAsSeen)
       if (taken?.Fence !== undefined) return { acquired: true, fence, checkpoint: checkpointOf(taken) ?? null }
-      // The user's client is a wrapper that keeps the item to itself.
+      // A wrapper of the client does not return the item.
       if (taken !== undefined) return { acquired: true, fence }
-      if (!(await waiting.pause())) throw new StoreError('STORE_BUSY', `Others keep taking and renewing the lease ${name}.`)
+      if (!(await waiting.pause()))
+        throw new StoreError('STORE_BUSY', `Other processes keep taking and renewing the lease '${name}'. Retry later.`)
     }
   }
 
@@ -95,7 +98,7 @@ export class Leases {
   }
 }
 
-/** In the same item as the lease, so an update that takes the lease answers it as of that moment. */
+/** The checkpoint is in the item of the lease, so the update that takes the lease returns it. */
 function checkpointOf(item: ReadItem | undefined): Checkpoint | undefined {
   const position = text(item?.Position)
   return position === undefined ? undefined : { position, fence: number(item?.PositionFence) }

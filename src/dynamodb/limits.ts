@@ -12,7 +12,7 @@ const transactionBytes = 4 * 1024 * 1024
 const partitionKeyBytes = 2_048
 const sortKeyBytes = 1_024
 
-/** Types, ids and the other attributes of an event take up to 5,600 bytes of its item. */
+/** Maximum bytes of data and metadata: an event's other attributes have up to 5,600 bytes. */
 const eventBytes = 400_000
 
 export const capabilities = {
@@ -24,7 +24,10 @@ export const capabilities = {
   bytesPerEvent: eventBytes,
 } as const satisfies Capabilities
 
-/** Refuses what DynamoDB would, before anything is sent. @throws StoreError `STORE_LIMIT` */
+/**
+ * Refuses events that DynamoDB would refuse, before anything is sent. @throws StoreError
+ * `STORE_LIMIT`
+ */
 export function checkEvents({ appends }: Commit, { events }: SerializedCommit): void {
   for (const [i, { aggregateType, aggregateId, expectedSequence }] of appends.entries()) {
     for (const [j, { data, metadata }] of (events[i] ?? []).entries()) {
@@ -33,17 +36,17 @@ export function checkEvents({ appends }: Commit, { events }: SerializedCommit): 
       if (size <= eventBytes) continue
       const event = `${aggregateType}/${aggregateId}/${expectedSequence + 1 + j}`
       throw limit(
-        `Event ${event} has ${count(size)} bytes of data and metadata; the limit is ${count(eventBytes)}, since an item of DynamoDB takes 400 KB.`,
+        `Event ${event} has ${count(size)} bytes of data and metadata; the limit is ${count(eventBytes)}, because an item of DynamoDB has up to 400 KB. Nothing was stored.`,
       )
     }
   }
 }
 
-/** @throws StoreError `STORE_LIMIT` */
+/** @throws StoreError `STORE_LIMIT` when the actions exceed a limit of DynamoDB */
 export function checkActions(all: readonly { readonly what: string; readonly action: TransactionAction }[]): void {
   if (all.length > actions) {
     throw limit(
-      `The commit needs ${count(all.length)} items in one transaction of DynamoDB (${summary(all)}); the limit is ${actions}.`,
+      `The commit needs ${count(all.length)} items in one DynamoDB transaction (${summary(all)}); the limit is ${actions}. Nothing was stored.`,
     )
   }
   let sum = 0
@@ -51,17 +54,19 @@ export function checkActions(all: readonly { readonly what: string; readonly act
     const size = sizeOf(action)
     checkKey(what, action)
     if (size > itemBytes)
-      throw limit(`An item of the commit (${what}) has ${count(size)} bytes; the limit is ${count(itemBytes)} (400 KB).`)
+      throw limit(
+        `An item of the commit (${what}) has ${count(size)} bytes; the limit is ${count(itemBytes)} (400 KB). Nothing was stored.`,
+      )
     sum += size
   }
   if (all.length > 1 && sum > transactionBytes) {
     throw limit(
-      `The commit has ${count(sum)} bytes; the limit of one transaction of DynamoDB is ${count(transactionBytes)} (4 MB).`,
+      `The commit has ${count(sum)} bytes; the limit of a DynamoDB transaction is ${count(transactionBytes)} (4 MB). Nothing was stored.`,
     )
   }
 }
 
-/** `3 events, 1 key`. */
+/** For example `event: 3, key: 1`. */
 function summary(all: readonly { readonly what: string }[]): string {
   const counts = new Map<string, number>()
   for (const { what } of all) counts.set(what, (counts.get(what) ?? 0) + 1)
@@ -73,11 +78,13 @@ function checkKey(what: string, { Put, Update, Delete, ConditionCheck }: Transac
   const partition = valueLength(Pk ?? AggregateTypeAndId)
   if (partition > partitionKeyBytes)
     throw limit(
-      `A partition key of the commit (${what}) has ${count(partition)} bytes; the limit is ${count(partitionKeyBytes)}.`,
+      `A partition key of the commit (${what}) has ${count(partition)} bytes; the limit is ${count(partitionKeyBytes)}. Nothing was stored.`,
     )
   const sort = valueLength(Sk)
   if (sort > sortKeyBytes)
-    throw limit(`A sort key of the commit (${what}) has ${count(sort)} bytes; the limit is ${count(sortKeyBytes)}.`)
+    throw limit(
+      `A sort key of the commit (${what}) has ${count(sort)} bytes; the limit is ${count(sortKeyBytes)}. Nothing was stored.`,
+    )
 }
 
 function sizeOf({ Put, Update, Delete, ConditionCheck }: TransactionAction): number {

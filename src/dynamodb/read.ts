@@ -10,13 +10,15 @@ import { headOf, isOf, number, snapshotKey, text, toStoredEvent, toStoredKey, to
 import { aggregateKey, aggregateOf } from './keys.ts'
 import { firstEventsIndex } from './schema.ts'
 
-/** Events in one page at the most. */
+/** Maximum number of events in a page. */
 const pageSize = 1_000
 
-/** DynamoDB ends its own pages at 1 MB, which may be two events. */
+/** Requests per page: DynamoDB ends its own pages at 1 MB, which may be two events. */
 const requestsPerPage = 4
 
-/** The snapshot first, then what is behind it: whatever was appended in between, the two fit together. */
+/**
+ * Reads the snapshot, then the events after it, which fit together whatever is appended meanwhile.
+ */
 export async function readAggregate(connection: Connection, request: AggregateRequest): Promise<AggregatePage> {
   const { aggregateType, aggregateId, after, upTo = Number.MAX_SAFE_INTEGER } = request
   const snapshot = await readSnapshot(connection, request, upTo)
@@ -45,7 +47,7 @@ async function readSnapshot(connection: Connection, request: AggregateRequest, u
   return snapshot !== undefined && snapshot.sequence > after && snapshot.sequence <= upTo ? snapshot : undefined
 }
 
-/** An event more than is given out, the one asked for on top or the last that was read, says that there is more. */
+/** Reads one event more than returned, to find out whether there are more. */
 async function readEvents(connection: Connection, key: string, after: number, upTo: number, limit: number) {
   if (after >= upTo) return { items: [], more: false }
   const items: ReadItem[] = []
@@ -65,14 +67,18 @@ async function readEvents(connection: Connection, key: string, after: number, up
   }
 }
 
-/** From the index of first events, and what it lacks: before the first page is given, those of another program are added. */
+/**
+ * Reads ids from the index of first events.
+ *
+ * Before the first page, it adds the aggregates of another program to the index.
+ */
 export async function readIds(connection: Connection, request: IdsRequest): Promise<IdsPage> {
   const page = await readIndex(connection, request)
   if (request.after === undefined && (await hasForeignWriters(connection))) await addFirstEvents(connection)
   return withAdded(connection, request, page)
 }
 
-/** The index follows the table within moments: DynamoDB's indexes cannot be read consistently. */
+/** The index lags the table for moments: DynamoDB's indexes have no consistent reads. */
 async function readIndex(connection: Connection, { aggregateType, after, limit }: IdsRequest): Promise<IdsPage> {
   const ids: string[] = []
   for (let from = after; ; ) {
@@ -98,18 +104,18 @@ function queryIds(connection: Connection, aggregateType: string, after: string |
     } catch (cause) {
       if (!isValidationError(cause)) throw cause
       const table = connection.tables.events
-      const message = `The table ${table} has no index ${firstEventsIndex}, or it is not filled yet: call createSchema(), or wait.`
+      const message = `The table ${table} has no index ${firstEventsIndex}, or DynamoDB is still filling it. Call createSchema(), or retry later.`
       throw new StoreError('SCHEMA_MISSING', message, cause)
     }
   })
 }
 
-/** What is remembered under the key of this item, unless its time is over. */
+/** Reads an idempotency key, unless it has expired. */
 export async function readKey(connection: Connection, key: Item): Promise<StoredKey | undefined> {
   const item = await connection.get(connection.tables.meta, key)
   return item !== undefined && isRemembered(item) ? toStoredKey(item) : undefined
 }
 
-/** Whether an idempotency key is there and has not expired. */
+/** Whether an idempotency key exists and has not expired. */
 export const isRemembered = (item: ReadItem | undefined): boolean =>
   item !== undefined && !(number(item.ExpiresAt) <= secondsNow())

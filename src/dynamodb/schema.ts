@@ -14,33 +14,35 @@ export interface DynamoDbTables {
   readonly meta?: string
 }
 
-/** What decides how the tables look. */
+/** Options that determine the tables. */
 export interface TableOptions {
-  /** Names of the tables, where they are not the default ones. */
+  /** Names of the tables that differ from the defaults. */
   readonly tables?: DynamoDbTables
-  /** Whether the table of events has a stream of new images, for consumers of DynamoDB Streams. Default `false`. */
+  /** Whether the table of events has a stream of new images. Default `false`. */
   readonly streams?: boolean
 }
 
-/** A table as CloudFormation's `AWS::DynamoDB::Table` takes it under `Properties`. */
+/** A table in the form of the `Properties` of CloudFormation's `AWS::DynamoDB::Table`. */
 export interface TableDefinition extends TableShape {
   StreamSpecification?: { StreamViewType: 'NEW_IMAGE' }
   TimeToLiveSpecification?: { AttributeName: string; Enabled: boolean }
 }
 
-/** Names for all four. */
+/** The names of all four tables. */
 export type TableNames = Required<DynamoDbTables>
 
-/** The version that `createSchema` leaves in the table of bookkeeping. */
+/** Version of the schema that `createSchema` writes to the table `Meta`. */
 export const schemaVersion = 1
 
 /** The index of the first events, by type and id. */
 export const firstEventsIndex = 'FirstEvents'
 
 /**
- * The tables of the store, as data for CloudFormation, CDK, Terraform or a script of your own. `createSchema()` makes exactly these.
+ * Returns the tables of the store, as data for CloudFormation, CDK, Terraform or your own scripts.
  *
- * @throws DefinitionError for a table name that DynamoDB does not take
+ * These are the tables that `createSchema()` creates.
+ *
+ * @throws DefinitionError when DynamoDB does not allow a table name
  * @example
  * ```ts
  * import { tableDefinitions } from 'cqrs-es/dynamodb'
@@ -59,7 +61,7 @@ export function tableDefinitions(options: TableOptions = {}): TableDefinition[] 
   return definitions(tableNames(options.tables), options.streams ?? false)
 }
 
-/** Filled up with the defaults. @throws DefinitionError */
+/** Adds the default names. @throws DefinitionError for an invalid or repeated name */
 export function tableNames(tables: DynamoDbTables = {}): TableNames {
   checkOptions('dynamoDbStore: "tables"', tables, ['events', 'snapshots', 'views', 'meta'])
   const names = {
@@ -76,7 +78,9 @@ export function tableNames(tables: DynamoDbTables = {}): TableNames {
     )
   }
   if (new Set(Object.values(names)).size < all.length) {
-    throw new DefinitionError(`dynamoDbStore: the tables must have different names, not ${Object.values(names).join(', ')}.`)
+    throw new DefinitionError(
+      `dynamoDbStore: two tables have the same name: ${Object.values(names).join(', ')}. Give each table its own name.`,
+    )
   }
   return names
 }

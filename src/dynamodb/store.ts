@@ -39,34 +39,53 @@ import { readViews } from './views.ts'
 /** Options of `dynamoDbStore`. */
 export interface DynamoDbStoreOptions extends TableOptions {
   /**
-   * How long an idempotency key is remembered, in seconds; `Infinity` for ever. Default 2,592,000: 30 days, longer than a message can wait in a queue
-   * of AWS. DynamoDB deletes what is over by itself.
+   * Seconds for which an idempotency key is remembered, or `Infinity`. Default 2,592,000 (30 days).
+   *
+   * That is longer than a message can wait in a queue of AWS. DynamoDB deletes expired keys by
+   * itself.
    */
   readonly idempotencyTtlSeconds?: number
   /**
-   * How long to go on, with growing pauses, when DynamoDB throttles or another transaction has the same items, before `STORE_BUSY`, in
-   * milliseconds. Default 5000. The retries of the SDK come on top.
+   * Milliseconds to retry on throttling or transaction conflicts before `STORE_BUSY`. Default
+   * 5,000.
+   *
+   * Pauses grow. The retries of the SDK come on top.
    */
   readonly busyTimeoutMs?: number
-  /** How the data of events is kept: `'json'` (the default), or `'serde-enum'` to share the tables with programs that use the Rust crate. */
+  /**
+   * Format of the data of events. Default `'json'`.
+   *
+   * `'serde-enum'` shares the tables with programs that use the Rust crate.
+   */
   readonly payloadFormat?: PayloadFormat
-  /** How to read numbers that JavaScript would round, such as 64-bit integers of another program. Default `'refuse'`: their event is a `DeserializationError`. */
+  /**
+   * Handling of numbers that JavaScript would round, such as 64-bit integers. Default `'refuse'`.
+   *
+   * With `'refuse'`, reading an event with such a number throws a `DeserializationError`.
+   */
   readonly inexactNumbers?: InexactNumbers
   /**
-   * Another program creates aggregates in the table of events too. `ids`, `replay` and `drain` then read the whole table first, to find them. Default: `true` with `payloadFormat: 'serde-enum'`
-   * and on a table of another program that `createSchema()` has adopted. Set it to `false` when the other program has stopped for good, after a last `createSchema()`.
+   * Whether another program also creates aggregates in the table of events.
+   *
+   * If so, `ids`, `replay` and `drain` first scan the whole table for them. Default: `true` with
+   * `payloadFormat: 'serde-enum'`, and on a table of another program that `createSchema()` has
+   * adopted. When the other program has stopped for good, set `false` and call `createSchema()`
+   * once more.
    */
   readonly foreignWriters?: boolean
   /**
-   * The `DynamoDBStreams` class of `@aws-sdk/client-dynamodb-streams`, with which `readChanges` follows the stream of the table of events; needs `streams: true`. Without
-   * it there is no `readChanges`.
+   * The `DynamoDBStreams` of `@aws-sdk/client-dynamodb-streams`, with which `readChanges` follows
+   * the stream.
+   *
+   * It needs `streams: true`. Without it, the store has no `readChanges`.
    */
   readonly streamsClient?: DynamoDbStreamsClient
 }
 
 /**
- * The store in DynamoDB: a `Store` without a global order, which its type says. There are no positions, and what needs a log of all aggregates rejects.
+ * A store in DynamoDB: a `Store` without a global order, as its type says.
  *
+ * It has no positions, and methods that need a log of all aggregates reject.
  * @example
  * ```ts
  * import { DynamoDB } from '@aws-sdk/client-dynamodb'
@@ -78,25 +97,29 @@ export interface DynamoDbStoreOptions extends TableOptions {
  */
 export interface DynamoDbStore extends Store {
   readonly capabilities: Capabilities & { readonly globalOrder: false; readonly push: false }
-  /** @throws StoreError always: there is no log of all aggregates in DynamoDB */
+  /** @throws StoreError always: DynamoDB has no log of all aggregates */
   readFeed(): Promise<never>
-  /** @throws StoreError always: there is no log of all aggregates in DynamoDB */
+  /** @throws StoreError always: DynamoDB has no log of all aggregates */
   lastPosition(): Promise<never>
-  /** @throws StoreError always: there is no log of all aggregates in DynamoDB */
+  /** @throws StoreError always: DynamoDB has no log of all aggregates */
   endPosition(): Promise<never>
   /**
-   * Which aggregates have new events, from the stream of the table of events. Only with `streamsClient`.
-   * @throws StoreError `STORE_BEHIND` when DynamoDB has forgotten what came after the cursor, which it does after 24 hours, or the table has another stream
+   * Reads from the stream which aggregates have new events. Only with `streamsClient`.
+   *
+   * @throws StoreError `STORE_BEHIND` when the table has another stream, or DynamoDB has deleted
+   * records after the cursor, which it does after 24 hours
    */
   readChanges?(request: ChangesRequest): Promise<ChangesPage>
 }
 
 /**
- * A store in four tables of DynamoDB, on the `DynamoDB` class of the AWS SDK for JavaScript, version 3. The client stays yours: its region, credentials,
- * timeouts and retries are what you have set, and the store never closes it. The tables must be there: `createSchema()` makes them, or
- * your own tools do with `tableDefinitions()`.
+ * Creates a store in four tables of DynamoDB.
  *
- * @throws DefinitionError for an option it does not have, a table name that DynamoDB does not take, or another kind of client
+ * Pass a `DynamoDB` of the AWS SDK for JavaScript, version 3, with your region, credentials,
+ * timeouts and retries. The store never closes it. The tables must exist. Call `createSchema()` to
+ * create them, or pass `tableDefinitions()` to your own tools.
+ *
+ * @throws DefinitionError for an invalid option or table name, or another kind of client
  * @example
  * ```ts
  * import { DynamoDB } from '@aws-sdk/client-dynamodb'
@@ -240,6 +263,6 @@ class StoreOnDynamoDb implements DynamoDbStore {
 const noFeed = async (): Promise<never> => {
   throw new StoreError(
     'STORE_FAILED',
-    'There is no log of all aggregates in DynamoDB, and no positions: its capabilities say globalOrder: false. Read the stream of the table of events instead.',
+    'DynamoDB has no log of all aggregates and no positions (capabilities.globalOrder is false). Read the stream of the table of events instead.',
   )
 }

@@ -11,22 +11,27 @@ import { aggregateOf } from './keys.ts'
 import { follow, leaves, type Shards } from './shards.ts'
 import type { DynamoDbStreamsClient, RecordsPage } from './streams-client.ts'
 
-/** Records that one request gives at most. */
+/** Maximum number of records in one request. */
 const recordsPerRequest = 1_000
-/** Shards that are read at the same time, sharing what is left of the page. */
+/** Shards read at the same time, which share the rest of the page. */
 const atOnce = 5
-/** Requests that are made for the end of a shard that is quiet; what is behind them is read again. */
+/** Requests to find the end of a quiet shard. Records after them are read again. */
 const requestsToEnd = 10
-/** Requests into a shard that is empty as it seems: DynamoDB may need several to come to its first record. */
+/** Requests into a shard that seems empty: DynamoDB may need several to reach the first record. */
 const requestsToRecord = 3
-/** How long the list of shards is believed. */
+/** Milliseconds for which the list of shards is used again. */
 const believedMs = 30_000
 /**
- * Records are kept for 24 hours, but nothing tells that some at the start of a shard are gone. A shard is written for some four hours, so those of one that was seen
- * empty less than 20 hours ago are all there.
+ * Age up to which a cursor at the start of an empty shard is valid.
+ *
+ * Records are kept for 24 hours, and DynamoDB does not report that some at the start of a shard are
+ * gone. A shard is written for about four hours, so a shard that was empty less than 20 hours ago
+ * is complete.
  */
 const emptyMs = 20 * 3_600_000
-/** The time of such a look is left as it is for so long, that a cursor at the end does not change. */
+/**
+ * Minimum age before the time in a cursor is renewed, so that a cursor at the end stays the same.
+ */
 const lookMs = 3_600_000
 
 interface Listed {
@@ -42,11 +47,15 @@ interface ReadPlace {
   readonly hasChanged: boolean
 }
 
-/** The stream of the table of events, from any cursor on. Only iterators and the list of shards are kept in memory. */
+/**
+ * Reads the stream of the table of events from a cursor.
+ *
+ * Only iterators and the list of shards are kept in memory.
+ */
 export class EventStream {
   readonly #connection: Connection
   readonly #client: DynamoDbStreamsClient
-  /** By shard and place, so that a cursor that is read again finds its own one. */
+  /** By shard and position, so that repeated reads of a cursor find its iterator. */
   readonly #iterators = new LruMap<string>(10_000)
   #listed: Listed | undefined
 
@@ -55,12 +64,12 @@ export class EventStream {
     this.#client = client
   }
 
-  /** Shards that the limit leaves no room for are the first of the next page. */
+  /** If the limit leaves no room for a shard, the next page starts with it. */
   async readChanges({ cursor, limit }: ChangesRequest): Promise<ChangesPage> {
     if (cursor === undefined) return { changes: [], cursor: printCursor(await this.#end()), more: false }
     const from = parseCursor(cursor)
     const { stream, shards } = await this.#list(from)
-    if (stream !== from.stream) throw behind(`The stream of the table of events is ${stream} now, and no longer ${from.stream}.`)
+    if (stream !== from.stream) throw behind(`The stream of the table of events is now ${stream}, no longer ${from.stream}.`)
     const { kept, next } = follow(shards, from)
     const added = await inTurns(next, async (shard) => [shard, await this.#first(stream, shard)] as const)
     const all = [...kept, ...added]
@@ -85,15 +94,18 @@ export class EventStream {
     }
   }
 
-  /** What is stored from now on goes behind the last record of a leaf, or into a shard that comes later. */
+  /** New records are added after the last record of a leaf, or to a later shard. */
   async #end(): Promise<Cursor> {
     const { stream, shards } = await this.#list()
     return { stream, shards: await inTurns(leaves(shards), async (shard) => [shard, await this.#last(stream, shard)] as const) }
   }
 
   /**
-   * An iterator that says `LATEST` is lost with the process, and has no number. So either a record has just come behind it, and the place is at that one; or the shard is
-   * read up to its last record, unless there are too many: a place before the end is right too.
+   * Finds the end of a shard.
+   *
+   * An iterator of type `LATEST` has no number and is lost with the process. So either a record has
+   * just arrived, and its number is used, or the shard is read up to its last record. With too many
+   * records it stops earlier, because a place before the end is correct, too.
    */
   async #last(stream: string, shard: string): Promise<ShardPosition> {
     const latest = await this.#fresh(stream, shard, 'LATEST')
@@ -116,7 +128,7 @@ export class EventStream {
     return last
   }
 
-  /** At the first record of a new shard: from then on DynamoDB tells when it has forgotten it. */
+  /** The first record of a new shard: with its number, DynamoDB reports when the record is gone. */
   async #first(stream: string, shard: string): Promise<ShardPosition> {
     const start = await this.#fresh(stream, shard, 'TRIM_HORIZON')
     const { place, next } = found(await this.#page(start, 1))
@@ -125,7 +137,7 @@ export class EventStream {
 
   async #read(stream: string, shard: string, place: ShardPosition, limit: number): Promise<ReadPlace> {
     if (place.startsWith('start') && Date.now() - Number(numberOf(place)) > emptyMs)
-      throw behind(`The shard ${shard} of ${stream} was looked at too long ago.`)
+      throw behind(`The shard ${shard} of ${stream} was last read too long ago, so records may be gone.`)
     const cached = this.#iterators.get(keyOf(stream, shard, place))
     const again = cached === undefined ? undefined : await this.#usePage(cached, limit, isTrimmed)
     const page = again ?? (await this.#freshPage(stream, shard, place, limit))
@@ -158,19 +170,22 @@ export class EventStream {
   ): Promise<string> {
     const input = { StreamArn: stream, ShardId: shard, ShardIteratorType: type, ...(number && { SequenceNumber: number }) }
     const { ShardIterator } = await this.#connection.patiently(() => this.#client.getShardIterator(input), toStreamError)
-    if (ShardIterator === undefined) throw new StoreError('STORE_FAILED', `DynamoDB gave no iterator for the shard ${shard}.`)
+    if (ShardIterator === undefined) throw new StoreError('STORE_FAILED', `DynamoDB returned no iterator for the shard ${shard}.`)
     return ShardIterator
   }
 
   async #page(iterator: string, limit: number): Promise<RecordsPage> {
     const page = await this.#usePage(iterator, limit)
-    if (page === undefined) throw new StoreError('STORE_UNAVAILABLE', 'An iterator of the stream had expired before it was used.')
+    if (page === undefined)
+      throw new StoreError('STORE_UNAVAILABLE', 'An iterator of the stream expired before it was used. Retry later.')
     return page
   }
 
   /**
-   * `undefined` when the iterator is too old, or fails with what `isLost` knows. On DynamoDB Local a kept iterator may say that its records are trimmed though none are, after a write
-   * to another table. A fresh one from the same place says it only when it is so.
+   * Returns `undefined` if the iterator has expired, or `isLost` accepts its error.
+   *
+   * On DynamoDB Local, a kept iterator may report trimmed records after a write to another table,
+   * though none are trimmed. A fresh iterator from the same place is reliable.
    */
   #usePage(iterator: string, limit: number, isLost: (cause: unknown) => boolean = () => false): Promise<RecordsPage | undefined> {
     return this.#connection.patiently(async () => {
@@ -183,7 +198,12 @@ export class EventStream {
     }, toStreamError)
   }
 
-  /** The shards of the table's stream. As they are now when a cursor waits for children of a finished one, or has one that is not known. */
+  /**
+   * Lists the shards of the stream, without a request if the known list is fresh.
+   *
+   * It is not fresh enough if the cursor waits for children of a finished shard, or has an unknown
+   * one.
+   */
   async #list(cursor?: Cursor): Promise<Listed> {
     const known = this.#listed
     const isKnown =
@@ -205,7 +225,7 @@ export class EventStream {
     if (Table?.StreamSpecification?.StreamEnabled === true && Table.LatestStreamArn !== undefined) return Table.LatestStreamArn
     throw new StoreError(
       'SCHEMA_MISSING',
-      `The table ${name} has no stream: call createSchema() with "streams: true", or turn it on.`,
+      `The table ${name} has no stream. Call createSchema() with streams: true, or enable the stream in DynamoDB.`,
     )
   }
 
@@ -223,7 +243,7 @@ export class EventStream {
 
 const keyOf = (stream: string, shard: string, place: ShardPosition): string => `${stream} ${shard} ${place}`
 
-/** At the first record of a page, to be given again. */
+/** The place of a page's first record, which will be read again. */
 function found({ Records, NextShardIterator: next }: RecordsPage): {
   place: ShardPosition | undefined
   next: string | undefined
@@ -237,7 +257,7 @@ function lastOf({ Records }: RecordsPage): ShardPosition | undefined {
   return number === undefined ? undefined : `after ${number}`
 }
 
-/** The event of a record that tells of a new aggregate. */
+/** The event of a record that creates an aggregate. */
 function firstImage({ eventName, dynamodb }: DynamoDbStreamRecord): ReadItem | undefined {
   const image = dynamodb?.NewImage
   const { AggregateType, AggregateId, AggregateIdSequence } = image ?? {}
@@ -254,7 +274,7 @@ function lookedAt(place: ShardPosition): ShardPosition {
   return place.startsWith('start') && now - Number(numberOf(place)) > lookMs ? `start ${now}` : place
 }
 
-/** One change per aggregate. */
+/** Keeps one change per aggregate, the highest. */
 function highest(changes: readonly (DynamoDbChange | undefined)[]): DynamoDbChange[] {
   const byAggregate = new Map<string, DynamoDbChange>()
   for (const change of changes) {

@@ -1,16 +1,16 @@
 import { DefinitionError } from '../errors.ts'
 import type { DynamoDbStreamRecord } from './changes.ts'
 
-/** Some records of a shard; without an iterator for more the shard is closed, and this was its end. */
+/** Some records of a shard. Without a next iterator, the shard is closed and this is its end. */
 export interface RecordsPage {
   readonly Records?: readonly DynamoDbStreamRecord[] | undefined
   readonly NextShardIterator?: string | undefined
 }
 
 /**
- * What the store asks of the AWS SDK for streams: the methods of the `DynamoDBStreams` class of `@aws-sdk/client-dynamodb-streams` (version 3) that
- * `readChanges` calls.
+ * The methods of the `DynamoDBStreams` class that `readChanges` calls.
  *
+ * The class is in `@aws-sdk/client-dynamodb-streams`, version 3.
  * @example
  * ```ts
  * import { DynamoDBStreams } from '@aws-sdk/client-dynamodb-streams'
@@ -41,12 +41,12 @@ export interface DynamoDbStreamsClient {
 
 const needed = ['describeStream', 'getShardIterator', 'getRecords'] as const satisfies readonly (keyof DynamoDbStreamsClient)[]
 
-/** @throws DefinitionError that says what to pass instead */
+/** @throws DefinitionError unless the client has all methods */
 export function checkStreamsClient(client: DynamoDbStreamsClient): void {
   const given: Partial<DynamoDbStreamsClient> = typeof client === 'object' && client !== null ? client : {}
   const missing = needed.find((method) => typeof given[method] !== 'function')
   if (missing === undefined) return
   throw new DefinitionError(
-    `dynamoDbStore: "streamsClient" must be "new DynamoDBStreams({ ... })" of @aws-sdk/client-dynamodb-streams; what it got has no method "${missing}".`,
+    `dynamoDbStore: "streamsClient" must be new DynamoDBStreams({ … }) from @aws-sdk/client-dynamodb-streams; this value has no method "${missing}".`,
   )
 }

@@ -13,7 +13,11 @@ interface RowKey {
   readonly id: string
 }
 
-/** In one request with the generations, where `'live'` asks for them; in a second one where the live one is not what it was. */
+/**
+ * Reads rows, and for `'live'` the generations in the same request.
+ *
+ * If another generation is live than the last known one, it reads those rows again.
+ */
 export async function readViews(connection: Connection, keys: readonly ViewKey[]): Promise<readonly (StoredView | undefined)[]> {
   const names = [...new Set(keys.filter((key) => key.generation === 'live').map((key) => key.name))]
   const assume = (): RowKey[] =>
@@ -34,7 +38,9 @@ export async function readViews(connection: Connection, keys: readonly ViewKey[]
   })
 }
 
-/** The items of these rows, in order; on the way learns which generation of each of `names` is live. */
+/**
+ * Returns the items of these rows, in order. Also learns the live generation of each of `names`.
+ */
 export async function readRows(
   connection: Connection,
   rows: readonly RowKey[],

@@ -1,7 +1,7 @@
 const firstPauseMs = 20
 const longestPauseMs = 1_000
 
-/** Growing pauses with full jitter, until the time is over. */
+/** Growing pauses with full jitter, up to a deadline. */
 export class Waiting {
   readonly #until: number
   #longest = firstPauseMs
@@ -10,7 +10,7 @@ export class Waiting {
     this.#until = performance.now() + forMs
   }
 
-  /** Waits for the next try; `false` at once when there is no time for another. */
+  /** Pauses before the next attempt. Returns `false` at once after the deadline. */
   async pause(): Promise<boolean> {
     const left = this.#until - performance.now()
     if (left <= 0) return false
@@ -22,7 +22,7 @@ export class Waiting {
 
 export const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
 
-/** Lets so many work at a time; the others wait for their turn. */
+/** Limits the number of concurrent calls; others wait in order. */
 export class Semaphore {
   #free: number
   readonly #queue: (() => void)[] = []

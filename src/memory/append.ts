@@ -5,7 +5,11 @@ import { type CommitFacts, findConflict } from '../store/find-conflict.ts'
 import type { SerializedCommit } from '../store/serialize-commit.ts'
 import type { AggregateRows, Tables } from './tables.ts'
 
-/** Stores one commit, or says what is in its way. Nothing is written before all is checked, and from then on nothing can fail. */
+/**
+ * Stores one commit, or returns its conflict.
+ *
+ * Everything is checked before anything is written, and writing cannot fail.
+ */
 export const applyCommit = (
   tables: Tables,
   facts: CommitFacts,

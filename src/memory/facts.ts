@@ -3,7 +3,7 @@ import { noEvents } from '../store/head.ts'
 import type { Leases } from './leases.ts'
 import type { Tables } from './tables.ts'
 
-/** What the tables have now. */
+/** The current facts, read from the tables and the leases. */
 export const factsOf = (tables: Tables, leases: Leases): CommitFacts => ({
   positions({ id, appends }) {
     const [first] = appends

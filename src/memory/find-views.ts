@@ -5,11 +5,11 @@ import { type Tables, toStoredView, type ViewRow } from './tables.ts'
 interface Found {
   readonly id: string
   readonly row: ViewRow
-  /** By what it is ordered before its id; the same for all without `orderBy`. */
+  /** Sort key before the id; the same for all rows without `orderBy`. */
   readonly value: string
 }
 
-/** Looks at every row of the view: simple, and fast enough for what a test or a demo keeps. */
+/** Scans all rows of the view, which is fast enough for tests and demos. */
 export function findViews(tables: Tables, { name, generation: wanted, where, orderBy, after, limit }: ViewFind): ViewPage {
   const generation = tables.readGeneration(name, wanted)
   const compare = (a: Omit<Found, 'row'>, b: Omit<Found, 'row'>): number => {

@@ -1,13 +1,13 @@
 import type { LeaseAnswer, StoredConsumer } from '../store/consumer.ts'
 
 interface Lease {
-  /** `undefined`: released. */
+  /** `undefined` once released. */
   readonly holder: string | undefined
   readonly fence: number
   readonly until: number
 }
 
-/** Who may run what, and for how long. Fences only grow. */
+/** The leases by name. Fences only grow. */
 export class Leases {
   readonly #clock: () => number
   readonly #byName = new Map<string, Lease>()
@@ -16,13 +16,13 @@ export class Leases {
     this.#clock = clock
   }
 
-  /** The fence that is valid now; a lease that has run out keeps its own until another holder takes it. */
+  /** The valid fence. An expired lease keeps its fence until another holder takes it. */
   fence(name: string): number | undefined {
     const lease = this.#byName.get(name)
     return lease?.holder === undefined ? undefined : lease.fence
   }
 
-  /** Who holds it now, and for how long. */
+  /** The current holder, and the time it has left. */
   holder(name: string): StoredConsumer['lease'] {
     const lease = this.#byName.get(name)
     const remainingMs = (lease?.until ?? 0) - this.#clock()

@@ -33,16 +33,18 @@ import { type AggregateRows, Tables, toStoredView } from './tables.ts'
 
 /** Options of `memoryStore`. */
 export interface MemoryStoreOptions {
-  /** The store's clock, which leases run out by: milliseconds since 1970. Default `Date.now`. */
+  /** Clock that decides when leases expire, in milliseconds since 1970. Default `Date.now`. */
   readonly clock?: () => number
 }
 
 /**
- * A store that keeps everything in this process, for tests, examples and throw-away data. It behaves as a database does: what goes in
- * is kept as JSON text and comes out fresh, conflicts are real, and several apps on one store object are like several processes.
- * Everything is gone with the process. `createSchema()` has nothing to do.
+ * Creates a store that keeps everything in this process, for tests, examples and throw-away data.
  *
- * @throws DefinitionError for an option it does not have
+ * It behaves like a database: data is stored as JSON text and read as fresh objects, conflicts are
+ * real, and several apps on one store object behave like several processes. All data is lost with
+ * the process. `createSchema()` does nothing.
+ *
+ * @throws DefinitionError for an unknown or invalid option
  * @example
  * ```ts
  * import { memoryStore } from 'cqrs-es/memory'

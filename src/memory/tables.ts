@@ -3,7 +3,7 @@ import { liveGeneration } from '../store/generations.ts'
 import { compareBytes } from '../store/order.ts'
 import type { IdsPage, IdsRequest, StoredKey, StoredView, ViewGeneration, ViewKey } from '../store/store.ts'
 
-/** An event as it is kept: `data` and `metadata` are JSON text. */
+/** A stored event; `data` and `metadata` are JSON text. */
 export interface EventRow {
   readonly position: Position
   readonly aggregateType: string
@@ -18,7 +18,7 @@ export interface EventRow {
 }
 
 export interface AggregateRows {
-  /** The event with sequence n is at n - 1. */
+  /** The event with sequence n has the index n - 1. */
   readonly events: EventRow[]
   snapshot?: { readonly sequence: number; readonly stateVersion: string; readonly version: number; readonly state: string }
   keys?: Map<string, StoredKey>
@@ -29,19 +29,19 @@ export interface ViewRow {
   /** JSON text, `null` for a deleted view. */
   readonly view: string
   readonly sequence: number | undefined
-  /** Encoded value by index. */
+  /** Encoded values by index name. */
   readonly indexes: ReadonlyMap<string, string>
 }
 
 interface TypeRows {
   readonly byId: Map<string, AggregateRows>
-  /** The ids in byte order; made when somebody asks, dropped when an aggregate is added. */
+  /** The ids in byte order: sorted on first use, dropped when an aggregate is added. */
   sortedIds?: readonly string[] | undefined
 }
 
-/** All that is stored, in Maps: nothing that a user names is ever a property of an object. */
+/** All data, in Maps, so that no user's name becomes a property of an object. */
 export class Tables {
-  /** The event with position n is at n - 1. */
+  /** The event with position n has the index n - 1. */
   readonly log: EventRow[] = []
   /** By name, generation, id. */
   readonly views = new Map<string, Map<number, Map<string, ViewRow>>>()
@@ -111,7 +111,7 @@ function getOrAdd<K, V>(map: Map<K, V>, key: K, make: () => V): V {
   return value
 }
 
-/** Where the texts behind `after` start in a sorted list. */
+/** Returns the index of the first text after `after` in a sorted list. */
 function firstPast(sorted: readonly string[], after: string): number {
   let low = 0
   let high = sorted.length

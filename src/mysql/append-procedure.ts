@@ -3,11 +3,17 @@ import { collation, indexKey, refuseUnfit, rowsOf, startTransaction } from './fr
 import type { Names } from './names.ts'
 
 /**
- * Stores a round, or nothing: its answer is then what is in the way. All who write take the row of the sequencer first, so they come one after another, positions
- * are in the order of the commits, and what was checked stays so until the end. The lists are JSON texts, NULL for an empty one; `unfit`
- * is what does not fit of the caller's settings: some of them a procedure cannot ask for, inside they are those of who made it.
+ * The procedure that stores a round, or stores nothing and returns the facts.
  *
- * The facts are read when nothing is locked any more, in one statement, so as of one moment. The answer comes after COMMIT: who has it can rely on it.
+ * All writers first lock the row of the sequencer. So they run one after another, positions are in
+ * commit order, and the checks hold until the transaction ends. The lists are JSON texts, NULL for
+ * an empty list.
+ *
+ * `unfit` names unsuitable session settings of the caller: inside a procedure, some settings are
+ * those of its creator.
+ *
+ * One statement reads the facts, as of one moment, after the locks are released. The result is sent
+ * after COMMIT, so that it is final.
  */
 export const appendProcedure = (n: Names): string => `
 CREATE PROCEDURE ${n.append} (
@@ -160,7 +166,11 @@ const sameKey = `k.aggregate_type = r.t COLLATE ${collation} AND k.aggregate_id 
 const sameGeneration = `g.view_name = r.n COLLATE ${collation} AND g.generation = r.g`
 const sameView = `v.view_name = r.n COLLATE ${collation} AND v.generation = r.g AND v.view_id = r.i COLLATE ${collation}`
 
-/** Of the last event. One row of the index, however many events there are: `max()` would read them all, since the place is not a constant here. */
+/**
+ * A column of the last event, read as one row of the index.
+ *
+ * With `max()`, the server would read all events, because the aggregate is not a constant here.
+ */
 const ofLast = (n: Names, column: string): string =>
   `(SELECT e.${column} FROM ${n.events} AS e WHERE ${sameAggregate} ORDER BY e.type_key DESC, e.id_key DESC, e.sequence DESC LIMIT 1)`
 

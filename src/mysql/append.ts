@@ -8,7 +8,7 @@ import { understand } from './errors.ts'
 import { UnreadableAnswer } from './session.ts'
 import type { Statements } from './statements.ts'
 
-/** Where a batch goes: to one procedure of the database, a round in one call. */
+/** Sends a round to one procedure of the database, in one call. */
 export function roundDatabase(
   connection: Connection,
   statements: Statements,
@@ -45,7 +45,7 @@ function parameters(round: Round): Value[] {
   ]
 }
 
-/** What is `null` is left out: whether `JSON_TABLE` makes a NULL of it is up to the server. */
+/** Omits `null`: servers differ in whether `JSON_TABLE` turns it into NULL. */
 const list = (rows: readonly unknown[]): string | null =>
   rows.length === 0 ? null : JSON.stringify(rows, (_, value: unknown) => value ?? undefined)
 
@@ -59,7 +59,7 @@ function toAnswer(round: Round, rows: readonly Row[]): RoundAnswer {
   return { facts: toFacts(round, others) }
 }
 
-/** @throws UnreadableAnswer */
+/** @throws UnreadableAnswer unless it is a safe integer */
 function wholeNumber(value: unknown): number {
   const number = Number(value ?? Number.NaN)
   if (!Number.isSafeInteger(number)) throw new UnreadableAnswer()
@@ -108,14 +108,16 @@ function toFacts(round: Round, rows: readonly Row[]): RoundFacts {
   }
 }
 
-/** Below this every server takes a packet. */
+/** Bytes that every server accepts in a packet. */
 const surelyTaken = 900_000
 
 const encoder = new TextEncoder()
 
 /**
- * Refuses what the server would: it answers a packet that is too large by closing the connection, and then nobody knows what became of the commit. The limit is asked for
- * when the first large round comes.
+ * Returns a function that refuses packets above the server's limit.
+ *
+ * The server would close the connection, and the outcome of the commit would be unknown. The limit
+ * is read before the first large round.
  */
 function packetLimit(connection: Connection, statements: Statements): (values: readonly Value[]) => Promise<void> {
   let known: number | undefined
@@ -127,7 +129,7 @@ function packetLimit(connection: Connection, statements: Statements): (values: r
     if (bytes <= known) return
     throw new StoreError(
       'STORE_LIMIT',
-      `The append needs a packet of ${bytes} bytes; the MySQL server takes ${known} (max_allowed_packet): raise that, or store less at once.`,
+      `The append needs a packet of ${bytes} bytes; the MySQL server takes ${known} (max_allowed_packet). Nothing was stored. Raise max_allowed_packet, or store less at once.`,
     )
   }
 }

@@ -1,9 +1,9 @@
 import { DefinitionError } from '../errors.ts'
 
-/** What the store binds to a statement's parameters; numbers are sent as text. */
+/** A value bound to a parameter of a statement; numbers are sent as text. */
 export type MysqlValue = string | null
 
-/** A statement, and how the driver shall hand out its rows, whatever the pool's own settings are. */
+/** A statement, and the form of its rows, which overrides the settings of the pool. */
 export interface MysqlStatement {
   sql: string
   rowsAsArray: false
@@ -13,8 +13,7 @@ export interface MysqlStatement {
 }
 
 /**
- * What the store asks of a pool: those of `mysql2/promise` and of `mariadb` have it.
- *
+ * A pool of connections, such as those of `mysql2/promise` and `mariadb`.
  * @example
  * ```ts
  * import type { MysqlPool } from 'cqrs-es/mysql'
@@ -24,9 +23,9 @@ export interface MysqlStatement {
  * ```
  */
 export interface MysqlPool {
-  /** Runs one prepared statement on any of its connections. */
+  /** Runs one prepared statement on any connection. */
   execute(statement: MysqlStatement, values: MysqlValue[]): Promise<unknown>
-  /** Hands out a connection of its own. */
+  /** Reserves a connection for the caller. */
   getConnection(): Promise<MysqlConnection>
 }
 
@@ -36,25 +35,25 @@ export interface MysqlConnection {
   execute(statement: MysqlStatement, values: MysqlValue[]): Promise<unknown>
   /** Runs one statement without values, as text. */
   query(sql: string): Promise<unknown>
-  /** Gives it back to the pool. */
+  /** Returns the connection to the pool. */
   release(): unknown
-  /** Closes it; the pool makes another when it needs one. */
+  /** Closes the connection; the pool opens another one when needed. */
   destroy(): unknown
 }
 
-/** @throws DefinitionError that says what is passed instead of a pool */
+/** @throws DefinitionError unless it is a pool with promises */
 export function checkPool(pool: MysqlPool): void {
   const given: Partial<Record<'execute' | 'getConnection' | 'promise', unknown>> =
     (typeof pool === 'object' || typeof pool === 'function') && pool !== null ? (pool as object) : {}
   if (typeof given.promise === 'function') {
     throw new DefinitionError(
-      'mysqlStore needs a pool that answers with promises: import createPool from mysql2/promise, or pass pool.promise().',
+      'mysqlStore expects a pool with promises. Import createPool from mysql2/promise, or pass pool.promise().',
     )
   }
   for (const method of ['execute', 'getConnection'] as const) {
     if (typeof given[method] === 'function') continue
     throw new DefinitionError(
-      `mysqlStore needs a pool of mysql2/promise or mariadb (createPool), not a single connection; what it got has no method "${method}".`,
+      `mysqlStore expects a pool of mysql2/promise or mariadb (createPool), not a single connection; this value has no method "${method}".`,
     )
   }
 }

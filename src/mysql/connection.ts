@@ -3,7 +3,7 @@ import type { MysqlConnection, MysqlPool, MysqlStatement, MysqlValue } from './c
 import { lockTimeout, serverError, tableAltered, transactionOpen, uncertain, worthAnother } from './error-numbers.ts'
 import { alone, isReading, readChaining, readSession, rowsOfReading } from './session.ts'
 
-/** What a statement answered, of whichever driver. */
+/** The result of a statement, in the same form for all drivers. */
 export interface Answer {
   readonly rows: readonly Row[]
   readonly affectedRows: number
@@ -16,7 +16,7 @@ export type Value = string | number | null
 /** Runs a statement with its values. */
 export type Run = (sql: string, ...values: readonly Value[]) => Promise<Answer>
 
-/** The user's pool. */
+/** Runs statements on the user's pool. */
 export class Connection {
   readonly #pool: MysqlPool
 
@@ -25,8 +25,9 @@ export class Connection {
   }
 
   /**
-   * Again when a table was altered since the statement was prepared: it has not run then. The
-   * server does that by itself, but gives up after a few changes.
+   * Retries a statement that did not run because a table was altered after its preparation.
+   *
+   * The server does so by itself, but gives up after a few changes.
    */
   async #execute(on: Pick<MysqlPool, 'execute'>, sql: string, values: readonly Value[]): Promise<Answer> {
     const statement: MysqlStatement = { sql, ...rowsAsTheyAre, ...typesAsTheyAre(this.#pool) }
@@ -39,7 +40,11 @@ export class Connection {
     }
   }
 
-  /** An unfit setting may make a statement fail before its first row names the setting. */
+  /**
+   * Returns the error with the clearer reason.
+   *
+   * An unsuitable setting may make a statement fail before its first row can name the setting.
+   */
   async #reason(error: unknown, on: Pick<MysqlPool, 'execute'>): Promise<unknown> {
     const number = serverError(error)
     if (number === undefined || number === lockTimeout || uncertain.has(number) || worthAnother.has(number)) return error
@@ -49,16 +54,17 @@ export class Connection {
     )
   }
 
-  /** Runs one statement, in a transaction of its own. */
+  /** Runs one statement in a transaction of its own. */
   run: Run = (sql, ...values) =>
     this.#execute(this.#pool, sql, values).catch(async (error) => {
       throw await this.#reason(error, this.#pool)
     })
 
   /**
-   * Runs `work` on one connection. When it fails, an open transaction of it is rolled back: a
-   * handler in the procedure does that too, but MySQL runs no handler in a statement that was
-   * killed, and a transaction left open would keep everybody's lock.
+   * Runs `work` on one connection; if it fails, rolls back an open transaction.
+   *
+   * A handler in the procedure does that too, but MySQL runs no handler in a statement that was
+   * killed. An open transaction would keep a lock that all writers need.
    */
   async on<T>(
     work: (on: {
@@ -84,7 +90,7 @@ export class Connection {
     } catch (error) {
       const reason = await this.#reason(error, connection)
       try {
-        // A transaction of the user's stays as it is.
+        // An open transaction of the user stays open.
         if (serverError(error) !== transactionOpen) await connection.query('ROLLBACK AND NO CHAIN NO RELEASE')
         giveBack(connection)
       } catch {
@@ -95,8 +101,10 @@ export class Connection {
   }
 
   /**
-   * Runs one statement with the condition `alone`. When it changes nothing, that may be why: then
-   * in a transaction, without it.
+   * Runs one statement that has the condition `alone`.
+   *
+   * If it changes nothing, the condition may be the reason, so it is repeated in a transaction,
+   * without it.
    */
   change: Run = async (sql, ...values) => {
     const answer = await this.run(sql, ...values)
@@ -107,9 +115,7 @@ export class Connection {
     })
   }
 
-  /**
-   * Runs `work` in a transaction; each of its statements sees what others have committed before it.
-   */
+  /** Runs `work` in a transaction, in which each statement sees what was committed before it. */
   transaction<T>(work: (run: Run, connection: MysqlConnection) => Promise<T>): Promise<T> {
     return this.on(async ({ run, script, connection }) => {
       await script('SET TRANSACTION ISOLATION LEVEL READ COMMITTED')
@@ -121,16 +127,17 @@ export class Connection {
   }
 }
 
-/** The pool gave no connection, so nothing has reached the server. */
+/** The pool returned no connection, so the server received nothing. */
 export class NotSentError extends Error {
   constructor(cause: unknown) {
-    super('The pool gave no connection.', { cause })
+    super('The pool returned no connection.', { cause })
   }
 }
 
 /**
- * Nobody waits for it, and what becomes of the connection then is the pool's concern: mariadb
- * answers with a promise, mysql2 at once.
+ * Releases a connection without waiting: mariadb returns a promise, mysql2 does not.
+ *
+ * A failure is up to the pool.
  */
 function giveBack(connection: MysqlConnection): void {
   Promise.resolve(connection.release()).catch(() => {})
@@ -139,9 +146,11 @@ function giveBack(connection: MysqlConnection): void {
 const rowsAsTheyAre = { rowsAsArray: false, nestTables: false, namedPlaceholders: false, metaAsArray: false } as const
 
 /**
- * Overrides the pool's own `typeCast`. The driver mariadb accepts `undefined` for that. The default
- * parser of mysql2 always obeys the pool; `disableEval` selects the other parser, which is slower,
- * so only pools with a `typeCast` get it.
+ * Overrides the pool's own `typeCast`.
+ *
+ * The driver mariadb accepts `undefined` for that. The default parser of mysql2 always obeys the
+ * pool. `disableEval` selects its other parser, which is slower, so only pools with a `typeCast`
+ * get it.
  */
 function typesAsTheyAre(pool: MysqlPool): object {
   const { config } = (pool as { readonly pool?: { readonly config?: { readonly connectionConfig?: unknown } } }).pool ?? {}
@@ -150,14 +159,18 @@ function typesAsTheyAre(pool: MysqlPool): object {
 }
 
 /**
- * mysql2 sends a number as a double, which MySQL 8.0.22 and later refuse for `LIMIT ?`:
+ * Converts numbers to text.
+ *
+ * The driver mysql2 sends numbers as doubles, which MySQL 8.0.22 and later refuse for `LIMIT ?`:
  * https://github.com/sidorares/node-mysql2/issues/1239
  */
 const toText = (value: Value): MysqlValue => (typeof value === 'number' ? String(value) : value)
 
 /**
- * mysql2 answers `[rows, fields]`, for a call `[[rows, header], fields]` and for a change `[header,
- * undefined]`; mariadb answers `rows`, `[rows, header]` and `header`.
+ * Brings the results of both drivers into one form.
+ *
+ * The driver mysql2 returns `[rows, fields]`, for a call `[[rows, header], fields]`, and for a
+ * change `[header, undefined]`. The driver mariadb returns `rows`, `[rows, header]` and `header`.
  */
 function toAnswer(sql: string, result: unknown): Answer {
   const answer = unpacked(result)

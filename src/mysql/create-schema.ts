@@ -30,10 +30,11 @@ interface Target {
 }
 
 /**
- * Brings the schema up to date. When it is, nothing is locked and no right to change it is needed.
+ * Brings the schema up to date. If it is, takes no lock and needs no privilege to change the
+ * schema.
  *
- * MySQL commits after each statement that changes a schema. So each step can be done again and by several at once, and the version is written last: who finds it knows
- * that all is there.
+ * MySQL commits after each statement that changes a schema. So each step can be repeated, also by
+ * several processes at once. The version is written last and means that the schema is complete.
  */
 export async function createSchema(target: Target): Promise<void> {
   const adopted = !(await isUpToDate(target)) && (await makeSchema(target))
@@ -47,7 +48,7 @@ async function isUpToDate({ connection, names, statements, foreignWriters }: Tar
   return !foreignWriters || (await connection.run(readTrigger(names))).rows.length > 0
 }
 
-/** 0 where no version was ever installed. @throws StoreError `SCHEMA_TOO_NEW` */
+/** The installed version, 0 if there is none. @throws StoreError `SCHEMA_TOO_NEW` */
 async function installedVersion(run: Run, statements: Statements): Promise<number> {
   let version = 0
   try {
@@ -59,11 +60,11 @@ async function installedVersion(run: Run, statements: Statements): Promise<numbe
   if (version <= schemaVersion) return version
   throw new StoreError(
     'SCHEMA_TOO_NEW',
-    `The schema in the MySQL database has version ${version}, made by a newer version of this package, which knows up to ${schemaVersion}: update the package.`,
+    `The schema in the MySQL database has version ${version}; this version of the package supports up to ${schemaVersion}. Update the package.`,
   )
 }
 
-/** Whether the events are those of another program, adopted now. */
+/** Returns whether it has adopted the events of another program. */
 async function makeSchema({ connection, names, foreignWriters }: Target): Promise<boolean> {
   return connection.on(async ({ run, script }) => {
     const mode = String((await run(readMode)).rows[0]?.mode)
@@ -102,7 +103,7 @@ async function adopt(
   return true
 }
 
-/** @throws StoreError that names the aggregates whose events would not be whole */
+/** @throws StoreError that names the aggregates whose sequences have gaps */
 async function refuseBroken(run: Run, names: Names): Promise<void> {
   const { rows } = await run(readBroken(names))
   if (rows.length === 0) return
@@ -111,12 +112,14 @@ async function refuseBroken(run: Run, names: Names): Promise<void> {
   )
   throw new StoreError(
     'STORE_FAILED',
-    `The table of events cannot be adopted; it is as it was. These aggregates do not have the events 1, 2, 3 … without gaps: ${all.join(', ')}. ` +
-      'Ids that differ only in case, accents or spaces at the end are different aggregates here; where another program took them for one, give their events the same id.',
+    `The table of events cannot be adopted and is unchanged: the sequences of these aggregates have gaps: ${all.join(', ')}. ` +
+      'Here, ids that differ only in case, accents or trailing spaces are different aggregates. Give events that belong together the same id.',
   )
 }
 
-/** What another process has just made is there; what it was in the way of is tried again. */
+/**
+ * Runs a step; skips it if another process has just completed it, and retries it after a conflict.
+ */
 async function again(work: () => Promise<void>): Promise<void> {
   for (let tries = 1; ; tries++) {
     try {
@@ -131,7 +134,7 @@ async function again(work: () => Promise<void>): Promise<void> {
 const hasUnplaced = async ({ connection, names }: Target): Promise<boolean> =>
   (await connection.run(readUnplaced(names))).rows.length > 0
 
-/** Gives positions to the events of other programs, behind all that have one. */
+/** Gives positions to the events of other programs, after all events that have one. */
 async function place({ connection, names, statements }: Target, adopted: boolean): Promise<void> {
   const columns = await connection.run(readColumns(names, 'events'))
   const dated = columns.rows.some((row) => String(row.name).toLowerCase() === 'timestamp')

@@ -8,21 +8,24 @@ type Answer = readonly [StoreErrorCode, string]
 
 const away: Answer = ['STORE_UNAVAILABLE', 'The connection to the MySQL server failed.']
 const refusedLogin: Answer = ['STORE_UNAVAILABLE', 'The MySQL server refused the credentials.']
-const lacksTable: Answer = ['SCHEMA_MISSING', 'The MySQL database lacks something of the store: call createSchema().']
+const lacksTable: Answer = ['SCHEMA_MISSING', 'The MySQL database lacks a part of the schema of the store. Call createSchema().']
 const lacksRight: Answer = [
   'STORE_FAILED',
-  'The MySQL user lacks a right that the store needs: see the grants on the page of the store.',
+  'The MySQL user lacks a privilege that the store needs. Grant the privileges that the documentation of the store lists.',
 ]
 const full: Answer = ['STORE_FULL', 'The disk of the MySQL server, or a table, is full.']
-const readOnly: Answer = ['STORE_READ_ONLY', 'The MySQL server is read-only: the store needs the primary.']
-const crowded: Answer = ['STORE_BUSY', 'The MySQL server has no connection left.']
-const damaged: Answer = ['STORE_CORRUPT', 'MySQL found damaged data: look into its log.']
-const stopped: Answer = ['STORE_BUSY', 'The MySQL server cancelled the statement, for a time limit or at somebody’s request.']
+const readOnly: Answer = ['STORE_READ_ONLY', 'The MySQL server is read-only. Connect the store to the primary.']
+const crowded: Answer = ['STORE_BUSY', 'The MySQL server has no connection left. Retry later, or raise its connection limits.']
+const damaged: Answer = ['STORE_CORRUPT', 'MySQL found damaged data. Check the log of the server.']
+const stopped: Answer = [
+  'STORE_BUSY',
+  'The MySQL server cancelled the statement: a timeout expired, or another session cancelled it.',
+]
 
 /**
- * By the number of the error,
- * https://dev.mysql.com/doc/mysql-errors/8.0/en/server-error-reference.html, and MariaDB's own from
- * 1900 to 2000 and 4000 on.
+ * Code and message by error number. Those from 1900 to 2000 and from 4000 on are MariaDB's own.
+ *
+ * https://dev.mysql.com/doc/mysql-errors/8.0/en/server-error-reference.html
  */
 const answers: Readonly<Record<number, Answer>> = {
   1021: full,
@@ -30,8 +33,8 @@ const answers: Readonly<Record<number, Answer>> = {
   1040: crowded,
   1044: lacksRight,
   1045: refusedLogin,
-  1046: ['SCHEMA_MISSING', 'No MySQL database is selected: name one in the pool, or with the option "database".'],
-  1049: ['SCHEMA_MISSING', 'The MySQL database does not exist: create it, then call createSchema().'],
+  1046: ['SCHEMA_MISSING', 'No MySQL database is selected. Name one in the pool, or with the option "database".'],
+  1049: ['SCHEMA_MISSING', 'The MySQL database does not exist. Create it, then call createSchema().'],
   1053: away,
   1054: lacksTable,
   1114: full,
@@ -40,7 +43,10 @@ const answers: Readonly<Record<number, Answer>> = {
   1142: lacksRight,
   1143: lacksRight,
   1146: lacksTable,
-  1153: ['STORE_LIMIT', 'The append is larger than max_allowed_packet of the MySQL server: raise that, or store less at once.'],
+  1153: [
+    'STORE_LIMIT',
+    'The append is larger than max_allowed_packet of the MySQL server. Raise max_allowed_packet, or store less at once.',
+  ],
   1158: away,
   1159: away,
   1160: away,
@@ -49,8 +55,11 @@ const answers: Readonly<Record<number, Answer>> = {
   1194: damaged,
   1195: damaged,
   1203: crowded,
-  [lockTimeout]: ['STORE_BUSY', 'MySQL did not grant a lock within innodb_lock_wait_timeout or lock_wait_timeout.'],
-  1213: ['STORE_BUSY', 'MySQL gave up the transaction for the sake of another.'],
+  [lockTimeout]: [
+    'STORE_BUSY',
+    'MySQL did not grant a lock within innodb_lock_wait_timeout or lock_wait_timeout. Retry later, or find the session that holds it.',
+  ],
+  1213: ['STORE_BUSY', 'MySQL rolled back the transaction because of a deadlock with another one. Retry later.'],
   1226: crowded,
   1227: lacksRight,
   1290: readOnly,
@@ -58,17 +67,17 @@ const answers: Readonly<Record<number, Answer>> = {
   1317: stopped,
   1318: lacksTable,
   1370: lacksRight,
-  1406: ['STORE_LIMIT', 'A value is too long for its column.'],
+  1406: ['STORE_LIMIT', 'A value is too long for its column in MySQL. Nothing was stored.'],
   1419: [
     'STORE_FAILED',
-    'The MySQL server has a binary log and lets nobody without SUPER create triggers: set log_bin_trust_function_creators, or create the schema as another user.',
+    'MySQL requires SUPER to create triggers while its binary log is on. Set log_bin_trust_function_creators, or create the schema as another user.',
   ],
   [transactionOpen]: [
     'STORE_FAILED',
-    'A transaction of yours is open on a connection of the pool. Nothing was done: end it before you give the connection back.',
+    'A transaction of yours is open on a connection of the pool. Nothing was stored. End transactions before you release connections.',
   ],
   1712: damaged,
-  1792: ['STORE_READ_ONLY', 'MySQL began a read-only transaction: switch off transaction_read_only, or connect to the primary.'],
+  1792: ['STORE_READ_ONLY', 'MySQL began a read-only transaction. Switch off transaction_read_only, or connect to the primary.'],
   1836: readOnly,
   1927: away,
   1969: stopped,
@@ -77,14 +86,17 @@ const answers: Readonly<Record<number, Answer>> = {
   3024: stopped,
   [raised.unplaced]: [
     'STORE_FAILED',
-    'The last event of an aggregate was inserted by another program and has no place in the log: call createSchema(), which gives it one, and where that program goes on to write, use the option `foreignWriters`.',
+    'The last event of an aggregate was inserted by another program and has no position. Nothing was stored. Call createSchema() to number it. If that program still writes, set foreignWriters: true.',
   ],
-  [raised.notStored]: ['STORE_FAILED', 'MySQL did not store all events.'],
+  [raised.notStored]: [
+    'STORE_FAILED',
+    "MySQL did not insert all events. Nothing was stored. Look for a trigger on the store's tables.",
+  ],
 }
 
 const mayBeOfOneMember: ReadonlySet<StoreErrorCode> = new Set(['STORE_FAILED', 'STORE_LIMIT', 'STORE_FULL'])
 
-/** What a driver threw as an error of ours; one of ours stays as it is. */
+/** Translates a driver's error; returns an error of this package as it is. */
 export function toStoreError(error: unknown): CqrsError {
   if (isCqrsError(error)) return error
   if (error instanceof NotSentError) return notSent(error)
@@ -98,7 +110,7 @@ export function toStoreError(error: unknown): CqrsError {
   return new StoreError('STORE_FAILED', `MySQL refused a statement of the store: ${message}`, error)
 }
 
-/** A failed append: what it means for the commits that were sent. */
+/** Classifies the error of an append. */
 export function understand(error: unknown): Failure {
   const cause = toStoreError(error)
   if (cause === error || error instanceof NotSentError) return { cause, certain: true, again: false, ofOneMember: false }
@@ -112,12 +124,12 @@ export function understand(error: unknown): Failure {
   }
 }
 
-/** Whether another try of the whole transaction may do. */
+/** Whether a retry of the whole transaction may succeed. */
 export const isWorthAnother = (error: unknown): boolean => worthAnother.has(serverError(error) ?? 0)
 
 export const isSavepointGone = (error: unknown): boolean => serverError(error) === 1305
 
-/** Errors that say: it is there already. */
+/** Whether the error says that the object exists already. */
 export const isThereAlready = (error: unknown): boolean => [1050, 1060, 1061, 1304, 1359].includes(serverError(error) ?? 0)
 
 function notSent({ cause }: NotSentError): StoreError {
@@ -127,18 +139,22 @@ function notSent({ cause }: NotSentError): StoreError {
   if (answer !== undefined) return new StoreError(answer[0], `${answer[1]} (${message})`, cause)
   return new StoreError(
     'STORE_UNAVAILABLE',
-    `The MySQL server cannot be reached, or the pool gave no connection. (${message})`,
+    `The MySQL server cannot be reached, or the pool returned no connection. Nothing was stored. (${message})`,
     cause,
   )
 }
 
-/** Without the statement and its values, which the driver mariadb adds to its messages. */
+/**
+ * The server's own message: mariadb adds the statement and its values, which may be confidential.
+ */
 const sayingOf = (error: unknown): string =>
   typeof error === 'object' && error !== null && 'sqlMessage' in error && typeof error.sqlMessage === 'string'
     ? error.sqlMessage
     : messageOf(error)
 
-/** Again when MySQL gives up a transaction for the sake of another. @throws StoreError */
+/**
+ * Retries `work` when MySQL rolls back a transaction in favor of another one. @throws StoreError
+ */
 export async function persistently<T>(work: () => Promise<T>): Promise<T> {
   for (let tries = 1; ; tries++) {
     try {
@@ -149,7 +165,7 @@ export async function persistently<T>(work: () => Promise<T>): Promise<T> {
   }
 }
 
-/** @throws StoreError for whatever the driver throws */
+/** @throws StoreError for any error of the driver */
 export async function explained<T>(work: Promise<T>): Promise<T> {
   try {
     return await work

@@ -9,10 +9,15 @@ import type { Row, Run, Value } from './connection.ts'
 import { collation } from './fragments.ts'
 import type { Statements } from './statements.ts'
 
-/** How far a page may reach without a filter: every position there can be. */
+/** Reach of a page without a filter: above all possible positions. */
 const everything = '9000000000000000000'
 
-/** Positions are drawn and committed under the one lock of the sequencer, so whatever a reader sees is without holes that could still fill. */
+/**
+ * Reads a page of the log.
+ *
+ * Positions are drawn and committed under the one lock of the sequencer, so no position can appear
+ * below one that a reader has seen.
+ */
 export async function readFeed(
   run: Run,
   statements: Statements,
@@ -46,17 +51,17 @@ export async function readFeed(
   return { events, position: String(end) as Position, ...lastOf(seenLast), more: end < last }
 }
 
-/** An event that another program has inserted. To pass over it would be to lose it. */
+/** The error for an event of another program: a reader that skipped it would lose it. */
 export function unplaced(row: Row): StoreError {
   const event = eventId(String(row.aggregate_type), String(row.aggregate_id), Number(row.sequence))
   return new StoreError(
     'STORE_FAILED',
-    `The event ${event} has no place in the log, since another program has inserted it: call createSchema(), which gives it one, ` +
-      'and where that program goes on to write, use the option `foreignWriters`.',
+    `Event '${event}' was inserted by another program and has no position. Call createSchema() to number it. ` +
+      'If that program still writes, set foreignWriters: true.',
   )
 }
 
-/** A condition per aggregate type, with the event types that are wanted of it. */
+/** A condition per aggregate type, with the requested event types. */
 function filterOf(only: NonNullable<FeedRequest['only']>): { sql: string; values: Value[] } {
   const conditions = ['FALSE']
   const values: Value[] = []

@@ -6,9 +6,11 @@ import type { Names } from './names.ts'
 import { reading } from './session.ts'
 
 /**
- * The statement for a search, with its values. `i0`, `i1` … are the rows of the indexes it names: first the one it is ordered by, else one that must be
- * equal. The joins go in that order, so that the rows come from `i0` and the others are looked up. The index is named, else MariaDB
- * walks to a page through all that come before it.
+ * Returns the statement of a search and its values.
+ *
+ * The rows of the named indexes are `i0`, `i1` …: `orderBy` first, else one with an `=`. The joins
+ * are in that order, so that rows come from `i0` and the others are looked up. The index is forced:
+ * MariaDB would otherwise scan all rows before the page.
  */
 export function findViewsStatement(n: Names, find: ViewFind): { sql: string; values: Value[] } {
   const { name, generation, orderBy, after, limit } = find

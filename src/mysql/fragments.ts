@@ -2,8 +2,7 @@ import { raised } from './error-numbers.ts'
 import type { Names } from './names.ts'
 
 /**
- * How a procedure begins. Its parameter `unfit` says what does not fit of the caller's settings;
- * none is changed for the caller.
+ * Start of a procedure: refuses unsuitable session settings of the caller, without changing any.
  */
 export const refuseUnfit = `  IF unfit <> '' THEN
     SET unfit = LEFT(unfit, 128);
@@ -11,7 +10,7 @@ export const refuseUnfit = `  IF unfit <> '' THEN
   END IF;
   SET TRANSACTION ISOLATION LEVEL READ COMMITTED;`
 
-/** Begins the block of a procedure that is stored as a whole or not at all. */
+/** Start of a block that is stored as a whole or not at all. */
 export const startTransaction = `    DECLARE EXIT HANDLER FOR SQLEXCEPTION
     BEGIN
       ROLLBACK AND NO CHAIN NO RELEASE;
@@ -21,23 +20,27 @@ export const startTransaction = `    DECLARE EXIT HANDLER FOR SQLEXCEPTION
     START TRANSACTION READ WRITE;`
 
 /**
- * Texts that are compared by their bytes, spaces at the end included. Each server has its own name
- * for that; a comment of this form is run by MySQL from 8.0.17 on, or by MariaDB, and by nobody
- * else: https://mariadb.com/kb/en/comment-syntax
+ * Collation that compares texts by their bytes, including trailing spaces.
+ *
+ * Each server has its own name for it. Such comments are run by MySQL from 8.0.17 on, or only by
+ * MariaDB: https://mariadb.com/kb/en/comment-syntax
  */
 export const collation = '/*!80017 utf8mb4_0900_bin */ /*M! utf8mb4_nopad_bin */'
 
 /**
- * Of the columns that the Rust crate reads: it refuses texts with a collation by bytes (sqlx 0.8:
- * https://github.com/launchbadge/sqlx/issues/3387). The next best that the server has, since that
- * is how the crate tells ids apart.
+ * Type of the columns that the Rust crate reads.
+ *
+ * The crate refuses texts with a binary collation (sqlx 0.8:
+ * https://github.com/launchbadge/sqlx/issues/3387). This is the next best collation of each server;
+ * the crate distinguishes ids by it.
  */
 export const sharedText =
   'CHARACTER SET utf8mb4 /*!80017 COLLATE utf8mb4_0900_as_cs */ /*M!101002 COLLATE utf8mb4_uca1400_nopad_as_cs */'
 
 /**
- * Entries of one index of one view: a digest, since the two names in full would make a key longer
- * than InnoDB takes. The length keeps them apart.
+ * Digest of a view's name and an index name. The length keeps different pairs apart.
+ *
+ * Full names would exceed the size of an InnoDB key.
  */
 export const indexKey = (view: string, index: string): string =>
   `UNHEX(SHA2(CONCAT(CHAR_LENGTH(${view}), ':', ${view}, ${index}), 256))`
@@ -52,9 +55,10 @@ const kinds = {
 }
 
 /**
- * A JSON list of objects as rows, numbered from 1 in `nth`. Texts inside are compared with those of
- * tables by an explicit `COLLATE`: what a column of `JSON_TABLE` has by itself differs between the
- * servers.
+ * A JSON list of objects as rows, numbered from 1 in `nth`.
+ *
+ * Compare their texts with those of tables by an explicit `COLLATE`, because the collation of a
+ * column of `JSON_TABLE` differs between servers.
  */
 export function rowsOf(list: string, columns: Readonly<Record<string, keyof typeof kinds>>): string {
   const all = Object.entries(columns).map(([name, kind]) => `${name} ${kinds[kind]} PATH '$.${name}'`)

@@ -9,7 +9,12 @@ export async function readGenerations(run: Run, statements: Statements, name: st
   return rows.map(toViewGeneration)
 }
 
-/** This and the next run in a transaction. It takes the sequencer's row, as all commits do: none of them can come in between. */
+/**
+ * Adds a generation, in a transaction of the caller.
+ *
+ * This function and the next lock the sequencer's row like all commits, so that none is stored in
+ * between.
+ */
 export async function addGeneration(
   run: Run,
   statements: Statements,
@@ -35,8 +40,10 @@ export async function switchGeneration(
 }
 
 /**
- * Retired first, under the lock, so that no commit writes it any more; its rows are then deleted some at a time, without holding up the writers. Whoever is
- * interrupted does the rest when called again.
+ * Retires a generation under the lock, so that no commit writes it, then deletes its rows in
+ * batches.
+ *
+ * Writers are not held up meanwhile. After an interruption, another call deletes the rest.
  */
 export async function removeGeneration(
   connection: Connection,

@@ -5,13 +5,14 @@ import { collation, refuseUnfit, startTransaction } from './fragments.ts'
 import type { Names } from './names.ts'
 import { UnreadableAnswer } from './session.ts'
 
-/** What is left of a lease in whole milliseconds, by the clock of the server. */
+/** Whole milliseconds that are left of a lease, by the clock of the server. */
 export const remainingMs = 'CAST(CEILING(TIMESTAMPDIFF(MICROSECOND, UTC_TIMESTAMP(6), l.expires_at) / 1000) AS SIGNED)'
 
 /**
- * Takes a lease and reads its checkpoint, or answers who holds it. It waits for the lock of the row
- * before it reads, so it sees what an earlier holder has committed. It makes the row first if need
- * be; fence 0 was never given out.
+ * The procedure that takes a lease and reads its checkpoint, or returns the holder.
+ *
+ * It locks the row before it reads, so that it sees what an earlier holder has committed. It first
+ * inserts a missing row, with fence 0, which no holder ever gets.
  */
 export const leaseProcedure = (n: Names): string => `
 CREATE PROCEDURE ${n.acquireLease} (
@@ -49,7 +50,7 @@ ${startTransaction}
   SELECT IF(is_taken > 0, 'taken', 'held') AS kind, held_by AS holder, held_fence AS fence, GREATEST(held_ms, 1) AS remaining_ms, done AS position, done_fence AS position_fence;
 END`
 
-/** @throws UnreadableAnswer */
+/** @throws UnreadableAnswer unless the row has the form of the procedure's result */
 export function toLeaseAnswer(row: Row | undefined): LeaseAnswer {
   if (row?.kind !== 'taken' && row?.kind !== 'held') throw new UnreadableAnswer()
   const { lease, checkpoint = null } = toStoredConsumer(row)

@@ -14,13 +14,13 @@ const defaults = { ...commonTables, sequencer: 'cqrs_es_sequencer' }
  */
 export type MysqlTables = { readonly [K in keyof typeof defaults]?: string }
 
-/** Everything the store has in the database, quoted and with its database where one was given, ready to stand in a statement. */
+/** Names of all objects, with quotes and the given database, ready for statements. */
 export type Names = ReturnType<typeof namesOf>
 
-/** Longer ones would leave no room for the endings of procedure and trigger in the 64 characters of an identifier. */
+/** An identifier has up to 64 characters, which must hold the suffixes of procedures, too. */
 const longest = 48
 
-/** @throws DefinitionError for a name that is no plain identifier */
+/** @throws DefinitionError unless all names are plain identifiers */
 export function namesOf(database: string | undefined, tables: MysqlTables) {
   const of = tableNames('mysqlStore', defaults, tables, longest)
   if (database !== undefined) checkName('mysqlStore', 'database', database, longest)
@@ -29,13 +29,13 @@ export function namesOf(database: string | undefined, tables: MysqlTables) {
   const append = `${of.events}_append_${ending}`
   const acquireLease = `${of.leases}_acquire_${ending}`
   return {
-    /** For look-ups in `information_schema`. */
+    /** Quoted as text, for queries of `information_schema`. */
     databaseText: database === undefined ? 'DATABASE()' : `'${database}'`,
     eventsText: `'${of.events}'`,
     snapshotsText: `'${of.snapshots}'`,
     triggerText: `'${of.events}_position'`,
     procedureTexts: [`'${append}'`, `'${acquireLease}'`],
-    /** In lower case: some systems keep them so. */
+    /** In lower case, because some systems store them so. */
     tableTexts: Object.values(of).map((name) => `'${name.toLowerCase()}'`),
     events: full(of.events),
     snapshots: full(of.snapshots),

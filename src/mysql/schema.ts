@@ -4,7 +4,7 @@ import { leaseProcedure } from './lease-procedure.ts'
 import type { Names } from './names.ts'
 import { reading } from './session.ts'
 
-/** A released version never changes; later ones only add. */
+/** Version of the schema. A released version never changes; later ones only add. */
 export const schemaVersion = 1
 
 const name = `VARCHAR(255) CHARACTER SET utf8mb4 COLLATE ${collation}`
@@ -12,21 +12,25 @@ const sharedName = `VARCHAR(255) ${sharedText}`
 const text = 'TEXT CHARACTER SET utf8mb4'
 const json = 'LONGTEXT CHARACTER SET utf8mb4'
 
-/** `sql_mode` is kept with procedures and triggers, so what they mean must not depend on who has made them. */
+/**
+ * The server stores `sql_mode` with procedures and triggers, so it must not depend on the session.
+ */
 export const schemaMode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'
 
 export const readMode = reading(['@@SESSION.sql_mode AS mode'], '')
 
-/** What an event of another program gets: the clock of the server. */
+/** Default for events of other programs: the clock of the server. */
 const recordedNow = "CONCAT(LEFT(DATE_FORMAT(UTC_TIMESTAMP(3), '%Y-%m-%dT%H:%i:%s.%f'), 23), 'Z')"
 
-/** The same text, compared by its bytes. Virtual: it is kept in the index alone. */
+/** A virtual copy of a column that is compared by bytes and stored only in the index. */
 const bytesOf = (column: string): string => `${name} GENERATED ALWAYS AS (${column}) VIRTUAL`
 
 /**
- * What the table of events has beyond the columns of the Rust crate. The identity of an event is in `by_aggregate`: the crate's own primary key would take
- * ids for the same that are not, by the collation of its columns. `by_name` is for the crate's statements. `bytes` lets a page end before it gets too large without
- * looking at the texts.
+ * The columns and keys of events in addition to those of the Rust crate.
+ *
+ * An event is identified by `by_aggregate`: the primary key of the crate would take different ids
+ * for equal, by the collation of its columns. Statements of the crate use `by_name`. The size of a
+ * page is limited by `bytes`, without reading the texts.
  */
 const ownOfEvents = [
   'row_id BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY',
@@ -41,7 +45,7 @@ const ownOfEvents = [
   'KEY by_name (aggregate_type, aggregate_id, sequence)',
 ] as const
 
-/** A snapshot counts only where `vouched_sequence` says that this store wrote that very row. */
+/** A snapshot only counts if `vouched_sequence` shows that this store wrote the row. */
 const ownOfSnapshots = [
   'row_id BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY',
   `type_key ${bytesOf('aggregate_type')}`,
@@ -52,7 +56,7 @@ const ownOfSnapshots = [
   'KEY by_name (aggregate_type, aggregate_id)',
 ] as const
 
-/** In the order in which they are made; each can be made again. */
+/** In order of creation; each can be repeated. */
 export const tableStatements = (n: Names): readonly string[] => [
   `
 CREATE TABLE IF NOT EXISTS ${n.version} (
@@ -146,8 +150,10 @@ INSERT IGNORE INTO ${n.sequencer} (id, position) VALUES (1, 0)`,
 ]
 
 /**
- * Brings a table of the Rust crate up to ours, in one statement and so as a whole or not at all. Texts that are not `utf8mb4` are made so, those compared by bytes are no
- * more: the copies are.
+ * Adapts a table of the Rust crate, in one statement and so as a whole or not at all.
+ *
+ * Texts that are not `utf8mb4` are converted. The columns lose a binary collation, which their
+ * copies have.
  */
 export const adoptTable = (n: Names, table: 'events' | 'snapshots', unfit: readonly string[]): string =>
   [
@@ -157,11 +163,15 @@ export const adoptTable = (n: Names, table: 'events' | 'snapshots', unfit: reado
     'ENGINE = InnoDB ROW_FORMAT = DYNAMIC',
   ].join(',\n  ')
 
-/** By itself, since a default that is not the same at all times is refused in `ADD COLUMN` where there is a binary log. */
+/** A separate statement, because with a binary log `ADD COLUMN` refuses a default that varies. */
 export const setRecordedNow = (n: Names): string =>
   `ALTER TABLE ${n.events} MODIFY COLUMN recorded_at VARCHAR(40) CHARACTER SET utf8mb4 NOT NULL DEFAULT (${recordedNow})`
 
-/** Gives a position to each event that another program inserts. Before the row and not after, so that writers take the sequencer before any row. */
+/**
+ * The trigger that gives a position to each event inserted by another program.
+ *
+ * It runs before the row is inserted, so that writers lock the sequencer before any row.
+ */
 export const positionTrigger = (n: Names): string => `
 CREATE TRIGGER ${n.trigger} BEFORE INSERT ON ${n.events} FOR EACH ROW
 BEGIN
@@ -174,7 +184,7 @@ END`
 export const saveVersion = (n: Names): string => `
 INSERT IGNORE INTO ${n.version} (version) VALUES (${schemaVersion})`
 
-/** Columns of a table, and whether their text suits the crate and us. */
+/** The columns of a table, and whether their texts suit the crate and this store. */
 export const readColumns = (n: Names, table: 'events' | 'snapshots'): string =>
   reading(
     [
@@ -186,8 +196,10 @@ WHERE table_schema = ${n.databaseText} AND table_name = ${table === 'events' ? n
   )
 
 /**
- * Aggregates whose events are not 1, 2, 3 …, in a table that is not adopted yet. The crate makes such: by the collation of its columns it takes `Case` and `case` for one
- * aggregate, and numbers their events in one row.
+ * Aggregates of a table to adopt whose sequences have gaps.
+ *
+ * The crate can create such: by the collation of its columns, it takes `Case` and `case` for one
+ * aggregate and numbers their events in one series.
  */
 export const readBroken = (n: Names): string =>
   reading(
@@ -214,9 +226,11 @@ WHERE trigger_schema = ${n.databaseText} AND trigger_name = ${n.triggerText}`,
 export const readUnplaced = (n: Names): string => reading(['1 AS one'], `FROM ${n.events} WHERE position IS NULL LIMIT 1`)
 
 /**
- * Numbers the events that have no position, in the order of their coming as far as that is known: `row_id`, but not in a table that was just adopted, whose rows
- * have been numbered in the order of their keys; the column `timestamp` where an older version of the crate has made one; the sequences.
- * Within an aggregate the order is that of its sequences, whatever the others say.
+ * Numbers the events without a position in order of arrival, as far as it is known.
+ *
+ * It uses `row_id`, but not in a table that was just adopted, whose rows were numbered in key
+ * order. Then it uses the column `timestamp` of an older version of the crate, if there is one,
+ * else the sequences. Within an aggregate, it always follows the sequences.
  */
 export const placeEvents = (n: Names, came: 'row_id' | 'timestamp' | '0'): string => `
 UPDATE ${n.events} AS e
@@ -232,14 +246,14 @@ JOIN (
 SET e.position = CAST(? AS SIGNED) + numbered.nth
 WHERE e.position IS NULL`
 
-/** Past all events, where the sequencer is new and they are not. */
+/** Moves a new sequencer past all existing events. */
 export const raiseSequencer = (n: Names): string => `
 UPDATE ${n.sequencer} SET position = GREATEST(position, (SELECT COALESCE(MAX(position), 0) FROM ${n.events})) WHERE id = 1`
 
-/** The procedures, in the order in which they are made. */
+/** The procedures, in order of creation. */
 export const procedures = (n: Names): readonly string[] => [appendProcedure(n), leaseProcedure(n)]
 
-/** A row for each table of the store that is there, and for each procedure. */
+/** A row for each existing table and procedure of the store. */
 export const readInstalled = (n: Names): string =>
   reading(
     ['name'],
@@ -252,7 +266,7 @@ export const readInstalled = (n: Names): string =>
 ) AS installed`,
   )
 
-/** For the command-line clients of MySQL and MariaDB, which know `DELIMITER`. */
+/** For the command-line clients of MySQL and MariaDB, which support `DELIMITER`. */
 export const printSchema = (n: Names, foreignWriters: boolean): string =>
   [
     `SET SESSION sql_mode = '${schemaMode}';\n`,

@@ -6,8 +6,10 @@ import { alone, reading, readSession, unfitSettings } from './session.ts'
 export type Statements = ReturnType<typeof statementsOf>
 
 /**
- * Every statement of the store, but those of `find-views.ts` and of the schema. Values are always bound, `?` by `?`. Each asks by itself whether the session fits,
- * but for those of a transaction that has asked already.
+ * All statements, except those of `find-views.ts` and of the schema.
+ *
+ * Values are always bound, `?` by `?`. Each statement checks the session itself, except within a
+ * transaction that has checked it.
  */
 export function statementsOf(n: Names) {
   return {
@@ -24,7 +26,9 @@ export function statementsOf(n: Names) {
       eventsPage(n, 'sequence', 'type_key = ? AND id_key = ? AND sequence > ? AND sequence <= ?'),
     ),
 
-    /** The snapshot, where there is one, has `saved`. One statement, so that both are as of one moment. */
+    /**
+     * Only the snapshot's row has `saved`. One statement, so that all rows are as of one moment.
+     */
     readSnapshotAndEvents: reading(
       [
         'current_snapshot AS saved',
@@ -41,7 +45,7 @@ UNION ALL
 ${eventsPage(n, 'sequence', `type_key = ? AND id_key = ? AND sequence > COALESCE((SELECT last_sequence FROM ${n.snapshots} WHERE ${trusted}), CAST(? AS SIGNED)) AND sequence <= ?`)}`,
     ),
 
-    /** Through the index alone, up to the last id of the page. */
+    /** Reads the index alone, up to the last id of the page. */
     readIds: reading(
       ['id'],
       `FROM (
@@ -70,7 +74,7 @@ WHERE v.view_name = ? AND v.generation = ? AND v.view_id = ?`,
 WHERE v.view_name = ? AND v.generation = ${liveGeneration(n, '?')} AND v.view_id = ?`,
     ),
 
-    /** The keys as a list in JSON; without a generation it is the live one. */
+    /** The keys are a JSON list; a key without a generation means the live one. */
     readViews: reading(
       ['r.nth', ...viewColumns],
       `FROM ${rowsOf('?', { n: 'name', g: 'number', i: 'name' })} AS r
@@ -113,7 +117,7 @@ ON DUPLICATE KEY UPDATE position = VALUES(position), fence = VALUES(fence), comm
 
     acquireLease: `CALL ${n.acquireLease}(?, ?, ?, ${unfitSettings})`,
 
-    /** The names as a list in JSON; one row for each. */
+    /** The names are a JSON list; returns one row for each. */
     readConsumers: reading(
       ['r.nth', 'c.position', 'c.fence AS position_fence', 'l.holder', 'l.fence', `${remainingMs} AS remaining_ms`],
       `FROM ${rowsOf('?', { n: 'name' })} AS r
@@ -131,7 +135,7 @@ WHERE name = ? AND fence = ? AND holder IS NOT NULL ${alone}`,
 
 const viewColumns = ['v.generation', 'v.version', 'CONVERT(v.payload USING utf8mb4) AS payload', 'v.sequence']
 
-/** JSON is read as text: of a column of the type JSON a driver would make something else. */
+/** JSON is read as text: drivers parse columns of the type JSON. */
 const eventColumns = [
   'page.found',
   'e.position',
@@ -146,24 +150,25 @@ const eventColumns = [
   'e.commit_id',
 ]
 
-/** The columns of events for a row that is none, with NULL where nothing is given. */
+/** The columns of events for a row that is not an event, with NULL by default. */
 const nulls = (given: Readonly<Record<string, string>>): string[] =>
   eventColumns.map((column) => {
     const name = /\w+$/.exec(column)?.[0] ?? ''
     return `${given[name] ?? 'NULL'} AS ${name}`
   })
 
-/** A snapshot that this store has written, and nobody since. */
+/** Condition for a snapshot that this store wrote and no other program changed. */
 const trusted = `type_key = ? AND id_key = ? AND state_version = ?
   AND vouched_sequence = last_sequence AND last_sequence > ? AND last_sequence <= ?`
 
-/** Bytes of events in a page: it ends with the one that reaches them, so that large ones are not all in memory at once. */
+/** A page ends with the event that reaches this size, to bound memory. */
 const bytesPerPage = 4_000_000
 
 /**
- * Where a page of events comes from, and in `found` how many there are for it.
+ * The source of a page of events; `found` is the number of events that qualify.
  *
- * The index is named: MariaDB would walk to a page through all events before it when it takes the page for half of the table, and MySQL might take another index for a filter.
+ * The index is forced. For a large page, MariaDB would otherwise scan all earlier events, and MySQL
+ * might choose another index for a filter.
  */
 const eventsPage = (n: Names, order: 'sequence' | 'position', condition: string): string => `FROM (
   SELECT row_id, SUM(bytes) OVER (ORDER BY place ROWS UNBOUNDED PRECEDING) - bytes AS ahead, COUNT(*) OVER () AS found
@@ -176,11 +181,16 @@ const eventsPage = (n: Names, order: 'sequence' | 'position', condition: string)
 STRAIGHT_JOIN ${n.events} AS e ON e.row_id = page.row_id
 WHERE page.ahead < ${bytesPerPage}`
 
-/** A column of the last event at or before a position. */
+/** A column of the last event up to a position. */
 const lastUpTo = (n: Names, column: string): string =>
   `(SELECT ${column} FROM ${n.events} WHERE position <= ? ORDER BY position DESC LIMIT 1)`
 
-/** One statement, so as of one moment: whatever is at or below the sequencer's position is there. The row with `log_end` says how far the log goes, and names an event without a position. */
+/**
+ * A page of the log, read in one statement, so that it is complete up to the sequencer's position.
+ *
+ * The row with `log_end` has the end of the log, and names an event without a position if there is
+ * one.
+ */
 const feedPage = (n: Names, filter: string): string =>
   reading(
     [

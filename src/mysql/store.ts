@@ -51,30 +51,52 @@ import { transactionDatabase } from './transact.ts'
 
 /** Options of `mysqlStore`. */
 export interface MysqlStoreOptions {
-  /** The MySQL database that the tables are in, which must exist. Default: the one that the pool's connections have selected. */
+  /**
+   * MySQL database of the tables, which must exist. Default: the one selected by the pool's
+   * connections.
+   */
   readonly database?: string
-  /** Other names for the tables, for instance those of the Rust crate's tables that are adopted. Up to 48 letters, digits and underscores each. */
+  /**
+   * Other names for tables, for example those of existing tables of the Rust crate.
+   *
+   * Up to 48 letters, digits and underscores each.
+   */
   readonly tables?: MysqlTables
-  /** How the data of events is kept: as it is, or as the Rust crate keeps an enum. Default `'json'`. */
+  /**
+   * Format of the data of events. Default `'json'`.
+   *
+   * `'serde-enum'` shares the rows with programs that use the Rust crate.
+   */
   readonly payloadFormat?: PayloadFormat
-  /** How to read numbers that JavaScript would round, such as 64-bit integers of another program. Default `'refuse'`: their event is a `DeserializationError`. */
+  /**
+   * Handling of numbers that JavaScript would round, such as 64-bit integers. Default `'refuse'`.
+   *
+   * With `'refuse'`, reading an event with such a number throws a `DeserializationError`.
+   */
   readonly inexactNumbers?: InexactNumbers
   /**
-   * Another program inserts events as well: `createSchema()` and `printSchema()` then add a trigger that gives a position to each row of its. Default `false`: the log cannot be
-   * read when it comes upon such a row.
+   * Whether another program inserts events, too. Default `false`.
+   *
+   * `createSchema()` and `printSchema()` then add a trigger that gives a position to each of its
+   * rows. Without the trigger, reading the log fails at such a row.
    */
   readonly foreignWriters?: boolean
   /**
-   * JSON of one commit at the most, and of one event, in bytes. The default, 12,000,000, fits into MariaDB's default `max_allowed_packet` of 16 MB; raise both for more.
+   * Maximum bytes of JSON in one commit, and in one event. Default 12,000,000.
+   *
+   * The default fits into MariaDB's default `max_allowed_packet` of 16 MB. Raise both for more.
    */
   readonly bytesPerCommit?: number
 }
 
 /**
- * A store in a MySQL (8.0.19 or newer) or MariaDB (10.6 or newer) database, on a pool of `mysql2/promise` or `mariadb`. The pool stays yours: the store neither opens
- * nor closes it. An append, of a whole batch too, is one call of a procedure. Call `createSchema()` once before the first use.
+ * Creates a store in a database of MySQL (8.0.19 or newer) or MariaDB (10.6 or newer).
  *
- * @throws DefinitionError for an option it does not have, a name it cannot use, or something that is not such a pool
+ * `pool` comes from `mysql2/promise` or `mariadb`. The store neither opens nor closes it. An
+ * append, also of a whole batch, is one call of a procedure. Call `createSchema()` once before the
+ * first use.
+ *
+ * @throws DefinitionError for an unknown or invalid option, or a value that is not such a pool
  * @example
  * ```ts
  * import { mysqlStore } from 'cqrs-es/mysql'
@@ -108,7 +130,10 @@ export function mysqlStore(pool: MysqlPool, options: MysqlStoreOptions = {}): St
   return new MysqlStore(new Connection(pool), namesOf(database, tables), rest)
 }
 
-/** A batch is cut into rounds of about this size: writers come one after another, and none should wait long. */
+/**
+ * Approximate size of a round. Writers run one after another, so that a small round keeps waits
+ * short.
+ */
 const bytesPerRound = 4_000_000
 
 class MysqlStore implements Store {
@@ -292,7 +317,7 @@ class MysqlStore implements Store {
     return (await this.#all(sql, ...values))[0]
   }
 
-  /** A few statements in one transaction. */
+  /** Runs a few statements in one transaction, with retries. */
   #change<T>(work: (run: Run) => Promise<T>): Promise<T> {
     return persistently(() => this.#connection.transaction(work))
   }

@@ -9,7 +9,9 @@ export const transactionDatabase = (connection: Connection, statements: Statemen
   transaction: (work) => connection.transaction((run, client) => work(transactionOn(run, client, statements))),
 })
 
-/** It does not take the sequencer's row: a user's function may last, and all who write would wait for it. */
+/**
+ * Does not lock the sequencer's row: a user's function may take long, and all writers would wait.
+ */
 const transactionOn = (run: Run, client: MysqlConnection, statements: Statements): Transaction => ({
   client,
   async lock(name) {
@@ -24,7 +26,8 @@ const transactionOn = (run: Run, client: MysqlConnection, statements: Statements
   },
   async move(id, { name, position, fence }) {
     try {
-      // Gone with its transaction, which a change of the schema commits and a deadlock rolls back.
+      // The savepoint ends with its transaction: a schema change commits it, a deadlock rolls it
+      // back.
       await client.query('RELEASE SAVEPOINT cqrs_es')
     } catch (error) {
       if (isSavepointGone(error)) return false

@@ -12,20 +12,22 @@ const snapshotsOf = `json_to_recordset(snapshots::json) AS state(t text, i text,
 const headOf = (n: Names): string =>
   `SELECT sequence, commit_id FROM ${n.events} WHERE aggregate_type = t AND aggregate_id = i ORDER BY sequence DESC LIMIT 1`
 
-/** The rows of a list with their places in it. */
+/** The rows of a list, numbered in list order. */
 const numbered = (list: string, columns: string, alias: string): string =>
   `ROWS FROM (json_to_recordset(${list}::json) AS (${columns})) WITH ORDINALITY AS ${alias}`
 
 /**
- * Stores a round (src/sql/round.ts) or answers the facts (src/sql/facts.ts). Parameters are lists of rows as JSON, NULL for an empty one. All is checked first; then
- * rows are written table by table in the order of their keys, so that two rounds never wait for each other in a circle. What changes between check and
- * write is caught by the keys and by the count of rows.
+ * The function that stores a round (src/sql/round.ts), or returns the facts (src/sql/facts.ts).
+ *
+ * Its parameters are lists of rows as JSON, NULL for an empty list. Everything is checked first.
+ * Then rows are written table by table, in the order of their keys, so that two rounds cannot
+ * deadlock. Unique keys and row counts detect changes between check and write.
  */
 export const appendFunction = (n: Names): string => `
 CREATE OR REPLACE FUNCTION ${n.append}(
   roots text, events text, event_count integer, snapshots text, keys text, generations text, views text, indexes text, checkpoints text
 ) RETURNS text LANGUAGE plpgsql
--- Postgres takes each list for a hundred rows, and would read all of a table that is not much larger.
+-- Postgres assumes 100 rows in each list, and would scan a whole table of similar size.
 SET enable_seqscan TO off SET enable_hashjoin TO off SET enable_mergejoin TO off
 AS $body$
 DECLARE
@@ -40,7 +42,7 @@ BEGIN
 ${checkIsolation}
   PERFORM ${n.checkSession}();
 
-  -- A generation cannot be switched, nor a lease taken over, nor another commit move the same checkpoint, until this transaction has ended.
+  -- Until this transaction ends, no switch of a generation, takeover of a lease, or other move of the same checkpoint can happen.
   IF generations IS NOT NULL THEN
     PERFORM pg_advisory_xact_lock_shared(${generationLock(n, 'n')})
     FROM (SELECT DISTINCT n COLLATE "C" AS n FROM json_to_recordset(generations::json) AS generation(n text) ORDER BY 1) AS names;
@@ -49,7 +51,7 @@ ${checkIsolation}
     PERFORM FROM ${n.leases} WHERE name IN (SELECT n FROM ${checkpointsOf}) ORDER BY name FOR NO KEY UPDATE;
   END IF;
 
-  -- One look for each list that is there: Postgres prepares all of an expression, also the parts that it skips.
+  -- One query per list that is not empty: Postgres prepares all of an expression, also the parts that it skips.
   IF roots IS NOT NULL THEN
     free := NOT EXISTS (
       SELECT FROM ${rootsOf} LEFT JOIN LATERAL (${headOf(n)}) AS head ON true
@@ -88,7 +90,7 @@ ${checkIsolation}
   BEGIN
     IF events IS NOT NULL THEN
       SELECT CASE WHEN is_called THEN last_value ELSE last_value - 1 END INTO last FROM ${n.positions};
-      -- Positions are drawn in list order, and not before the trigger has its lock: the list is read by the INSERT alone.
+      -- Only the INSERT reads the list, so positions are drawn in list order and after the trigger has taken its lock.
       WITH drawn AS MATERIALIZED (
         SELECT nextval('${n.positions}') AS position, event.*
         FROM json_to_recordset(events::json) AS event(t text, i text, s bigint, e text, v text, d json, m json, r text, c text)
@@ -99,7 +101,7 @@ ${checkIsolation}
         RETURNING position
       )
       SELECT count(*), json_agg(position::text ORDER BY position), min(position) INTO written, positions, first FROM stored;
-      -- One that this session drew ahead, from a sequence with a CACHE: readers may have passed it.
+      -- This session drew the position in advance, from a sequence with a CACHE: readers may have passed it.
       IF first <= last THEN
         RAISE EXCEPTION '${restoredSequence(n)}' USING ERRCODE = 'CQ007';
       END IF;
@@ -109,7 +111,7 @@ ${checkIsolation}
     END IF;
 
     IF snapshots IS NOT NULL THEN
-      -- The Rust crate may have left several rows of one aggregate.
+      -- The Rust crate may have stored several rows of one aggregate.
       DELETE FROM ${n.snapshots} AS old USING ${snapshotsOf}
       WHERE old.aggregate_type = t AND old.aggregate_id = i AND old.ctid <> (
         SELECT ctid FROM ${n.snapshots} WHERE aggregate_type = t AND aggregate_id = i ORDER BY current_snapshot DESC, ctid LIMIT 1

@@ -6,7 +6,7 @@ import type { PostgresValue } from './client.ts'
 import type { Connection, Statement } from './connection.ts'
 import { understand } from './errors.ts'
 
-/** Where a batch goes: to one function of the database, a round in one call. */
+/** Sends a round to one function of the database, in one call. */
 export const roundDatabase = (
   connection: Connection,
   statement: Statement,
@@ -17,7 +17,8 @@ export const roundDatabase = (
   understand,
   async storeRound(round) {
     const [row] = await connection.send(statement, parameters(round))
-    if (row === undefined) throw new StoreError('STORE_FAILED', 'Postgres gave no answer to an append.')
+    if (row === undefined)
+      throw new StoreError('STORE_FAILED', 'The Postgres client returned no row for an append, which may have been stored.')
     return JSON.parse(text(row, 'answer'))
   },
 })
@@ -42,7 +43,7 @@ function list<T>(rows: readonly T[], toJson: (row: T) => string): string | null 
   return rows.length === 0 ? null : `[${rows.map((row) => toJson(row)).join()}]`
 }
 
-/** The texts of data are JSON already, and go in as they are. */
+/** The data is JSON text already, so it is inserted as it is. */
 const eventJson = ({ d, m, ...rest }: EventInput): string => `${JSON.stringify(rest).slice(0, -1)},"d":${d},"m":${m}}`
 
 const withText = ({ d, ...rest }: SnapshotRow | ViewRow): string => `${JSON.stringify(rest).slice(0, -1)},"d":${d}}`

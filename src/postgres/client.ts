@@ -1,10 +1,12 @@
 import { DefinitionError } from '../errors.ts'
 
 /**
- * What the store asks of a driver: to run one statement with values for `$1`, `$2` … and to give its rows as objects. The `Pool` and the `Client` of `pg`, those of
- * `@neondatabase/serverless`, and PGlite have it. But for `transact`, which needs a `Pool` or PGlite, the store sends nothing but single statements and
- * leaves nothing in the session, so it works through any pooler. Values are texts, numbers and `null`.
+ * A Postgres client: it runs one statement with values for `$1`, `$2` … and returns rows as
+ * objects.
  *
+ * The `Pool` and the `Client` of `pg`, those of `@neondatabase/serverless`, and PGlite fit. The
+ * store sends single statements and leaves nothing in the session, so any pooler works. Only
+ * `transact` needs a `Pool` or PGlite. Values are strings, numbers and `null`.
  * @example
  * ```ts
  * import type { PostgresClient } from 'cqrs-es/postgres'
@@ -20,14 +22,14 @@ export interface PostgresClient {
   query(text: string, values?: PostgresValue[]): Promise<{ readonly rows: unknown[] }>
 }
 
-/** What the store binds to a statement's parameters. */
+/** A value bound to a parameter of a statement. */
 export type PostgresValue = string | number | null
 
-/** @throws DefinitionError that says what is needed */
+/** @throws DefinitionError unless the client has a method `query` */
 export function checkClient(client: PostgresClient): void {
-  // That of Neon over HTTP is a function.
+  // Neon's client over HTTP is a function.
   if ((typeof client === 'object' || typeof client === 'function') && typeof client?.query === 'function') return
   throw new DefinitionError(
-    'postgresStore needs a Pool or Client of pg, or something else with query(text, values); what it got has no method "query".',
+    'postgresStore expects a Pool or Client of pg, or another client with query(text, values); this value has no method "query".',
   )
 }

@@ -3,7 +3,7 @@ import type { Row } from '../sql/columns.ts'
 import type { PostgresClient, PostgresValue } from './client.ts'
 import { toStoreError } from './errors.ts'
 
-/** The user's client, and how its failures read. */
+/** Runs statements on the user's client and translates its errors. */
 export class Connection {
   readonly client: PostgresClient
   readonly #prepared: boolean
@@ -13,12 +13,12 @@ export class Connection {
     this.#prepared = prepared
   }
 
-  /** The same on another client. */
+  /** Returns the same connection on another client. */
   with(client: PostgresClient): Connection {
     return new Connection(client, this.#prepared)
   }
 
-  /** @throws StoreError for whatever the driver throws */
+  /** @throws StoreError for any error of the driver */
   async all(statement: Statement, ...values: PostgresValue[]): Promise<Row[]> {
     try {
       return await this.send(statement, values)
@@ -31,7 +31,7 @@ export class Connection {
     return (await this.all(statement, ...values))[0]
   }
 
-  /** As the driver throws it. */
+  /** Throws the driver's error as it is. */
   async send({ name, text }: Statement, values: PostgresValue[]): Promise<Row[]> {
     const answer = await (this.#prepared && name !== undefined
       ? (this.client as unknown as NamedClient).query({ name, text, values })
@@ -40,7 +40,7 @@ export class Connection {
   }
 }
 
-/** Neon over HTTP answers with the rows alone, unless told otherwise. */
+/** Neon over HTTP returns the rows alone, without `fullResults`. */
 function rowsOf(answer: { readonly rows: unknown[] } | undefined): Row[] {
   const rows = answer?.rows
   if (Array.isArray(rows)) return rows as Row[]
@@ -50,13 +50,13 @@ function rowsOf(answer: { readonly rows: unknown[] } | undefined): Row[] {
   )
 }
 
-/** A statement; those without a name are not worth keeping prepared. */
+/** A statement. One without a name is never kept prepared. */
 export interface Statement {
   readonly name?: string
   readonly text: string
 }
 
-/** How `pg` takes a statement that it shall keep prepared. */
+/** The form of `query` in `pg` that keeps a statement prepared. */
 interface NamedClient {
   query(statement: { name: string; text: string; values: PostgresValue[] }): Promise<{ readonly rows: unknown[] }>
 }

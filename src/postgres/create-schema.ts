@@ -4,7 +4,11 @@ import type { Connection } from './connection.ts'
 import { schemaVersion } from './schema.ts'
 import type { Statements } from './statements.ts'
 
-/** Adds what is missing of the schema. When nothing is, nothing is locked and no right to change it is needed. */
+/**
+ * Adds the missing parts of the schema.
+ *
+ * If none is missing, it takes no lock and needs no privilege to change the schema.
+ */
 export async function createSchema(connection: Connection, statements: Statements): Promise<void> {
   if (await isInstalled(connection, statements)) return
   const [found = {}] = await connection.all(statements.readEncoding)
@@ -12,12 +16,12 @@ export async function createSchema(connection: Connection, statements: Statement
   if (encoding !== 'UTF8')
     throw new StoreError(
       'STORE_FAILED',
-      `The Postgres database has the encoding ${encoding}; the store needs one that was made with UTF8.`,
+      `The Postgres database has the encoding ${encoding}. The store needs a database that was created with UTF8.`,
     )
   await connection.all(statements.createSchema)
 }
 
-/** @throws StoreError `SCHEMA_TOO_NEW` */
+/** @throws StoreError `SCHEMA_TOO_NEW` when a newer version of the package made the schema */
 async function isInstalled(connection: Connection, statements: Statements): Promise<boolean> {
   const [row] = await connection.all(statements.readSchema).catch((error: unknown) => {
     if (isCqrsError(error, 'SCHEMA_MISSING')) return []
@@ -28,6 +32,6 @@ async function isInstalled(connection: Connection, statements: Statements): Prom
   if (version <= schemaVersion) return version === schemaVersion && oneOf(row, 'complete', ['true', 'false']) === 'true'
   throw new StoreError(
     'SCHEMA_TOO_NEW',
-    `The schema in the Postgres database has version ${version}, made by a newer version of this package, which knows up to ${schemaVersion}: update the package.`,
+    `The schema in the Postgres database has version ${version}; this version of the package supports up to ${schemaVersion}. Update the package.`,
   )
 }

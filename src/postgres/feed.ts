@@ -9,7 +9,7 @@ import type { Connection } from './connection.ts'
 import { followed } from './fragments.ts'
 import type { Statements } from './statements.ts'
 
-/** How far a page may reach without a filter: every position there can be. */
+/** Reach of a page without a filter: above all possible positions. */
 const everything = '8000000000000000000'
 
 export async function readFeed(
@@ -36,20 +36,20 @@ export async function readFeed(
   const end = whole(head, 'page_end')
   const events = rows.map(toStoredEvent)
   if (isFollowed(rows.at(-1))) return { events, position: events.at(-1)?.position, ...lastOf(events.at(-1)), more: true }
-  // The horizon may lie behind what a reader has seen, when a slow writer has just taken its lock: nothing is new then.
+  // A slow writer that has just taken its lock can move the horizon to before `after`.
   if (end <= start) return { events: [], position: after, more: false }
   const position = digitsOrNull(head, 'position') as Position | null
   const last = position === null ? undefined : { position, commitId: text(head, 'commit_id') }
   return { events, position: String(end) as Position, ...lastOf(last), more: filter !== undefined && end === start + feedWindow }
 }
 
-/** What is no position of ours is past the end of any log. */
+/** Text that is no position of this store counts as past the end of the log. */
 const startOf = (after: Position | undefined): string =>
   after === undefined ? '0' : /^\d{1,18}$/.test(after) ? after : '999999999999999999'
 
 export const lastPosition = (connection: Connection, statements: Statements) => position(connection, statements, 'horizon')
 
-/** The last one drawn, also where its event is not committed yet. */
+/** The last position that was drawn, even if its event is not committed yet. */
 export const endPosition = (connection: Connection, statements: Statements) => position(connection, statements, 'last')
 
 async function position(connection: Connection, { readPositions }: Statements, which: 'horizon' | 'last') {
@@ -59,14 +59,16 @@ async function position(connection: Connection, { readPositions }: Statements, w
   return found === '0' ? undefined : found
 }
 
-/** Whether more of a page was there. */
+/** Whether the page was cut off. */
 export const isFollowed = (last: Row | undefined): boolean =>
   last !== undefined && oneOf(last, 'followed', followed) === followed[0]
 
 const noAnswer = (): StoreError =>
-  new StoreError('STORE_FAILED', 'The Postgres client returned no row where there is always one.')
+  new StoreError('STORE_FAILED', 'The Postgres client returned no row for a statement that always returns one.')
 
-/** Aggregate types that are wanted whole, and `aggregate type/event type` of the others. */
+/**
+ * Splits the filter into aggregate types without a limit, and `aggregate type/event type` pairs.
+ */
 function filterOf(only: NonNullable<FeedRequest['only']>) {
   const types: string[] = []
   const eventTypes: string[] = []

@@ -6,7 +6,11 @@ import { inCheckedSession, indexKey } from './fragments.ts'
 import type { Names } from './names.ts'
 import { liveGeneration } from './statements.ts'
 
-/** The statement for a search, with its values. `i0`, `i1` … are the rows of the indexes it names, first the one it is ordered by. */
+/**
+ * Returns the statement of a search and its values.
+ *
+ * `i0`, `i1` … are the rows of the named indexes, `orderBy` first.
+ */
 export function findViewsStatement(n: Names, find: ViewFind): { statement: Statement; values: PostgresValue[] } {
   const { name, generation, orderBy, after, limit } = find
   const indexes = [...conditionsByIndex(find)]

@@ -2,8 +2,10 @@ import { checkIsolation, generationLock } from './fragments.ts'
 import type { Names } from './names.ts'
 
 /**
- * Each takes the lock of its view alone, which commits with rows of the view share: it waits for those under way, and later ones see what it did. A change of
- * several rows needs a function, since a client can only send one statement.
+ * Functions that change the generations of a view, each under the exclusive lock of the view.
+ *
+ * Commits with rows of the view share that lock: the function waits for those in flight, and later
+ * ones see its changes. They are functions because a client can only send one statement.
  */
 export const generationFunctions = (n: Names): string => `
 CREATE OR REPLACE FUNCTION ${n.addGeneration}(name text, added bigint, version text) RETURNS boolean LANGUAGE plpgsql AS $body$

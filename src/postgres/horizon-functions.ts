@@ -2,11 +2,17 @@ import { bytesBefore, checkIsolation, isFollowed, restoredSequence } from './fra
 import type { Names } from './names.ts'
 
 /**
- * Positions are drawn before their transaction commits, so a higher one can be visible while a lower one is under way. Therefore each writer holds, to the end of its
- * transaction, a shared advisory lock that says: all I draw is above this. A reader goes no further than the lowest of those. Nobody waits for anybody.
+ * Functions that read the log up to the horizon, below which no position can still appear.
  *
- * The reader's three looks must come in this order and each with a fresh snapshot: the last position drawn, the locks, the rows. Who held no lock at the second
- * look either had drawn nothing at the first, or has ended and is seen by the third. In one statement, or in a transaction that keeps its snapshot, events are missed.
+ * A position is drawn before its transaction commits, so a higher one can be visible while a lower
+ * one is in flight. Therefore each writer holds, until its transaction ends, a shared advisory lock
+ * on the last position drawn before its own. A reader stops at the lowest of those. No process
+ * waits for another.
+ *
+ * The reader must read three things in this order, each with a fresh snapshot: the last position
+ * drawn, the locks, the rows. A writer without a lock at the second step had drawn nothing at the
+ * first, or has ended and is visible at the third. In one statement, or with one snapshot, events
+ * would be missed.
  */
 export const horizonFunctions = (n: Names): string => `
 CREATE OR REPLACE FUNCTION ${n.lockHorizon}() RETURNS trigger LANGUAGE plpgsql AS $body$
@@ -23,7 +29,7 @@ IF NOT ${hasTrigger(n)} THEN
   CREATE TRIGGER ${n.trigger} BEFORE INSERT ON ${n.events} FOR EACH STATEMENT EXECUTE FUNCTION ${n.lockHorizon}();
 END IF;
 
--- Also on a subscriber of logical replication, and for a session that has switched triggers off.
+-- ALWAYS: also on a subscriber of logical replication, and in a session that has switched triggers off.
 ALTER TABLE ${n.events} ENABLE ALWAYS TRIGGER ${n.trigger};
 
 CREATE OR REPLACE FUNCTION ${n.horizon}(OUT last bigint, OUT horizon bigint) LANGUAGE plpgsql AS $body$
@@ -36,7 +42,7 @@ ${checkIsolation}
   IF pg_is_in_recovery() THEN
     RAISE EXCEPTION 'the log cannot be read in order on a standby server' USING ERRCODE = 'CQ002';
   END IF;
-  -- What is not as createSchema() has made it would let events appear where a reader has passed, or go.
+  -- With any of these changes, events could appear below a position that a reader has passed, or get lost.
   SELECT CASE
     WHEN seqcache <> 1 OR seqincrement <> 1 OR seqcycle THEN '${restoredSequence(n)}'
     WHEN events.relpersistence <> 'p' THEN 'ALTER TABLE ${n.events} SET LOGGED'
@@ -51,7 +57,7 @@ ${checkIsolation}
     RAISE EXCEPTION '%', altered USING ERRCODE = 'CQ007';
   END IF;
   SELECT CASE WHEN is_called THEN last_value ELSE last_value - 1 END INTO last FROM ${n.positions};
-  -- Locks are kept modulo 2^31; one that seems to be further behind than half of that was taken after the last position was read.
+  -- Locks are modulo 2^31: a lock that seems to lag by more than half of that was taken after the last position was read.
   SELECT max(distance) INTO behind
   FROM (
     SELECT (last - objid::bigint + 2147483648) % 2147483648 AS distance
@@ -102,6 +108,10 @@ $body$;
 export const hasTrigger = (n: Names): string =>
   `EXISTS (SELECT FROM pg_trigger WHERE tgrelid = to_regclass('${n.events}') AND tgname = ${n.triggerText})`
 
-/** The sequence's own id, so that the locks of two stores, or of a restored copy, are never mixed up. As a signed number, since that is what the lock takes. */
+/**
+ * The id of the sequence, as the signed number that the lock takes.
+ *
+ * It keeps the locks of two stores, or of a restored copy, apart.
+ */
 const lockClass = (n: Names): string =>
   `(SELECT (id - CASE WHEN id >= 2147483648 THEN 4294967296 ELSE 0 END)::integer FROM (SELECT '${n.positions}'::regclass::oid::bigint AS id) AS positions)`

@@ -1,14 +1,14 @@
 import { checkIsolation } from './fragments.ts'
 import type { Names } from './names.ts'
 
-/** What is left of a lease by the clock of the database. */
+/** Milliseconds that are left of a lease, by the clock of the database. */
 export const remainingMs = 'greatest(1, ceil(extract(epoch FROM expires_at - clock_timestamp()) * 1000))'
 
 /**
- * Takes a lease and reads its checkpoint, or answers who holds it, as JSON.
+ * The function that takes a lease and reads its checkpoint, or returns the holder, as JSON.
  *
- * It must be a function: the INSERT may wait for a commit that moves the checkpoint, and a single
- * statement would read the checkpoint of before.
+ * A single statement would not do: the INSERT may wait for a commit that moves the checkpoint, and
+ * the statement would then return the checkpoint from before that commit.
  */
 export const leaseFunction = (n: Names): string => `
 CREATE OR REPLACE FUNCTION ${n.acquireLease}(wanted text, asking text, ttl_ms float8) RETURNS text LANGUAGE plpgsql AS $body$
@@ -31,7 +31,7 @@ ${checkIsolation}
     END IF;
     SELECT json_build_object('acquired', false, 'holder', holder, 'remainingMs', ${remainingMs}) INTO held
     FROM ${n.leases} WHERE name = wanted AND holder IS NOT NULL;
-    -- Its holder may have released it just now.
+    -- Repeat: the holder has just released the lease.
     IF held IS NOT NULL THEN
       RETURN held;
     END IF;

@@ -12,13 +12,13 @@ import { checkName, commonTables, digest, functionEnding, tableNames } from '../
  */
 export type PostgresTables = { readonly [K in keyof typeof commonTables]?: string }
 
-/** Everything the store has in the database, quoted and with its schema, ready to stand in a statement. */
+/** Names of all objects in the database, with schema and quotes, ready for statements. */
 export type Names = ReturnType<typeof namesOf>
 
-/** Longer ones would leave no room for the endings of indexes and functions in the 63 bytes of an identifier. */
+/** An identifier has up to 63 bytes, which must hold the suffixes of indexes and functions, too. */
 const longest = 40
 
-/** @throws DefinitionError for a name that is no plain identifier */
+/** @throws DefinitionError unless all names are plain identifiers */
 export function namesOf(schema: string, tables: PostgresTables) {
   const of = tableNames('postgresStore', commonTables, tables, longest)
   checkName('postgresStore', 'schema', schema, longest)
@@ -26,7 +26,7 @@ export function namesOf(schema: string, tables: PostgresTables) {
   const own = functionEnding(commonTables, of)
   return {
     schema: `"${schema}"`,
-    /** For look-ups in the catalogue; quoted as text. */
+    /** Quoted as text, for queries of the catalog. */
     schemaText: `'${schema}'`,
     eventsText: `'${of.events}'`,
     triggerText: `'${of.events}_lock_horizon'`,
@@ -52,9 +52,12 @@ export function namesOf(schema: string, tables: PostgresTables) {
     addGeneration: full(`${of.viewGenerations}_add_${own}`),
     switchGeneration: full(`${of.viewGenerations}_switch_${own}`),
     removeGeneration: full(`${of.viewGenerations}_remove_${own}`),
-    /** Advisory locks of view generations start with this text. */
+    /** Prefix of the keys of advisory locks for view generations. */
     generationLock: `'${schema}.${of.viewGenerations}.'`,
-    /** Where commits are told. The two names in full may not fit; who shares it by chance is woken in vain. */
+    /**
+     * Channel of notifications. A digest, since full names may be too long; a collision only causes
+     * needless wake-ups.
+     */
     channel: `cqrs_es_${digest(`${schema}.${of.events}`)}`,
   }
 }

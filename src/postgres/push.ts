@@ -5,8 +5,7 @@ import type { Statements } from './statements.ts'
 import { isPool } from './transact.ts'
 
 /**
- * What the store asks of the connection that it hears of commits on: a connected `Client` of `pg` or Neon has it.
- *
+ * A connection that receives notifications: a connected `Client` of `pg` or Neon.
  * @example
  * ```ts
  * import type { PostgresListener } from 'cqrs-es/postgres'
@@ -23,22 +22,20 @@ export interface PostgresListener {
   removeListener(event: 'notification', heard: (message: { readonly channel: string }) => void): unknown
 }
 
-/** @throws DefinitionError that says what is needed */
+/** @throws DefinitionError unless it is a single client with these methods */
 export function checkListener(listener: PostgresListener): void {
   const given: Partial<PostgresListener> = typeof listener === 'object' && listener !== null ? listener : {}
   for (const method of ['query', 'on', 'removeListener'] as const) {
     if (typeof given[method] === 'function') continue
-    throw new DefinitionError(
-      `postgresStore: "listener" must be a connected Client of pg; what it got has no method "${method}".`,
-    )
+    throw new DefinitionError(`postgresStore: "listener" must be a connected Client of pg; this value has no method "${method}".`)
   }
   if (!isPool(listener)) return
   throw new DefinitionError(
-    'postgresStore: "listener" must be one connected Client of pg, not a Pool: it listens on its session.',
+    'postgresStore: "listener" must be a single connected Client of pg, not a Pool, because LISTEN needs a session of its own.',
   )
 }
 
-/** Hears of commits, while somebody watches. Every failure of the connection means no more than that nothing is heard. */
+/** Receives commit notifications while there are watchers. Ignores failures: readers also poll. */
 export class Listener {
   readonly #listener: PostgresListener
   readonly #channel: string
@@ -47,7 +44,8 @@ export class Listener {
   constructor(listener: PostgresListener, channel: string) {
     this.#listener = listener
     this.#channel = channel
-    // For as long as the client lives: without a listener for errors, one that loses its connection would end the process.
+    // Never removed: without a listener for errors, a client that loses its connection ends the
+    // process.
     listener.on('error', ignore)
   }
 
@@ -62,7 +60,7 @@ export class Listener {
 
   #start(): void {
     this.#listener.on('notification', this.#heard)
-    // What was committed before the server listens is not told, so whoever watches by then looks once.
+    // Commits before LISTEN took effect were not reported, so all watchers check once.
     this.#run(`LISTEN "${this.#channel}"`).then(this.#wakeAll, ignore)
   }
 
@@ -71,7 +69,7 @@ export class Listener {
     this.#run(`UNLISTEN "${this.#channel}"`).catch(ignore)
   }
 
-  /** Also what the driver throws at once is a rejection. */
+  /** Async, so that an exception of the driver becomes a rejection. */
   async #run(statement: string): Promise<void> {
     await this.#listener.query(statement)
   }
@@ -87,7 +85,7 @@ export class Listener {
 
 const ignore = (): void => {}
 
-/** Tells those who listen that something was stored. One message is under way at a time, and the next stands for all that came meanwhile. */
+/** Sends a notification after commits, one at a time; the next covers all commits since then. */
 export class Notifier {
   readonly #connection: Connection
   readonly #statements: Statements
@@ -101,7 +99,7 @@ export class Notifier {
     this.#channel = channel
   }
 
-  /** Answers at once, and never fails: a message is a hint. */
+  /** Returns at once and never fails, because a notification is only a hint. */
   notify(outcomes: readonly CommitOutcome[]): void {
     if (!outcomes.some(hasEvents)) return
     this.#again = true
@@ -118,6 +116,6 @@ export class Notifier {
   }
 }
 
-/** Also one that was sent again: perhaps nobody was told when it was stored. */
+/** Repeated commits count: the notification may have been lost when they were stored. */
 const hasEvents = (outcome: CommitOutcome): boolean =>
   (outcome.kind === 'stored' || outcome.kind === 'repeated') && outcome.positions.length > 0

@@ -5,18 +5,20 @@ import { leaseFunction } from './lease-function.ts'
 import type { Names } from './names.ts'
 import { sessionFunction } from './session-function.ts'
 
-/** A released version never changes; later ones only add. */
+/** Version of the schema. A released version never changes; later ones only add. */
 export const schemaVersion = 1
 
 /**
- * One statement that makes the schema, or adds to it, or to the tables of the Rust crate, what is missing: all of it or nothing. It waits for others who do the same.
- * A `DO` block, so that it is a single statement for drivers and poolers that take no scripts.
+ * The statement that creates the schema, or adds what is missing, also to tables of the Rust crate.
+ *
+ * It does all or nothing and waits for other processes that run it. As a `DO` block it is a single
+ * statement, for drivers and poolers that accept no scripts.
  */
 export const schemaStatement = (n: Names): string => `DO $schema$
 BEGIN
 PERFORM pg_advisory_xact_lock(hashtextextended('cqrs-es ' || ${n.schemaText} || ${n.eventsText}, 0));
 
--- Not IF NOT EXISTS: that asks a cache, which may be from before the lock was ours.
+-- CREATE … IF NOT EXISTS would use a cache, which may be older than this lock.
 IF NOT EXISTS (SELECT FROM pg_namespace WHERE nspname = ${n.schemaText}) THEN
   CREATE SCHEMA ${n.schema};
 END IF;
@@ -30,19 +32,22 @@ END
 $schema$;
 `
 
-/** Whether nothing is missing. */
+/** The condition that no part of the schema is missing. */
 export const isComplete = (n: Names): string =>
   parts(n)
     .map(({ is }) => `(${is})`)
     .join('\n  AND ')
 
-/** Something of the schema: the condition that it is there, and what makes it. */
+/** A part of the schema: the condition that it exists, and the statements that create it. */
 interface Part {
   readonly is: string
   readonly make: string
 }
 
-/** A table of another program that has the name but lacks a column is in the way: to make it fails, and so nothing at all is made. */
+/**
+ * A table of this name without these columns belongs to another program. CREATE TABLE then fails,
+ * so that nothing is created.
+ */
 const table = (name: string, columns: Readonly<Record<string, string>>, more: readonly string[] = []): Part => ({
   is: hasColumns(name, Object.keys(columns)),
   make: `CREATE TABLE ${name} (
@@ -99,7 +104,7 @@ const parts = (n: Names): readonly Part[] => [
 ALTER TABLE ${n.events}
   ALTER COLUMN recorded_at SET DEFAULT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"');
 
--- Rows that were there before get the positions of their physical order, in the order of their sequences within each aggregate.
+-- Existing rows get positions in physical order, and within each aggregate in the order of sequences.
 IF EXISTS (SELECT FROM ${n.events} WHERE position IS NULL) THEN
   UPDATE ${n.events} AS event SET position = slots.slot
   FROM (
@@ -116,7 +121,7 @@ IF EXISTS (SELECT FROM ${n.events} WHERE position IS NULL) THEN
   WHERE event.aggregate_type = ranked.aggregate_type AND event.aggregate_id = ranked.aggregate_id AND event.sequence = ranked.sequence;
 END IF;
 
--- The place of an event in the whole log. CACHE must stay 1: a position must not be drawn before its transaction holds its lock.
+-- Positions in the log. CACHE must stay 1: a position must not be drawn before its transaction holds its lock.
 CREATE SEQUENCE IF NOT EXISTS ${n.positions} AS bigint CACHE 1;
 IF EXISTS (SELECT FROM ${n.events}) THEN
   PERFORM setval('${n.positions}', greatest((SELECT max(position) FROM ${n.events}), (SELECT last_value FROM ${n.positions})));
@@ -133,7 +138,7 @@ CREATE UNIQUE INDEX IF NOT EXISTS ${n.byPosition} ON ${n.events} (position);`,
 
   {
     is: hasColumns(n.snapshots, ['state_version', 'vouched_sequence']),
-    make: `-- A snapshot counts only where vouched_sequence says that this store wrote that very row.
+    make: `-- A snapshot only counts if vouched_sequence shows that this store wrote the row.
 ALTER TABLE ${n.snapshots}
   ALTER COLUMN aggregate_type TYPE text COLLATE "C",
   ALTER COLUMN aggregate_id TYPE text COLLATE "C",
@@ -197,7 +202,10 @@ ALTER TABLE ${n.snapshots}
   },
 ]
 
-/** `index_key` is a digest of view and index: with the two names in full, an entry could be longer than a B-tree takes. */
+/**
+ * `index_key` is a digest of view and index, because full names could exceed the size of a B-tree
+ * entry.
+ */
 function indexTable(n: Names): Part {
   const columns = {
     view_name: id,

@@ -1,9 +1,10 @@
 import type { Names } from './names.ts'
 
 /**
- * Raises when settings of the session would change texts or hide rows.
+ * The function that fails if session settings would change texts or hide rows.
  *
- * A read would otherwise find nothing, without an error. The function reads no table, so it costs microseconds.
+ * Without it, such a read would find nothing and report no error. It reads no table, so it takes
+ * microseconds.
  */
 export const sessionFunction = (n: Names): string => `
 CREATE OR REPLACE FUNCTION ${n.checkSession}() RETURNS boolean STABLE LANGUAGE plpgsql AS $body$

@@ -8,11 +8,13 @@ import { isComplete, schemaStatement } from './schema.ts'
 export type Statements = ReturnType<typeof statementsOf>
 
 /**
- * Every statement of the store, but those of `find-views.ts`, and those that are functions in `schema.ts`. Values are always bound. Numbers and JSON come out as text: then it
- * does not matter how a driver, or a program that has changed its driver's parsers, reads the types of Postgres.
+ * All statements, except those of `find-views.ts` and the functions in `schema.ts`.
+ *
+ * Values are always bound. Numbers and JSON are returned as text, so that it does not matter how a
+ * driver, or a program's own type parsers, read Postgres types.
  */
 export function statementsOf(n: Names) {
-  // Postgres cuts names to 63 bytes, so a digest stands for what makes two statements of the same kind different.
+  // Postgres cuts names to 63 bytes, so a digest distinguishes statements of the same kind.
   const statement = (name: string, text: string): Statement => ({
     name: `cqrs-es ${name} ${digest(text)}${digest(`.${text}`)}`,
     text,
@@ -33,7 +35,7 @@ export function statementsOf(n: Names) {
 
     readEvents: statement('readEvents', checked(11, `${eventsPage(n, '$3::bigint')} ORDER BY page.sequence`)),
 
-    /** The snapshot, where there is one, is the first row. */
+    /** The first row is the snapshot, if there is one. */
     readSnapshotAndEvents: statement(
       'readSnapshotAndEvents',
       checked(
@@ -54,7 +56,7 @@ UNION ALL
       ),
     ),
 
-    /** From one id to the next through the index, however many events each has. */
+    /** Jumps from id to id through the index, however many events each has. */
     readIds: statement(
       'readIds',
       checked(
@@ -80,7 +82,7 @@ WHERE aggregate_type = $1 AND aggregate_id = $2 AND idempotency_key = $3`,
       ),
     ),
 
-    /** The keys as a list in JSON; a generation of NULL is the live one. */
+    /** The keys are a JSON list; a generation of NULL means the live one. */
     readViews: statement(
       'readViews',
       checked(
@@ -125,13 +127,15 @@ FROM ${n.feed}($1, $2, $3, $4, $5, $6, $7, $8)`,
       checked(2, `SELECT position, fence::text AS position_fence FROM ${n.checkpoints} WHERE name = $1`),
     ),
 
-    /** Nobody takes the lease over until the transaction has ended; no row where nobody has it. */
+    /**
+     * Prevents a takeover until the transaction ends. Returns no row if the lease has no holder.
+     */
     lockLease: statement(
       'lockLease',
       `SELECT fence::text FROM ${n.leases} WHERE name = $1 AND holder IS NOT NULL FOR NO KEY UPDATE`,
     ),
 
-    /** Always one row, with the number of the transaction. */
+    /** Always returns one row, with the id of the transaction. */
     readCheckpointInTransaction: statement(
       'readCheckpointInTransaction',
       `
@@ -140,7 +144,7 @@ FROM (SELECT) AS one LEFT JOIN ${n.checkpoints} ON name = $1
 WHERE ${n.checkSession}()`,
     ),
 
-    /** No row when the transaction is not the one of this number any more. */
+    /** Returns no row if another transaction is open by now. */
     moveCheckpoint: statement(
       'moveCheckpoint',
       `
@@ -150,7 +154,7 @@ ON CONFLICT (name) DO UPDATE SET position = excluded.position, fence = excluded.
 RETURNING name`,
     ),
 
-    /** The names as a list in JSON; one row for each. */
+    /** The names are a JSON list; returns one row for each. */
     readConsumers: statement(
       'readConsumers',
       checked(
@@ -185,7 +189,7 @@ ${checked(1, 'SELECT fence FROM released')}`,
   }
 }
 
-/** A page of one aggregate, of at most $5 rows, that ends early when it would be larger than $6 bytes. */
+/** A page of one aggregate: up to $5 rows, cut off after about $6 bytes. */
 const eventsPage = (n: Names, after: string, more = ''): string => `
 SELECT position::text, aggregate_type, aggregate_id, sequence::text, event_type, event_version,
   payload::text, metadata::text, recorded_at, commit_id, ${isFollowed('next')} AS followed${more}

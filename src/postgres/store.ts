@@ -51,37 +51,60 @@ import { transactionDatabase } from './transact.ts'
 
 /** Options of `postgresStore`. */
 export interface PostgresStoreOptions {
-  /** The Postgres schema that the tables are in, made by `createSchema()` if need be. Default `'public'`. */
+  /** Postgres schema of the tables; `createSchema()` creates it if needed. Default `'public'`. */
   readonly schema?: string
-  /** Other names for the tables, for instance those of the Rust crate's tables that are adopted. Up to 40 letters, digits and underscores each. */
+  /**
+   * Other names for tables, for example those of existing tables of the Rust crate.
+   *
+   * Up to 40 letters, digits and underscores each.
+   */
   readonly tables?: PostgresTables
-  /** How the data of events is kept: `'json'` (the default), or `'serde-enum'` to share the rows with programs that use the Rust crate. */
+  /**
+   * Format of the data of events. Default `'json'`.
+   *
+   * `'serde-enum'` shares the rows with programs that use the Rust crate.
+   */
   readonly payloadFormat?: PayloadFormat
-  /** How to read numbers that JavaScript would round, such as 64-bit integers of another program. Default `'refuse'`: their event is a `DeserializationError`. */
+  /**
+   * Handling of numbers that JavaScript would round, such as 64-bit integers. Default `'refuse'`.
+   *
+   * With `'refuse'`, reading an event with such a number throws a `DeserializationError`.
+   */
   readonly inexactNumbers?: InexactNumbers
   /**
-   * Keep the statements prepared on each connection: saves Postgres the planning of reads. Only with `pg`, and only without a pooler between, or with one
-   * that knows of prepared statements. Default `false`.
+   * Keeps statements prepared on each connection, which saves Postgres the planning of reads.
+   * Default `false`.
+   *
+   * Only with `pg`, and only without a pooler, or with one that supports prepared statements.
    */
   readonly preparedStatements?: boolean
   /**
-   * A connected `Client` of `pg`, for this store alone: `watch` hears of commits on it, by `LISTEN`. It must lead to Postgres directly or through a pooler in session mode; the
-   * store's own client need not. It stays yours. When its connection breaks nothing is heard any more, and that is all. Default: none, and who reads the log polls.
+   * A connected `Client` of `pg` for this store alone, on which `watch` receives commit
+   * notifications by `LISTEN`.
+   *
+   * It must reach Postgres directly or through a pooler in session mode; the store's own client
+   * need not. You open and close it. If its connection breaks, notifications end and polling
+   * continues. Default: none; readers of the log poll.
    */
   readonly listener?: PostgresListener
   /**
-   * Tell the listeners of all processes after an append has stored events, by a statement of its own that no append waits for. Default: whether `listener` is given; set it in
-   * processes that write and do not listen.
+   * Notifies the listeners of all processes after an append. Default: whether `listener` is given.
+   *
+   * Each notification is a separate statement that no append waits for. Set `true` in processes
+   * that write without listening.
    */
   readonly notify?: boolean
 }
 
 /**
- * A store in a Postgres database (13 or newer), on a `Pool` or `Client` of `pg` or whatever else runs a statement (`PostgresClient`). The client stays
- * yours: the store neither opens nor closes it. Each call but `transact`, which needs a `Pool` or PGlite, is a single statement, an append of a whole batch too, so
- * it works behind transaction poolers and with drivers over HTTP. Call `createSchema()` once before the first use.
+ * Creates a store in a Postgres database, version 13 or newer.
  *
- * @throws DefinitionError for an option it does not have, a name it cannot use, or something that is not such a client
+ * `client` is a `Pool` or `Client` of `pg`, or any other `PostgresClient`. The store neither opens
+ * nor closes it. Each call is a single statement, also an append of a whole batch, so the store
+ * works behind transaction poolers and with drivers over HTTP. Only `transact` needs a `Pool` or
+ * PGlite. Call `createSchema()` once before the first use.
+ *
+ * @throws DefinitionError for an unknown or invalid option, or a client without `query`
  * @example
  * ```ts
  * import pg from 'pg'
@@ -125,10 +148,13 @@ const capacity = {
   bytesPerEvent: 50_000_000,
 } as const
 
-/** Postgres takes a parameter of 1 GB, but needs several times its size in memory while it reads it. */
+/** Postgres takes a parameter of 1 GB, but needs several times that memory to read it. */
 const limits = { ...capacity, bytesPerRound: 16_000_000 }
 
-/** A page of events ends with the one that reaches either, so that a long history is neither read in one go nor kept in memory at once. */
+/**
+ * A page of events ends at either limit, so that a long history is read and held in memory in
+ * parts.
+ */
 const most = { events: mostEvents, bytes: 4_000_000 }
 
 class PostgresStore implements Store {

@@ -6,7 +6,7 @@ import type { Connection } from './connection.ts'
 import { understand } from './errors.ts'
 import type { Statements } from './statements.ts'
 
-/** @throws DefinitionError for a client that has one connection for all who use it */
+/** @throws DefinitionError for a client that has one connection for all callers */
 export function transactionDatabase(connection: Connection, statements: Statements): TransactionDatabase {
   const run = runnerOf(connection.client)
   return { understand, transaction: (work) => run((client) => work(transactionOn(connection.with(client), statements))) }
@@ -17,10 +17,11 @@ function transactionOn(connection: Connection, statements: Statements): Transact
   return {
     client: connection.client,
     async lock(name) {
-      // Two statements: the second sees what was committed while the first waited.
+      // Two statements, so that the second one sees what was committed while the first one waited.
       const [lease] = await connection.send(statements.lockLease, [name])
       const [found] = await connection.send(statements.readCheckpointInTransaction, [name])
-      if (found === undefined) throw new StoreError('STORE_FAILED', 'Postgres gave no answer.')
+      if (found === undefined)
+        throw new StoreError('STORE_FAILED', 'The Postgres client returned no row for a statement that always returns one.')
       transaction = text(found, 'transaction')
       return {
         fence: lease === undefined ? null : whole(lease, 'fence'),
@@ -37,7 +38,7 @@ function transactionOn(connection: Connection, statements: Statements): Transact
 
 type Runner = <T>(work: (client: PostgresClient) => Promise<T>) => Promise<T>
 
-/** As a `Pool` of `pg` hands it out. */
+/** A client from a `Pool` of `pg`. */
 interface PooledClient extends PostgresClient {
   release(error?: Error | boolean): void
   on?(event: 'error', listener: (error: unknown) => void): unknown
@@ -45,11 +46,11 @@ interface PooledClient extends PostgresClient {
 }
 
 interface Pool {
-  /** That of `pg` answers the callback alone; wrappers of one may answer with a promise alone. */
+  /** The pool of `pg` calls back; a wrapper of it may only return a promise. */
   connect(connected: (error: unknown, client?: PooledClient) => void): Promise<PooledClient> | undefined
 }
 
-/** PGlite: one connection, on which others wait while `work` runs. */
+/** PGlite: it has one connection, and other calls wait while `work` runs. */
 interface Embedded {
   transaction<T>(work: (transaction: PostgresClient) => Promise<T>): Promise<T>
 }
@@ -66,7 +67,7 @@ function runnerOf(client: PostgresClient): Runner {
       })
   }
   throw new DefinitionError(
-    'A transaction of several statements needs a connection of its own, so a Pool: what was passed to postgresStore is a single client, or has no connect().',
+    'Transactions of several statements need a dedicated connection. Pass a Pool to postgresStore, not a single client or a value without connect().',
   )
 }
 
@@ -76,7 +77,7 @@ async function onPool<T>(pool: Pool, work: (client: PostgresClient) => Promise<T
     broken ??= error
   }
   const client = await clientOf(pool, lost)
-  // One that is broken keeps the listener: it may have more errors to tell.
+  // A broken client keeps the listener, because it may emit more errors.
   const giveBack = (error?: unknown) => {
     client.release(error !== undefined)
     if (error === undefined) client.removeListener?.('error', lost)
@@ -92,15 +93,16 @@ async function onPool<T>(pool: Pool, work: (client: PostgresClient) => Promise<T
       () => giveBack(),
       (failed: unknown) => giveBack(failed ?? error),
     )
-    // Why the server ended the connection says more than that it is gone.
+    // The server's reason for ending the connection says more than the failed statement.
     throw broken === undefined || isCqrsError(error) ? error : broken
   }
 }
 
 /**
- * Takes a client of the pool, with a listener for its errors from the same tick on.
+ * Takes a client from the pool and listens for its errors from the same tick on.
  *
- * Without a listener an error of the client ends the process, and a server may end a connection in the very message that opens it.
+ * An error event without a listener ends the process, and a server may end a connection in the very
+ * message that opens it.
  */
 const clientOf = (pool: Pool, lost: (error: unknown) => void): Promise<PooledClient> =>
   new Promise((resolve, reject) => {
@@ -115,10 +117,15 @@ const clientOf = (pool: Pool, lost: (error: unknown) => void): Promise<PooledCli
     pool.connect(connected)?.then((client) => connected(undefined, client), connected)
   })
 
-/** Whether it hands out connections. A `Client` of `pg` has a `connect` too, which opens its own. */
+/**
+ * Whether the client is a pool. A `Client` of `pg` has `connect` too, which opens its own
+ * connection.
+ */
 export const isPool = (client: object): client is Pool =>
   'connect' in client && typeof client.connect === 'function' && !('escapeIdentifier' in client)
 
-/** What Neon offers over HTTP is called `transaction` as well, but takes its statements in advance; it has no `exec`. */
+/**
+ * Neon over HTTP has a `transaction` as well, which takes all statements in advance, but no `exec`.
+ */
 const isEmbedded = (client: object): client is Embedded =>
   'transaction' in client && typeof client.transaction === 'function' && 'exec' in client

@@ -13,7 +13,7 @@ export interface RoundDatabase {
   readonly limits: {
     readonly bytesPerEvent: number
     readonly bytesPerCommit: number
-    /** A round of several commits ends before it would have more. */
+    /** Approximate bytes of JSON after which a round of several commits ends. */
     readonly bytesPerRound: number
   }
   /** Stores all of a round, or nothing. */
@@ -22,33 +22,42 @@ export interface RoundDatabase {
 }
 
 /**
- * The position of each event, or what was found instead. `refused`: the rows were checked and then refused all the same, by this constraint, or by none that has a
- * name (`''`).
+ * The position of each event, or the facts that were found instead.
+ *
+ * If the check passed and the database still refused the rows, `refused` names the violated
+ * constraint. It is `''` if the constraint has no name.
  */
 export type RoundAnswer =
   | { readonly positions: readonly string[] }
   | { readonly facts: RoundFacts; readonly refused?: string | null }
 
-/** What it means that `storeRound` failed. */
+/** Meaning of an error that `storeRound` threw. */
 export interface Failure {
   readonly cause: unknown
-  /** Surely nothing was stored, and never will be. */
+  /** Nothing was stored, and nothing will be. */
   readonly certain: boolean
-  /** Another try may do, since the database gave up this transaction for another one's sake. */
+  /** A retry may succeed: the database rolled back this transaction in favor of another one. */
   readonly again: boolean
-  /** One member may be what the database does not like. */
+  /** A single member of the round may have caused the error. */
   readonly ofOneMember: boolean
 }
 
-/** Somebody else gets ahead with each lost race, so even a crowd comes to an end. */
+/** Lost races in a row before `STORE_BUSY`. Each one means that another writer made progress. */
 const racesAtMost = 100
 
-/** Whoever was quicker is found, unless his rows are gone again by then. Rows that are refused again and again with nobody there are refused for what they are. */
+/**
+ * Refusals of a round without a conflict before it fails.
+ *
+ * A single refusal may be a race: the other row can be deleted before the facts are read. A
+ * repeated one is caused by the rows themselves.
+ */
 const refusalsAtMost = 3
 
 /**
- * A batch as the port wants it, on a database that stores rounds: the good case is one call. Conflicts are found out from the facts, and what is left is sent again;
- * a round that fails for one member's sake is sent again member by member, with the same ids.
+ * Stores a batch in rounds, as `Store.append` requires; without conflicts, one call is enough.
+ *
+ * Conflicts are derived from the facts, and the other members are sent again. If one member may
+ * have caused an error, each member is sent alone, with the same id.
  */
 export async function appendBatch(database: RoundDatabase, commits: readonly Commit[]): Promise<readonly CommitOutcome[]> {
   const batch = new Batch(database)
@@ -64,7 +73,7 @@ export async function appendBatch(database: RoundDatabase, commits: readonly Com
   return batch.outcomes
 }
 
-/** The commits of one call, and what has become of them so far. */
+/** The commits of one call and their outcomes so far. */
 class Batch {
   readonly outcomes: CommitOutcome[] = []
   readonly #database: RoundDatabase
@@ -130,7 +139,11 @@ class Batch {
     else for (const one of members) this.settle(one, { kind: 'failed', certain, cause })
   }
 
-  /** Whether one of the members builds on what was not stored. Those that do not are taken for stored by those behind them, until the database has answered. */
+  /**
+   * Whether a member builds on a commit that was not stored.
+   *
+   * The other members count as stored for the members after them, until the database has responded.
+   */
   #isDoomed({ members }: Round): boolean {
     let doomed = false
     for (const { commit } of members) {
@@ -143,7 +156,11 @@ class Batch {
   }
 }
 
-/** The same rows with expectations that nothing meets: the database answers the facts, also where what is expected is there by chance. */
+/**
+ * Copies the round with expectations that are never met, so that the database returns the facts.
+ *
+ * A real expectation could be met by chance, through another writer.
+ */
 const impossible = (round: Round): Round => ({
   ...round,
   roots: round.roots.map((root) => ({ ...root, s: -1 })),
@@ -151,7 +168,10 @@ const impossible = (round: Round): Round => ({
 })
 
 const beaten = (): Failure => ({
-  cause: new StoreError('STORE_BUSY', `Other writers were first ${racesAtMost} times in a row: try again later.`),
+  cause: new StoreError(
+    'STORE_BUSY',
+    `Lost the race against other writers ${racesAtMost} times in a row. Nothing was stored. Retry later.`,
+  ),
   certain: true,
   again: false,
   ofOneMember: false,
@@ -161,19 +181,19 @@ const refusalOf = (constraint: string): Failure => ({
   cause: new StoreError(
     'STORE_FAILED',
     constraint === ''
-      ? 'The database left out rows of the store: look for a trigger or a rule on its tables.'
-      : `The database refused rows of the store for "${constraint}": look for a unique constraint that was added to its tables, or, when the name is the store's own, for a sequence that is behind its table.`,
+      ? "The database did not insert all rows. Nothing was stored. Look for a trigger or rule on the store's tables."
+      : `The unique constraint "${constraint}" refused rows of the store. Nothing was stored. Remove it if it was added to the tables. If it is the store's own, look for a sequence that lags its table.`,
   ),
   certain: true,
   again: false,
   ofOneMember: true,
 })
 
-/** @throws StoreError for what is not JSON, and for what is too large */
+/** @throws StoreError when the commit is not JSON or exceeds a limit */
 function prepare(commit: Commit, at: number, { format, limits }: RoundDatabase): Prepared {
   const texts = serializeCommit(commit, format)
   const bytes = sum(textsOf(texts), ({ length }) => length)
-  // A UTF-16 unit is at most three bytes in UTF-8, so the exact count is only for what comes near a limit.
+  // A UTF-16 unit is at most three bytes in UTF-8: count exactly only near a limit.
   if (bytes * 3 > Math.min(limits.bytesPerEvent, limits.bytesPerCommit)) checkSize(commit, texts, limits)
   return { at, commit, texts, bytes }
 }
@@ -188,12 +208,15 @@ function checkSize(commit: Commit, texts: SerializedCommit, { bytesPerEvent, byt
       const { id } = commit.appends[n]?.events[i] ?? {}
       throw new StoreError(
         'STORE_LIMIT',
-        `The event ${id} has ${bytes} bytes of data and metadata; the store takes ${bytesPerEvent}.`,
+        `Event ${id} has ${bytes} bytes of data and metadata; the limit is ${bytesPerEvent}. Nothing was stored. Store large values elsewhere and reference them.`,
       )
     }
   const bytes = sum(textsOf(texts), bytesOf)
   if (bytes > bytesPerCommit)
-    throw new StoreError('STORE_LIMIT', `The commit ${commit.id} has ${bytes} bytes; the store takes ${bytesPerCommit} at once.`)
+    throw new StoreError(
+      'STORE_LIMIT',
+      `Commit ${commit.id} has ${bytes} bytes; the limit is ${bytesPerCommit}. Nothing was stored. Store less in one commit.`,
+    )
 }
 
 const textsOf = ({ events, snapshots, views }: SerializedCommit): readonly string[] => [

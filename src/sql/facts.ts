@@ -7,25 +7,26 @@ import type { ViewGeneration } from '../store/store.ts'
 import { joined, keyOf, type Prepared, type Round, viewOf } from './round.ts'
 
 /**
- * What the database found when it could not store a round, as of one moment: one entry per row of
- * the round, in the same order. Nothing was stored.
+ * The relevant rows as of one moment, if the database could not store a round.
+ *
+ * Each list has one entry per row of the round, in the same order. Nothing was stored.
  */
 export interface RoundFacts {
   /** The last event of each root. */
   readonly heads: readonly Head[]
-  /** Position of each event that is stored already with the id of its commit, else `null`. */
+  /** Position of each event if it is already stored with the id of its commit, else `null`. */
   readonly positions: readonly (string | null)[]
   /** Whether each idempotency key is taken. */
   readonly keys: readonly boolean[]
-  /** Version of each view row, 0 when there is none. */
+  /** Version of each view row, 0 if there is none. */
   readonly views: readonly number[]
   /** All generations of each view of `round.generations`. */
   readonly generations: readonly (readonly ViewGeneration[])[]
-  /** Of each checkpoint: the valid fence of its lease, and where it stands. */
+  /** For each checkpoint: the valid fence of its lease, and the stored checkpoint. */
   readonly checkpoints: readonly CheckpointFacts[]
 }
 
-/** The members of a round that something is in the way of, each with what it is. */
+/** Returns the outcome of each member of a round that conflicts with the facts. */
 export function findConflicts(round: Round, found: RoundFacts, failed: FailedDependencies): ReadonlyMap<Prepared, CommitOutcome> {
   const facts = new FactsOfRound(round, found)
   const outcomes = new Map<Prepared, CommitOutcome>()
@@ -37,9 +38,9 @@ export function findConflicts(round: Round, found: RoundFacts, failed: FailedDep
   return outcomes
 }
 
-/** What the database has, and what it will have when the members so far are stored. */
+/** The facts, advanced by the members that are already found to fit. */
 class FactsOfRound implements CommitFacts {
-  /** Of the events of each commit. */
+  /** Positions of the events of each commit. */
   readonly #positions = new Map<Commit, readonly (string | null)[]>()
   readonly #heads: Map<string, Head>
   readonly #keys: Set<string>

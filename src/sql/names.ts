@@ -1,7 +1,7 @@
 import { DefinitionError } from '../errors.ts'
 import { checkOptions } from '../util/options.ts'
 
-/** The tables that the SQL servers' stores have in common, and what each is called unless told otherwise. */
+/** Default names of the tables that the stores for SQL servers have in common. */
 export const commonTables = {
   events: 'events',
   snapshots: 'state_snapshots',
@@ -14,7 +14,11 @@ export const commonTables = {
   schemaVersion: 'cqrs_es_schema',
 }
 
-/** What the tables are called. @throws DefinitionError for one that is not there, a name that is no plain identifier, or one that two have */
+/**
+ * Returns the names of all tables: the chosen ones, else the defaults.
+ *
+ * @throws DefinitionError for an unknown table, an invalid name, or a name that is used twice
+ */
 export function tableNames<T extends Readonly<Record<string, string>>>(
   store: string,
   defaults: T,
@@ -24,14 +28,15 @@ export function tableNames<T extends Readonly<Record<string, string>>>(
   checkOptions(`${store}: tables`, chosen, Object.keys(defaults))
   const names = { ...defaults, ...chosen }
   for (const [table, name] of Object.entries(names)) checkName(store, `tables.${table}`, name, longest)
-  // Some systems compare them without case: lower_case_table_names of MySQL.
+  // Some systems ignore case here, for example MySQL with lower_case_table_names.
   const all = Object.values(names).map((name) => String(name).toLowerCase())
   const twice = all.find((name, at) => all.indexOf(name) !== at)
-  if (twice !== undefined) throw new DefinitionError(`${store}: two tables are called '${twice}'.`)
+  if (twice !== undefined)
+    throw new DefinitionError(`${store}: the table name '${twice}' is used twice. Give each table its own name.`)
   return names
 }
 
-/** @throws DefinitionError for a name that is no plain identifier */
+/** @throws DefinitionError unless the name is a plain identifier of up to `longest` characters */
 export function checkName(store: string, what: string, name: unknown, longest: number): void {
   if (typeof name === 'string' && name.length <= longest && /^[A-Za-z_][A-Za-z0-9_]*$/.test(name)) return
   throw new DefinitionError(
@@ -40,9 +45,9 @@ export function checkName(store: string, what: string, name: unknown, longest: n
 }
 
 /**
- * The ending of the names of functions in the database: `v1` while all tables but the events have their usual names.
+ * Suffix of the names of database functions: `v1` if all tables but the events have default names.
  *
- * A function names several tables, so stores that share only some of their tables need functions of their own.
+ * A function names several tables, so stores that share only some tables need separate functions.
  */
 export const functionEnding = <T extends Readonly<Record<string, string>>>(
   defaults: T,
@@ -52,7 +57,7 @@ export const functionEnding = <T extends Readonly<Record<string, string>>>(
     ? 'v1'
     : digest(Object.values(names).join())
 
-/** FNV-1a: http://www.isthe.com/chongo/tech/comp/fnv */
+/** FNV-1a hash: http://www.isthe.com/chongo/tech/comp/fnv */
 export function digest(text: string): string {
   let hash = 0x811c9dc5
   for (const character of text) hash = Math.imul(hash ^ character.charCodeAt(0), 0x01000193)

@@ -1,5 +1,7 @@
-/** Events in one page at the most, so that a long history is neither read in one go nor kept in memory at once. */
+/**
+ * Maximum number of events in a page, so that a long history is read and held in memory in parts.
+ */
 export const mostEvents = 1_000
 
-/** Characters of JSON in one page at the most, but for a page of one event. */
+/** Maximum number of JSON characters in a page, unless a single event has more. */
 export const mostText = 2_000_000

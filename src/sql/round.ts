@@ -2,40 +2,43 @@ import type { Commit, ViewWrite } from '../store/commit.ts'
 import { type Head, isDecidedOn } from '../store/head.ts'
 import type { SerializedCommit } from '../store/serialize-commit.ts'
 
-/** A commit with its JSON texts, and its place in the batch. */
+/** A commit with its JSON texts and its index in the batch. */
 export interface Prepared {
   readonly at: number
   readonly commit: Commit
   readonly texts: SerializedCommit
-  /** About how large it is. */
+  /** Approximate size. */
   readonly bytes: number
 }
 
 /**
- * Commits that fit together: sent as one, all of them are stored when nothing is in the way of any. Commits on the same aggregate or view row build on one
- * another, so the database is asked once for each: is this aggregate at `sequence`, is this row at version `from`?
+ * Commits that are stored together, in one call, if none of them has a conflict.
+ *
+ * Commits on the same aggregate or view row build on one another, so the database checks each of
+ * these once. It compares the last sequence of an aggregate with `s`, and the version of a row with
+ * `f`.
  */
 export interface Round {
   readonly members: readonly Prepared[]
-  /** What each aggregate must be at, before the first event of the round. */
+  /** The expected last event of each aggregate before the round. */
   readonly roots: readonly RootRow[]
-  /** In list order, which is the order of their positions. */
+  /** In list order, which becomes the order of their positions. */
   readonly events: readonly EventInput[]
   readonly snapshots: readonly SnapshotRow[]
   readonly keys: readonly KeyRow[]
-  /** The generations that view rows are written in. */
+  /** The generations of the view rows. */
   readonly generations: readonly GenerationRow[]
   readonly views: readonly ViewRow[]
   readonly indexes: readonly IndexRow[]
   readonly checkpoints: readonly CheckpointRow[]
 }
 
-/** Each row has the names of its columns cut to one or two letters: they are sent with every row. */
+/** The columns of all rows have names of one letter, because the names are sent with every row. */
 export interface RootRow {
   readonly t: string
   readonly i: string
   readonly s: number
-  /** Commit id of the event at `s`, where the commit names it. */
+  /** Expected commit id of the event at `s`, if the commit has one. */
   readonly c?: string
 }
 
@@ -59,7 +62,7 @@ export interface SnapshotRow {
   readonly v: string
   /** JSON text of the state. */
   readonly d: string
-  /** How many saves this stands for, when the round has several of one aggregate. */
+  /** Number of snapshots of this aggregate in the round, which this one replaces. */
   readonly n: number
 }
 
@@ -80,7 +83,7 @@ export interface GenerationRow {
 
 export interface ViewRow extends GenerationRow {
   readonly i: string
-  /** The version it must have, and the one it will have. */
+  /** The expected version, and the new one. */
   readonly f: number
   readonly v: number
   /** JSON text of the view. */
@@ -99,15 +102,17 @@ export interface CheckpointRow {
   readonly p: string
   readonly f: number
   readonly c: string
-  /** Where it must stand before; an empty list when that is not asked for. */
+  /** The expected position, or an empty list if none is expected. */
   readonly e: readonly (string | null)[]
 }
 
-/** A text of several names that no other names can make. */
+/** Joins names into a text that no other names can produce. */
 export const joined = (...names: readonly (string | number)[]): string => names.join('\0')
 
 /**
- * As many of the commits as fit together, in list order, and the others. Who touches something that a commit left out before it touches too is left out as well:
+ * Takes as many of the commits as fit together, in list order, and returns the others as `rest`.
+ *
+ * A commit that touches the same thing as an earlier one in `rest` is also left there, so that
  * commits on the same thing never overtake each other.
  */
 export function planRound(
@@ -129,7 +134,7 @@ class Plan {
   #bytesLeft: number
   readonly #members: Prepared[] = []
   readonly #blocked = new Set<string>()
-  /** The last event of each aggregate after the commits taken so far. */
+  /** The last event of each aggregate after the commits that were taken so far. */
   readonly #heads = new Map<string, Head>()
   readonly #roots: RootRow[] = []
   readonly #events: EventInput[] = []
@@ -242,7 +247,7 @@ export const viewOf = ({
   readonly id: string
 }): string => joined(name, generation, id)
 
-/** All that a commit reads or writes and that others may too. */
+/** Everything a commit reads or writes that other commits may touch as well. */
 function touches({ appends, views = [], key, checkpoint }: Commit): readonly string[] {
   const [first] = appends
   return [

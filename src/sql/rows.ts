@@ -8,12 +8,14 @@ import { decodeMetadata, decodePayload, type PayloadFormat } from '../store/payl
 import type { IdsPage, StoredKey, StoredSnapshot, StoredView, ViewFind, ViewGeneration, ViewPage } from '../store/store.ts'
 import { digitsOrNull, oneOf, type Row, text, textOrNull, whole, wholeOrNull } from './columns.ts'
 
-/** A row of the table `events`, as a driver hands it out. */
+/** A row of the table `events`, as the driver returns it. */
 export type EventRow = Row
 
 /**
- * How the rows of a store are read. The result throws a DeserializationError when a row's JSON is corrupt, not of this format, or has a number that is refused. It throws a
- * StoreError when the driver has changed the row.
+ * Creates the function that reads event rows.
+ *
+ * That function throws a DeserializationError when the row's JSON is corrupt, is of another format
+ * or has a number that is refused. It throws a StoreError when the driver has changed the row.
  */
 export const eventReader =
   (format: PayloadFormat, inexact: InexactNumbers) =>
@@ -21,7 +23,7 @@ export const eventReader =
     const at = placeOf(row)
     const { aggregateType, aggregateId, sequence, position } = at
     const type = text(row, 'event_type')
-    // Written out: to spread one object into another takes several times as long.
+    // Written out, because spreading one object into another takes several times as long.
     const event: Writable<StoredEvent> = {
       id: eventId(aggregateType, aggregateId, sequence),
       type,
@@ -44,7 +46,7 @@ function placeOf(row: EventRow) {
   const aggregateType = text(row, 'aggregate_type')
   const aggregateId = text(row, 'aggregate_id')
   const position = digitsOrNull(row, 'position') as Position | null
-  // An event that another program has inserted may have none yet.
+  // An event that another program has inserted may have no position yet.
   const sequence = whole(row, 'sequence')
   return position === null ? { aggregateType, aggregateId, sequence } : { aggregateType, aggregateId, sequence, position }
 }
@@ -61,11 +63,11 @@ function parse<T>(
     return decode(parseExact(json, inexact))
   } catch (cause) {
     const event = eventId(at.aggregateType, at.aggregateId, at.sequence)
-    throw new DeserializationError(`The ${column} of the stored event ${event} ${problemOf(cause)}.`, at, cause)
+    throw new DeserializationError(`The ${column} of the stored event '${event}' ${problemOf(cause)}.`, at, cause)
   }
 }
 
-/** `undefined` when its JSON is corrupt, or its event is not stored: it then counts as none. */
+/** Returns `undefined` if the snapshot's JSON is corrupt or its event is not stored. */
 export function toStoredSnapshot(stateVersion: string, row: Row): StoredSnapshot | undefined {
   const sequence = whole(row, 'sequence')
   const commitId = textOrNull(row, 'commit_id')
@@ -88,7 +90,7 @@ export const toStoredKey = (row: Row): StoredKey => ({
 
 export const toCheckpoint = (row: Row): Checkpoint => ({ position: text(row, 'position'), fence: whole(row, 'position_fence') })
 
-/** A row with the checkpoint and the lease of one name, each NULL where there is none. */
+/** Reads the checkpoint and the lease of one name, each NULL if there is none. */
 export function toStoredConsumer(row: Row): StoredConsumer {
   const holder = textOrNull(row, 'holder')
   return {
@@ -97,7 +99,7 @@ export function toStoredConsumer(row: Row): StoredConsumer {
   }
 }
 
-/** Sorts rows by their number `nth`: a server may ignore the order of a part of a UNION. */
+/** Sorts rows by their number `nth`, because a server may ignore the order of a part of a UNION. */
 export const toStoredConsumers = (rows: readonly Row[]): StoredConsumer[] =>
   [...rows].sort((a, b) => whole(a, 'nth') - whole(b, 'nth')).map(toStoredConsumer)
 
@@ -107,13 +109,16 @@ export const toViewGeneration = (row: Row): ViewGeneration => ({
   state: oneOf(row, 'state', ['building', 'live', 'retired']),
 })
 
-/** `rows`: one more than `limit`, where there is one. */
+/** `rows` has one more than `limit` if there is a next page. */
 export const toIdsPage = (limit: number, rows: readonly Row[]): IdsPage => ({
   items: rows.slice(0, limit).map((row) => text(row, 'id')),
   more: rows.length > limit,
 })
 
-/** `rows`: one more than `limit`, where there is one. @throws StoreError `STORE_CORRUPT` when the JSON of a row is corrupt */
+/**
+ * `rows` has one more than `limit` if there is a next page. @throws StoreError `STORE_CORRUPT` when
+ * a row's JSON is corrupt
+ */
 export function toViewPage({ name, orderBy, limit }: ViewFind, rows: readonly Row[]): ViewPage {
   const page = rows.slice(0, limit)
   const items = page.map((row) => toStoredView(name, text(row, 'view_id'), row))
@@ -137,7 +142,7 @@ function parseView(name: string, id: string, json: string): unknown {
   } catch (cause) {
     throw new StoreError(
       'STORE_CORRUPT',
-      `The row of the view ${name}/${id} ${problemOf(cause)}: restore it from a backup.`,
+      `The stored row '${id}' of view '${name}' ${problemOf(cause)}. Restore it from a backup.`,
       cause,
     )
   }

@@ -3,24 +3,32 @@ import type { CheckpointWrite, CommitOutcome } from '../store/commit.ts'
 import { type CheckpointFacts, checkpointConflict } from '../store/find-conflict.ts'
 import type { Failure } from './append.ts'
 
-/** A database that has transactions of several statements. */
+/** A database that supports transactions of several statements. */
 export interface TransactionDatabase {
-  /** Runs `work` between BEGIN and COMMIT; when it rejects, between BEGIN and ROLLBACK. Rejects with what `work` rejects with. */
+  /**
+   * Runs `work` in a transaction: COMMIT when it resolves, ROLLBACK when it rejects.
+   *
+   * Rejects with the reason of `work`.
+   */
   transaction<T>(work: (transaction: Transaction) => Promise<T>): Promise<T>
   understand(error: unknown): Pick<Failure, 'cause' | 'certain'>
 }
 
-/** One that is open. */
+/** An open transaction. */
 export interface Transaction {
-  /** What the user's function gets. */
+  /** Passed to the user's function. */
   readonly client: unknown
-  /** From then on nobody takes over the lease of this name, nor moves its checkpoint, until the end. */
+  /** Prevents a takeover of the lease and a move of the checkpoint until the transaction ends. */
   lock(name: string): Promise<CheckpointFacts>
-  /** Moves the checkpoint; `false`, and nothing is written, when the transaction that took the lock has ended. */
+  /**
+   * Moves the checkpoint. Writes nothing and returns `false` if the locking transaction has ended.
+   */
   move(id: string, checkpoint: CheckpointWrite): Promise<boolean>
 }
 
-/** A user's function and a checkpoint in one transaction, as the port wants it. */
+/**
+ * Runs a user's function and moves a checkpoint in one transaction, as `Store.transact` requires.
+ */
 export async function transact(
   database: TransactionDatabase,
   commit: { readonly id: string; readonly checkpoint: CheckpointWrite },
@@ -47,15 +55,17 @@ export async function transact(
   }
 }
 
-/** What the user's function threw, as `cause`: whatever it is, it is no failure of the store. */
+/**
+ * Wraps an error of the user's function as `cause`, to distinguish it from failures of the store.
+ */
 export class WorkError extends StoreError {
   constructor(cause: unknown) {
-    super('STORE_FAILED', 'The function failed.', cause)
+    super('STORE_FAILED', 'The transaction function failed.', cause)
   }
 }
 
 export const ended = (): StoreError =>
   new StoreError(
     'STORE_FAILED',
-    'The function ended the transaction that it was given, so what it did may be stored, and the checkpoint has not moved: it must not run COMMIT or ROLLBACK, nor a statement that commits by itself, nor go on after an error that rolled all back.',
+    'Your transaction function ended its transaction. Its changes may be stored; the checkpoint did not move. Do not run COMMIT, ROLLBACK or DDL that commits implicitly, nor continue after an error that rolled all back.',
   )

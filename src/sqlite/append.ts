@@ -9,15 +9,17 @@ import { toStoreError } from './errors.ts'
 import { factsOf } from './facts.ts'
 import * as statements from './statements.ts'
 
-/** A commit with its texts, or with why it has none. */
+/** A commit with its JSON texts, or with the outcome if it has none. */
 interface Prepared {
   readonly commit: Commit
   readonly texts: SerializedCommit | CommitOutcome
 }
 
 /**
- * Stores the batch in one transaction. When one of its members makes SQLite refuse a row, the transaction is rolled back and each is
- * sent by itself, with the same id: this way the good case needs no savepoints.
+ * Stores the batch in one transaction.
+ *
+ * If one commit makes SQLite refuse a row, the transaction is rolled back and each commit is sent
+ * alone, with the same id. So the usual case needs no savepoints.
  */
 export async function appendBatch(connection: Connection, commits: readonly Commit[]): Promise<readonly CommitOutcome[]> {
   const batch = commits.map(prepare)
@@ -33,7 +35,7 @@ function prepare(commit: Commit): Prepared {
   }
 }
 
-/** `before` gives what is known of the commits before the batch; it is asked anew for each try. */
+/** `before` returns the state of the commits before the batch; each attempt calls it again. */
 async function store(
   connection: Connection,
   batch: readonly Prepared[],
@@ -66,16 +68,24 @@ async function storeEach(connection: Connection, batch: readonly Prepared[]): Pr
   return outcomes
 }
 
-/** Failures that may be about one commit's rows alone. */
+/** Errors that the rows of a single commit may have caused. */
 const ofOneMember: ReadonlySet<string> = new Set(['STORE_FAILED', 'STORE_LIMIT', 'STORE_FULL'])
 
-/** Failures of COMMIT itself after which nothing of it can be in the file. An I/O error may come after the last byte was written. */
+/**
+ * Whether an error of COMMIT means that nothing is in the file.
+ *
+ * An I/O error does not: it may occur after the last byte was written.
+ */
 export const isSureAtCommit = (code: string): boolean => ['STORE_BUSY', 'STORE_FULL', 'STORE_READ_ONLY'].includes(code)
 
-/** Compared in a function, since TypeScript does not see that a callback has changed `stage`. */
+/** A function, because TypeScript does not see that a callback has changed `stage`. */
 const reached = (stage: string, wanted: string): boolean => stage === wanted
 
-/** Stores one commit inside the transaction that is open, or says what is in its way. All is checked before anything is written. */
+/**
+ * Stores one commit within the open transaction, or returns its conflict.
+ *
+ * Everything is checked before anything is written.
+ */
 const applyCommit = (
   connection: Connection,
   failed: FailedDependencies,
@@ -117,7 +127,10 @@ function writeEvents(
     const values = [aggregateType, aggregateId, sequence, type, version, data, metadata, recordedAt, commitId]
     const { changes, lastInsertRowid } = connection.run(statements.insertEvent, ...values)
     if (Number(changes) === 1) return String(lastInsertRowid) as Position
-    throw new StoreError('STORE_FAILED', 'SQLite did not store an event: a trigger of the database ignored it.')
+    throw new StoreError(
+      'STORE_FAILED',
+      'SQLite did not insert an event: a trigger of the database skipped it. Nothing was stored. Look for a trigger on events.',
+    )
   })
 }
 

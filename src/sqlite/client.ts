@@ -1,12 +1,13 @@
 import { DefinitionError } from '../errors.ts'
 
-/** What the store binds to a statement's parameters. */
+/** A value bound to a parameter of a statement. */
 export type SqliteValue = string | number | null
 
 /**
- * What the store asks of a driver: the `DatabaseSync` of `node:sqlite` and the `Database` of `better-sqlite3`, `libsql` and
- * `bun:sqlite` all have it.
+ * A SQLite database object of a synchronous driver.
  *
+ * The `DatabaseSync` of `node:sqlite` and the `Database` of `better-sqlite3`, `libsql` and
+ * `bun:sqlite` fit.
  * @example
  * ```ts
  * import Database from 'libsql'
@@ -18,7 +19,7 @@ export type SqliteValue = string | number | null
 export interface SqliteDatabase {
   /** Runs a script of one or more statements. */
   exec(sql: string): unknown
-  /** Prepares one statement; synchronous. */
+  /** Prepares one statement and returns it synchronously. */
   prepare(sql: string): SqliteStatement
 }
 
@@ -36,21 +37,21 @@ export interface SqliteStatement {
   run(...values: any[]): { readonly changes: number | bigint; readonly lastInsertRowid: number | bigint }
 }
 
-/** @throws DefinitionError that names what is missing */
+/** @throws DefinitionError that names the missing method */
 export function checkDatabase(db: SqliteDatabase): void {
   const given: Partial<SqliteDatabase> = typeof db === 'object' && db !== null ? db : {}
   for (const method of ['exec', 'prepare'] as const) {
     if (typeof given[method] === 'function') continue
     throw new DefinitionError(
-      `sqliteStore needs an open database of node:sqlite, better-sqlite3, libsql or bun:sqlite; what it got has no method "${method}".`,
+      `sqliteStore expects an open database of node:sqlite, better-sqlite3, libsql or bun:sqlite; this value has no method "${method}".`,
     )
   }
 }
 
-/** @throws DefinitionError when the driver answers with promises or callbacks */
+/** @throws DefinitionError when the driver uses promises or callbacks */
 export function checkStatement(statement: SqliteStatement): void {
   if (typeof statement?.all === 'function' && typeof statement.run === 'function') return
   throw new DefinitionError(
-    'sqliteStore needs a driver with a synchronous API; the prepare() of this one does not return a statement with all() and run().',
+    'sqliteStore expects a driver with a synchronous API; prepare() of this one does not return a statement with all() and run().',
   )
 }

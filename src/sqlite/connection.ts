@@ -5,8 +5,9 @@ import { toStoreError } from './errors.ts'
 import { begin, takeReadLock } from './statements.ts'
 
 /**
- * The user's database: runs our transactions on it, one after another, and waits for locks without blocking the event loop. A
- * transaction never spans an `await`, so nothing else on the connection can get into it.
+ * Runs transactions on the user's database, one after another, without blocking while it is locked.
+ *
+ * A transaction never spans an `await`, so no other statement on the connection can get into it.
  */
 export class Connection {
   readonly db: SqliteDatabase
@@ -22,8 +23,10 @@ export class Connection {
   }
 
   /**
-   * Runs `work` in a read transaction. A single SELECT gets one too: `BEGIN` is refused while the user has a transaction open, and
-   * without it we would read what that one may yet roll back. It costs about a microsecond.
+   * Runs `work` in a read transaction, even for a single SELECT.
+   *
+   * `BEGIN` fails while a transaction of the user is open. Without it, a SELECT would read changes
+   * that may be rolled back. It costs about a microsecond.
    */
   read<T>(work: () => T): Promise<T> {
     return this.#retryWhileBusy(() =>
@@ -34,7 +37,11 @@ export class Connection {
     )
   }
 
-  /** Runs `work` in a transaction that holds the write lock from its start; a deferred one that is upgraded later would fail at once. */
+  /**
+   * Runs `work` in a transaction that holds the write lock from the start.
+   *
+   * A deferred transaction fails at once when it needs the lock later.
+   */
   write<T>(work: () => T): Promise<T> {
     return this.#retryWhileBusy(() => {
       this.#checkJournal()
@@ -42,7 +49,7 @@ export class Connection {
     })
   }
 
-  /** Runs what cannot be in a transaction. */
+  /** Runs statements that are not allowed in a transaction. */
   outside<T>(work: () => T): Promise<T> {
     return this.#retryWhileBusy(work)
   }
@@ -55,11 +62,11 @@ export class Connection {
     return this.all(sql, ...values)[0]
   }
 
-  /** Of a statement that always gives a row. */
+  /** The row of a statement that always returns one. */
   always(sql: string, ...values: SqliteValue[]): Row {
     const row = this.first(sql, ...values)
     if (row !== undefined) return row
-    throw new StoreError('STORE_FAILED', 'The SQLite driver returned no row where there is always one.')
+    throw new StoreError('STORE_FAILED', 'The SQLite driver returned no row for a statement that always returns one.')
   }
 
   run(sql: string, ...values: SqliteValue[]): ReturnType<SqliteStatement['run']> {
@@ -71,7 +78,11 @@ export class Connection {
     this.db.exec(sql)
   }
 
-  /** Prepared when first used, since the tables may not be there earlier; SQLite prepares it again by itself after a change of the schema. */
+  /**
+   * Prepares a statement on first use, because the tables may not exist earlier.
+   *
+   * SQLite prepares it again by itself after a schema change.
+   */
   #prepared(sql: string): SqliteStatement {
     let statement = this.#statements.get(sql)
     if (statement === undefined) {
@@ -100,12 +111,12 @@ export class Connection {
   #busy(cause: StoreError): StoreError {
     return new StoreError(
       'STORE_BUSY',
-      `${cause.message} It stayed so for ${this.#busyTimeoutMs} ms: try again later, look for a connection that keeps a transaction open, or raise busyTimeoutMs.`,
+      `${cause.message} It stayed locked for ${this.#busyTimeoutMs} ms. Retry later, look for a connection with an open transaction, or raise busyTimeoutMs.`,
       cause.cause,
     )
   }
 
-  /** The driver's own wait for a lock would block the event loop, so it is off while `work` runs. */
+  /** Switches off the driver's own wait for locks, which would block the event loop. */
   #withoutBlocking<T>(work: () => T): T {
     const timeout = this.#readBusyTimeout()
     if (timeout === 0) return work()
@@ -121,7 +132,7 @@ export class Connection {
     return Number(this.#pragma('busy_timeout') ?? 0)
   }
 
-  /** Prepared anew each time: SQLite answers some of these when they are prepared, not when they run. */
+  /** Prepares each time, because SQLite evaluates some pragmas when they are prepared. */
   #pragma(name: string): unknown {
     const statement = this.db.prepare(`PRAGMA ${name}`)
     checkStatement(statement)
@@ -129,7 +140,7 @@ export class Connection {
     return row && Object.values(row)[0]
   }
 
-  /** A change then has a row: some drivers report that nothing has changed, others that the statement has not ended. */
+  /** Whether a change returns a row, which makes some drivers report no change and others fail. */
   #countsChanges(): boolean {
     return Number(this.#pragma('count_changes') ?? 0) === 1
   }
@@ -147,25 +158,32 @@ export class Connection {
     }
   }
 
-  /** In UTF-16 SQLite orders texts by other bytes than ours. It is that of the file, and never changes. */
+  /**
+   * Refuses UTF-16, in which SQLite orders texts differently. The encoding of a file never changes.
+   */
   #checkEncoding(): void {
     if (this.#hasEncoding) return
     const encoding = text(this.always('PRAGMA main.encoding'), 'encoding')
     if (encoding !== 'UTF-8')
       throw new StoreError(
         'STORE_FAILED',
-        `The SQLite database has the encoding ${encoding}; the store needs one that was made with UTF-8.`,
+        `The SQLite database has the encoding ${encoding}. The store needs a database that was created with UTF-8.`,
       )
     this.#hasEncoding = true
   }
 
-  /** Without a journal nothing can be rolled back, and with one in memory a crash of the process leaves half a transaction in the file. */
+  /**
+   * Refuses modes that can leave half a transaction behind.
+   *
+   * Without a journal, nothing can be rolled back. With a journal in memory, a crash of the process
+   * leaves half a transaction in the file.
+   */
   #checkJournal(): void {
     const mode = text(this.always('PRAGMA main.journal_mode'), 'journal_mode')
     if (mode !== 'off' && (mode !== 'memory' || !this.#isFile())) return
     throw new StoreError(
       'STORE_FAILED',
-      `The SQLite connection has PRAGMA journal_mode = ${mode}, so a failed transaction could leave a part of it behind. Set it to WAL. Nothing was stored.`,
+      `The SQLite connection has PRAGMA journal_mode = ${mode}, so a failed transaction could be stored in part. Nothing was stored. Set journal_mode to WAL.`,
     )
   }
 
@@ -173,7 +191,7 @@ export class Connection {
     return this.all('PRAGMA database_list').some((row) => text(row, 'name') === 'main' && (textOrNull(row, 'file') ?? '') !== '')
   }
 
-  /** SQLite has rolled back by itself after some errors (disk full, I/O); there is nothing left to do then. */
+  /** Ignores failures: after some errors (disk full, I/O), SQLite has rolled back by itself. */
   #rollback(): void {
     try {
       this.db.exec('ROLLBACK')
@@ -181,7 +199,11 @@ export class Connection {
   }
 }
 
-/** With `PRAGMA full_column_names`, or without `short_column_names`, the name of a column has that of its table before it. */
+/**
+ * Removes table names from columns.
+ *
+ * They are there with `PRAGMA full_column_names`, or without `short_column_names`.
+ */
 function plainNames(rows: readonly unknown[]): Row[] {
   const [first] = rows as Row[]
   if (first === undefined || !Object.keys(first).some((name) => name.includes('.'))) return rows as Row[]
@@ -189,14 +211,14 @@ function plainNames(rows: readonly unknown[]): Row[] {
   return (rows as Row[]).map((row) => Object.fromEntries(Object.entries(row).map(([name, value]) => [plain(name), value])))
 }
 
-/** What drivers report when a change has a row that nobody reads. */
+/** Errors that drivers throw when a change returns a row that is not read. */
 const mayCountChanges = ({ code, message }: CqrsError): boolean =>
   code === 'STORE_FAILED' || /statements in progress/.test(message)
 
 const countsChanges = (cause: StoreError | Error): StoreError =>
   new StoreError(
     'STORE_FAILED',
-    'The connection of sqliteStore has PRAGMA count_changes on. Nothing was stored. Switch it off; SQLite advises against it.',
+    'The connection of sqliteStore has PRAGMA count_changes on. Nothing was stored. Switch it off: SQLite has deprecated it.',
     cause,
   )
 

@@ -5,7 +5,7 @@ import { toStoreError } from './errors.ts'
 import { journalMode, migrations, schemaVersion } from './schema.ts'
 import * as statements from './statements.ts'
 
-/** Brings the schema up to date. When it is, nothing is locked. */
+/** Brings the schema up to date. Takes no lock if it is. */
 export async function createSchema(connection: Connection): Promise<void> {
   await connection.outside(() => connection.exec(journalMode))
   if ((await connection.read(() => installedVersion(connection))) === schemaVersion) return
@@ -14,7 +14,7 @@ export async function createSchema(connection: Connection): Promise<void> {
   })
 }
 
-/** 0 where no version was ever installed. @throws StoreError `SCHEMA_TOO_NEW` */
+/** The installed version, 0 if there is none. @throws StoreError `SCHEMA_TOO_NEW` */
 function installedVersion(connection: Connection): number {
   let version: number
   try {
@@ -27,6 +27,6 @@ function installedVersion(connection: Connection): number {
   if (version <= schemaVersion) return version
   throw new StoreError(
     'SCHEMA_TOO_NEW',
-    `The schema in the SQLite database has version ${version}, made by a newer version of this package, which knows up to ${schemaVersion}: update the package.`,
+    `The schema in the SQLite database has version ${version}; this version of the package supports up to ${schemaVersion}. Update the package.`,
   )
 }

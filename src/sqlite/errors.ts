@@ -1,6 +1,6 @@
 import { type CqrsError, isCqrsError, StoreError, type StoreErrorCode } from '../errors.ts'
 
-/** SQLite's primary result codes that mean something to us, https://sqlite.org/rescode.html. */
+/** Names of the primary result codes that are handled. https://sqlite.org/rescode.html */
 const names: Readonly<Record<number, string>> = {
   5: 'BUSY',
   6: 'LOCKED',
@@ -20,22 +20,22 @@ const answers: Readonly<Record<string, readonly [StoreErrorCode, string]>> = {
   BUSY: ['STORE_BUSY', 'The SQLite database is locked by another connection.'],
   LOCKED: ['STORE_BUSY', 'The SQLite database is locked by another connection of this process.'],
   PROTOCOL: ['STORE_BUSY', 'The SQLite database is locked by other connections.'],
-  NOMEM: ['STORE_UNAVAILABLE', 'SQLite ran out of memory.'],
+  NOMEM: ['STORE_UNAVAILABLE', 'SQLite ran out of memory. Retry later.'],
   READONLY: [
     'STORE_READ_ONLY',
-    'The SQLite database cannot be written: check how it was opened, PRAGMA query_only, its file and its directory.',
+    'The SQLite database cannot be written. Check how it was opened, PRAGMA query_only, and the permissions of its file and directory.',
   ],
-  READONLY_DBMOVED: ['STORE_UNAVAILABLE', 'The SQLite database file was moved or deleted while it was open: open it again.'],
+  READONLY_DBMOVED: ['STORE_UNAVAILABLE', 'The SQLite database file was moved or deleted while it was open. Open it again.'],
   INTERRUPT: ['STORE_UNAVAILABLE', 'The statement was interrupted.'],
   IOERR: ['STORE_UNAVAILABLE', 'Reading or writing the SQLite database file failed.'],
-  CORRUPT: ['STORE_CORRUPT', 'The SQLite database file is damaged: restore a backup.'],
+  CORRUPT: ['STORE_CORRUPT', 'The SQLite database file is damaged. Restore a backup.'],
   NOTADB: ['STORE_CORRUPT', 'The file is not a SQLite database, or it is encrypted.'],
-  FULL: ['STORE_FULL', 'The disk is full, or the SQLite database has reached its size limit.'],
-  CANTOPEN: ['STORE_UNAVAILABLE', 'SQLite cannot open the database file or one beside it.'],
-  TOOBIG: ['STORE_LIMIT', 'A value is over the length limit of this SQLite build (SQLITE_MAX_LENGTH).'],
+  FULL: ['STORE_FULL', 'The disk is full, or the SQLite database has reached its size limit. Nothing was stored.'],
+  CANTOPEN: ['STORE_UNAVAILABLE', 'SQLite cannot open the database file or a file next to it. Check their permissions.'],
+  TOOBIG: ['STORE_LIMIT', 'A value exceeds the length limit of this SQLite build (SQLITE_MAX_LENGTH). Nothing was stored.'],
 }
 
-/** What a driver threw as an error of ours; one of ours stays as it is. */
+/** Translates a driver's error; returns an error of this package as it is. */
 export function toStoreError(error: unknown): CqrsError {
   if (isCqrsError(error)) return error
   const message = error instanceof Error ? error.message : String(error)
@@ -45,7 +45,7 @@ export function toStoreError(error: unknown): CqrsError {
   if (/no such (table|column)|has no column named/.test(message)) {
     return new StoreError(
       'SCHEMA_MISSING',
-      `The SQLite database lacks a table or column of the store: call createSchema(). (${message})`,
+      `The SQLite database lacks a table or column of the store. Call createSchema(). (${message})`,
       error,
     )
   }
@@ -61,14 +61,16 @@ export const isSavepointGone = (error: unknown): boolean => /no such savepoint/.
 function transactionOpen(cause: unknown): StoreError {
   return new StoreError(
     'STORE_FAILED',
-    'A transaction of yours is open on the connection of sqliteStore. Nothing was done: commit it first, or give the store a connection of its own.',
+    'A transaction of yours is open on the connection of sqliteStore. Nothing was stored. End it first, or give the store a connection of its own.',
     cause,
   )
 }
 
 /**
- * The result code without `SQLITE_`, `READONLY_DBMOVED` in full and others as far as known: `better-sqlite3`, `libsql` and `bun:sqlite` give it as
- * a text in `code`, `node:sqlite` as a number in `errcode`.
+ * The result code without `SQLITE_`: `READONLY_DBMOVED` in full, others as far as known.
+ *
+ * The drivers `better-sqlite3`, `libsql` and `bun:sqlite` have it as a text in `code`,
+ * `node:sqlite` as a number in `errcode`.
  */
 function resultName(error: unknown): string | undefined {
   if (typeof error !== 'object' || error === null) return undefined

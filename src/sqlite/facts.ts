@@ -7,10 +7,7 @@ import type { Connection } from './connection.ts'
 import { readGenerations } from './generations.ts'
 import * as statements from './statements.ts'
 
-/**
- * What a commit could meet, read when it is asked for in the transaction that is open. Good for one
- * commit.
- */
+/** The facts for one commit, read on demand in the open transaction. */
 export function factsOf(connection: Connection): CommitFacts {
   const heads = new Map<Append, Head>()
   const head = (append: Append): Head => {
@@ -22,7 +19,7 @@ export function factsOf(connection: Connection): CommitFacts {
     head,
     positions({ id, appends }) {
       const [first] = appends
-      // The usual case needs no more than the head, which is asked for anyway.
+      // Usually the head, which is read anyway, is enough.
       if (first === undefined || head(first).sequence <= first.expectedSequence) return undefined
       const positions: Position[] = []
       for (const { aggregateType, aggregateId, expectedSequence, events } of appends) {

@@ -8,7 +8,12 @@ import type { Connection } from './connection.ts'
 import { readPage } from './page.ts'
 import * as statements from './statements.ts'
 
-/** Positions are drawn and committed under the one write lock, so whatever a reader sees is without holes that could still fill. */
+/**
+ * Reads a page of the log.
+ *
+ * Positions are drawn and committed under the one write lock, so no position can appear below one
+ * that a reader has seen.
+ */
 export function readFeed(
   connection: Connection,
   { after, confirm, only, limit }: FeedRequest,

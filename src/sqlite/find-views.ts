@@ -3,8 +3,9 @@ import type { ViewFind } from '../store/store.ts'
 import type { SqliteValue } from './client.ts'
 
 /**
- * The statement for a search, with its values. One text per shape of search, so that each is prepared once. `i0`, `i1` … are the
- * rows of the indexes it names, first the one it is ordered by.
+ * Returns the statement of a search and its values. Searches of the same shape share one statement.
+ *
+ * `i0`, `i1` … are the rows of the named indexes, `orderBy` first.
  */
 export function findViewsStatement(find: ViewFind, generation: number): { sql: string; values: SqliteValue[] } {
   const { name, orderBy, after, limit } = find

@@ -5,8 +5,10 @@ import type { Connection } from './connection.ts'
 import * as statements from './statements.ts'
 
 /**
- * Rows as `read` finds them behind the last one, until there are enough, in number or in text. It asks for few at first, since SQLite looks
- * through a whole text to know its length; each step asks for eight times as many, so that many short ones take few statements.
+ * Reads rows after the last one, step by step, until the page has enough events or text.
+ *
+ * SQLite scans a whole text to find its length, so the first step is small. Each step is eight
+ * times as large as the one before, so that many short rows take few statements.
  */
 export function readPage(connection: Connection, limit: number, read: (last: EventRow | undefined, limit: number) => Row[]) {
   const most = Math.min(limit, mostEvents)
@@ -26,7 +28,7 @@ export function readPage(connection: Connection, limit: number, read: (last: Eve
   }
 }
 
-/** The row with its texts, where they were left out for their length. */
+/** Adds the texts that the query omitted for their length. */
 function complete(connection: Connection, row: Row): EventRow {
   if (textOrNull(row, 'payload') !== null && textOrNull(row, 'metadata') !== null) return row
   return { ...row, ...connection.always(statements.readTexts, whole(row, 'position')) }

@@ -1,4 +1,4 @@
-/** One script per version of the schema; a released one never changes, later ones only add. */
+/** One script per version of the schema. A released one never changes; later ones only add. */
 export const migrations: readonly string[] = [
   `
 CREATE TABLE main.events (
@@ -87,7 +87,7 @@ INSERT INTO main.cqrs_es_schema (version) VALUES (1);
 `.trim(),
 ]
 
-/** Kept by the database file, so that it is set once. Cannot be set inside a transaction. */
+/** Stored in the database file. It cannot be set in a transaction. */
 export const journalMode = 'PRAGMA journal_mode = WAL;'
 
 export const schemaVersion = migrations.length

@@ -1,12 +1,17 @@
-/** Every statement of the store. Values are always bound, `?` by `?`. Tables are those of `main`: a temporary one of the same name would come first. */
+/**
+ * All statements of the store, except those of `find-views.ts`. Values are always bound, `?` by
+ * `?`.
+ *
+ * Tables are prefixed with `main`, because a temporary table of the same name would win.
+ */
 
-/** With the settings of the connection that a transaction depends on: the user may have changed them since the last one. */
+/** Sets the pragmas of a transaction each time, because the user may have changed them. */
 export const begin = {
   read: 'PRAGMA read_uncommitted = 0; BEGIN',
   write: (synchronous: 'FULL' | 'NORMAL') => `PRAGMA synchronous = ${synchronous}; BEGIN IMMEDIATE`,
 } as const
 
-/** Without texts that are long: `readTexts` reads those event by event, so that a page need not hold all that it looks at. */
+/** Omits long texts, which `readTexts` reads event by event, so that they are not all in memory. */
 const eventColumns = `
   position, aggregate_type, aggregate_id, sequence, event_type, event_version, recorded_at, commit_id,
   CASE WHEN length(payload) <= 2000 THEN payload END AS payload,
@@ -15,12 +20,14 @@ const eventColumns = `
 export const readTexts = 'SELECT payload, metadata FROM main.events WHERE position = ?'
 
 /**
- * `BEGIN` alone takes no lock; the first read does. It is this one and not a prepared statement, since libsql leaves a prepared
- * statement running when it meets a lock, and a running statement is in the way of `PRAGMA journal_mode`.
+ * The first read takes the lock, since `BEGIN` alone takes none.
+ *
+ * Do not prepare this statement: libsql leaves a prepared statement running when it meets a lock,
+ * and a running statement prevents `PRAGMA journal_mode`.
  */
 export const takeReadLock = 'SELECT 1 FROM main.sqlite_master LIMIT 1'
 
-/** Milliseconds since 1970 by SQLite's clock. */
+/** Milliseconds since 1970, by SQLite's clock. */
 const now = `CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)`
 
 export const readSchemaVersion = 'SELECT max(version) AS version FROM main.cqrs_es_schema'
@@ -42,7 +49,7 @@ SELECT ${eventColumns} FROM main.events
 WHERE aggregate_type = ? AND aggregate_id = ? AND sequence > ? AND sequence <= ?
 ORDER BY sequence LIMIT ?`
 
-/** From one id to the next through the index, however many events each has. The type is bound twice. */
+/** Jumps from id to id through the index, however many events each has. The type is bound twice. */
 export const readIds = `
 WITH RECURSIVE ids (id) AS (
   SELECT min(aggregate_id) FROM main.events WHERE aggregate_type = ? AND aggregate_id > ?
@@ -62,7 +69,7 @@ SELECT ${eventColumns} FROM main.events
 WHERE position > ? AND position <= ?
 ORDER BY position LIMIT ?`
 
-/** The third value: JSON list of aggregate types; the fourth: JSON list of `aggregate type/event type`. */
+/** Third value: JSON list of aggregate types. Fourth: JSON list of `aggregate type/event type`. */
 export const readFeedOnly = `
 SELECT ${eventColumns} FROM main.events
 WHERE position > ? AND position <= ?
@@ -139,7 +146,7 @@ RETURNING fence`
 
 export const readLease = `SELECT holder, max(expires_at - ${now}, 0) AS remaining_ms FROM main.leases WHERE name = ?`
 
-/** One row for each of the names in a JSON list, in its order. */
+/** One row for each of the names in a JSON list, in list order. */
 export const readConsumers = `
 SELECT done.position AS position, done.fence AS position_fence, lease.holder AS holder, lease.fence AS fence,
   lease.expires_at - ${now} AS remaining_ms

@@ -49,22 +49,34 @@ import { transact } from './transact.ts'
 /** Options of `sqliteStore`. */
 export interface SqliteStoreOptions {
   /**
-   * What a power cut may cost. `'full'` (the default): nothing that was answered as stored. `'normal'`: the last commits, never the
-   * consistency; several times faster. A crash of the process costs nothing either way. Sets `PRAGMA synchronous` on the connection.
+   * Durability of commits after a power failure. Default `'full'`: no confirmed commit is lost.
+   *
+   * `'normal'` may lose the last commits, but never consistency, and is several times faster. A
+   * crash of the process loses nothing in either mode. Sets `PRAGMA synchronous` on the connection.
    */
   readonly durability?: 'full' | 'normal'
-  /** How long to wait for locks of other connections before `STORE_BUSY`, in milliseconds. Default 5000. Other work goes on meanwhile. */
+  /**
+   * Milliseconds to wait for locks of other connections before `STORE_BUSY`. Default 5,000.
+   *
+   * The event loop is not blocked meanwhile.
+   */
   readonly busyTimeoutMs?: number
-  /** How to read numbers that JavaScript would round, such as 64-bit integers of another program. Default `'refuse'`: their event is a `DeserializationError`. */
+  /**
+   * Handling of numbers that JavaScript would round, such as 64-bit integers. Default `'refuse'`.
+   *
+   * With `'refuse'`, reading an event with such a number throws a `DeserializationError`.
+   */
   readonly inexactNumbers?: InexactNumbers
 }
 
 /**
- * A store in a SQLite database, on the open database object of `node:sqlite`, `better-sqlite3`, `libsql` or `bun:sqlite`. The object
- * stays yours: the store neither opens nor closes it, and runs its transactions between yours. Call `createSchema()` once before the
- * first use.
+ * Creates a store in a SQLite database.
  *
- * @throws DefinitionError for an option it does not have, or something that is not such a database
+ * `db` is an open database object of `node:sqlite`, `better-sqlite3`, `libsql` or `bun:sqlite`. The
+ * store neither opens nor closes it, and runs its transactions between yours. Call `createSchema()`
+ * once before the first use.
+ *
+ * @throws DefinitionError for an unknown or invalid option, or a value that is not such a database
  * @example
  * ```ts
  * import Database from 'libsql'

@@ -10,7 +10,11 @@ import type { Connection } from './connection.ts'
 import { isSavepointGone, toStoreError } from './errors.ts'
 import { factsOf } from './facts.ts'
 
-/** A user's function and a checkpoint in one transaction, which is over before anything else on the connection can get into it. */
+/**
+ * Runs a user's function and moves a checkpoint in one transaction.
+ *
+ * It ends before any other statement on the connection can get into it.
+ */
 export async function transact(
   connection: Connection,
   { id, checkpoint }: { readonly id: string; readonly checkpoint: CheckpointWrite },
@@ -53,7 +57,7 @@ function runNow(work: (client: unknown) => void | Promise<void>, client: unknown
   throw new WorkError(
     refusing(
       new DefinitionError(
-        'On SQLite the function in the transaction must be synchronous; this one returned a promise. What it had done by then is rolled back; what it does after its first await is in no transaction.',
+        'On SQLite the transaction function must be synchronous, but it returned a promise. Its changes so far are rolled back. Statements after its first await run outside of the transaction.',
       ),
       answer,
     ),

@@ -75,7 +75,7 @@ describe.skipIf(unselected('dynamodb'))('the DynamoDB store', () => {
 
     it('and says which one when it got another', () => {
       const bare = new DynamoDBClient({ region: 'local' }) as unknown as DynamoDbClient
-      expect(() => dynamoDbStore(bare)).toThrow('pass "new DynamoDB({ ... })" of @aws-sdk/client-dynamodb')
+      expect(() => dynamoDbStore(bare)).toThrow('expects new DynamoDB({ … }) from @aws-sdk/client-dynamodb')
       for (const nothing of [undefined, null, 'client', {}])
         expect(() => dynamoDbStore(nothing as unknown as DynamoDbClient)).toThrow('has no method "getItem"')
     })
@@ -86,7 +86,7 @@ describe.skipIf(unselected('dynamodb'))('the DynamoDB store', () => {
       [{ tables: { events: 'a b' } }, '"tables.events" must be 3 to 255 characters'],
       [{ tables: { meta: 'ab' } }, '"tables.meta" must be 3 to 255 characters'],
       [{ tables: { views: "Views'; --" } }, '"tables.views" must be'],
-      [{ tables: { events: 'Same', views: 'Same' } }, 'different names'],
+      [{ tables: { events: 'Same', views: 'Same' } }, 'have the same name'],
       [{ idempotencyTtlSeconds: 0 }, '"idempotencyTtlSeconds" must be a whole number'],
       [{ idempotencyTtlSeconds: '1d' }, '"idempotencyTtlSeconds" must be a whole number'],
       [{ busyTimeoutMs: -1 }, '"busyTimeoutMs" must be a whole number'],
@@ -958,7 +958,7 @@ describe.skipIf(unselected('dynamodb'))('the DynamoDB store', () => {
       })
       await expect(store.readViews([{ name: 'balances', generation: 1, id: 'row' }])).rejects.toMatchObject({
         code: 'STORE_CORRUPT',
-        message: expect.stringContaining('balances/row'),
+        message: expect.stringContaining("row 'row' of view 'balances'"),
       })
     })
   })

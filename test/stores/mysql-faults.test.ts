@@ -294,7 +294,7 @@ describe.skipIf(noMysql).each(mysqlServers)('the MySQL store in trouble, on $nam
       expect(together).toMatchObject({
         code: 'STORE_LIMIT',
         certain: true,
-        message: expect.stringContaining('The commit c2 has'),
+        message: expect.stringContaining('Commit c2 has'),
       })
     })
 

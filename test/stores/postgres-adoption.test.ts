@@ -84,7 +84,7 @@ describe.skipIf(unselected('postgres'))("the Rust crate's tables on Postgres", (
     const read = store.readAggregate({ aggregateType: 'ticket', aggregateId: firstId('ticket'), after: 0 })
     await expect(read).rejects.toMatchObject({
       code: 'DESERIALIZATION',
-      message: expect.stringMatching(/ticket\/ticket-1\/1 .*\{"Created": data\}/),
+      message: expect.stringMatching(/ticket\/ticket-1\/1' .*\{"Created": data\}/),
     })
     const plain = await adopt(await crateDatabase(), { payloadFormat: 'json' })
     const { events } = await plain.readAggregate({ aggregateType: 'ticket', aggregateId: firstId('ticket'), after: 0 })

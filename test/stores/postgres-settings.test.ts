@@ -320,7 +320,7 @@ describe.skipIf(unselected('postgres'))('the Postgres store', () => {
       await direct.query(`ALTER TABLE ${schema}.events DISABLE TRIGGER ALL`)
       for (let tries = 0; tries < 2; tries++) {
         const error = (await store.readFeed({ limit: 1 }).catch((caught: unknown) => caught)) as Error
-        const [, statement = ''] = /To mend it: \((ALTER [^,)]*)/.exec(error.message) ?? []
+        const [, statement = ''] = /Fix it with: \((ALTER [^,)]*)/.exec(error.message) ?? []
         await direct.query(statement)
       }
       expect(await readAll(store)).toEqual(expected)

@@ -260,7 +260,7 @@ describe.skipIf(unselected('postgres'))('the Postgres store', () => {
           store.transact?.(move('1'), (client) => (client as pg.PoolClient).query(end) as never),
         ).rejects.toMatchObject({
           code: 'STORE_FAILED',
-          message: expect.stringContaining('ended the transaction'),
+          message: expect.stringContaining('ended its transaction'),
         })
       const swallow = async (client: unknown) => {
         await (client as pg.PoolClient).query('SELECT 1 / 0').catch(() => {})
@@ -513,14 +513,14 @@ describe.skipIf(unselected('postgres'))('the Postgres store', () => {
   it('refuses what is no client, options it does not have and names it cannot use', async () => {
     const client: PostgresClient = { query: async () => ({ rows: [] }) }
     const build = (options: unknown) => () => postgresStore(client, options as PostgresStoreOptions)
-    expect(() => postgresStore(null as never)).toThrow('needs a Pool or Client of pg')
+    expect(() => postgresStore(null as never)).toThrow('expects a Pool or Client of pg')
     expect(() => postgresStore({ execute() {} } as never)).toThrow('has no method "query"')
     expect(build({ shema: 'bank' })).toThrow('shema')
     expect(build({ schema: 'bank"; DROP TABLE events; --' })).toThrow('schema must be a name')
     expect(build({ schema: 'x'.repeat(41) })).toThrow('up to 40 letters')
     expect(build({ tables: { events: 'my events' } })).toThrow('tables.events must be a name')
     expect(build({ tables: { event: 'events' } })).toThrow('event')
-    expect(build({ tables: { events: 'log', snapshots: 'log' } })).toThrow("two tables are called 'log'")
+    expect(build({ tables: { events: 'log', snapshots: 'log' } })).toThrow("the table name 'log' is used twice")
     expect(build({ payloadFormat: 'bson' })).toThrow("'json', 'serde-enum' or")
     expect(build({ preparedStatements: 'yes' })).toThrow('must be true or false')
     expect(build({ notify: 'yes' })).toThrow('must be true or false')
@@ -828,7 +828,9 @@ describe.skipIf(unselected('postgres'))('the Postgres store', () => {
     const name = `latin_${process.pid}`
     await pool.query(`CREATE DATABASE ${name} ENCODING 'LATIN1' LOCALE_PROVIDER libc LOCALE 'C' TEMPLATE template0`)
     const latin = postgresStore(poolOf(Object.assign(new URL(url), { pathname: `/${name}` }).toString()))
-    await expect(latin.createSchema()).rejects.toThrow('has the encoding LATIN1; the store needs one that was made with UTF8')
+    await expect(latin.createSchema()).rejects.toThrow(
+      'has the encoding LATIN1. The store needs a database that was created with UTF8',
+    )
   })
 
   it('prints the schema as one statement that makes it', async () => {

@@ -210,7 +210,7 @@ describe.each(drivers)('the SQLite store on $name', (driver) => {
     })
 
   const changes: readonly (readonly [string, (row: Record<string, unknown>) => unknown, RegExp])[] = [
-    ['arrays', (row) => Object.values(row), /no object.*returnArrays/],
+    ['arrays', (row) => Object.values(row), /not an object.*returnArrays/],
     ['columns in capitals', (row) => mapped(row, (name, value) => [name.toUpperCase(), value]), /called "[A-Z_]+"/],
     [
       'numbers as objects',
