@@ -5,14 +5,14 @@ import { formatMessage } from 'publint/utils'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { compilers, node, root, run } from '../run.ts'
 import { membersOf, valuesOf } from './members.ts'
-import { install, type Packed, pack, specifiersOf } from './pack.ts'
+import { install, type Packed, packedPackage, specifiersOf } from './pack.ts'
 
 let packed: Packed
 let project: string
 let specifiers: readonly string[]
 
 beforeAll(async () => {
-  packed = await pack()
+  packed = await packedPackage()
   project = await install(packed)
   specifiers = specifiersOf(packed.manifest)
 })
