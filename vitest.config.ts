@@ -29,10 +29,17 @@ const kinds = {
   examples: ['examples/**/*.test.ts', 'test/http/*-in-chromium.test.ts'],
 }
 
-/** The stories once more with other defaults: what they promise must not depend on them. At night each default by itself. */
+/** The stories once more with other defaults: what they promise must not depend on them. At night all of them, each default by itself. */
 const others: Readonly<Record<string, string>> = isFull
   ? { 'without batching': 'test/defaults/without-batching.ts', 'without cache': 'test/defaults/without-cache.ts' }
   : { 'without batching and cache': 'test/defaults/without-both.ts' }
+
+/** Stories of consumers: they send commands only to have events, so that the defaults of commands are repeated for them at night only. */
+const ofConsumers = [
+  'test/stories/{draining*,failed-events,giving-way,leftovers,live-changes*,looking-at-consumers,news-of-aggregates}.test.ts',
+  'test/stories/{partitions,reading-at-length,renaming,replaying,resetting,rolling-deployments,subscriptions}.test.ts',
+  'test/stories/{trying-again,views-behind,waiting-together,watching-the-log,windows}.test.ts',
+]
 
 const time = { testTimeout: patienceMs, hookTimeout: patienceMs }
 
@@ -75,7 +82,7 @@ export default defineConfig({
           ...together,
           name,
           include: ['test/stories/**/*.test.ts'],
-          exclude: [installed, ...heavy],
+          exclude: [installed, ...heavy, ...(isFull ? [] : ofConsumers)],
           env: withoutServers,
         },
       })),

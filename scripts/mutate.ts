@@ -201,7 +201,8 @@ async function mutated(copy: string, mutation: Planned, servers: Map<On, Promise
     const failed = tests.filter(({ status }) => status === 'failed')
     const [first] = failed
     if (first === undefined) {
-      if (trouble !== undefined) return { fate: trouble === timedOut ? 'timed out' : 'does not run', said: trouble }
+      if (trouble === timedOut) return { fate: mutation.hangs ? 'killed' : 'timed out', said: trouble }
+      if (trouble !== undefined) return { fate: 'does not run', said: trouble }
       return tests.some(({ status }) => status === 'passed')
         ? { fate: 'survived', said: mutation.survives ?? `${mutation.test} passes` }
         : { fate: 'no test', said: mutation.test }

@@ -13,6 +13,13 @@ export const isFull = strength === 'full'
 export const atStrength = <T = number>(amounts: Readonly<Record<Strength, T>>): T => amounts[strength]
 
 /**
+ * Of what is crossed with something else, such as settings with servers: at full strength all cases, else every second one. Two neighbours
+ * whose `nth` differs by one have all cases between them.
+ */
+export const everySecond = <T>(cases: readonly T[], nth: number): readonly T[] =>
+  isFull ? cases : cases.filter((_, i) => (i + nth) % 2 === 0)
+
+/**
  * Time limit of whatever waits for something that must happen. It ends what hangs and nothing else: a test takes a tenth of it on a quiet
  * machine, so that it holds on one that is slow and busy. `TEST_PATIENCE_MS` is for `npm run mutate`, where many tests fail.
  */

@@ -38,7 +38,8 @@ function apiSidebars(): Record<string, Item[]> {
   ])
 }
 
-const withoutExtension = (item: Item): Item => ({
+/** Never collapsed: VitePress puts a button into a group that is a button itself. */
+const withoutExtension = ({ collapsed: _, ...item }: Item): Item => ({
   ...item,
   ...(item.link && { link: item.link.replace(/\.md$/, '') }),
   ...(item.items && { items: item.items.map(withoutExtension) }),
@@ -76,7 +77,11 @@ export default defineConfig({
   srcDir: '../docs',
   cleanUrls: true,
   lastUpdated: false,
-  markdown: { config: extend },
+  head: [['link', { rel: 'icon', href: 'data:,' }]],
+  markdown: {
+    config: extend,
+    theme: { light: 'github-light-high-contrast', dark: 'github-dark-high-contrast' },
+  },
   themeConfig: {
     search: { provider: 'local' },
     outline: [2, 3],

@@ -9,7 +9,7 @@ export interface ConsumerCore extends Core {
   readonly consumerQueue: CommitQueue
   readonly definitions: ReadonlyMap<string, AggregateDefinition>
   /** Names this app to the leases. */
-  readonly holder: string
+  readonly holder: () => string
   readonly leaseMs: number
   readonly pollMs: number
   readonly pulse: Pulse

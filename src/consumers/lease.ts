@@ -92,7 +92,7 @@ export async function leaseOf(
 /** Does something under a lease. False: another process has it, or has taken it over meanwhile. */
 export async function withLease(core: ConsumerCore, name: string, work: (lease: Lease) => Promise<void>): Promise<boolean> {
   const { store, holder, leaseMs } = core
-  const answer = await store.acquireLease({ name, holder, ttlMs: leaseMs })
+  const answer = await store.acquireLease({ name, holder: holder(), ttlMs: leaseMs })
   if (!answer.acquired) return false
   const lease = await leaseOf(core, name, answer)
   try {

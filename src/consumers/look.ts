@@ -113,14 +113,14 @@ async function lookAt(core: ConsumerCore, seen: Seen, stored: readonly StoredCon
   }
 }
 
-function holdersOf({ holder: own }: ConsumerCore, stored: readonly StoredConsumer[]): readonly Holder[] {
+function holdersOf({ holder }: ConsumerCore, stored: readonly StoredConsumer[]): readonly Holder[] {
   const holders = new Map<string, Holder>()
   for (const { lease } of stored) {
     if (lease === undefined) continue
     const { partitions = 0, remainingMs = 0 } = holders.get(lease.holder) ?? {}
     holders.set(lease.holder, {
       holder: lease.holder,
-      isThisApp: lease.holder === own,
+      isThisApp: lease.holder === holder(),
       partitions: partitions + 1,
       remainingMs: Math.max(remainingMs, lease.remainingMs),
     })

@@ -56,7 +56,7 @@ async function takeShare(
   const { store, holder, leaseMs, runtime } = core
   const others = new Map<string, number>()
   const acquire = async (lease: string) => {
-    const answer = await store.acquireLease({ name: lease, holder, ttlMs: leaseMs })
+    const answer = await store.acquireLease({ name: lease, holder: holder(), ttlMs: leaseMs })
     if (answer.acquired) return answer
     others.set(answer.holder, Math.max(others.get(answer.holder) ?? 0, answer.remainingMs))
     return undefined
@@ -88,7 +88,7 @@ const waitingName = (name: string): string => `waiting/${name}`
 /** Another process wants some partitions, and has none. */
 export async function isWaitedFor({ store, holder, leaseMs }: ConsumerCore, consumer: string): Promise<boolean> {
   const name = waitingName(consumer)
-  const answer = await store.acquireLease({ name, holder, ttlMs: leaseMs })
+  const answer = await store.acquireLease({ name, holder: holder(), ttlMs: leaseMs })
   if (answer.acquired) await store.releaseLease({ name, fence: answer.fence })
   return !answer.acquired
 }

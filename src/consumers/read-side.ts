@@ -16,11 +16,16 @@ import { reach } from './shared-wait.ts'
 export function connectReadSide(core: Core, options: ReadSideOptions): ReadSide {
   for (const one of options.consumers) checkIsFed(one, [...options.definitions.keys()])
   const loops = new Loops({ ...core, pollMs: options.pollMs, leaseMs: options.leaseMs })
+  let holder: string | undefined
   const shared: ConsumerCore = {
     ...core,
     definitions: options.definitions,
     consumerQueue: consumerQueue(core),
-    holder: holderOf(core, options),
+    // Drawn at its first use: a Worker allows no random values where it creates its app.
+    holder: () => {
+      holder ??= holderOf(core, options)
+      return holder
+    },
     leaseMs: options.leaseMs,
     pollMs: options.pollMs,
     pulse: loops,

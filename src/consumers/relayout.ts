@@ -103,7 +103,7 @@ async function takeAll(
   const countdown = new Countdown(runtime, Math.min(budgetMs, leaseMs + patienceMs))
   for (const one of partitionNames(name, layout))
     for (;;) {
-      const answer = await store.acquireLease({ name: one, holder, ttlMs: leaseMs })
+      const answer = await store.acquireLease({ name: one, holder: holder(), ttlMs: leaseMs })
       if (answer.acquired) {
         leases.set(one, new Lease(core, one, answer.fence, null))
         break

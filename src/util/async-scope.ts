@@ -18,7 +18,18 @@ interface Platform {
 export function asyncScope<T>(): Scope<T> {
   const { process } = globalThis as Platform
   const Known = process?.getBuiltinModule?.('node:async_hooks')?.AsyncLocalStorage
-  return Known === undefined ? untilItWaits<T>() : new Known<T>()
+  if (Known === undefined) return untilItWaits<T>()
+  const scope = new Known<T>()
+  return {
+    run: (value, task) => scope.run(value, task),
+    getStore: () => scope.getStore(),
+    disable: () => {
+      // Cloudflare Workers throw here, and need no relief: their promises keep the scope at no cost.
+      try {
+        scope.disable()
+      } catch {}
+    },
+  }
 }
 
 function untilItWaits<T>(): Scope<T> {

@@ -4,15 +4,13 @@ import { changeCases } from '../../src/conformance/changes.ts'
 import { headCases } from '../../src/conformance/heads.ts'
 import { withoutDynamoDbLocal } from '../servers/dynamodb-local.ts'
 import { unselected } from '../servers/stores.ts'
-import { isFull } from '../strength.ts'
 import { dynamoDbHostOn } from './dynamodb-host.ts'
-import { hostConformance } from './host.ts'
+import { hostConformance, onlyByDay } from './host.ts'
 
 const missing = unselected('dynamodb') ? 'STORES leaves DynamoDB out' : await withoutDynamoDbLocal()
 
-/** What the two emulators have differed in. All of the suite runs here at full strength. */
-const decisive = new Set(Object.keys({ ...appendCases, ...changeCases, ...headCases }))
-const isWanted = (name: string): boolean => isFull || decisive.has(name)
+/** What the two emulators have differed in. */
+const isWanted = onlyByDay(appendCases, changeCases, headCases)
 
 /** The emulator that npm brings runs everywhere; Amazon's own needs Java. The documentation of AWS decides if the two differ. */
 describe('DynamoDB Local', async () => {

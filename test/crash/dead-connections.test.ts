@@ -1,14 +1,17 @@
 import type { Store } from 'cqrs-es'
-import { platformRuntime } from 'cqrs-es'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { withResentReads } from '../../src/execution/resent-reads.ts'
 import { type CuttingProxy, type Fate, startProxy } from '../servers/proxy.ts'
 import { unselected } from '../servers/stores.ts'
+import { isResend, leaping } from '../support/runtime.ts'
 import { type Bank, openBank } from './accounts.ts'
 import { type CrashServer, crashStores } from './servers.ts'
 
 /** Connections that turn out to be dead one after another when they are used: nearly all of a pool. */
 const dead = 3
+
+/** Waits before a request is sent again are this many times shorter. */
+const hurry = 50
 
 for (const kind of crashStores)
   describe.skipIf(unselected(kind.store))(`${kind.name} on connections that died while they were idle`, () => {
@@ -37,8 +40,8 @@ for (const kind of crashStores)
       direct = kind.connect(server.port)
       await direct.store.createSchema()
       client = kind.connect(proxy.port)
-      store = withResentReads(client.store, platformRuntime)
-      bank = openBank(client.store)
+      store = withResentReads(client.store, leaping(isResend))
+      bank = openBank(client.store, hurry)
       await bank.aggregates.account.execute('account-1', { type: 'Move', data: { by: 5 } }, { idempotencyKey: 'first' })
     })
     afterAll(async () => {
@@ -79,7 +82,7 @@ for (const kind of crashStores)
       ],
       [
         'the first command of a program',
-        () => openBank(client.store).aggregates.counter.execute('c', { type: 'Count', data: { by: 1 } }),
+        () => openBank(client.store, hurry).aggregates.counter.execute('c', { type: 'Count', data: { by: 1 } }),
         { ok: true, sequence: 1 },
       ],
       [

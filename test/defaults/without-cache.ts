@@ -1,7 +1,5 @@
-import { createApp as createAppWithCache } from '../../src/index.ts'
+import { createAppWith } from './with-defaults.ts'
 
 export * from '../../src/index.ts'
 
-/** `createApp`, with the cache off unless a test says otherwise. */
-export const createApp = ((options: object) =>
-  createAppWithCache({ cache: false, ...options } as never)) as typeof createAppWithCache
+export const createApp = createAppWith({ cache: false })

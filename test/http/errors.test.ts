@@ -15,6 +15,7 @@ import { createHandler } from 'cqrs-es/http'
 import { memoryStore } from 'cqrs-es/memory'
 import { describe, expect, test } from 'vitest'
 import { statuses } from '../../src/http/responses.ts'
+import { isResend, leaping } from '../support/runtime.ts'
 import { asking, openShop, order } from './shop.ts'
 
 const place = { customer: 'ann', total: 1 }
@@ -29,7 +30,7 @@ function failing(error: unknown) {
         ? fail
         : (Reflect.get(target, key)?.bind?.(target) ?? Reflect.get(target, key)),
   }) as Store
-  return reporting(openShop(store))
+  return reporting(openShop(store, leaping(isResend)))
 }
 
 function reporting(shop: ReturnType<typeof openShop>) {

@@ -1,5 +1,16 @@
 import { type } from 'arktype'
-import { createApp, defineAggregate, defineView, noData, reject, type Store, typed, versions } from 'cqrs-es'
+import {
+  createApp,
+  defineAggregate,
+  defineView,
+  noData,
+  platformRuntime,
+  type Runtime,
+  reject,
+  type Store,
+  typed,
+  versions,
+} from 'cqrs-es'
 import { memoryStore } from 'cqrs-es/memory'
 import * as v from 'valibot'
 import { z } from 'zod'
@@ -65,8 +76,8 @@ export const perCustomer = defineView({
   update: { Placed: ({ orders }) => ({ orders: orders + 1 }) },
 })
 
-export const openShop = (store: Store = memoryStore()) =>
-  createApp({ store, aggregates: { order }, views: { orders, perCustomer } })
+export const openShop = (store: Store = memoryStore(), runtime: Runtime = platformRuntime) =>
+  createApp({ store, aggregates: { order }, views: { orders, perCustomer }, runtime })
 
 export type Shop = ReturnType<typeof openShop>
 

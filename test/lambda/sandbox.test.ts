@@ -2,15 +2,12 @@ import { spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
-import { root } from '../run.ts'
+import { bundledProgram } from '../program.ts'
 
 /** A sandbox that answers each line with the next. */
-function startSandbox() {
-  const program = fileURLToPath(new URL('sandbox.ts', import.meta.url))
-  const child = spawn(process.execPath, ['--import', 'tsx', program], {
-    env: { ...process.env, TSX_TSCONFIG_PATH: `${root}tsconfig.json` },
-    stdio: ['pipe', 'pipe', 'inherit'],
-  })
+async function startSandbox() {
+  const program = await bundledProgram(fileURLToPath(new URL('sandbox.ts', import.meta.url)))
+  const child = spawn(process.execPath, [program], { stdio: ['pipe', 'pipe', 'inherit'] })
   const answers = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
   const ended = new Promise<number | null>((resolve) => child.on('exit', resolve))
   return {
@@ -35,7 +32,7 @@ const answerOf = (nth: number) => ({
 })
 
 test('a process ends by itself after the answer: nothing is left that would keep it', async () => {
-  const { child, ended, invoke } = startSandbox()
+  const { child, ended, invoke } = await startSandbox()
   try {
     expect(await invoke(900_000)).toEqual(answerOf(1))
     child.stdin.end()
@@ -46,7 +43,7 @@ test('a process ends by itself after the answer: nothing is left that would keep
 })
 
 test('a process that was frozen past the time of one invocation goes on with the next as if nothing was', async () => {
-  const { child, ended, invoke } = startSandbox()
+  const { child, ended, invoke } = await startSandbox()
   try {
     expect(await invoke(3_000)).toEqual(answerOf(1))
     child.kill('SIGSTOP')

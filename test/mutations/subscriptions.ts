@@ -8,6 +8,7 @@ export const subscriptions: readonly Mutation[] = [
     find: 'stored !== undefined && stored.epoch >= epoch ? stored :',
     put: 'stored === null ? stored :',
     test: 'test/stories/subscriptions.test.ts › goes on from its checkpoint in the next process',
+    hangs: true,
   },
   {
     breaks: 'events of all types are delivered',
@@ -204,6 +205,7 @@ export const subscriptions: readonly Mutation[] = [
     find: 'if (position !== undefined) this.#reach = laterOf(this.#reach, position)',
     put: '',
     test: 'test/stories/subscriptions.test.ts › moves its checkpoint past a thousand events that it does not want',
+    hangs: true,
   },
   {
     breaks: 'the checkpoint is stored before the handler was called',
@@ -362,8 +364,8 @@ export const subscriptions: readonly Mutation[] = [
   {
     breaks: 'a handler is not known any more once it has waited',
     file: 'src/util/async-scope.ts',
-    find: 'Known === undefined ?',
-    put: 'Known !== null ?',
+    find: 'if (Known === undefined)',
+    put: 'if (Known !== null)',
     test: 'test/stories/draining-from-within.test.ts › %s is refused when it would wait for that handler',
   },
   {

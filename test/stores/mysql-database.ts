@@ -2,6 +2,7 @@ import * as mariadb from 'mariadb'
 import mysql from 'mysql2/promise'
 import { serverUrl } from '../servers/ask.ts'
 import { unselected } from '../servers/stores.ts'
+import { everySecond } from '../strength.ts'
 
 const servers = [
   { server: 'mariadb', name: 'MariaDB' },
@@ -12,6 +13,10 @@ const servers = [
 export const mysqlServers = servers.filter(({ server }) => !unselected(server))
 
 export const noMysql = mysqlServers.length === 0
+
+/** By day each server meets every second case, where both are tested. */
+export const shareOf = <T>(server: MysqlServerName, cases: readonly T[]): readonly T[] =>
+  mysqlServers.length < servers.length ? cases : everySecond(cases, server === 'mariadb' ? 0 : 1)
 
 export type MysqlServerName = (typeof servers)[number]['server']
 

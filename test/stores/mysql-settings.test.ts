@@ -8,7 +8,7 @@ import { startMySql } from '../servers/mysql.ts'
 import { count, counter } from '../support/counter.ts'
 import { commit, dataOf } from './commits.ts'
 import { type Answer, goThrough } from './go-through.ts'
-import { mysqlServers, newDatabase, noMysql, type TestMysql } from './mysql-database.ts'
+import { mysqlServers, newDatabase, noMysql, shareOf, type TestMysql } from './mysql-database.ts'
 import { either, harmless, refused } from './mysql-settings.ts'
 
 /** How a pool of each driver runs a statement on each of its connections first. */
@@ -22,6 +22,8 @@ const pools = {
     return database.mariadbPool({ connectionLimit: 2, ...(sql !== '' && { initSql: sql }), ...options })
   },
 }
+
+const drivers = { even: ['mysql2', 'mariadb'], odd: ['mariadb', 'mysql2'] } as const
 
 /** Every step gives what it gives on a connection without settings. */
 function expectHarmless(answers: Record<string, Answer>, plain: Record<string, Answer>) {
@@ -83,7 +85,7 @@ describe.skipIf(noMysql).each(mysqlServers)('settings of a session on $name', ({
 
   it.each(here(refused))('%s is refused by reads and writes, and nothing is stored', async (setting, says) => {
     const before = await stored()
-    for (const driver of ['mysql2', 'mariadb'] as const)
+    for (const driver of shareOf(server, drivers[String(setting).length % 2 === 0 ? 'even' : 'odd']))
       expectRefused(await goThrough(mysqlStore(pools[driver](database, `SET ${setting}`)), undefined), says as RegExp)
     expect(await stored()).toBe(before)
   })
@@ -168,7 +170,7 @@ describe.skipIf(noMysql).each(mysqlServers)('settings of a session on $name', ({
     return text === undefined ? next() : /^[[{"]/.test(text ?? '') ? JSON.parse(text ?? '') : text
   }
 
-  it.each<[string, mysql.PoolOptions]>([
+  const mysql2Options: readonly [string, mysql.PoolOptions][] = [
     ['typeCast: false', { typeCast: false }],
     ['a typeCast that parses JSON', { typeCast: (field, next) => asJson(field, next) }],
     [
@@ -193,12 +195,15 @@ describe.skipIf(noMysql).each(mysqlServers)('settings of a session on $name', ({
     ['timezone', { timezone: '+13:00' }],
     ['maxPreparedStatements: 1', { maxPreparedStatements: 1 }],
     ['charset: utf8mb4_bin', { charset: 'UTF8MB4_BIN' }],
-  ])('mysql2 with %s changes no answer', async (_, options) => {
+  ]
+
+  // They concern the driver: no server knows of them.
+  it.each(shareOf(server, mysql2Options))('mysql2 with %s changes no answer', async (_, options) => {
     clearParserCache()
     expectHarmless(await goThrough(mysqlStore(pools.mysql2(database, '', options)), undefined), plain)
   })
 
-  it.each<[string, mariadb.PoolConfig]>([
+  const mariadbOptions: readonly [string, mariadb.PoolConfig][] = [
     ['a typeCast that parses JSON', { typeCast: (column, next) => asJson(column as never, next) as never }],
     ['a typeCast that gives nothing', { typeCast: () => null }],
     ['rowsAsArray', { rowsAsArray: true }],
@@ -217,7 +222,9 @@ describe.skipIf(noMysql).each(mysqlServers)('settings of a session on $name', ({
     ['multipleStatements', { multipleStatements: true }],
     ['prepareCacheLength: 0', { prepareCacheLength: 0 }],
     ['timezone', { timezone: 'auto' }],
-  ])('the driver mariadb with %s changes no answer', async (_, options) => {
+  ]
+
+  it.each(shareOf(server, mariadbOptions))('the driver mariadb with %s changes no answer', async (_, options) => {
     expectHarmless(await goThrough(mysqlStore(pools.mariadb(database, '', options)), undefined), plain)
   })
 

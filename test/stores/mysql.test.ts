@@ -12,7 +12,7 @@ import { statementsOf } from '../../src/mysql/statements.ts'
 import { serverUrl } from '../servers/ask.ts'
 import { patienceMs } from '../strength.ts'
 import { appendOne, commit, dataOf, failure } from './commits.ts'
-import { type MysqlServerName, mysqlServers, newDatabase, noMysql, type TestMysql } from './mysql-database.ts'
+import { type MysqlServerName, mysqlServers, newDatabase, noMysql, shareOf, type TestMysql } from './mysql-database.ts'
 import { smokeTests } from './smoke.ts'
 
 let server: MysqlServerName
@@ -38,6 +38,13 @@ function poolThatBegins(database: TestMysql, sql: string): mysql.Pool {
   pool.pool.on('connection', (connection) => connection.query(sql))
   return pool
 }
+
+const sqlModes = [
+  'STRICT_ALL_TABLES',
+  '',
+  'ANSI,NO_BACKSLASH_ESCAPES,PIPES_AS_CONCAT,NO_ZERO_DATE,HIGH_NOT_PRECEDENCE,PAD_CHAR_TO_FULL_LENGTH',
+  'TRADITIONAL,ONLY_FULL_GROUP_BY,NO_UNSIGNED_SUBTRACTION',
+]
 
 describe.skipIf(noMysql).each(mysqlServers)('the MySQL store, on $name', (on) => {
   beforeAll(() => {
@@ -83,12 +90,7 @@ describe.skipIf(noMysql).each(mysqlServers)('the MySQL store, on $name', (on) =>
     })
   })
 
-  describe.each([
-    'STRICT_ALL_TABLES',
-    '',
-    'ANSI,NO_BACKSLASH_ESCAPES,PIPES_AS_CONCAT,NO_ZERO_DATE,HIGH_NOT_PRECEDENCE,PAD_CHAR_TO_FULL_LENGTH',
-    'TRADITIONAL,ONLY_FULL_GROUP_BY,NO_UNSIGNED_SUBTRACTION',
-  ])("with sql_mode '%s'", (mode) => {
+  describe.each(shareOf(on.server, sqlModes))("with sql_mode '%s'", (mode) => {
     smokeTests(async () => {
       const store = mysqlStore(poolThatBegins(await fresh(), `SET SESSION sql_mode = '${mode}'`))
       await store.createSchema()

@@ -2,6 +2,7 @@ import { type PostgresStoreOptions, postgresStore } from 'cqrs-es/postgres'
 import type { CommitOutcome, Store } from 'cqrs-es/store'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { tables } from '../conformance/reused.ts'
 import { freshDatabase } from '../servers/fresh.ts'
 import { unselected } from '../servers/stores.ts'
 import { append } from './commits.ts'
@@ -245,16 +246,7 @@ describe.skipIf(unselected('postgres'))('the Postgres store', () => {
     expect(await readAll(hostile)).toEqual(expected)
   })
 
-  test.each([
-    'events',
-    'state_snapshots',
-    'idempotency_keys',
-    'views',
-    'view_indexes',
-    'view_generations',
-    'checkpoints',
-    'leases',
-  ])('row-level security that applies to %s is refused by every call', async (table) => {
+  test.each(tables)('row-level security that applies to %s is refused by every call', async (table) => {
     const { schema, store } = await newSchema()
     await write(store)
     const role = `limited_${process.pid}_${schemas}`

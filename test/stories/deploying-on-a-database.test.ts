@@ -5,6 +5,7 @@ import { databases } from '../conformance/hosts.ts'
 import { customer, following, type LogHandler, parts, withMoves } from '../support/customers.ts'
 import { keeping } from '../support/keeping.ts'
 import { newer, older, order, pay, place, placeBefore, programOf, troubles, until, viewed } from '../support/orders.ts'
+import { withoutStreamWaits } from '../support/runtime.ts'
 
 describe.each(databases)('on $name', ({ skipped, host }) => {
   let opened: TestDatabase[] = []
@@ -35,7 +36,14 @@ describe.each(databases)('on $name', ({ skipped, host }) => {
         aggregates: [customer],
         handleBatch: (events) => batched.push(...events.map(({ id }) => id)),
       })
-      const other = kept(createApp({ store: await database.connect(), aggregates: { customer }, subscriptions: { batches } }))
+      const other = kept(
+        createApp({
+          store: await database.connect(),
+          aggregates: { customer },
+          subscriptions: { batches },
+          ...withoutStreamWaits,
+        }),
+      )
       const until = async (isThere: () => Promise<boolean>) => {
         while (!(await isThere())) {
           await app.drain()
@@ -58,9 +66,10 @@ describe.each(databases)('on $name', ({ skipped, host }) => {
     async (onFailure) => {
       const database = await host.open({ schema: true })
       opened.push(database)
-      const following = { pollMs: 50, leaseMs: 2_000 }
-      const old = programOf(kept, older, database.store, { onFailure, following })
-      const young = programOf(kept, newer, await database.connect(), { onFailure, following })
+      const following = { ...withoutStreamWaits.following, pollMs: 50 }
+      const { runtime } = withoutStreamWaits
+      const old = programOf(kept, older, database.store, { onFailure, following, runtime })
+      const young = programOf(kept, newer, await database.connect(), { onFailure, following, runtime })
       await order(old).execute('a', placeBefore as never)
       await until(
         () => old.seen.length === 1,

@@ -1,4 +1,5 @@
-import { createApp, defineSqlView, defineSubscription, defineView } from 'cqrs-es'
+import { AsyncLocalStorage } from 'node:async_hooks'
+import { createApp, defineSqlView, defineSubscription } from 'cqrs-es'
 import { memoryStore } from 'cqrs-es/memory'
 import { type SqliteDatabase, sqliteStore } from 'cqrs-es/sqlite'
 import LibSql from 'libsql'
@@ -9,6 +10,7 @@ import { count, counter } from '../support/counter.ts'
 import { keeping } from '../support/keeping.ts'
 import { logging } from '../support/logging.ts'
 import { unordered } from '../support/stores.ts'
+import { totalsOf } from '../support/totals.ts'
 
 const kept = keeping()
 
@@ -95,13 +97,6 @@ describe('inside a handler', () => {
   test('waiting for another view, and draining another app, is not refused', async () => {
     const store = memoryStore()
     const other = kept(logging(memoryStore(), () => {}))
-    const totals = defineView({
-      name: 'totals',
-      aggregates: [counter],
-      initialView: () => ({ total: 0 }),
-      update: { Counted: (view, { data }) => ({ total: view.total + data.by }) },
-      consistency: 'async',
-    })
     const log = defineSubscription({
       name: 'log',
       aggregates: [counter],
@@ -110,7 +105,7 @@ describe('inside a handler', () => {
         await other.drain()
       },
     })
-    const app = kept(createApp({ store, aggregates: { counter }, views: { totals }, subscriptions: { log } }))
+    const app = kept(createApp({ store, aggregates: { counter }, views: { totals: totalsOf('async') }, subscriptions: { log } }))
     await app.aggregates.counter.execute('a', count(1))
     expect(await app.drain()).toEqual({ caughtUp: true, events: 2 })
   })
@@ -152,6 +147,23 @@ test('without AsyncLocalStorage a scope lasts until the call first waits', async
     return [first, inner, after, scope.getStore()]
   })
   expect(seen).toEqual([1, 2, 1, undefined])
+})
+
+test('a scope that its platform cannot disable keeps its value', () => {
+  class Scope extends AsyncLocalStorage<number> {
+    override disable(): void {
+      throw new Error('asyncLocalStorage.disable() is not implemented')
+    }
+  }
+  const { process } = globalThis as { process?: unknown }
+  Reflect.set(globalThis, 'process', { getBuiltinModule: () => ({ AsyncLocalStorage: Scope }) })
+  const scope = asyncScope<number>()
+  Reflect.set(globalThis, 'process', process)
+  const seen = scope.run(1, () => {
+    scope.disable()
+    return scope.getStore()
+  })
+  expect(seen).toBe(1)
 })
 
 describe('the signal of a drain', () => {

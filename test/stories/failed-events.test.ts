@@ -1,19 +1,13 @@
 // biome-ignore-all lint/suspicious/noThenProperty: an option has this name
-import { createApp, defineSubscription, platformRuntime, type Store, type SubscriptionOptions } from 'cqrs-es'
+import { createApp, defineSubscription, type Store, type SubscriptionOptions } from 'cqrs-es'
 import { memoryStore } from 'cqrs-es/memory'
-import { type SqliteDatabase, sqliteStore } from 'cqrs-es/sqlite'
-import Database from 'libsql'
 import { describe, expect, test } from 'vitest'
 import { failureOf, gate, thrownBy } from '../support/async.ts'
 import { count, counter } from '../support/counter.ts'
 import { keeping } from '../support/keeping.ts'
-import { changed, unordered } from '../support/stores.ts'
-
-const onSqlite = async (): Promise<Store> => {
-  const store = sqliteStore(new Database(':memory:') as unknown as SqliteDatabase)
-  await store.createSchema()
-  return store
-}
+import { isResend, leaping } from '../support/runtime.ts'
+import { onSqlite } from '../support/sqlite.ts'
+import { changed, counting, unordered } from '../support/stores.ts'
 
 const stores = [
   { name: 'memory', open: async (): Promise<Store> => memoryStore() },
@@ -28,7 +22,13 @@ const sequences = (seen: readonly string[], id: string) => seen.filter((one) => 
 type Options = Partial<SubscriptionOptions<'log', readonly [typeof counter], 'Counted'>>
 
 /** An app whose clock is moved by hand, and whose waits are as long as they may be. */
-function at(store: Store, clock: { now: number }, fails: (id: string) => boolean, options: Options = {}) {
+function at(
+  store: Store,
+  clock: { now: number },
+  fails: (id: string) => boolean,
+  options: Options = {},
+  passes: (ms: number) => boolean = () => false,
+) {
   const seen: string[] = []
   const attempts: number[] = []
   const log = defineSubscription({
@@ -44,7 +44,7 @@ function at(store: Store, clock: { now: number }, fails: (id: string) => boolean
     },
     ...options,
   } as SubscriptionOptions<'log', readonly [typeof counter], 'Counted'>)
-  const runtime = { ...platformRuntime, now: () => new Date(clock.now), random: () => 0.999999 }
+  const runtime = { ...leaping(passes, clock), random: () => 0.999999 }
   const app = kept(createApp({ store, aggregates: { counter }, subscriptions: { log }, runtime, observe: () => {} }))
   const write = async (id: string, times = 1) => {
     for (let i = 0; i < times; i++) await app.aggregates.counter.execute(id, count(1))
@@ -211,17 +211,7 @@ test('much that is parked costs a new event few statements, and resume() two wri
   await drain()
   await app.close()
   const calls: string[] = []
-  const counting = new Proxy(store, {
-    get: (target, name) => {
-      const member: unknown = Reflect.get(target, name)
-      if (typeof member !== 'function') return member
-      return (...args: unknown[]) => {
-        calls.push(String(name))
-        return member.apply(target, args)
-      }
-    },
-  })
-  const next = at(counting, clock, (id) => broken.has(id), { onFailure: 'park' })
+  const next = at(counting(store, calls), clock, (id) => broken.has(id), { onFailure: 'park' })
   await next.write('new')
   calls.length = 0
   await next.app.drain({ maxEvents: 1 })
@@ -310,7 +300,7 @@ test('an event that fails while another one is saved is not lost when its proces
       return store.append(commits)
     },
   })
-  const first = at(dying, { now: Date.UTC(2030, 0, 1) }, () => true, {
+  const options: Options = {
     onFailure: 'park',
     concurrency: 2,
     handle: async ({ aggregateId }) => {
@@ -318,7 +308,8 @@ test('an event that fails while another one is saved is not lost when its proces
       if (aggregateId === 'b') setImmediate(isSaving.open)
       throw new Error('no')
     },
-  })
+  }
+  const first = at(dying, { now: Date.UTC(2030, 0, 1) }, () => true, options, isResend)
   await first.write('a')
   await first.write('b')
   await failureOf(first.drain())

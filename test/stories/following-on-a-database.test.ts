@@ -1,9 +1,11 @@
-import { createApp, defineSubscription, platformRuntime, type Store } from 'cqrs-es'
+import { createApp, defineSubscription, type Store } from 'cqrs-es'
 import type { TestDatabase } from 'cqrs-es/conformance'
 import { afterEach, describe, expect, test } from 'vitest'
 import { databases } from '../conformance/hosts.ts'
+import { atStrength } from '../strength.ts'
 import { collect, failureOf } from '../support/async.ts'
 import { count, countEach, counter } from '../support/counter.ts'
+import { isStreamWait, leaping, withoutStreamWaits } from '../support/runtime.ts'
 import { sizesOf, totalsOf } from '../support/totals.ts'
 
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
@@ -36,7 +38,8 @@ describe.each(databases)('on $name', ({ skipped, host }) => {
       aggregates: { counter },
       views: { inline: totalsOf('inline', { name: 'inline', viewVersion }), totals: totalsOf('async'), sizes: sizesOf('async') },
       subscriptions: { log },
-      following: { leaseMs: 2_000, pollMs: 50 },
+      runtime: withoutStreamWaits.runtime,
+      following: { ...withoutStreamWaits.following, pollMs: 50 },
       observe: () => {},
     })
     apps.push(app)
@@ -82,7 +85,12 @@ describe.each(databases)('on $name', ({ skipped, host }) => {
         partitions: globalOrder ? partitions : 1,
         handle: ({ id }) => void seen.push(id),
       })
-      const app = createApp({ store: on, aggregates: { counter }, subscriptions: { log }, following: { leaseMs: 2_000 } })
+      const app = createApp({
+        store: on,
+        aggregates: { counter },
+        subscriptions: { log },
+        ...withoutStreamWaits,
+      })
       apps.push(app)
       return app
     }
@@ -118,14 +126,14 @@ describe.each(databases)('on $name', ({ skipped, host }) => {
 
   test.skipIf(skipped)('what no definition names any more is listed and removed, and begins anew by its name', async () => {
     const { store, connect } = await created()
-    let now = Date.now()
-    const runtime = { ...platformRuntime, now: () => new Date(now) }
+    const clock = { now: Date.now() }
+    const settings = { ...withoutStreamWaits, runtime: leaping(isStreamWait, clock) }
     const seen: string[] = []
     const log = defineSubscription({ name: 'log', aggregates: [counter], handle: ({ id }) => void seen.push(id) })
     const other = defineSubscription({ name: 'other', aggregates: [counter], handle: () => {} })
     const opened = (on: Store) => {
       const views = { totals: totalsOf('async') }
-      const app = createApp({ store: on, aggregates: { counter }, views, subscriptions: { log }, runtime })
+      const app = createApp({ store: on, aggregates: { counter }, views, subscriptions: { log }, ...settings })
       apps.push(app)
       return app
     }
@@ -135,8 +143,8 @@ describe.each(databases)('on $name', ({ skipped, host }) => {
       await before.drain({ reconcile: true })
       await sleep(20)
     }
-    now += 2 * 3_600_000
-    const without = createApp({ store: await connect(), aggregates: { counter }, subscriptions: { other }, runtime })
+    clock.now += 2 * 3_600_000
+    const without = createApp({ store: await connect(), aggregates: { counter }, subscriptions: { other }, ...settings })
     apps.push(without)
     const leftovers = await without.leftovers()
     expect(leftovers.map(({ kind, name }) => `${kind} ${name}`).sort()).toEqual(['subscription log', 'view totals'])
@@ -203,8 +211,8 @@ describe.each(databases)('on $name', ({ skipped, host }) => {
         const least = acknowledged[i] ?? 0
         expect((await writer.views.inline.load(`c${i}`))?.view.count).toBe(least)
         await (i === 0 ? app : writer).aggregates.counter.execute(`c${i}`, count(1))
-        // Load enough: without a pause a rebuild on DynamoDB chases its writers for most of a minute.
-        await sleep(20)
+        // Without a pause a rebuild on DynamoDB chases its writers for most of a minute.
+        await sleep(atStrength({ moderate: 100, full: 20 }))
       }
     })
     await app.views.inline.rebuild()

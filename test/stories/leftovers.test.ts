@@ -1,18 +1,12 @@
-import { createApp, defineSqlView, defineSubscription, defineView, platformRuntime, type Store } from 'cqrs-es'
+import { createApp, defineSqlView, defineSubscription, defineView, type Store } from 'cqrs-es'
 import { memoryStore } from 'cqrs-es/memory'
-import { type SqliteDatabase, sqliteStore } from 'cqrs-es/sqlite'
-import Database from 'libsql'
 import { describe, expect, test } from 'vitest'
 import { failureOf, gate } from '../support/async.ts'
 import { count, counter } from '../support/counter.ts'
 import { keeping } from '../support/keeping.ts'
+import { isStreamWait, leaping } from '../support/runtime.ts'
+import { onSqlite } from '../support/sqlite.ts'
 import { unordered } from '../support/stores.ts'
-
-const onSqlite = async (): Promise<Store> => {
-  const store = sqliteStore(new Database(':memory:') as unknown as SqliteDatabase)
-  await store.createSchema()
-  return store
-}
 
 const stores = [
   { name: 'memory', open: async (): Promise<Store> => memoryStore() },
@@ -48,8 +42,8 @@ const other = defineSubscription({ name: 'other', aggregates: [counter], handle:
 function programs(store: Store) {
   seen.length = 0
   const clock = { now: Date.UTC(2030, 0, 1) }
-  const runtime = { ...platformRuntime, now: () => new Date(clock.now) }
-  const shared = { store, aggregates: { counter }, runtime, observe: () => {} }
+  const runtime = leaping(isStreamWait, clock)
+  const shared = { store, aggregates: { counter }, runtime, following: { leaseMs: 30_000 }, observe: () => {} }
   return {
     clock,
     logging: (parts?: Parts) => kept(createApp({ ...shared, subscriptions: { log: log(parts) } })),
@@ -197,7 +191,7 @@ describe.each(stores)('a leftover on $name', ({ open }) => {
 test('a view of tables of your own that was removed begins anew when it is defined again', async () => {
   const store = await onSqlite()
   const { clock, without } = programs(store)
-  const runtime = { ...platformRuntime, now: () => new Date(clock.now) }
+  const runtime = leaping(isStreamWait, clock)
   const defined = () => {
     const table = defineSqlView({
       name: 'table',

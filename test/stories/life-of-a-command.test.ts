@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest'
 import { collect, failureOf } from '../support/async.ts'
 import { bankAccount } from '../support/bank-account.ts'
 import { count, countEach, counter } from '../support/counter.ts'
+import { isResend, leaping } from '../support/runtime.ts'
 import { changed, sendingBy } from '../support/stores.ts'
 
 const open = { type: 'OpenAccount', data: { owner: 'ann' } } as const
@@ -194,7 +195,7 @@ test('a store that cannot be read stops the command before anything is decided',
     appended.push(commit)
     return really(commit)
   })
-  const { counter: c } = createApp({ store, aggregates: { counter } }).aggregates
+  const { counter: c } = createApp({ store, aggregates: { counter }, runtime: leaping(isResend) }).aggregates
   expect(await failureOf(c.execute('c', count(1)))).toBe(down)
   expect(await failureOf(c.load('c'))).toBe(down)
   expect(appended).toEqual([])

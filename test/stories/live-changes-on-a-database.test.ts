@@ -16,7 +16,7 @@ describe.each(databases)('on $name', ({ skipped, host }) => {
   test.skipIf(skipped).each(['inline', 'async'] as const)(
     'find and changes of an %s view miss nothing while two processes write',
     async (consistency) => {
-      for (let seed = 1; seed <= atStrength({ moderate: 2, full: 20 }); seed++) {
+      for (let seed = 1; seed <= atStrength({ moderate: 1, full: 20 }); seed++) {
         const database = await host.open({ schema: true })
         opened.push(database)
         const { capabilities, readChanges } = database.store

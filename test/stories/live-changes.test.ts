@@ -1,26 +1,19 @@
 import { setTimeout } from 'node:timers/promises'
 import type { Store } from 'cqrs-es'
 import { memoryStore } from 'cqrs-es/memory'
-import { type SqliteDatabase, sqliteStore } from 'cqrs-es/sqlite'
-import LibSql from 'libsql'
 import { describe, expect, test } from 'vitest'
 import { atStrength } from '../strength.ts'
 import { keeping } from '../support/keeping.ts'
 import { liveStory } from '../support/live-stories.ts'
+import { onSqlite } from '../support/sqlite.ts'
 import { counting } from '../support/stores.ts'
 import { drop, give, see, shown, taken, ticketApp } from '../support/tickets.ts'
 
 const kept = keeping()
 
-async function sqlite(): Promise<Store> {
-  const store = sqliteStore(new LibSql(':memory:') as unknown as SqliteDatabase)
-  await store.createSchema()
-  return store
-}
-
 const stores: readonly [string, () => Promise<Store>][] = [
   ['memory', async () => memoryStore()],
-  ['SQLite', sqlite],
+  ['SQLite', onSqlite],
 ]
 
 describe.each(stores)('changes() on %s', (_, open) => {

@@ -1,12 +1,11 @@
 import { createApp, defineAggregate, defineSubscription, reject, type Store, type SubscriptionOptions, typed } from 'cqrs-es'
 import { memoryStore } from 'cqrs-es/memory'
-import { type SqliteDatabase, sqliteStore } from 'cqrs-es/sqlite'
 import { givenLog } from 'cqrs-es/testing'
-import LibSql from 'libsql'
 import { describe, expect, test } from 'vitest'
 import { failureOf } from '../support/async.ts'
 import { count, countEach, counter } from '../support/counter.ts'
 import { keeping } from '../support/keeping.ts'
+import { onSqlite } from '../support/sqlite.ts'
 import { unordered } from '../support/stores.ts'
 
 const stock = defineAggregate({
@@ -39,16 +38,11 @@ function reserving(store: Store, options: object) {
 }
 const reserved = async (app: ReturnType<typeof reserving>, id = 'tea') => (await app.aggregates.stock.load(id)).state.reserved
 
-async function sqlite() {
-  const store = sqliteStore(new LibSql(':memory:') as unknown as SqliteDatabase)
-  await store.createSchema()
-  return store
-}
 const same = "The handler of 'reserve' uses the same reaction() for two commands to stock 'tea'."
 
 describe.each([
   ['memory', async () => memoryStore()],
-  ['SQLite', sqlite],
+  ['SQLite', onSqlite],
   ['a store without an order of all events', async () => unordered(memoryStore())],
 ])('a reaction on %s', (_, open) => {
   const twice = async (handle: Handler, options: object = {}) => {

@@ -6,6 +6,8 @@ import { describe, expect, test } from 'vitest'
 import { failureOf } from '../support/async.ts'
 import { count, counter } from '../support/counter.ts'
 import { keeping } from '../support/keeping.ts'
+import { withoutStreamWaits } from '../support/runtime.ts'
+import { onSqlite } from '../support/sqlite.ts'
 import { unordered } from '../support/stores.ts'
 
 const kept = keeping()
@@ -24,18 +26,12 @@ function appOn(store: Store, consistency: 'inline' | 'async', factor: number, { 
     consistency,
     viewVersion,
   })
-  return kept(createApp({ store, aggregates: { counter }, views: { totals }, observe: () => {} }))
-}
-
-async function sqlite() {
-  const store = sqliteStore(new LibSql(':memory:') as unknown as SqliteDatabase)
-  await store.createSchema()
-  return store
+  return kept(createApp({ store, aggregates: { counter }, views: { totals }, ...withoutStreamWaits, observe: () => {} }))
 }
 
 describe.each([
   ['memory', async () => memoryStore()],
-  ['SQLite', sqlite],
+  ['SQLite', onSqlite],
   ['a store without an order of all events', async () => unordered(memoryStore())],
 ])('a rebuild on %s', (_, open) => {
   test.each(['inline', 'async'] as const)(

@@ -6,13 +6,9 @@ import { describe, expect, test } from 'vitest'
 import { thrownBy } from '../support/async.ts'
 import { count, counter } from '../support/counter.ts'
 import { keeping } from '../support/keeping.ts'
+import { withoutStreamWaits } from '../support/runtime.ts'
+import { onSqlite } from '../support/sqlite.ts'
 import { unordered } from '../support/stores.ts'
-
-const onSqlite = async (): Promise<Store> => {
-  const store = sqliteStore(new Database(':memory:') as unknown as SqliteDatabase)
-  await store.createSchema()
-  return store
-}
 
 const stores = [
   { name: 'memory', open: async (): Promise<Store> => memoryStore() },
@@ -36,6 +32,7 @@ interface Named {
 }
 
 const kept = keeping()
+const settings = { ...withoutStreamWaits, observe: () => {} }
 const reserving = (named: Named, seen: string[], handle: () => void = () => {}) =>
   defineSubscription({
     ...named,
@@ -65,7 +62,7 @@ describe.each(stores)('with storedAs on $name', ({ open }) => {
       const subscription = reserving(named, seen, () => {
         if (isBroken) throw new Error('no')
       })
-      return kept(createApp({ store, aggregates: { counter, stock }, subscriptions: { subscription }, observe: () => {} }))
+      return kept(createApp({ store, aggregates: { counter, stock }, subscriptions: { subscription }, ...settings }))
     }
     const before = appWith({ name: 'reserving' })
     await before.aggregates.counter.execute('a', count(1))
@@ -90,7 +87,7 @@ describe.each(stores)('with storedAs on $name', ({ open }) => {
     const store = await open()
     const appWith = (named: Named) => {
       const subscription = reserving(named, [])
-      return kept(createApp({ store, aggregates: { counter, stock }, subscriptions: { subscription }, observe: () => {} }))
+      return kept(createApp({ store, aggregates: { counter, stock }, subscriptions: { subscription }, ...settings }))
     }
     const before = appWith({ name: 'reserving' })
     for (const id of ['a', 'b']) await before.aggregates.counter.execute(id, count(1))
@@ -105,7 +102,7 @@ describe.each(stores)('with storedAs on $name', ({ open }) => {
     const store = await open()
     const appWith = (named: Named) => {
       const view = sums(named, consistency)
-      return kept(createApp({ store, aggregates: { counter }, views: { view }, observe: () => {} }))
+      return kept(createApp({ store, aggregates: { counter }, views: { view }, ...settings }))
     }
     const before = appWith({ name: 'totals' })
     for (const id of ['a', 'b']) await before.aggregates.counter.execute(id, count(2))
@@ -131,7 +128,7 @@ describe.each(stores)('with storedAs on $name', ({ open }) => {
           aggregates: { counter, stock },
           views: { one: sums(views[0], 'async'), two: sums(views[1], 'inline') },
           subscriptions: { one: reserving(one, seen.one), two: reserving(two, seen.two) },
-          observe: () => {},
+          ...settings,
         }),
       )
     const before = appWith({ name: 'one' }, { name: 'two' }, [{ name: 'v1' }, { name: 'v2' }])

@@ -28,14 +28,9 @@ import {
   until,
   viewed,
 } from '../support/orders.ts'
+import { onSqlite } from '../support/sqlite.ts'
 import { storedBefore } from '../support/stored.ts'
 import { changed, unordered } from '../support/stores.ts'
-
-async function sqlite() {
-  const store = sqliteStore(new LibSql(':memory:') as unknown as SqliteDatabase)
-  await store.createSchema()
-  return store
-}
 
 const kept = keeping()
 const programOf = (...of: Parameters<typeof programBy> extends [unknown, ...infer R] ? R : never) => programBy(kept, ...of)
@@ -47,7 +42,7 @@ const statusOf = async ({ app }: Program, which: 'mailer' | 'total' = 'mailer') 
 
 const stores = [
   ['memory', async () => memoryStore()],
-  ['SQLite', sqlite],
+  ['SQLite', onSqlite],
   ['a store without an order of all events', async () => unordered(memoryStore())],
 ] as const
 const policies = ['stop', 'retry', 'park'] as const

@@ -26,21 +26,16 @@ import {
   withMoves,
 } from '../support/customers.ts'
 import { keeping } from '../support/keeping.ts'
+import { onSqlite } from '../support/sqlite.ts'
 import { storedBefore } from '../support/stored.ts'
 import { unordered } from '../support/stores.ts'
 
 const kept = keeping()
 const following = (store: Store, options: Partial<Log> | { handle: LogHandler }) => followingBy(kept, store, options)
 
-async function sqlite() {
-  const store = sqliteStore(new LibSql(':memory:') as unknown as SqliteDatabase)
-  await store.createSchema()
-  return store
-}
-
 describe.each([
   ['memory', async () => memoryStore()],
-  ['SQLite', sqlite],
+  ['SQLite', onSqlite],
   ['a store without an order of all events', async () => unordered(memoryStore())],
 ])('a split event on %s', (_, open) => {
   test('reaches handle part by part, in order', async () => {

@@ -1,31 +1,12 @@
-import {
-  type App,
-  createApp,
-  defineAggregate,
-  defineSubscription,
-  platformRuntime,
-  type Store,
-  type Subscription,
-  typed,
-} from 'cqrs-es'
+import { type App, createApp, defineAggregate, defineSubscription, platformRuntime, type Store, type Subscription } from 'cqrs-es'
 import { memoryStore } from 'cqrs-es/memory'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { failureOf, gate, thrownBy } from '../support/async.ts'
 import { count, countEach, counter } from '../support/counter.ts'
 import { keeping } from '../support/keeping.ts'
+import { dim, lamp } from '../support/lamp.ts'
 import { type LogHandler as Handler, logging as loggingOn } from '../support/logging.ts'
 import { changed, unordered } from '../support/stores.ts'
-
-const lamp = defineAggregate({
-  type: 'lamp',
-  events: { Dimmed: typed<{ level: number }>(), Broken: typed<{ why: string }>() },
-  commands: { Dim: typed<{ level: number }>(), Break: typed<{ why: string }>() },
-  initialState: () => ({ level: 0 }),
-}).implement({
-  handle: { Dim: (_, data) => ({ type: 'Dimmed', data }), Break: (_, data) => ({ type: 'Broken', data }) },
-  apply: { Dimmed: (_, { level }) => ({ level }), Broken: () => ({ level: 0 }) },
-})
-const dim = (level: number) => ({ type: 'Dim', data: { level } }) as const
 
 // After the apps are closed: of such hooks the first one is the last.
 afterEach(() => void vi.restoreAllMocks())

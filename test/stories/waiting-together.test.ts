@@ -1,38 +1,17 @@
-import { createApp, defineSubscription, defineView, type Store } from 'cqrs-es'
+import { createApp, defineSubscription, type Store } from 'cqrs-es'
 import { memoryStore } from 'cqrs-es/memory'
 import { describe, expect, test } from 'vitest'
 import { together } from '../../src/util/together.ts'
 import { failureOf, gate, settled } from '../support/async.ts'
 import { count, counter } from '../support/counter.ts'
 import { keeping } from '../support/keeping.ts'
-import { changed } from '../support/stores.ts'
+import { changed, counting } from '../support/stores.ts'
+import { totalsOf } from '../support/totals.ts'
 import { virtualTime } from '../support/virtual-time.ts'
 
 const kept = keeping()
 
-const totals = defineView({
-  name: 'totals',
-  aggregates: [counter],
-  initialView: () => ({ total: 0 }),
-  update: { Counted: (view, { data }) => ({ total: view.total + data.by }) },
-  consistency: 'async',
-})
-
-/** A store that counts the calls that do not write events. */
-function counted(store: Store) {
-  const calls: string[] = []
-  const counting = new Proxy(store, {
-    get(target, name) {
-      const member: unknown = Reflect.get(target, name)
-      if (typeof member !== 'function') return member
-      return (...args: unknown[]) => {
-        if (name !== 'append') calls.push(String(name))
-        return member.apply(target, args)
-      }
-    },
-  })
-  return { store: counting, calls }
-}
+const totals = totalsOf('async')
 
 type Wait = (app: ReturnType<typeof appOn>, nth: number) => Promise<unknown>
 const appOn = (
@@ -46,7 +25,8 @@ const appOn = (
 /** The calls of the store while so many wait for two seconds for a view whose lease another process holds. */
 async function callsOf(callers: number, wait: Wait): Promise<number> {
   const memory = memoryStore()
-  const { store, calls } = counted(memory)
+  const calls: string[] = []
+  const store = counting(memory, calls)
   const time = virtualTime(
     () => 0.5,
     () => false,
@@ -57,7 +37,7 @@ async function callsOf(callers: number, wait: Wait): Promise<number> {
   calls.length = 0
   const waits = Promise.all(Array.from({ length: callers }, (_, i) => failureOf(wait(app, i))))
   await time.until(time.sleep(2_000), 60_000)
-  const looks = calls.length
+  const looks = calls.filter((name) => name !== 'append').length
   await time.until(app.close(), 60_000)
   for (const { code, cause } of await waits) expect([code, (cause as { code?: string } | undefined)?.code]).toContain('CLOSED')
   return looks

@@ -1,24 +1,14 @@
-import { createApp, defineAggregate, defineSubscription, defineView, type Store, typed } from 'cqrs-es'
+import { createApp, defineSubscription, defineView, type Store } from 'cqrs-es'
 import { memoryStore } from 'cqrs-es/memory'
 import { describe, expect, test, vi } from 'vitest'
 import { count, counter } from '../support/counter.ts'
 import { keeping } from '../support/keeping.ts'
+import { dim, lamp } from '../support/lamp.ts'
 import { logging } from '../support/logging.ts'
-import { changed } from '../support/stores.ts'
+import { changed, counting } from '../support/stores.ts'
 import { virtualTime } from '../support/virtual-time.ts'
 
 const kept = keeping()
-
-const lamp = defineAggregate({
-  type: 'lamp',
-  events: { Dimmed: typed<{ level: number }>(), Broken: typed<{ why: string }>() },
-  commands: { Dim: typed<{ level: number }>(), Break: typed<{ why: string }>() },
-  initialState: () => ({ level: 0 }),
-}).implement({
-  handle: { Dim: (_, data) => ({ type: 'Dimmed', data }), Break: (_, data) => ({ type: 'Broken', data }) },
-  apply: { Dimmed: (_, { level }) => ({ level }), Broken: () => ({ level: 0 }) },
-})
-const dim = (level: number) => ({ type: 'Dim', data: { level } }) as const
 
 /** Digests are computed beside the event loop, in real time. */
 let digests = 0
@@ -36,17 +26,7 @@ const time = () =>
 /** A store that notes its calls with what they are about. */
 function noting(store: Store) {
   const calls: string[] = []
-  const noted = new Proxy(store, {
-    get(target, name) {
-      const member: unknown = Reflect.get(target, name)
-      if (typeof member !== 'function') return member
-      return (...args: unknown[]) => {
-        calls.push(`${String(name)} ${JSON.stringify(args)}`)
-        return member.apply(target, args)
-      }
-    },
-  })
-  return { store: noted, calls }
+  return { store: counting(store, calls, (name, args) => `${name} ${JSON.stringify(args)}`), calls }
 }
 
 const silent = (store: Store) => changed(store, { capabilities: { ...store.capabilities, push: false } })

@@ -1,9 +1,10 @@
-import { createApp, defineAggregate, defineView, noData, typed, versions } from 'cqrs-es'
+import { createApp, defineAggregate, defineSubscription, defineView, noData, type Runtime, typed, versions } from 'cqrs-es'
 import { memoryStore } from 'cqrs-es/memory'
 import { describe, expect, test } from 'vitest'
 import { thrownBy } from '../support/async.ts'
 import { bankAccount } from '../support/bank-account.ts'
 import { counter } from '../support/counter.ts'
+import { standingStill } from '../support/runtime.ts'
 
 const refused = (run: () => unknown, ...words: string[]) => {
   const error = thrownBy(run)
@@ -129,4 +130,41 @@ describe('defineAggregate refuses', () => {
     expect(await aggregates.odd.execute('toString', { type: 'hasOwnProperty' })).toMatchObject({ ok: true, state: 3 })
     expect(await aggregates.odd.load('toString')).toEqual({ state: 3, sequence: 3 })
   })
+})
+
+test('createApp neither draws random values nor sets timers, as a Worker requires of its global scope', async () => {
+  const { runtime } = standingStill()
+  let isGlobal = true
+  const asked: string[] = []
+  const watch = <F extends (...args: never[]) => unknown>(name: string, real: F): F =>
+    ((...args: never[]) => {
+      if (isGlobal) asked.push(name)
+      return real(...args)
+    }) as F
+  const watched: Runtime = {
+    now: watch('now', runtime.now),
+    randomUUID: watch('randomUUID', runtime.randomUUID),
+    random: watch('random', runtime.random),
+    sleep: watch('sleep', runtime.sleep),
+  }
+  const subscription = defineSubscription({ name: 'log', aggregates: [counter], handle: () => {} })
+  const total = defineView({
+    name: 'total',
+    aggregates: [counter],
+    initialView: () => 0,
+    id: () => 'all',
+    update: { Counted: (n, event) => n + event.data.by },
+    consistency: 'async',
+  })
+  const app = createApp({
+    store: memoryStore(),
+    aggregates: { counter },
+    views: { total },
+    subscriptions: { subscription },
+    runtime: watched,
+  })
+  isGlobal = false
+  await app.aggregates.counter.execute('a', { type: 'Count', data: { by: 2 } })
+  expect(await app.drain()).toEqual({ caughtUp: true, events: 2 })
+  expect(asked).toEqual([])
 })

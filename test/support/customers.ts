@@ -8,6 +8,7 @@ import {
   typed,
   type Upcaster,
 } from 'cqrs-es'
+import { withoutStreamWaits } from './runtime.ts'
 
 /** A customer of the program before the split: one event says where somebody lives now and how to call. */
 export const customerBefore = defineAggregate({
@@ -77,7 +78,14 @@ export function following(
     if (what.kind === 'delivery') blamed.push(what.eventId as string)
   }
   const blamed: string[] = []
-  const app = createApp({ store, aggregates: { customer }, views: { cards }, subscriptions: { log }, observe })
+  const app = createApp({
+    store,
+    aggregates: { customer },
+    views: { cards },
+    subscriptions: { log },
+    observe,
+    ...withoutStreamWaits,
+  })
   return { ...keep(app), blamed }
 }
 

@@ -44,14 +44,18 @@ export const reporting = (store: Store, changes: Partial<Store> = {}): Store =>
     ...changes,
   })
 
-/** A store that notes the name of each call. */
-export const counting = (store: Store, calls: string[]): Store =>
+/** A store that notes each call: its name, unless `shown` says more of it. */
+export const counting = (
+  store: Store,
+  calls: string[],
+  shown: (name: string, args: readonly unknown[]) => string = (name) => name,
+): Store =>
   new Proxy(store, {
     get(target, name) {
       const member: unknown = Reflect.get(target, name)
       if (typeof member !== 'function') return member
       return (...args: unknown[]) => {
-        calls.push(String(name))
+        calls.push(shown(String(name), args))
         return member.apply(target, args)
       }
     },

@@ -1,4 +1,5 @@
 import { createApp, defineAggregate, defineView, type Store, typed, type ViewChange } from 'cqrs-es'
+import { withoutStreamWaits } from './runtime.ts'
 
 /** A ticket has an owner and points, or was dropped. */
 export const ticket = defineAggregate({
@@ -53,7 +54,8 @@ export const ticketApp = (store: Store, { consistency = 'inline', pollMs = 20, v
     store,
     aggregates: { ticket },
     views: ticketViews(consistency, { viewVersion }),
-    following: { pollMs },
+    ...withoutStreamWaits,
+    following: { ...withoutStreamWaits.following, pollMs },
     maxAttempts: 100,
     observe: () => {},
   })

@@ -138,7 +138,7 @@ export class AggregatesConsumer implements ResettableConsumer {
     this.#aggregates.skipped = stopped?.skipped
     if (stopped !== undefined && stopped.skipped === undefined)
       return { state: 'stopped', events: 0, error: stoppedError(this.title, stopped) }
-    const answer = await store.acquireLease({ name, holder, ttlMs: leaseMs })
+    const answer = await store.acquireLease({ name, holder: holder(), ttlMs: leaseMs })
     if (!answer.acquired) return { state: 'elsewhere', events: 0, remainingMs: answer.remainingMs }
     const text = (await store.readCheckpoint(name))?.position ?? null
     const lease = new Lease(this.#core, name, answer.fence, text)

@@ -84,7 +84,7 @@ export class LogConsumer implements ResettableConsumer {
     return this.#runs.run('', async () => {
       const { store, holder, leaseMs } = this.#core
       const name = this.#left?.lease ?? this.#processor.name
-      const lease = await store.acquireLease({ name, holder, ttlMs: leaseMs })
+      const lease = await store.acquireLease({ name, holder: holder(), ttlMs: leaseMs })
       if (lease.acquired) await store.releaseLease({ name, fence: lease.fence })
       return !lease.acquired
     })

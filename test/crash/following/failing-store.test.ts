@@ -2,7 +2,7 @@
 import { createApp, defineSubscription, defineView, platformRuntime, type Store } from 'cqrs-es'
 import { memoryStore } from 'cqrs-es/memory'
 import { describe, expect, test } from 'vitest'
-import { atStrength } from '../../strength.ts'
+import { everySecond, isFull } from '../../strength.ts'
 import { settled } from '../../support/async.ts'
 import { countEach, counter } from '../../support/counter.ts'
 import type { LogOptions } from '../../support/logging.ts'
@@ -119,14 +119,17 @@ const stores = [
 describe.each(stores)('when each call of %s fails in turn', (name, open) => {
   const isLog = name === 'a log'
   const several = { concurrency: 4, partitions: isLog ? 4 : 1 }
-  const options: readonly Partial<LogOptions>[] = [
+  const all: readonly Partial<LogOptions>[] = [
     { onFailure: 'park', ...several },
     { onFailure: retry },
-    ...atStrength<readonly Partial<LogOptions>[]>({
-      moderate: [],
-      full: [{ onFailure: 'stop' }, { onFailure: 'retry', ...several }, { onFailure: retry, ...several }, { onFailure: 'park' }],
-    }),
+    { onFailure: 'stop' },
+    { onFailure: 'retry', ...several },
+    { onFailure: retry, ...several },
+    { onFailure: 'park' },
   ]
+  // By day the two stores without an order share the first two.
+  const first = isLog ? all.slice(0, 2) : everySecond(all.slice(0, 2), name === 'the same with a stream' ? 1 : 0)
+  const options = isFull ? all : first
   test.each(options)('every event is delivered, in order, with %j', async (chosen) => {
     let calls = Number.POSITIVE_INFINITY
     for (let nth = 1; nth <= calls; nth++)

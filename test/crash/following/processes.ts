@@ -1,9 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { mkdtemp, rm, symlink } from 'node:fs/promises'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { build } from 'esbuild'
+import { bundledProgram } from '../../program.ts'
 import { root } from '../../run.ts'
 import { atStrength } from '../../strength.ts'
 import type { Deployed } from './deployed.ts'
@@ -25,35 +25,26 @@ export interface Worker {
   kill(): Promise<void>
 }
 
-/** The program, bundled so that it starts fast, in a folder of its own where it finds the drivers. */
+/** Processes of one program, and a folder for what they write down. */
 export class Workers {
   readonly folder: string
+  readonly #program: string
   readonly #running = new Set<Worker>()
 
-  private constructor(folder: string) {
+  private constructor(folder: string, program: string) {
     this.folder = folder
+    this.#program = program
   }
 
   static async build(program = 'program.ts'): Promise<Workers> {
     const folder = await mkdtemp(join(tmpdir(), 'cqrs-es-following-'))
-    await symlink(join(root, 'node_modules'), join(folder, 'node_modules'))
-    await build({
-      entryPoints: [join(root, 'test/crash/following', program)],
-      outfile: join(folder, 'program.mjs'),
-      bundle: true,
-      format: 'esm',
-      platform: 'node',
-      external: ['libsql', 'pg', 'mysql2'],
-      tsconfig: join(root, 'tsconfig.json'),
-      logLevel: 'error',
-    })
-    return new Workers(folder)
+    return new Workers(folder, await bundledProgram(join(root, 'test/crash/following', program)))
   }
 
   /** Resolves when the process is ready. */
   async start(task: Task | Deployed, flags: readonly string[] = []): Promise<Worker> {
     const paced = { ...task, ...(task.pauseMs !== undefined && { pauseMs: task.pauseMs * pace }) }
-    const child = spawn(process.execPath, [...flags, join(this.folder, 'program.mjs'), JSON.stringify(paced)], {
+    const child = spawn(process.execPath, [...flags, this.#program, JSON.stringify(paced)], {
       stdio: ['pipe', 'pipe', 'pipe'],
     })
     const lines: string[] = []

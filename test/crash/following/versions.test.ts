@@ -3,7 +3,7 @@ import type { Store } from 'cqrs-es'
 import { memoryStore } from 'cqrs-es/memory'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { unselected } from '../../servers/stores.ts'
-import { atStrength, patienceMs } from '../../strength.ts'
+import { atStrength, everySecond, patienceMs } from '../../strength.ts'
 import { type FollowingApp, openApp, targets, type ViewName, write } from './app.ts'
 import { Board } from './board.ts'
 import { checkRows, untilDrained } from './check.ts'
@@ -25,7 +25,9 @@ afterAll(() => workers?.close())
 describe.each(sharedStores)(
   'old code beside new code with a view of another version on $name',
   ({ store: kind, name, fresh }) => {
-    test.skipIf(unselected(kind)).each<ViewName>(['inline', 'behind'])(
+    const nth = sharedStores.findIndex((one) => one.name === name)
+    // By day one of them on each store.
+    test.skipIf(unselected(kind)).each(everySecond<ViewName>(['inline', 'behind'], nth))(
       'lets all commands through and the rows of the new code are right (%s)',
       async (view) => {
         const url = await fresh()
