@@ -3,7 +3,7 @@ import { join, sep } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import starterJson from '../../create/package.json' with { type: 'json' }
 import packageJson from '../../package.json' with { type: 'json' }
-import { compilers } from '../run.ts'
+import { compilers, root } from '../run.ts'
 import { startDynamoDb } from '../servers/dynamodb.ts'
 import { freshDatabase } from '../servers/fresh.ts'
 import { unselected } from '../servers/stores.ts'
@@ -92,10 +92,13 @@ describe('what create-cqrs-es writes', () => {
     expect(starterJson.version).toBe(packageJson.version)
   })
 
-  test.each(choices)('package.json of $store and $run names the versions that this repository tests', async (choice) => {
+  test.each(choices)('package.json of $store and $run allows the versions that this repository tests', async (choice) => {
     const { dependencies, devDependencies } = await manifestOf(projectOf(choice))
     const { 'cqrs-es': _, ...others } = { ...dependencies, ...devDependencies }
-    expect(packageJson.devDependencies).toMatchObject(others)
+    for (const [name, range] of Object.entries(others)) {
+      const { version } = JSON.parse(await readFile(join(root, 'node_modules', name, 'package.json'), 'utf8'))
+      expect(isAllowed(version, range), `${name} ${version}, ${range}`).toBe(true)
+    }
   })
 })
 
@@ -208,4 +211,12 @@ async function databaseOf({ store }: Choice) {
 
 function nameOf({ store, run }: Choice): string {
   return `${store}-${run}`
+}
+
+/** Of ranges such as `^1.2.3` and `^0.2.3`. */
+function isAllowed(version: string, range: string): boolean {
+  const lowest = range.slice(1)
+  const fixed = (text: string) => text.split('.', text.startsWith('0.') ? 2 : 1).join('.')
+  const isEnough = version.localeCompare(lowest, 'en', { numeric: true }) >= 0
+  return range.startsWith('^') && fixed(version) === fixed(lowest) && isEnough
 }

@@ -89,6 +89,8 @@ export async function startServer(project: string, script: string, env: Readonly
   let address: string | undefined
   // Without npm and the shell in between, signals reach the program itself.
   const child = await startProgram('sh', ['-c', `exec ${scripts[script]}`], { cwd: project, env: terminal(env) }, (output) => {
+    // A watcher stays when the program has failed.
+    if (/^\w*Error: /m.test(output)) throw new Error(output)
     address = /open at (http:\S+)/.exec(output)?.[1]
     return address !== undefined
   })
