@@ -21,16 +21,16 @@ export interface Outcome {
 export function run(
   file: string,
   args: readonly string[],
-  options: { cwd?: string; env?: Readonly<Record<string, string | undefined>>; timeout?: number } = {},
+  options: { cwd?: string; env?: Readonly<Record<string, string | undefined>>; timeout?: number; input?: string } = {},
 ): Promise<Outcome> {
-  const { cwd = root, env = {}, timeout = patienceMs } = options
+  const { cwd = root, env = {}, timeout = patienceMs, input } = options
   return new Promise((resolve) => {
     const settings = { cwd, env: { ...process.env, ...env }, timeout, maxBuffer: 64 * 1024 * 1024 }
     const child = execFile(file, args, settings, (error, stdout, stderr) => {
       const code = error === null ? 0 : typeof error.code === 'number' ? error.code : 1
       resolve({ code, output: `${stdout}${stderr}${code !== 0 && stdout === '' && stderr === '' ? error?.message : ''}` })
     })
-    child.stdin?.end()
+    child.stdin?.end(input)
   })
 }
 

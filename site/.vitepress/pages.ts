@@ -19,7 +19,7 @@ export const sections = {
     ],
   },
   guides: {
-    Write: ['define-an-aggregate', 'execute-commands', 'retry-safely', 'snapshots', 'test'],
+    Write: ['start-a-project', 'define-an-aggregate', 'execute-commands', 'retry-safely', 'snapshots', 'test'],
     Read: ['build-a-view', 'read-your-writes', 'live-lists', 'rebuild-a-view', 'sql-views', 'replay'],
     React: ['react-to-events', 'handle-failing-events', 'processes-and-timers', 'publish-events'],
     Design: ['enforce-uniqueness', 'personal-data'],

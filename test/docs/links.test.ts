@@ -34,6 +34,7 @@ describe('the checks of links', () => {
     ['gone.md', 'no such file'],
     ['README.md#gone', 'no such heading'],
     ['../outside.md', 'leaves the repository'],
+    ['https://github.com/cqrs-es/cqrs-es-ts/blob/main/docs/gone.md', 'no such file'],
     ['test/docs/links.test.ts', 'no test of that name'],
   ])('%s is a fault', (target, problem) => {
     const text = 'a title that is only' + ' here'
@@ -43,7 +44,7 @@ describe('the checks of links', () => {
 
 /** All pages but those that are installed. */
 function pages(): string[] {
-  const below = ['docs', 'examples', 'bench', 'test', '.github'].filter((folder) => existsSync(join(root, folder)))
+  const below = ['create', 'docs', 'examples', 'bench', 'test', '.github'].filter((folder) => existsSync(join(root, folder)))
   const nested = below.flatMap((folder) =>
     readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
       .map((file) => `${folder}/${file.split(sep).join('/')}`)
@@ -52,14 +53,18 @@ function pages(): string[] {
   return [...readdirSync(root), ...nested].filter((file) => file.endsWith('.md')).sort()
 }
 
+/** Pages that are read elsewhere link to this repository so. */
+const onGitHub = 'https://github.com/cqrs-es/cqrs-es-ts/blob/main/'
+
 /** What is wrong with a link, `undefined` when it leads somewhere. A link to a test names one by its text. */
 function problemOf(page: string, { line, text, target }: Link): string | undefined {
-  if (/^[a-z]+:/.test(target)) return undefined
-  const [path = '', anchor] = target.split('#')
+  const isOnGitHub = target.startsWith(onGitHub)
+  if (!isOnGitHub && /^[a-z]+:/.test(target)) return undefined
+  const [path = '', anchor] = target.replace(onGitHub, '').split('#')
   const file =
     path === ''
       ? page
-      : normalize(join(dirname(page), path))
+      : normalize(join(isOnGitHub ? '' : dirname(page), path))
           .split(sep)
           .join('/')
   const fault = (problem: string) => `${page}:${line} links to ${target}: ${problem}`

@@ -1,7 +1,8 @@
 import { mkdir, mkdtemp, readdir, readFile, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { root, run } from '../run.ts'
+import { serverUrl } from '../servers/ask.ts'
+import { npm, unpack } from './tarball.ts'
 
 export interface Packed {
   /** Temporary; holds everything else. */
@@ -21,21 +22,17 @@ export interface Manifest {
   readonly [dependencies: `${string}ependencies`]: Readonly<Record<string, string>> | undefined
 }
 
-/** Builds and packs the package as `npm publish` would. */
-export async function pack(): Promise<Packed> {
+/** The package as `npm publish` would send it, unpacked. The first test file that asks has it packed for all. */
+export async function packedPackage(): Promise<Packed> {
+  const tarball = await serverUrl('package')
   const folder = await mkdtemp(join(tmpdir(), 'cqrs-es-package-'))
-  await npm(['pack', '--pack-destination', folder], root)
-  const [name, ...others] = (await readdir(folder)).filter((file) => file.endsWith('.tgz'))
-  if (name === undefined || others.length > 0) throw new Error(`npm pack made ${others.length + 1} tarballs in ${folder}`)
-  const { code, output } = await run('tar', ['-xzf', name], { cwd: folder })
-  if (code !== 0) throw new Error(output)
-  const content = join(folder, 'package')
+  const content = await unpack(tarball, folder)
   const entries = await readdir(content, { recursive: true, withFileTypes: true })
   const files = entries
     .filter((entry) => entry.isFile())
     .map((entry) => join(entry.parentPath, entry.name).slice(content.length + 1))
   const manifest = JSON.parse(await readFile(join(content, 'package.json'), 'utf8')) as Manifest
-  return { folder, tarball: join(folder, name), content, files: files.sort(), manifest }
+  return { folder, tarball, content, files: files.sort(), manifest }
 }
 
 /** A project that has only the tarball installed. */
@@ -54,9 +51,4 @@ export async function install({ folder, tarball, manifest }: Packed): Promise<st
 export function specifiersOf({ name, exports }: Manifest): readonly string[] {
   const subpaths = Object.keys(exports).filter((subpath) => subpath !== './package.json')
   return subpaths.map((subpath) => name + subpath.slice(1))
-}
-
-async function npm(args: readonly string[], cwd: string): Promise<void> {
-  const { code, output } = await run('npm', args, { cwd })
-  if (code !== 0) throw new Error(`npm ${args.join(' ')} failed\n${output}`)
 }

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { compilers, node, root, run } from '../run.ts'
 import { isFull } from '../strength.ts'
 import { membersOf, valuesOf } from './members.ts'
-import { install, type Packed, pack, specifiersOf } from './pack.ts'
+import { install, type Packed, packedPackage, specifiersOf } from './pack.ts'
 
 const newest = 'TypeScript 7' satisfies keyof typeof compilers
 
@@ -15,7 +15,7 @@ let project: string
 let specifiers: readonly string[]
 
 beforeAll(async () => {
-  packed = await pack()
+  packed = await packedPackage()
   project = await install(packed)
   specifiers = specifiersOf(packed.manifest)
 })

@@ -1,5 +1,6 @@
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { startPackage } from '../package/tarball.ts'
 import type { Server } from './child.ts'
 import { startDynamoDb } from './dynamodb.ts'
 import { startDynamoDbLocal } from './dynamodb-local.ts'
@@ -15,6 +16,8 @@ const servers = {
   mysql: { given: 'TEST_MYSQL_URL', start: () => startMySql() },
   dynamodb: { given: 'TEST_DYNAMODB_ENDPOINT', start: () => startDynamoDb() },
   'dynamodb-local': { given: 'TEST_DYNAMODB_LOCAL_ENDPOINT', start: () => startDynamoDbLocal() },
+  // No server, but as expensive: the packed package, whose address is the path of the tarball.
+  package: { given: 'TEST_PACKAGE_TARBALL', start: () => startPackage() },
 } as const satisfies Record<string, { given: string; start: () => Promise<Server> }>
 
 export type ServerName = keyof typeof servers
