@@ -18,17 +18,17 @@ describe('the modules of src', () => {
   const modules = readModules(`${root}src`)
   const { exports } = JSON.parse(readFileSync(`${root}package.json`, 'utf8')) as { exports: Record<string, unknown> }
 
-  test('import one way', () => expect(wrongWays(modules)).toEqual([]))
-  test('import no index.ts', () => expect(importsOfIndexes(modules)).toEqual([]))
-  test('import nothing from outside', () => expect(foreignImports(modules)).toEqual([]))
-  test('import what is there', () => expect(danglingImports(modules)).toEqual([]))
-  test('have no import cycles at run time', () => expect(cycles(modules, { typesToo: false })).toEqual([]))
-  test('have no import cycles among their types', () => expect(cycles(modules, { typesToo: true })).toEqual([]))
-  test('are exported where they have an index.ts', () => expect(exportMismatches(modules, Object.keys(exports))).toEqual([]))
-  test('show no `any` without a reason', () => expect(anyInSignatures(modules)).toEqual([]))
+  test('modules of src import only in the allowed directions', () => expect(wrongWays(modules)).toEqual([]))
+  test('modules of src do not import an index.ts', () => expect(importsOfIndexes(modules)).toEqual([]))
+  test('modules of src import nothing from outside', () => expect(foreignImports(modules)).toEqual([]))
+  test('modules of src import only existing modules', () => expect(danglingImports(modules)).toEqual([]))
+  test('modules of src have no import cycles at run time', () => expect(cycles(modules, { typesToo: false })).toEqual([]))
+  test('modules of src have no import cycles among their types', () => expect(cycles(modules, { typesToo: true })).toEqual([]))
+  test('folders of src with an index.ts are exported', () => expect(exportMismatches(modules, Object.keys(exports))).toEqual([]))
+  test('exported signatures of src have no `any` without a reason', () => expect(anyInSignatures(modules)).toEqual([]))
 })
 
-describe('the rules bite', () => {
+describe('the rules of the architecture', () => {
   test.each([
     ['sqlite/store.ts', '../memory/store.ts'],
     ['memory/store.ts', '../app.ts'],
@@ -70,7 +70,7 @@ describe('the rules bite', () => {
     expect(wrongWays([importing(path, specifier)])).toEqual([])
   })
 
-  test('however an import is written', () => {
+  test('every syntax of an import is found', () => {
     const written = [
       `import '../app.ts'`,
       `import type { App } from '../app.ts'`,
@@ -85,13 +85,13 @@ describe('the rules bite', () => {
     for (const line of written) expect(wrongWays([parseModule('memory/store.ts', line)]), line).toHaveLength(1)
   })
 
-  test('an index.ts may only be imported by the main one', () => {
+  test('only the main index.ts may import an index.ts', () => {
     expect(importsOfIndexes([importing('app.ts', './store/index.ts')])).toHaveLength(1)
     expect(importsOfIndexes([importing('app.ts', './index.ts')])).toHaveLength(1)
     expect(importsOfIndexes([importing('index.ts', './store/index.ts')])).toEqual([])
   })
 
-  test('packages stay out, and Node where it is not needed', () => {
+  test('modules import no package, and Node only where allowed', () => {
     expect(foreignImports([importing('sqlite/store.ts', 'better-sqlite3')])).toHaveLength(1)
     expect(foreignImports([importing('app.ts', 'cqrs-es/store')])).toHaveLength(1)
     expect(foreignImports([importing('app.ts', 'crypto')])).toHaveLength(1)
@@ -99,12 +99,12 @@ describe('the rules bite', () => {
     expect(foreignImports([importing('testing/given.ts', 'node:assert')])).toEqual([])
   })
 
-  test('an import leads to a module', () => {
+  test('an import of a missing module is found', () => {
     expect(danglingImports([importing('app.ts', './gone.ts')])).toHaveLength(1)
     expect(danglingImports([importing('app.ts', './app')])).toHaveLength(1)
   })
 
-  test('cycles are found, those of types apart', () => {
+  test('cycles at run time and cycles of types are found separately', () => {
     const ring = [importing('b.ts', './c.ts'), importing('c.ts', './a.ts'), importing('a.ts', './b.ts')]
     expect(cycles(ring, { typesToo: false })).toEqual(['a.ts -> b.ts -> c.ts -> a.ts'])
     const types = [importing('a.ts', './b.ts'), parseModule('b.ts', `import { type A } from './a.ts'`)]
@@ -113,7 +113,7 @@ describe('the rules bite', () => {
     expect(cycles([importing('a.ts', './b.ts'), importing('c.ts', './b.ts')], { typesToo: true })).toEqual([])
   })
 
-  test('exports and folders match', () => {
+  test('a difference between exports and folders is found', () => {
     const modules = [parseModule('index.ts', ''), parseModule('memory/index.ts', ''), parseModule('views/find.ts', '')]
     expect(exportMismatches(modules, ['.', './memory', './package.json'])).toEqual([])
     expect(exportMismatches(modules, ['.'])).toEqual(['./memory has no line in "exports" of package.json'])
@@ -127,7 +127,7 @@ describe('the rules bite', () => {
     'export interface A { b: Record<string, any> }',
     'export type A<T> = T extends (...args: any[]) => infer R ? R : never',
     'export class A { b(c: any) {} }',
-  ])('`%s` is seen', (text) => {
+  ])('`%s` is reported', (text) => {
     expect(anyInSignatures([parseModule('a.ts', text)])).toHaveLength(1)
   })
 
@@ -137,7 +137,7 @@ describe('the rules bite', () => {
     'export const f = (a: string) => (a as any) as string',
     'export class A { #b(c: any) {} }',
     '// biome-ignore lint/suspicious/noExplicitAny: only the caller knows\nexport function f(a: any) {}',
-  ])('`%s` is private or explained', (text) => {
+  ])('`%s` is accepted because it is private or explained', (text) => {
     expect(anyInSignatures([parseModule('a.ts', text)])).toEqual([])
   })
 })

@@ -60,38 +60,38 @@ const service = ts.createLanguageService({
 const events =
   '{ AccountOpened: { owner: string; }; MoneyDeposited: { amount: number; balance: number; }; NoteAdded: { note: string; }; CheckWritten: { check: string; amount: number; balance: number; }; AccountClosed: void; }'
 
-test('an aggregate shows its events and commands as plain data', () => {
+test('the tooltip of an aggregate shows its events and commands as plain data', () => {
   expect(hover('bankAccount = defineAggregate', 'bankAccount')).toContain(
     `Aggregate<{ type: "account"; state: Account; events: ${events}; commands: {`,
   )
 })
 
-test('a result shows the state, the events and each way to be refused', () => {
+test('the tooltip of a result shows the state, the events and each rejection', () => {
   expect(hover('written = await', 'written')).toBe(
     `const written: Accepted<Account, ${events}, "account"> | Rejected<"not-open", undefined> | Rejected<"insufficient-funds", { balance: number; }> | Rejected<"check-invalid", undefined>`,
   )
   expect(hover('closed = await', 'closed')).toBe(`const closed: Accepted<Account, ${events}, "account">`)
 })
 
-test('a view shows what it holds and what it can be found by', () => {
+test('the tooltip of a view shows its content and its indexes', () => {
   expect(hover('balances = defineView', 'balances')).toBe(
     'const balances: View<{ name: "balances"; view: { owner: string; balance: number; tags: string[]; }; indexes: "owner"; }>',
   )
   expect(hover('row = await', 'row')).toBe('const row: ViewRow<{ owner: string; balance: number; tags: string[]; }> | undefined')
 })
 
-test('inside a handler the state and the command show as they are', () => {
+test('tooltips in a handler show the state and the command', () => {
   expect(hover('WriteCheck: async (account,', 'account')).toBe('(parameter) account: Account')
   expect(hover('{ owner }) =>', 'owner')).toBe('(parameter) owner: string')
 })
 
-test('a log and what it is delivered to show their names', () => {
+test('tooltips of a log and its delivery show their names', () => {
   expect(hover('log = givenLog', 'log')).toBe('const log: GivenLog')
   expect(hover('delivered = log', 'delivered')).toBe('const delivered: DeliveredTo')
   expect(hover('[sent] = await', 'sent')).toBe('const sent: SentCommand | undefined')
 })
 
-test('what is said about a wrong event shows the data of events, not the schemas', () => {
+test('the compile error for a wrong event shows the data of events, not the schemas', () => {
   const said = service.getSemanticDiagnostics(wrong).map(({ messageText }) => ts.flattenDiagnosticMessageText(messageText, '\n'))
   expect(said).toEqual([expect.stringContaining(`Type '"Startd"' is not assignable to type`)])
   expect(said[0]).toContain('Decision<{ Started: { by: string; }; Added: { item: string; }; }>')

@@ -14,7 +14,7 @@ test.each(rows.flatMap(({ row, tests }) => tests.map((proof) => ({ row, proof })
   expect(testsIn(file)).toContain(name)
 })
 
-test('every row says what breaks it, or why nothing can, as the table of mutations has it', () => {
+test('every row says what breaks it or why nothing can, as the table of mutations does', () => {
   expect(rows.filter(({ row }) => broken(row) === '')).toEqual([])
   expect(
     rows.map(({ broken }) => broken),
@@ -22,12 +22,12 @@ test('every row says what breaks it, or why nothing can, as the table of mutatio
   ).toEqual(rows.map(({ row }) => broken(row)))
 })
 
-test('every mutation of a row names a test that the row has', () => {
+test('every mutation of a row names a test of that row', () => {
   const lost = parity.filter(({ row, nth = 0 }) => rows[row - 1]?.tests[nth] === undefined)
   expect(lost).toEqual([])
 })
 
-test('a table with a wrong name would be found out', () => {
+test('testsIn finds titles exactly as they are written', () => {
   expect(testsIn('test/parity.test.ts')).toContain('every row of the parity table is there, once and in order')
   expect(testsIn('test/parity.test.ts')).not.toContain('every row')
   expect(testsIn('src/conformance/views.ts')).toContain('a view may be any JSON')

@@ -15,11 +15,11 @@ describe('the checks of a page', () => {
     ['- text '.padEnd(130, 'ab '), 'long-line'],
     [`# ${words(7)}`, 'long-heading'],
     [`${words(20)}.\n\n`.repeat(76), 'long-page'],
-  ])('find in %j: %s', (markdown, rule) => {
+  ])('checkPage finds in %j: %s', (markdown, rule) => {
     expect(checkPage(markdown, 'page.md', true).map((finding) => finding.rule)).toContain(rule)
   })
 
-  test('name the line of a finding', () => {
+  test('checkPage names the line of a finding', () => {
     expect(rulesOf(checkPage('# Title\n\nA sentence.\n\nNobody reads it.', 'page.md', true))).toEqual(['page.md:5 word'])
   })
 
@@ -30,16 +30,16 @@ describe('the checks of a page', () => {
     '[text](https://example.com/nobody)',
     '---\ntitle: nobody\n---\n',
     `| ${'cell | '.repeat(40)}`,
-  ])('find nothing in %j', (markdown) => {
+  ])('checkPage finds nothing in %j', (markdown) => {
     expect(checkPage(markdown, 'page.md', true)).toEqual([])
   })
 
-  test('allow generated pages any length and headings', () => {
+  test('checkPage allows generated pages any length and headings', () => {
     expect(checkPage(`# ${words(7)}\n\n${`${words(20)}.\n\n`.repeat(76)}`, 'page.md', false)).toEqual([])
   })
 })
 
-test('the checks of a module read its comments and messages', () => {
+test('checkModule reads comments and messages', () => {
   const source = [
     `/** ${'long '.repeat(25)}summary. */`,
     '// Nobody waits.',
@@ -54,10 +54,12 @@ test('the checks of a module read its comments and messages', () => {
   ])
 })
 
-test('the checks of titles find fragments and long ones', () => {
-  const source = ["test('is stored', () => {})", `test('${words(20)}', () => {})`, "test('a store keeps events', () => {})"].join(
-    '\n',
-  )
+test('checkTitles finds fragments and long titles', () => {
+  const source = [
+    `test('${'is'} stored', () => {})`,
+    `test('${words(20)}', () => {})`,
+    "test('a store keeps events', () => {})",
+  ].join('\n')
   expect(rulesOf(checkTitles(source, 'test/a.test.ts'))).toEqual([
     'test/a.test.ts:1 title-fragment',
     'test/a.test.ts:2 long-title',
@@ -68,6 +70,6 @@ test.each([
   ['The store is fast now', ['subject-not-imperative']],
   ['Store '.repeat(13), ['long-subject']],
   ['Store events once', []],
-])('the checks of commit subjects find in %j: %j', (subject, rules) => {
+])('checkSubject finds in %j: %j', (subject, rules) => {
   expect(checkSubject(subject.trim(), 'abc').map(({ rule }) => rule)).toEqual(rules)
 })

@@ -24,7 +24,7 @@ afterEach(async () => {
 const get = (path: string) => fetch(`${server.url}${path}`, { redirect: 'manual' })
 
 describe('/docs', () => {
-  it('is where / leads to', async () => {
+  it('/ redirects to /docs', async () => {
     const { status, headers } = await get('/')
     expect([status, headers.get('location')]).toEqual([302, '/docs'])
   })
@@ -35,7 +35,7 @@ describe('/docs', () => {
     ['/swagger-ui.css', 'text/css; charset=utf-8'],
     ['/swagger-ui-bundle.js', 'text/javascript; charset=utf-8'],
     ['/favicon-32x32.png', 'image/png'],
-  ])('%s comes from this server, and may load nothing from another', async (path, type) => {
+  ])('/docs%s is served locally and may load nothing from elsewhere', async (path, type) => {
     const response = await get(`/docs${path}`)
     expect([response.status, response.headers.get('content-type')]).toEqual([200, type])
     expect(response.headers.get('content-security-policy')).toMatch(/^default-src 'none'; script-src 'self'; style-src 'self';/)
@@ -53,14 +53,14 @@ describe('/docs', () => {
     'swagger-ui.css/../package.json',
     'swagger-ui.css%00',
     '//swagger-ui.css',
-  ])('has nothing else of the folder: %s', async (path) => {
+  ])('/docs serves no other file of its folder: %s', async (path) => {
     const response = await get(`/docs/${path}`)
     expect([400, 404]).toContain(response.status)
     expect(response.headers.get('content-type')).toBe('application/problem+json')
   })
 })
 
-describe('in a browser', () => {
+describe('the page in a browser', () => {
   let browser: Browser
   let page: Page
   /** Console messages and errors of the page. */
@@ -99,7 +99,7 @@ describe('in a browser', () => {
     return { status: await answer.locator('.response-col_status').innerText(), text: await answer.innerText() }
   }
 
-  it('shows every operation, and does what it is told', async () => {
+  it('the page shows every operation and executes it', async () => {
     await page.goto(`${server.url}/`)
     await operation('post', '/account/{id}/OpenAccount').waitFor()
     expect(page.url()).toBe(`${server.url}/docs`)

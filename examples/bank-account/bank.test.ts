@@ -37,8 +37,8 @@ afterEach(async () => {
   rmSync(folder, { recursive: true })
 })
 
-describe.each(['sqlite', 'postgres'] as const)('a bank on %s that is open', (store) => {
-  it.skipIf(unselected(store))('gives no wrong answer while its views are rebuilt again and again', async () => {
+describe.each(['sqlite', 'postgres'] as const)('an open bank on %s', (store) => {
+  it.skipIf(unselected(store))('every answer is right while views are rebuilt repeatedly', async () => {
     if (store === 'postgres') env = { STORE: store, POSTGRES_URL: await freshDatabase(store), PORT: '0' }
     const server = await openServer()
     const load = launch(
@@ -64,7 +64,7 @@ describe.each(['sqlite', 'postgres'] as const)('a bank on %s that is open', (sto
     expect(await server.end).toMatchObject({ code: 0, err: '', out: expect.stringContaining('The bank is closed.') })
   })
 
-  it.skipIf(unselected(store))('goes on with a rebuild that was broken off', async () => {
+  it.skipIf(unselected(store))('an interrupted rebuild resumes', async () => {
     if (store === 'postgres') env = { STORE: store, POSTGRES_URL: await freshDatabase(store), PORT: '0' }
     // Enough events for a signal to arrive before the end, on fast and on busy machines.
     const accounts = atStrength({ moderate: 6_000, full: 24_000 }) / (store === 'sqlite' ? 1 : 2)
@@ -121,7 +121,7 @@ describe('npm run bank -- load', () => {
       [/"sequence":\d+/, '"sequence":1000000'],
       /^ {2}\S+: a command was acknowledged as event 1000000, not \d+$/m,
     ],
-  ])('ends with 1 at the first wrong answer to %s, and says which', async (_, method, path, [truth, lie], message) => {
+  ])('load exits with 1 at the first wrong answer to %s and shows it', async (_, method, path, [truth, lie], message) => {
     const server = await openServer()
     let asked = 0
     liar = createServer(async (request, response) => {
@@ -151,7 +151,7 @@ describe('npm run bank -- load', () => {
     [['rebuild', '--store', 'oracle'], 'STORE must be one of'],
     [['rebuild', '--store', 'postgres'], 'POSTGRES_URL must say where the bank is.'],
     [['load', '--colour'], "Unknown option '--colour'"],
-  ])('%j says what is wrong, and ends with 2', async (args, message) => {
+  ])('%j exits with 2 and says what is wrong', async (args, message) => {
     env = { ...env, POSTGRES_URL: '' }
     const { code, err } = await launch('bank.ts', ...args).end
     expect(code).toBe(2)

@@ -27,7 +27,7 @@ beforeEach(() => {
 afterEach(() => rmSync(folder, { recursive: true }))
 
 describe('npm run demo', () => {
-  it('tells the story, and the second run goes on from the balance of the first', async () => {
+  it('the demo tells its story, and a second run continues from the balance of the first', async () => {
     const first = await run('demo.ts')
     expect(first).toMatchObject({ code: 0, err: '' })
     expect(first.out).toContain('✓ AccountOpened   owner ann  (event 1)')
@@ -58,7 +58,7 @@ describe('npm run demo', () => {
   })
 
   it.skipIf(process.platform !== 'linux' || spawnSync('script', ['--version']).error)(
-    'has colours on a terminal, unless NO_COLOR is set',
+    'the demo prints colours on a terminal unless NO_COLOR is set',
     () => {
       const onTerminal = (env: Record<string, string>) =>
         execFileSync('script', ['-qec', `'${process.execPath}' '${programs['demo.ts']}'`, '/dev/null'], {
@@ -79,13 +79,13 @@ describe('npm run demo', () => {
     },
   )
 
-  it('has no colours in a pipe', async () => {
+  it('the demo prints no colours into a pipe', async () => {
     const { out } = await run('demo.ts', { TERM: 'xterm' })
     expect(out).toContain('A bank account')
     expect(out).not.toContain('\u001b')
   })
 
-  it.skipIf(unselected('postgres'))('runs on a Postgres of its own where STORE says so, and nothing stays behind', async () => {
+  it.skipIf(unselected('postgres'))('the demo starts and stops its own Postgres with STORE=postgres', async () => {
     const { code, out, err } = await run('demo.ts', { STORE: 'postgres', POSTGRES_URL: '' })
     expect({ code, err }).toEqual({ code: 0, err: '' })
     expect(out).toMatch(
@@ -100,7 +100,7 @@ describe('npm run demo', () => {
     ['postgres', 'POSTGRES_URL'],
     ['mysql', 'MYSQL_URL'],
     ['dynamodb', 'DYNAMODB_ENDPOINT'],
-  ] as const)('goes on from the balance of the first run on %s too', async (store, variable) => {
+  ] as const)('a second run continues from the balance of the first on %s', async (store, variable) => {
     if (unselected(store)) return
     // The AWS SDK warns about older versions of Node.
     const env = { STORE: store, [variable]: await freshDatabase(store), NODE_NO_WARNINGS: '1' }
@@ -114,13 +114,13 @@ describe('npm run demo', () => {
     expect(second.out).toContain(`STORE=${store} ${variable}=${env[variable]} npm start`)
   })
 
-  it('says what STORE may be', async () => {
+  it('an unknown STORE fails and lists the stores', async () => {
     const { code, err } = await run('demo.ts', { STORE: 'oracle' })
     expect(code).toBe(1)
     expect(err).toContain("STORE must be one of sqlite, postgres, mysql, dynamodb, not 'oracle'.")
   })
 
-  it('prints SQL that works', async () => {
+  it('the printed SQL works', async () => {
     const { out } = await run('demo.ts')
     const [, sql = ''] = /sqlite3 \S+ '(SELECT .+)'$/m.exec(out) ?? []
     const { default: Database } = await import('libsql')
@@ -129,7 +129,7 @@ describe('npm run demo', () => {
     db.close()
   })
 
-  it('says what is wrong with the file, without a stack trace, and exits with 1', async () => {
+  it('a file that is not a database fails with 1, a message and no stack trace', async () => {
     file = join(folder, 'letter.txt')
     writeFileSync(file, 'Dear bank, '.repeat(1_000))
     const { code, err } = await run('demo.ts')
@@ -143,7 +143,7 @@ describe('npm start', () => {
   let child: ChildProcess | undefined
   afterEach(() => child?.kill('SIGKILL'))
 
-  it('prints curl lines of which each gives what the line above it promises', async () => {
+  it('the printed curl lines do what their comments promise', async () => {
     const { curls } = await start()
     const answers = []
     for (const line of curls) answers.push(await fetchLike(line))
@@ -173,7 +173,7 @@ describe('npm start', () => {
   })
 
   it.skipIf(process.platform === 'win32' || spawnSync('curl', ['--version']).error)(
-    'prints lines for a real shell and curl',
+    'the printed lines work in a real shell with curl',
     async () => {
       const { curls } = await start()
       const answers = curls.map((line) => JSON.parse(execFileSync('sh', ['-c', `${line} -s`], { encoding: 'utf8' })))
@@ -182,7 +182,7 @@ describe('npm start', () => {
     },
   )
 
-  it('says where its page is', async () => {
+  it('the server prints the address of its page', async () => {
     const { output } = await start()
     const [, docs = ''] = /^The API, described: (http:\S+\/docs)$/m.exec(output().out) ?? []
     const response = await fetch(docs)
@@ -190,7 +190,7 @@ describe('npm start', () => {
   })
 
   it.skipIf(process.platform === 'win32').each(['SIGINT', 'SIGTERM'] as const)(
-    'closes on %s and exits with 0',
+    'the server closes on %s and exits with 0',
     async (signal) => {
       const { curls, exited, output } = await start()
       await fetchLike(curls[0] ?? '')
@@ -202,7 +202,7 @@ describe('npm start', () => {
     },
   )
 
-  it('says that the port is taken, without a stack trace, and exits with 1', async () => {
+  it('a port in use fails with 1, a message and no stack trace', async () => {
     const other = createServer().listen(0, '127.0.0.1')
     await once(other, 'listening')
     const { port } = other.address() as { port: number }
@@ -213,7 +213,7 @@ describe('npm start', () => {
     expect(err).not.toMatch(/^\s+at /m)
   })
 
-  it.each(['http', '70000'])('says that the port %s is none', async (PORT) => {
+  it.each(['http', '70000'])('the invalid port %s fails with a message', async (PORT) => {
     const { code, err } = await run('server.ts', { PORT })
     expect(code).toBe(1)
     expect(err).toContain('The bank cannot open')

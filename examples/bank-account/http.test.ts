@@ -34,7 +34,7 @@ afterEach(async () => {
 })
 
 describe('a command', () => {
-  it('is answered with what is stored', async () => {
+  it('a command returns what it stored', async () => {
     await open('acct-1')
     const { status, headers, body } = await deposit('acct-1', 200)
     expect([status, headers.get('content-type'), headers.get('etag')]).toEqual([200, 'application/json', '"2"'])
@@ -43,7 +43,7 @@ describe('a command', () => {
     expect((await get('/account/acct-1/events?after=1')).body.items).toEqual(body.events)
   })
 
-  it('stores time, uri and user agent of the request with the events', async () => {
+  it('a command stores time, uri and user agent of its request with the events', async () => {
     const before = new Date().toISOString()
     await post('/account/acct-1/OpenAccount', { owner: 'ann' }, { 'User-Agent': 'phone/7' })
     const [{ metadata }] = (await get('/account/acct-1/events')).body.items
@@ -55,7 +55,7 @@ describe('a command', () => {
     expect(metadata.time >= before && metadata.time <= new Date().toISOString()).toBe(true)
   })
 
-  it('is refused by the account, with the reason and its details', async () => {
+  it('a rejected command is 422 with its reason and details', async () => {
     await open('acct-1')
     await deposit('acct-1', 200)
     const answer = await post('/account/acct-1/WriteCheck', { check: '1170', amount: 500 })
@@ -67,14 +67,14 @@ describe('a command', () => {
   it.each([
     ['WithdrawCash', { atmId: 'ATM-7', amount: 50 }, 'atm-refused', { atmId: 'ATM-7', because: 'it is out of order' }],
     ['WriteCheck', { check: '1013', amount: 50 }, 'check-refused', { check: '1013', because: 'it was reported stolen' }],
-  ])('is refused by a service outside: %s', async (command, data, reason, details) => {
+  ])('a command that an outside service refuses is 422: %s', async (command, data, reason, details) => {
     await open('acct-1')
     await deposit('acct-1', 200)
     const { status, body } = await post(`/account/acct-1/${command}`, data)
     expect([status, body.reason, body.details]).toEqual([422, reason, details])
   })
 
-  it('lets an ATM pay out for two accounts that use the same key', async () => {
+  it('an ATM pays for two accounts that use the same key', async () => {
     const withdraw = (id: string, headers = {}) => post(`/account/${id}/WithdrawCash`, { atmId: 'ATM-1', amount: 4_000 }, headers)
     for (const id of ['acct-1', 'acct-2']) {
       await open(id)
@@ -84,7 +84,7 @@ describe('a command', () => {
     expect((await withdraw('acct-2')).body.details).toEqual({ atmId: 'ATM-1', because: 'it holds only 2000' })
   })
 
-  it('over 64 kB is answered with 413, announced or not', async () => {
+  it('a command over 64 kB is 413, with or without Content-Length', async () => {
     const body = JSON.stringify({ owner: 'x'.repeat(64 * 1024) })
     const headers = { 'Content-Type': 'application/json' }
     const announced: RequestInit = { method: 'POST', headers, body }
@@ -93,7 +93,7 @@ describe('a command', () => {
   })
 })
 
-describe("what is the bank's own", () => {
+describe('internal commands', () => {
   it.each([
     ['account', 'SendTransfer', { transfer: 't-1', to: 'acct-2', amount: 50 }],
     ['account', 'ReceiveTransfer', { transfer: 't-1', from: 'acct-2', amount: 50 }],
@@ -103,7 +103,7 @@ describe("what is the bank's own", () => {
     ['transfer', 'RecordDeposit', undefined],
     ['transfer', 'RecordReturn', { because: 'x' }],
     ['transfer', 'RecordRefund', undefined],
-  ])('cannot be done from outside: %s %s', async (aggregate, type, data) => {
+  ])('an internal command is not reachable: %s %s', async (aggregate, type, data) => {
     await open('one')
     await post('/transfer/one/RequestTransfer', { from: 'one', to: 'two', amount: 1 })
     expectProblem(await post(`/${aggregate}/one/${type}`, data), 404)
@@ -115,7 +115,7 @@ describe("what is the bank's own", () => {
     ])
   })
 
-  it('is not described', async () => {
+  it('internal commands are not in the OpenAPI document', async () => {
     const { status, body } = await get('/openapi.json')
     expect([status, body.info.title, (await new Validator().validate(body)).errors]).toEqual([200, 'Bank account', undefined])
     const commands = Object.keys(body.paths).flatMap(
@@ -127,7 +127,7 @@ describe("what is the bank's own", () => {
 })
 
 describe('an account', () => {
-  it('has a view, which knows every command that was answered', async () => {
+  it('the view of an account includes every command that was answered', async () => {
     await open('acct-1')
     await deposit('acct-1', 200)
     const { body } = await post('/account/acct-1/WriteCheck', { check: '1170', amount: 50 })
@@ -148,7 +148,7 @@ describe('an account', () => {
     })
   })
 
-  it('is found by its owner', async () => {
+  it('an account is found by its owner', async () => {
     for (const id of ['acct-1', 'acct-2', 'acct-3']) await open(id)
     await open('acct-4', 'bob & söhne')
     const found = async (query: string) => (await get(`/views/accounts?${query}`)).body
@@ -159,13 +159,13 @@ describe('an account', () => {
     expect(bob.items).toMatchObject([{ id: 'acct-4', view: { owner: 'bob & söhne', balance: 0 } }])
   })
 
-  it('is there once it has been opened', async () => {
+  it('an account exists once it is opened', async () => {
     await deposit('acct-1', 5)
     for (const path of ['/account/acct-1', '/account/acct-1/events', '/views/accounts/acct-1'])
       expectProblem(await get(path), 404)
   })
 
-  it.each(['a/b', 'a%2Fb', '%41', 'a?b#c&d=e', '🏦', 'docs', ' ', 'a\\b'])('may be called %j', async (id) => {
+  it.each(['a/b', 'a%2Fb', '%41', 'a?b#c&d=e', '🏦', 'docs', ' ', 'a\\b'])('an account id may be %j', async (id) => {
     const path = encodeURIComponent(id)
     expect((await open(path)).body.events[0].aggregateId).toBe(id)
     expect((await get(`/account/${path}`)).body.id).toBe(id)
@@ -173,28 +173,31 @@ describe('an account', () => {
     expect((await get(`/views/accounts/${path}`)).body.id).toBe(id)
   })
 
-  it.each(['x'.repeat(256), '%00', '%E4', '%', '%zz'])('cannot be called %j', async (path) => {
+  it.each(['x'.repeat(256), '%00', '%E4', '%', '%zz'])('an account id cannot be %j', async (path) => {
     for (const { status, body } of [await open(path), await get(`/account/${path}`), await get(`/views/accounts/${path}`)])
       expect([status, body.code]).toEqual([400, 'VALIDATION'])
   })
 })
 
-describe('anything else', () => {
-  it.each(['/nothing', '/account/', '/accounts', '/views/account', '/account/acct-1/views'])('is not there: %s', async (path) => {
-    expectProblem(await get(path), 404)
-  })
+describe('other paths and methods', () => {
+  it.each(['/nothing', '/account/', '/accounts', '/views/account', '/account/acct-1/views'])(
+    'an unknown path is 404: %s',
+    async (path) => {
+      expectProblem(await get(path), 404)
+    },
+  )
 
-  it('cannot be done to what is there', async () => {
+  it('a method that a path does not support is 405', async () => {
     const answer = await request('/account/acct-1', { method: 'DELETE' })
     expectProblem(answer, 405)
     expect(answer.headers.get('allow')).toBe('GET, HEAD, POST')
   })
 })
 
-describe('when something fails', () => {
+describe('failures', () => {
   afterEach(() => logged.mockClear())
 
-  it('answers 503 while another process holds the file, and goes on afterwards', async () => {
+  it('the server answers 503 while another process locks the file and recovers afterwards', async () => {
     await open('acct-1')
     const other = new Database(file)
     other.exec('BEGIN IMMEDIATE')
@@ -208,7 +211,7 @@ describe('when something fails', () => {
     expect((await deposit('acct-1', 5)).body.sequence).toBe(2)
   })
 
-  it('answers 500 without a word about our insides, and logs the error', async () => {
+  it('an internal error is 500, reveals nothing and is logged', async () => {
     await open('acct-1')
     const other = new Database(file)
     other.exec(`UPDATE events SET event_type = 'AccountFrozen'`)
@@ -227,7 +230,7 @@ describe('when something fails', () => {
 })
 
 describe('the file', () => {
-  it('is all that a new server needs to go on', async () => {
+  it('a new server continues from the file', async () => {
     await open('acct-1')
     await deposit('acct-1', 200, { 'Idempotency-Key': 'k1' })
     const before = await get('/views/accounts/acct-1')
@@ -238,19 +241,19 @@ describe('the file', () => {
     expect((await deposit('acct-1', 1)).body.events[0].data.balance).toBe(201)
   })
 
-  it('is in WAL mode', () => {
+  it('the file is in WAL mode', () => {
     const other = new Database(file)
     expect(other.prepare('PRAGMA journal_mode').all()).toEqual([expect.objectContaining({ journal_mode: 'wal' })])
     other.close()
   })
 
-  it('must be a SQLite file', async () => {
+  it('a file that is not a SQLite database is refused', async () => {
     const text = join(folder, 'letter.txt')
     writeFileSync(text, 'Dear bank, '.repeat(1_000))
     await expect(listen({ openStore: sqlite(text), port: 0 })).rejects.toMatchObject({ code: 'STORE_CORRUPT' })
   })
 
-  it('is closed again when the port is taken', async () => {
+  it('the file is closed when the port is taken', async () => {
     const port = Number(new URL(server.url).port)
     await expect(listen({ openStore: sqlite(join(folder, 'other.db')), port })).rejects.toMatchObject({ code: 'EADDRINUSE' })
   })
@@ -259,7 +262,7 @@ describe('the file', () => {
 describe('transfers', () => {
   const request = (data: object) => post('/transfer/t-1/RequestTransfer', data)
 
-  it('are accepted at once, and done soon', async () => {
+  it('a transfer is accepted at once and completed soon', async () => {
     await open('acct-1')
     await deposit('acct-1', 200)
     await open('acct-2')
@@ -275,31 +278,31 @@ describe('transfers', () => {
     ])
   })
 
-  it('are refused with a reason when they make no sense', async () => {
+  it('an invalid transfer is refused with a reason', async () => {
     const answer = await request({ from: 'acct-1', to: 'acct-1', amount: 50 })
     expectProblem(answer, 422)
     expect(answer.body.reason).toBe('same-account')
     expectProblem(await get('/transfer/t-1'), 404)
   })
 
-  it('leave no account where there was none', async () => {
+  it('a transfer creates no account', async () => {
     await request({ from: 'nobody', to: 'acct-1', amount: 50 })
     await vi.waitFor(async () => expect((await get('/transfer/t-1')).body.state?.status).toBe('refused'), patienceMs)
     expectProblem(await get('/views/accounts/nobody'), 404)
   })
 })
 
-describe('the day', () => {
+describe('the days view', () => {
   const today = () => get(`/views/days/${new Date().toISOString().slice(0, 10)}`)
 
-  it('shows a command to whoever prefers to wait for it', async () => {
+  it('the days view shows a command to a caller that prefers to wait', async () => {
     expect((await today()).status).toBe(404)
     await open('acct-1')
     expect((await deposit('acct-1', 200, { Prefer: 'wait=9' })).status).toBe(200)
     expect((await today()).body.view).toEqual({ deposited: 200, withdrawn: 0, transferred: 0, movements: 1 })
   })
 
-  it('may not show it yet to those who do not wait long enough: 202, and what was stored', async () => {
+  it('a caller that does not wait long enough gets 202 with what was stored', async () => {
     const notStarted = bankHandler(bankApp(memoryStore()))
     const headers = { 'Content-Type': 'application/json', Prefer: 'respond-async, wait=0' }
     const body = JSON.stringify({ owner: 'ann' })
@@ -308,7 +311,7 @@ describe('the day', () => {
   })
 })
 
-it('listens to this machine only', async () => {
+it('the server listens only on this machine', async () => {
   const { port } = new URL(server.url)
   const others = Object.values(networkInterfaces()).flatMap((addresses = []) =>
     addresses.filter(({ internal, family }) => !internal && family === 'IPv4'),
@@ -317,7 +320,7 @@ it('listens to this machine only', async () => {
     await expect(fetch(`http://${address}:${port}/`)).rejects.toThrow('fetch failed')
 })
 
-it('finishes the request under way before it closes', async () => {
+it('the server finishes running requests before it closes', async () => {
   await open('acct-1')
   const headers = { 'Content-Type': 'application/json', Expect: '100-continue' }
   const underWay = httpRequest(`${server.url}/account/acct-1/DepositMoney`, { method: 'POST', headers })

@@ -16,21 +16,21 @@ const order = { from: 'ann', to: 'bob', amount: 30 }
 describe('a transfer', () => {
   const requested = { type: 'TransferRequested', data: order } as const
 
-  it('goes from one account to another', () =>
+  it('a transfer needs two different accounts', () =>
     given(transfer)
       .when({ type: 'RequestTransfer', data: { ...order, to: 'ann' } })
       .thenRejected('same-account'))
 
-  it('is requested once', () =>
+  it('a transfer is requested once', () =>
     given(transfer, [requested]).when({ type: 'RequestTransfer', data: order }).thenRejected('already-requested'))
 
-  it('that has come further does not go back', () =>
+  it('a transfer does not go back to an earlier step', () =>
     given(transfer, [requested, { type: 'MoneyWithdrawn' }])
       .when({ type: 'RecordRefusal', data: { because: 'insufficient-funds' } })
       .thenEvents([]))
 })
 
-describe.each(['memory', 'sqlite'] as const)('money on its way, on %s', (name) => {
+describe.each(['memory', 'sqlite'] as const)('transfers on %s', (name) => {
   let folder: string
   let opened: { store: Store; close(): Promise<void> }
   let bank: ReturnType<typeof bankWith>
@@ -48,7 +48,7 @@ describe.each(['memory', 'sqlite'] as const)('money on its way, on %s', (name) =
     rmSync(folder, { recursive: true })
   })
 
-  it('arrives', async () => {
+  it('a transfer arrives', async () => {
     await openAccounts({ ann: 100, bob: 0 })
     await request('t-1', order)
     await bank.drain()
@@ -56,7 +56,7 @@ describe.each(['memory', 'sqlite'] as const)('money on its way, on %s', (name) =
     expect(await story('t-1')).toEqual(['TransferRequested', 'MoneyWithdrawn', 'TransferCompleted'])
   })
 
-  it('knows what it follows from', async () => {
+  it('the events of a transfer have its causation and correlation ids', async () => {
     await openAccounts({ ann: 100, bob: 0 })
     await request('t-1', order)
     await bank.drain()
@@ -64,7 +64,7 @@ describe.each(['memory', 'sqlite'] as const)('money on its way, on %s', (name) =
     expect(received?.metadata).toEqual({ causationId: 'transfer/t-1/2', correlationId: 'transfer/t-1/1' })
   })
 
-  it('stays where it is when there is not enough', async () => {
+  it('a transfer above the balance is refused', async () => {
     await openAccounts({ ann: 20, bob: 0 })
     await request('t-1', order)
     await bank.drain()
@@ -73,7 +73,7 @@ describe.each(['memory', 'sqlite'] as const)('money on its way, on %s', (name) =
     expect((await bank.aggregates.transfer.load('t-1')).state.because).toBe('insufficient-funds')
   })
 
-  it('comes back when the account it goes to is closed', async () => {
+  it('a transfer to a closed account is refunded', async () => {
     await openAccounts({ ann: 100, bob: 0 })
     await bank.aggregates.account.execute('bob', { type: 'CloseAccount', data: {} })
     await request('t-1', order)
@@ -89,14 +89,14 @@ describe.each(['memory', 'sqlite'] as const)('money on its way, on %s', (name) =
       bank = bankWith(opened.store, dying(when))
     })
 
-    it('arrives once', async () => {
+    it('a transfer arrives once', async () => {
       await openAccounts({ ann: 100, bob: 0 })
       await request('t-1', order)
       expect(await livesUntilDone()).toBeGreaterThan(2)
       expect(await all('ann', 'bob')).toEqual([70, 30])
     })
 
-    it('comes back once', async () => {
+    it('a transfer is refunded once', async () => {
       await openAccounts({ ann: 100 })
       await request('t-1', order)
       expect(await livesUntilDone()).toBeGreaterThan(3)
@@ -104,7 +104,7 @@ describe.each(['memory', 'sqlite'] as const)('money on its way, on %s', (name) =
       expect(await story('t-1')).toEqual(['TransferRequested', 'MoneyWithdrawn', 'DepositDeclined', 'TransferRefunded'])
     })
 
-    it('stays refused though there is enough by the time the step is taken again', async () => {
+    it('a refused transfer stays refused even if there is enough at the retry', async () => {
       await openAccounts({ ann: 20, bob: 0 })
       await request('t-1', order)
       await bank.drain()
@@ -114,7 +114,7 @@ describe.each(['memory', 'sqlite'] as const)('money on its way, on %s', (name) =
       expect(await story('t-1')).toEqual(['TransferRequested', 'TransferRefused'])
     })
 
-    it('comes back though the account has been opened again by the time the step is taken again', async () => {
+    it('a refund stays a refund even if the account is open at the retry', async () => {
       await openAccounts({ ann: 100 })
       await request('t-1', order)
       while ((await eventsOf('bob')).length === 0) await oneLife()
@@ -137,7 +137,7 @@ describe.each(['memory', 'sqlite'] as const)('money on its way, on %s', (name) =
     }
   })
 
-  it('is neither made nor lost at any moment of many transfers to and fro, though every third step is taken twice', async () => {
+  it('many transfers keep the total at every moment even if every third step is repeated', async () => {
     await bank.close()
     let steps = 0
     bank = bankWith(

@@ -19,7 +19,7 @@ const synth = (context: Readonly<Record<string, string>>) =>
     env: { CDK_OUTDIR: folder, CDK_CONTEXT_JSON: JSON.stringify(context) },
   })
 
-it.skipIf(process.platform === 'win32')('makes a template of the settings', async () => {
+it.skipIf(process.platform === 'win32')('cdk synth makes a template of the settings', async () => {
   const context = { tokenIssuer: 'https://login.example.com/', tokenAudience: 'bank,shop', removable: 'true' }
   const { code, output } = await synth(context)
   expect(code, output).toBe(0)
@@ -35,7 +35,7 @@ it.skipIf(process.platform === 'win32')('makes a template of the settings', asyn
 it.skipIf(process.platform === 'win32').each([
   [{}, 'tokenIssuer'],
   [{ tokenIssuer: 'https://login.example.com/' }, 'tokenAudience'],
-])('makes no API that is open to everybody: %j', async (context, missing) => {
+])('cdk synth makes no API that is open to everybody: %j', async (context, missing) => {
   const { code, output } = await synth(context as Record<string, string>)
   expect(code).not.toBe(0)
   expect(output).toContain(`-c ${missing}=…: without it the API would be open to everybody.`)

@@ -25,16 +25,16 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true, force: true }))
 
 describe.each(functionNames)('the bundle of the function %s', (name) => {
-  it('leaves the AWS SDK to the runtime, and asks for nothing else', () => {
+  it('a bundle leaves the AWS SDK to the runtime and imports nothing else', () => {
     expect(bundles[name].imports).toEqual(['@aws-sdk/client-dynamodb'])
     expect(bundles[name].inputs.filter((file) => /@aws-sdk|@smithy|aws-cdk/.test(file))).toEqual([])
   })
 
-  it('is small', async () => {
+  it('a bundle is small', async () => {
     expect(gzipSync(await readFile(bundles[name].file), { level: 9 }).length).toBeLessThan(118_000)
   })
 
-  it('holds only what the function does', () => {
+  it('a bundle has only what its function uses', () => {
     const has = (part: string) => bundles[name].inputs.some((file) => file.includes(part))
     expect(has('src/http/')).toBe(name === 'command')
     expect(has('bank-account/transfers.ts')).toBe(name === 'stream' || name === 'drain')
@@ -44,7 +44,7 @@ describe.each(functionNames)('the bundle of the function %s', (name) => {
 })
 
 describe.skipIf(unselected('dynamodb'))('the bundle of the command function', () => {
-  it('answers in a fresh process, and leaves nothing behind that keeps it alive', async () => {
+  it('the command function answers in a fresh process and leaves nothing that keeps it alive', async () => {
     const endpoint = await serverUrl('dynamodb')
     const prefix = `bundle-${process.pid}`
     await makeTables(endpoint, prefix)

@@ -30,34 +30,34 @@ describe('a batch of the stream in the local run', () => {
     ['a report that is null', { answer: { batchItemFailures: null } }],
     ['no report', { answer: null }],
     ['an answer that is none', { answer: {} }],
-  ])('is done with %s', async (_, outcome) => {
+  ])('a batch is done with %s', async (_, outcome) => {
     expect(await run('abc', () => outcome)).toEqual({ calls: ['abc'], dead: [], pauses: [] })
   })
 
-  it('goes on from the first record that is reported, in whatever order the report is', async () => {
+  it('a batch continues from the first reported record, in any order of the report', async () => {
     const { calls, dead } = await run('abcd', (_, call) => (call === 1 ? reports('d', 'b') : allDone))
     expect({ calls, dead }).toEqual({ calls: ['abcd', 'bcd'], dead: [] })
   })
 
-  it.each([['x'], [''], [undefined]])('comes again as a whole when %j is reported, which is not in it', async (id) => {
+  it.each([['x'], [''], [undefined]])('a batch is repeated as a whole when the unknown id %j is reported', async (id) => {
     const { calls } = await run('abc', (_, call) => (call === 1 ? reports('b', id) : allDone))
     expect(calls).toEqual(['abc', 'abc'])
   })
 
-  it('is given up from the record on that fails for ever, and tried as often as it may be', async () => {
+  it('a batch is given up from a record that fails at every attempt', async () => {
     const { calls, dead, pauses } = await run('abc', () => reports('b'))
     expect(calls).toEqual(['abc', 'bc', 'bc', 'bc'])
     expect(dead).toEqual(['bc RetryAttemptsExhausted'])
     expect(pauses).toEqual([0, 1, 2])
   })
 
-  it('is halved when the function fails, until the record that is to blame is alone', async () => {
+  it('a batch is halved when the function fails until the bad record is alone', async () => {
     const { calls, dead } = await run('abcd', (records) => (records.includes('c') ? failure : allDone))
     expect(calls).toEqual(['abcd', 'ab', 'cd', 'c', 'c', 'c', 'd'])
     expect(dead).toEqual(['c RetryAttemptsExhausted'])
   })
 
-  it('is given up when it is too old', async () => {
+  it('a batch is given up when it is too old', async () => {
     expect((await run('ab', () => reports('b'), 'b')).dead).toEqual(['b RecordAgeExceeded'])
     expect((await run('ab', (_, call) => (call > 2 ? allDone : reports('a')), 'b')).dead).toEqual([])
   })

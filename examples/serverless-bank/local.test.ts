@@ -19,7 +19,7 @@ import { arn, BankTemplate } from './test/template.ts'
 
 const patience = { timeout: patienceMs, interval: 100 }
 
-describe.skipIf(unselected('dynamodb'))('the bank on this machine', () => {
+describe.skipIf(unselected('dynamodb'))('the local serverless bank', () => {
   let proxy: DynamoDbProxy
   let bank: Started
   beforeAll(async () => {
@@ -37,7 +37,7 @@ describe.skipIf(unselected('dynamodb'))('the bank on this machine', () => {
     proxy?.close()
   })
 
-  it('executes a command, and the view of the account shows it at once', async () => {
+  it('a command is executed, and the view of the account shows it at once', async () => {
     const opened = await command('account', 'ann-1', 'OpenAccount', { owner: 'ann' })
     expect(opened).toMatchObject({
       status: 200,
@@ -50,7 +50,7 @@ describe.skipIf(unselected('dynamodb'))('the bank on this machine', () => {
     expect((await get('/account/ann-1/events')).body.items).toHaveLength(2)
   })
 
-  it('takes a command in the body, too, and any id that a path can say', async () => {
+  it('a command in the body works, with any id that a path can express', async () => {
     const id = 'Zoë & co, 1'
     const path = `/account/${encodeURIComponent(id)}`
     const opened = await request('POST', path, { body: { type: 'OpenAccount', data: { owner: 'zoë' } } })
@@ -59,7 +59,7 @@ describe.skipIf(unselected('dynamodb'))('the bank on this machine', () => {
     expect((await get(`/views/accounts?owner=${encodeURIComponent('zoë')}`)).body.items).toMatchObject([{ id }])
   })
 
-  it('says why the domain refuses, and what is wrong with a request', async () => {
+  it('a rejected command and a wrong request are answered with their reason', async () => {
     await open('refused-1', 50)
     expect(await command('account', 'refused-1', 'WriteCheck', { check: '1170', amount: 80 })).toMatchObject({
       status: 422,
@@ -74,14 +74,14 @@ describe.skipIf(unselected('dynamodb'))('the bank on this machine', () => {
     expect((await get('/views/nothing/1')).status).toBe(404)
   })
 
-  it('describes itself', async () => {
+  it('the API serves its OpenAPI document', async () => {
     const { status, body } = await get('/openapi.json')
     expect(status).toBe(200)
     expect(body).toMatchObject({ openapi: '3.1.1', info: { title: 'Bank account' }, security: [{ token: [] }] })
     expect(Object.keys(body.paths as object)).toContain('/account/{id}/DepositMoney')
   })
 
-  it('stores a command with an Idempotency-Key once', async () => {
+  it('a command with an Idempotency-Key is stored once', async () => {
     await open('once-1', 100)
     const send = () => command('account', 'once-1', 'DepositMoney', { amount: 25 }, { 'Idempotency-Key': 'rent-may' })
     const [first, second] = [await send(), await send()]
@@ -90,7 +90,7 @@ describe.skipIf(unselected('dynamodb'))('the bank on this machine', () => {
     expect((await get('/account/once-1')).body).toMatchObject({ sequence: 3, state: { balance: 125 } })
   })
 
-  it('loses no money when sandboxes are in each other’s way', async () => {
+  it('concurrent sandboxes lose no money', async () => {
     await open('busy-1')
     const answers = await Promise.all(
       Array.from({ length: 24 }, () => command('account', 'busy-1', 'DepositMoney', { amount: 1 })),
@@ -101,25 +101,25 @@ describe.skipIf(unselected('dynamodb'))('the bank on this machine', () => {
     expect((await get('/views/accounts/busy-1')).body).toMatchObject({ view: { balance: done.length } })
   })
 
-  describe('and who asks', () => {
+  describe('authorization', () => {
     it.each([
       ['no token', undefined],
       ['a token that is none', 'Bearer ann'],
       ['an expired token', `Bearer ${localToken('ann', 'bank/read', -1)}`],
       ['a token for others', `Bearer ${withClaims({ aud: 'shop' })}`],
       ['a token of others', `Bearer ${withClaims({ iss: 'https://elsewhere.example.com/' })}`],
-    ])('with %s comes as far as the gateway', async (_, authorization) => {
+    ])('a caller with %s is refused by the gateway', async (_, authorization) => {
       const headers: Record<string, string> = authorization === undefined ? {} : { Authorization: authorization }
       const response = await fetch(`${bank.url}/account/ann-1`, { headers })
       expect([response.status, await response.json()]).toEqual([401, { message: 'Unauthorized' }])
     })
 
-    it('with a token that does not say whose it is gets no further than the function', async () => {
+    it('a caller whose token names no subject is refused by the function', async () => {
       const headers = { Authorization: `Bearer ${withClaims({ sub: undefined })}` }
       expect(await get('/account/ann-1', headers)).toMatchObject({ status: 401, body: { title: 'Unauthorized' } })
     })
 
-    it('may look with one scope and give commands with another', async () => {
+    it('one scope allows reading and another one commands', async () => {
       const reader = { Authorization: `Bearer ${localToken('ann', 'bank/read')}` }
       expect((await get('/account/ann-1', reader)).status).toBe(200)
       expect(await command('account', 'ann-1', 'DepositMoney', { amount: 1 }, reader)).toMatchObject({
@@ -130,7 +130,7 @@ describe.skipIf(unselected('dynamodb'))('the bank on this machine', () => {
       expect((await get('/account/ann-1', writer)).status).toBe(403)
     })
 
-    it('cannot take the steps of a transfer: they are the bank’s own', async () => {
+    it('callers cannot take internal steps of a transfer', async () => {
       const step = { transfer: 't-0', from: 'nowhere', amount: 1_000 }
       expect((await command('account', 'ann-1', 'ReceiveTransfer', step)).status).toBe(404)
       const body = { type: 'ReceiveTransfer', data: step }
@@ -139,12 +139,12 @@ describe.skipIf(unselected('dynamodb'))('the bank on this machine', () => {
   })
 
   describe('through the stream', () => {
-    it('keeps the view of the days', async () => {
+    it('the stream updates the view of the days', async () => {
       await open('days-1', 70)
       await expect.poll(days, patience).toEqual(await daysByHistory())
     })
 
-    it('moves a transfer along, step by step', async () => {
+    it('the stream moves a transfer along step by step', async () => {
       await open('payer-1', 100)
       await open('payee-1')
       await transfer('t-1', { from: 'payer-1', to: 'payee-1', amount: 30 })
@@ -158,7 +158,7 @@ describe.skipIf(unselected('dynamodb'))('the bank on this machine', () => {
       await expect.poll(days, patience).toEqual(await daysByHistory())
     })
 
-    it('changes nothing when everything is delivered again', async () => {
+    it('a redelivery of the whole stream changes nothing', async () => {
       await open('again-1', 40)
       await open('again-2')
       await transfer('t-again', { from: 'again-1', to: 'again-2', amount: 15 })
@@ -170,7 +170,7 @@ describe.skipIf(unselected('dynamodb'))('the bank on this machine', () => {
       expect(await everything()).toEqual(before)
     })
 
-    it('goes on from a record that fails, and later ones are right afterwards', async () => {
+    it('the stream continues from a failing record, and later records are right', async () => {
       await open('flaky-1')
       await open('steady-1')
       await expect.poll(days, patience).toEqual(await daysByHistory())
@@ -185,7 +185,7 @@ describe.skipIf(unselected('dynamodb'))('the bank on this machine', () => {
       expect(await deadLetters()).toEqual([])
     })
 
-    it('gives up what fails for ever, goes on with all else, and the drain finds it later', async () => {
+    it('the stream gives up a poison record, continues, and the drain processes it later', async () => {
       await open('poison-1', 11)
       await open('healthy-1')
       await expect.poll(days, patience).toEqual(await daysByHistory())
@@ -208,7 +208,7 @@ describe.skipIf(unselected('dynamodb'))('the bank on this machine', () => {
   })
 
   describe('through the queue', () => {
-    it('stores a message that comes twice once', async () => {
+    it('a duplicate message of the queue is stored once', async () => {
       await open('queued-1', 10)
       const message = { messageId: 'm-1', body: commandBody('queued-1', { type: 'DepositMoney', data: { amount: 4 } }) }
       for (let i = 0; i < 2; i++) expect((await queue([message])).body).toEqual({ done: ['m-1'], dead: [] })
@@ -216,7 +216,7 @@ describe.skipIf(unselected('dynamodb'))('the bank on this machine', () => {
       expect((await get('/views/accounts/queued-1')).body).toMatchObject({ view: { balance: 14 } })
     })
 
-    it('keeps the order of a group, and gives up what is no command', async () => {
+    it('the queue keeps the order of a group and gives up a message that is not a command', async () => {
       const group = 'queued-2'
       accounts.add('queued-2')
       const { body } = await queue([
@@ -228,7 +228,7 @@ describe.skipIf(unselected('dynamodb'))('the bank on this machine', () => {
       expect(await balance('queued-2')).toBe(4)
     })
 
-    it('comes as far as a snapshot', async () => {
+    it('the queue function saves a snapshot', async () => {
       await open('queued-3')
       const body = commandBody('queued-3', { type: 'DepositMoney', data: { amount: 1 } })
       const messages = Array.from({ length: 100 }, (_, i) => ({ messageId: `s-${i}`, group: 'queued-3', body }))
@@ -237,7 +237,7 @@ describe.skipIf(unselected('dynamodb'))('the bank on this machine', () => {
     })
   })
 
-  it('never asks for a right that its role does not have', async () => {
+  it('functions use only permissions of their role', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'bank-rights-'))
     const template = new BankTemplate({ bundles: await bundleFunctions(folder) })
     await rm(folder, { recursive: true })
@@ -251,7 +251,7 @@ describe.skipIf(unselected('dynamodb'))('the bank on this machine', () => {
     }
   })
 
-  it.skipIf(process.platform === 'win32')('ends cleanly', async () => {
+  it.skipIf(process.platform === 'win32')('the local bank exits cleanly', async () => {
     bank.child.kill('SIGINT')
     expect(await bank.exited).toEqual([0, null])
     expect(bank.output.out).toContain('The bank is closed.')
@@ -383,7 +383,7 @@ describe.skipIf(unselected('dynamodb') || process.platform === 'win32')('npm run
   const leftovers = () => (existsSync(dist) ? readdirSync(dist).filter((name) => name.startsWith('local-')) : [])
 
   it.skipIf(spawnSync('curl', ['--version']).error)(
-    'prints what the functions weigh, and lines for a real shell and curl',
+    'the local bank prints the sizes of the functions and lines that work in a real shell',
     async () => {
       const before = leftovers()
       bank = await startBank({ DYNAMODB_ENDPOINT: '' })
@@ -409,7 +409,7 @@ describe.skipIf(unselected('dynamodb') || process.platform === 'win32')('npm run
     },
   )
 
-  it('says that the port is taken, without a stack trace, and exits with 1', async () => {
+  it('a port in use fails with 1, a message and no stack trace', async () => {
     const other = createServer().listen(0, '127.0.0.1')
     await once(other, 'listening')
     const { port } = other.address() as { port: number }

@@ -2,7 +2,7 @@ import { expect, it } from 'vitest'
 import { deliverMessages } from './local/queue.ts'
 import { queueSettings } from './settings.ts'
 
-it('gives up a message that fails for ever, and none that waits behind it in its group', async () => {
+it('a queue gives up a message that fails at every attempt, and none after it in its group', async () => {
   const calls: string[] = []
   const messages = ['bad', 'm1', 'm2'].map((messageId) => ({ messageId, group: 'acct-1', body: '{}' }))
   const { done, dead } = await deliverMessages([...messages, { messageId: 'other', body: '{}' }], async ({ Records }) => {

@@ -21,7 +21,7 @@ afterEach(async () => {
 afterAll(() => rm(folder, { recursive: true, force: true }))
 
 describe('a function in sandboxes', () => {
-  it('has its own environment, and keeps what it has loaded for the next call', async () => {
+  it('a sandbox has its own environment and keeps loaded modules for the next call', async () => {
     const one = await open(
       'let calls = 0; export const handler = (event) => [event, process.env.WHO, process.env.PATH ?? null, ++calls]',
     )
@@ -29,14 +29,14 @@ describe('a function in sandboxes', () => {
     expect(await one.invoke({ a: 2 })).toEqual({ answer: [{ a: 2 }, 'me', null, 2] })
   })
 
-  it('tells it what it is called, and how much time it has', async () => {
+  it('a sandbox tells the function its name and its remaining time', async () => {
     const one = await open(
       'export const handler = (_, c) => [c.functionName, c.memoryLimitInMB, c.getRemainingTimeInMillis() > 0]',
     )
     expect(await one.invoke({})).toEqual({ answer: ['test', '128', true] })
   })
 
-  it('has one call at a time in each, and waits where there are no more', async () => {
+  it('a sandbox runs one call at a time, and further calls wait', async () => {
     const one = await open(`
       let under = 0, calls = 0
       export const handler = async () => {
@@ -59,7 +59,7 @@ describe('a function in sandboxes', () => {
       'Runtime.ExitError',
     ],
     ['does not answer in time', 'await new Promise(() => {})', 'Sandbox.Timedout'],
-  ])('fails when it %s, and the next call is all right', async (_, body, errorType) => {
+  ])('a call fails when the function %s, and the next one works', async (_, body, errorType) => {
     const told = vi.spyOn(console, 'error').mockImplementation(() => {})
     const one = await open(
       `export const handler = async (event) => { if (event.bad) { ${body} } return 'fine' }`,
@@ -70,7 +70,7 @@ describe('a function in sandboxes', () => {
     expect(await one.invoke({})).toEqual({ answer: 'fine' })
   })
 
-  it('fails when it cannot be loaded', async () => {
+  it('a call fails when the function cannot be loaded', async () => {
     vi.spyOn(console, 'error').mockImplementation(() => {})
     expect(await (await open('throw new Error("broken")')).invoke({})).toMatchObject({ failure: {} })
   })

@@ -26,7 +26,7 @@ const functionOf = (name: string) => one('AWS::Lambda::Function', `${name}Functi
 describe('the tables', () => {
   const roles = ['events', 'snapshots', 'views', 'meta'] as const
 
-  it.each(roles)('%s is what the store defines, with recovery, and outlives the stack', (role) => {
+  it.each(roles)('the table %s is as the store defines it, with recovery, and outlives the stack', (role) => {
     const definition = tableDefinitions({ streams: true })[roles.indexOf(role)]
     const { TableName: _, ...shape } = definition ?? { TableName: '' }
     const [, resource] = table(role)
@@ -38,14 +38,14 @@ describe('the tables', () => {
     expect([resource.DeletionPolicy, resource.UpdateReplacePolicy]).toEqual(['Retain', 'Retain'])
   })
 
-  it('have a stream of new events, and forget idempotency keys in time', () => {
+  it('the tables have a stream of new events and expire idempotency keys', () => {
     expect(table('events')[1].Properties.StreamSpecification).toEqual({ StreamViewType: 'NEW_IMAGE' })
     expect(table('meta')[1].Properties.TimeToLiveSpecification).toEqual({ AttributeName: 'ExpiresAt', Enabled: true })
   })
 
-  it('are four', () => template.all.resourceCountIs('AWS::DynamoDB::Table', 4))
+  it('the stack has four tables', () => template.all.resourceCountIs('AWS::DynamoDB::Table', 4))
 
-  it('go with the stack only where that was asked for', () => {
+  it('the tables are removed with the stack only on request', () => {
     for (const [, resource] of new BankTemplate({ bundles, removable: true }).of('AWS::DynamoDB::Table')) {
       expect(resource.DeletionPolicy).toBe('Delete')
       expect(resource.Properties.DeletionProtectionEnabled).toBe(false)
@@ -53,7 +53,7 @@ describe('the tables', () => {
   })
 })
 
-describe('the rights', () => {
+describe('permissions', () => {
   const onTables = (extraOnViews: readonly string[] = []) => [
     statement(['GetItem', 'PutItem', 'Query'], arn(table('events'))),
     statement(['GetItem', 'UpdateItem'], arn(table('snapshots'))),
@@ -64,11 +64,11 @@ describe('the rights', () => {
   const log = (name: string) =>
     statement(['logs:CreateLogStream', 'logs:PutLogEvents'], arn(one('AWS::Logs::LogGroup', `${name}Log`)))
 
-  it('of the command function are its tables and its log', () => {
+  it('the command function may use its tables and its log', () => {
     expect(rightsOf('Command')).toEqual(sorted([log('Command'), ...onTables()]))
   })
 
-  it('of the stream function are the stream and the dead-letter queue as well', () => {
+  it('the stream function may also use the stream and the dead-letter queue', () => {
     expect(rightsOf('Stream')).toEqual(
       sorted([
         log('Stream'),
@@ -79,7 +79,7 @@ describe('the rights', () => {
     )
   })
 
-  it('of the queue function are receiving and deleting messages as well', () => {
+  it('the queue function may also receive and delete messages', () => {
     expect(rightsOf('Queue')).toEqual(
       sorted([
         log('Queue'),
@@ -89,11 +89,11 @@ describe('the rights', () => {
     )
   })
 
-  it('of the drain function are removing old rows of views as well', () => {
+  it('the drain function may also remove stale rows of views', () => {
     expect(rightsOf('Drain')).toEqual(sorted([log('Drain'), ...onTables(['BatchWriteItem'])]))
   })
 
-  it('are given by no managed policy and have no wildcard', () => {
+  it('no role has a managed policy or a wildcard', () => {
     for (const [, role] of template.of('AWS::IAM::Role')) expect(role.Properties).not.toHaveProperty('ManagedPolicyArns')
     for (const type of ['AWS::IAM::Policy', 'AWS::SQS::QueuePolicy'])
       for (const [id, { Properties }] of template.of(type)) {
@@ -104,7 +104,7 @@ describe('the rights', () => {
     template.all.resourceCountIs('AWS::IAM::Role', functionNames.length)
   })
 
-  it('let only the API and the schedule call a function', () => {
+  it('only the API and the schedule may call a function', () => {
     const callers = template
       .of('AWS::Lambda::Permission')
       .map(([, { Properties }]) => [Properties.FunctionName, Properties.Principal])
@@ -136,7 +136,7 @@ describe('the functions', () => {
     ['Stream', 512, 60],
     ['Queue', 512, 30],
     ['Drain', 512, 900],
-  ])('%s runs on Node 22 and ARM, finds the tables and writes to a log that is not kept for ever', (name, memory, timeout) => {
+  ])('the function %s runs on Node 22 and ARM, with its tables and a log that expires', (name, memory, timeout) => {
     const [log, { Properties: logProperties }] = one('AWS::Logs::LogGroup', `${name}Log`)
     expect(logProperties.RetentionInDays).toBe(30)
     expect(functionOf(name)[1].Properties).toMatchObject({
@@ -157,7 +157,7 @@ describe('the functions', () => {
     })
   })
 
-  it('are four, each with its own bundle', () => {
+  it('the stack has four functions, each with its own bundle', () => {
     const keys = template.of('AWS::Lambda::Function').map(([, { Properties }]) => (Properties.Code as { S3Key: string }).S3Key)
     expect(new Set(keys).size).toBe(4)
     expect(keys).toHaveLength(4)
@@ -165,7 +165,7 @@ describe('the functions', () => {
 })
 
 describe('the API', () => {
-  it('lets nobody in without a token of the issuer', () => {
+  it('the API admits only tokens of the issuer', () => {
     const [authorizer] = one('AWS::ApiGatewayV2::Authorizer', 'Api')
     template.all.hasResourceProperties('AWS::ApiGatewayV2::Authorizer', {
       AuthorizerType: 'JWT',
@@ -176,7 +176,7 @@ describe('the API', () => {
     expect(routes).toMatchObject([{ RouteKey: '$default', AuthorizationType: 'JWT', AuthorizerId: { Ref: authorizer } }])
   })
 
-  it('hands requests over as payload 2.0, throttled and logged', () => {
+  it('the API forwards requests as payload 2.0, throttled and logged', () => {
     template.all.hasResourceProperties('AWS::ApiGatewayV2::Integration', {
       IntegrationType: 'AWS_PROXY',
       PayloadFormatVersion: '2.0',
@@ -191,8 +191,8 @@ describe('the API', () => {
   })
 })
 
-describe('what comes from the stream, the queue and the clock', () => {
-  it('goes on from the record that failed, and puts aside what fails for too long', () => {
+describe('the stream, the queue and the schedule', () => {
+  it('the stream continues from a failed record and dead-letters one that fails for too long', () => {
     template.all.hasResourceProperties('AWS::Lambda::EventSourceMapping', {
       EventSourceArn: arn(table('events'), 'StreamArn'),
       FunctionName: { Ref: functionOf('Stream')[0] },
@@ -207,7 +207,7 @@ describe('what comes from the stream, the queue and the clock', () => {
     })
   })
 
-  it('has a dead-letter queue for commands too, and waits long enough for the function', () => {
+  it('the queue has a dead-letter queue and a visibility timeout longer than the function', () => {
     template.all.hasResourceProperties('AWS::Lambda::EventSourceMapping', {
       EventSourceArn: arn(one('AWS::SQS::Queue', 'Commands')),
       FunctionName: { Ref: functionOf('Queue')[0] },
@@ -223,11 +223,11 @@ describe('what comes from the stream, the queue and the clock', () => {
     template.all.resourceCountIs('AWS::Lambda::EventSourceMapping', 2)
   })
 
-  it.each(['DeadRecords', 'DeadCommands'])('is kept in %s for fourteen days', (name) => {
+  it.each(['DeadRecords', 'DeadCommands'])('the dead-letter queue %s keeps messages for fourteen days', (name) => {
     expect(one('AWS::SQS::Queue', name)[1].Properties.MessageRetentionPeriod).toBe(14 * 24 * 60 * 60)
   })
 
-  it('speaks to no queue without TLS', () => {
+  it('every queue requires TLS', () => {
     const queues = template.of('AWS::SQS::QueuePolicy').flatMap(([, { Properties }]) => Properties.Queues as { Ref: string }[])
     expect(queues.map(({ Ref }) => Ref).sort()).toEqual(
       template
@@ -237,7 +237,7 @@ describe('what comes from the stream, the queue and the clock', () => {
     )
   })
 
-  it('is looked for once a day', () => {
+  it('the drain runs once a day', () => {
     template.all.hasResourceProperties('AWS::Events::Rule', {
       ScheduleExpression: 'rate(1 day)',
       State: 'ENABLED',
@@ -257,7 +257,7 @@ describe('the alarms', () => {
       readonly AlarmActions?: unknown
     }[]
 
-  it('watch errors and throttles of each function, the age of the stream, what was given up, and the API', () => {
+  it('alarms watch errors and throttles, the age of the stream, dead letters and the API', () => {
     const watched = alarms().map(({ MetricName, Threshold, Dimensions }) => [
       MetricName,
       Threshold,
@@ -278,7 +278,7 @@ describe('the alarms', () => {
     )
   })
 
-  it('tell by mail where an address is given, and are otherwise only in the console', () => {
+  it('alarms send mail if an address is set, and otherwise only show in the console', () => {
     expect(alarms().every(({ AlarmActions }) => AlarmActions === undefined)).toBe(true)
     template.all.resourceCountIs('AWS::SNS::Topic', 0)
     const withMail = new BankTemplate({ bundles, alarmEmail: 'ann@example.com' })

@@ -45,7 +45,7 @@ describe('a reader of the tutorial', () => {
     expect(server.output()).toContain('Mail to ann@example.com: Thank you for order-4.')
   })
 
-  test('has stored what the old file of chapter 7 contains', () => {
+  test('chapter 6 stores the events that the old file of chapter 7 contains', () => {
     const old = join(folder, 'old.sqlite')
     copyFileSync(join(root, 'examples/tutorial/07-change/old.sqlite'), old)
     expect(eventsIn(join(folder, 'orders.db'))).toEqual(eventsIn(old))

@@ -12,7 +12,7 @@ export const appendCases: Cases = {
     equal('sequences of the other', await sequences(store, 'b'), [1, 2])
   },
 
-  'what was appended is read back, every field of it': async ({ store }) => {
+  'an event is read back with every field as it was appended': async ({ store }) => {
     const sent = commit({
       appends: [
         {
@@ -66,7 +66,7 @@ export const appendCases: Cases = {
     )
   }),
 
-  'an append behind or ahead of the last event is a conflict that names the last sequence': async ({ store }) => {
+  'an append before or after the last event is a conflict that names the last sequence': async ({ store }) => {
     await stores(store, deposit('a', 0, 3))
     conflicts(await send(store, deposit('a', 0)), 'sequence', 3)
     conflicts(await send(store, deposit('a', 2, 4)), 'sequence', 3)
@@ -76,7 +76,7 @@ export const appendCases: Cases = {
     equal('sequences of the unknown', await sequences(store, 'unknown'), [])
   },
 
-  'an empty read, a write in between, then the append: a conflict': async (database) => {
+  'a write between a read of an empty aggregate and its append makes the append a conflict': async (database) => {
     const other = await database.connect()
     equal('the read', await sequences(database.store, 'a'), [])
     await stores(other, deposit('a', 0, 2))
@@ -94,7 +94,7 @@ export const appendCases: Cases = {
     for (const round of range(10)) await race(connections, 'a', round * 2)
   },
 
-  'concurrent writers that decide again lose no event': async (database) => {
+  'concurrent writers that decide again after each conflict lose no event': async (database) => {
     const connections = [database.store, await database.connect()]
     await Promise.all(range(4).map((writer) => increment(connections[writer % 2] as Store, `writer-${writer}`, 5)))
     const { events } = await readAll(database.store, 'a')
@@ -108,7 +108,7 @@ export const appendCases: Cases = {
       equal('the two events of a commit are adjacent', events[2 * i + 1]?.commitId, events[2 * i]?.commitId)
   },
 
-  'a conflict stores nothing of its commit': async ({ store }) => {
+  'a commit that conflicts stores none of its parts': async ({ store }) => {
     await stores(
       store,
       deposit('a', 0),
@@ -156,8 +156,8 @@ export const appendCases: Cases = {
   '26 events in one commit are stored whole': when(items(26), manyEvents(26)),
   '101 events in one commit are stored whole': when(items(101), manyEvents(101)),
   '1,000 events in one commit are stored whole': when(items(1_000), manyEvents(1_000)),
-  'a payload of 1 MB comes back whole': when(bytes(1_000_000), largePayload(1_000_000)),
-  'a payload of 10 MB comes back whole': when(bytes(10_000_000), largePayload(10_000_000)),
+  'a payload of 1 MB is read back whole': when(bytes(1_000_000), largePayload(1_000_000)),
+  'a payload of 10 MB is read back whole': when(bytes(10_000_000), largePayload(10_000_000)),
 }
 
 /** Sends eight commits of two events at once, alternating between the connections. */

@@ -5,11 +5,11 @@ import { conflicts, equal, failed, kinds, repeated, stored, stores } from './che
 import { lease, readAll, readLog, readView, sequences, snapshotOf } from './read.ts'
 
 export const batchCases: Cases = {
-  'an empty batch is an empty list': async ({ store }) => {
+  'an empty batch has no outcomes': async ({ store }) => {
     equal('outcomes', await store.append([]), [])
   },
 
-  'outcomes stand in the order of the commits': async ({ store }) => {
+  'outcomes have the order of their commits': async ({ store }) => {
     const old = deposit('old', 0)
     const positions = await stores(store, old, saveViews(view('row', 0, {})))
     const outcomes = await store.append([
@@ -42,7 +42,7 @@ export const batchCases: Cases = {
     }
   },
 
-  'one conflict among a hundred good commits harms none of them': async ({ store }) => {
+  'one conflict in a batch of a hundred commits does not affect the others': async ({ store }) => {
     await stores(store, deposit('account-50', 0))
     const outcomes = await store.append(range(101).map((i) => deposit(`account-${i}`, 0, 2)))
     conflicts(outcomes[50], 'sequence', 1)
@@ -55,7 +55,7 @@ export const batchCases: Cases = {
     )
   },
 
-  'a chain of one aggregate is applied in list order': async ({ store }) => {
+  'successive commits to one aggregate in a batch are applied in list order': async ({ store }) => {
     const chain = range(20).map((i) =>
       commit({ appends: [{ aggregateId: 'a', at: i * 2, events: 2, snapshot: { stateVersion: '1', state: { n: i } } }] }),
     )
@@ -74,7 +74,7 @@ export const batchCases: Cases = {
     equal('snapshot', await snapshotOf(store, 'a'), { sequence: 40, stateVersion: '1', version: 20, state: { n: 19 } })
   },
 
-  'the feed has a chain in list order': when(globalOrder, async ({ store }) => {
+  'the feed shows successive commits of a batch in list order': when(globalOrder, async ({ store }) => {
     await store.append(range(20).map((i) => deposit('a', i)))
     equal(
       'sequences in the feed',
@@ -83,7 +83,7 @@ export const batchCases: Cases = {
     )
   }),
 
-  'when the middle of a chain fails, what builds on it is a conflict: no gap, no stray': async ({ store }) => {
+  'a commit after a failed one of its aggregate in a batch is a conflict': async ({ store }) => {
     const outcomes = await store.append([
       deposit('a', 0),
       deposit('b', 0),
@@ -99,7 +99,7 @@ export const batchCases: Cases = {
     equal('sequences', [await sequences(store, 'a'), await sequences(store, 'b')], [[1], [1, 2]])
   },
 
-  'when the middle of a chain conflicts on its view, what builds on it is a conflict': async ({ store }) => {
+  'a commit after a view conflict of its aggregate in a batch is a conflict': async ({ store }) => {
     const outcomes = await store.append([
       deposit('a', 0, 1, { views: [view('row', 0, { n: 1 })] }),
       deposit('a', 1, 1, { views: [view('row', 5, { n: 2 })] }),
@@ -112,14 +112,14 @@ export const batchCases: Cases = {
     equal('view', (await readView(store, 'row'))?.view, { n: 1 })
   },
 
-  'what does not build on the failed one of a chain is stored': async ({ store }) => {
+  'a commit that does not build on a failed one of its batch is stored': async ({ store }) => {
     const outcomes = await store.append([deposit('a', 1), deposit('a', 0, 2), deposit('a', 2)])
     conflicts(outcomes[0], 'sequence', 0)
     equal('outcomes', kinds(outcomes), ['conflict', 'stored', 'stored'])
     equal('sequences', await sequences(store, 'a'), [1, 2, 3])
   },
 
-  'what builds on a commit that was not stored is a conflict, also where its sequence fits by chance': async (database) => {
+  'a commit that builds on one that was not stored is a conflict even if its sequence fits': async (database) => {
     const other = await database.connect()
     await stores(database.store, deposit('a', 0))
     await stores(other, deposit('a', 1), deposit('b', 0))
@@ -139,7 +139,7 @@ export const batchCases: Cases = {
     await stores(database.store, deposit('a', 2), deposit('b', 1))
   },
 
-  'a view row that builds on one that was not stored is a conflict, also where its version fits by chance': async (database) => {
+  'a view row that builds on one that was not stored is a conflict even if its version fits': async (database) => {
     await stores(await database.connect(), saveViews(view('total', 0, 'of another')))
     const outcomes = await database.store.append([
       deposit('a', 0, 1, { views: [view('total', 0, 1)] }),
@@ -149,7 +149,7 @@ export const batchCases: Cases = {
     equal('view', (await readView(database.store, 'total'))?.view, 'of another')
   },
 
-  'sixty-four commits of as many aggregates on one view row are stored in one batch': async ({ store }) => {
+  'a batch stores 64 commits of different aggregates that update one view row': async ({ store }) => {
     const outcomes = await store.append(
       range(64).map((i) => deposit(`account-${i}`, 0, 1, { views: [view('total', i, { n: i + 1 })] })),
     )
@@ -161,7 +161,7 @@ export const batchCases: Cases = {
     equal('view', await readView(store, 'total'), { name: 'balances', generation: 1, id: 'total', version: 64, view: { n: 64 } })
   },
 
-  'when one of a chain on a view row is not stored, what builds on it is a conflict': async ({ store }) => {
+  'a commit that builds on a row of a commit that was not stored is a conflict': async ({ store }) => {
     const outcomes = await store.append([
       deposit('a', 0, 1, { views: [view('total', 0, 1)] }),
       deposit('b', 7, 1, { views: [view('total', 1, 2)] }),
@@ -174,7 +174,7 @@ export const batchCases: Cases = {
     equal('sequences of the conflict', await sequences(store, 'c'), [])
   },
 
-  'an idempotency key twice in a batch is a conflict for the second': async ({ store }) => {
+  'the second use of an idempotency key in a batch is a conflict': async ({ store }) => {
     const key = { idempotencyKey: 'k', commandHash: 'h' }
     const first = deposit('a', 0, 1, { key })
     const outcomes = await store.append([first, deposit('a', 1, 1, { key }), deposit('b', 0, 1, { key })])
@@ -184,13 +184,13 @@ export const batchCases: Cases = {
     equal('key', remembered, { commandHash: 'h', commitId: first.id, firstSequence: 1, lastSequence: 1 })
   },
 
-  'the key of a commit that conflicted is free for the next of its batch': async ({ store }) => {
+  'a commit may use the key of a conflicted commit before it in its batch': async ({ store }) => {
     const key = { idempotencyKey: 'k', commandHash: 'h' }
     const outcomes = await store.append([deposit('a', 3, 1, { key }), deposit('a', 0, 1, { key })])
     equal('outcomes', kinds(outcomes), ['conflict', 'stored'])
   },
 
-  'a commit twice in one batch is stored, then repeated': async ({ store }) => {
+  'a commit that occurs twice in a batch is stored once and repeated once': async ({ store }) => {
     const sent = deposit('a', 0, 2)
     const outcomes = await store.append([sent, deposit('b', 0), sent, deposit('a', 2)])
     equal('outcomes', kinds(outcomes), ['stored', 'stored', 'repeated', 'stored'])
@@ -198,7 +198,7 @@ export const batchCases: Cases = {
     equal('sequences', await sequences(store, 'a'), [1, 2, 3])
   },
 
-  'a batch sent again is repeated where it was stored, and goes on from there': async ({ store }) => {
+  'a batch sent again repeats its stored commits and stores the others': async ({ store }) => {
     const chain = range(4).map((i) => deposit('a', i))
     const before = await store.append(chain.slice(0, 2))
     const outcomes = await store.append(chain)
@@ -208,7 +208,7 @@ export const batchCases: Cases = {
     equal('sequences', await sequences(store, 'a'), [1, 2, 3, 4])
   },
 
-  'checkpoints of one batch move in list order': async ({ store }) => {
+  'checkpoints of a batch move in list order': async ({ store }) => {
     const fence = await lease(store, 'mailer')
     const outcomes = await store.append(
       ['5', '6', '7'].map((position) => commit({ checkpoint: { name: 'mailer', fence, position } })),
@@ -217,7 +217,7 @@ export const batchCases: Cases = {
     equal('checkpoint', (await store.readCheckpoint('mailer'))?.position, '7')
   },
 
-  'a checkpoint that a commit did not move, since it was not stored, stands where it stood for the next': async ({ store }) => {
+  'a commit that was not stored leaves its checkpoint unmoved for the next one of the batch': async ({ store }) => {
     const fence = await lease(store, 'mailer')
     const move = (expectedPosition: string | null, position: string) => ({
       checkpoint: { name: 'mailer', fence, position, expectedPosition },
@@ -234,7 +234,7 @@ export const batchCases: Cases = {
     equal('checkpoint', await store.readCheckpoint('mailer'), { position: '2', fence })
   },
 
-  'a commit is not overtaken by a later one of its batch on a row that both write': async ({ store }) => {
+  'a later commit of a batch does not overtake an earlier one on a row that both write': async ({ store }) => {
     const fence = await lease(store, 'mailer')
     const move = (expectedPosition: string | null, position: string) => ({
       checkpoint: { name: 'mailer', fence, position, expectedPosition },
@@ -250,7 +250,7 @@ export const batchCases: Cases = {
     equal('checkpoint', (await store.readCheckpoint('mailer'))?.position, '2')
   },
 
-  'the outcomes of three hundred commits stand in their order': async ({ store }) => {
+  'the outcomes of 300 commits have the order of their commits': async ({ store }) => {
     const next = [0, 0, 0]
     const plan = range(300).map((i) => {
       const fits = i % 7 !== 3
@@ -278,7 +278,7 @@ export const batchCases: Cases = {
     }
   },
 
-  'batches that touch the same rows in opposite order all get through': async (database) => {
+  'batches that write the same rows in opposite order all complete': async (database) => {
     const connections = [database.store, await database.connect()]
     for (const round of range(10)) {
       const ids = range(8).map((i) => `row-${i}`)

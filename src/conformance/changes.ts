@@ -8,7 +8,7 @@ const following = (cases: Readonly<Record<string, Body>>): Cases =>
   Object.fromEntries(Object.entries(cases).map(([name, body]) => [name, when(followed, body)]))
 
 export const changeCases: Cases = following({
-  'without a cursor nothing is told, and the cursor stands before all that is stored from then on': async ({ store }) => {
+  'a read without a cursor reports nothing and returns a cursor before all later events': async ({ store }) => {
     await stores(store, deposit('before', 0, 3))
     for (const i of range(3)) {
       const page = await changes(store, { limit: 10 })
@@ -19,7 +19,7 @@ export const changeCases: Cases = following({
     }
   },
 
-  'every aggregate with new events is told, with its highest sequence': async ({ store }) => {
+  'readChanges reports every aggregate with new events and its highest sequence': async ({ store }) => {
     const { cursor } = await changes(store, { limit: 10 })
     await stores(store, deposit('a', 0, 3), deposit('b', 0), deposit('a', 3, 2), deposit('c', 0, 2))
     const other = deposit('a', 0).appends.map((append) => ({
@@ -31,14 +31,14 @@ export const changeCases: Cases = following({
     await seenFrom(store, cursor, { a: 5, b: 1, c: 2, 'order/a': 1 })
   },
 
-  'pages of any size come to the same aggregates': async ({ store }) => {
+  'readChanges reports the same aggregates with any page size': async ({ store }) => {
     const { cursor } = await changes(store, { limit: 10 })
     for (const i of range(12)) await stores(store, deposit(`account-${i % 4}`, Math.floor(i / 4) * 2, 2))
     for (const limit of [1, 2, 7, 100])
       await seenFrom(store, cursor, { 'account-0': 6, 'account-1': 6, 'account-2': 6, 'account-3': 6 }, limit)
   },
 
-  'what other connections store is told, and any connection goes on from a cursor': async (database) => {
+  'readChanges reports events of other connections, and a cursor works on any connection': async (database) => {
     const { store } = database
     const other = await database.connect()
     const { cursor } = await changes(store, { limit: 10 })
@@ -49,7 +49,7 @@ export const changeCases: Cases = following({
     await seenFrom(await database.connect(), cursor, { a: 2, b: 1 })
   },
 
-  'a cursor that is read again tells the same again': async ({ store }) => {
+  'readChanges reports the same changes again for the same cursor': async ({ store }) => {
     const { cursor } = await changes(store, { limit: 10 })
     await stores(store, deposit('a', 0), deposit('b', 0))
     for (const _ of range(3)) await seenFrom(store, cursor, { a: 1, b: 1 })
@@ -57,7 +57,7 @@ export const changeCases: Cases = following({
     await seenFrom(store, cursor, { a: 2, b: 1 })
   },
 
-  'at the end there is no more, and the cursor stays as it is': async ({ store }) => {
+  'readChanges at the end reports no more and keeps the cursor': async ({ store }) => {
     const { cursor } = await changes(store, { limit: 10 })
     await stores(store, deposit('a', 0))
     await seenFrom(store, cursor, { a: 1 })
@@ -65,7 +65,7 @@ export const changeCases: Cases = following({
     equal('page', await changes(store, { cursor: end, limit: 10 }), { changes: [], cursor: end, more: false })
   },
 
-  'what was not stored and what is no event is not told': async ({ store }) => {
+  'readChanges reports neither rejected commits nor commits without events': async ({ store }) => {
     await stores(store, deposit('a', 0))
     const { cursor } = await changes(store, { limit: 10 })
     conflicts(await send(store, deposit('late', 3)), 'sequence')
@@ -74,7 +74,7 @@ export const changeCases: Cases = following({
     equal('the one that was not stored', seen.get('late'), undefined)
   },
 
-  'a reader that follows writers misses nothing': async (database) => {
+  'a reader that follows concurrent writers misses no aggregate': async (database) => {
     const { store } = database
     let { cursor } = await changes(store, { limit: 1 })
     const writers = await Promise.all(range(3).map(() => database.connect()))
@@ -101,7 +101,7 @@ export const changeCases: Cases = following({
     await seenFrom(store, cursor, Object.fromEntries(all), 3, seen)
   },
 
-  'a cursor that the store does not know is refused': async ({ store }) => {
+  'readChanges refuses an unknown cursor': async ({ store }) => {
     await stores(store, deposit('a', 0))
     for (const cursor of ['', 'not a cursor', '{}', '[]', 'null'])
       await rejects(`the cursor '${cursor}'`, 'STORE_BEHIND', () => changes(store, { cursor, limit: 10 }))

@@ -5,13 +5,13 @@ import { conflicts, equal, kinds, send, stored, stores } from './check.ts'
 import { findIds, lease, readView, sequences } from './read.ts'
 
 export const checkpointCases: Cases = {
-  'a checkpoint that was never written is nothing': async ({ store }) => {
+  'readCheckpoint returns undefined for a checkpoint that was never written': async ({ store }) => {
     equal('checkpoint', await store.readCheckpoint('mailer'), undefined)
     await lease(store, 'mailer')
     equal('with a lease', await store.readCheckpoint('mailer'), undefined)
   },
 
-  'a checkpoint is what was written last, with its fence': async (database) => {
+  'readCheckpoint returns the last position with its fence': async (database) => {
     const { store } = database
     const fence = await lease(store, 'mailer')
     for (const position of ['1', '2', '30', '9007199254740993', '007', 'account/a/7']) {
@@ -21,7 +21,7 @@ export const checkpointCases: Cases = {
     equal('another one', await store.readCheckpoint('Mailer'), undefined)
   },
 
-  'a checkpoint moves on only from where it is expected to stand': async ({ store }) => {
+  'a checkpoint moves only from its expected position': async ({ store }) => {
     const fence = await lease(store, 'mailer')
     const move = (expectedPosition: string | null, position: string) =>
       send(store, commit({ checkpoint: { name: 'mailer', fence, position, expectedPosition } }))
@@ -33,7 +33,7 @@ export const checkpointCases: Cases = {
     equal('moved', await store.readCheckpoint('mailer'), { position: '2', fence })
   },
 
-  'of eight moves of a checkpoint from one place at once one is made': async (database) => {
+  'one of eight concurrent moves of a checkpoint from one position is stored': async (database) => {
     const connections = [database.store, await database.connect()]
     const fence = await lease(database.store, 'mailer')
     let stands: string | null = null
@@ -51,7 +51,7 @@ export const checkpointCases: Cases = {
     equal('events', (await database.store.readIds({ aggregateType: 'account', limit: 100 })).items.length, 10)
   },
 
-  'a commit under the fence before never lands behind one under the new fence': async (database) => {
+  'a commit under an earlier fence never lands after one under the new fence': async (database) => {
     const other = await database.connect()
     for (const round of range(20)) {
       const name = `mailer-${round}`
@@ -77,7 +77,7 @@ export const checkpointCases: Cases = {
     equal('sequences', await sequences(store, 'a'), [])
   },
 
-  'a checkpoint with a stale fence is a conflict, and nothing of its commit is written': async (database) => {
+  'a checkpoint with a stale fence is a conflict that stores nothing of its commit': async (database) => {
     const { store } = database
     const old = await lease(store, 'balances')
     await stores(store, commit({ checkpoint: { name: 'balances', fence: old, position: '1' } }))
@@ -96,13 +96,13 @@ export const checkpointCases: Cases = {
     await stores(store, commit({ checkpoint: { name: 'balances', fence, position: '2' } }))
   },
 
-  'a fence ahead of its lease is a conflict': async ({ store }) => {
+  'a fence above that of the lease is a conflict': async ({ store }) => {
     const fence = await lease(store, 'mailer')
     conflicts(await send(store, commit({ checkpoint: { name: 'mailer', fence: fence + 1, position: '1' } })), 'fence')
     equal('checkpoint', await store.readCheckpoint('mailer'), undefined)
   },
 
-  'views and their checkpoint are written together or not at all': async ({ store }) => {
+  'views and their checkpoint are stored together or not at all': async ({ store }) => {
     const fence = await lease(store, 'balances')
     const checkpoint = (position: string) => ({ name: 'balances', fence, position })
     await stores(store, commit({ views: [view('a', 0, 1), view('b', 0, 1)], checkpoint: checkpoint('1') }))
@@ -114,7 +114,7 @@ export const checkpointCases: Cases = {
     equal('checkpoint', (await store.readCheckpoint('balances'))?.position, '2')
   },
 
-  'in a batch each checkpoint is proved by its own fence': async ({ store }) => {
+  'each checkpoint of a batch is checked against its own fence': async ({ store }) => {
     const fence = await lease(store, 'mailer')
     const other = await lease(store, 'balances')
     const outcomes = await store.append([
@@ -133,7 +133,7 @@ export const checkpointCases: Cases = {
     )
   },
 
-  'a checkpoint survives its lease': async ({ store }) => {
+  'a checkpoint survives the release of its lease': async ({ store }) => {
     const fence = await lease(store, 'mailer')
     await stores(store, commit({ checkpoint: { name: 'mailer', fence, position: '8' } }))
     await store.releaseLease({ name: 'mailer', fence })

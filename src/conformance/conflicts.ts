@@ -26,7 +26,7 @@ export const conflictCases: Cases = {
     equal('other view', await readView(store, 'other'), undefined)
   },
 
-  'a conflict on one part leaves the parts that would fit unstored': async ({ store }) => {
+  'a conflict on one part of a commit leaves its other parts unstored': async ({ store }) => {
     const fence = await lease(store, 'mailer')
     const key = { idempotencyKey: 'k', commandHash: 'h' }
     const fits = { views: [view('row', 0, {})], key, checkpoint: { name: 'mailer', fence, position: '1' } }
@@ -43,7 +43,7 @@ export const conflictCases: Cases = {
     await stores(store, commit({ appends: [{ aggregateId: 'a', at: 0 }], ...fits }))
   },
 
-  'commits that run at once on one store do not mix': async ({ store }) => {
+  'concurrent commits on one store do not mix': async ({ store }) => {
     await stores(store, ...range(20).map((i) => saveViews(view(`taken-${i}`, 0, {}))))
     const key = (i: number) => ({ idempotencyKey: 'k', commandHash: String(i) })
     const plan = (i: number) => [view(`row-${i}`, 0, i), view(`taken-${i}`, i % 2, i)]

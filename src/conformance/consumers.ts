@@ -6,7 +6,7 @@ import { equal, holds, send, stores } from './check.ts'
 import { lease, pause } from './read.ts'
 
 export const consumerCases: Cases = {
-  'consumers are read in the order of their names, each with its checkpoint and its lease': when(consumers, async (database) => {
+  'readConsumers keeps the order of the names, each with its checkpoint and lease': when(consumers, async (database) => {
     const { store } = database
     const fence = await lease(store, 'mailer', 'one')
     await move(store, 'mailer', fence, '7')
@@ -19,7 +19,7 @@ export const consumerCases: Cases = {
     equal('of no name', await read(store, []), [])
   }),
 
-  'a consumer has the fence of its checkpoint and that of its lease': when(consumers, async ({ store }) => {
+  'a consumer has one fence of its checkpoint and one of its lease': when(consumers, async ({ store }) => {
     const old = await lease(store, 'mailer', 'one')
     await move(store, 'mailer', old, '7')
     await store.releaseLease({ name: 'mailer', fence: old })
@@ -28,14 +28,14 @@ export const consumerCases: Cases = {
     equal('consumer', timeless(found), { checkpoint: { position: '7', fence: old }, lease: { holder: 'two', fence } })
   }),
 
-  'a lease that was released is not named, the checkpoint of its consumer is': when(consumers, async ({ store }) => {
+  'readConsumers omits a released lease and keeps the checkpoint of its consumer': when(consumers, async ({ store }) => {
     const fence = await lease(store, 'mailer')
     await move(store, 'mailer', fence, '7')
     await store.releaseLease({ name: 'mailer', fence })
     equal('consumer', await read(store, ['mailer']), [{ checkpoint: { position: '7', fence } }])
   }),
 
-  'a lease that has run out is not named, and is again when its holder renews it': when(consumers, async ({ store }) => {
+  'readConsumers omits an expired lease until its holder renews it': when(consumers, async ({ store }) => {
     const fence = await lease(store, 'mailer', 'one', 30)
     await move(store, 'mailer', fence, '7')
     const checkpoint = { position: '7', fence }
@@ -49,7 +49,7 @@ export const consumerCases: Cases = {
     equal('then', (await read(store, ['mailer'])).map(timeless), [{ checkpoint, lease: { holder: 'one', fence } }])
   }),
 
-  'to read consumers takes no lease and moves nothing': when(consumers, async (database) => {
+  'readConsumers takes no lease and moves no checkpoint': when(consumers, async (database) => {
     const { store } = database
     const fence = await lease(store, 'mailer', 'one')
     await move(store, 'mailer', fence, '7')
@@ -60,7 +60,7 @@ export const consumerCases: Cases = {
     await lease(store, 'free', 'two')
   }),
 
-  'two hundred and fifty consumers are read at once': when(consumers, async ({ store }) => {
+  'readConsumers reads 250 consumers at once': when(consumers, async ({ store }) => {
     const name = (i: number) => `consumer-${i}`
     const known = [0, 99, 100, 249]
     for (const i of known) await move(store, name(i), await lease(store, name(i)), String(i))
@@ -73,7 +73,7 @@ export const consumerCases: Cases = {
     )
   }),
 
-  'a lease comes with the checkpoint of its name': when(leaseCheckpoints, async (database) => {
+  'acquireLease returns the checkpoint of its name': when(leaseCheckpoints, async (database) => {
     const { store } = database
     const other = await database.connect()
     const first = await take(store, 'mailer', 'one')
@@ -91,19 +91,22 @@ export const consumerCases: Cases = {
     equal('of a consumer that has not moved since', last.checkpoint, { position: '30', fence: again.fence })
   }),
 
-  'the checkpoint that comes with a lease has every move under an earlier fence': when(leaseCheckpoints, async (database) => {
-    const other = await database.connect()
-    for (const round of range(30)) {
-      const name = `mailer-${round}`
-      const fence = await lease(database.store, name)
-      const late = range(4).map((i) => commit({ checkpoint: { name, fence, position: String(i) } }))
-      const early = round % 2
-      const before = late.slice(0, early * 4).map((one) => send(database.store, one))
-      const taken = take(other, name, 'one')
-      await Promise.all([...before, ...late.slice(early * 4).map((one) => send(database.store, one))])
-      equal('checkpoint', (await taken).checkpoint, (await database.store.readCheckpoint(name)) ?? null)
-    }
-  }),
+  'the checkpoint that acquireLease returns includes every move under an earlier fence': when(
+    leaseCheckpoints,
+    async (database) => {
+      const other = await database.connect()
+      for (const round of range(30)) {
+        const name = `mailer-${round}`
+        const fence = await lease(database.store, name)
+        const late = range(4).map((i) => commit({ checkpoint: { name, fence, position: String(i) } }))
+        const early = round % 2
+        const before = late.slice(0, early * 4).map((one) => send(database.store, one))
+        const taken = take(other, name, 'one')
+        await Promise.all([...before, ...late.slice(early * 4).map((one) => send(database.store, one))])
+        equal('checkpoint', (await taken).checkpoint, (await database.store.readCheckpoint(name)) ?? null)
+      }
+    },
+  ),
 }
 
 const move = (store: Store, name: string, fence: number, position: string) =>

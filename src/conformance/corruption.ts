@@ -7,7 +7,7 @@ import { equal, rejects, send, stored, stores } from './check.ts'
 import { idsOf, readAll, readLog, sequences } from './read.ts'
 
 export const corruptionCases: Cases = {
-  'an event whose JSON is corrupt is an error that names it': when(corruptEvents, async (database) => {
+  'a read of an event with corrupt JSON fails and names the event': when(corruptEvents, async (database) => {
     const { store } = database
     await stores(store, deposit('a', 0, 5), deposit('b', 0, 2))
     await database.corruptEvent?.('account', 'a', 3)
@@ -18,7 +18,7 @@ export const corruptionCases: Cases = {
     equal('another aggregate', await sequences(store, 'b'), [1, 2])
   }),
 
-  'a corrupt event does not stop the writers': when(corruptEvents, async (database) => {
+  'a corrupt event does not stop writers': when(corruptEvents, async (database) => {
     const { store } = database
     const sent = deposit('a', 0, 2)
     await stores(store, sent)
@@ -28,7 +28,7 @@ export const corruptionCases: Cases = {
     equal('ids', (await store.readIds({ aggregateType: 'account', limit: 5 })).items, ['a'])
   }),
 
-  'a corrupt event stops the feed where it stands, and only for those who read it': when(
+  'a corrupt event stops only readers of the feed whose filter includes it': when(
     [corruptEvents, globalOrder],
     async (database) => {
       const { store } = database

@@ -5,7 +5,7 @@ import { equal, stores } from './check.ts'
 import { findIds, lease, readAll, readLog, readView, snapshotOf } from './read.ts'
 
 export const dataCases: Cases = {
-  'every JSON value comes back as it was sent': async ({ store }) => {
+  'every JSON value is read back as it was sent': async ({ store }) => {
     for (const [at, value] of jsonValues.entries()) {
       const metadata = { value, key: 'text' }
       const snapshot = { stateVersion: '1', state: { value } }
@@ -45,7 +45,7 @@ export const dataCases: Cases = {
     equal('view', (await readView(store, 'row'))?.view, data)
   },
 
-  'data handed out is fresh: to change it changes nothing in the store': async ({ store }) => {
+  'a change to returned data changes nothing in the store': async ({ store }) => {
     const content = () => ({ list: [1], inner: { text: 'a' } })
     const snapshot = { stateVersion: '1', state: content() }
     await stores(
@@ -72,7 +72,7 @@ export const dataCases: Cases = {
     equal('answers', JSON.parse(JSON.stringify(await answers())), JSON.parse(before))
   },
 
-  'data passed in may be changed once append has answered': async ({ store }) => {
+  'a change to data after append() resolved changes nothing in the store': async ({ store }) => {
     const content = () => ({ list: [1], inner: { text: 'a' } })
     const [data, metadata, state, row] = [content(), content(), content(), content()]
     const sent = commit({

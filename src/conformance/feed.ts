@@ -18,7 +18,7 @@ export const feedCases: Cases = ordered({
     equal('events after a conflict and a view', await readLog(store), [])
   },
 
-  'the feed gives all events in commit order, just as their aggregates do': async ({ store }) => {
+  'the feed has all events in commit order, equal to those of their aggregates': async ({ store }) => {
     const ids = ['c', 'a', 'b']
     for (const i of range(9)) await stores(store, deposit(ids[i % 3] as string, Math.floor(i / 3) * 2, 2))
     const log = await readLog(store)
@@ -33,7 +33,7 @@ export const feedCases: Cases = ordered({
       )
   },
 
-  'pages of any size give every event once, and the last says there is no more to come': async ({ store }) => {
+  'pages of any size have every event once, and the last one reports no more': async ({ store }) => {
     for (const i of range(10)) await stores(store, deposit(`account-${i % 3}`, Math.floor(i / 3) * 3, 3))
     const all = idsOf(await readLog(store))
     equal('number of events', all.length, 30)
@@ -74,7 +74,7 @@ export const feedCases: Cases = ordered({
     }
   },
 
-  'a page goes on behind the position of any event': async ({ store }) => {
+  'a page continues after the position of any event': async ({ store }) => {
     await stores(store, deposit('a', 0, 3), deposit('b', 0, 2), deposit('a', 3))
     const log = await readLog(store)
     for (const [i, event] of log.entries()) {
@@ -83,7 +83,7 @@ export const feedCases: Cases = ordered({
     }
   },
 
-  'at the end a page has nothing new and keeps its position': async ({ store }) => {
+  'a page at the end has no events and keeps its position': async ({ store }) => {
     await stores(store, deposit('a', 0, 3))
     const { position } = await store.readFeed({ limit: 10 })
     if (position === undefined) throw new Error('a page with events has a position')
@@ -93,7 +93,7 @@ export const feedCases: Cases = ordered({
     equal('the next event', idsOf((await store.readFeed({ after: position, limit: 10 })).events), ['account/a/4'])
   },
 
-  'the last position is as far as the feed can be read': async ({ store }) => {
+  'the last position is the end of what the feed can read': async ({ store }) => {
     const positions = await stores(store, deposit('a', 0, 3), deposit('b', 0))
     const last = await store.lastPosition()
     if (last === undefined) throw new Error('a log with events has a last position')
@@ -103,7 +103,7 @@ export const feedCases: Cases = ordered({
     equal('behind it, later', idsOf(await readLog(store, { after: last })), ['account/a/4'])
   },
 
-  'the end of the log is not before any stored event, and the feed comes to it': async ({ store }) => {
+  'the end of the log is not before any stored event, and the feed reaches it': async ({ store }) => {
     equal('end of an empty log', await store.endPosition(), undefined)
     const positions = await stores(store, deposit('a', 0, 3), deposit('b', 0))
     const end = await store.endPosition()
@@ -123,7 +123,7 @@ export const feedCases: Cases = ordered({
     await rejects('a read with `only`', 'STORE_BEHIND', () => store.readFeed({ after, limit: 10, only }))
   },
 
-  'a page of the feed names the last event up to its position, whatever `only` leaves out': async ({ store }) => {
+  'a page names the last event up to its position even if `only` excludes it': async ({ store }) => {
     const sent = range(4).map((i) => deposit('a', i))
     const positions = await stores(store, ...sent)
     const nth = (i: number) => ({ position: positions[i], commitId: sent[i]?.id })
@@ -134,7 +134,7 @@ export const feedCases: Cases = ordered({
     equal('of another type', [passed.events, passed.last], [[], nth(3)])
   },
 
-  'the feed goes on behind an event that it has, and refuses one that it has not': async ({ store }) => {
+  'the feed continues after an event that it has and refuses one that it does not have': async ({ store }) => {
     const sent = [deposit('a', 0), deposit('a', 1), deposit('a', 2)]
     await stores(store, ...sent)
     const { position: after, last: confirm } = await store.readFeed({ limit: 2 })
@@ -152,7 +152,7 @@ export const feedCases: Cases = ordered({
     }
   },
 
-  '`only` leaves out all other types and events': async ({ store }) => {
+  '`only` excludes all other aggregate types and event types': async ({ store }) => {
     await saveMixed(store, 12)
     const read = async (only: Parameters<Store['readFeed']>[0]['only'], limit = 5) =>
       (await readLog(store, { limit, ...(only && { only }) })).map(({ aggregateType, type }) => `${aggregateType} ${type}`)
@@ -201,7 +201,7 @@ export const feedCases: Cases = ordered({
     )
   },
 
-  'a page that `only` has emptied still moves on': async ({ store }) => {
+  'a page that `only` leaves empty still moves on': async ({ store }) => {
     await saveMixed(store, 100)
     const last = await store.lastPosition()
     let after: Position | undefined
@@ -220,7 +220,7 @@ export const feedCases: Cases = ordered({
     equal('position', after, last)
   },
 
-  'a reader with a checkpoint goes on where another stopped': async (database) => {
+  'a reader with a checkpoint continues where another one stopped': async (database) => {
     const fence = await lease(database.store, 'mailer')
     for (const i of range(12)) await stores(database.store, deposit(`account-${i % 4}`, Math.floor(i / 4)))
     const seen: string[] = []

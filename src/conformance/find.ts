@@ -35,7 +35,7 @@ const values: readonly IndexValue[] = [
 ]
 
 export const findCases: Cases = {
-  'without a condition all views of the name are found, in byte order of their ids': async ({ store }) => {
+  'findViews without conditions returns all views of the name in byte order of their ids': async ({ store }) => {
     const ids = ['b', 'a', 'B', 'é', '\u{1f600}', '\uff5e', 'aa', '10', '9', '__proto__']
     for (const id of ids) await stores(store, saveViews(view(id, 0, { id })))
     await stores(store, saveViews(view('other', 0, {}, { name: 'others' })))
@@ -55,14 +55,14 @@ export const findCases: Cases = {
     for (const limit of [1, 3, 10]) equal(`in pages of ${limit}`, await findIds(store, { limit }), sorted)
   },
 
-  'views are found by equality, each kind of value only by itself': async ({ store }) => {
+  'an equality condition matches only values of its own type': async ({ store }) => {
     await saveValues(store)
     for (const [i, value] of values.entries()) equal(`= ${String(value)}`, await find(store, '=', value), [idOf(i)])
     equal('= -0', await find(store, '=', -0), await find(store, '=', 0))
     equal('= 7', await find(store, '=', 7), [])
   },
 
-  'views are found by ranges of numbers, texts and the others, in the order of the values': async ({ store }) => {
+  'range conditions compare numbers, texts and other values in the order of values': async ({ store }) => {
     await saveValues(store)
     const ids = range(values.length).map(idOf)
     for (const i of [0, 2, 3, 7, 11, 14, 20, 22, 30, values.length - 1]) {
@@ -74,7 +74,7 @@ export const findCases: Cases = {
     }
   },
 
-  'all conditions must hold': async ({ store }) => {
+  'findViews returns the views that meet all conditions': async ({ store }) => {
     for (const i of range(12))
       await stores(store, saveViews(view(idOf(i), 0, i, index({ n: i, even: i % 2 === 0, owner: i < 6 ? 'ann' : 'bob' }))))
     const where = (...conditions: [string, '=' | '<' | '<=' | '>' | '>=', IndexValue][]) =>
@@ -87,7 +87,7 @@ export const findCases: Cases = {
     equal('an index without values', await where(['n', '=', 3], ['unknown', '>=', null]), [])
   },
 
-  'views without a value for an index are not found or ordered by it': async ({ store }) => {
+  'a view without a value for an index is neither found nor ordered by it': async ({ store }) => {
     await stores(
       store,
       saveViews(view('a', 0, 1, index({ n: 1 }))),
@@ -99,7 +99,7 @@ export const findCases: Cases = {
     equal('all', await findIds(store), ['a', 'b', 'c'])
   },
 
-  'a save replaces the index values of its view': async ({ store }) => {
+  'a save replaces all index values of its view': async ({ store }) => {
     const by = async (name: string, value: IndexValue) =>
       findIds(store, { where: [{ index: name, is: '=', value: encodeIndexValue(value) }] })
     await stores(store, saveViews(view('row', 0, 1, index({ owner: 'ann', city: 'Rome' }))))
@@ -110,14 +110,14 @@ export const findCases: Cases = {
     equal('saved without any', [await by('owner', 'bob'), await findIds(store)], [[], ['row']])
   },
 
-  'a view found carries all of its row': async ({ store }) => {
+  'a found view has every field of its row': async ({ store }) => {
     await stores(store, saveViews(view('a', 0, {})), saveViews(view('a', 1, { n: [1] }, { sequence: 5, ...index({ n: 1 }) })))
     const row = { name: 'balances', generation: 1, id: 'a', version: 2, view: { n: [1] }, sequence: 5 }
     equal('page', await store.findViews({ name: 'balances', generation: 1, where: [], limit: 1 }), { items: [row] })
     equal('ordered', await findAll(store, { orderBy: { index: 'n' } }), [row])
   },
 
-  'views are ordered by an index both ways, ties by id': async ({ store }) => {
+  'findViews orders by an index in both directions, ties by id': async ({ store }) => {
     await saveTies(store)
     const up = ties.map(([id]) => id)
     equal('ascending', await findIds(store, { orderBy: { index: 'n' } }), up)
@@ -132,7 +132,7 @@ export const findCases: Cases = {
     )
   },
 
-  'pages of any size are complete and without doubles': async ({ store }) => {
+  'pages of any size have every view once': async ({ store }) => {
     await saveTies(store)
     const requests: [string, Partial<ViewFind>, readonly string[]][] = [
       ['by id', {}, [...ties.map(([id]) => id)].sort(compareBytes)],
@@ -148,7 +148,7 @@ export const findCases: Cases = {
     }
   },
 
-  'a page ends with a place to go on from, also when that view is gone': async ({ store }) => {
+  'a page ends with a cursor that works even if its last view is deleted': async ({ store }) => {
     await saveTies(store)
     const request: ViewFind = { name: 'balances', generation: 1, where: [], orderBy: { index: 'n' }, limit: 4 }
     const page = await store.findViews(request)

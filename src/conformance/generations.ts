@@ -7,7 +7,7 @@ import { findIds, readView, sequences } from './read.ts'
 const name = 'balances'
 
 export const generationCases: Cases = {
-  'generation 1 is live without being added': async ({ store }) => {
+  'generation 1 is live without addViewGeneration': async ({ store }) => {
     equal('generations', await store.viewGenerations(name), [])
     await stores(store, saveViews(view('row', 0, 'one')))
     equal('view', (await readView(store, 'row'))?.view, 'one')
@@ -16,13 +16,13 @@ export const generationCases: Cases = {
     equal('generations', await store.viewGenerations(name), [])
   },
 
-  'a generation that was never added cannot be written': async ({ store }) => {
+  'a write to a generation that was never added is a conflict': async ({ store }) => {
     conflicts(await send(store, deposit('a', 0, 1, { views: [view('row', 0, {}, { generation: 2 })] })), 'generation')
     equal('sequences', await sequences(store, 'a'), [])
     equal('view', await readView(store, 'row', { generation: 2 }), undefined)
   },
 
-  'every view of a commit must be of a generation that may be written, wherever it stands': async ({ store }) => {
+  'a commit with one view of a generation that is not writable is a conflict at any place': async ({ store }) => {
     await add(store, 2)
     await add(store, 3)
     await change(store, 1, 2)
@@ -39,7 +39,7 @@ export const generationCases: Cases = {
     )
   },
 
-  'generation 1 is added as live, any other as building, each once': async ({ store }) => {
+  'generation 1 is added as live and any other as building, each once': async ({ store }) => {
     equal('three', await add(store, 3, 'c'), true)
     equal('one', await add(store, 1, 'a'), true)
     equal('ten', await add(store, 10, 'd'), true)
@@ -52,7 +52,7 @@ export const generationCases: Cases = {
     equal('of another view', await store.viewGenerations('other'), [])
   },
 
-  'a generation added by eight at once is added by one': async (database) => {
+  'one of eight concurrent additions of a generation succeeds': async (database) => {
     const connections = [database.store, await database.connect()]
     for (const generation of [1, 2, 3, 4]) {
       const added = await Promise.all(range(8).map((i) => add(connections[i % 2] as Store, generation, `version-${i}`)))
@@ -62,7 +62,7 @@ export const generationCases: Cases = {
     }
   },
 
-  'the live generation and the building one are written and read each by itself': async ({ store }) => {
+  'the live generation and the building one are written and read separately': async ({ store }) => {
     await add(store, 2)
     await stores(store, saveViews(view('row', 0, 'one'), view('row', 0, 'two', { generation: 2 })))
     await stores(store, saveViews(view('row', 1, 'two again', { generation: 2 }), view('more', 0, {}, { generation: 2 })))
@@ -71,7 +71,7 @@ export const generationCases: Cases = {
     equal('found', [await findIds(store), await findIds(store, { generation: 2 })], [['row'], ['more', 'row']])
   },
 
-  'a switch makes the building generation live and retires the other': async ({ store }) => {
+  'a switch makes the building generation live and retires the live one': async ({ store }) => {
     await add(store, 1)
     await add(store, 2)
     equal('switched', await change(store, 1, 2), true)
@@ -80,7 +80,7 @@ export const generationCases: Cases = {
     await stores(store, deposit('a', 0, 1, { views: [view('row', 0, {}, { generation: 2 })] }))
   },
 
-  'who asks for what is live reads the generation that is live at that moment': async (database) => {
+  "a read of 'live' reads the generation that is live at that moment": async (database) => {
     const { store } = database
     const reader = await database.connect()
     const row = (generation: number, value: string) =>
@@ -121,14 +121,14 @@ export const generationCases: Cases = {
     equal('generations in the end', await states(store), ['2 live'])
   },
 
-  'a retired generation can be read until it is removed': async ({ store }) => {
+  'a retired generation is readable until its removal': async ({ store }) => {
     await stores(store, saveViews(view('row', 0, 'one')))
     await add(store, 2)
     await change(store, 1, 2)
     equal('view', [(await readView(store, 'row'))?.view, await findIds(store)], ['one', ['row']])
   },
 
-  'a switch that does not fit changes nothing': async ({ store }) => {
+  'a switch with a wrong generation changes nothing': async ({ store }) => {
     await add(store, 1)
     await add(store, 2)
     await add(store, 3)
@@ -146,7 +146,7 @@ export const generationCases: Cases = {
     equal('states', await states(store), ['1 retired', '2 retired', '3 live'])
   },
 
-  'of eight switches at once one is made': async (database) => {
+  'one of eight concurrent switches succeeds': async (database) => {
     const connections = [database.store, await database.connect()]
     await add(database.store, 2)
     await add(database.store, 3)
@@ -160,7 +160,7 @@ export const generationCases: Cases = {
     )
   },
 
-  'commits sent while the generation is switched are stored before it, or are conflicts': async (database) => {
+  'commits during a switch are stored before it or conflict': async (database) => {
     const other = await database.connect()
     await add(database.store, 2)
     const write = async (i: number) => send(other, deposit(`account-${i}`, 0, 1, { views: [view(`row-${i}`, 0, i)] }))
@@ -173,7 +173,7 @@ export const generationCases: Cases = {
     conflicts(await write(12), 'generation')
   },
 
-  'a removed generation is gone with its rows, the live one cannot be removed': async ({ store }) => {
+  'removal deletes a generation with its rows and refuses the live one': async ({ store }) => {
     await add(store, 1)
     await add(store, 2)
     const row = view('row', 0, 'two', { generation: 2, indexes: [{ index: 'n', value: '4x' }] })
@@ -190,7 +190,7 @@ export const generationCases: Cases = {
     await stores(store, saveViews(row, view('deleted', 0, {}, { generation: 2 })))
   },
 
-  'generations of one view say nothing about another': async ({ store }) => {
+  'generations of one view do not affect another view': async ({ store }) => {
     await store.addViewGeneration({ name: 'others', generation: 2, viewVersion: '2' })
     await store.switchViewGeneration({ name: 'others', from: 1, to: 2 })
     await stores(store, saveViews(view('row', 0, {})))

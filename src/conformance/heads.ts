@@ -7,7 +7,7 @@ import { readAll, sequences, sequencesOf } from './read.ts'
 const decidedOn = (at: number, on: string) => commit({ appends: [{ aggregateId: 'a', at, on }] })
 
 export const headCases: Cases = {
-  'an append is a conflict when the last event is not of the commit that it names': async (database) => {
+  'an append that names another commit than that of the last event is a conflict': async (database) => {
     const { store } = database
     const [first, second] = [deposit('a', 0), deposit('a', 1, 2)]
     await stores(store, first, second)
@@ -20,12 +20,12 @@ export const headCases: Cases = {
     stored(await send(await database.connect(), decidedOn(3, second.id)))
   },
 
-  'an append to an aggregate without events is a conflict when it names a commit': async ({ store }) => {
+  'an append to an empty aggregate is a conflict when it names a commit': async ({ store }) => {
     conflicts(await send(store, decidedOn(0, 'another')), 'sequence', 0)
     equal('sequences', await sequences(store, 'a'), [])
   },
 
-  'a later commit of a batch may name an earlier one, and no other': async ({ store }) => {
+  'a later commit of a batch may name an earlier one of that aggregate and no other': async ({ store }) => {
     const first = deposit('a', 0)
     const second = decidedOn(1, first.id)
     const stray = decidedOn(2, first.id)
@@ -41,7 +41,7 @@ export const headCases: Cases = {
     )
   },
 
-  'one wrong commit id in a batch harms no other aggregate': async ({ store }) => {
+  'a wrong commit id in a batch does not affect other aggregates': async ({ store }) => {
     await stores(store, deposit('a', 0))
     const outcomes = await store.append([deposit('b', 0), decidedOn(1, 'another'), deposit('c', 0)])
     stored(outcomes[0])
@@ -49,7 +49,7 @@ export const headCases: Cases = {
     stored(outcomes[2])
   },
 
-  'a commit that names the one before it is repeated when it is sent again': async ({ store }) => {
+  'a commit that names its predecessor is repeated when it is sent again': async ({ store }) => {
     const first = deposit('a', 0)
     const second = decidedOn(1, first.id)
     const positions = await stores(store, first, second)
@@ -69,7 +69,7 @@ export const headCases: Cases = {
     equal('sequences', await sequences(store, 'a'), [1, 2, 3])
   }),
 
-  'a snapshot counts as none when the database has lost its event': when(lostEvents, async (database) => {
+  'a snapshot is ignored when the database has lost its event': when(lostEvents, async (database) => {
     const { store } = database
     const snapshot = { stateVersion: '1', state: {} }
     await stores(store, deposit('a', 0, 2), commit({ appends: [{ aggregateId: 'a', at: 2, snapshot }] }))

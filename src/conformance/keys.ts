@@ -14,7 +14,7 @@ export const keyCases: Cases = {
     equal('key, later', await readKey(store, 'a', 'k'), expected)
   },
 
-  'nothing is remembered under an unknown key': async ({ store }) => {
+  'readKey returns undefined for an unknown key': async ({ store }) => {
     await stores(store, deposit('a', 0, 1, { key: { idempotencyKey: 'k', commandHash: 'hash' } }))
     equal('an unknown key', await readKey(store, 'a', 'unknown'), undefined)
     equal('the key on an unknown aggregate', await readKey(store, 'unknown', 'k'), undefined)
@@ -29,7 +29,7 @@ export const keyCases: Cases = {
     equal('on the order', (await readKey(store, 'a', 'k', 'order'))?.commandHash, '3')
   },
 
-  'keys whose aggregate and text read the same together are different ones': async ({ store }) => {
+  'keys are distinct even if aggregate and text read the same together': async ({ store }) => {
     const pairs = ['', '/', ':', '#', '|', ' '].flatMap((glue) => [
       [`a${glue}b`, 'c'],
       ['a', `b${glue}c`],
@@ -54,7 +54,7 @@ export const keyCases: Cases = {
     equal('an unknown key', await readKey(store, 'a', 'toString'), undefined)
   },
 
-  'another commit with a used key is a conflict on key, even when its sequence fits': async ({ store }) => {
+  'another commit with a used key is a conflict on key even if its sequence fits': async ({ store }) => {
     const key = { idempotencyKey: 'k', commandHash: 'hash' }
     await stores(store, deposit('a', 0, 1, { key }))
     conflicts(await send(store, deposit('a', 1, 1, { key, views: [view('row', 0, {})] })), 'key')
@@ -64,7 +64,7 @@ export const keyCases: Cases = {
     equal('hash', (await readKey(store, 'a', 'k'))?.commandHash, 'hash')
   },
 
-  'one of eight parallel commits with one key is stored': async (database) => {
+  'one of eight concurrent commits with one key is stored': async (database) => {
     const connections = [database.store, await database.connect()]
     for (const round of range(10)) {
       const key = { idempotencyKey: `k-${round}`, commandHash: 'hash' }
@@ -82,7 +82,7 @@ export const keyCases: Cases = {
     )
   },
 
-  'the key of a commit on two aggregates is remembered with the first': when(severalAppends, async ({ store }) => {
+  'the key of a commit on two aggregates belongs to the first': when(severalAppends, async ({ store }) => {
     const appends = [
       { aggregateId: 'b', at: 0, events: 2 },
       { aggregateId: 'a', at: 0 },

@@ -7,7 +7,7 @@ import { eventually, lease, pause } from './read.ts'
 const name = 'mailer'
 
 export const leaseCases: Cases = {
-  'a lease that is held is refused to others, who learn by whom and for how long': async (database) => {
+  'a held lease is refused to others with its holder and remaining time': async (database) => {
     await lease(database.store, name, 'one', 60_000)
     const answer = await (await database.connect()).acquireLease({ name, holder: 'two', ttlMs: 60_000 })
     if (answer.acquired) return equal('acquired', true, false)
@@ -21,7 +21,7 @@ export const leaseCases: Cases = {
     await lease(store, `${name} `, 'three')
   },
 
-  'the holder takes its lease again with a greater fence, and the one before is stale': async ({ store }) => {
+  'a lease that its holder takes again has a greater fence, which makes the earlier one stale': async ({ store }) => {
     const fences = [await lease(store, name), await lease(store, name), await lease(store, name)]
     const [first, second, third] = fences as [number, number, number]
     holds(`fences grow: ${fences}`, first < second && second < third)
@@ -38,7 +38,7 @@ export const leaseCases: Cases = {
     equal('free for another', (await store.acquireLease({ name, holder: 'two', ttlMs: 60_000 })).acquired, false)
   },
 
-  'of eight that want a lease at once one gets it': async (database) => {
+  'one of eight concurrent callers gets a free lease': async (database) => {
     const connections = [database.store, await database.connect()]
     for (const round of range(5)) {
       const answers = await Promise.all(
@@ -52,7 +52,7 @@ export const leaseCases: Cases = {
     }
   },
 
-  'a released lease is free, and its fence is valid for nobody': async ({ store }) => {
+  'a released lease is free, and its fence is valid for no caller': async ({ store }) => {
     const fence = await lease(store, name)
     await store.releaseLease({ name, fence })
     conflicts(await writes(store, fence), 'fence')
@@ -62,7 +62,7 @@ export const leaseCases: Cases = {
     stored(await writes(store, next))
   },
 
-  'fences grow over any number of holders and releases': async (database) => {
+  'fences grow across holders and releases': async (database) => {
     const connections = [database.store, await database.connect()]
     let last = -1
     for (const i of range(10)) {
@@ -89,7 +89,7 @@ export const leaseCases: Cases = {
     await lease(store, name)
   },
 
-  'a lease that has run out is taken over, and the old holder is stale for ever': async (database) => {
+  'an expired lease is taken over, and the fence of the earlier holder stays stale': async (database) => {
     const old = await lease(database.store, name, 'one', 30)
     const other = await database.connect()
     const fence = await eventually('the take-over', async () => {
@@ -104,7 +104,7 @@ export const leaseCases: Cases = {
     stored(await writes(other, fence))
   },
 
-  'a renewed lease is held on': async (database) => {
+  'a renewed lease stays held': async (database) => {
     const { store } = database
     const fence = await lease(store, name, 'one', 200)
     equal('renewed', await store.renewLease({ name, fence, ttlMs: 60_000 }), true)
@@ -113,7 +113,7 @@ export const leaseCases: Cases = {
     stored(await writes(store, fence))
   },
 
-  'a lease that has run out and that nobody took still proves its holder': async ({ store }) => {
+  'an expired lease keeps its holder until another one takes it over': async ({ store }) => {
     const fence = await lease(store, name, 'one', 10)
     await pause(50)
     stored(await writes(store, fence))

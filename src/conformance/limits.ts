@@ -4,7 +4,7 @@ import { equal, failed, holds, kinds, send } from './check.ts'
 import { readView, sequences } from './read.ts'
 
 export const limitCases: Cases = {
-  'data that is not JSON fails for certain and stores nothing': async ({ store }) => {
+  'a commit with data that is not JSON fails and stores nothing': async ({ store }) => {
     for (const data of [{ amount: 1n }, undefined, () => 1]) {
       const bad = commit({ appends: [{ aggregateId: 'a', at: 0, events: [{}, { data }] }], views: [view('row', 0, {})] })
       failed(await send(store, bad))
@@ -13,14 +13,14 @@ export const limitCases: Cases = {
     equal('view', await readView(store, 'row'), undefined)
   },
 
-  'a view that is not JSON fails for certain and stores nothing': async ({ store }) => {
+  'a commit with a view that is not JSON fails and stores nothing': async ({ store }) => {
     for (const content of [{ amount: 1n }, undefined, () => 1])
       failed(await send(store, deposit('a', 0, 1, { views: [view('row', 0, content)] })))
     equal('sequences', await sequences(store, 'a'), [])
     equal('view', await readView(store, 'row'), undefined)
   },
 
-  'one commit that is not JSON among a hundred good ones harms none of them': async ({ store }) => {
+  'one commit that is not JSON in a batch of a hundred does not affect the others': async ({ store }) => {
     const batch = range(101).map((i) =>
       i === 50 ? commit({ appends: [{ aggregateId: 'bad', at: 0, events: [{ data: 1n }] }] }) : deposit(`account-${i}`, 0, 2),
     )
@@ -31,7 +31,7 @@ export const limitCases: Cases = {
     equal('sequences of the bad one', await sequences(store, 'bad'), [])
   },
 
-  'a batch of five hundred commits is stored': async ({ store }) => {
+  'a batch of 500 commits is stored': async ({ store }) => {
     const batch = range(500).map((i) => deposit(`account-${i}`, 0, 3, { views: [view(`row-${i}`, 0, i)] }))
     equal('stored', kinds(await store.append(batch)).filter((kind) => kind === 'stored').length, 500)
     equal('ids', (await store.readIds({ aggregateType: 'account', limit: 1_000 })).items.length, 500)
@@ -45,14 +45,14 @@ export const limitCases: Cases = {
     equal('the last', await sequences(store, 'account-29'), [1])
   }),
 
-  'more appends than a commit may have fail and name the limit': when(limited('appendsPerCommit', 100), async ({ store }) => {
+  'a commit above appendsPerCommit fails and names the limit': when(limited('appendsPerCommit', 100), async ({ store }) => {
     const limit = store.capabilities.appendsPerCommit
     const appends = range(limit + 1).map((i) => ({ aggregateId: `account-${i}`, at: 0 }))
     namesLimit(failed(await send(store, commit({ appends })), 'STORE_LIMIT'), limit)
     equal('sequences', await sequences(store, 'account-0'), [])
   }),
 
-  'as many appends as a commit may have are stored': when(
+  'a commit of exactly appendsPerCommit appends is stored': when(
     [severalAppends, limited('appendsPerCommit', 100)],
     async ({ store }) => {
       const appends = range(store.capabilities.appendsPerCommit).map((i) => ({ aggregateId: `account-${i}`, at: 0 }))
@@ -60,13 +60,13 @@ export const limitCases: Cases = {
     },
   ),
 
-  'more items than a commit may have fail and name the limit': when(limited('itemsPerCommit', 10_000), async ({ store }) => {
+  'a commit above itemsPerCommit fails and names the limit': when(limited('itemsPerCommit', 10_000), async ({ store }) => {
     const limit = store.capabilities.itemsPerCommit
     namesLimit(failed(await send(store, deposit('a', 0, limit + 1)), 'STORE_LIMIT'), limit)
     equal('sequences', await sequences(store, 'a'), [])
   }),
 
-  'an event above the limit fails and names the limit, the others of its batch are stored': when(
+  'an event above bytesPerEvent fails and names the limit, and its batch is stored without it': when(
     limited('bytesPerEvent', 64_000_000),
     async ({ store }) => {
       const limit = store.capabilities.bytesPerEvent

@@ -45,7 +45,7 @@ export const nameCases: Cases = {
     ])
   },
 
-  'texts that a locale would take for the same are different ones': async ({ store }) => {
+  'texts that a locale treats as equal are distinct': async ({ store }) => {
     await eachByItself(store, [
       'a',
       'A',
@@ -87,7 +87,7 @@ export const nameCases: Cases = {
     ])
   },
 
-  'texts of 255 characters work as ids, names, keys and index values, to the last of them': async ({ store }) => {
+  'texts of 255 characters work as ids, names, keys and index values': async ({ store }) => {
     const lasts = [
       'x'.repeat(255),
       `${'x'.repeat(254)}y`,

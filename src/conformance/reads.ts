@@ -6,7 +6,7 @@ import { equal, holds, send, stores } from './check.ts'
 import { readAll, sequences, sequencesOf } from './read.ts'
 
 export const readCases: Cases = {
-  'an unknown aggregate is an empty page': async ({ store }) => {
+  'a read of an unknown aggregate returns an empty page': async ({ store }) => {
     await stores(store, deposit('a', 0))
     const request = { aggregateType: 'account', aggregateId: 'unknown', after: 0, snapshot: { stateVersion: '1' } }
     equal('page', await store.readAggregate(request), { events: [], more: false })
@@ -16,7 +16,7 @@ export const readCases: Cases = {
     })
   },
 
-  'a read starts behind `after` and ends with `upTo`': async ({ store }) => {
+  'a read starts after `after` and ends with `upTo`': async ({ store }) => {
     await stores(store, deposit('a', 0, 9))
     equal('after 6', await sequences(store, 'a', { after: 6 }), [7, 8, 9])
     equal('up to 3', await sequences(store, 'a', { upTo: 3 }), [1, 2, 3])
@@ -27,7 +27,7 @@ export const readCases: Cases = {
     equal('up to nothing', await sequences(store, 'a', { after: 4, upTo: 4 }), [])
   },
 
-  'a page has no more events than its limit, and says whether there is more': async ({ store }) => {
+  'a page has at most `limit` events and reports whether there are more': async ({ store }) => {
     await stores(store, deposit('a', 0, 5))
     const page = (rest: object) => store.readAggregate({ aggregateType: 'account', aggregateId: 'a', after: 0, ...rest })
     const first = await page({ limit: 1 })
@@ -38,7 +38,7 @@ export const readCases: Cases = {
     equal('an empty page says there is no more', (await page({ after: 5, limit: 3 })).more, false)
   },
 
-  'pages of any size give every event once, in order': async ({ store }) => {
+  'pages of any size have every event once, in order': async ({ store }) => {
     await stores(store, deposit('a', 0, 20), deposit('b', 0), deposit('a', 20, 20), deposit('a', 40, 13))
     const all = range(53).map((i) => i + 1)
     for (const limit of [1, 2, 7, 52, 53, 54, 1_000]) equal(`in pages of ${limit}`, await sequences(store, 'a', { limit }), all)
@@ -49,7 +49,7 @@ export const readCases: Cases = {
     )
   },
 
-  'thousands of events are read to the last, with a limit and without': async ({ store }) => {
+  'thousands of events are read to the last, with and without a limit': async ({ store }) => {
     await store.append(range(50).map((i) => deposit('a', i * 50, 50)))
     const all = range(2_500).map((i) => i + 1)
     equal('without a limit', await sequences(store, 'a'), all)
@@ -72,7 +72,7 @@ export const readCases: Cases = {
     )
   }),
 
-  'aggregates whose events lie between one another are read in order, each by itself': async ({ store }) => {
+  'aggregates with interleaved events are read separately and in order': async ({ store }) => {
     const ids = ['c', 'a', 'b', 'aa']
     const all = range(12).map((i) => i + 1)
     for (const round of range(6)) for (const id of ids) await stores(store, deposit(id, round * 2, 2))
@@ -84,7 +84,7 @@ export const readCases: Cases = {
     }
   },
 
-  'aggregates whose type and id read the same together are different ones': async ({ store }) => {
+  'aggregates are distinct even if type and id read the same together': async ({ store }) => {
     const pairs = ['', '-', '#', '|', '_', '.', ' ', '\u001f'].flatMap((glue) => [
       [`ab${glue}`, 'c'],
       ['a', `b${glue}c`],
@@ -105,7 +105,7 @@ export const readCases: Cases = {
     }
   },
 
-  'what one connection has stored another reads at once': async (database) => {
+  'a connection reads at once what another one has stored': async (database) => {
     const other = await database.connect()
     for (const i of range(10)) {
       await stores(database.store, deposit('a', i))
@@ -117,7 +117,7 @@ export const readCases: Cases = {
     }
   },
 
-  'ids of a type are those of its aggregates with events, in byte order': async ({ store }) => {
+  'readIds returns the ids of aggregates with events of a type in byte order': async ({ store }) => {
     const ids = ['b', 'a', 'B', 'é', '\u{1f600}', '\uff5e', 'a b', 'ab', '__proto__', '10', '9']
     for (const aggregateId of ids) await stores(store, deposit(aggregateId, 0, 2))
     await stores(store, commit({ appends: [{ aggregateType: 'order', aggregateId: 'other', at: 0 }] }))

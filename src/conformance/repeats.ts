@@ -5,7 +5,7 @@ import { conflicts, equal, kinds, repeated, send, stored, stores } from './check
 import { lease, readAll, readView, sequences, snapshotOf } from './read.ts'
 
 export const repeatCases: Cases = {
-  'a commit sent again is repeated, with the same positions': async ({ store }) => {
+  'a commit sent again is repeated with the same positions': async ({ store }) => {
     const sent = deposit('a', 0, 3)
     const positions = await stores(store, sent)
     repeated(await send(store, sent), positions)
@@ -32,7 +32,7 @@ export const repeatCases: Cases = {
     repeated(await send(await database.connect(), sent), positions)
   },
 
-  'a commit sent eight times at once is stored once': async (database) => {
+  'a commit sent eight times concurrently is stored once': async (database) => {
     const connections = [database.store, await database.connect()]
     for (const round of range(5)) {
       const sent = deposit(`account-${round}`, 0, 2, { key: { idempotencyKey: 'k', commandHash: 'h' } })
@@ -44,7 +44,7 @@ export const repeatCases: Cases = {
     }
   },
 
-  'a commit with a key sent again is repeated, its key is no conflict': async ({ store }) => {
+  'a commit sent again is repeated and does not conflict with its own key': async ({ store }) => {
     const sent = deposit('a', 0, 2, { key: { idempotencyKey: 'k', commandHash: 'h' } })
     const positions = await stores(store, sent)
     repeated(await send(store, sent), positions)
@@ -52,7 +52,7 @@ export const repeatCases: Cases = {
     repeated(await send(store, sent), positions)
   },
 
-  'a commit on two aggregates sent again is repeated, with the positions of both': when(severalAppends, async ({ store }) => {
+  'a commit on two aggregates sent again is repeated with the positions of both': when(severalAppends, async ({ store }) => {
     const sent = commit({
       appends: [
         { aggregateId: 'b', at: 0, events: 2 },
@@ -64,7 +64,7 @@ export const repeatCases: Cases = {
     repeated(await send(store, sent), positions)
   }),
 
-  'a repeat writes nothing': async ({ store }) => {
+  'a repeated commit writes nothing': async ({ store }) => {
     const parts = (n: number) => ({ snapshot: { stateVersion: '1', state: { n } } })
     const sent = commit({ appends: [{ aggregateId: 'a', at: 0, ...parts(1) }], views: [view('row', 0, { n: 1 })] })
     const positions = await stores(store, sent)
@@ -75,14 +75,14 @@ export const repeatCases: Cases = {
     equal('version of the view', (await readView(store, 'row'))?.version, 2)
   },
 
-  'a commit that conflicted is not remembered: it is stored when it fits': async ({ store }) => {
+  'a commit that conflicted is stored when it is sent again and fits': async ({ store }) => {
     const early = deposit('a', 1)
     conflicts(await send(store, early), 'sequence', 0)
     await stores(store, deposit('a', 0), early)
     equal('whose the second event is', (await readAll(store, 'a')).events[1]?.commitId, early.id)
   },
 
-  'a commit of a checkpoint alone sent again is repeated': async ({ store }) => {
+  'a commit of only a checkpoint sent again is repeated': async ({ store }) => {
     const fence = await lease(store, 'mailer')
     const sent = commit({ checkpoint: { name: 'mailer', fence, position: '1' } })
     equal('positions', await stores(store, sent), [])
@@ -90,7 +90,7 @@ export const repeatCases: Cases = {
     equal('checkpoint', await store.readCheckpoint('mailer'), { position: '1', fence })
   },
 
-  'a late double of an older commit does not move the checkpoint back': async ({ store }) => {
+  'a late duplicate of an older commit does not move the checkpoint back': async ({ store }) => {
     const fence = await lease(store, 'mailer')
     const move = (expectedPosition: string | null, position: string) =>
       commit({ checkpoint: { name: 'mailer', fence, position, expectedPosition } })
@@ -101,7 +101,7 @@ export const repeatCases: Cases = {
     equal('checkpoint', await store.readCheckpoint('mailer'), { position: '3', fence })
   },
 
-  'a view batch sent again is repeated, its own versions are no conflict': async ({ store }) => {
+  'a view batch sent again is repeated and does not conflict with its own versions': async ({ store }) => {
     const fence = await lease(store, 'balances')
     const sent = commit({ views: [view('row', 0, { n: 1 })], checkpoint: { name: 'balances', fence, position: '1' } })
     await stores(store, sent)
@@ -109,7 +109,7 @@ export const repeatCases: Cases = {
     equal('version of the view', (await readView(store, 'row'))?.version, 1)
   },
 
-  'a commit sent again after the lease has moved on is repeated': async (database) => {
+  'a commit sent again after the lease changed hands is repeated': async (database) => {
     const { store } = database
     const old = await lease(store, 'balances')
     const sent = batchOf('row', old, '1')
@@ -120,7 +120,7 @@ export const repeatCases: Cases = {
     equal('checkpoint', await store.readCheckpoint('balances'), { position: '1', fence: old })
   },
 
-  'a commit sent again after the next holder has written its checkpoint writes nothing': async (database) => {
+  'a commit sent again after the next holder has written its checkpoint stores nothing': async (database) => {
     const { store } = database
     const old = await lease(store, 'balances')
     const sent = batchOf('row', old, '1')
@@ -133,7 +133,7 @@ export const repeatCases: Cases = {
     equal('checkpoint', await store.readCheckpoint('balances'), { position: '2', fence })
   },
 
-  'a commit of views alone sent again is a conflict on view': async ({ store }) => {
+  'a commit of only views sent again is a conflict on view': async ({ store }) => {
     const sent = saveViews(view('row', 0, { n: 1 }))
     equal('positions', await stores(store, sent), [])
     conflicts(await send(store, sent), 'view')

@@ -5,18 +5,18 @@ import { equal, failed, holds, rejects, send, stores } from './check.ts'
 import { readView, sequences } from './read.ts'
 
 export const schemaCases: Cases = {
-  'without its schema a store says so on every read': withoutSchema(async ({ store }) => {
+  'every read without a schema rejects with SCHEMA_MISSING': withoutSchema(async ({ store }) => {
     for (const [name, read] of Object.entries(reads(store))) await rejects(name, 'SCHEMA_MISSING', read)
   }),
 
-  'without its schema an append fails for certain and says so': withoutSchema(async ({ store }) => {
+  'an append without a schema fails with SCHEMA_MISSING': withoutSchema(async ({ store }) => {
     const outcomes = await store.append([deposit('a', 0), deposit('b', 0, 2, { views: [view('row', 0, {})] })])
     equal('number of outcomes', outcomes.length, 2)
     for (const outcome of outcomes) failed(outcome, 'SCHEMA_MISSING')
     equal('an empty batch', await store.append([]), [])
   }),
 
-  'a store that met a missing schema works once it is there': withoutSchema(async (database) => {
+  'a store that met a missing schema works once the schema exists': withoutSchema(async (database) => {
     const { store } = database
     failed(await send(store, deposit('a', 0)), 'SCHEMA_MISSING')
     await (await database.connect()).createSchema()
@@ -24,14 +24,14 @@ export const schemaCases: Cases = {
     equal('sequences', await sequences(store, 'a'), [1, 2])
   }),
 
-  'a schema made by ten at once through several connections is whole': withoutSchema(async (database) => {
+  'ten concurrent createSchema() calls over several connections make a complete schema': withoutSchema(async (database) => {
     const connections = [database.store, await database.connect(), await database.connect()]
     await Promise.all(range(10).map((i) => (connections[i % 3] as Store).createSchema()))
     for (const [i, store] of connections.entries()) await stores(store, deposit('a', i, 1, { views: [view('row', i, i)] }))
     for (const read of Object.values(reads(database.store))) await read()
   }),
 
-  'a schema made again keeps what is stored': async (database) => {
+  'createSchema() keeps stored data when it runs again': async (database) => {
     await stores(database.store, deposit('a', 0, 2, { views: [view('row', 0, 'kept')] }))
     await database.store.createSchema()
     await (await database.connect()).createSchema()
@@ -40,7 +40,7 @@ export const schemaCases: Cases = {
     await stores(database.store, deposit('a', 2))
   },
 
-  'the schema is printed, always the same and without touching the database': async (database) => {
+  'printSchema() always prints the same text and does not use the database': async (database) => {
     const printed = database.store.printSchema()
     equal('type', typeof printed, 'string')
     await database.store.createSchema()
@@ -48,7 +48,7 @@ export const schemaCases: Cases = {
     equal('printed by another', (await database.connect()).printSchema(), printed)
   },
 
-  'what is printed for a store that needs a schema is not empty': withoutSchema(async ({ store }) => {
+  'printSchema() is not empty on a store that needs a schema': withoutSchema(async ({ store }) => {
     holds('there is text', store.printSchema().trim().length > 0)
     await rejects('a read afterwards', 'SCHEMA_MISSING', () => store.readIds({ aggregateType: 'account', limit: 1 }))
   }),

@@ -6,7 +6,7 @@ import { conflicts, equal, holds, kinds, send, stores } from './check.ts'
 import { pause, readAll, sequences, sequencesOf, snapshotOf } from './read.ts'
 
 export const snapshotCases: Cases = {
-  'a snapshot is the state at the end of its commit, versions count 1, 2, 3': async ({ store }) => {
+  'a snapshot has the state at the end of its commit and a version from 1 upwards': async ({ store }) => {
     for (const [i, at] of [0, 3, 6].entries()) {
       await stores(store, save('a', at, 3))
       equal('snapshot', await snapshotOf(store, 'a'), {
@@ -18,7 +18,7 @@ export const snapshotCases: Cases = {
     }
   },
 
-  'each commit of a batch that saves a snapshot counts': async ({ store }) => {
+  'each commit of a batch that saves a snapshot increases its version': async ({ store }) => {
     equal('outcomes', kinds(await store.append([save('a', 0, 2), save('a', 2, 1), save('a', 3, 2)])), [
       'stored',
       'stored',
@@ -34,7 +34,7 @@ export const snapshotCases: Cases = {
     equal('commit id', (await readAll(store, 'a', { snapshot: { stateVersion: '1' } })).snapshot?.commitId, sent.id)
   },
 
-  'a snapshot is given with the events behind it, and only when asked for': async ({ store }) => {
+  'a read returns the snapshot and the events after it only on request': async ({ store }) => {
     await stores(store, save('a', 0, 2), deposit('a', 2, 2))
     const { events, snapshot } = await readAll(store, 'a', { snapshot: { stateVersion: '1' } })
     equal('snapshot', snapshot?.sequence, 2)
@@ -43,14 +43,14 @@ export const snapshotCases: Cases = {
     equal('not asked for', [plain.snapshot, sequencesOf(plain.events)], [undefined, [1, 2, 3, 4]])
   },
 
-  'an aggregate without a snapshot gives all its events': async ({ store }) => {
+  'a read of an aggregate without a snapshot returns all its events': async ({ store }) => {
     await stores(store, deposit('a', 0, 3), save('b', 0, 1))
     const { events, snapshot } = await readAll(store, 'a', { snapshot: { stateVersion: '1' } })
     equal('snapshot', snapshot, undefined)
     equal('events', sequencesOf(events), [1, 2, 3])
   },
 
-  'a snapshot of another state version counts as none': async ({ store }) => {
+  'a snapshot of another state version is ignored': async ({ store }) => {
     await stores(store, save('a', 0, 3))
     for (const stateVersion of ['2', '', '1.0', ' 1']) {
       const { events, snapshot } = await readAll(store, 'a', { snapshot: { stateVersion } })
@@ -58,7 +58,7 @@ export const snapshotCases: Cases = {
     }
   },
 
-  'a snapshot replaces the one before, whatever its state version': async ({ store }) => {
+  'a snapshot replaces the one before it whatever its state version': async ({ store }) => {
     await stores(store, save('a', 0, 2), save('a', 2, 1, '2'))
     equal('of the old state version', await snapshotOf(store, 'a'), undefined)
     const { events } = await readAll(store, 'a', { snapshot: { stateVersion: '2' } })
@@ -66,18 +66,18 @@ export const snapshotCases: Cases = {
     equal('events', sequencesOf(events), [])
   },
 
-  'a commit without a snapshot leaves the old one in place': async ({ store }) => {
+  'a commit without a snapshot keeps the stored one': async ({ store }) => {
     await stores(store, save('a', 0, 2), deposit('a', 2, 5))
     equal('snapshot', await snapshotOf(store, 'a'), { sequence: 2, stateVersion: '1', version: 1, state: { count: 2 } })
   },
 
-  'a commit that conflicts leaves the snapshot as it was': async ({ store }) => {
+  'a commit that conflicts keeps the stored snapshot': async ({ store }) => {
     await stores(store, save('a', 0, 2))
     conflicts(await send(store, save('a', 1, 4)), 'sequence', 2)
     equal('snapshot', await snapshotOf(store, 'a'), { sequence: 2, stateVersion: '1', version: 1, state: { count: 2 } })
   },
 
-  'a snapshot past `upTo` is not given, one at `upTo` is': async ({ store }) => {
+  'a read returns a snapshot at `upTo` and none after it': async ({ store }) => {
     await stores(store, save('a', 0, 5), deposit('a', 5, 2))
     const at = async (upTo: number) => {
       const { snapshot, events } = await readAll(store, 'a', { snapshot: { stateVersion: '1' }, upTo })
@@ -88,7 +88,7 @@ export const snapshotCases: Cases = {
     equal('up to 6', await at(6), [5, [6]])
   },
 
-  'a snapshot that is not past `after` is not given': async ({ store }) => {
+  'a read returns only a snapshot after `after`': async ({ store }) => {
     await stores(store, save('a', 0, 5), deposit('a', 5, 2))
     const from = async (after: number) => {
       const { snapshot, events } = await readAll(store, 'a', { snapshot: { stateVersion: '1' }, after })
@@ -99,7 +99,7 @@ export const snapshotCases: Cases = {
     equal('after 6', await from(6), [undefined, [7]])
   },
 
-  'a state read in pages counts every event once': async ({ store }) => {
+  'a state read in pages includes every event once': async ({ store }) => {
     await stores(store, deposit('a', 0, 3), save('a', 3, 4), deposit('a', 7, 9), deposit('a', 16, 4))
     for (const limit of [1, 2, 5, 100]) {
       const { snapshot, events } = await readAll(store, 'a', { snapshot: { stateVersion: '1' }, limit })
@@ -121,7 +121,7 @@ export const snapshotCases: Cases = {
     }
   },
 
-  'a snapshot and the events behind it are of one moment': async (database) => {
+  'a snapshot and the events after it are of one moment': async (database) => {
     const other = await database.connect()
     let writing = true
     const write = async () => {
@@ -141,7 +141,7 @@ export const snapshotCases: Cases = {
     equal('the state in the end', await readState(database.store), 120)
   },
 
-  'a corrupt snapshot counts as none, and the next one replaces it': when(corruptSnapshots, async (database) => {
+  'a corrupt snapshot is ignored, and the next one replaces it': when(corruptSnapshots, async (database) => {
     const { store } = database
     await stores(store, save('a', 0, 3), save('b', 0, 1))
     await database.corruptSnapshot?.('account', 'a')

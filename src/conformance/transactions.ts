@@ -20,7 +20,7 @@ export const transactionCases: Cases = {
     }
   }),
 
-  'a transaction whose function throws rejects with that very error and leaves the checkpoint': when(
+  'a transaction whose function throws rejects with that error and keeps the checkpoint': when(
     transactions,
     async ({ store }) => {
       const fence = await lease(store, 'accounts')
@@ -51,7 +51,7 @@ export const transactionCases: Cases = {
     equal('runs', work.runs, 1)
   }),
 
-  'a transaction sent again is repeated, and its function does not run': when(transactions, async (database) => {
+  'a transaction sent again is repeated without another call of its function': when(transactions, async (database) => {
     const { store } = database
     const fence = await lease(store, 'accounts')
     const move = { id: crypto.randomUUID(), fence, position: '1', expectedPosition: null }
@@ -65,7 +65,7 @@ export const transactionCases: Cases = {
     equal('checkpoint', await store.readCheckpoint('accounts'), { position: '2', fence })
   }),
 
-  'a commit and a transaction of one id are the same': when(transactions, async ({ store }) => {
+  'a transaction with the id of a stored commit is repeated': when(transactions, async ({ store }) => {
     const fence = await lease(store, 'accounts')
     const id = crypto.randomUUID()
     await stores(store, commit({ id, checkpoint: { name: 'accounts', fence, position: '1' } }))
@@ -74,7 +74,7 @@ export const transactionCases: Cases = {
     equal('runs', work.runs, 0)
   }),
 
-  'a transaction with a fence that is not that of the lease is a conflict': when(transactions, async (database) => {
+  'a transaction under another fence than that of the lease is a conflict': when(transactions, async (database) => {
     const { store } = database
     const never = await lease(store, 'other')
     conflicts(await transact(store, { fence: never, position: '1' }), 'fence')
@@ -88,7 +88,7 @@ export const transactionCases: Cases = {
     stored(await transact(store, { fence, position: '2' }))
   }),
 
-  'a transaction moves the checkpoint only from where it is expected to stand': when(transactions, async ({ store }) => {
+  'a transaction moves the checkpoint only from its expected position': when(transactions, async ({ store }) => {
     const fence = await lease(store, 'accounts')
     conflicts(await transact(store, { fence, position: '2', expectedPosition: '1' }), 'fence')
     stored(await transact(store, { fence, position: '1', expectedPosition: null }))
@@ -98,7 +98,7 @@ export const transactionCases: Cases = {
     stored(await transact(store, { fence, position: '2', expectedPosition: '1' }))
   }),
 
-  'of eight transactions that move a checkpoint from one place at once one is stored': when(transactions, async (database) => {
+  'one of eight concurrent transactions from one checkpoint position is stored': when(transactions, async (database) => {
     const connections = [database.store, await database.connect()]
     const fence = await lease(database.store, 'accounts')
     let stands: string | null = null
@@ -112,7 +112,7 @@ export const transactionCases: Cases = {
     }
   }),
 
-  'a transaction under the fence before never ends behind one under the new fence': when(transactions, async (database) => {
+  'a transaction under an earlier fence never lands after one under the new fence': when(transactions, async (database) => {
     const other = await database.connect()
     for (const round of range(10)) {
       const name = `accounts-${round}`

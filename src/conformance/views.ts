@@ -5,14 +5,14 @@ import { conflicts, equal, kinds, send, stores } from './check.ts'
 import { findIds, readView, sequences } from './read.ts'
 
 export const viewCases: Cases = {
-  'the first save of a view inserts it, the next ones update it, versions count 1, 2, 3': async ({ store }) => {
+  'the first save inserts a view and later ones update it, with versions 1, 2, 3': async ({ store }) => {
     for (const at of range(3)) {
       equal('positions', await stores(store, saveViews(view('row', at, { n: at }))), [])
       equal('view', await readView(store, 'row'), { ...viewKey('row'), version: at + 1, view: { n: at } })
     }
   },
 
-  'a view saved from another version than the last is a conflict and leaves the row as it was': async ({ store }) => {
+  'a save from a version other than the last is a conflict and keeps the row': async ({ store }) => {
     await stores(store, saveViews(view('row', 0, { n: 1 })), saveViews(view('row', 1, { n: 2 })))
     for (const at of [0, 1, 3, 99]) conflicts(await send(store, saveViews(view('row', at, { n: 9 }))), 'view')
     conflicts(await send(store, saveViews(view('unknown', 1, {}))), 'view')
@@ -20,7 +20,7 @@ export const viewCases: Cases = {
     equal('unknown', await readView(store, 'unknown'), undefined)
   },
 
-  'a view that is not there is nothing, answers stand in the order of the keys': async ({ store }) => {
+  'readViews returns undefined for a missing view and keeps the order of its keys': async ({ store }) => {
     await stores(store, saveViews(view('a', 0, 1), view('b', 0, 2)))
     const rows = await store.readViews([
       viewKey('b'),
@@ -47,7 +47,7 @@ export const viewCases: Cases = {
     await stores(store, deposit('a', 1, 2, { views: [view('row', 1, { n: 3 })] }))
   },
 
-  'one stale view among several leaves all of them as they were': when(items(10), async ({ store }) => {
+  'one stale view leaves all views of its commit unchanged': when(items(10), async ({ store }) => {
     await stores(store, saveViews(view('c', 0, 'old')))
     const ids = ['a', 'b', 'c', 'd']
     conflicts(await send(store, saveViews(...ids.map((id) => view(id, 0, 'new')))), 'view')
@@ -59,7 +59,7 @@ export const viewCases: Cases = {
     ])
   }),
 
-  'two aggregates that save one view row: the later one conflicts and stores nothing': async (database) => {
+  'the later of two aggregates that save one view row conflicts and stores nothing': async (database) => {
     const other = await database.connect()
     await stores(database.store, deposit('a', 0, 1, { views: [view('total', 0, { n: 1 })] }))
     conflicts(await send(other, deposit('b', 0, 1, { views: [view('total', 0, { n: 1 })] })), 'view')
@@ -68,7 +68,7 @@ export const viewCases: Cases = {
     equal('view', await readView(database.store, 'total'), { ...viewKey('total'), version: 2, view: { n: 2 } })
   },
 
-  'one of eight aggregates that save one view row at once is stored': async (database) => {
+  'one of eight concurrent aggregates that save one view row is stored': async (database) => {
     const connections = [database.store, await database.connect()]
     for (const round of range(10)) {
       const commits = range(8).map((i) => deposit(`${round}-${i}`, 0, 1, { views: [view('total', round, { n: i })] }))
@@ -86,7 +86,7 @@ export const viewCases: Cases = {
     }
   },
 
-  'a deleted view keeps its version and sequence, and is found no more': async ({ store }) => {
+  'a deleted view keeps its version and sequence and is no longer found': async ({ store }) => {
     const indexes = [{ index: 'owner', value: '4ann' }]
     const where = [{ index: 'owner', is: '=' as const, value: '4ann' }]
     await stores(store, saveViews(view('row', 0, { n: 1 }, { sequence: 1, indexes })))
@@ -95,7 +95,7 @@ export const viewCases: Cases = {
     equal('found', [await findIds(store), await findIds(store, { where })], [[], []])
   },
 
-  'a deleted view cannot be created from version 0 again, only from its own': async ({ store }) => {
+  'a deleted view is saved again only from its own version, not from 0': async ({ store }) => {
     await stores(store, saveViews(view('row', 0, { n: 1 })), saveViews(view('row', 1, null)))
     for (const at of [0, 1]) conflicts(await send(store, saveViews(view('row', at, { n: 1 }))), 'view')
     await stores(store, saveViews(view('row', 2, { n: 2 })))
@@ -103,7 +103,7 @@ export const viewCases: Cases = {
     equal('found', await findIds(store), ['row'])
   },
 
-  'a deleted view that is saved again is found by its new values alone': async ({ store }) => {
+  'a deleted view that is saved again is found only by its new values': async ({ store }) => {
     const found = (index: string) => findIds(store, { where: [{ index, is: '>=', value: '0' }] })
     const indexes = (...names: readonly string[]) => ({ indexes: names.map((index) => ({ index, value: '4x' })) })
     await stores(store, saveViews(view('row', 0, {}, indexes('a', 'b'))), saveViews(view('row', 1, null)))
@@ -111,14 +111,14 @@ export const viewCases: Cases = {
     equal('found', [await found('a'), await found('b'), await found('c')], [[], ['row'], ['row']])
   },
 
-  'a view that was never there can be deleted, which leaves its watermark': async ({ store }) => {
+  'the deletion of a view that never existed stores its watermark': async ({ store }) => {
     await stores(store, saveViews(view('row', 0, null, { sequence: 4 })))
     equal('view', await readView(store, 'row'), { ...viewKey('row'), version: 1, view: null, sequence: 4 })
     conflicts(await send(store, saveViews(view('row', 0, {}))), 'view')
     equal('found', await findIds(store), [])
   },
 
-  'the sequence of a view is what was saved last': async ({ store }) => {
+  'the sequence of a view is that of its last save': async ({ store }) => {
     const sequence = async () => (await readView(store, 'row'))?.sequence
     await stores(store, saveViews(view('row', 0, {}, { sequence: 7 })))
     equal('at first', await sequence(), 7)
@@ -137,7 +137,7 @@ export const viewCases: Cases = {
     }
   },
 
-  'views whose name, generation and id read the same together are different ones': async ({ store }) => {
+  'views are distinct even if name, generation and id read the same together': async ({ store }) => {
     const keys = ['', ':', '/', '#', '|', '_', ' '].flatMap((glue) => [
       viewKey('b', { name: `a${glue}1${glue}1` }),
       viewKey(`1${glue}b`, { name: `a${glue}1` }),

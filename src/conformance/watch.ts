@@ -5,18 +5,18 @@ import { equal, holds, stores } from './check.ts'
 import { eventually, pause } from './read.ts'
 
 export const watchCases: Cases = {
-  'who watches is woken after a commit': when(push, async ({ store }) => {
+  'a watcher is woken after a commit': when(push, async ({ store }) => {
     let at = 0
     await woken(store, async () => stores(store, deposit('a', at++)))
   }),
 
-  'who watches is woken by commits of another connection': when(push, async (database) => {
+  'a watcher is woken by commits of another connection': when(push, async (database) => {
     const other = await database.connect()
     let at = 0
     await woken(database.store, async () => stores(other, deposit('a', at++)))
   }),
 
-  'who has stopped watching is woken no more, the others are': when(push, async ({ store }) => {
+  'a watcher is no longer woken once it has stopped, while others are': when(push, async ({ store }) => {
     let at = 0
     let late = 0
     const stop = watch(store, () => {

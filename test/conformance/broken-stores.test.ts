@@ -21,7 +21,7 @@ interface BrokenStore {
 
 const brokenStores: readonly BrokenStore[] = [
   {
-    what: 'checks, waits, then inserts at the end',
+    what: 'checks the sequence, waits, then inserts at the end',
     break: (store) => ({
       append: async (commits) => {
         const outcomes: CommitOutcome[] = []
@@ -38,7 +38,7 @@ const brokenStores: readonly BrokenStore[] = [
     fails: {
       'one of eight concurrent creations wins': /winners: expected 1, got 8/,
       'one of eight concurrent commits on the same state wins': /winners: expected 1, got 8/,
-      'concurrent writers that decide again lose no event': /the sequence that was decided on: expected/,
+      'concurrent writers that decide again after each conflict lose no event': /the sequence that was decided on: expected/,
     },
   },
   {
@@ -50,14 +50,15 @@ const brokenStores: readonly BrokenStore[] = [
         ),
     }),
     fails: {
-      'an append behind or ahead of the last event is a conflict that names the last sequence':
+      'an append before or after the last event is a conflict that names the last sequence':
         /the outcome: expected .*"conflict".*got .*"stored"/,
-      'an empty read, a write in between, then the append: a conflict': /the outcome: expected .*"conflict".*got .*"stored"/,
+      'a write between a read of an empty aggregate and its append makes the append a conflict':
+        /the outcome: expected .*"conflict".*got .*"stored"/,
       'one of eight concurrent creations wins': /winners: expected 1, got 8/,
     },
   },
   {
-    what: 'looks at the sequence of the last event and not at its commit',
+    what: 'checks the sequence of the last event and not its commit',
     break: (store) => ({
       append: (commits) =>
         store.append(
@@ -65,14 +66,15 @@ const brokenStores: readonly BrokenStore[] = [
         ),
     }),
     fails: {
-      'an append is a conflict when the last event is not of the commit that it names':
+      'an append that names another commit than that of the last event is a conflict':
         /the outcome: expected .*"conflict".*got .*"stored"/,
-      'a later commit of a batch may name an earlier one, and no other': /the outcome: expected .*"stored".*got .*"conflict"/,
-      'one wrong commit id in a batch harms no other aggregate': /the outcome: expected .*"conflict".*got .*"stored"/,
+      'a later commit of a batch may name an earlier one of that aggregate and no other':
+        /the outcome: expected .*"stored".*got .*"conflict"/,
+      'a wrong commit id in a batch does not affect other aggregates': /the outcome: expected .*"conflict".*got .*"stored"/,
     },
   },
   {
-    what: 'reads the first page of an aggregate and takes it for all',
+    what: 'reads only the first page of an aggregate',
     break: (store) => ({
       readAggregate: async (request) => ({
         ...(await store.readAggregate({ ...request, limit: Math.min(request.limit ?? 1_000, 1_000) })),
@@ -80,13 +82,13 @@ const brokenStores: readonly BrokenStore[] = [
       }),
     }),
     fails: {
-      'thousands of events are read to the last, with a limit and without': /without a limit: expected/,
-      'pages of any size give every event once, in order': /in pages of 1: expected/,
-      'a page has no more events than its limit, and says whether there is more': /the first page: expected \[\[1\],true\]/,
+      'thousands of events are read to the last, with and without a limit': /without a limit: expected/,
+      'pages of any size have every event once, in order': /in pages of 1: expected/,
+      'a page has at most `limit` events and reports whether there are more': /the first page: expected \[\[1\],true\]/,
     },
   },
   {
-    what: 'gives events as one page may hold them, in no order',
+    what: 'returns the events of a page in no order',
     break: (store) => ({
       readAggregate: async (request) => {
         const page = await store.readAggregate(request)
@@ -94,12 +96,12 @@ const brokenStores: readonly BrokenStore[] = [
       },
     }),
     fails: {
-      'concurrent writers that decide again lose no event': /sequences: expected/,
-      'aggregates whose events lie between one another are read in order, each by itself': /sequences of 'c'/,
+      'concurrent writers that decide again after each conflict lose no event': /sequences: expected/,
+      'aggregates with interleaved events are read separately and in order': /sequences of 'c'/,
     },
   },
   {
-    what: 'writes a checkpoint without a look at its fence',
+    what: 'writes a checkpoint without a check of its fence',
     break: (store) => {
       const fences = new Map<string, number>()
       return {
@@ -118,15 +120,15 @@ const brokenStores: readonly BrokenStore[] = [
       }
     },
     fails: {
-      'a checkpoint with a stale fence is a conflict, and nothing of its commit is written':
+      'a checkpoint with a stale fence is a conflict that stores nothing of its commit':
         /the outcome: expected .*"fence".*got .*"stored"/,
-      'a fence ahead of its lease is a conflict': /the outcome: expected .*"fence".*got .*"stored"/,
-      'a lease that has run out is taken over, and the old holder is stale for ever':
+      'a fence above that of the lease is a conflict': /the outcome: expected .*"fence".*got .*"stored"/,
+      'an expired lease is taken over, and the fence of the earlier holder stays stale':
         /the outcome: expected .*"fence".*got .*"stored"/,
     },
   },
   {
-    what: 'proves the fence of a checkpoint, waits, then writes it',
+    what: 'checks the fence of a checkpoint, waits, then writes it',
     break: (store) => {
       const leases = new Map<string, number>()
       return {
@@ -145,11 +147,11 @@ const brokenStores: readonly BrokenStore[] = [
       }
     },
     fails: {
-      'a commit under the fence before never lands behind one under the new fence': /checkpoint: expected .*"new".*got .*"old"/,
+      'a commit under an earlier fence never lands after one under the new fence': /checkpoint: expected .*"new".*got .*"old"/,
     },
   },
   {
-    what: 'reads where a checkpoint stands, waits, then moves it',
+    what: 'reads a checkpoint, waits, then moves it',
     break: (store) => ({
       append: (commits) =>
         eachByItself(store, commits, async (commit) => {
@@ -161,7 +163,7 @@ const brokenStores: readonly BrokenStore[] = [
           return { ...commit, checkpoint: moved }
         }),
     }),
-    fails: { 'of eight moves of a checkpoint from one place at once one is made': /moved: expected 1, got 8/ },
+    fails: { 'one of eight concurrent moves of a checkpoint from one position is stored': /moved: expected 1, got 8/ },
   },
   {
     what: 'compares the positions of a checkpoint as numbers',
@@ -175,7 +177,7 @@ const brokenStores: readonly BrokenStore[] = [
           return same ? { ...commit, checkpoint: { ...checkpoint, expectedPosition: stands } } : commit
         }),
     }),
-    fails: { 'a checkpoint moves on only from where it is expected to stand': /the outcome: expected .*"fence".*got .*"stored"/ },
+    fails: { 'a checkpoint moves only from its expected position': /the outcome: expected .*"fence".*got .*"stored"/ },
   },
   {
     what: 'moves the checkpoint of a commit before the rest of it is stored',
@@ -189,13 +191,13 @@ const brokenStores: readonly BrokenStore[] = [
         }),
     }),
     fails: {
-      'views and their checkpoint are written together or not at all': /checkpoint: expected "1", got "2"/,
-      'a conflict stores nothing of its commit': /checkpoint: expected undefined, got .*"7"/,
-      'a conflict on one part leaves the parts that would fit unstored': /checkpoint: expected undefined, got .*"1"/,
+      'views and their checkpoint are stored together or not at all': /checkpoint: expected "1", got "2"/,
+      'a commit that conflicts stores none of its parts': /checkpoint: expected undefined, got .*"7"/,
+      'a conflict on one part of a commit leaves its other parts unstored': /checkpoint: expected undefined, got .*"1"/,
     },
   },
   {
-    what: 'builds on a checkpoint that a commit of the batch did not move in the end',
+    what: 'builds on a checkpoint of a commit of the batch that was not stored',
     break: (store) => ({
       append: (commits) => {
         const moved = new Map<string, string>()
@@ -216,12 +218,12 @@ const brokenStores: readonly BrokenStore[] = [
       },
     }),
     fails: {
-      'a checkpoint that a commit did not move, since it was not stored, stands where it stood for the next':
+      'a commit that was not stored leaves its checkpoint unmoved for the next one of the batch':
         /outcomes: expected \["conflict","conflict","stored".*got \["conflict","stored"/,
     },
   },
   {
-    what: 'gives everybody who takes a lease the same fence',
+    what: 'gives every holder of a lease the same fence',
     break: (store) => {
       const fences = new Map<string, number>()
       const real = <R extends { name: string; fence: number }>(request: R): R => ({
@@ -243,15 +245,15 @@ const brokenStores: readonly BrokenStore[] = [
       }
     },
     fails: {
-      'fences grow over any number of holders and releases': /fences grow: 1, 1/,
-      'a lease that has run out is taken over, and the old holder is stale for ever': /fences grow: 1, 1/,
-      'the holder takes its lease again with a greater fence, and the one before is stale': /fences grow: 1,1,1/,
-      'a checkpoint with a stale fence is a conflict, and nothing of its commit is written':
+      'fences grow across holders and releases': /fences grow: 1, 1/,
+      'an expired lease is taken over, and the fence of the earlier holder stays stale': /fences grow: 1, 1/,
+      'a lease that its holder takes again has a greater fence, which makes the earlier one stale': /fences grow: 1,1,1/,
+      'a checkpoint with a stale fence is a conflict that stores nothing of its commit':
         /the outcome: expected .*"fence".*got .*"stored"/,
     },
   },
   {
-    what: 'starts the fences anew when a lease is released',
+    what: 'restarts the fences when a lease is released',
     break: (store) => {
       const before = new Map<string, number>()
       const last = new Map<string, number>()
@@ -268,21 +270,21 @@ const brokenStores: readonly BrokenStore[] = [
         },
       }
     },
-    fails: { 'fences grow over any number of holders and releases': /fences grow: 1, 1/ },
+    fails: { 'fences grow across holders and releases': /fences grow: 1, 1/ },
   },
   {
-    what: 'lets a released lease run out instead of ending it',
+    what: 'lets a released lease expire instead of ending it',
     break: (store) => ({
       releaseLease: async ({ name, fence }) => {
         await store.renewLease({ name, fence, ttlMs: -1 })
       },
     }),
     fails: {
-      'a released lease is free, and its fence is valid for nobody': /the outcome: expected .*"fence".*got .*"stored"/,
+      'a released lease is free, and its fence is valid for no caller': /the outcome: expected .*"fence".*got .*"stored"/,
     },
   },
   {
-    what: 'leaves the time of a lease as it is when its holder takes it again',
+    what: 'keeps the expiry of a lease when its holder takes it again',
     break: (store) => {
       const until = new Map<string, number>()
       return {
@@ -306,8 +308,8 @@ const brokenStores: readonly BrokenStore[] = [
         ),
     }),
     fails: {
-      'views and their checkpoint are written together or not at all': /checkpoint: expected "1"/,
-      'a view batch sent again is repeated, its own versions are no conflict':
+      'views and their checkpoint are stored together or not at all': /checkpoint: expected "1"/,
+      'a view batch sent again is repeated and does not conflict with its own versions':
         /the outcome of the commit sent again: expected .*"repeated".*got .*"view"/,
     },
   },
@@ -318,14 +320,14 @@ const brokenStores: readonly BrokenStore[] = [
         (await Promise.all([...commits].reverse().map((commit) => store.append([commit])))).flat().reverse(),
     }),
     fails: {
-      'a chain of one aggregate is applied in list order': /outcomes: expected \["stored",/,
-      'when the middle of a chain fails, what builds on it is a conflict: no gap, no stray': /actualSequence/,
-      'sixty-four commits of as many aggregates on one view row are stored in one batch': /outcomes: expected/,
-      'a commit twice in one batch is stored, then repeated': /outcomes: expected/,
+      'successive commits to one aggregate in a batch are applied in list order': /outcomes: expected \["stored",/,
+      'a commit after a failed one of its aggregate in a batch is a conflict': /actualSequence/,
+      'a batch stores 64 commits of different aggregates that update one view row': /outcomes: expected/,
+      'a commit that occurs twice in a batch is stored once and repeated once': /outcomes: expected/,
     },
   },
   {
-    what: 'answers for the parts of a large batch in the order they are done',
+    what: 'returns the outcomes of a large batch in order of completion',
     break: (store) => ({
       append: async (commits) => {
         const parts = Array.from({ length: Math.ceil(commits.length / 100) }, (_, i) => commits.slice(i * 100, i * 100 + 100))
@@ -334,10 +336,10 @@ const brokenStores: readonly BrokenStore[] = [
         return answers.flat()
       },
     }),
-    fails: { 'the outcomes of three hundred commits stand in their order': /outcomes: expected/ },
+    fails: { 'the outcomes of 300 commits have the order of their commits': /outcomes: expected/ },
   },
   {
-    what: 'looks at each commit of a batch by itself, and not at what it builds on',
+    what: 'checks each commit of a batch without those it builds on',
     break: (store) => ({
       append: async (commits) => {
         const outcomes: CommitOutcome[] = []
@@ -346,9 +348,9 @@ const brokenStores: readonly BrokenStore[] = [
       },
     }),
     fails: {
-      'what builds on a commit that was not stored is a conflict, also where its sequence fits by chance':
+      'a commit that builds on one that was not stored is a conflict even if its sequence fits':
         /the outcome: expected .*"conflict".*got .*"stored"/,
-      'a view row that builds on one that was not stored is a conflict, also where its version fits by chance':
+      'a view row that builds on one that was not stored is a conflict even if its version fits':
         /the outcome: expected .*"conflict".*got .*"stored"/,
     },
   },
@@ -362,20 +364,20 @@ const brokenStores: readonly BrokenStore[] = [
       },
     }),
     fails: {
-      'one commit that is not JSON among a hundred good ones harms none of them': /stored: expected 100, got 0/,
-      'outcomes stand in the order of the commits': /the outcome: expected .*"stored".*got .*"failed"/,
+      'one commit that is not JSON in a batch of a hundred does not affect the others': /stored: expected 100, got 0/,
+      'outcomes have the order of their commits': /the outcome: expected .*"stored".*got .*"failed"/,
     },
   },
   {
-    what: 'reads on behind a position whose event it has lost',
+    what: 'reads on after a position whose event it has lost',
     break: (store) => ({ readFeed: ({ confirm: _, ...request }) => store.readFeed(request) }),
     fails: {
-      'the feed goes on behind an event that it has, and refuses one that it has not':
+      'the feed continues after an event that it has and refuses one that it does not have':
         /the read rejects: expected "STORE_BEHIND"/,
     },
   },
   {
-    what: 'shows positions before those of commits still under way: the naive reader',
+    what: 'shows positions above those of commits in flight, as a naive reader does',
     break: (store) => {
       const open = new Set<Position>()
       let commitsSeen = 0
@@ -397,15 +399,13 @@ const brokenStores: readonly BrokenStore[] = [
       }
     },
     fails: {
-      'what other connections commit while the feed is read is never missed, doubled or out of order':
-        /what the reader has seen: expected/,
-      'what other connections commit while the feed is read with a filter is never missed either':
-        /what the reader has seen: expected/,
-      'small commits are not shown before what is below them in a large batch': /what the reader has seen: expected/,
+      'a feed shows concurrent commits exactly once and in order': /what the reader has seen: expected/,
+      'a filtered feed shows concurrent commits exactly once and in order': /what the reader has seen: expected/,
+      'a feed shows no small commit before earlier events of a large batch': /what the reader has seen: expected/,
     },
   },
   {
-    what: 'asks where the log ends after it has read the last page of a filter',
+    what: 'reads the end of the log after the last page of a filter',
     break: (store) => ({
       readFeed: async (request) => {
         const page = await store.readFeed(request)
@@ -415,12 +415,11 @@ const brokenStores: readonly BrokenStore[] = [
       },
     }),
     fails: {
-      'what other connections commit while the feed is read with a filter is never missed either':
-        /what the reader has seen: expected/,
+      'a filtered feed shows concurrent commits exactly once and in order': /what the reader has seen: expected/,
     },
   },
   {
-    what: 'goes on behind the end of the log instead of behind the page',
+    what: 'continues after the end of the log instead of after the page',
     break: (store) => ({
       readFeed: async (request) => {
         const page = await store.readFeed(request)
@@ -428,19 +427,19 @@ const brokenStores: readonly BrokenStore[] = [
       },
     }),
     fails: {
-      'pages of any size give every event once, and the last says there is no more to come': /in pages of 1: expected/,
-      'a reader with a checkpoint goes on where another stopped': /seen: expected/,
+      'pages of any size have every event once, and the last one reports no more': /in pages of 1: expected/,
+      'a reader with a checkpoint continues where another one stopped': /seen: expected/,
     },
   },
   {
-    what: 'stays where it is when a filter leaves nothing of a page',
+    what: 'keeps its position when a filter leaves a page empty',
     break: (store) => ({
       readFeed: async (request) => {
         const page = await store.readFeed(request)
         return page.events.length === 0 ? { ...page, position: request.after, more: true } : page
       },
     }),
-    fails: { 'a page that `only` has emptied still moves on': /it moves on, or says there is no more/ },
+    fails: { 'a page that `only` leaves empty still moves on': /it moves on, or says there is no more/ },
   },
   {
     what: 'acknowledges a commit before it is stored',
@@ -451,7 +450,7 @@ const brokenStores: readonly BrokenStore[] = [
       },
     }),
     fails: {
-      'what one connection has stored another reads at once': /sequences: expected \[1\], got \[\]/,
+      'a connection reads at once what another one has stored': /sequences: expected \[1\], got \[\]/,
       'sequences of an aggregate count 1, 2, 3 without a gap': /sequences: expected/,
     },
   },
@@ -471,12 +470,12 @@ const brokenStores: readonly BrokenStore[] = [
     }),
     fails: {
       'a stale view leaves the events of its commit unstored': /sequences: expected \[1\], got \[1,2,3\]/,
-      'two aggregates that save one view row: the later one conflicts and stores nothing': /sequences: expected \[\], got \[1\]/,
-      'a conflict on one part leaves the parts that would fit unstored': /the outcome|sequences/,
+      'the later of two aggregates that save one view row conflicts and stores nothing': /sequences: expected \[\], got \[1\]/,
+      'a conflict on one part of a commit leaves its other parts unstored': /the outcome|sequences/,
     },
   },
   {
-    what: 'takes any commit of the same sequences for the one that was sent before',
+    what: 'takes any commit of the same sequences for a repeat',
     break: (store) => ({
       append: (commits) =>
         eachByItself(store, commits, async (commit) => {
@@ -487,13 +486,14 @@ const brokenStores: readonly BrokenStore[] = [
         }),
     }),
     fails: {
-      'an empty read, a write in between, then the append: a conflict': /the outcome: expected .*"sequence".*got .*"repeated"/,
-      'an append behind or ahead of the last event is a conflict that names the last sequence':
+      'a write between a read of an empty aggregate and its append makes the append a conflict':
+        /the outcome: expected .*"sequence".*got .*"repeated"/,
+      'an append before or after the last event is a conflict that names the last sequence':
         /the outcome: expected .*"sequence".*got .*"repeated"/,
     },
   },
   {
-    what: 'takes the key of a commit sent again for one that is taken',
+    what: 'reports the key of a commit sent again as used',
     break: (store) => ({
       append: (commits) =>
         eachByItself(store, commits, async (commit) => {
@@ -503,12 +503,12 @@ const brokenStores: readonly BrokenStore[] = [
         }),
     }),
     fails: {
-      'a commit with a key sent again is repeated, its key is no conflict':
+      'a commit sent again is repeated and does not conflict with its own key':
         /the outcome of the commit sent again: expected .*"repeated".*got .*"key"/,
     },
   },
   {
-    what: 'takes a commit sent again for a conflict',
+    what: 'reports a commit sent again as a conflict',
     break: (store) => ({
       append: async (commits) =>
         (await store.append(commits)).map((outcome) =>
@@ -516,8 +516,8 @@ const brokenStores: readonly BrokenStore[] = [
         ),
     }),
     fails: {
-      'a commit sent again is repeated, with the same positions': /the outcome of the commit sent again: expected .*"repeated"/,
-      'a commit sent eight times at once is stored once': /outcomes: expected/,
+      'a commit sent again is repeated with the same positions': /the outcome of the commit sent again: expected .*"repeated"/,
+      'a commit sent eight times concurrently is stored once': /outcomes: expected/,
     },
   },
   {
@@ -541,7 +541,7 @@ const brokenStores: readonly BrokenStore[] = [
     },
   },
   {
-    what: 'hands out what it keeps',
+    what: 'returns its own objects instead of copies',
     break: (store) => {
       const kept = new Map<string, Promise<unknown>>()
       const once = <T>(key: unknown, read: () => Promise<T>): Promise<T> => {
@@ -552,7 +552,7 @@ const brokenStores: readonly BrokenStore[] = [
       }
       return { readAggregate: (request) => once(request, () => store.readAggregate(request)) }
     },
-    fails: { 'data handed out is fresh: to change it changes nothing in the store': /answers: expected/ },
+    fails: { 'a change to returned data changes nothing in the store': /answers: expected/ },
   },
   {
     what: 'forgets the version of a deleted view',
@@ -560,11 +560,11 @@ const brokenStores: readonly BrokenStore[] = [
       readViews: async (keys) => (await store.readViews(keys)).map((row) => (row?.view === null ? undefined : row)),
     }),
     fails: {
-      'a deleted view keeps its version and sequence, and is found no more': /view: expected .*"version":2.*, got undefined/,
+      'a deleted view keeps its version and sequence and is no longer found': /view: expected .*"version":2.*, got undefined/,
     },
   },
   {
-    what: 'counts the versions of a deleted view from the beginning again',
+    what: 'restarts the versions of a deleted view',
     break: (store) => ({
       append: (commits) =>
         eachByItself(store, commits, async (commit) => {
@@ -578,13 +578,12 @@ const brokenStores: readonly BrokenStore[] = [
         }),
     }),
     fails: {
-      'a deleted view cannot be created from version 0 again, only from its own':
-        /the outcome: expected .*"view".*got .*"stored"/,
-      'a view that was never there can be deleted, which leaves its watermark': /the outcome: expected .*"view".*got .*"stored"/,
+      'a deleted view is saved again only from its own version, not from 0': /the outcome: expected .*"view".*got .*"stored"/,
+      'the deletion of a view that never existed stores its watermark': /the outcome: expected .*"view".*got .*"stored"/,
     },
   },
   {
-    what: 'leaves the index values of a deleted view behind',
+    what: 'keeps the index values of a deleted view',
     break: (store) => {
       const left = new Map<string, ViewWrite['indexes']>()
       const keyOf = ({ name, generation, id }: ViewWrite) => JSON.stringify([name, generation, id])
@@ -606,21 +605,21 @@ const brokenStores: readonly BrokenStore[] = [
           }),
       }
     },
-    fails: { 'a deleted view that is saved again is found by its new values alone': /found: expected \[\[\],.*got \[\["row"\]/ },
+    fails: { 'a deleted view that is saved again is found only by its new values': /found: expected \[\[\],.*got \[\["row"\]/ },
   },
   {
-    what: 'looks at the generation of the first view of a commit alone',
+    what: 'checks only the generation of the first view of a commit',
     break: (store) => ({ append: (commits) => eachByItself(store, commits, async (commit) => onlyChecking(store, commit, 0)) }),
     fails: {
-      'every view of a commit must be of a generation that may be written, wherever it stands':
+      'a commit with one view of a generation that is not writable is a conflict at any place':
         /the outcome: expected .*"generation".*got .*"stored"/,
     },
   },
   {
-    what: 'looks at the generation of the last view of a commit alone',
+    what: 'checks only the generation of the last view of a commit',
     break: (store) => ({ append: (commits) => eachByItself(store, commits, async (commit) => onlyChecking(store, commit, -1)) }),
     fails: {
-      'every view of a commit must be of a generation that may be written, wherever it stands':
+      'a commit with one view of a generation that is not writable is a conflict at any place':
         /the outcome: expected .*"generation".*got .*"stored"/,
     },
   },
@@ -635,10 +634,10 @@ const brokenStores: readonly BrokenStore[] = [
         return { ...page, ...(snapshot && { snapshot }) }
       },
     }),
-    fails: { 'a snapshot and the events behind it are of one moment': /events behind the snapshot: expected/ },
+    fails: { 'a snapshot and the events after it are of one moment': /events behind the snapshot: expected/ },
   },
   {
-    what: 'says that there is more whenever a page is full',
+    what: 'reports more whenever a page is full',
     break: (store) => ({
       readAggregate: async (request) => {
         const page = await store.readAggregate(request)
@@ -655,10 +654,10 @@ const brokenStores: readonly BrokenStore[] = [
       },
     }),
     fails: {
-      'a page has no more events than its limit, and says whether there is more':
-        /the last page says so: expected false, got true/,
-      'ids of a type are those of its aggregates with events, in byte order': /in one full page: expected .*false.*got .*true/,
-      'pages of any size are complete and without doubles': /a page that ends with the last view has no next one/,
+      'a page has at most `limit` events and reports whether there are more': /the last page says so: expected false, got true/,
+      'readIds returns the ids of aggregates with events of a type in byte order':
+        /in one full page: expected .*false.*got .*true/,
+      'pages of any size have every view once': /a page that ends with the last view has no next one/,
     },
   },
   {
@@ -670,10 +669,10 @@ const brokenStores: readonly BrokenStore[] = [
         return { items: rest.slice(0, request.limit), more: rest.length > request.limit }
       },
     }),
-    fails: { 'ids of a type are those of its aggregates with events, in byte order': /in one page: expected/ },
+    fails: { 'readIds returns the ids of aggregates with events of a type in byte order': /in one page: expected/ },
   },
   {
-    what: 'stores nothing where JSON has nothing',
+    what: 'drops values that JSON drops',
     break: (store) => ({
       append: (commits) =>
         store.append(
@@ -686,10 +685,10 @@ const brokenStores: readonly BrokenStore[] = [
           })),
         ),
     }),
-    fails: { 'data that is not JSON fails for certain and stores nothing': /the outcome: expected .*"failed".*got .*"stored"/ },
+    fails: { 'a commit with data that is not JSON fails and stores nothing': /the outcome: expected .*"failed".*got .*"stored"/ },
   },
   {
-    what: 'pages views by their id alone',
+    what: 'pages views only by their id',
     break: (store) => ({
       findViews: async (request) => {
         const page = await store.findViews({ ...request, limit: 1_000 })
@@ -699,7 +698,7 @@ const brokenStores: readonly BrokenStore[] = [
         return { items: rest.slice(0, limit), ...(last && rest.length > limit && { next: { id: last.id } }) }
       },
     }),
-    fails: { 'pages of any size are complete and without doubles': /by index.* in pages of 1: expected/ },
+    fails: { 'pages of any size have every view once': /by index.* in pages of 1: expected/ },
   },
   {
     what: 'moves the checkpoint of a transaction before its function runs',
@@ -711,14 +710,14 @@ const brokenStores: readonly BrokenStore[] = [
       },
     }),
     fails: {
-      'a transaction whose function throws rejects with that very error and leaves the checkpoint':
+      'a transaction whose function throws rejects with that error and keeps the checkpoint':
         /checkpoint: expected .*"1".*got .*"2"/,
       'a transaction whose function threw may be sent again with the same id':
         /the outcome: expected .*"stored".*got .*"repeated"/,
     },
   },
   {
-    what: 'does not prove the fence of a transaction',
+    what: 'does not check the fence of a transaction',
     break: (store) => {
       const fences = new Map<string, number>()
       return {
@@ -732,11 +731,11 @@ const brokenStores: readonly BrokenStore[] = [
       }
     },
     fails: {
-      'a transaction with a fence that is not that of the lease is a conflict': /the outcome: expected .*"fence".*got .*"stored"/,
+      'a transaction under another fence than that of the lease is a conflict': /the outcome: expected .*"fence".*got .*"stored"/,
     },
   },
   {
-    what: 'proves the fence of a transaction, runs its function, then moves the checkpoint',
+    what: 'checks the fence of a transaction, runs its function, then moves the checkpoint',
     break: (store) => {
       const fences = new Map<string, number>()
       return {
@@ -757,22 +756,22 @@ const brokenStores: readonly BrokenStore[] = [
       }
     },
     fails: {
-      'a transaction under the fence before never ends behind one under the new fence':
+      'a transaction under an earlier fence never lands after one under the new fence':
         /checkpoint: expected .*"new".*got .*"old"/,
     },
   },
   {
-    what: 'gives what the function of a transaction throws as its outcome',
+    what: "returns the error of a transaction's function as its outcome",
     break: (store) => ({
       transact: (commit, work) =>
         transacting(store)(commit, work).catch((cause: unknown) => ({ kind: 'failed' as const, certain: true, cause })),
     }),
     fails: {
-      'a transaction whose function throws rejects with that very error and leaves the checkpoint': /the rejection: expected/,
+      'a transaction whose function throws rejects with that error and keeps the checkpoint': /the rejection: expected/,
     },
   },
   {
-    what: 'runs the function of a transaction that is stored already',
+    what: 'runs the function of a transaction that is already stored',
     break: (store) => ({
       transact: async ({ id, checkpoint }, work) => {
         await work({})
@@ -781,75 +780,74 @@ const brokenStores: readonly BrokenStore[] = [
       },
     }),
     fails: {
-      'a transaction sent again is repeated, and its function does not run': /runs: expected 1, got 3/,
-      'a commit and a transaction of one id are the same': /runs: expected 0, got 1/,
+      'a transaction sent again is repeated without another call of its function': /runs: expected 1, got 3/,
+      'a transaction with the id of a stored commit is repeated': /runs: expected 0, got 1/,
     },
   },
   {
-    what: 'leaves out where the checkpoint of a transaction is expected to stand',
+    what: 'ignores the expected position of the checkpoint of a transaction',
     break: (store) => ({
       transact: ({ id, checkpoint: { expectedPosition: _, ...checkpoint } }, work) =>
         transacting(store)({ id, checkpoint }, work),
     }),
     fails: {
-      'a transaction moves the checkpoint only from where it is expected to stand':
-        /the outcome: expected .*"fence".*got .*"stored"/,
-      'of eight transactions that move a checkpoint from one place at once one is stored': /moved: expected 1, got 8/,
+      'a transaction moves the checkpoint only from its expected position': /the outcome: expected .*"fence".*got .*"stored"/,
+      'one of eight concurrent transactions from one checkpoint position is stored': /moved: expected 1, got 8/,
     },
   },
   {
-    what: 'reads consumers in the order of its keys, each once',
+    what: 'returns consumers in the order of its own keys, each once',
     break: reading((read) => (names) => read([...new Set(names)].sort())),
     fails: {
-      'consumers are read in the order of their names, each with its checkpoint and its lease': /consumers: expected/,
-      'two hundred and fifty consumers are read at once': /positions: expected/,
+      'readConsumers keeps the order of the names, each with its checkpoint and lease': /consumers: expected/,
+      'readConsumers reads 250 consumers at once': /positions: expected/,
     },
   },
   {
-    what: 'leaves out the consumers that nobody has used',
+    what: 'omits consumers that were never used',
     break: reading((read) => async (names) => (await read(names)).filter(({ checkpoint, lease }) => checkpoint ?? lease)),
     fails: {
-      'consumers are read in the order of their names, each with its checkpoint and its lease': /consumers: expected/,
-      'two hundred and fifty consumers are read at once': /answers: expected 250, got 4/,
+      'readConsumers keeps the order of the names, each with its checkpoint and lease': /consumers: expected/,
+      'readConsumers reads 250 consumers at once': /answers: expected 250, got 4/,
     },
   },
   {
-    what: 'reads a hundred consumers and takes them for all',
+    what: 'reads only a hundred consumers',
     break: reading((read) => (names) => read(names.slice(0, 100))),
-    fails: { 'two hundred and fifty consumers are read at once': /answers: expected 250, got 100/ },
+    fails: { 'readConsumers reads 250 consumers at once': /answers: expected 250, got 100/ },
   },
   {
-    what: 'knows only consumers with a lease',
+    what: 'returns only consumers with a lease',
     break: reading((read) => async (names) => (await read(names)).map((one) => (one.lease ? one : {}))),
     fails: {
-      'a lease that was released is not named, the checkpoint of its consumer is': /consumer: expected .*"7".*got \[\{\}\]/,
-      'a lease that has run out is not named, and is again when its holder renews it': /two seconds later: expected .*got \{\}/,
+      'readConsumers omits a released lease and keeps the checkpoint of its consumer': /consumer: expected .*"7".*got \[\{\}\]/,
+      'readConsumers omits an expired lease until its holder renews it': /two seconds later: expected .*got \{\}/,
     },
   },
   {
-    what: 'names a lease that was released',
+    what: 'returns a released lease',
     break: (store) => {
       const lease = { holder: 'one', fence: 1, remainingMs: 1 }
       return { readConsumers: async (names) => ((await store.readConsumers?.(names)) ?? []).map((one) => ({ lease, ...one })) }
     },
     fails: {
-      'consumers are read in the order of their names, each with its checkpoint and its lease': /consumers: expected/,
-      'a lease that was released is not named, the checkpoint of its consumer is': /consumer: expected/,
-      'a lease that has run out is not named, and is again when its holder renews it': /two seconds later: expected/,
+      'readConsumers keeps the order of the names, each with its checkpoint and lease': /consumers: expected/,
+      'readConsumers omits a released lease and keeps the checkpoint of its consumer': /consumer: expected/,
+      'readConsumers omits an expired lease until its holder renews it': /two seconds later: expected/,
     },
   },
   {
-    what: 'names the time left of the lease in seconds',
+    what: 'returns the remaining time of a lease in seconds',
     break: reading(
       (read) => async (names) =>
         (await read(names)).map((one) => (one.lease ? { ...one, lease: { ...one.lease, remainingMs: 0 } } : one)),
     ),
     fails: {
-      'consumers are read in the order of their names, each with its checkpoint and its lease': /0 ms remain, of 60,000/,
+      'readConsumers keeps the order of the names, each with its checkpoint and lease': /0 ms remain, of 60,000/,
     },
   },
   {
-    what: 'gives the fence of the lease as that of the checkpoint',
+    what: 'returns the fence of the lease as that of the checkpoint',
     break: reading(
       (read) => async (names) =>
         (await read(names)).map((one) => {
@@ -857,7 +855,7 @@ const brokenStores: readonly BrokenStore[] = [
           return one.checkpoint && fence !== undefined ? { ...one, checkpoint: { ...one.checkpoint, fence } } : one
         }),
     ),
-    fails: { 'a consumer has the fence of its checkpoint and that of its lease': /consumer: expected/ },
+    fails: { 'a consumer has one fence of its checkpoint and one of its lease': /consumer: expected/ },
   },
   {
     what: 'takes the leases of consumers to read them',
@@ -869,8 +867,8 @@ const brokenStores: readonly BrokenStore[] = [
       },
     }),
     fails: {
-      'to read consumers takes no lease and moves nothing': /renewed: expected true, got false/,
-      'a lease that has run out is not named, and is again when its holder renews it': /two seconds later: expected/,
+      'readConsumers takes no lease and moves no checkpoint': /renewed: expected true, got false/,
+      'readConsumers omits an expired lease until its holder renews it': /two seconds later: expected/,
     },
   },
   {
@@ -884,11 +882,12 @@ const brokenStores: readonly BrokenStore[] = [
       },
     }),
     fails: {
-      'the checkpoint that comes with a lease has every move under an earlier fence': /checkpoint: expected .*"3".*got null/,
+      'the checkpoint that acquireLease returns includes every move under an earlier fence':
+        /checkpoint: expected .*"3".*got null/,
     },
   },
   {
-    what: 'has the checkpoint of a lease only for the holder who moved it',
+    what: 'returns the checkpoint of a lease only to the holder that moved it',
     break: (store) => {
       const holders = new Map<string, string>()
       return {
@@ -900,10 +899,12 @@ const brokenStores: readonly BrokenStore[] = [
         },
       }
     },
-    fails: { 'a lease comes with the checkpoint of its name': /of a lease that another has released: expected .*"30".*got null/ },
+    fails: {
+      'acquireLease returns the checkpoint of its name': /of a lease that another has released: expected .*"30".*got null/,
+    },
   },
   {
-    what: 'gives the new fence with the checkpoint of a lease',
+    what: 'returns the new fence with the checkpoint of a lease',
     break: (store) => ({
       acquireLease: async (request) => {
         const answer = await store.acquireLease(request)
@@ -911,41 +912,40 @@ const brokenStores: readonly BrokenStore[] = [
         return { ...answer, checkpoint: { ...answer.checkpoint, fence: answer.fence } }
       },
     }),
-    fails: { 'a lease comes with the checkpoint of its name': /of a lease that its holder takes again: expected/ },
+    fails: { 'acquireLease returns the checkpoint of its name': /of a lease that its holder takes again: expected/ },
   },
   {
-    what: 'starts where the log began to be kept and not where it ends',
+    what: 'starts at the beginning of the log instead of at its end',
     break: following((read) => (request) => read(request.cursor === undefined ? { ...request, cursor: '0' } : request)),
     fails: {
-      'without a cursor nothing is told, and the cursor stands before all that is stored from then on':
-        /changes: expected \[\], got/,
+      'a read without a cursor reports nothing and returns a cursor before all later events': /changes: expected \[\], got/,
     },
   },
   {
-    what: 'starts behind what is stored next',
+    what: 'starts after the next stored event',
     break: following((read) => async (request) => {
       const page = await read(request)
       return request.cursor === undefined ? { ...page, cursor: String(Number(page.cursor) + 1) } : page
     }),
     fails: {
-      'without a cursor nothing is told, and the cursor stands before all that is stored from then on':
+      'a read without a cursor reports nothing and returns a cursor before all later events':
         /aggregates in pages of 10: expected .*1.*, got \{\}/,
     },
   },
   {
-    what: 'moves its cursor past what the limit left out',
+    what: 'moves its cursor past what the limit excluded',
     break: following((read) => async (request) => {
       const page = await read(request)
       const { cursor } = await read({ ...request, limit: 1_000 })
       return { ...page, cursor }
     }),
     fails: {
-      'pages of any size come to the same aggregates': /aggregates in pages of 1: expected/,
-      'a reader that follows writers misses nothing': /aggregates in pages of 3: expected/,
+      'readChanges reports the same aggregates with any page size': /aggregates in pages of 1: expected/,
+      'a reader that follows concurrent writers misses no aggregate': /aggregates in pages of 3: expected/,
     },
   },
   {
-    what: 'tells each change once, whoever asks again',
+    what: 'reports each change only once',
     break: following((read) => {
       const told = new Set<string>()
       return async (request) => {
@@ -956,32 +956,35 @@ const brokenStores: readonly BrokenStore[] = [
       }
     }),
     fails: {
-      'a cursor that is read again tells the same again': /aggregates in pages of 10: expected .*, got \{\}/,
-      'what other connections store is told, and any connection goes on from a cursor': /aggregates in pages of 10: expected/,
+      'readChanges reports the same changes again for the same cursor': /aggregates in pages of 10: expected .*, got \{\}/,
+      'readChanges reports events of other connections, and a cursor works on any connection':
+        /aggregates in pages of 10: expected/,
     },
   },
   {
-    what: 'tells the type of the first aggregate for all',
+    what: 'reports the type of the first aggregate for all',
     break: following((read) => async (request) => {
       const page = await read(request)
       return { ...page, changes: page.changes.map((change) => ({ ...change, aggregateType: 'account' })) }
     }),
-    fails: { 'every aggregate with new events is told, with its highest sequence': /aggregates in pages of 10: expected/ },
+    fails: {
+      'readChanges reports every aggregate with new events and its highest sequence': /aggregates in pages of 10: expected/,
+    },
   },
   {
-    what: 'says at the end that there is more',
+    what: 'reports more at the end',
     break: following((read) => async (request) => ({ ...(await read(request)), more: true })),
-    fails: { 'at the end there is no more, and the cursor stays as it is': /the page at the end: expected .*false.*got .*true/ },
+    fails: { 'readChanges at the end reports no more and keeps the cursor': /the page at the end: expected .*false.*got .*true/ },
   },
   {
-    what: 'takes a cursor it does not know for the beginning',
+    what: 'treats an unknown cursor as the beginning',
     break: following((read) => (request) => read(request.cursor?.match(/^\d+$/) ? request : { ...request, cursor: '0' })),
-    fails: { 'a cursor that the store does not know is refused': /the cursor '' rejects: expected "STORE_BEHIND"/ },
+    fails: { 'readChanges refuses an unknown cursor': /the cursor '' rejects: expected "STORE_BEHIND"/ },
   },
 ]
 
 describe.concurrent.each(brokenStores)('a store that $what', ({ break: change, fails }) => {
-  test.each(Object.entries(fails))('fails: %s', async (name, reason) => {
+  test.each(Object.entries(fails))('the conformance suite fails: %s', async (name, reason) => {
     const found = (await conformanceCases(hostOf(change))).find((c) => c.name === name)
     const error = await found?.run().then(
       () => 'passed',
@@ -994,7 +997,7 @@ describe.concurrent.each(brokenStores)('a store that $what', ({ break: change, f
   })
 })
 
-test('the store they are made from passes the cases they fail', async () => {
+test('the unbroken store passes the cases that broken stores fail', async () => {
   const names = new Set(brokenStores.flatMap(({ fails }) => Object.keys(fails)))
   const cases = (await conformanceCases(hostOf(() => ({})))).filter(({ name }) => names.has(name))
   expect(cases.length).toBe(names.size)

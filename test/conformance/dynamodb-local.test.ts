@@ -15,5 +15,5 @@ const isWanted = onlyByDay(appendCases, changeCases, headCases)
 /** The emulator that npm brings runs everywhere; Amazon's own needs Java. The documentation of AWS decides if the two differ. */
 describe('DynamoDB Local', async () => {
   if (missing === undefined) await hostConformance(dynamoDbHostOn('dynamodb-local'), isWanted)
-  else test.skip(`keeps the contract (not tested: ${missing})`, () => {})
+  else test.skip(`DynamoDB Local passes the conformance suite (not tested: ${missing})`, () => {})
 })

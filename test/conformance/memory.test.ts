@@ -13,6 +13,6 @@ const host: ConformanceHost = {
 
 const cases = await hostConformance(host)
 
-test('each case has a name of its own', () => {
+test('each conformance case has a unique name', () => {
   expect(new Set(cases.map(({ name }) => name)).size).toBe(cases.length)
 })

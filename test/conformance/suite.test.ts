@@ -24,13 +24,13 @@ const named = async (host: ConformanceHost, name: string) => {
   return found
 }
 
-test('names are unique sentences', async () => {
+test('names of cases are unique sentences', async () => {
   const names = (await conformanceCases(hostWith({}))).map(({ name }) => name)
   expect(new Set(names).size).toBe(names.length)
   for (const name of names) expect(name).toMatch(/^\S.* .*[^\s.]$/)
 })
 
-test('what a store does not claim to do is not asked of it', async () => {
+test('the suite skips cases for capabilities that a store does not claim', async () => {
   const none: Capabilities = {
     globalOrder: false,
     push: false,
@@ -42,27 +42,27 @@ test('what a store does not claim to do is not asked of it', async () => {
   const cases = await conformanceCases(hostWith(none))
   const reasons = new Map(cases.map(({ name, notApplicable }) => [name, notApplicable]))
   expect(reasons.get('an empty log has no position and no events')).toBe('the store has no global order')
-  expect(reasons.get('who watches is woken after a commit')).toBe('the store has no push wake-up')
+  expect(reasons.get('a watcher is woken after a commit')).toBe('the store has no push wake-up')
   expect(reasons.get('a transaction runs its function once and moves the checkpoint')).toBe('the store has no `transact`')
   expect(reasons.get('two aggregates in one commit are stored both or neither')).toBe('a commit takes one append')
   expect(reasons.get('101 events in one commit are stored whole')).toBe('a commit takes 100 items')
   expect(reasons.get('26 events in one commit are stored whole')).toBeUndefined()
-  expect(reasons.get('a payload of 1 MB comes back whole')).toBe('an event takes 400000 bytes')
-  expect(reasons.get('without its schema a store says so on every read')).toBe('the store works without a schema')
+  expect(reasons.get('a payload of 1 MB is read back whole')).toBe('an event takes 400000 bytes')
+  expect(reasons.get('every read without a schema rejects with SCHEMA_MISSING')).toBe('the store works without a schema')
   expect(reasons.get('one of eight concurrent creations wins')).toBeUndefined()
 })
 
-test('a case that is not applicable opens no database', async () => {
+test('a case that does not apply opens no database', async () => {
   const seen: string[] = []
-  const { run } = await named(hostWith({ push: false }, seen), 'who watches is woken after a commit')
+  const { run } = await named(hostWith({ push: false }, seen), 'a watcher is woken after a commit')
   await run()
   expect(seen).toEqual(['open', 'close'])
 })
 
-test('a case closes its database, also when it fails', async () => {
+test('a case closes its database even if it fails', async () => {
   const seen: string[] = []
   const claims = { itemsPerCommit: 2 }
-  const { run } = await named(hostWith(claims, seen), 'more items than a commit may have fail and name the limit')
+  const { run } = await named(hostWith(claims, seen), 'a commit above itemsPerCommit fails and names the limit')
   await expect(run()).rejects.toMatchObject({
     name: 'ConformanceFailure',
     actual: { kind: 'stored' },

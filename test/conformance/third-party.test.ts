@@ -18,7 +18,7 @@ const host: ConformanceHost = {
 
 const cases = await hostConformance(host)
 
-test('what does not apply to it are limits it has not, a schema, push, transactions, changes to follow, consumers read at once, and rows that a host could damage', () => {
+test('a third-party store skips only cases for limits and options that it does not have', () => {
   expect([...new Set(cases.flatMap(({ notApplicable }) => notApplicable ?? []))].sort()).toEqual([
     '`acquireLease` answers no checkpoint',
     'appendsPerCommit is not limited, or to more than a test would send',
@@ -36,7 +36,7 @@ test('what does not apply to it are limits it has not, a schema, push, transacti
   ])
 })
 
-test('it imports nothing but the port for store authors', () => {
+test('the third-party store imports only the port for store authors', () => {
   const folder = join(root, 'test/third-party-store')
   const sources = readdirSync(folder).map((file) => readFileSync(join(folder, file), 'utf8'))
   const imported = sources.flatMap((source) => [...source.matchAll(/\b(?:from|import) ?\(?'([^']+)'/g)].map(([, from]) => from))
@@ -44,30 +44,33 @@ test('it imports nothing but the port for store authors', () => {
 })
 
 /** What the suite cannot show: the database is away in the middle. */
-describe('when the answer of the database is lost', () => {
+describe('a lost answer of the database', () => {
   const broken = new Error('The connection was reset')
   const commit = { id: 'one', appends: [{ aggregateType: 'account', aggregateId: 'a', expectedSequence: 0, events: [event()] }] }
 
-  test.each([true, false])('a commit (landed: %s) has an unknown outcome, and sent again it is stored once', async (lands) => {
-    const server = kvServer()
-    const kv = server.connect()
-    let cut = true
-    const create = async (key: string, value: string) => {
-      if (!cut) return kv.create(key, value)
-      cut = false
-      if (lands) await kv.create(key, value)
-      throw broken
-    }
-    const store = kvStore({ ...kv, create })
-    const outcome = { kind: 'failed', certain: false, cause: { code: 'STORE_UNAVAILABLE', cause: broken } }
-    expect(await store.append([commit])).toMatchObject([outcome])
-    expect(await store.append([commit])).toEqual([{ kind: lands ? 'repeated' : 'stored', positions: ['1'] }])
-    const other = kvStore(server.connect())
-    const { events } = await other.readAggregate({ aggregateType: 'account', aggregateId: 'a', after: 0 })
-    expect(events.map(({ commitId }) => commitId)).toEqual(['one'])
-  })
+  test.each([true, false])(
+    'a commit with a lost answer (landed: %s) is an unknown outcome and stored once when resent',
+    async (lands) => {
+      const server = kvServer()
+      const kv = server.connect()
+      let cut = true
+      const create = async (key: string, value: string) => {
+        if (!cut) return kv.create(key, value)
+        cut = false
+        if (lands) await kv.create(key, value)
+        throw broken
+      }
+      const store = kvStore({ ...kv, create })
+      const outcome = { kind: 'failed', certain: false, cause: { code: 'STORE_UNAVAILABLE', cause: broken } }
+      expect(await store.append([commit])).toMatchObject([outcome])
+      expect(await store.append([commit])).toEqual([{ kind: lands ? 'repeated' : 'stored', positions: ['1'] }])
+      const other = kvStore(server.connect())
+      const { events } = await other.readAggregate({ aggregateType: 'account', aggregateId: 'a', after: 0 })
+      expect(events.map(({ commitId }) => commitId)).toEqual(['one'])
+    },
+  )
 
-  test('a read says so, and the next one works', async () => {
+  test('a read whose answer is lost fails, and the next one works', async () => {
     const kv = kvServer().connect()
     let cut = true
     const store = kvStore({
@@ -83,7 +86,7 @@ describe('when the answer of the database is lost', () => {
   })
 })
 
-test('an entry of its log that is damaged stops it, and is named', async () => {
+test('a damaged entry of the log stops a reader with an error that names it', async () => {
   const kv = kvServer().connect()
   const store = kvStore(kv)
   await store.acquireLease({ name: 'mailer', holder: 'one', ttlMs: 1_000 })

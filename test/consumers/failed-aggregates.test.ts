@@ -22,7 +22,7 @@ const rowOf = (aggregateId: string): FailedRow => ({
   resumes: 0,
 })
 
-test('of thousands of aggregates that fail in one run only those are in memory that are not stored', async () => {
+test('FailedAggregates keeps only unsaved rows in memory when thousands of aggregates fail', async () => {
   const { core } = processOf(memoryStore(), { name: 's', holder: 'one', leaseMs: 60_000, handle: async () => {} })
   const failed = new FailedAggregates(core, { name: 's' } as Processor, new Set())
   await failed.load(0)

@@ -49,7 +49,7 @@ function randomProgress(random: () => number): LogProgress {
 }
 
 describe('the text of a checkpoint', () => {
-  test('keeps any progress, and is the position alone exactly when there is nothing else to keep', () => {
+  test('the text of a checkpoint keeps any progress and is a plain position when that is enough', () => {
     const random = randomOf(1)
     for (let i = 0; i < 2_000; i++) {
       const progress = randomProgress(random)
@@ -61,7 +61,7 @@ describe('the text of a checkpoint', () => {
     }
   })
 
-  test('keeps positions that are no safe numbers', () => {
+  test('the text of a checkpoint keeps positions beyond safe integers', () => {
     const at = '98765432109876543210987654321098' as Position
     expect(readProgress(writeProgress({ epoch: 1, at })).at).toBe(at)
     expect(startOf({ epoch: 1, at, open: { 3: [at] } })).toBe('98765432109876543210987654321097')
@@ -87,13 +87,13 @@ test('an event is done when its bucket was read up to it and it is not open', ()
   }
 })
 
-describe('a checkpoint that is moved event by event', () => {
+describe('a checkpoint moved event by event', () => {
   function open(progress: LogProgress) {
     const lease = { text: null, write: async () => 'saved' } as unknown as Lease
     return { checkpoint: new LogCheckpoint(lease, 0, 1, progress, new Sequences(memoryStore())) }
   }
 
-  test('counts exactly what is done, whatever the order, over any number of runs and processes', async () => {
+  test('a checkpoint counts exactly the done events, in any order and over several processes', async () => {
     for (let seed = 1; seed <= 200; seed++) {
       const random = randomOf(seed)
       const log = Array.from({ length: 60 }, (_, i) => eventAt(i + 1))
@@ -121,7 +121,7 @@ describe('a checkpoint that is moved event by event', () => {
     }
   })
 
-  test('is the position before the first open event as long as nothing behind it is done', () => {
+  test('a checkpoint is the position before the first open event while no event after it is done', () => {
     const { checkpoint } = open({ epoch: 1, at: positionOf(0) })
     const events = [1, 2, 3, 4].map((n) => eventAt(n))
     const [first, , third] = events as [StoredEvent, StoredEvent, StoredEvent]
@@ -133,7 +133,7 @@ describe('a checkpoint that is moved event by event', () => {
     expect(checkpoint.progress).toMatchObject({ at: '3', open: { [bucketOf(eventAt(2))]: ['2'] } })
   })
 
-  test('stores nothing of a batch whose effects were refused', async () => {
+  test('a checkpoint stores nothing of a batch whose effects were refused', async () => {
     const lease = { text: null, write: async () => 'moved' } as unknown as Lease
     const checkpoint = new LogCheckpoint(lease, 0, 1, { epoch: 1, at: positionOf(0) }, new Sequences(memoryStore()))
     const events = [1, 2, 3].map((n) => eventAt(n))

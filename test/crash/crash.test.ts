@@ -48,7 +48,7 @@ test(`${kills} kills at random moments lose no acknowledged command and show no 
   expect(acknowledged.length).toBeGreaterThanOrEqual(kills / 2)
 })
 
-test('four processes that write the same aggregates lose nothing, and none is told what is not so', async () => {
+test('four processes that write the same aggregates lose nothing and report only true results', async () => {
   const file = join(folder, 'shared.db')
   const rounds = atStrength({ moderate: 20, full: 40 })
   const said = await Promise.all(['w', 'x', 'y', 'z'].map((run) => runWriter(file, [run, String(rounds)])))

@@ -44,7 +44,7 @@ for (const kind of crashStores)
       await server?.stop()
     })
 
-    test(`${wanted} cuts store nothing twice, and nothing that is stored is called a failure`, async () => {
+    test(`${wanted} cut connections store nothing twice and report no stored command as failed`, async () => {
       onTestFailed(() => console.log(`To repeat: CUT_SEED=${seed}`))
       const direct = kind.connect(server.port)
       await direct.store.createSchema()

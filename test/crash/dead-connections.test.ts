@@ -125,7 +125,7 @@ for (const kind of crashStores)
       expect(await direct.store.acquireLease(other)).toMatchObject({ acquired: true })
     })
 
-    test('a store that stays away is STORE_UNAVAILABLE in the end', async () => {
+    test('a store that stays down rejects with STORE_UNAVAILABLE', async () => {
       armed = Array.from({ length: 1_000 }, () => 'request')
       await expect(bank.aggregates.account.load('account-1')).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' })
     })

@@ -22,7 +22,7 @@ for (const kind of crashStores)
     })
     afterAll(() => server?.stop())
 
-    test('fails clearly, is there again by itself with the same app, and has lost and doubled nothing', async () => {
+    test('the app fails clearly, reconnects by itself and has neither lost nor duplicated events', async () => {
       const { store, close } = kind.connect(server.port)
       await store.createSchema()
       const bank = openBank(store)

@@ -29,7 +29,7 @@ describe.each(stores)(
   'four processes that send commands to the same few accounts on $name',
   ({ store, name, startServer, connect }) => {
     test.skipIf(unselected(store)).each(modesOf(store))(
-      'tell each caller the truth, cache $cache, batching $batching',
+      'each caller receives a true answer, cache $cache, batching $batching',
       async (mode) => {
         const server = await startServer({ durable: false })
         try {

@@ -25,8 +25,8 @@ describe('the snippets of README, docs and doc comments', () => {
   })
 })
 
-describe('snippets are found', () => {
-  test('where they stand', () => {
+describe('finding snippets', () => {
+  test('snippets are found at their line', () => {
     const [first, second, ...others] = snippetsOf(
       'a.md',
       page('Text', '```ts', 'one()', '```', '```sh', 'ls', '```', '```ts no-run', 'two()', '```'),
@@ -36,7 +36,7 @@ describe('snippets are found', () => {
     expect(others).toEqual([])
   })
 
-  test('and go on where they say so', () => {
+  test('snippets continue where they say so', () => {
     const text = page(
       '```ts',
       'one()',
@@ -56,7 +56,7 @@ describe('snippets are found', () => {
     expect(() => snippetsOf('a.md', page('<!-- continues -->', '```ts', '```'))).toThrow('a.md:2 continues nothing')
   })
 
-  test('in lists, and in longer fences', () => {
+  test('snippets in lists and in longer fences are found', () => {
     const text = page('- item', '  ```ts', '  if (a) {', '    b()', '  }', '  ```', '````ts', '```', '````')
     expect(snippetsOf('a.md', text).map(({ code }) => code.trim())).toEqual(['if (a) {\n  b()\n}', '```'])
   })
@@ -66,7 +66,7 @@ describe('snippets are found', () => {
     expect(snippetsOf('a.md', text).map(({ code }) => code.trim())).toEqual(['one()', 'three()'])
   })
 
-  test('in doc comments', () => {
+  test('snippets in doc comments are found', () => {
     const text = page(
       '/** One. */',
       'const s = "```ts"',
@@ -84,8 +84,8 @@ describe('snippets are found', () => {
   })
 })
 
-describe('a snippet that is wrong', () => {
-  test('is named by its page and line', async () => {
+describe('a wrong snippet', () => {
+  test('a wrong snippet is reported by its page and line', async () => {
     const text = page(
       ...['```ts', "export const a: number = 'a'", '```'],
       ...['```ts', "throw new Error('oh')", '```'],

@@ -13,11 +13,11 @@ describe('the table of docs/reference/errors.md', () => {
   const source = readFileSync(join(root, 'src/errors.ts'), 'utf8')
   const rows = tableRows(readFileSync(join(root, 'docs/reference/errors.md'), 'utf8'))
 
-  test('has exactly the codes of src/errors.ts, each once', () => {
+  test('the table of errors has exactly the codes of src/errors.ts, each once', () => {
     expect(rows.map(({ code }) => code).sort()).toEqual(codesOf(source).sort())
   })
 
-  test('names the class and the HTTP status that the code says', () => {
+  test('the table of errors names the class and the HTTP status of each code', () => {
     const declared = [...classCodes(source), ...storeCodes(source)]
     expect([...rows].sort(byCode)).toEqual(declared.sort(byCode))
   })

@@ -28,13 +28,13 @@ const program = ts.createProgram(subpaths.map(entryOf), {
 describe.each(subpaths)('the exports of %s', (subpath) => {
   const all = exportsOf(program, entryOf(subpath))
 
-  test('are found', () => expect(all.length).toBeGreaterThan(0))
-  test('say what they are for', () => expect(all.filter(({ purpose }) => purpose === '').map(named)).toEqual([]))
-  test('show how functions are called', () => {
+  test('exports are found', () => expect(all.length).toBeGreaterThan(0))
+  test('exports have a summary', () => expect(all.filter(({ purpose }) => purpose === '').map(named)).toEqual([]))
+  test('exported functions have an example', () => {
     const functions = all.filter(({ kind }) => kind === 'function')
     expect(functions.filter(({ tags }) => !tags.includes('example')).map(named)).toEqual([])
   })
-  test('say how errors are handled', () => {
+  test('exported functions describe how to handle errors', () => {
     const classes = all.filter(({ kind, name }) => kind === 'class' && name.endsWith('Error'))
     expect(classes.filter(({ purpose }) => !purpose.includes('*Handling*:')).map(named)).toEqual([])
   })

@@ -16,7 +16,7 @@ describe('the links of all pages', () => {
 })
 
 describe('the checks of links', () => {
-  test('find links outside of code', () => {
+  test('links outside of code are found', () => {
     const page = ['[a](b.md)', '```', '[c](d.md)', '```', '`[e](f.md)` [`g`](h.md#i) ![j](k.png)'].join('\n')
     expect(linksOf(page)).toEqual([
       { line: 1, text: 'a', target: 'b.md' },
@@ -25,7 +25,7 @@ describe('the checks of links', () => {
     ])
   })
 
-  test('know the anchors of a page', () => {
+  test('anchors of a page are found', () => {
     const page = ['# One two', '## `three`: four, five!', '## One two', '```', '# no', '```'].join('\n')
     expect(anchorsOf(page)).toEqual(new Set(['one-two', 'three-four-five', 'one-two-1']))
   })
@@ -36,7 +36,7 @@ describe('the checks of links', () => {
     ['../outside.md', 'leaves the repository'],
     ['https://github.com/cqrs-es/cqrs-es-ts/blob/main/docs/gone.md', 'no such file'],
     ['test/docs/links.test.ts', 'no test of that name'],
-  ])('%s is a fault', (target, problem) => {
+  ])('%s is a broken link', (target, problem) => {
     const text = 'a title that is only' + ' here'
     expect(problemOf('README.md', { line: 7, text, target })).toBe(`README.md:7 links to ${target}: ${problem}`)
   })

@@ -8,7 +8,7 @@ const listed = Object.entries(sections).flatMap(([folder, groups]) =>
 )
 
 describe('the sidebars of the site', () => {
-  test.each(Object.keys(sections))('list each page of docs/%s once', (folder) => {
+  test.each(Object.keys(sections))('the sidebar of docs/%s lists each page once', (folder) => {
     const pages = readdirSync(`${docs}${folder}`, { recursive: true, encoding: 'utf8' })
       .map((file) => `${folder}/${file.split(sep).join('/')}`)
       .filter((file) => file.endsWith('.md') && !file.startsWith('reference/api/'))

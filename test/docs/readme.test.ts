@@ -18,12 +18,12 @@ test('README has a row for each store that the package exports, with its page an
     )
 })
 
-test('README names the versions that the tests have seen', () => {
+test('README names the versions that the tests run on', () => {
   expect(readme).toBe(withVersions(readme, versions))
   expect(withVersions(readme, new Map([...versions, ['MariaDB', '99.1']]))).toContain('MariaDB 99.1')
 })
 
-test('README without the row of a store is an error that names its page', () => {
+test('a README without the row of a store fails and names its page', () => {
   expect(() => withVersions(readme.replace('stores/mysql.md', 'stores/other.md'), versions)).toThrow(
     'README.md has no row for the page docs/reference/stores/mysql.md',
   )

@@ -23,12 +23,12 @@ function asked(authorize: () => unknown) {
   return { ...asking(handler), actions, reported }
 }
 
-test('a handler that nobody has thought about who may use it is not made', () => {
+test('createHandler throws without a valid authorize', () => {
   for (const options of [{}, { authorize: undefined }, { authorize: 'all' }, { authorize: true }])
     expect(() => createHandler(shop, options as never)).toThrow(/authorize.*'none'/)
 })
 
-test('every place asks, and says what is about to be done', async () => {
+test('every route calls authorize with its action', async () => {
   const { get, post, actions } = asked(() => ({ ok: true, caller: undefined }))
   await post('/order/o-1/Place', place)
   await post('/order/o%2F1', { type: 'Place', data: place })
@@ -57,7 +57,7 @@ test('every place asks, and says what is about to be done', async () => {
   ])
 })
 
-test('what the platform knows besides the request comes along, as it is', async () => {
+test("authorize and metadata receive the platform's second argument unchanged", async () => {
   const handler = createHandler(shop, {
     authorize: (_request, _action, event: { readonly claims: { readonly sub: string } } | undefined) =>
       event === undefined ? { ok: false, status: 401 } : { ok: true, caller: event.claims.sub },
@@ -74,7 +74,7 @@ test('what the platform knows besides the request comes along, as it is', async 
   expect(events[0].metadata).toEqual({ userId: 'ann', claims: { sub: 'ann' } })
 })
 
-describe('who may not', () => {
+describe('an unauthorized caller', () => {
   const everything = async ({ get, post }: ReturnType<typeof asked>) => [
     await post('/order/o-1/Place', place),
     await post('/order/o-1/Place', '{"customer":'),
@@ -99,7 +99,7 @@ describe('who may not', () => {
     )),
   ]
 
-  test.each([401, 403] as const)('gets %i, and nothing else of it', async (status) => {
+  test.each([401, 403] as const)('an unauthorized caller gets %i and nothing of the app', async (status) => {
     await shop.aggregates.order.execute('o-1', { type: 'Place', data: place })
     for (const { status: answered, body, text } of await everything(asked(() => ({ ok: false, status })))) {
       // Who is known, and may not read what there is, learns that a command is none, and no more.
@@ -110,7 +110,7 @@ describe('who may not', () => {
     expect((await shop.aggregates.order.load('o-1')).sequence).toBe(1)
   })
 
-  test('read what there is, is not told it by a mistake', async () => {
+  test('a caller that may read the document gets full details of its mistakes', async () => {
     const { post, get } = asking(
       createHandler(shop, {
         authorize: (_, { kind }) => (kind === 'openapi' ? { ok: false, status: 403 } : { ok: true, caller: 1 }),
@@ -121,7 +121,7 @@ describe('who may not', () => {
     expect((await get('/views/orders?zz=1')).body.detail).toContain('isOpen')
   })
 
-  test('ask for all rows is asked with what was understood of his conditions', async () => {
+  test('authorize receives the valid conditions of a find whose other parameters are wrong', async () => {
     const { get, actions } = asked(() => ({ ok: true, caller: undefined }))
     for (const query of ['customer=ann&zz=1', 'customer=ann&total=x', 'customer=ann&customer=bob', 'customer=%E4&total=1'])
       expect((await get(`/views/orders?${query}`)).status).toBe(400)
@@ -129,7 +129,7 @@ describe('who may not', () => {
     expect(actions.map((action) => 'where' in action && action.where)).toEqual([where, where, where, {}])
   })
 
-  test('since his token has expired is told so in the challenge', async () => {
+  test('a 401 carries the challenge of authorize', async () => {
     const handler = createHandler(shop, {
       authorize: async (request): Promise<Authorization<{ readonly userId: string }>> => {
         const [, userId, until] = /^Bearer (\w+)@(\d+)$/.exec(request.headers.get('Authorization') ?? '') ?? []
@@ -161,7 +161,7 @@ describe('who may not', () => {
     ['answers null', () => null],
     ['answers true', () => true],
     ['answers something like a yes', () => ({ ok: 'true', caller: 1 })],
-  ])('is also everybody while authorize %s: 500, reported', async (_, authorize) => {
+  ])('every route answers 500 and reports it when authorize %s', async (_, authorize) => {
     const asking = asked(authorize)
     const answers = await everything(asking)
     expect(answers.map(({ status }) => status)).toEqual(answers.map(() => 500))
@@ -189,7 +189,7 @@ describe('an answer to a command', () => {
       ['state', 'events'],
       ['replayed', 'sequence'],
     ],
-  ])('holds no more than its caller may read: without %j', async (refused, members) => {
+  ])('the answer to a command omits %j when its caller may not read it', async (refused, members) => {
     const { post } = answering(refused)
     const answer = await post('/order/o-1/Place', place)
     expect([answer.status, Object.keys(answer.body).sort()]).toEqual([200, members])
@@ -197,14 +197,14 @@ describe('an answer to a command', () => {
     expect([[200, 202].includes(waiting.status), Object.keys(waiting.body).sort()]).toEqual([true, members])
   })
 
-  test('that was given to another caller does not show what that one left with it', async () => {
+  test('a replayed answer omits the events that its caller may not read', async () => {
     await answering([], 'swordfish').post('/order/o-1/Place', place, { 'Idempotency-Key': 'k' })
     const { body, text } = await answering(['events']).post('/order/o-1/Place', place, { 'Idempotency-Key': 'k' })
     expect(body).toMatchObject({ sequence: 1, replayed: true })
     expect(text).not.toContain('swordfish')
   })
 
-  test('is not begun with when nobody knows what it may hold', async () => {
+  test('a command is not executed when authorize fails for its events', async () => {
     const handler = createHandler(shop, {
       authorize: (_, { kind }) => {
         if (kind === 'events') throw new Error('the key server is away')
@@ -216,7 +216,7 @@ describe('an answer to a command', () => {
     expect((await shop.aggregates.order.load('o-1')).sequence).toBe(0)
   })
 
-  test('is not asked for what nobody can reach', async () => {
+  test('authorize is not called for parts that expose excludes', async () => {
     const kinds: string[] = []
     const handler = createHandler(shop, {
       authorize: (_, { kind }) => {

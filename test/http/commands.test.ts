@@ -13,7 +13,7 @@ beforeEach(() => {
 const place = { customer: 'ann', total: 12.5 }
 
 describe('a command in the path', () => {
-  test('is answered with what was stored', async () => {
+  test('a command in the path returns what it stored', async () => {
     const { status, headers, body } = await post('/order/o-1/Place', place)
     expect([status, headers.get('etag'), headers.get('content-type')]).toEqual([200, '"1"', 'application/json'])
     const events = []
@@ -21,19 +21,19 @@ describe('a command in the path', () => {
     expect(body).toEqual({ sequence: 1, replayed: false, state: { status: 'placed', notes: 0 }, events })
   })
 
-  test('may come without a body when it has no data', async () => {
+  test('a command without data needs no body', async () => {
     await post('/order/o-1/Place', place)
     expect((await post('/order/o-1/Cancel')).body).toMatchObject({ sequence: 2, events: [{ type: 'Cancelled' }] })
     expect((await post('/order/o-1/Cancel', {})).body).toMatchObject({ sequence: 2, events: [] })
   })
 
-  test('called like the path of the history is a command all the same', async () => {
+  test('a command named events works although the history has the same path', async () => {
     expect((await post('/order/o-1/events')).body).toMatchObject({ sequence: 0, events: [] })
   })
 })
 
 describe('a command in the body', () => {
-  test('is the same', async () => {
+  test('a command in the body works like one in the path', async () => {
     const { status, body } = await post('/order/o-1', { type: 'Place', data: place })
     expect([status, body.sequence]).toEqual([200, 1])
     expect((await post('/order/o-1', { type: 'Cancel' })).body.sequence).toBe(2)
@@ -48,20 +48,20 @@ describe('a command in the body', () => {
     ['a text', '"Place"'],
     ['null', 'null'],
     ['nothing', undefined],
-  ])('of %s is told which there are', async (_, body) => {
+  ])('a command body of %s is 400 and lists the commands', async (_, body) => {
     const answer = await post('/order/o-1', body)
     expect([answer.status, answer.body.code]).toEqual([400, 'VALIDATION'])
     expect(answer.body.detail).toContain('Place, Note, Tag, Rate, Cancel')
   })
 
-  test('may have nothing besides', async () => {
+  test('a command body with another member is 400', async () => {
     const { status, body } = await post('/order/o-1', { type: 'Place', data: place, metadata: { userId: 'root' } })
     expect([status, body.detail]).toEqual([400, expect.stringContaining("not 'metadata'")])
   })
 })
 
-describe('a refused command', () => {
-  test('is a problem with its reason and details', async () => {
+describe('a rejected command', () => {
+  test('a rejected command is 422 with its reason and details', async () => {
     await post('/order/o-1/Place', place)
     const { status, headers, body } = await post('/order/o-1/Place', place)
     expect([status, headers.get('content-type')]).toEqual([422, 'application/problem+json'])
@@ -74,26 +74,26 @@ describe('a refused command', () => {
     })
   })
 
-  test('has no details where there are none', async () => {
+  test('a rejected command without details has none in its answer', async () => {
     expect((await post('/order/o-1/Note', { text: 'x' })).body).not.toHaveProperty('details')
   })
 })
 
-test('data that does not fit is answered with the issues and their paths', async () => {
+test('invalid data is 400 with its issues and their paths', async () => {
   const { status, body } = await post('/order/o-1/Place', { customer: 'ann', total: -1 })
   expect([status, body.code, body.issues]).toEqual([400, 'VALIDATION', [{ message: expect.any(String), path: ['total'] }]])
   expect((await get('/order/o-1')).status).toBe(404)
 })
 
 describe('Idempotency-Key', () => {
-  test('lets a command be sent again', async () => {
+  test('Idempotency-Key makes a command safe to send again', async () => {
     const first = await post('/order/o-1/Place', place, { 'Idempotency-Key': 'k' })
     const again = await post('/order/o-1/Place', place, { 'Idempotency-Key': 'k' })
     expect(again.body).toEqual({ ...first.body, replayed: true })
     expect(again.headers.get('etag')).toBe('"1"')
   })
 
-  test('with another command is 422 with its code, and no reason of the domain', async () => {
+  test('Idempotency-Key with another command is 422 with its code and without a reason', async () => {
     await post('/order/o-1/Place', place, { 'Idempotency-Key': 'k' })
     const { status, body } = await post('/order/o-1/Place', { ...place, total: 1 }, { 'Idempotency-Key': 'k' })
     expect([status, body.code, body.reason]).toEqual([422, 'IDEMPOTENCY', undefined])
@@ -101,7 +101,7 @@ describe('Idempotency-Key', () => {
 })
 
 describe('If-Match', () => {
-  test('lets a command through when nothing has happened since', async () => {
+  test('If-Match accepts a command while the sequence is unchanged, then returns 412', async () => {
     await post('/order/o-1/Place', place)
     const etag = (await get('/order/o-1')).headers.get('etag') ?? ''
     expect((await post('/order/o-1/Note', { text: 'a' }, { 'If-Match': etag })).status).toBe(200)
@@ -111,14 +111,14 @@ describe('If-Match', () => {
     expect(late.headers.has('retry-after')).toBe(false)
   })
 
-  test('that a proxy on the way has made weak means the same', async () => {
+  test('If-Match accepts an ETag that a proxy has made weak', async () => {
     await post('/order/o-1/Place', place)
     expect((await post('/order/o-1/Note', { text: 'a' }, { 'If-Match': 'W/"1"' })).status).toBe(200)
     expect((await post('/order/o-1/Note', { text: 'a' }, { 'If-Match': 'W/"1"' })).status).toBe(412)
   })
 
   test.each(['1', '"1', '"1"x', '"1", "2"', '*', '"-1"', '""', '"1e3"', '"9999999999999999"', 'w/"1"', '"1-a b"'])(
-    '%s is 400',
+    'If-Match: %s is 400',
     async (value) => {
       expect((await post('/order/o-1/Place', place, { 'If-Match': value })).status).toBe(400)
     },
@@ -126,7 +126,7 @@ describe('If-Match', () => {
 })
 
 describe('If-None-Match', () => {
-  test('of * lets a command through where there is nothing yet', async () => {
+  test('If-None-Match: * accepts a command only for a new aggregate', async () => {
     expect((await post('/order/o-1/Place', place, { 'If-None-Match': '*' })).status).toBe(200)
     expect((await post('/order/o-1/Note', { text: 'a' }, { 'If-None-Match': '*' })).status).toBe(412)
   })
@@ -134,19 +134,19 @@ describe('If-None-Match', () => {
   test.each([
     ['another value', { 'If-None-Match': '"1"' }],
     ['If-Match beside it', { 'If-None-Match': '*', 'If-Match': '"0"' }],
-  ])('with %s is 400', async (_, headers) => {
+  ])('If-None-Match with %s is 400', async (_, headers) => {
     expect((await post('/order/o-1/Place', place, headers)).status).toBe(400)
   })
 })
 
 describe('Prefer: wait', () => {
-  test('is answered when the view shows the command', async () => {
+  test('Prefer: wait returns 200 once the view shows the command', async () => {
     const { status, headers } = await post('/order/o-1/Place', place, { Prefer: 'respond-async, wait=5' })
     expect([status, headers.get('preference-applied')]).toEqual([200, 'wait=5'])
     expect((await get('/views/perCustomer/ann')).body.view).toEqual({ orders: 1 })
   })
 
-  test('is answered with 202 and what was stored when the view does not show it in time', async () => {
+  test('Prefer: wait returns 202 and what was stored when the view lags', async () => {
     const { status, body, headers } = await post('/order/o-1/Place', place, { Prefer: 'wait=0' })
     expect([status, body.sequence, headers.get('etag')]).toEqual([202, 1, '"1"'])
     expect(headers.get('preference-applied')).toBe('wait=0')
@@ -162,7 +162,7 @@ describe('Prefer: wait', () => {
     ['foo="a\\", wait=7 ", wait=0', 'wait=0'],
     ['wait=0, wait=5', 'wait=0'],
     ['handling=strict,wait=0', 'wait=0'],
-  ])('%s is what it says', async (value, applied) => {
+  ])('Prefer: %s is applied', async (value, applied) => {
     const { status, headers } = await post('/order/o-1/Place', place, { Prefer: value })
     expect([status, headers.get('preference-applied')]).toEqual([202, applied])
   })
@@ -178,24 +178,24 @@ describe('Prefer: wait', () => {
     'await=0',
     '"wait=0"',
     'wait="0',
-  ])('%s is none', async (value) => {
+  ])('Prefer: %s is ignored', async (value) => {
     const { status, headers } = await post('/order/o-1/Place', place, { Prefer: value })
     expect([status, headers.has('preference-applied')]).toEqual([200, false])
   })
 
-  test('for longer than a minute waits for a minute at the most', async () => {
+  test('Prefer: wait waits for up to 60 s', async () => {
     for (const value of ['wait=100', 'wait=99999999999999999999'])
       expect((await post('/order/o-1/Cancel', undefined, { Prefer: value })).headers.get('preference-applied')).toBe('wait=60')
   })
 
-  test('means nothing where there is nothing to wait for', async () => {
+  test('Prefer: wait is ignored without views to wait for', async () => {
     const { post } = asking(createHandler(shop, { authorize: 'none' }))
     const { status, headers } = await post('/order/o-1/Place', place, { Prefer: 'wait=0' })
     expect([status, headers.has('preference-applied')]).toEqual([200, false])
   })
 })
 
-test('a parameter is refused, whatever it was meant for, and nothing is stored', async () => {
+test('a command with a query parameter is 400, and nothing is stored', async () => {
   for (const [path, body] of [
     ['/order/o-1/Place?dryRun=true', place],
     ['/order/o-1?dryRun=true', { type: 'Place', data: place }],
@@ -208,7 +208,7 @@ test('a parameter is refused, whatever it was meant for, and nothing is stored',
 })
 
 describe('metadata', () => {
-  test('is what the function makes of request and caller', async () => {
+  test('events have the metadata that the function makes of request and caller', async () => {
     const handler = createHandler(shop, {
       authorize: (request) => ({ ok: true, caller: { name: request.headers.get('Authorization') ?? '' } }),
       metadata: (request, { name }) => ({ userId: name, agent: request.headers.get('User-Agent') }),
@@ -218,7 +218,7 @@ describe('metadata', () => {
     expect(body.events[0].metadata).toEqual({ userId: 'ann', agent: 'phone/7' })
   })
 
-  test('with line breaks in it goes into the store, and into no header', async () => {
+  test('metadata with line breaks is stored and sets no header', async () => {
     const handler = createHandler(shop, {
       authorize: 'none',
       metadata: () => ({ agent: 'x\r\nSet-Cookie: a=b', 'key\r\n': '\u2028' }),
@@ -236,14 +236,14 @@ function aborted(reason?: unknown): Request {
   return new Request('http://shop.example/order/o-1/Place', init)
 }
 
-test('a command that time did not suffice for is 503, to be sent again, and was not stored', async () => {
+test('a command that timed out is 503 with Retry-After and not stored', async () => {
   const handler = createHandler(shop, { authorize: 'none' })
   const response = await handler(aborted(new DOMException('The time is up.', 'TimeoutError')))
   expect([response.status, response.headers.get('retry-after')]).toEqual([503, '1'])
   expect((await shop.aggregates.order.load('o-1')).sequence).toBe(0)
 })
 
-test('a caller that has gone away is waited for by nobody, and its command is not begun', async () => {
+test('a command whose caller has gone away is 499 and not stored', async () => {
   const reported: unknown[] = []
   const handler = createHandler(shop, { authorize: 'none', onError: (error) => reported.push(error) })
   const response = await handler(aborted())

@@ -43,8 +43,8 @@ function reporting(shop: ReturnType<typeof openShop>) {
   return { ...asking(createHandler(shop, { authorize: 'none', onError })), reported, paths }
 }
 
-describe('what only we can mend', () => {
-  test('is 500, reported, and says nothing of itself', async () => {
+describe('an internal error', () => {
+  test('an error of a handler is a 500 that is reported and reveals nothing', async () => {
     const { post, reported, paths } = reporting(openShop())
     const { status, headers, body } = await post('/order/o-1/Break')
     expect([status, headers.get('retry-after')]).toEqual([500, null])
@@ -57,7 +57,7 @@ describe('what only we can mend', () => {
   })
 
   test.each(['STORE_UNAVAILABLE', 'STORE_BUSY', 'STORE_FULL', 'STORE_READ_ONLY', 'STORE_CORRUPT', 'SCHEMA_MISSING'] as const)(
-    'in the store for a while is 503, to be tried again, and reported: %s',
+    'a temporary error of the store is 503 with Retry-After and reported: %s',
     async (code) => {
       const { get, reported } = failing(new StoreError(code, 'connect ECONNREFUSED db.internal:5432'))
       for (const path of ['/order/o-1', '/order/o-1/events', '/views/orders/o-1']) {
@@ -69,20 +69,20 @@ describe('what only we can mend', () => {
     },
   )
 
-  test('about which nobody knows whether it was stored is 503, and says to repeat it with its key', async () => {
+  test('an unknown outcome is 503 with the advice to repeat with the same Idempotency-Key', async () => {
     const { get } = failing(new OutcomeUnknownError('no answer from db.internal'))
     const { status, body, text } = await get('/order/o-1')
     expect([status, body.code, body.detail]).toEqual([503, 'OUTCOME_UNKNOWN', expect.stringContaining('same Idempotency-Key')])
     expect(text).not.toContain('db.internal')
   })
 
-  test('in a limit of the store is 413, and says the limit', async () => {
+  test('STORE_LIMIT is 413 and names the limit', async () => {
     const { get, reported } = failing(new StoreError('STORE_LIMIT', 'an item may have 400 KB'))
     const { status, body } = await get('/order/o-1')
     expect([status, body.detail, reported]).toEqual([413, 'an item may have 400 KB', []])
   })
 
-  test('in an answer that is no JSON is 500', async () => {
+  test('an answer that is not JSON is 500', async () => {
     const teapot = defineAggregate({
       type: 'teapot',
       events: {},
@@ -104,7 +104,7 @@ describe('what only we can mend', () => {
       },
     ],
     ['rejects', () => Promise.reject(new Error('the log is full'))],
-  ])('stays as it is when the one who is told %s', async (_, onError) => {
+  ])('an error response stays the same when onError %s', async (_, onError) => {
     const handler = createHandler(openShop(), { authorize: 'none', onError })
     const said: unknown[] = []
     const { error } = console
@@ -118,13 +118,13 @@ describe('what only we can mend', () => {
   })
 })
 
-test('a race that was lost again and again is 409, to be tried again, and nobody is told', async () => {
+test('a ConflictError is 409 with Retry-After and not reported', async () => {
   const { get, reported } = failing(new ConflictError('moved', { aggregateType: 'order', aggregateId: 'o-1', attempts: 4 }))
   const { status, headers, body } = await get('/order/o-1')
   expect([status, headers.get('retry-after'), body.code, reported]).toEqual([409, '1', 'CONFLICT', []])
 })
 
-test('a race that a command has lost again and again is 409 without If-Match, and 412 with it', async () => {
+test('a lost race is 409 without a condition and 412 with one', async () => {
   const inner = memoryStore()
   const lost = (commits: readonly unknown[]) => Promise.resolve(commits.map(() => ({ kind: 'conflict', on: 'sequence' })))
   const store = new Proxy(inner, {
@@ -137,7 +137,7 @@ test('a race that a command has lost again and again is 409 without If-Match, an
   expect((await post('/order/o-1/Place', place, { 'If-None-Match': '*' })).status).toBe(412)
 })
 
-test('a crowd is turned away with 503 and Retry-After, and the others are served', async () => {
+test('an overloaded app returns 503 with Retry-After and serves the other commands', async () => {
   const shop = createApp({ store: memoryStore(), aggregates: { order }, batching: { maxQueued: 1 } })
   const { post } = asking(createHandler(shop, { authorize: 'none', onError: () => {} }))
   const answers = await Promise.all(Array.from({ length: 5 }, (_, i) => post(`/order/o-${i}/Place`, place)))
@@ -147,7 +147,7 @@ test('a crowd is turned away with 503 and Retry-After, and the others are served
   expect(answers.filter(({ status }) => status === 200).length).toBe(answers.length - turnedAway.length)
 })
 
-test('a closed app answers 503', async () => {
+test('a closed app returns 503', async () => {
   const shop = openShop()
   const { get, post } = asking(createHandler(shop, { authorize: 'none', onError: () => {} }))
   await shop.close()
@@ -160,20 +160,20 @@ test('a closed app answers 503', async () => {
     expect([status, body.code]).toEqual([503, 'CLOSED'])
 })
 
-test('an error of another copy of the package counts as the same', async () => {
+test('an error of another copy of the package is recognised by its code', async () => {
   const foreign = Object.assign(new Error('closed'), { code: new ClosedError('').code })
   expect((await failing(foreign).get('/order/o-1')).body.code).toBe('CLOSED')
   expect((await failing(Object.assign(new Error('x'), { code: 'ENOENT' })).get('/order/o-1')).body).not.toHaveProperty('code')
 })
 
-test('what is not there yet is no answer to a read: 503, to be tried again', async () => {
+test('a NotYetError of a read is 503 with Retry-After', async () => {
   const { get } = failing(new NotYetError('internal'))
   const { status, headers, body, text } = await get('/order/o-1')
   expect([status, headers.get('retry-after'), body.code]).toEqual([503, '1', 'NOT_YET'])
   expect(text).not.toContain('internal')
 })
 
-test('each code has the status that the page of errors says', () => {
+test('each error code has the status of the page of errors', () => {
   const page = readFileSync(new URL('../../docs/reference/errors.md', import.meta.url), 'utf8')
   const rows = [...page.matchAll(/^\| `([A-Z_]+)` \|.*\|\s*(\d{3})?\s*\|$/gm)]
   expect(Object.fromEntries(rows.map(([, code, status = '500']) => [code, Number(status)]))).toEqual(statuses)

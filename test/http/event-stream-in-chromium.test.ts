@@ -71,7 +71,7 @@ const seen = () => page.evaluate(() => (window as unknown as { seen: string[] })
 const logIn = () => page.evaluate(() => void Object.assign(document, { cookie: 'user=ann' }))
 
 describe('EventSource in Chromium', () => {
-  test('receives changes, and after a broken connection those in between', async () => {
+  test('EventSource receives changes, and after a broken connection those in between', async () => {
     await logIn()
     expect(await listen('/views/tickets?owner=ann')).toBe('open')
     await app.aggregates.ticket.execute('a', give('ann', 1))
@@ -88,7 +88,7 @@ describe('EventSource in Chromium', () => {
     expect([asked, reported]).toEqual([[null, '1.1'], []])
   })
 
-  test('continues where it began when the connection breaks before the first change', async () => {
+  test('EventSource continues where it began when the connection breaks before the first change', async () => {
     await logIn()
     await app.aggregates.ticket.execute('a', give('ann', 1))
     await listen('/views/tickets')
@@ -98,11 +98,11 @@ describe('EventSource in Chromium', () => {
     expect([asked, (await seen())[0]]).toEqual([[null, '1.1'], expect.stringContaining('"id":"b"')])
   })
 
-  test('is refused for good by authorize', async () => {
+  test('EventSource is closed for good when authorize refuses it', async () => {
     expect(await listen('/views/tickets')).toBe('closed')
   })
 
-  test('does not keep a server from closing once shutdown aborts', async () => {
+  test('EventSource does not keep a server from closing once shutdown aborts', async () => {
     await logIn()
     await listen('/views/tickets')
     shutdown.abort()

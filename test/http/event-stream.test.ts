@@ -41,7 +41,7 @@ const stream = (path: string, headers = {}, signal: AbortSignal = new AbortContr
 const dataOf = (message: string | undefined) => JSON.parse(/^data: (.*)$/m.exec(message ?? '')?.[1] ?? 'null')
 
 describe('GET /views/x with Accept: text/event-stream', () => {
-  test('sends each change as an event with its cursor as id', async () => {
+  test('an event stream sends each change as an event with its cursor as id', async () => {
     const app = kept(ticketApp(memoryStore()))
     const response = await createHandler(app, { authorize: 'none' })(stream('/views/tickets'))
     expect([response.status, response.headers.get('content-type')]).toEqual([200, 'text/event-stream'])
@@ -57,7 +57,7 @@ describe('GET /views/x with Accept: text/event-stream', () => {
     await messages.cancel()
   })
 
-  test('takes the conditions of find, and no page', async () => {
+  test('an event stream takes the conditions of find and refuses paging parameters', async () => {
     const app = kept(ticketApp(memoryStore()))
     const handler = createHandler(app, { authorize: 'none' })
     const messages = messagesOf(await handler(stream('/views/tickets?owner=ann&points.gte=2')))
@@ -78,7 +78,7 @@ describe('GET /views/x with Accept: text/event-stream', () => {
       expect((await handler(stream(`/views/tickets${path}`))).status).toBe(400)
   })
 
-  test('continues behind the Last-Event-ID, and refuses one that is none', async () => {
+  test('an event stream continues after its Last-Event-ID and refuses an invalid one', async () => {
     const app = kept(ticketApp(memoryStore()))
     const handler = createHandler(app, { authorize: 'none' })
     for (const id of ['a', 'b']) await app.aggregates.ticket.execute(id, give('ann', 1))
@@ -94,7 +94,7 @@ describe('GET /views/x with Accept: text/event-stream', () => {
       expect((await handler(stream('/views/tickets', { 'Last-Event-ID': id }))).status).toBe(400)
   })
 
-  test('asks authorize as find does', async () => {
+  test('an event stream calls authorize as find does', async () => {
     const app = kept(ticketApp(memoryStore()))
     const asked: unknown[] = []
     const handler = createHandler(app, {
@@ -123,7 +123,7 @@ describe('GET /views/x with Accept: text/event-stream', () => {
     await response.body?.cancel()
   })
 
-  test('sends a comment with the cursor every 15 seconds of silence', async () => {
+  test('an event stream sends a comment with the cursor every 15 s of silence', async () => {
     const waits: number[] = []
     let pass = () => {}
     const sleep = (ms: number, signal?: AbortSignal) =>
@@ -151,7 +151,7 @@ describe('GET /views/x with Accept: text/event-stream', () => {
     await messages.cancel()
   })
 
-  test('ends with the request and with the app', async () => {
+  test('an event stream ends with the request and with the app', async () => {
     const app = ticketApp(memoryStore())
     const reported: unknown[] = []
     const handler = createHandler(app, { authorize: 'none', onError: (error) => reported.push(error) })
@@ -168,7 +168,7 @@ describe('GET /views/x with Accept: text/event-stream', () => {
     expect((await handler(stream('/views/tickets'))).status).toBe(503)
   })
 
-  test('ends when shutdown aborts, and at once afterwards', async () => {
+  test('an event stream ends when shutdown aborts, and a later one ends at once', async () => {
     const app = kept(ticketApp(memoryStore()))
     const shutdown = new AbortController()
     const handler = createHandler(app, { authorize: 'none', shutdown: shutdown.signal })
@@ -183,7 +183,7 @@ describe('GET /views/x with Accept: text/event-stream', () => {
     expect(() => createHandler(app, { authorize: 'none', shutdown: true as never })).toThrow('shutdown must be an AbortSignal')
   })
 
-  test('of a client that goes away is read no longer', async () => {
+  test('an event stream is no longer read after its client has gone', async () => {
     const calls: string[] = []
     const app = kept(ticketApp(counting(memoryStore(), calls), { pollMs: 1 }))
     const reported: unknown[] = []
@@ -207,7 +207,7 @@ describe('GET /views/x with Accept: text/event-stream', () => {
     await new Promise((resolve) => server.close(resolve))
   })
 
-  test('breaks off with an error that is reported', async () => {
+  test('an event stream breaks off with a reported error', async () => {
     const store = changed(memoryStore(), { readFeed: async () => Promise.reject(new StoreError('STORE_CORRUPT', 'broken')) })
     const reported: unknown[] = []
     const handler = createHandler(kept(ticketApp(store)), { authorize: 'none', onError: (error) => reported.push(error) })
@@ -217,14 +217,14 @@ describe('GET /views/x with Accept: text/event-stream', () => {
     expect(reported).toMatchObject([{ code: 'STORE_CORRUPT' }])
   })
 
-  test('is answered without a body to HEAD', async () => {
+  test('HEAD for an event stream has no body', async () => {
     const app = kept(ticketApp(memoryStore()))
     const request = new Request('http://desk.example/views/tickets', { method: 'HEAD', headers: { Accept: 'text/event-stream' } })
     const response = await createHandler(app, { authorize: 'none' })(request)
     expect([response.status, response.body]).toEqual([200, null])
   })
 
-  test('is 406 in a Lambda function, which cannot stream', async () => {
+  test('an event stream is 406 in a Lambda function, which cannot stream', async () => {
     const app = kept(ticketApp(memoryStore()))
     const handler = onHttp(createHandler(app, { authorize: 'none' }))
     const { statusCode, body } = await handler(
@@ -233,7 +233,7 @@ describe('GET /views/x with Accept: text/event-stream', () => {
     expect([statusCode, JSON.parse(body).detail]).toEqual([406, expect.stringContaining('cannot stream')])
   })
 
-  test('is in the OpenAPI document', () => {
+  test('the OpenAPI document describes the event stream', () => {
     const { paths } = openApiDocument(ticketApp(memoryStore()), { authorize: 'none' })
     const { get } = paths['/views/tickets'] as Record<
       string,

@@ -21,15 +21,18 @@ const ourFault = 'The server failed. The error was reported.'
 
 /** What the framework throws itself, thrown by somebody else; and what looks like it. */
 const disguises: readonly [string, Error][] = [
-  ['that something is not there yet', new NotYetError('internal: the users are behind')],
-  ['a result that is not there yet', new NotYetError('internal', { ok: true, sequence: 7, events: [], state: 'secret' })],
-  ['an unfit value', new ValidationError('SELECT secret internal')],
-  ['a conflict', new ConflictError('internal', { aggregateType: 'order', aggregateId: 'o-1', attempts: 1 })],
-  ['a conflict of a router', Object.assign(new Error('internal'), { code: 'CONFLICT' })],
-  ['a precondition', new ConflictError('internal', { aggregateType: 'x', aggregateId: 'y', expectedSequence: 7, attempts: 1 })],
-  ['a key that was used', new IdempotencyError('internal')],
-  ['a limit', new StoreError('STORE_LIMIT', 'internal')],
-  ['something unfit without issues', Object.assign(new Error('internal'), { code: 'VALIDATION' })],
+  ['a NotYetError', new NotYetError('internal: the users are behind')],
+  ['a NotYetError with a result', new NotYetError('internal', { ok: true, sequence: 7, events: [], state: 'secret' })],
+  ['a ValidationError', new ValidationError('SELECT secret internal')],
+  ['a ConflictError', new ConflictError('internal', { aggregateType: 'order', aggregateId: 'o-1', attempts: 1 })],
+  ['an error with the code CONFLICT', Object.assign(new Error('internal'), { code: 'CONFLICT' })],
+  [
+    'a ConflictError with an expected sequence',
+    new ConflictError('internal', { aggregateType: 'x', aggregateId: 'y', expectedSequence: 7, attempts: 1 }),
+  ],
+  ['an IdempotencyError', new IdempotencyError('internal')],
+  ['a StoreError of a limit', new StoreError('STORE_LIMIT', 'internal')],
+  ['an error with the code VALIDATION', Object.assign(new Error('internal'), { code: 'VALIDATION' })],
 ]
 
 const handling = (shop: Shop, options: Partial<HttpOptions<Shop, undefined>>) => {
@@ -45,7 +48,7 @@ describe.each(disguises)('%s', (_, error) => {
     throw error
   }
 
-  test('thrown by authorize is the fault of the server', async () => {
+  test('an error like those of the framework is a 500 when authorize throws it', async () => {
     const shop = openShop()
     for (const authorize of [fails, () => Promise.reject(error)]) {
       const { get, post, reported } = handling(shop, { authorize })
@@ -56,7 +59,7 @@ describe.each(disguises)('%s', (_, error) => {
     expect(await stored(shop)).toBe(0)
   })
 
-  test('thrown by metadata is the fault of the server', async () => {
+  test('an error like those of the framework is a 500 when metadata throws it', async () => {
     const shop = openShop()
     const { post, reported } = handling(shop, { metadata: fails })
     expect((await post('/order/o-1/Place', place)).status).toBe(500)
@@ -66,7 +69,7 @@ describe.each(disguises)('%s', (_, error) => {
   test.each<[string, () => unknown]>([
     ['throws', fails],
     ['rejects', () => Promise.reject(error)],
-  ])('is the fault of the server when a handler %s with it', async (_, handle) => {
+  ])('an error like those of the framework is a 500 when a handler %s with it', async (_, handle) => {
     const pay = defineAggregate({ type: 'order', events: {}, commands: { Pay: noData }, initialState: () => ({}) }).implement({
       handle: { Pay: handle as () => undefined },
       apply: {},
@@ -79,7 +82,7 @@ describe.each(disguises)('%s', (_, error) => {
     expect(text).not.toContain('internal')
   })
 
-  test('thrown by a schema is the fault of the server', async () => {
+  test('an error like those of the framework is a 500 when a schema throws it', async () => {
     const schema = { '~standard': { version: 1, vendor: 'x', validate: fails } } as const
     const pay = defineAggregate({ type: 'order', events: {}, commands: { Pay: schema }, initialState: () => ({}) }).implement({
       handle: { Pay: () => undefined },
@@ -134,10 +137,10 @@ describe('a handler that sends another command', () => {
     createApp({ store: memoryStore(), aggregates: { pay, audit }, views: { notes }, services: { pay: { note } } })
 
   test.each<[string, Parameters<typeof paying>[0]]>([
-    ['that others were before', (audit) => audit.execute('a', { type: 'Note' }, { expectedSequence: 77 })],
-    ['with an id that cannot be', (audit) => audit.execute('\0', { type: 'Note' })],
-    ['with a key that was used', (audit) => audit.execute('a', { type: 'Note', data: 1 } as never, { idempotencyKey: 'k' })],
-  ])('%s has a fault, which the caller is not told', async (_, send) => {
+    ['after a conflict', (audit) => audit.execute('a', { type: 'Note' }, { expectedSequence: 77 })],
+    ['with an invalid id', (audit) => audit.execute('\0', { type: 'Note' })],
+    ['with a used key', (audit) => audit.execute('a', { type: 'Note', data: 1 } as never, { idempotencyKey: 'k' })],
+  ])('an inner command %s is a 500 that reveals nothing', async (_, send) => {
     const { post, app, reported } = paying(send)
     await app.aggregates.audit.execute('a', { type: 'Note' }, { idempotencyKey: 'k' })
     const { status, body, text } = await post('/pay/p-1/Pay')
@@ -146,7 +149,7 @@ describe('a handler that sends another command', () => {
     expect((await app.aggregates.pay.load('p-1')).sequence).toBe(0)
   })
 
-  test('and passes on what that has come to does not answer with it', async () => {
+  test('a handler that throws the result of its inner command does not reveal it', async () => {
     const { post, reported } = paying(async (audit) => {
       throw new NotYetError('behind', await audit.execute('a', { type: 'Note' }))
     })
@@ -155,27 +158,27 @@ describe('a handler that sends another command', () => {
     expect(text).not.toContain('swordfish')
   })
 
-  test('while the store is busy can be asked again', async () => {
+  test('an inner command on a busy store is 503 with Retry-After', async () => {
     const { post } = paying(() => Promise.reject(new StoreError('STORE_BUSY', 'internal')))
     const { status, headers } = await post('/pay/p-1/Pay')
     expect([status, headers.get('retry-after')]).toEqual([503, '1'])
   })
 })
 
-describe('whatever happens, there is an answer', () => {
+describe('every request gets an answer', () => {
   test.each<[string, object]>([
-    ['a challenge that no header can hold', { ok: false, status: 401, challenge: 'Bearer realm="Bür—o"' }],
+    ['a challenge that does not fit into a header', { ok: false, status: 401, challenge: 'Bearer realm="Bür—o"' }],
     ['a challenge of two lines', { ok: false, status: 401, challenge: 'Bearer\r\nSet-Cookie: a=b' }],
     ['a status of its own', { ok: false, status: 418 }],
     ['no status', { ok: false }],
     ['a detail that is no text', { ok: false, status: 403, detail: { n: 1n } }],
-  ])('to %s: 500, reported', async (_, verdict) => {
+  ])('a verdict of authorize with %s is a 500 that is reported', async (_, verdict) => {
     const { get, reported } = handling(openShop(), { authorize: () => verdict as Authorization<undefined> })
     const { status, body } = await get('/order/o-1')
     expect([status, body.detail, reported.length]).toEqual([500, ourFault, 1])
   })
 
-  test('to an error that cannot even be looked at: 500, reported', async () => {
+  test('an error that throws when it is inspected is a 500 that is reported', async () => {
     const error = new Proxy(new Error('x'), {
       has: () => {
         throw new Error('no')
@@ -195,7 +198,7 @@ describe('whatever happens, there is an answer', () => {
   })
 })
 
-describe('metadata that cannot be stored', () => {
+describe('metadata that does not fit into JSON', () => {
   test.each<[string, unknown]>([
     ['a Date', { at: new Date() }],
     ['a text', 'x'],
@@ -204,7 +207,7 @@ describe('metadata that cannot be stored', () => {
     ['a prototype', JSON.parse('{"__proto__":{"isAdmin":true}}')],
     ['NUL', { agent: '\0' }],
     ['a function', { now: () => {} }],
-  ])('since it is or holds %s is the fault of the server, and nothing is stored', async (_, made) => {
+  ])('metadata that is or holds %s is a 500, and nothing is stored', async (_, made) => {
     const shop = openShop()
     const { post, reported } = handling(shop, { metadata: () => made as Record<string, never> })
     const { status, body } = await post('/order/o-1/Place', place)

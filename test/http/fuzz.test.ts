@@ -31,7 +31,7 @@ const withoutBreak = { aggregates: { order: { commands: ['Place', 'Note', 'Tag',
 test.each<[string, () => HttpApp, object]>([
   ['the shop', shopApp, { expose: withoutBreak, waitFor: ['perCustomer'] }],
   ['the bank', () => bankApp(memoryStore()), {}],
-])('what the document of %s says is what the server does, and nothing that can be sent makes it fail', async (_, open, more) => {
+])('the server follows its OpenAPI document of %s, and no request makes it fail', async (_, open, more) => {
   const app = open()
   const failures: unknown[] = []
   const options = { ...more, authorize: 'none', onError: (error: unknown) => failures.push(error) } as HttpOptions<

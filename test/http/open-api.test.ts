@@ -40,13 +40,13 @@ const document = openApiDocument(shop, { authorize: 'none' })
 const bodyOf = (made: OpenApiDocument, path: string) => inside(made.paths, path, 'post', 'requestBody')
 const schemaOf = (made: OpenApiDocument, path: string) => inside(bodyOf(made, path), 'content', 'application/json', 'schema')
 
-describe('the document', () => {
+describe('the OpenAPI document', () => {
   test.each([
     ['of the shop', () => document],
     ['of the bank', () => openApiDocument(bankApp(memoryStore()), { authorize: 'none' })],
-    ['of nothing', () => openApiDocument(createApp({ store: memoryStore(), aggregates: {} }), { authorize: 'none' })],
+    ['of an empty app', () => openApiDocument(createApp({ store: memoryStore(), aggregates: {} }), { authorize: 'none' })],
     [
-      'with all that can be said',
+      'with all options',
       () =>
         openApiDocument(shop, {
           authorize: () => ({ ok: true, caller: undefined }),
@@ -61,7 +61,7 @@ describe('the document', () => {
         }),
     ],
     [
-      'with names that paths and schemas do not take',
+      'with names that need escapes in paths and schemas',
       () => {
         const odd = defineAggregate({
           type: 'ödd',
@@ -73,7 +73,7 @@ describe('the document', () => {
       },
     ],
     [
-      'with commands and aggregates that are called like something else',
+      'with names that equal those of operations',
       () => {
         const commands = {
           events: noData,
@@ -100,7 +100,7 @@ describe('the document', () => {
         return openApiDocument(createApp({ store: memoryStore(), aggregates, views: { orders } }), { authorize: 'none' })
       },
     ],
-  ])('%s is valid, and refers to nothing that is not there', async (_, make) => {
+  ])('the OpenAPI document %s is valid and has no dangling references', async (_, make) => {
     const made = make()
     expect(await problemsOf(made)).toBeUndefined()
     for (const reference of referencesIn(made)) at(made, reference)
@@ -109,12 +109,12 @@ describe('the document', () => {
     expect(JSON.parse(JSON.stringify(made))).toEqual(made)
   })
 
-  test('is served', async () => {
+  test('the handler serves the OpenAPI document', async () => {
     const { status, headers, body } = await asking(createHandler(shop, { authorize: 'none' })).get('/openapi.json')
     expect([status, headers.get('content-type'), body]).toEqual([200, 'application/json', document])
   })
 
-  test('says who may ask, where not everybody may', () => {
+  test('the OpenAPI document describes authorization when authorize is a function', () => {
     const token = { type: 'http', scheme: 'bearer' }
     const authorize = () => ({ ok: true, caller: undefined }) as const
     const made = openApiDocument(shop, { authorize, openApi: { securitySchemes: { token } } })
@@ -135,7 +135,7 @@ describe('the document', () => {
 })
 
 describe('a command', () => {
-  test('has the schema that zod and arktype make of theirs', () => {
+  test('a command has the JSON schemas of zod and arktype', () => {
     expect(bodyOf(document, '/order/{id}/Place').required).toBe(true)
     expect(at(document, schemaOf(document, '/order/{id}/Place'))).toEqual({
       type: 'object',
@@ -149,18 +149,18 @@ describe('a command', () => {
     expect(tag).toMatchObject({ properties: { tag: { type: 'string', minLength: 1, maxLength: 20 } } })
   })
 
-  test('of which nothing can be said takes anything', () => {
+  test('a command whose schema has no JSON schema takes anything', () => {
     for (const path of ['/order/{id}/Note', '/order/{id}/Rate']) expect(schemaOf(document, path)).toEqual({})
   })
 
-  test('without data takes an empty object, so that its content type is sent', () => {
+  test('a command without data takes an empty object, so that its content type is sent', () => {
     expect(bodyOf(document, '/order/{id}/Cancel')).toEqual({
       required: true,
       content: { 'application/json': { schema: { type: 'object', maxProperties: 0 } } },
     })
   })
 
-  test('in the body is one of all', () => {
+  test('a command in the body is one of all commands', () => {
     const { oneOf } = schemaOf(document, '/order/{id}') as { oneOf: object[] }
     expect(oneOf).toHaveLength(7)
     expect(oneOf[0]).toMatchObject({
@@ -172,19 +172,19 @@ describe('a command', () => {
   })
 })
 
-test('a command names its id first, and can be waited for where the handler can', () => {
+test('a command has its id first, and Prefer when waitFor is set', () => {
   const parametersOf = (made: OpenApiDocument) =>
     (inside(made.paths, '/order/{id}/Place', 'post').parameters as { name: string }[]).map(({ name }) => name)
   expect(parametersOf(document)).toEqual(['id', 'Idempotency-Key', 'If-Match', 'If-None-Match'])
   expect(parametersOf(openApiDocument(shop, { authorize: 'none', waitFor: ['perCustomer'] }))).toContain('Prefer')
 })
 
-test('a state can be asked for under conditions', () => {
+test('a state has parameters for conditional requests', () => {
   const names = (inside(document.paths, '/order/{id}', 'get').parameters as { name: string }[]).map(({ name }) => name)
   expect(names).toEqual(['id', 'asOf', 'If-Match', 'If-None-Match'])
 })
 
-test('an answer to a command has what its caller may read', () => {
+test('the answer to a command requires only what its caller may read', () => {
   const required = (made: OpenApiDocument) => {
     const content = inside(made.paths, '/order/{id}/Place', 'post', 'responses', '200', 'content', 'application/json')
     return inside(content, 'schema').required
@@ -212,7 +212,7 @@ describe('a schema', () => {
   }
   const path = '/one/{id}/Do'
 
-  test('that refers to itself does so in the document', async () => {
+  test('a schema that refers to itself does so in the document', async () => {
     const folder = z.object({
       name: z.string(),
       get folders() {
@@ -225,7 +225,7 @@ describe('a schema', () => {
     expect(await problemsOf(made)).toBeUndefined()
   })
 
-  test('with parts of its own takes them along', async () => {
+  test('a schema with definitions of its own brings them along', async () => {
     const node = z.object({
       value: z.string(),
       get next() {
@@ -240,7 +240,7 @@ describe('a schema', () => {
     expect(await problemsOf(made)).toBeUndefined()
   })
 
-  test('keeps the references in fields that are called like a keyword', async () => {
+  test('a schema keeps its references in fields that are named like a keyword', async () => {
     const node = z.object({
       value: z.string(),
       get next() {
@@ -255,7 +255,7 @@ describe('a schema', () => {
     expect(await problemsOf(made)).toBeUndefined()
   })
 
-  test('keeps its data, and fields that are called like a reference', () => {
+  test('a schema keeps its data and its fields that are named like a reference', () => {
     const made = withCommand(
       z.object({
         $ref: z.literal('#/$defs/x'),
@@ -271,7 +271,7 @@ describe('a schema', () => {
     })
   })
 
-  test('that cannot be said in JSON Schema is anything', () => {
+  test('a schema that JSON Schema cannot express takes anything', () => {
     for (const schema of [z.object({ on: z.date() }), z.object({ big: z.bigint() })])
       expect(schemaOf(withCommand(schema), path)).toEqual({})
     const made = withCommand(type({ on: 'Date' }))
@@ -279,7 +279,7 @@ describe('a schema', () => {
   })
 })
 
-test('a view has a parameter for each index, of its kind, and for its ranges', () => {
+test('a view has a parameter of its type for each index and for its ranges', () => {
   const parametersOf = (path: string) =>
     inside(document.paths, path, 'get').parameters as { name: string; schema: { type?: string } }[]
   const kinds = Object.fromEntries(parametersOf('/views/orders').map(({ name, schema }) => [name, schema.type ?? 'enum']))

@@ -36,7 +36,7 @@ describe('an id', () => {
     'order:1',
     ' ',
     'x'.repeat(255),
-  ])('%j is itself on every path', async (id) => {
+  ])('the id %j works on every path', async (id) => {
     const path = encodeURIComponent(id)
     expect((await post(`/order/${path}/Place`, place)).body.events[0].aggregateId).toBe(id)
     expect((await get(`/order/${path}`)).body.id).toBe(id)
@@ -49,11 +49,11 @@ describe('an id', () => {
     ['too long', 'x'.repeat(256)],
     ['NUL', '%00'],
     ['NUL inside', 'a%00b'],
-    ['no UTF-8', '%E4'],
+    ['not UTF-8', '%E4'],
     ['a half of a surrogate pair', '%ED%A0%80'],
     ['a lone percent sign', '%'],
-    ['no hexadecimal digits', '%zz'],
-  ])('that is %s is 400 on every path', async (_, path) => {
+    ['not hexadecimal', '%zz'],
+  ])('an id that is %s is 400 on every path', async (_, path) => {
     for (const { status, body } of [
       await post(`/order/${path}/Place`, place),
       await post(`/order/${path}`, { type: 'Place', data: place }),
@@ -93,7 +93,7 @@ describe('a path', () => {
     '/views%2Forders',
     '/order%00/o-1',
     '/order;x=1/o-1',
-  ])('%s leads nowhere', async (path) => {
+  ])('the path %s is 404', async (path) => {
     for (const { status, headers, body } of [await get(path), await post(path, place)]) {
       expect([path, status]).toEqual([path, 404])
       expect([headers.get('content-type'), body.status]).toEqual(['application/problem+json', 404])
@@ -109,12 +109,12 @@ describe('a path', () => {
     ['POST', '/views/orders/o-1', 'GET, HEAD'],
     ['POST', '/openapi.json', 'GET, HEAD'],
     ['PATCH', '/order/o-1/events', 'GET, HEAD, POST'],
-  ])('of %s %s says what can be used there', async (method, path, allowed) => {
+  ])('%s %s is 405 with the allowed methods', async (method, path, allowed) => {
     const response = await createHandler(shop, { authorize: 'none' })(new Request(`http://shop.example${path}`, { method }))
     expect([response.status, response.headers.get('allow')]).toEqual([405, allowed])
   })
 
-  test('that goes up is what it comes to', async () => {
+  test('a path with dot segments is normalized', async () => {
     await post('/order/o-1/Place', place)
     for (const path of ['/views/../order/o-1', '/views/%2e%2e/order/o-1', '/./order/./o-1'])
       expect((await get(path)).body.id).toBe('o-1')
@@ -122,7 +122,7 @@ describe('a path', () => {
 })
 
 describe('basePath', () => {
-  test('comes before all paths', async () => {
+  test('basePath precedes all paths', async () => {
     const under = asking(createHandler(shop, { authorize: 'none', basePath: '/api/v1' }))
     expect((await under.post('/api/v1/order/o-1/Place', place)).status).toBe(200)
     for (const path of ['/order/o-1', '/api/v1', '/api/v12/order/o-1', '/api/v1order/o-1', '/api/v1//order/o-1'])
@@ -140,7 +140,7 @@ describe('expose', () => {
     views: ['orders'],
   } as const
 
-  test('leaves everything else where nobody can reach it', async () => {
+  test('expose makes everything else unreachable', async () => {
     const some = asking(createHandler(shop, { authorize: 'none', expose }))
     const { status, body } = await some.post('/order/o-1/Place', place)
     expect([status, body]).toEqual([200, { sequence: 1, replayed: false }])
@@ -159,7 +159,7 @@ describe('expose', () => {
     ])
   })
 
-  test('of one part says nothing of the other', async () => {
+  test('expose for aggregates does not affect views', async () => {
     const some = asking(createHandler(shop, { authorize: 'none', expose: { aggregates: {} } }))
     expect((await some.get('/order')).status).toBe(404)
     expect((await some.get('/views/perCustomer')).status).toBe(200)
@@ -181,17 +181,17 @@ describe('expose', () => {
     [{ authorize: 'none', onError: 1 }, /onError must be a function/],
     [{ authorize: 'none', openApi: { name: 'x' } }, /openApi has no option 'name'/],
     [{ authorize: 'none', cors: true }, /no option 'cors'/],
-  ])('and other options that cannot be are refused: %j', (options, message) => {
+  ])('createHandler refuses wrong options: %j', (options, message) => {
     expect(() => createHandler(shop, options as never)).toThrow(message)
   })
 })
 
-test('what is no app of createApp is refused', () => {
+test('createHandler refuses an app that is not of createApp', () => {
   for (const nothing of [undefined, {}, { aggregates: {}, views: {} }])
     expect(() => createHandler(nothing as never, { authorize: 'none' })).toThrow(/made by createApp/)
 })
 
-test('an aggregate whose name has a path already is refused, unless it is not exposed', () => {
+test('createHandler refuses an exposed aggregate whose name is another path', () => {
   for (const name of ['views', 'openapi.json']) {
     const app = createApp({ store: memoryStore(), aggregates: { [name]: order } })
     expect(() => createHandler(app, { authorize: 'none' })).toThrow(`cannot be called '${name}'`)
@@ -199,7 +199,7 @@ test('an aggregate whose name has a path already is refused, unless it is not ex
   }
 })
 
-test('a view with an index that is called like another parameter is refused, unless it is not exposed', () => {
+test('createHandler refuses an exposed view with an index named like another parameter', () => {
   for (const index of ['limit', 'customer.gt']) {
     const initialView = () => ({ customer: '', [index]: 0 })
     const view = defineView({ name: 'v', aggregates: [order], initialView, update: {}, indexes: ['customer', index] })
@@ -209,7 +209,7 @@ test('a view with an index that is called like another parameter is refused, unl
   }
 })
 
-test('tables of your own are not shown', async () => {
+test('a sqlView is not exposed', async () => {
   const tables = defineSqlView({
     name: 'tables',
     aggregates: [order],

@@ -19,38 +19,38 @@ beforeEach(async () => {
 })
 
 describe('the state', () => {
-  test('has its sequence as ETag', async () => {
+  test('a state has its sequence as ETag', async () => {
     const { status, headers, body } = await get('/order/o-0')
     expect([status, headers.get('etag')]).toEqual([200, '"2"'])
     expect(body).toEqual({ id: 'o-0', sequence: 2, state: { status: 'placed', notes: 1 } })
   })
 
-  test('as it was', async () => {
+  test('a state is read as of an earlier sequence', async () => {
     expect((await get('/order/o-0?asOf=1')).body).toEqual({ id: 'o-0', sequence: 1, state: { status: 'placed', notes: 0 } })
     expect((await get('/order/o-0?asOf=7')).status).toBe(400)
   })
 
-  test.each(['"2"', 'W/"2"', '"1", "2"'])('is not sent again to one who has it: %s', async (value) => {
+  test.each(['"2"', 'W/"2"', '"1", "2"'])('a state is 304 when the caller has it: %s', async (value) => {
     const { status, text, headers } = await get('/order/o-0', { 'If-None-Match': value })
     expect([status, text, headers.get('etag')]).toEqual([304, '', '"2"'])
   })
 
-  test('is not sent again to one who wants none that there is', async () => {
+  test('a state is 304 for If-None-Match: *', async () => {
     expect((await get('/order/o-0', { 'If-None-Match': '*' })).status).toBe(304)
     expect((await get('/order/nobody', { 'If-None-Match': '*' })).status).toBe(404)
   })
 
-  test.each(['"2"', 'W/"2"', '"1", "2"', '*'])('is sent to one who wants just this one: %s', async (value) => {
+  test.each(['"2"', 'W/"2"', '"1", "2"', '*'])('a state is 200 when If-Match includes it: %s', async (value) => {
     expect((await get('/order/o-0', { 'If-Match': value })).status).toBe(200)
     expect((await get('/order/o-0', { 'If-Match': value, 'If-None-Match': '"2"' })).status).toBe(304)
   })
 
-  test.each(['"1"', '"3", "1"', '2', 'x'])('is not sent to one who wants another one: 412, %s', async (value) => {
+  test.each(['"1"', '"3", "1"', '2', 'x'])('a state is 412 when If-Match excludes it: %s', async (value) => {
     const { status, body } = await get('/order/o-0', { 'If-Match': value, 'If-None-Match': '"2"' })
     expect([status, body.status]).toEqual([412, 412])
   })
 
-  test.each([2, 'a "b", ü/', '1'])('that is made in another way, stateVersion %j, is another one', async (stateVersion) => {
+  test.each([2, 'a "b", ü/', '1'])('the ETag of a state includes its stateVersion %j', async (stateVersion) => {
     const counted = defineAggregate({
       type: 'order',
       events: { Noted: noData },
@@ -73,18 +73,18 @@ describe('the state', () => {
     expect((await post('/counted/c/Note', undefined, { 'If-Match': stored })).status).toBe(412)
   })
 
-  test('is sent to one who has an older one', async () => {
+  test('a state is 200 when the caller has an older one', async () => {
     expect((await get('/order/o-0', { 'If-None-Match': '"1"' })).status).toBe(200)
   })
 
-  test('of what was never heard of is 404', async () => {
+  test('a state is 404 for an aggregate without events', async () => {
     const { status, body } = await get('/order/nobody')
     expect([status, body.detail]).toEqual([404, "There is no 'nobody' in order."])
   })
 })
 
 describe('the history', () => {
-  test('is there in order, or after a sequence', async () => {
+  test('the history is returned in order or after a sequence', async () => {
     const { body } = await get('/order/o-0/events')
     expect(body.items.map(({ sequence, type }: Record<string, unknown>) => [sequence, type])).toEqual([
       [1, 'Placed'],
@@ -97,7 +97,7 @@ describe('the history', () => {
       expect([query, (await get(`/order/nobody/events${query}`)).status]).toEqual([query, 404])
   })
 
-  test('goes page by page', async () => {
+  test('the history is returned in pages', async () => {
     const { order } = shop.aggregates
     for (let i = 0; i < 5; i++) await order.execute('o-0', { type: 'Note', data: { text: `${i}` } })
     const seen: number[] = []
@@ -110,7 +110,7 @@ describe('the history', () => {
     expect(seen).toEqual([1, 2, 3, 4, 5, 6, 7])
   })
 
-  test('of any length is sent as it is read, and is JSON as a whole', async () => {
+  test('a long history is streamed as one JSON document', async () => {
     const { order } = shop.aggregates
     for (let i = 0; i < 300; i++) await order.execute('o-0', { type: 'Note', data: { text: 'x'.repeat(1_000) } })
     const response = await handler(new Request('http://shop.example/order/o-0/events'))
@@ -121,7 +121,7 @@ describe('the history', () => {
     expect(JSON.parse(Buffer.concat(chunks).toString()).items).toHaveLength(302)
   })
 
-  test('that cannot be read to its end breaks off, so that nobody takes half of it for all', async () => {
+  test('a history that fails midway breaks off, so that no caller takes it for complete', async () => {
     const { order } = shop.aggregates
     async function* events(id: string) {
       yield* order.events(id)
@@ -137,13 +137,13 @@ describe('the history', () => {
   })
 })
 
-test('the ids are there in pages', async () => {
+test('ids are returned in pages', async () => {
   expect((await get('/order?limit=2')).body).toEqual({ items: ['o-0', 'o-1'], next: 'o-1' })
   expect((await get('/order?limit=2&after=o-1')).body.items).toEqual(['o-2', 'o-3'])
 })
 
 describe('a row', () => {
-  test('is there under its id', async () => {
+  test('a row is returned by its id', async () => {
     const { status, body } = await get('/views/orders/o-1')
     expect([status, body]).toEqual([
       200,
@@ -152,7 +152,7 @@ describe('a row', () => {
     expect((await get('/views/orders/nobody')).status).toBe(404)
   })
 
-  test('can be asked for fresh, where that is possible', async () => {
+  test('a row is read fresh only from a view that supports it', async () => {
     expect((await get('/views/orders/o-1?fresh=true')).status).toBe(200)
     expect((await get('/views/perCustomer/ann?fresh=true')).status).toBe(400)
     expect((await get('/views/orders/o-1?fresh=yes')).status).toBe(400)
@@ -185,11 +185,11 @@ describe('find', () => {
     ['customer=__proto__', []],
     ['orderBy=total&descending=true', ['o-3', 'o-2', 'o-1', 'o-0']],
     ['orderBy=customer', ['o-0', 'o-2', 'o-1', 'o-3']],
-  ])('%s', async (query, expected) => {
+  ])('find returns the rows for ?%s', async (query, expected) => {
     expect(await idsOf(query)).toEqual(expected)
   })
 
-  test('goes page by page, in any order', async () => {
+  test('find returns pages in any order', async () => {
     for (const order of ['', 'orderBy=customer&']) {
       const first = (await get(`/views/orders?${order}limit=3`)).body
       const second = (await get(`/views/orders?${order}limit=3&after=${encodeURIComponent(first.next)}`)).body
@@ -228,7 +228,7 @@ describe('find', () => {
     ['__proto__=1', "no parameter '__proto__'"],
     [`customer=${'x'.repeat(1_100)}`, 'customer'],
     ['customer=%00', 'customer'],
-  ])('%s is 400', async (query, detail) => {
+  ])('find with ?%s is 400', async (query, detail) => {
     const { status, body } = await get(`/views/orders?${query}`)
     expect([status, body.code]).toEqual([400, 'VALIDATION'])
     expect(body.detail).toContain(detail)

@@ -56,7 +56,7 @@ const servers: Readonly<
 }
 
 describe.each(Object.keys(servers))('behind %s', (name) => {
-  test('commands, errors and long histories are what they are', async () => {
+  test('a server returns commands, errors and long histories unchanged', async () => {
     const shop = openShop()
     const { url, close } = await (servers[name] as (typeof servers)[string])((basePath) =>
       createHandler(shop, { authorize: 'none', basePath, maxBodyBytes: 10_000 }),
@@ -92,7 +92,7 @@ describe.each(Object.keys(servers))('behind %s', (name) => {
   })
 })
 
-test('a caller that goes away during its upload is told to nobody', async () => {
+test('a caller that goes away during its upload is not reported', async () => {
   const reported: unknown[] = []
   const answered: number[] = []
   const handler = createHandler(openShop(), { authorize: 'none', onError: (error) => reported.push(error) })
@@ -117,7 +117,7 @@ test('a caller that goes away during its upload is told to nobody', async () => 
   expect([answered, reported]).toEqual([[499, 499], []])
 })
 
-test('a body that something in front has taken is the fault of the server, and reported', async () => {
+test('a body that other code has consumed is a 500 that is reported', async () => {
   const reported: unknown[] = []
   const handler = createHandler(openShop(), { authorize: 'none', onError: (error) => reported.push(error) })
   const app = express().use(express.json()).use('/api', getRequestListener(handler))

@@ -10,7 +10,7 @@ const echo = onHttp(async (request) => {
 const sent = (body: string, isBase64Encoded: boolean, headers = {}) =>
   echo(functionUrl({ body, isBase64Encoded, headers }, 'POST'))
 
-test('any bytes come in and go out as they are', async () => {
+test('any bytes pass through onHttp unchanged in both directions', async () => {
   const bytes = fc.uint8Array({ maxLength: 2_000 })
   await fc.assert(
     fc.asyncProperty(bytes, async (given) => {
@@ -22,7 +22,7 @@ test('any bytes come in and go out as they are', async () => {
   )
 })
 
-test('any text comes in and goes out as it is, and in base64 too', async () => {
+test('any text passes through onHttp unchanged, also as base64', async () => {
   await fc.assert(
     fc.asyncProperty(fc.string({ unit: 'grapheme' }), async (text) => {
       const headers = { 'content-type': 'text/plain' }
@@ -35,7 +35,7 @@ test('any text comes in and goes out as it is, and in base64 too', async () => {
   )
 })
 
-test('what is not base64 is refused, and nothing else', async () => {
+test('onHttp refuses a body that is not base64 and accepts every one that is', async () => {
   const piece = fc.constantFrom('A', 'Zz', '+', '/', '=', '==', '-', '_', ' ', '\n', 'é', '日', '\0')
   const isBase64 = (text: string) => /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/.test(text)
   await fc.assert(
@@ -47,7 +47,7 @@ test('what is not base64 is refused, and nothing else', async () => {
   )
 })
 
-test('a body as large as Lambda takes goes through', async () => {
+test('onHttp accepts a body as large as Lambda allows', async () => {
   const large = Buffer.alloc(4_400_000, 'some bytes \xff', 'latin1').toString('base64')
   expect((await sent(large, true)).body === large).toBe(true)
 })

@@ -44,7 +44,7 @@ const failed = (...records: ReturnType<typeof inserted>[]) => ({
 })
 
 describe('a batch of the stream', () => {
-  test('brings views and subscriptions up to date, each aggregate in order', async () => {
+  test('a batch updates views and subscriptions, each aggregate in order', async () => {
     const { app, handler, write, total, seen } = following()
     await write('a', 1, 2, 3)
     await write('b', 4)
@@ -55,7 +55,7 @@ describe('a batch of the stream', () => {
     expect((await app.views.sizes.load('by-4'))?.view.times).toBe(1)
   })
 
-  test('doubled, out of order, late, and without images has each event taken once and in order', async () => {
+  test('a batch with duplicate, late or imageless records processes each event once, in order', async () => {
     const { handler, write, total, seen } = following()
     await write('a', 1, 2, 3)
     await write('b', 4)
@@ -67,7 +67,7 @@ describe('a batch of the stream', () => {
     expect(await total('a')).toEqual({ total: 6, count: 3 })
   })
 
-  test('has what is no new event passed over, and what is not of this app', async () => {
+  test('a batch skips records that are not new events of this app', async () => {
     const { handler, write, seen, failures } = following()
     await write('a', 1)
     const batch = stream(
@@ -84,7 +84,7 @@ describe('a batch of the stream', () => {
     expect(await handler(stream())).toEqual(failed())
   })
 
-  test("begins a subscription from 'now' at the first event that the batch tells of", async () => {
+  test("a subscription from 'now' begins at the first event of its batch", async () => {
     const store = unordered(memoryStore())
     const seen: string[] = []
     const log = defineSubscription({ name: 'new', aggregates: [counter], from: 'now', handle: ({ id }) => void seen.push(id) })
@@ -95,8 +95,8 @@ describe('a batch of the stream', () => {
   })
 })
 
-describe('a batch with one that fails', () => {
-  test('has the others done, and says where to go on', async () => {
+describe('a batch with a failing aggregate', () => {
+  test('a failing aggregate does not stop the others, and its first record is reported', async () => {
     const { handler, write, total, seen, trouble, failures } = following()
     await write('a', 1, 2)
     await write('bad', 1, 2)
@@ -116,7 +116,7 @@ describe('a batch with one that fails', () => {
     expect(seen.slice(4)).toEqual(['counter/bad/2'])
   })
 
-  test('is asked again for it after a request of it that never ended', async () => {
+  test('a read that never ended is started again in the next invocation', async () => {
     const store = unordered(memoryStore())
     let hangs = true
     const hanging = changed(store, { readAggregate: (request) => (hangs ? new Promise(() => {}) : store.readAggregate(request)) })
@@ -129,7 +129,7 @@ describe('a batch with one that fails', () => {
     expect(seen).toEqual(['counter/a/1'])
   })
 
-  test('tells how often an event was tried, whatever succeeds in between', async () => {
+  test('context.attempt counts up even if other aggregates succeed in between', async () => {
     const attempts: number[] = []
     const handle = ({ aggregateId }: { readonly aggregateId: string }, { attempt }: { readonly attempt: number }) => {
       if (aggregateId !== 'bad') return
@@ -146,7 +146,7 @@ describe('a batch with one that fails', () => {
     expect(attempts).toEqual([1, 2])
   })
 
-  test('answers in time, however long it takes to tell of what has failed', async () => {
+  test('the handler returns in time even if onFailure never ends', async () => {
     const told: string[] = []
     const never = (_: unknown, { aggregateId }: { readonly aggregateId: string }) => {
       told.push(aggregateId)
@@ -167,7 +167,7 @@ describe('a batch with one that fails', () => {
     }
   })
 
-  test('names one that cannot be an event of this package', async () => {
+  test('a record that cannot be an event of this package is reported', async () => {
     const { handler, write, seen, failures } = following()
     await write('a', 1)
     const [zero, long] = [inserted(1, 'x', 0), inserted(2, 'y'.repeat(300), 1)]
@@ -176,7 +176,7 @@ describe('a batch with one that fails', () => {
     expect(seen).toEqual(['counter/a/1'])
   })
 
-  test('that has no sequence number fails as a whole', async () => {
+  test('a failing record without a sequence number fails the whole batch', async () => {
     const { handler, write, trouble } = following()
     await write('a', 1)
     Object.assign(trouble, { at: 'counter/a/1', how: 'throw' })
@@ -185,7 +185,7 @@ describe('a batch with one that fails', () => {
     expect(error.message).toBe('onDynamoDbStream: a failed record has no identifier, so the whole batch fails.')
   })
 
-  test('goes to the console where nobody asked to be told', async () => {
+  test('a failure goes to the console when there is no onFailure', async () => {
     const { app, write, trouble } = following()
     await write('a', 1)
     Object.assign(trouble, { at: 'counter/a/1', how: 'throw' })
@@ -199,8 +199,8 @@ describe('a batch with one that fails', () => {
   })
 })
 
-describe('the time of the function', () => {
-  test('what it does not suffice for is done the next time, also where a handler does not listen to its signal', async () => {
+describe('the time limit of the function', () => {
+  test('work that runs out of time is done next time even if a handler ignores its signal', async () => {
     const store = unordered(memoryStore())
     const { handler, write, seen, trouble, failures } = following({}, store)
     await write('a', 1)
@@ -217,7 +217,7 @@ describe('the time of the function', () => {
     expect(await another.total('c')).toEqual({ total: 1, count: 1 })
   })
 
-  test('a subscription is told by its signal, and has its event again', async () => {
+  test('a subscription is aborted by its signal when time is up and receives its event again', async () => {
     const reasons: unknown[] = []
     const log = defineSubscription({
       name: 'log',
@@ -241,18 +241,18 @@ describe('the time of the function', () => {
   })
 })
 
-describe('what is wired wrongly', () => {
+describe('wrong wiring of onDynamoDbStream', () => {
   test.each([
     [{ Records: [queued('m-1', '{}')] }, "records of 'aws:sqs'"],
     [{ Records: [null] }, 'records that do not say where they are from'],
     [functionUrl(), 'a request of an HTTP API or a Function URL'],
-  ])('an event of something else is refused: %#', async (event, told) => {
+  ])('onDynamoDbStream refuses an event of another source: %#', async (event, told) => {
     const { code, message } = await failureOf(following().handler(event as never))
     expect(code).toBe('DEFINITION')
     expect(message).toContain(`onDynamoDbStream takes batches of 'aws:dynamodb', but got ${told}.`)
   })
 
-  test('options are checked when the function is made', () => {
+  test('onDynamoDbStream checks its options when it is called', () => {
     const { app } = following()
     expect(thrownBy(() => onDynamoDbStream(app, { onError: () => {} } as never)).message).toContain("has no option 'onError'")
     expect(thrownBy(() => onDynamoDbStream(app, { onFailure: 1 } as never)).message).toContain('onFailure must be a function')

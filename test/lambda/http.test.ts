@@ -64,7 +64,7 @@ describe('the bank account behind a Function URL', () => {
 })
 
 describe('a request', () => {
-  test('has its method, address, query, headers, cookies and body', async () => {
+  test('a request has its method, address, query, headers, cookies and body', async () => {
     const request = await requested(httpApi())
     expect(request.method).toBe('POST')
     expect(request.url).toBe(
@@ -80,14 +80,14 @@ describe('a request', () => {
     expect(await request.text()).toBe('Hello from Lambda')
   })
 
-  test('of a Function URL says which cookies there are once', async () => {
+  test('a request of a Function URL has each cookie once', async () => {
     const headers = { cookie: 'a=1; b=2' }
     expect((await requested(functionUrl({ headers, cookies: ['a=1', 'b=2'] }))).headers.get('cookie')).toBe('a=1; b=2')
     expect((await requested(functionUrl({ headers }))).headers.get('cookie')).toBe('a=1; b=2')
     expect((await requested(functionUrl())).headers.get('cookie')).toBeNull()
   })
 
-  test('has no body where there is none, and no content type that it did not come with', async () => {
+  test('a request without a body has none, and gets no content type that was not sent', async () => {
     for (const method of ['GET', 'HEAD']) expect((await requested(httpApi({ body: 'text' }, { method }))).body).toBeNull()
     expect((await requested(functionUrl({}, 'POST'))).body).toBeNull()
     expect((await requested(functionUrl({ body: '' }, 'DELETE'))).body).toBeNull()
@@ -101,7 +101,7 @@ describe('a request', () => {
     ['/prod/prod', '/prod'],
     ['/production/a-1', '/production/a-1'],
     ['/accounts/prod', '/accounts/prod'],
-  ])('to a stage with a name is one to what is behind it: %s', async (rawPath, path) => {
+  ])('a request to a named stage loses the stage from its path: %s', async (rawPath, path) => {
     expect(new URL((await requested(httpApi({ rawPath }, { stage: 'prod' }))).url).pathname).toBe(path)
     expect(new URL((await requested(httpApi({ rawPath }))).url).pathname).toBe(rawPath)
   })
@@ -121,7 +121,7 @@ describe('a request', () => {
     ['/@other.example', '/@other.example'],
     ['/a..b/...', '/a..b/...'],
     ['', '/'],
-  ])('to an HTTP API keeps its path, which that has decoded: %j', async (rawPath, pathname) => {
+  ])('a request to an HTTP API keeps its decoded path: %j', async (rawPath, pathname) => {
     const { pathname: got, hash } = new URL((await requested(httpApi({ rawPath }))).url)
     expect({ pathname: got, hash }).toEqual({ pathname, hash: '' })
   })
@@ -134,7 +134,7 @@ describe('a request', () => {
     ['/a%2Fb%3F%20', '/a%2Fb%3F%20'],
     ['//other.example/a', '//other.example/a'],
     ['', '/'],
-  ])('to a Function URL keeps its path as it was sent: %j', async (rawPath, pathname) => {
+  ])('a request to a Function URL keeps its path as it was sent: %j', async (rawPath, pathname) => {
     const { origin, pathname: got, search, hash } = new URL((await requested(functionUrl({ rawPath }))).url)
     expect({ origin, pathname: got, search, hash }).toEqual({
       origin: 'https://abc123.lambda-url.us-east-1.on.aws',
@@ -144,7 +144,7 @@ describe('a request', () => {
     })
   })
 
-  test('keeps its query, whatever is in it', async () => {
+  test('a request keeps its query unchanged', async () => {
     const { url } = await requested(functionUrl({ rawQueryString: 'a=%23&b=?#&c=a%2Bb+c' }))
     expect([...new URL(url).searchParams]).toEqual([
       ['a', '#'],
@@ -153,7 +153,7 @@ describe('a request', () => {
     ])
   })
 
-  test('has headers in any script as the bytes that came', async () => {
+  test('a request keeps headers in any script as their bytes', async () => {
     const { headers } = await requested(
       functionUrl({ headers: { 'user-agent': '日本/1.0', 'x-name': 'José', 'x-none': undefined } }),
     )
@@ -178,7 +178,7 @@ describe('a request', () => {
     ['a body that is cut off', functionUrl({ body: 'YWJ', isBase64Encoded: true }, 'PUT'), 'The body is not base64.'],
     ['a method that is none', functionUrl({}, 'GE T'), 'The method is malformed.'],
     ['a method that fetch refuses', functionUrl({}, 'TRACE'), 'The method is malformed.'],
-  ])('with %s is answered with 400', async (_, event, detail) => {
+  ])('a request with %s is 400', async (_, event, detail) => {
     const { body, ...result } = await refused(event)
     expect(result).toEqual({ statusCode: 400, headers: { 'content-type': 'application/problem+json' }, isBase64Encoded: false })
     expect(JSON.parse(body)).toEqual({ type: 'about:blank', title: 'Bad Request', status: 400, detail })
@@ -186,7 +186,7 @@ describe('a request', () => {
 })
 
 describe('a response', () => {
-  test('has its status, headers and cookies', async () => {
+  test('a response keeps its status, headers and cookies', async () => {
     const headers = new Headers({ 'content-type': 'text/plain', 'x-one': '1' })
     for (const value of ['a', 'b']) headers.append('vary', value)
     for (const value of ['a=1; Expires=Wed, 21 Oct 2026 07:28:00 GMT', 'b=2; Path=/']) headers.append('set-cookie', value)
@@ -212,7 +212,7 @@ describe('a response', () => {
     'application/javascript',
     'application/x-www-form-urlencoded',
     'application/x-ndjson',
-  ])('of %s goes as text', async (type) => {
+  ])('a response of %s is returned as text', async (type) => {
     const response = () => new Response('\ufeffgrün 😀', { headers: { 'content-type': type } })
     expect(await answered(response())).toMatchObject({ body: '\ufeffgrün 😀', isBase64Encoded: false })
   })
@@ -225,17 +225,17 @@ describe('a response', () => {
     ['in another encoding', { 'content-type': 'text/plain; charset=iso-8859-1' }],
     ['that is compressed', { 'content-type': 'text/plain', 'content-encoding': 'gzip' }],
     ['of a type that only looks like text', { 'content-type': 'application/jsonish' }],
-  ])('%s goes as base64', async (_, headers) => {
+  ])('a response %s is returned as base64', async (_, headers) => {
     const result = await answered(new Response(bytes, { headers: headers as Record<string, string> }))
     expect(result).toMatchObject({ body: 'Z3LDvG4=', isBase64Encoded: true })
   })
 
-  test('that says it is text in UTF-8, and is not, loses nothing', async () => {
+  test('a response that claims to be UTF-8 and is not is returned as base64', async () => {
     const response = new Response(new Uint8Array([0x67, 0xfc]), { headers: { 'content-type': 'text/plain' } })
     expect(await answered(response)).toMatchObject({ body: 'Z/w=', isBase64Encoded: true })
   })
 
-  test('is answered when its stream has ended, and to HEAD has no body', async () => {
+  test('a response is returned once its stream has ended, and without a body for HEAD', async () => {
     const parts = new ReadableStream({
       start: (controller) => {
         for (const part of ['[1,', '2]']) controller.enqueue(new TextEncoder().encode(part))
@@ -247,7 +247,7 @@ describe('a response', () => {
     expect(await answered(new Response('[1,2]', { headers }), 'HEAD')).toMatchObject({ body: '', isBase64Encoded: false })
   })
 
-  test('that is an exception passes through, and Lambda reports it', async () => {
+  test('an exception of the handler passes through to Lambda', async () => {
     const broken = onHttp(() => {
       throw new Error('broken')
     })
@@ -255,8 +255,8 @@ describe('a response', () => {
   })
 })
 
-describe('the time of the function', () => {
-  test('shortly before it is up, the signal of the request aborts', async () => {
+describe('the time limit of the function', () => {
+  test('the signal of a request aborts shortly before the time is up', async () => {
     const handler = onHttp(
       ({ signal }) => new Promise((resolve) => signal.addEventListener('abort', () => resolve(new Response(signal.reason.name)))),
     )
@@ -264,7 +264,7 @@ describe('the time of the function', () => {
     expect(await handler(functionUrl(), remaining(1))).toMatchObject({ body: 'TimeoutError' })
   })
 
-  test('a handler that does not end then is not waited for', async () => {
+  test('onHttp does not wait for a handler that ignores the abort', async () => {
     const handler = onHttp(() => new Promise<never>(() => {}))
     expect(await failureOf(handler(functionUrl(), remaining(510)))).toMatchObject({
       name: 'TimeoutError',
@@ -273,7 +273,7 @@ describe('the time of the function', () => {
   })
 
   test.each([undefined, remaining(Number.NaN), remaining(Number.POSITIVE_INFINITY), remaining(1e12)])(
-    'that is not known does not abort it',
+    'a request without a known time limit does not abort',
     async (context) => {
       const handler = onHttp(async ({ signal }) => {
         await new Promise((resolve) => setTimeout(resolve, 20))
@@ -284,7 +284,7 @@ describe('the time of the function', () => {
   )
 })
 
-test('the event goes to the handler as well, so that what an authorizer has found out decides', async () => {
+test('the handler receives the event, so that the claims of an authorizer can decide', async () => {
   const app = createApp({ store: memoryStore(), aggregates: { counter } })
   const handler = onHttp(
     createHandler(app, {
@@ -314,7 +314,7 @@ test('the event goes to the handler as well, so that what an authorizer has foun
   ])
 })
 
-describe('an event of which only some is there', () => {
+describe('an incomplete event', () => {
   const http = { method: 'GET' }
   const least = { version: '2.0', rawPath: '/my/path', requestContext: { http } }
 
@@ -390,7 +390,7 @@ describe('an event of which only some is there', () => {
   })
 })
 
-describe('an event that is none of an HTTP API or a Function URL', () => {
+describe('an event of something else than an HTTP API or a Function URL', () => {
   test.each([
     [restApi, 'a request of a REST API. Put an HTTP API or a Function URL in front of the function.'],
     [
@@ -405,7 +405,7 @@ describe('an event that is none of an HTTP API or a Function URL', () => {
     [{}, 'an object with nothing in it'],
     [undefined, 'undefined'],
     ['text', 'string'],
-  ])('is refused, and the error says what it was: %#', async (event, told) => {
+  ])('onHttp refuses an event of another source and names it: %#', async (event, told) => {
     const { code, message } = await failureOf(onHttp(() => new Response())(event as never))
     expect(code).toBe('DEFINITION')
     expect(message).toContain(
@@ -413,7 +413,7 @@ describe('an event that is none of an HTTP API or a Function URL', () => {
     )
   })
 
-  test('what is no handler is refused when the function is made', () => {
+  test('onHttp refuses something that is not a handler when it is called', () => {
     expect(thrownBy(() => onHttp({} as never)).message).toBe('onHttp: the handler must be a function, not object.')
   })
 })

@@ -67,7 +67,7 @@ describe.skipIf(unselected('dynamodb'))('functions on DynamoDB', () => {
     return { names, ...one }
   }
 
-  test('from a message in a queue to a view by the stream, with all that comes twice', async () => {
+  test('a message leads to a view through queue and stream, with duplicates of both', async () => {
     const { names, app } = await opened()
     const add = (id: string, to: string, by: number) => queued(id, { aggregate: 'counter', id: to, command: count(by) })
     const batch = sqs(add('m-1', 'a', 1), add('m-2', 'a', 2), add('m-3', 'b', 5), add('m-1', 'a', 1))
@@ -85,7 +85,7 @@ describe.skipIf(unselected('dynamodb'))('functions on DynamoDB', () => {
     expect((await app.views.sizes.load('by-5'))?.view.times).toBe(1)
   })
 
-  test('one aggregate that fails is reported by its first sequence number, and Lambda goes on from there', async () => {
+  test('Lambda continues from the first sequence number of an aggregate that fails', async () => {
     const { names, app } = await opened()
     for (const id of ['a', 'bad', 'c', 'bad', 'd']) await app.aggregates.counter.execute(id, count(1))
     const records = await recordsOf(names)
@@ -103,7 +103,7 @@ describe.skipIf(unselected('dynamodb'))('functions on DynamoDB', () => {
     expect(seen.slice(3)).toEqual(['counter/bad/1', 'counter/bad/2'])
   })
 
-  test('what Lambda has given up on is found by a schedule', async () => {
+  test('a schedule processes records that Lambda has given up on', async () => {
     const { names, app } = await opened()
     await app.aggregates.counter.execute('a', countEach(1, 2))
     const { app: follower, seen } = process(names)

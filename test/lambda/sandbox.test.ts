@@ -31,7 +31,7 @@ const answerOf = (nth: number) => ({
   timers: [],
 })
 
-test('a process ends by itself after the answer: nothing is left that would keep it', async () => {
+test('a process exits after the answer because no work keeps it alive', async () => {
   const { child, ended, invoke } = await startSandbox()
   try {
     expect(await invoke(900_000)).toEqual(answerOf(1))
@@ -42,7 +42,7 @@ test('a process ends by itself after the answer: nothing is left that would keep
   }
 })
 
-test('a process that was frozen past the time of one invocation goes on with the next as if nothing was', async () => {
+test('a process that was frozen past the time of an invocation serves the next one', async () => {
   const { child, ended, invoke } = await startSandbox()
   try {
     expect(await invoke(3_000)).toEqual(answerOf(1))

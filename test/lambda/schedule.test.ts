@@ -23,9 +23,9 @@ const seenBy = (store = memoryStore(), handle: (id: string, signal: AbortSignal)
 }
 
 test.each([
-  ['with an order of all events', (store: ReturnType<typeof memoryStore>) => store],
-  ['without one', unordered],
-])('a schedule has all done that is left, on a store %s', async (_, as) => {
+  ['with a global order', (store: ReturnType<typeof memoryStore>) => store],
+  ['without a global order', unordered],
+])('a schedule processes everything that is left on a store %s', async (_, as) => {
   const { app, seen } = seenBy(as(memoryStore()) as ReturnType<typeof memoryStore>)
   await app.aggregates.counter.execute('a', countEach(1, 2))
   const handler = onSchedule(app)
@@ -35,7 +35,7 @@ test.each([
   expect((await app.views.totals.load('a'))?.view.total).toBe(3)
 })
 
-test('what its time does not suffice for is left to the next', async () => {
+test('a schedule leaves work that runs out of time to the next one', async () => {
   const { app, seen } = seenBy(memoryStore(), (id, signal) =>
     id === 'counter/a/2' && seen.length === 1
       ? new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)))
@@ -51,13 +51,13 @@ test('what its time does not suffice for is left to the next', async () => {
   expect(seen).toEqual(['counter/a/1', '-', 'counter/a/2', 'counter/a/3'])
 })
 
-test('a run that does not end is an error, which Lambda tries again', async () => {
+test('a schedule whose run does not end fails, so that Lambda retries it', async () => {
   const { app } = seenBy(memoryStore(), () => new Promise(() => {}))
   await app.aggregates.counter.execute('a', count(1))
   expect((await failureOf(onSchedule(app)({}, remaining(510)))).message).toBe('The time of the Lambda function is up.')
 })
 
-test('`reconcile` has every aggregate looked at, where a stream is followed', async () => {
+test('`reconcile` checks every aggregate on a store with a stream', async () => {
   const store = unordered(memoryStore())
   const silent = changed(store, {
     readChanges: async () => ({ changes: [], cursor: 'end', more: false }),
@@ -70,7 +70,7 @@ test('`reconcile` has every aggregate looked at, where a stream is followed', as
   expect(seen).toEqual(['counter/a/1'])
 })
 
-test('what the store throws passes through, and options are checked', async () => {
+test('onSchedule passes errors of the store through and checks its options', async () => {
   const { app } = seenBy()
   await app.close()
   expect((await failureOf(onSchedule(app)({}))).code).toBe('CLOSED')

@@ -22,7 +22,7 @@ const by = (id: string, n: number, more = {}) => ({ aggregate: 'counter', id, co
 const failed = (...ids: string[]) => ({ batchItemFailures: ids.map((itemIdentifier) => ({ itemIdentifier })) })
 
 describe('a queue of commands', () => {
-  test('has each of a batch executed, those on one aggregate in the order they came', async () => {
+  test('a batch executes its commands, those of one aggregate in order of arrival', async () => {
     const { handler, counts, total } = counting()
     const messages = [1, 2, 3, 4].map((n) => queued(`m-${n}`, by(n === 4 ? 'b' : 'a', n)))
     expect(await handler(sqs(...messages), remaining(60_000))).toEqual(failed())
@@ -31,7 +31,7 @@ describe('a queue of commands', () => {
     expect(await handler(sqs(), remaining(60_000))).toEqual(failed())
   })
 
-  test('stores a message once, however often it comes, also twice in one batch', async () => {
+  test('a message is stored once, even if it occurs twice in a batch', async () => {
     const { handler, total } = counting()
     const message = queued('m-1', by('a', 5))
     await handler(sqs(message, message))
@@ -42,14 +42,14 @@ describe('a queue of commands', () => {
     expect(await total('a')).toBe(10)
   })
 
-  test('stores once what is sent twice with a key of its own', async () => {
+  test('two messages with the same idempotencyKey are stored once', async () => {
     const { handler, total } = counting()
     await handler(sqs(queued('m-1', by('a', 5, { idempotencyKey: 'order-7' }))))
     await handler(sqs(queued('m-2', by('a', 5, { idempotencyKey: 'order-7' }))))
     expect(await total('a')).toBe(5)
   })
 
-  test('keeps the metadata of the message, and that of the function over it', async () => {
+  test('metadata of the function overrides metadata of the message', async () => {
     const { handler, counts } = counting({
       metadata: ({ messageId, messageAttributes }) => ({ causationId: messageId, userId: messageAttributes?.user?.stringValue }),
     })
@@ -59,7 +59,7 @@ describe('a queue of commands', () => {
     expect(await counts('a')).toEqual([{ by: 1, metadata: { userId: 'ann', correlationId: 'c-1', causationId: 'm-1' } }])
   })
 
-  test('a rejection is an answer', async () => {
+  test('a rejected command is a success', async () => {
     const told: unknown[] = []
     const { handler, failures } = counting({
       onRejected: ({ reason, details }, { messageId }) => void told.push({ reason, details, messageId }),
@@ -70,13 +70,13 @@ describe('a queue of commands', () => {
     expect(await counting().handler(sqs(queued('m-1', by('a', -1))))).toEqual(failed())
   })
 
-  test('one that nobody could be told of has failed', async () => {
+  test('a rejected command fails when onRejected throws', async () => {
     const { handler, failures } = counting({ onRejected: () => Promise.reject(new Error('no mail')) })
     expect(await handler(sqs(queued('m-1', by('a', -1))))).toEqual(failed('m-1'))
     expect(failures).toEqual([['m-1', 'Error: no mail']])
   })
 
-  test('an expected sequence that has passed is a failure, and nothing is stored', async () => {
+  test('a message with an outdated expectedSequence fails and stores nothing', async () => {
     const { handler, failures, total } = counting()
     const messages = [queued('m-1', by('a', 1, { expectedSequence: 0 })), queued('m-2', by('a', 2, { expectedSequence: 0 }))]
     expect(await handler(sqs(...messages))).toEqual(failed('m-2'))
@@ -87,13 +87,13 @@ describe('a queue of commands', () => {
 
 describe('a message that is not a command', () => {
   test.each([
-    ['no JSON', 'Count!', "SQS message 'bad' is not JSON."],
-    ['no text', '', "SQS message 'bad' is not JSON."],
-    ['a text', '"Count"', "SQS message 'bad' is not a command"],
-    ['nothing', 'null', "SQS message 'bad' is not a command"],
-    ['a list', [by('a', 1)], "SQS message 'bad' is not a command"],
+    ['that is not JSON', 'Count!', "SQS message 'bad' is not JSON."],
+    ['without text', '', "SQS message 'bad' is not JSON."],
+    ['that is a text', '"Count"', "SQS message 'bad' is not a command"],
+    ['that is null', 'null', "SQS message 'bad' is not a command"],
+    ['that is a list', [by('a', 1)], "SQS message 'bad' is not a command"],
     [
-      'what another service wraps',
+      'wrapped by another service',
       { Type: 'Notification', Message: '{}' },
       "SQS message 'bad' has the unknown property 'Type'. Its properties: aggregate, id",
     ],
@@ -126,7 +126,7 @@ describe('a message that is not a command', () => {
     ],
     ['with a sequence that is none', by('a', 1, { expectedSequence: '1' }), 'expectedSequence must be a whole number'],
     ['with an empty key', by('a', 1, { idempotencyKey: '' }), 'must not be empty'],
-  ])('%s: has failed, the others are done', async (_, body, told) => {
+  ])('a message %s fails alone', async (_, body, told) => {
     const { handler, failures, total } = counting({ metadata: () => ({ via: 'queue' }) })
     expect(await handler(sqs(queued('bad', body), queued('good', by('b', 1))))).toEqual(failed('bad'))
     expect(failures).toEqual([['bad', expect.stringContaining(told)]])
@@ -135,7 +135,7 @@ describe('a message that is not a command', () => {
     expect(Object.prototype).not.toHaveProperty('aggregate')
   })
 
-  test('goes to the console where nobody asked to be told', async () => {
+  test('a failure goes to the console when there is no onFailure', async () => {
     const error = vi.spyOn(console, 'error').mockImplementation(() => {})
     try {
       await counting({ onFailure: undefined as never }).handler(sqs(queued('bad', '?')))
@@ -145,7 +145,7 @@ describe('a message that is not a command', () => {
     }
   })
 
-  test('is reported even if who is told of it fails', async () => {
+  test('a failure is reported even if onFailure throws', async () => {
     const error = vi.spyOn(console, 'error').mockImplementation(() => {})
     try {
       const onFailure = () => Promise.reject(new Error('no log'))
@@ -158,7 +158,7 @@ describe('a message that is not a command', () => {
 })
 
 describe('a FIFO queue', () => {
-  test('has each group in order, and leaves what is behind a failure for the next time', async () => {
+  test('a FIFO group stops at its first failure, and its later messages fail too', async () => {
     const { app, handler, failures, counts } = counting()
     const one = by('a', 1)
     const answer = await handler(
@@ -181,7 +181,7 @@ describe('a FIFO queue', () => {
     expect((await app.aggregates.counter.ids()).items).toEqual(['a', 'c'])
   })
 
-  test('runs one command of a group after the other, and groups at the same time', async () => {
+  test('a FIFO group runs its commands one by one, concurrently with other groups', async () => {
     const begun: string[] = []
     const door = gate()
     const store = memoryStore()
@@ -203,7 +203,7 @@ describe('a FIFO queue', () => {
     expect(begun[2]).toBe('b')
   })
 
-  test('groups of a standard queue have no order to keep', async () => {
+  test('a group of a standard queue has no order', async () => {
     const { handler, total } = counting()
     const fair = (id: string, body: unknown) =>
       queued(id, body, { attributes: { MessageGroupId: 'tenant-1' } as SqsMessage['attributes'] as never })
@@ -212,8 +212,8 @@ describe('a FIFO queue', () => {
   })
 })
 
-describe('the time of the function', () => {
-  test('what it does not suffice for comes again, and is stored once', async () => {
+describe('the time limit of the function', () => {
+  test('a message that runs out of time is delivered again and stored once', async () => {
     const store = memoryStore()
     let isSlow = true
     const slow = changed(store, {
@@ -238,7 +238,7 @@ describe('the time of the function', () => {
   test.each([
     { whileDeciding: true, answer: failed('m-1'), sequence: 0 },
     { whileDeciding: false, answer: failed(), sequence: 1 },
-  ])('up while a command is decided ($whileDeciding) or stored, what is answered is what happened', async (when) => {
+  ])('a message that runs out of time while deciding ($whileDeciding) reports the true outcome', async (when) => {
     const door = gate()
     const slow = defineAggregate({
       type: 'slow',
@@ -268,7 +268,7 @@ describe('the time of the function', () => {
     expect((await app.aggregates.slow.load('a')).sequence).toBe(when.sequence)
   })
 
-  test('a large batch at once brings no warning of too many listeners', async () => {
+  test('a batch of 1,000 messages causes no warning about too many listeners', async () => {
     const warnings: string[] = []
     const listen = (warning: Error) => void warnings.push(warning.name)
     process.on('warning', listen)
@@ -282,27 +282,27 @@ describe('the time of the function', () => {
   })
 })
 
-describe('what is wired wrongly', () => {
+describe('wrong wiring of onSqs', () => {
   test.each([
     [{ Records: [inserted(1, 'a', 1)] }, "records of 'aws:dynamodb'"],
     [{ Records: [{ EventSource: 'aws:sns', Sns: {} }, undefined] }, "records of 'aws:sns'"],
     [httpApi(), 'a request of an HTTP API or a Function URL'],
     [restApi, 'a request of a REST API'],
     [undefined, 'undefined'],
-  ])('an event of something else is refused: %#', async (event, told) => {
+  ])('onSqs refuses an event of another source: %#', async (event, told) => {
     const error = await failureOf(counting().handler(event as never))
     expect(isCqrsError(error, 'DEFINITION')).toBe(true)
     expect(error.message).toContain(`onSqs takes batches of 'aws:sqs', but got ${told}.`)
   })
 
-  test('a failure that cannot be named fails the whole batch', async () => {
+  test('a failure without a messageId fails the whole batch', async () => {
     const { messageId: _, ...nameless } = queued('m-1', '?')
     expect((await failureOf(counting().handler(sqs(nameless as never)))).message).toContain(
       'onSqs: a failed record has no identifier',
     )
   })
 
-  test('options are checked when the function is made', () => {
+  test('onSqs checks its options when it is called', () => {
     const app = createApp({ store: memoryStore(), aggregates: { counter } })
     expect(thrownBy(() => onSqs(app, { onFail: () => {} } as never)).message).toContain("onSqs has no option 'onFail'")
     expect(thrownBy(() => onSqs(app, { metadata: {} } as never)).message).toContain('onSqs: metadata must be a function')

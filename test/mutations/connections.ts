@@ -1,8 +1,9 @@
 import type { Mutation } from './mutation.ts'
 
-const mysqlRefused = 'test/stores/mysql-settings.test.ts › %s is refused by reads and writes, and nothing is stored'
-const mysqlHarmless = 'test/stores/mysql-settings.test.ts › %s changes no answer'
-const sqliteHarmless = 'test/stores/sqlite-settings.test.ts › %s changes no answer'
+const mysqlRefused =
+  'test/stores/mysql-settings.test.ts › the session setting %s is refused by reads and writes, and nothing is stored'
+const mysqlHarmless = 'test/stores/mysql-settings.test.ts › the session setting %s changes no result'
+const sqliteHarmless = 'test/stores/sqlite-settings.test.ts › the setting %s changes no result'
 
 /** What a setting of the user's connection, its driver or its administrator could do to a statement or an answer. */
 export const connections: readonly Mutation[] = [
@@ -46,14 +47,14 @@ export const connections: readonly Mutation[] = [
     file: 'src/mysql/session.ts',
     find: '"@@completion_type <> \'NO_CHAIN\'"',
     put: "'FALSE'",
-    test: 'test/stores/mysql-settings.test.ts › completion_type = CHAIN is named when the ROLLBACK of the driver mariadb leaves a transaction open',
+    test: "test/stores/mysql-settings.test.ts › completion_type = CHAIN is named when mariadb's ROLLBACK leaves a transaction open",
   },
   {
     breaks: 'mysql2 casts values as its pool says',
     file: 'src/mysql/connection.ts',
     find: '{ typeCast: true, disableEval: true }',
     put: '{ typeCast: undefined }',
-    test: 'test/stores/mysql-settings.test.ts › mysql2 with %s changes no answer',
+    test: 'test/stores/mysql-settings.test.ts › mysql2 with %s changes no result',
   },
   {
     breaks: 'an unreadable answer of MySQL is an empty page',
@@ -74,28 +75,28 @@ export const connections: readonly Mutation[] = [
     file: 'src/postgres/session-function.ts',
     find: "    .join(' OR ')}",
     put: "    .join(' AND ')}",
-    test: 'test/stores/postgres-settings.test.ts › row-level security that applies to %s is refused by every call',
+    test: 'test/stores/postgres-settings.test.ts › row-level security on %s is refused by every call',
   },
   {
     breaks: 'a trigger of Postgres may be disabled',
     file: 'src/postgres/horizon-functions.ts',
     find: "    RAISE EXCEPTION '%', altered USING ERRCODE = 'CQ007';",
     put: '    NULL;',
-    test: 'test/stores/postgres-settings.test.ts › readers of the log refuse when %s',
+    test: 'test/stores/postgres-settings.test.ts › readers of the log refuse a schema in which %s',
   },
   {
     breaks: 'SQLite writes without a journal',
     file: 'src/sqlite/connection.ts',
     find: "if (mode !== 'off' && (mode !== 'memory' || !this.#isFile())) return",
     put: 'if (mode !== undefined) return',
-    test: 'test/stores/sqlite-settings.test.ts › journal_mode = %s is refused by writes, and named',
+    test: 'test/stores/sqlite-settings.test.ts › journal_mode = %s is refused by writes and named',
   },
   {
     breaks: 'the encoding of SQLite is not looked at',
     file: 'src/sqlite/connection.ts',
     find: "if (encoding !== 'UTF-8')",
     put: "if (encoding === '')",
-    test: 'test/stores/sqlite-settings.test.ts › a file in UTF-16 is refused by reads and writes, also where the schema is printed SQL',
+    test: 'test/stores/sqlite-settings.test.ts › a file in UTF-16 is refused by reads and writes, also with a printed schema',
   },
   {
     breaks: 'full names of columns of SQLite are read as they are',
@@ -109,7 +110,7 @@ export const connections: readonly Mutation[] = [
     file: 'src/sqlite/connection.ts',
     find: 'if (mayCountChanges(error) && this.#countsChanges()) throw countsChanges(error)',
     put: '',
-    test: 'test/stores/sqlite-settings.test.ts › count_changes is refused by writes, and named',
+    test: 'test/stores/sqlite-settings.test.ts › count_changes is refused by writes and named',
   },
   {
     breaks: 'our snapshots lie in the table of the Rust crate',

@@ -6,7 +6,7 @@ export const sql: readonly Mutation[] = [
     file: 'src/sql/round.ts',
     find: 'if (key !== undefined && first !== undefined && this.#keys.has(keyOf(first, key.idempotencyKey))) return false',
     put: '',
-    test: 'src/conformance/batch.ts › an idempotency key twice in a batch is a conflict for the second',
+    test: 'src/conformance/batch.ts › the second use of an idempotency key in a batch is a conflict',
     on: 'postgres',
   },
   {
@@ -14,7 +14,7 @@ export const sql: readonly Mutation[] = [
     file: 'src/sql/round.ts',
     find: 'if (checkpoint !== undefined && this.#checkpoints.has(checkpoint.name)) return false',
     put: '',
-    test: 'src/conformance/batch.ts › a commit is not overtaken by a later one of its batch on a row that both write',
+    test: 'src/conformance/batch.ts › a later commit of a batch does not overtake an earlier one on a row that both write',
     on: 'postgres',
   },
   {
@@ -22,7 +22,7 @@ export const sql: readonly Mutation[] = [
     file: 'src/sql/round.ts',
     find: 'touched.some((what) => this.#blocked.has(what)) ||',
     put: '',
-    test: 'src/conformance/batch.ts › a commit is not overtaken by a later one of its batch on a row that both write',
+    test: 'src/conformance/batch.ts › a later commit of a batch does not overtake an earlier one on a row that both write',
     on: 'postgres',
   },
   {
@@ -30,7 +30,7 @@ export const sql: readonly Mutation[] = [
     file: 'src/sql/round.ts',
     find: 'f: first, v: last.expectedVersion + 1',
     put: 'f: last.expectedVersion, v: last.expectedVersion + 1',
-    test: 'src/conformance/batch.ts › sixty-four commits of as many aggregates on one view row are stored in one batch',
+    test: 'src/conformance/batch.ts › a batch stores 64 commits of different aggregates that update one view row',
     on: 'postgres',
   },
   {
@@ -38,7 +38,7 @@ export const sql: readonly Mutation[] = [
     file: 'src/sql/round.ts',
     find: '(this.#snapshots.get(place)?.n ?? 0) + 1',
     put: '1',
-    test: 'src/conformance/snapshots.ts › each commit of a batch that saves a snapshot counts',
+    test: 'src/conformance/snapshots.ts › each commit of a batch that saves a snapshot increases its version',
     on: 'postgres',
   },
   {
@@ -46,7 +46,7 @@ export const sql: readonly Mutation[] = [
     file: 'src/sql/facts.ts',
     find: 'return positions.includes(null) ? undefined',
     put: 'return positions.length >= 0 ? undefined',
-    test: 'src/conformance/repeats.ts › a commit sent again is repeated, with the same positions',
+    test: 'src/conformance/repeats.ts › a commit sent again is repeated with the same positions',
     on: 'postgres',
   },
   {
@@ -54,7 +54,7 @@ export const sql: readonly Mutation[] = [
     file: 'src/store/find-conflict.ts',
     find: "found.commitId === id ? { kind: 'repeated', positions: [] } : fenceConflict(checkpoint, found)",
     put: 'fenceConflict(checkpoint, found)',
-    test: 'src/conformance/repeats.ts › a commit of a checkpoint alone sent again is repeated',
+    test: 'src/conformance/repeats.ts › a commit of only a checkpoint sent again is repeated',
     on: 'postgres',
   },
   {
@@ -70,7 +70,7 @@ export const sql: readonly Mutation[] = [
     file: 'src/sql/append.ts',
     find: 'this.#isDoomed(round) ? impossible(round) : round',
     put: 'round',
-    test: 'src/conformance/batch.ts › what builds on a commit that was not stored is a conflict, also where its sequence fits by chance',
+    test: 'src/conformance/batch.ts › a commit that builds on one that was not stored is a conflict even if its sequence fits',
     on: 'postgres',
   },
   {
@@ -78,21 +78,21 @@ export const sql: readonly Mutation[] = [
     file: 'src/sql/append.ts',
     find: 'if (ofOneMember && members.length > 1)',
     put: 'if (ofOneMember && members.length > 1_000)',
-    test: 'test/stores/postgres-failures.test.ts › a trigger that refuses the events of one commit: the others of its batch are stored',
+    test: 'test/stores/postgres-failures.test.ts › a trigger that refuses one commit does not affect the rest of its batch',
   },
   {
     breaks: 'a commit may have any size',
     file: 'src/sql/append.ts',
     find: 'if (bytes > bytesPerCommit)',
     put: 'if (bytes < 0)',
-    test: 'test/stores/mysql-faults.test.ts › that says so in its capabilities is refused before it is sent',
+    test: 'test/stores/mysql-faults.test.ts › a commit above the capability for its size is refused before it is sent',
   },
   {
     breaks: 'the last page says that there is more',
     file: 'src/sql/rows.ts',
     find: 'if (last === undefined || rows.length <= limit) return { items }',
     put: 'if (last === undefined) return { items }',
-    test: 'src/conformance/find.ts › pages of any size are complete and without doubles',
+    test: 'src/conformance/find.ts › pages of any size have every view once',
     on: 'sqlite',
   },
   {
@@ -100,7 +100,7 @@ export const sql: readonly Mutation[] = [
     file: 'src/sql/rows.ts',
     find: 'more: rows.length > limit',
     put: 'more: false',
-    test: 'src/conformance/reads.ts › ids of a type are those of its aggregates with events, in byte order',
+    test: 'src/conformance/reads.ts › readIds returns the ids of aggregates with events of a type in byte order',
     on: 'sqlite',
   },
   {
@@ -108,7 +108,7 @@ export const sql: readonly Mutation[] = [
     file: 'src/sql/rows.ts',
     find: "whole(a, 'nth') - whole(b, 'nth')",
     put: "whole(b, 'nth') - whole(a, 'nth')",
-    test: 'src/conformance/consumers.ts › consumers are read in the order of their names, each with its checkpoint and its lease',
+    test: 'src/conformance/consumers.ts › readConsumers keeps the order of the names, each with its checkpoint and lease',
     on: 'mysql',
   },
   {
@@ -116,7 +116,7 @@ export const sql: readonly Mutation[] = [
     file: 'src/sql/transact.ts',
     find: 'if (outcome !== undefined) return outcome\n',
     put: '',
-    test: 'src/conformance/transactions.ts › a transaction with a fence that is not that of the lease is a conflict',
+    test: 'src/conformance/transactions.ts › a transaction under another fence than that of the lease is a conflict',
     on: 'postgres',
   },
   {
@@ -124,21 +124,21 @@ export const sql: readonly Mutation[] = [
     file: 'src/sql/transact.ts',
     find: 'if (!(await move(commit.id, commit.checkpoint))) throw',
     put: 'if ((await move(commit.id, commit.checkpoint)) === undefined) throw',
-    test: 'test/stores/postgres.test.ts › a function that ends the transaction, or goes on in one that is aborted, is told so',
+    test: 'test/stores/postgres.test.ts › a function that ends its transaction or continues an aborted one fails with advice',
   },
   {
     breaks: 'a COMMIT without an answer is certain',
     file: 'src/sql/transact.ts',
     find: 'certain: certain || !allButTheEnd',
     put: 'certain: true',
-    test: 'test/stores/postgres.test.ts › a COMMIT whose answer is lost is not certain, and sent again it is told',
+    test: 'test/stores/postgres.test.ts › a COMMIT with a lost answer is uncertain, and a repeat recognises it',
   },
   {
     breaks: 'what the function throws is a failure of the store',
     file: 'src/sql/transact.ts',
     find: 'if (error instanceof WorkError) throw error.cause',
     put: '',
-    test: 'src/conformance/transactions.ts › a transaction whose function throws rejects with that very error and leaves the checkpoint',
+    test: 'src/conformance/transactions.ts › a transaction whose function throws rejects with that error and keeps the checkpoint',
     on: 'postgres',
   },
   {
@@ -146,7 +146,7 @@ export const sql: readonly Mutation[] = [
     file: 'src/store/find-conflict.ts',
     find: 'if (!isDecidedOn(append, head) ||',
     put: 'if (append.expectedSequence !== head.sequence ||',
-    test: 'src/conformance/heads.ts › an append is a conflict when the last event is not of the commit that it names',
+    test: 'src/conformance/heads.ts › an append that names another commit than that of the last event is a conflict',
     on: 'postgres',
   },
 ]

@@ -44,16 +44,16 @@ const names = Object.keys(kinds) as Kind[]
 describe('a bundled program', async () => {
   const followings = Object.fromEntries(await Promise.all(names.map(async (name) => [name, await bundled(name)])))
 
-  test('that defines only aggregates has no more of views and subscriptions than the checks of createApp', async () => {
+  test("a program with only aggregates bundles only createApp's checks of views and subscriptions", async () => {
     expect(await bundled()).toEqual(['consumers/waiting.ts', 'subscriptions/definition.ts', 'views/view-definition.ts'])
   })
 
-  test.each(names)('with %s has what runs that, and nothing of what runs others', (kind) => {
+  test.each(names)('a program with %s bundles what that needs and nothing of the others', (kind) => {
     const elsewhere = new Set(names.filter((name) => name !== kind).flatMap((name) => followings[name] as string[]))
     expect((followings[kind] as string[]).filter((module) => !elsewhere.has(module))).toEqual(kinds[kind])
   })
 
-  test('with several of them has what they share once, and no more than they have', async () => {
+  test('a program with several of them bundles shared modules once and nothing else', async () => {
     const all = await bundled(...names)
     expect(all).toEqual([...new Set(Object.values(followings).flat())].sort())
   })

@@ -22,12 +22,12 @@ beforeAll(async () => {
 afterAll(() => rm(packed.folder, { recursive: true, force: true }))
 
 describe('the tarball', () => {
-  test('has no more than it should', () => {
+  test('the tarball has only expected files', () => {
     const expected = /^(package\.json|README\.md|LICENSE|CHANGELOG\.md|dist\/.+\.(js|d\.ts)(\.map)?|src\/.+(?<!\.(test|d))\.ts)$/
     expect(packed.files.filter((file) => !expected.test(file))).toEqual([])
   })
 
-  test('has the papers, every subpath, and the source of every module', async () => {
+  test('the tarball has README, licence, changelog, every subpath and every source', async () => {
     expect(packed.files).toEqual(expect.arrayContaining(['README.md', 'LICENSE', 'CHANGELOG.md']))
     const subpaths = Object.values(packed.manifest.exports).flatMap((target) =>
       typeof target === 'object' && target !== null ? (Object.values(target) as string[]) : [],
@@ -44,19 +44,19 @@ describe('the tarball', () => {
     expect(sources.flat().filter((source) => !packed.files.includes(source))).toEqual([])
   })
 
-  test('depends on nothing and runs nothing on install', () => {
+  test('the package has no dependency and no install script', () => {
     const { dependencies = {}, optionalDependencies = {}, peerDependencies = {}, bundleDependencies } = packed.manifest
     expect({ ...dependencies, ...optionalDependencies, ...peerDependencies, ...bundleDependencies }).toEqual({})
     const hooks = ['preinstall', 'install', 'postinstall', 'prepublish', 'prepare']
     expect(hooks.filter((hook) => packed.manifest.scripts?.[hook] !== undefined)).toEqual([])
   })
 
-  test('has nothing that publint minds', async () => {
+  test('publint finds nothing in the package', async () => {
     const { messages } = await publint({ pkgDir: packed.content, pack: false, level: 'suggestion', strict: true })
     expect(messages.map((message) => formatMessage(message, packed.manifest, { color: false }))).toEqual([])
   })
 
-  test('gives its types to every way of importing an ES module', async () => {
+  test('the package has types for every import of an ES module', async () => {
     const attw = join(root, 'node_modules/@arethetypeswrong/cli/dist/index.js')
     const { code, output } = await node(attw, packed.tarball, '--profile', 'esm-only', '--format', 'json')
     expect(code, output).toBe(0)
@@ -64,7 +64,7 @@ describe('the tarball', () => {
 })
 
 describe('a program that installed it', () => {
-  test('imports every subpath, and requires the same modules', async () => {
+  test('a program imports every subpath and requires the same modules', async () => {
     await writeFile(
       join(project, 'both.js'),
       `import { createRequire } from 'node:module'
@@ -121,7 +121,7 @@ describe('a program that installed it', () => {
   for (const [compiler, path] of Object.entries(compilers)) {
     // By day the older compiler, which takes several times as long, is given one.
     const given = Object.entries(settings).filter(([name]) => isFull || compiler === newest || name === 'for a bundler')
-    test.each(given)(`compiles on ${compiler} %s`, async (_, options) => {
+    test.each(given)(`a program compiles on ${compiler} %s`, async (_, options) => {
       const imports = specifiers.map((specifier, i) => `import * as m${i} from '${specifier}'`)
       const modules = specifiers.map((_, i) => `m${i}`)
       await writeFile(join(project, 'program.ts'), `${imports.join('\n')}\nexport const modules = [${modules.join(', ')}]\n`)

@@ -24,7 +24,7 @@ test.each(Object.entries(programs))('the core works on %s', async (_, program) =
 test.each([
   ['node:sqlite', 'Node 24'],
   ['bun:sqlite', 'Bun'],
-] as const)('the SQLite store keeps the contract on %s', async (_, runtime) => {
+] as const)('the SQLite store passes the conformance suite on %s', async (_, runtime) => {
   const { code, output } = await run(binary(runtime), [await bundle('sqlite.ts')], {
     env: { NODE_NO_WARNINGS: '1' },
   })
@@ -32,7 +32,7 @@ test.each([
   expect(code).toBe(0)
 })
 
-test('Bun.serve takes the handler of an app as it is', async () => {
+test('Bun.serve accepts the handler of an app', async () => {
   const { code, output } = await run(binary('Bun'), [await bundle('http.ts')])
   expect([code, output]).toEqual([0, '200 400 {"by":2}\n'])
 })
@@ -56,7 +56,7 @@ test.each([
 })
 
 /** npm would link a hoisted Node as `node_modules/.bin/node`, and every npm script would run on it. */
-test('Node 24 does not take the place of the Node in use', () => {
+test('Node 24 does not replace the Node in use', () => {
   expect(existsSync(`${root}node_modules/.bin/node`)).toBe(false)
 })
 

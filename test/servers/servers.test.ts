@@ -9,11 +9,11 @@ const output = async (STORES: string) =>
     })
   ).output
 
-test('a run narrowed by STORES says so', async () => {
+test('a run limited by STORES says so', async () => {
   expect(await output('memory, sqlite')).toContain('Only the stores memory, sqlite are tested, as STORES says.')
 })
 
-test('a misspelt store in STORES stops the run', async () => {
+test('an unknown store in STORES stops the run', async () => {
   expect(await output('memory,postgre')).toContain(
     "STORES: there is no store 'postgre'; there are memory, sqlite, postgres, mariadb, mysql, dynamodb.",
   )

@@ -65,7 +65,7 @@ describe.each<readonly [string, BrowserContextOptions]>(looks)('the site, %s,', 
   })
   afterEach(() => page.context().close())
 
-  test.each(pages)('shows %s without an error, a foreign request, sideways scrolling or a barrier', async (path) => {
+  test.each(pages)('%s has no errors, foreign requests, sideways scrolling or accessibility violations', async (path) => {
     await page.goto(`${origin}${base}${path}`, { waitUntil: 'networkidle' })
     expect(await page.locator('h1').first().innerText()).not.toBe('404')
     const { scrollWidth, clientWidth } = await page.evaluate(() => document.documentElement)
@@ -74,7 +74,7 @@ describe.each<readonly [string, BrowserContextOptions]>(looks)('the site, %s,', 
     expect(troubles).toEqual([])
   })
 
-  test('finds a page by its search', async () => {
+  test('the search finds a page', async () => {
     await page.goto(`${origin}${base}/`, { waitUntil: 'networkidle' })
     await page.locator('.DocSearch-Button, .VPNavBarSearch button').first().click()
     await page.locator('#localsearch-input').fill('idempotency key')
@@ -94,7 +94,7 @@ test('a diagram is drawn', async () => {
   await page.close()
 })
 
-test('a page that is missing says so, and leads home', async () => {
+test('a missing page shows 404 and a link home', async () => {
   const page = await browser.newPage()
   await page.goto(`${origin}${base}/404`)
   expect(await page.locator('main, .NotFound').first().innerText()).toContain('404')

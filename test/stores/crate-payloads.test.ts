@@ -75,7 +75,7 @@ describe.each(crateTables)('payloads on the tables of the Rust crate, on %s:', (
     ['a boolean', 'true'],
     ['a list', '["Flagged"]'],
     ['a list with a variant', '[{"Flagged":{}}]'],
-  ])('serde-enum refuses %s as a payload, and names the event', async (shape, payload) => {
+  ])('serde-enum refuses %s as a payload and names the event', async (shape, payload) => {
     const id = `unfit ${shape}`
     await tables.write([{ id, sequence: 1, eventType: 'Flagged', payload }])
     await expect(read(enums(), id)).rejects.toMatchObject({
@@ -101,7 +101,7 @@ describe.each(crateTables)('payloads on the tables of the Rust crate, on %s:', (
   })
 
   it.skipIf(skipped).each(['null', '[]', '"text"', '5'])(
-    'metadata that is %s is refused, and the event named',
+    'metadata that is %s is refused and the event is named',
     async (metadata) => {
       const id = `metadata ${metadata}`
       await tables.write([{ id, sequence: 1, eventType: 'Closed', payload: '"Closed"', metadata }])

@@ -49,7 +49,7 @@ describe.skipIf(unselected('dynamodb'))("the Rust crate's tables on DynamoDB", (
   const commandsOf = (store: Awaited<ReturnType<typeof adopt>>) =>
     createApp({ store, aggregates: { counter } }).aggregates.counter
 
-  it('give the data that serde wrapped, whatever the shape of the variant', async () => {
+  it('data that serde wrapped is read back in any shape of its variant', async () => {
     const store = await adopt()
     const { events } = await store.readAggregate({ aggregateType: 'order', aggregateId: 'order-1', after: 0 })
     const items = dynamoItems()
@@ -63,7 +63,7 @@ describe.skipIf(unselected('dynamodb'))("the Rust crate's tables on DynamoDB", (
     )
   })
 
-  it("never give the crate's snapshots, which may be wrong, and count on from them in a table that is shared", async () => {
+  it('snapshots of the crate are ignored, and their versions continue in a shared table', async () => {
     const store = await adopt(shared)
     const aggregate = { aggregateType: 'counter', aggregateId: 'aggregate-5', after: 0 }
     const page = await store.readAggregate({ ...aggregate, snapshot: { stateVersion: '1' } })
@@ -78,7 +78,7 @@ describe.skipIf(unselected('dynamodb'))("the Rust crate's tables on DynamoDB", (
     ])
   })
 
-  it("go on with the crate's requests and ours in turn", async () => {
+  it('statements of the crate and of the store alternate on one aggregate', async () => {
     const { execute } = commandsOf(await adopt(shared))
     await execute('counter-1', { type: 'Add', data: { by: 7 } }, { metadata: { user: 'ann' } })
     await execute('counter-1', { type: 'Reset' })
@@ -106,7 +106,7 @@ describe.skipIf(unselected('dynamodb'))("the Rust crate's tables on DynamoDB", (
     await expect(late).rejects.toMatchObject({ name: 'TransactionCanceledException' })
   })
 
-  it('take metadata of texts only, since the crate reads no other', async () => {
+  it('metadata takes only texts because the crate reads nothing else', async () => {
     const refused = commandsOf(await adopt()).execute('counter-1', { type: 'Reset' }, { metadata: { attempts: 3 } })
     await expect(refused).rejects.toMatchObject({ code: 'STORE_FAILED', message: expect.stringContaining('"attempts"') })
   })
@@ -157,7 +157,7 @@ describe.skipIf(unselected('dynamodb'))("the Rust crate's tables on DynamoDB", (
       expect(await idsOf(store, limit)).toEqual([...all, 'later'].sort(compareBytes))
     })
 
-    it('readIds lists aggregates of the crate in every process once createSchema() adopted the table', async () => {
+    it('readIds lists aggregates of the crate in every process once createSchema() ran', async () => {
       await dynamoDbStore(client).createSchema()
       await create('new')
       expect(await idsOf(dynamoDbStore(client))).toEqual([...old, 'new'].sort(compareBytes))

@@ -6,7 +6,7 @@ import { unselected } from '../servers/stores.ts'
 import { type Cost, dollarsPerMillion, type Group, lineOf, measureCosts, named } from './dynamodb-costs.ts'
 import { type Recorder, recordDynamoDb } from './dynamodb-recorder.ts'
 
-describe.skipIf(unselected('dynamodb'))('what it costs on DynamoDB', () => {
+describe.skipIf(unselected('dynamodb'))('costs on DynamoDB', () => {
   const recorder = { current: undefined as Recorder | undefined }
   const measured = new Map<Group, Promise<readonly Cost[]>>()
   beforeAll(async () => {
@@ -25,7 +25,7 @@ describe.skipIf(unselected('dynamodb'))('what it costs on DynamoDB', () => {
     return Object.fromEntries((await costsOf(group)).map(({ what, requests }) => [what, named(requests)]))
   }
 
-  it('is two requests for a command that is cold, one for a warm one', async () => {
+  it('a cold command costs two requests and a warm one costs one', async () => {
     expect(await requests('commands')).toMatchObject({
       'one event, cold': 'Query, PutItem',
       'one event, warm': 'PutItem',
@@ -36,7 +36,7 @@ describe.skipIf(unselected('dynamodb'))('what it costs on DynamoDB', () => {
     })
   })
 
-  it('is a request more for a snapshot, a key or an inline view that is cold, and only for a key that is warm', async () => {
+  it('a cold snapshot, key or inline view costs one more request, a warm one only for a key', async () => {
     expect(await requests('commands')).toMatchObject({
       'one event and a snapshot, cold': 'GetItem, Query, TransactWriteItems',
       'one event and a snapshot, warm': 'TransactWriteItems',
@@ -48,7 +48,7 @@ describe.skipIf(unselected('dynamodb'))('what it costs on DynamoDB', () => {
     })
   })
 
-  it('is four requests for an async view that has a change, of which many changes share one', async () => {
+  it('a change of an async view costs four requests, which many changes share', async () => {
     expect(await requests('following')).toMatchObject({
       'one change, one view': '2 × BatchGetItem, Query, TransactWriteItems',
       'the same change again': 'BatchGetItem',
@@ -59,7 +59,7 @@ describe.skipIf(unselected('dynamodb'))('what it costs on DynamoDB', () => {
     })
   })
 
-  it('stands in the docs as it is measured', async () => {
+  it('the page of the store shows the measured costs', async () => {
     const page = readFileSync(`${root}docs/reference/cost-on-dynamodb.md`, 'utf8')
     const all = [...(await costsOf('commands')), ...(await costsOf('reads')), ...(await costsOf('following'))]
     const measured = all.filter(({ what }) => isEmulator || !what.startsWith('drain'))

@@ -11,7 +11,7 @@ afterAll(async () => {
 })
 
 describe.skipIf(unselected('dynamodb'))('createSchema() of the DynamoDB store', () => {
-  test.each(['snapshots', 'views'] as const)('adds what is missing when the option tables.%s is changed', async (table) => {
+  test.each(['snapshots', 'views'] as const)('createSchema() adds what is missing when tables.%s is changed', async (table) => {
     const client = dynamoDb(await serverUrl('dynamodb'))
     const tables = newTables()
     const changed = { ...tables, [table]: newTables()[table] } satisfies DynamoDbStoreOptions['tables']

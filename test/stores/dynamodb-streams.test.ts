@@ -82,7 +82,7 @@ describe.skipIf(unselected('dynamodb'))('the stream of a DynamoDB table', () => 
     return { client, store, tables, calls, fail }
   }
 
-  it('takes the client of the AWS SDK, and says so when it got another', () => {
+  it('dynamoDbStore takes the client of the AWS SDK for streams and refuses any other', () => {
     expectTypeOf<DynamoDBStreams>().toExtend<DynamoDbStreamsClient>()
     const build = (options: object) => () => dynamoDbStore(dynamoDb(url), options as DynamoDbStoreOptions)
     expect(build({ streams: true, streamsClient: dynamoDb(url) })).toThrow('has no method "describeStream"')
@@ -93,7 +93,7 @@ describe.skipIf(unselected('dynamodb'))('the stream of a DynamoDB table', () => 
     expect('readChanges' in store && store.readChanges !== undefined).toBe(false)
   })
 
-  it('tells nothing of what was stored before the cursor, also to another process', async () => {
+  it('readChanges reports nothing from before the cursor, also in another process', async () => {
     const { store, tables } = await open()
     await store.append([commit('c1', 'old', 0), commit('c2', 'old', 1)])
     const { cursor } = await changes(store, { limit: 10 })
@@ -103,7 +103,7 @@ describe.skipIf(unselected('dynamodb'))('the stream of a DynamoDB table', () => 
     expect((await follow(other.store, cursor)).told).toEqual(['new:1'])
   })
 
-  it('costs one request for each look at a shard where nothing is new', async () => {
+  it('readChanges costs one request per idle shard', async () => {
     const { store, calls } = await open()
     const { cursor } = await changes(store, { limit: 10 })
     await store.append([commit('c1', 'a', 0)])
@@ -114,7 +114,7 @@ describe.skipIf(unselected('dynamodb'))('the stream of a DynamoDB table', () => 
     expect(calls).toEqual(Array(5).fill('getRecords'))
   })
 
-  it('goes on when an iterator is too old, and gives nothing twice', async () => {
+  it('readChanges continues after an expired iterator and reports nothing twice', async () => {
     const { store, fail, calls } = await open()
     const { cursor } = await changes(store, { limit: 10 })
     await store.append([commit('c1', 'a', 0)])
@@ -126,7 +126,7 @@ describe.skipIf(unselected('dynamodb'))('the stream of a DynamoDB table', () => 
     expect(calls).toEqual(['getRecords', 'getShardIterator', 'getRecords'])
   })
 
-  it('is waited for when DynamoDB throttles its readers', async () => {
+  it('readChanges waits when DynamoDB throttles its readers', async () => {
     const { store, fail } = await open({ busyTimeoutMs: 5_000 })
     const { cursor } = await changes(store, { limit: 10 })
     await store.append([commit('c1', 'a', 0)])
@@ -148,7 +148,7 @@ describe.skipIf(unselected('dynamodb'))('the stream of a DynamoDB table', () => 
     ['getRecords', new TrimmedDataAccessException({ message: '', ...refused })],
     ['getShardIterator', new TrimmedDataAccessException({ message: '', ...refused })],
     ['getShardIterator', new ResourceNotFoundException({ message: '', ...refused })],
-  ] as const)('that has forgotten what came after a cursor is STORE_BEHIND (%s: %s)', async (method, error) => {
+  ] as const)('a stream that has lost records after the cursor is STORE_BEHIND (%s: %s)', async (method, error) => {
     const { store, tables } = await open()
     await store.append([commit('c1', 'a', 0)])
     const { cursor } = await changes(store, { limit: 10 })
@@ -157,7 +157,7 @@ describe.skipIf(unselected('dynamodb'))('the stream of a DynamoDB table', () => 
     await expect(changes(other.store, { cursor, limit: 10 })).rejects.toMatchObject({ code: 'STORE_BEHIND', cause: error })
   })
 
-  it('that was turned off and on again is another one: STORE_BEHIND', async () => {
+  it('a stream that was turned off and on again is STORE_BEHIND', async () => {
     const { store, client, tables } = await open()
     const { cursor } = await changes(store, { limit: 10 })
     const turn = (StreamEnabled: boolean) =>
@@ -189,30 +189,33 @@ describe.skipIf(unselected('dynamodb'))('the stream of a DynamoDB table', () => 
     '{"stream":STREAM,"shards":[[SHARD,"after 1","more"]]}',
     '{"stream":"another","shards":[[SHARD,"done"]]}',
     '{"stream":STREAM,"shards":[["another","done"]]}',
-  ])('refuses the cursor %s with STORE_BEHIND', async (damaged) => {
+  ])('readChanges refuses the cursor %s with STORE_BEHIND', async (damaged) => {
     const { store } = await open()
     const { stream, shards } = JSON.parse((await changes(store, { limit: 10 })).cursor)
     const cursor = damaged.replace('STREAM', JSON.stringify(stream)).replace('SHARD', JSON.stringify(shards[0][0]))
     await expect(changes(store, { cursor, limit: 10 })).rejects.toMatchObject({ code: 'STORE_BEHIND' })
   })
 
-  it.each(['NEW_IMAGE', 'KEYS_ONLY'] as const)('tells events of the Rust crate and no other items (%s)', async (view) => {
-    const { store, client, tables } = await open()
-    const off = { TableName: tables.events, StreamSpecification: { StreamEnabled: false } }
-    await client.updateTable(off)
-    await client.updateTable({ ...off, StreamSpecification: { StreamEnabled: true, StreamViewType: view } })
-    const { cursor } = await changes(store, { limit: 10 })
-    const key = (id: string) => ({ AggregateTypeAndId: { S: `counter:${id}` }, AggregateIdSequence: { N: '1' } })
-    await client.putItem({ TableName: tables.events, Item: { ...key('a:b'), AggregateType: { S: 'counter' } } })
-    await client.putItem({
-      TableName: tables.events,
-      Item: { ...key('a:b'), AggregateType: { S: 'counter' }, FirstOfType: { S: 'counter' } },
-    })
-    await client.deleteItem({ TableName: tables.events, Key: key('a:b') })
-    const page = await changes(store, { cursor, limit: 10 })
-    expect(page.changes).toEqual([{ aggregateType: 'counter', aggregateId: 'a:b', sequence: 1 }])
-    expect((await changes(store, { cursor: page.cursor, limit: 10 })).changes).toEqual([])
-  })
+  it.each(['NEW_IMAGE', 'KEYS_ONLY'] as const)(
+    'readChanges reports events of the Rust crate and no other items (%s)',
+    async (view) => {
+      const { store, client, tables } = await open()
+      const off = { TableName: tables.events, StreamSpecification: { StreamEnabled: false } }
+      await client.updateTable(off)
+      await client.updateTable({ ...off, StreamSpecification: { StreamEnabled: true, StreamViewType: view } })
+      const { cursor } = await changes(store, { limit: 10 })
+      const key = (id: string) => ({ AggregateTypeAndId: { S: `counter:${id}` }, AggregateIdSequence: { N: '1' } })
+      await client.putItem({ TableName: tables.events, Item: { ...key('a:b'), AggregateType: { S: 'counter' } } })
+      await client.putItem({
+        TableName: tables.events,
+        Item: { ...key('a:b'), AggregateType: { S: 'counter' }, FirstOfType: { S: 'counter' } },
+      })
+      await client.deleteItem({ TableName: tables.events, Key: key('a:b') })
+      const page = await changes(store, { cursor, limit: 10 })
+      expect(page.changes).toEqual([{ aggregateType: 'counter', aggregateId: 'a:b', sequence: 1 }])
+      expect((await changes(store, { cursor: page.cursor, limit: 10 })).changes).toEqual([])
+    },
+  )
 })
 
 describe('a stream whose shards split', () => {
@@ -225,7 +228,7 @@ describe('a stream whose shards split', () => {
   const storeOn = ({ client, streamsClient }: ReturnType<typeof scriptedStream>) =>
     dynamoDbStore(client, { streams: true, streamsClient, busyTimeoutMs: 0 })
 
-  it('is read parent first, whatever is listed, and each child to its end', async () => {
+  it('readChanges reads parent shards first and each child to its end', async () => {
     const stream = scriptedStream()
     const parent = stream.add()
     stream.insert(parent, 'old', 1)
@@ -254,7 +257,7 @@ describe('a stream whose shards split', () => {
     }
   })
 
-  it('is found by paging through its shards', async () => {
+  it('readChanges finds all shards of a paged list', async () => {
     const stream = scriptedStream({ shardsPerPage: 2 })
     const shards = Array.from({ length: 5 }, () => stream.add())
     const store = storeOn(stream)
@@ -266,7 +269,7 @@ describe('a stream whose shards split', () => {
     expect((await follow(store, cursor, 2)).told.sort()).toEqual(['a0:1', 'a1:1', 'a2:1', 'a3:1', 'a4:1'])
   })
 
-  it('waits for the children of a finished shard, and for one that is listed later than the other', async () => {
+  it('readChanges waits for all children of a finished shard, even if one is listed later', async () => {
     const stream = scriptedStream()
     const parent = stream.add()
     const store = storeOn(stream)
@@ -291,7 +294,7 @@ describe('a stream whose shards split', () => {
     back()
   })
 
-  it('has a place in a busy shard from the first moment on, without a look at what was before', async () => {
+  it('the first cursor has a position in a busy shard without a read of earlier records', async () => {
     const stream = scriptedStream()
     const shard = stream.add()
     stream.insert(shard, 'old', 1)
@@ -308,8 +311,8 @@ describe('a stream whose shards split', () => {
 
   it.each([
     ['before its first record', []],
-    ['behind a record', ['old']],
-  ])('readChanges takes a fresh iterator when a kept one %s says trimmed', async (_, before) => {
+    ['after a record', ['old']],
+  ])('readChanges takes a fresh iterator when a kept one %s is reported as trimmed', async (_, before) => {
     const stream = scriptedStream()
     const shard = stream.add()
     for (const id of before) stream.insert(shard, id, 1)
@@ -330,7 +333,7 @@ describe('a stream whose shards split', () => {
     await expect(changes(store, { cursor: told.cursor, limit: 10 })).rejects.toMatchObject({ code: 'STORE_BEHIND' })
   })
 
-  it('readChanges goes on when the iterator behind an empty page says trimmed at once', async () => {
+  it('readChanges continues when the iterator after an empty page is reported as trimmed at once', async () => {
     const stream = scriptedStream()
     const shard = stream.add()
     const { cursor } = await changes(storeOn(stream), { limit: 10 })
@@ -347,7 +350,7 @@ describe('a stream whose shards split', () => {
     expect((await follow(store, page.cursor)).told).toEqual(['a:1'])
   })
 
-  it('is begun at its leaves alone', async () => {
+  it('the first cursor begins at the leaf shards only', async () => {
     const stream = scriptedStream()
     const parent = stream.add()
     stream.insert(parent, 'a', 1)
@@ -358,7 +361,7 @@ describe('a stream whose shards split', () => {
     expect(stream.calls.filter((call) => call.includes(parent))).toEqual([])
   })
 
-  it('is begun also when its first records are just being forgotten', async () => {
+  it('the first cursor is valid even if the first records expire meanwhile', async () => {
     const stream = scriptedStream()
     const shard = stream.add()
     stream.insert(shard, 'old', 1)
@@ -374,13 +377,13 @@ describe('a stream whose shards split', () => {
     expect((await follow(storeOn(stream), cursor)).told).toEqual(['a:1'])
   })
 
-  it('is none when it was turned off, though the table still names it', async () => {
+  it('a stream that is turned off is SCHEMA_MISSING even if the table still names it', async () => {
     const stream = scriptedStream()
     stream.turnOff()
     await expect(changes(storeOn(stream), { limit: 10 })).rejects.toMatchObject({ code: 'SCHEMA_MISSING' })
   })
 
-  it('that is long is not read to its end to find a place: more is told than was asked for, and nothing is missed', async () => {
+  it('the first cursor of a long stream repeats some changes instead of missing one', async () => {
     const stream = scriptedStream()
     const shard = stream.add()
     for (let i = 1; i <= 10_500; i++) stream.insert(shard, 'old', i)
@@ -390,7 +393,7 @@ describe('a stream whose shards split', () => {
     expect((await follow(storeOn(stream), cursor, 1_000)).told).toEqual(['old:10500', 'a:1'])
   })
 
-  it('gives every shard its turn when the limit is lower than what one has', async () => {
+  it('readChanges serves every shard in turn when the limit is low', async () => {
     const stream = scriptedStream()
     const shards = Array.from({ length: 4 }, () => stream.add())
     const store = storeOn(stream)
@@ -406,7 +409,7 @@ describe('a stream whose shards split', () => {
     expect(seen.size).toBe(4)
   })
 
-  it('that has lost a shard of the cursor, or records after it, is STORE_BEHIND', async () => {
+  it('a stream that has lost a shard of the cursor or records after it is STORE_BEHIND', async () => {
     const stream = scriptedStream()
     const [gone, cut] = [stream.add(), stream.add()]
     for (const shard of [gone, cut]) stream.insert(shard, 'a', 1)
@@ -424,7 +427,7 @@ describe('a stream whose shards split', () => {
     })
   })
 
-  it('that was empty when it was looked at, a day ago, is STORE_BEHIND: its first records may be gone', async () => {
+  it('a cursor of an empty stream is STORE_BEHIND a day later because records may be gone', async () => {
     const stream = scriptedStream()
     stream.add()
     const { cursor } = await changes(storeOn(stream), { limit: 10 })
@@ -437,7 +440,7 @@ describe('a stream whose shards split', () => {
     vi.useRealTimers()
   })
 
-  it('is noticed when its first records were forgotten before they were read', async () => {
+  it('readChanges detects records that expired before they were read', async () => {
     const stream = scriptedStream()
     const parent = stream.add()
     const start = await changes(storeOn(stream), { limit: 10 })
@@ -452,7 +455,7 @@ describe('a stream whose shards split', () => {
   })
 
   it.each(Array.from({ length: 60 }, (_, i) => i + 1))(
-    'told by chance (seed %i): nothing is missed, and each aggregate is in order',
+    'random splits, delays and expiries (seed %i) lose no change and keep the order',
     async (seed) => {
       const random = randomOf(seed)
       const chance = (p: number) => random() < p
@@ -522,7 +525,7 @@ describe('a stream whose shards split', () => {
 describe('dynamoDbChanges', () => {
   const keys = (key: string, sequence: string) => ({ AggregateTypeAndId: { S: key }, AggregateIdSequence: { N: sequence } })
 
-  it('answers each record of a Lambda event in its place', () => {
+  it('dynamoDbChanges returns one result per record of a Lambda event, in order', () => {
     const image = { ...keys('account:a', '2'), AggregateType: { S: 'account' }, AggregateId: { S: 'a' }, Payload: { B: 'e30=' } }
     const records = [
       {
@@ -553,7 +556,7 @@ describe('dynamoDbChanges', () => {
     ])
   })
 
-  it('knows the events of the Rust crate, also a type that this package would not take', () => {
+  it('dynamoDbChanges reads events of the Rust crate, also with a type that this package refuses', () => {
     const { Events } = JSON.parse(readFileSync(join(root, 'test/fixtures/rust/dynamodb.json'), 'utf8'))
     const inserts = Events.map((item: Record<string, { S: string; N: string }>) => ({
       eventName: 'INSERT',

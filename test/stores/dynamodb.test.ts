@@ -67,13 +67,13 @@ describe.skipIf(unselected('dynamodb'))('the DynamoDB store', () => {
   })
   const indexed = (id: string, value: string) => saved(id, 0, { indexes: [{ index: 'owner', value }] })
 
-  describe('takes the client of the AWS SDK', () => {
-    it('which fits by its type', () => {
+  describe('client and options', () => {
+    it('dynamoDbStore takes the DynamoDB client by its type', () => {
       expectTypeOf<DynamoDB>().toExtend<DynamoDbClient>()
       expectTypeOf<DynamoDBClient>().not.toExtend<DynamoDbClient>()
     })
 
-    it('and says which one when it got another', () => {
+    it('dynamoDbStore refuses another client and names the right one', () => {
       const bare = new DynamoDBClient({ region: 'local' }) as unknown as DynamoDbClient
       expect(() => dynamoDbStore(bare)).toThrow('expects new DynamoDB({ … }) from @aws-sdk/client-dynamodb')
       for (const nothing of [undefined, null, 'client', {}])
@@ -91,13 +91,13 @@ describe.skipIf(unselected('dynamodb'))('the DynamoDB store', () => {
       [{ idempotencyTtlSeconds: '1d' }, '"idempotencyTtlSeconds" must be a whole number'],
       [{ busyTimeoutMs: -1 }, '"busyTimeoutMs" must be a whole number'],
       [{ streams: 'yes' }, '"streams" must be true or false'],
-    ])('and refuses the options %j', (options, message) => {
+    ])('dynamoDbStore refuses the options %j', (options, message) => {
       const build = () => dynamoDbStore(dynamoDb(url), options as DynamoDbStoreOptions)
       expect(build).toThrow(expect.objectContaining({ code: 'DEFINITION', message: expect.stringContaining(message) }))
     })
   })
 
-  it('says in its type that it has no order of all events', async () => {
+  it('the type of the DynamoDB store says that it has no global order', async () => {
     const { store } = await open()
     expectTypeOf(store.capabilities.globalOrder).toEqualTypeOf<false>()
     expectTypeOf<DynamoDbStore>().toExtend<Store>()
@@ -109,15 +109,15 @@ describe.skipIf(unselected('dynamodb'))('the DynamoDB store', () => {
     expect(await appendOne(store, commit('c1', 'a', 0))).toEqual({ kind: 'stored', positions: [] })
   })
 
-  describe('sends', () => {
-    it('one PutItem for a lone event, also behind others it has written or read itself', async () => {
+  describe('requests', () => {
+    it('a commit of one event sends one PutItem when its predecessor is known', async () => {
       const { store, calls, units } = await open()
       await store.append([commit('c1', 'a', 0), commit('c2', 'a', 1)])
       expect(calls).toEqual(['putItem', 'putItem'])
       expect(units).toEqual({ read: 0, write: 3 })
     })
 
-    it('a read of the event before, once, where it has never met the aggregate', async () => {
+    it('the first commit to an unknown aggregate reads the event before it once', async () => {
       const first = await open()
       await first.store.append([commit('c1', 'a', 0), commit('c2', 'a', 1)])
       const { store, calls } = await open({ as: first.tables, schema: false })
@@ -125,7 +125,7 @@ describe.skipIf(unselected('dynamodb'))('the DynamoDB store', () => {
       expect(calls).toEqual(['getItem', 'putItem', 'putItem'])
     })
 
-    it('no write at all when the event before is not there', async () => {
+    it('a commit whose predecessor is missing sends no write', async () => {
       const { store, calls } = await open()
       await appendOne(store, commit('c1', 'a', 0))
       calls.length = 0
@@ -134,7 +134,7 @@ describe.skipIf(unselected('dynamodb'))('the DynamoDB store', () => {
       expect(await dataOf(store, 'a')).toHaveLength(1)
     })
 
-    it('one transaction for anything more', async () => {
+    it('a commit of several parts sends one transaction', async () => {
       const { store, calls } = await open()
       await appendOne(store, commit('c1', 'a', 0, [1, 2, 3]))
       await appendOne(store, { ...commit('c2', 'b', 0), key: { idempotencyKey: 'k', commandHash: 'h' } })
@@ -142,7 +142,7 @@ describe.skipIf(unselected('dynamodb'))('the DynamoDB store', () => {
       expect(calls).toEqual(['transactWriteItems', 'transactWriteItems', 'transactWriteItems'])
     })
 
-    it('events and a snapshot in one transaction, and neither where one is refused', async () => {
+    it('events and their snapshot are one transaction, stored together or not at all', async () => {
       const { store, calls } = await open()
       const withSnapshot = (id: string): Commit => ({
         id,
@@ -165,13 +165,13 @@ describe.skipIf(unselected('dynamodb'))('the DynamoDB store', () => {
       })
     })
 
-    it('nothing for a commit that holds nothing', async () => {
+    it('an empty commit sends nothing', async () => {
       const { store, calls } = await open()
       expect(await appendOne(store, { id: 'c1', appends: [] })).toEqual({ kind: 'stored', positions: [] })
       expect(calls).toEqual([])
     })
 
-    it('a row with its index values without reading it again after it was read or written', async () => {
+    it('a known row is saved with its index values without another read', async () => {
       const { store, calls } = await open()
       const owners = (version: number, ...values: string[]) =>
         saved('row', version, { indexes: values.map((value) => ({ index: value, value: `4${value}` })) })
@@ -183,7 +183,7 @@ describe.skipIf(unselected('dynamodb'))('the DynamoDB store', () => {
       expect((await Promise.all(['a', 'b', 'c'].map(find))).map(({ items }) => items.length)).toEqual([0, 1, 1])
     })
 
-    it('one request for a row of whichever generation is live', async () => {
+    it('a read of a row of the live generation sends one request', async () => {
       const { store, calls } = await open()
       await appendOne(store, saved('row', 0))
       calls.length = 0
@@ -192,7 +192,7 @@ describe.skipIf(unselected('dynamodb'))('the DynamoDB store', () => {
     })
   })
 
-  it('reads consistently whatever is decided on', async () => {
+  it('all reads for decisions are consistent', async () => {
     const { store, inputs, reset } = await open()
     const row = saved('row', 0, { indexes: [{ index: 'n', value: '4x' }] })
     await store.append([commit('c1', 'a', 0), row])
@@ -212,7 +212,7 @@ describe.skipIf(unselected('dynamodb'))('the DynamoDB store', () => {
     expect(reads.filter((input) => !input.includes('"ConsistentRead":true'))).toEqual([])
   })
 
-  it.each(['never', 'always'] as const)('carries an app, with snapshots and without', async (snapshots) => {
+  it.each(['never', 'always'] as const)('an app runs on the store with and without snapshots', async (snapshots) => {
     const { store, tables } = await open()
     const counter = defineAggregate({
       type: 'counter',
@@ -246,7 +246,7 @@ describe.skipIf(unselected('dynamodb'))('the DynamoDB store', () => {
     }
   })
 
-  it('a replay reads all events of one aggregate, of one type, or of all, page by page', async () => {
+  it('replay reads the events of one aggregate, of one type or of all in pages', async () => {
     const { store, tables } = await open()
     const of = <T extends string>(type: T) =>
       defineAggregate({
@@ -281,8 +281,8 @@ describe.skipIf(unselected('dynamodb'))('the DynamoDB store', () => {
     expect(await seen({})).toEqual({ events: 452, of: { 'drop long': long, 'drop short': [1], 'glass long': [1] } })
   })
 
-  describe('throttling', () => {
-    it('is waited out, in reads and in writes', async () => {
+  describe('throttling of requests', () => {
+    it('throttled reads and writes are retried', async () => {
       const { store, next, calls } = await open({ busyTimeoutMs: 5_000 })
       next('putItem', fails(throttled()), fails(throttled()))
       next('query', fails(throttled()))
@@ -291,20 +291,20 @@ describe.skipIf(unselected('dynamodb'))('the DynamoDB store', () => {
       expect(calls).toEqual(['putItem', 'putItem', 'putItem', 'query', 'query'])
     })
 
-    it('that stays is STORE_BUSY, never a conflict, and surely nothing was stored', async () => {
+    it('lasting throttling is STORE_BUSY, never a conflict, and nothing is stored', async () => {
       const { store, next } = await open({ busyTimeoutMs: 60 })
       next('putItem', ...Array(99).fill(fails(throttled())))
       expect(failure(await appendOne(store, commit('c1', 'a', 0)))).toMatchObject({ code: 'STORE_BUSY', certain: true })
     })
 
-    it('is no certainty when the SDK had tried before by itself, since that may have got through', async () => {
+    it('throttling after a retry of the SDK is uncertain because the first try may have succeeded', async () => {
       const { store, next } = await open({ busyTimeoutMs: 0 })
       next('putItem', fails(throttled(3)))
       expect(failure(await appendOne(store, commit('c1', 'a', 0)))).toMatchObject({ code: 'STORE_BUSY', certain: false })
     })
 
     it.each([['ThrottlingError'], ['ProvisionedThroughputExceeded'], ['TransactionConflict']])(
-      'as the reason %s of a transaction is waited out',
+      'a transaction cancelled by %s is retried',
       async (reason) => {
         const { store, next, calls } = await open({ busyTimeoutMs: 5_000 })
         next('transactWriteItems', fails(canceled('None', reason)), fails(canceled(reason, 'None')))
@@ -313,7 +313,7 @@ describe.skipIf(unselected('dynamodb'))('the DynamoDB store', () => {
       },
     )
 
-    it('beside a failed condition is a conflict, not waited for', async () => {
+    it('throttling next to a failed condition is a conflict and not retried', async () => {
       const { store, next, calls } = await open()
       await appendOne(store, commit('c1', 'a', 0, [1, 2]))
       calls.length = 0
@@ -323,13 +323,13 @@ describe.skipIf(unselected('dynamodb'))('the DynamoDB store', () => {
       expect(calls.filter((call) => call === 'transactWriteItems')).toHaveLength(1)
     })
 
-    it('of a lone event by another transaction is waited out', async () => {
+    it('a single event that is blocked by a transaction is retried', async () => {
       const { store, next } = await open({ busyTimeoutMs: 5_000 })
       next('putItem', fails(new TransactionConflictException({ message: '', ...refused })))
       expect((await appendOne(store, commit('c1', 'a', 0))).kind).toBe('stored')
     })
 
-    it('of parts of a batch is asked for again', async () => {
+    it('unprocessed keys of a batch read are requested again', async () => {
       const { store, next, calls, tables } = await open({ busyTimeoutMs: 5_000 })
       await store.append([saved('a', 0), saved('b', 0)])
       const key = (id: string) => ({ Pk: { S: 'view/1/balances' }, Sk: bytes(id) })
@@ -346,14 +346,14 @@ describe.skipIf(unselected('dynamodb'))('the DynamoDB store', () => {
     })
   })
 
-  describe('an outcome that is not known', () => {
+  describe('an unknown outcome', () => {
     const lost = Object.assign(new Error('socket hang up'), { code: 'ECONNRESET', $metadata: { attempts: 1 } })
     const broken = new InternalServerError({ message: '', $metadata: { httpStatusCode: 500, attempts: 1 } })
 
     it.each([
       ['a lost connection', lost],
       ['an internal error', broken],
-    ])('after %s is said to be so, and the same commit sent again finds itself', async (_, error) => {
+    ])('a commit that is lost after %s is uncertain, and a repeat of it is recognised', async (_, error) => {
       const { store, next } = await open()
       const sent = [commit('c1', 'a', 0), commit('c2', 'b', 0, [1, 2])]
       const after = async (send: () => Promise<unknown>) => {
@@ -368,14 +368,14 @@ describe.skipIf(unselected('dynamodb'))('the DynamoDB store', () => {
       expect(await dataOf(store, 'b')).toEqual([1, 2])
     })
 
-    it('of a commit of which nothing arrived is the same, and it is stored when sent again', async () => {
+    it('a commit that never arrived is uncertain, and a repeat of it is stored', async () => {
       const { store, next } = await open()
       next('putItem', fails(lost))
       expect(failure(await appendOne(store, commit('c1', 'a', 0))).certain).toBe(false)
       expect((await appendOne(store, commit('c1', 'a', 0))).kind).toBe('stored')
     })
 
-    it('is known where the connection was never made, or the credentials are missing', async () => {
+    it('a commit without a connection or credentials fails for certain', async () => {
       const { store, next } = await open()
       next('putItem', fails(Object.assign(new Error('connect'), { code: 'ECONNREFUSED', $metadata: { attempts: 1 } })))
       expect(failure(await appendOne(store, commit('c1', 'a', 0)))).toMatchObject({ code: 'STORE_UNAVAILABLE', certain: true })
@@ -387,7 +387,7 @@ describe.skipIf(unselected('dynamodb'))('the DynamoDB store', () => {
       ['a lone event', () => commit('c1', 'a', 0)],
       ['a transaction', () => ({ ...commit('c1', 'a', 0, [1, 2]), key: { idempotencyKey: 'k', commandHash: 'h' } })],
       ['a checkpoint', () => ({ id: 'c1', appends: [], checkpoint: { name: 'mailer', fence: 1, position: '1' } })],
-    ])('is found out by the SDK, which sends %s again by itself', async (_, make: () => Commit) => {
+    ])('a commit of %s that the SDK repeats by itself is recognised as its own', async (_, make: () => Commit) => {
       const { store, raw } = await open()
       await store.acquireLease({ name: 'mailer', holder: 'one', ttlMs: 60_000 })
       let attempts = 0
@@ -406,7 +406,7 @@ describe.skipIf(unselected('dynamodb'))('the DynamoDB store', () => {
       expect((await store.append([make()]))[0]?.kind).toBe('repeated')
     })
 
-    it('of a read is tried again', async () => {
+    it('a read with a lost answer is retried', async () => {
       const { store, next } = await open({ busyTimeoutMs: 5_000 })
       await appendOne(store, commit('c1', 'a', 0))
       next('query', fails(lost), fails(broken))
@@ -417,7 +417,7 @@ describe.skipIf(unselected('dynamodb'))('the DynamoDB store', () => {
   })
 
   describe('a refusal', () => {
-    it('with our own event in it is a repeat without another read', async () => {
+    it("a refusal that shows the commit's own event is a repeat without another read", async () => {
       const { store, calls } = await open()
       await appendOne(store, commit('c1', 'a', 0))
       calls.length = 0
@@ -425,7 +425,7 @@ describe.skipIf(unselected('dynamodb'))('the DynamoDB store', () => {
       expect(calls).toEqual(['putItem'])
     })
 
-    it('that names only one of several conditions is told in the order of the port all the same', async () => {
+    it('a refusal that names one of several conditions is reported in the order of the port', async () => {
       const { store, next } = await open()
       const key = { idempotencyKey: 'k', commandHash: 'h' }
       await appendOne(store, { ...commit('c1', 'a', 0), key })
@@ -435,7 +435,7 @@ describe.skipIf(unselected('dynamodb'))('the DynamoDB store', () => {
       expect(await appendOne(store, { ...commit('c1', 'a', 0), key })).toEqual({ kind: 'repeated', positions: [] })
     })
 
-    it('whose reason cannot be read is not known to be no repeat', async () => {
+    it('a refusal whose reason cannot be read is uncertain', async () => {
       const { store, next } = await open({ busyTimeoutMs: 0 })
       await appendOne(store, commit('c1', 'a', 0, [1, 2]))
       next('transactWriteItems', fails(canceled('None', 'ConditionalCheckFailed')))
@@ -444,20 +444,20 @@ describe.skipIf(unselected('dynamodb'))('the DynamoDB store', () => {
       expect((await appendOne(store, commit('c1', 'a', 0, [1, 2]))).kind).toBe('repeated')
     })
 
-    it('for which nothing is in the way any more is sent again', async () => {
+    it('a refusal whose reason is gone is retried', async () => {
       const { store, next, calls } = await open()
       next('putItem', fails(new ConditionalCheckFailedException({ message: '', ...refused })))
       expect((await appendOne(store, commit('c1', 'a', 0))).kind).toBe('stored')
       expect(calls.filter((call) => call === 'putItem')).toHaveLength(2)
     })
 
-    it('for what a transaction holds is no conflict', async () => {
+    it("a refusal of a part by DynamoDB's validation is not a conflict", async () => {
       const { store, next } = await open()
       next('transactWriteItems', fails(canceled('ValidationError', 'TransactionConflict')))
       expect(failure(await appendOne(store, commit('c1', 'a', 0, [1, 2])))).toMatchObject({ code: 'STORE_FAILED', certain: true })
     })
 
-    it('by IAM names IAM', async () => {
+    it('a refusal by IAM names IAM', async () => {
       const { store, next } = await open()
       next('putItem', fails(Object.assign(new Error('no'), { name: 'AccessDeniedException', ...refused })))
       const failed = failure(await appendOne(store, commit('c1', 'a', 0)))
@@ -465,13 +465,13 @@ describe.skipIf(unselected('dynamodb'))('the DynamoDB store', () => {
     })
   })
 
-  describe('limits are named before anything is sent', () => {
+  describe('limits are checked before a request is sent', () => {
     const view = (id: string, values = 0): ViewWrite => ({
       ...{ name: 'balances', generation: 1, id, expectedVersion: 0, view: {} },
       indexes: Array.from({ length: values }, (_, i) => ({ index: `i${i}`, value: '4x' })),
     })
 
-    it('100 items, whatever a commit needs of them', async () => {
+    it('a commit above 100 items is refused with a count of its parts', async () => {
       const { store, calls } = await open()
       const key = { idempotencyKey: 'k', commandHash: 'h' }
       const many = (id: string, count: number) =>
@@ -501,14 +501,14 @@ describe.skipIf(unselected('dynamodb'))('the DynamoDB store', () => {
       ['4 MB of a transaction', () => commit('c', 'a', 0, Array(11).fill('x'.repeat(390_000))), '4,194,304 (4 MB)'],
       ['1,024 bytes of a sort key', () => ({ id: 'c', appends: [], views: [view('x'.repeat(1_025))] }), '1,024'],
       ['2,048 bytes of a partition key', () => commit('c', 'x'.repeat(2_050), 0), '2,048'],
-    ])('%s', async (_, make: () => Commit, named) => {
+    ])('a commit above %s is refused with its limit', async (_, make: () => Commit, named) => {
       const { store, calls } = await open()
       const failed = failure(await appendOne(store, make()))
       expect(failed).toMatchObject({ code: 'STORE_LIMIT', certain: true, message: expect.stringContaining(named) })
       expect(calls).toEqual([])
     })
 
-    it('and what is just below them is stored', async () => {
+    it('a commit just below the limits is stored', async () => {
       const { store } = await open()
       const text = 'x'.repeat(399_900)
       const long = '漢'.repeat(255)
@@ -533,7 +533,7 @@ describe.skipIf(unselected('dynamodb'))('the DynamoDB store', () => {
   })
 
   describe('an aggregate of more than a page of 1 MB', () => {
-    it('is read page by page, and only the last page says there is no more', async () => {
+    it('an aggregate of several megabytes is read in pages, and only the last one reports no more', async () => {
       const { store, calls } = await open()
       const text = 'x'.repeat(250_000)
       for (let i = 0; i < 24; i++) await appendOne(store, commit(`c${i}`, 'a', i, [text]))
@@ -561,7 +561,7 @@ describe.skipIf(unselected('dynamodb'))('the DynamoDB store', () => {
     const storedKey = async ({ raw, tables }: Awaited<ReturnType<typeof open>>) =>
       (await raw.getItem({ TableName: tables.meta, Key: { Pk: { S: 'key/account:a' }, Sk: { S: 'k' } } })).Item
 
-    it('are remembered for 30 days, or as long as the option says', async () => {
+    it('idempotency keys expire after 30 days or idempotencyTtlSeconds', async () => {
       for (const [idempotencyTtlSeconds, seconds] of [
         [undefined, 2_592_000],
         [60, 60],
@@ -573,13 +573,13 @@ describe.skipIf(unselected('dynamodb'))('the DynamoDB store', () => {
       }
     })
 
-    it('are remembered for ever with Infinity', async () => {
+    it('idempotencyTtlSeconds: Infinity keeps keys forever', async () => {
       const opened = await open({ idempotencyTtlSeconds: Number.POSITIVE_INFINITY })
       await appendOne(opened.store, keyed('c1', 0))
       expect((await storedKey(opened))?.ExpiresAt).toBeUndefined()
     })
 
-    it('are free when their time is over, also before DynamoDB has deleted them', async () => {
+    it('expired keys are free even before DynamoDB has deleted them', async () => {
       const { store, raw, tables } = await open()
       await appendOne(store, keyed('c1', 0))
       expect(await appendOne(store, keyed('c2', 1))).toEqual({ kind: 'conflict', on: 'key' })
@@ -596,7 +596,7 @@ describe.skipIf(unselected('dynamodb'))('the DynamoDB store', () => {
   })
 
   describe('the tables', () => {
-    it('are made as they are printed and as data', async () => {
+    it('tables are made as printSchema() and tableDefinitions() say', async () => {
       const { store, raw, tables } = await open({ streams: true })
       const printed = JSON.parse(store.printSchema())
       expect(printed).toEqual(tableDefinitions({ tables, streams: true }))
@@ -622,12 +622,12 @@ describe.skipIf(unselected('dynamodb'))('the DynamoDB store', () => {
       }
     })
 
-    it('stand in the docs as they are printed', () => {
+    it('the page of the store shows the tables as printSchema() prints them', () => {
       const page = readFileSync(`${root}docs/reference/stores/dynamodb-tables.md`, 'utf8')
       expect(page).toContain(`\`\`\`json\n${dynamoDbStore(dynamoDb(url)).printSchema()}\`\`\``)
     })
 
-    it('of the crate are taken over: what is missing is added, what is there stays', async () => {
+    it('tables of the crate are adopted with their items, and missing parts are added', async () => {
       const { store, raw, tables } = await open({ schema: false })
       const definition = { AttributeName: 'AggregateTypeAndId', AttributeType: 'S' } as const
       const hash = { AttributeName: 'AggregateTypeAndId', KeyType: 'HASH' } as const
@@ -652,7 +652,7 @@ describe.skipIf(unselected('dynamodb'))('the DynamoDB store', () => {
       expect(await store.readIds({ aggregateType: 'account', limit: 9 })).toEqual({ items: ['a'], more: false })
     })
 
-    it('with other keys are refused by name', async () => {
+    it('tables with other keys are refused by name', async () => {
       const { store, raw, tables } = await open({ schema: false })
       await raw.createTable({
         TableName: tables.views,
@@ -666,7 +666,7 @@ describe.skipIf(unselected('dynamodb'))('the DynamoDB store', () => {
       })
     })
 
-    it('of a newer version of the package are left alone', async () => {
+    it('tables of a newer package version stay unchanged', async () => {
       const { store, raw, tables } = await open()
       await raw.putItem({ TableName: tables.meta, Item: { Pk: { S: 'schema' }, Sk: { S: '-' }, SchemaVersion: { N: '99' } } })
       await expect(store.createSchema()).rejects.toMatchObject({
@@ -675,7 +675,7 @@ describe.skipIf(unselected('dynamodb'))('the DynamoDB store', () => {
       })
     })
 
-    it('are waited for while another process makes them', async () => {
+    it('createSchema() waits while another process makes the tables', async () => {
       const { store, client, tables } = await open({ schema: false })
       const spied = new Proxy(client, {
         get: (target, name) =>
@@ -710,7 +710,7 @@ describe.skipIf(unselected('dynamodb'))('the DynamoDB store', () => {
       appends: commit(id, 'a', at).appends.map((one) => ({ ...one, snapshot: { stateVersion: '1', state: { at } } })),
     })
 
-    it('are read and built upon, and ours have all that the crate reads', async () => {
+    it('events of the crate are read and continued with items that the crate can read', async () => {
       const { store, raw, tables } = await open()
       for (const n of [1, 2]) await raw.putItem({ TableName: tables.events, Item: crateEvent('account', 'a', n) })
       const { events } = await store.readAggregate({ aggregateType: 'account', aggregateId: 'a', after: 0 })
@@ -730,7 +730,7 @@ describe.skipIf(unselected('dynamodb'))('the DynamoDB store', () => {
       expect(new TextDecoder().decode(Item?.Payload?.B)).toBe('{"amount":1}')
     })
 
-    it('that are snapshots are never trusted, but counted on', async () => {
+    it('snapshots of the crate are ignored, and their versions continue', async () => {
       const { store, raw, tables } = await open()
       const crate = {
         ...{ AggregateTypeAndId: { S: 'account:a' }, AggregateType: { S: 'account' }, AggregateId: { S: 'a' } },
@@ -751,7 +751,7 @@ describe.skipIf(unselected('dynamodb'))('the DynamoDB store', () => {
       expect(await snapshotOf(store)).toBeUndefined()
     })
 
-    it('of a type with a colon are never taken for those of another aggregate', async () => {
+    it('events of a type with a colon never belong to another aggregate', async () => {
       const { store, raw, tables } = await open()
       for (const n of [1, 2]) await raw.putItem({ TableName: tables.events, Item: crateEvent('bank:account', 'a', n) })
       const read = (aggregateType: string, aggregateId: string) => store.readAggregate({ aggregateType, aggregateId, after: 0 })
@@ -772,7 +772,7 @@ describe.skipIf(unselected('dynamodb'))('the DynamoDB store', () => {
   describe('a lease', () => {
     const take = (store: Store, holder: string, ttlMs = 60_000) => store.acquireLease({ name: 'mailer', holder, ttlMs })
 
-    it('runs out only for who has watched it for its whole time, whatever the clocks say', async () => {
+    it('a lease expires only for a process that has watched it for its whole time, on any clock', async () => {
       const { store, tables } = await open()
       const other = await open({ as: tables, schema: false })
       await take(store, 'one', 60)
@@ -788,7 +788,7 @@ describe.skipIf(unselected('dynamodb'))('the DynamoDB store', () => {
       expect(await take(other.store, 'two')).toMatchObject({ acquired: true, fence: 2 })
     })
 
-    it('of a function that has died is taken over by a drain in a process that has never seen it', async () => {
+    it('a drain takes over the lease of a dead function, even in a new process', async () => {
       const { store, tables } = await open()
       const light = defineAggregate({
         type: 'light',
@@ -807,7 +807,7 @@ describe.skipIf(unselected('dynamodb'))('the DynamoDB store', () => {
       expect(seen).toEqual(['light/l/1'])
     })
 
-    it('whose taking was done although the answer was lost is taken again, with a greater fence', async () => {
+    it('a lease that was acquired with a lost answer is acquired again with a greater fence', async () => {
       const { store, next } = await open()
       next('updateItem', async (send) => {
         await send()
@@ -816,7 +816,7 @@ describe.skipIf(unselected('dynamodb'))('the DynamoDB store', () => {
       expect(await take(store, 'one')).toMatchObject({ acquired: true, fence: 2 })
     })
 
-    it('and its checkpoint are one item, so a checkpoint by itself is one UpdateItem', async () => {
+    it('a checkpoint alone is one UpdateItem because it shares the item of its lease', async () => {
       const { store, calls } = await open()
       await take(store, 'one')
       calls.length = 0
@@ -826,7 +826,7 @@ describe.skipIf(unselected('dynamodb'))('the DynamoDB store', () => {
   })
 
   describe('generations', () => {
-    it('are kept in 64 copies, so that commits that check them seldom meet', async () => {
+    it('generations are kept in 64 copies so that commits rarely collide on them', async () => {
       const { store, raw, tables, inputs, reset } = await open()
       await store.addViewGeneration({ name: 'balances', generation: 2, viewVersion: '2' })
       const { Items } = await raw.scan({
@@ -843,7 +843,7 @@ describe.skipIf(unselected('dynamodb'))('the DynamoDB store', () => {
       expect(new Set(checked).size).toBeGreaterThan(10)
     })
 
-    it('whose removal was cut off are not there, cannot be added, and are removed by the next try', async () => {
+    it('an interrupted removal hides its generation, and the next removal completes it', async () => {
       const { store, next, raw, tables } = await open()
       const generation = { name: 'balances', generation: 2 }
       await store.addViewGeneration({ ...generation, viewVersion: '2' })
@@ -857,7 +857,7 @@ describe.skipIf(unselected('dynamodb'))('the DynamoDB store', () => {
       expect(await store.addViewGeneration({ ...generation, viewVersion: '3' })).toBe(true)
     })
 
-    it('with many rows are removed to the last, also where DynamoDB leaves some unprocessed', async () => {
+    it('removal deletes all of many rows, even if DynamoDB leaves some unprocessed', async () => {
       const { store, next, raw, tables } = await open({ busyTimeoutMs: 5_000 })
       const generation = { name: 'balances', generation: 2 }
       await store.addViewGeneration({ ...generation, viewVersion: '2' })
@@ -873,7 +873,7 @@ describe.skipIf(unselected('dynamodb'))('the DynamoDB store', () => {
     })
   })
 
-  describe('views are found', () => {
+  describe('finding views', () => {
     const walk = async (store: Store, limit: number, descending: boolean) => {
       const found: (string | undefined)[] = []
       for (let after: { id: string; value?: string } | undefined; ; ) {
@@ -892,7 +892,7 @@ describe.skipIf(unselected('dynamodb'))('the DynamoDB store', () => {
       }
     }
 
-    it('in the order of values that only differ behind what a key has room for', async () => {
+    it('findViews orders values that differ only beyond the length of a key', async () => {
       const { store } = await open()
       const start = '漢'.repeat(90)
       const values = ['b', 'a', '', 'c', 'a'].map((end) => `4${start}${end}`)
@@ -911,7 +911,7 @@ describe.skipIf(unselected('dynamodb'))('the DynamoDB store', () => {
       expect(rest.items.map(({ id }) => id)).toEqual(['row-4'])
     })
 
-    it('by a value that replaced one with the same key', async () => {
+    it('findViews finds a row by its new value when both values share a key', async () => {
       const { store } = await open()
       const [before, after] = ['a', 'b'].map((end) => `4${'x'.repeat(300)}${end}`) as [string, string]
       await appendOne(store, indexed('row', before))
@@ -922,7 +922,7 @@ describe.skipIf(unselected('dynamodb'))('the DynamoDB store', () => {
       expect([await find(before), await find(after)]).toEqual([0, 1])
     })
 
-    it('descending, when a value has more rows than a page', async () => {
+    it('findViews returns descending pages when a value has more rows than a page', async () => {
       const { store } = await open()
       const rows = Array.from({ length: 60 }, (_, i) => ({
         id: `row-${String(i).padStart(2, '0')}`,
@@ -934,7 +934,7 @@ describe.skipIf(unselected('dynamodb'))('the DynamoDB store', () => {
       for (const limit of [1, 7, 24, 25, 60]) expect(await walk(store, limit, true)).toEqual(expected)
     })
 
-    it('not by an entry that its row no longer knows', async () => {
+    it('findViews ignores an index entry that its row no longer has', async () => {
       const { store, raw, tables } = await open()
       await appendOne(store, indexed('row', '4now'))
       const entry = {
@@ -947,7 +947,7 @@ describe.skipIf(unselected('dynamodb'))('the DynamoDB store', () => {
       expect(await walk(store, 1, false)).toEqual(['row'])
     })
 
-    it('and one whose JSON is corrupt is named', async () => {
+    it('a view with corrupt JSON is STORE_CORRUPT and named', async () => {
       const { store, raw, tables } = await open()
       await appendOne(store, saved('row', 0))
       await raw.updateItem({
@@ -964,7 +964,7 @@ describe.skipIf(unselected('dynamodb'))('the DynamoDB store', () => {
   })
 
   describe('a server', () => {
-    it('that is not there is STORE_UNAVAILABLE', async () => {
+    it('a server that is down is STORE_UNAVAILABLE', async () => {
       const nowhere = new DynamoDB({
         endpoint: 'http://127.0.0.1:1',
         region: 'local',
@@ -976,7 +976,7 @@ describe.skipIf(unselected('dynamodb'))('the DynamoDB store', () => {
       expect(failure(await appendOne(store, commit('c1', 'a', 0)))).toMatchObject({ code: 'STORE_UNAVAILABLE', certain: true })
     })
 
-    it('that never answers is noticed with the time limit that the page of the store asks for', async () => {
+    it("a server that never answers is noticed with the time limit of the store's page", async () => {
       const silent = createServer(() => {}).listen(0, '127.0.0.1')
       await once(silent, 'listening')
       const { port } = silent.address() as AddressInfo

@@ -42,11 +42,11 @@ describe('numbers in stored JSON', () => {
     ['5E-324', 5e-324],
     [`0.${'0'.repeat(323)}5`, 5e-324],
     ['123E-2', 1.23],
-  ])('parseExact reads %s as the number that it is', (json, number) => {
+  ])('parseExact reads %s as its exact number', (json, number) => {
     for (const inexact of ['refuse', 'text'] as const) expect(parseExact(json, inexact)).toBe(number)
   })
 
-  it('parseExact leaves texts and keys alone, whatever digits are in them', () => {
+  it('parseExact leaves texts and keys unchanged, whatever digits they contain', () => {
     const value = {
       '9007199254740993': '9007199254740993',
       'a":9007199254740993': '\\":9007199254740993,"',
@@ -72,7 +72,7 @@ describe('numbers in stored JSON', () => {
     }
   })
 
-  it('parseExact ends in time for a number of a million zeros', () => {
+  it('parseExact parses a number of a million zeros in linear time', () => {
     expect(() => parseExact(`1${'0'.repeat(1_000_000)}1`)).toThrow('would round')
     expect(() => parseExact(`0.${'0'.repeat(1_000_000)}1`)).toThrow('would round')
   })

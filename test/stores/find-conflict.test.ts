@@ -65,29 +65,29 @@ const reasons: readonly (readonly [CommitOutcome, Partial<CommitFacts>])[] = [
 ]
 
 describe('findConflict', () => {
-  test('finds nothing in the way of a commit that fits', () => expect(found(whole)).toBeUndefined())
+  test('findConflict finds nothing for a commit that fits', () => expect(found(whole)).toBeUndefined())
 
   test.each(reasons.map(([outcome], at) => [outcome.kind === 'conflict' ? outcome.on : outcome.kind, at] as const))(
-    'names %s before everything that comes after it',
+    'findConflict reports %s before every later kind of conflict',
     (_, at) => {
       const changed = Object.assign({}, ...reasons.slice(at).map(([, facts]) => facts))
       expect(found(whole, changed)).toEqual(reasons[at]?.[0])
     },
   )
 
-  test('asks for no fact behind the first that is in the way', () => {
+  test('findConflict asks for no fact after the first conflict', () => {
     const { facts, asked } = factsWith({ hasKey: () => true })
     findConflict(whole, facts, new FailedDependencies())
     expect(asked).toEqual(['positions', 'checkpoint', 'hasKey'])
   })
 
-  test('asks for no fact that the commit does not touch', () => {
+  test('findConflict asks for no fact that the commit does not touch', () => {
     const { facts, asked } = factsWith()
     findConflict({ id: 'c4', appends: [append] }, facts, new FailedDependencies())
     expect(asked).toEqual(['positions', 'head'])
   })
 
-  test('asks for the generations of a view once, whatever the number of rows', () => {
+  test('findConflict asks for the generations of a view once for any number of rows', () => {
     const { facts, asked } = factsWith()
     const views = ['a', 'b', 'c'].map((id) => ({ ...row, id }))
     expect(findConflict({ id: 'c4', appends: [], views }, facts, new FailedDependencies())).toBeUndefined()
@@ -95,34 +95,34 @@ describe('findConflict', () => {
   })
 
   test.each([{ fence: null }, { fence: 6 }, { position: null }, { position: '01' }])(
-    'finds the fence in the way where the checkpoint has %o',
+    'findConflict reports the fence when the checkpoint has %o',
     (rest) => expect(found(whole, standing(rest))).toEqual({ kind: 'conflict', on: 'fence' }),
   )
 
-  test('compares where a checkpoint stands only if the commit says so', () => {
+  test('findConflict compares the position of a checkpoint only if the commit expects one', () => {
     const checkpoint = { name: 'mailer', fence: 7, position: '2' }
     expect(found({ id: 'c4', appends: [], checkpoint }, standing({ position: '99' }))).toBeUndefined()
     expect(found({ id: 'c4', appends: [], checkpoint: { ...checkpoint, expectedPosition: null } })).toMatchObject({ on: 'fence' })
   })
 
-  test('knows a commit of a checkpoint again by the commit id of the checkpoint, one with events by its events alone', () => {
+  test('findConflict recognises a repeat by the checkpoint only in a commit without events', () => {
     const moved = standing({ commitId: 'c4', fence: 8 })
     const { checkpoint = { name: 'mailer', fence: 7, position: '2' } } = whole
     expect(found({ id: 'c4', appends: [], checkpoint }, moved)).toEqual({ kind: 'repeated', positions: [] })
     expect(found(whole, moved)).toEqual({ kind: 'conflict', on: 'fence' })
   })
 
-  test('finds the commit of the last event in the way, with an equal sequence', () => {
+  test('findConflict reports another last commit even with an equal sequence', () => {
     const other = { head: () => ({ sequence: 3, commitId: 'other' }) }
     expect(found(whole, other)).toEqual({ kind: 'conflict', on: 'sequence', actualSequence: 3 })
     const { expectedCommitId: _, ...any } = append
     expect(found({ ...whole, appends: [any] }, other)).toBeUndefined()
   })
 
-  test('finds an empty aggregate in the way of an append that expects events', () =>
+  test('findConflict reports an append that expects events in an empty aggregate', () =>
     expect(found(whole, { head: () => noEvents })).toEqual({ kind: 'conflict', on: 'sequence', actualSequence: 0 }))
 
-  test('finds what was not stored in the way of what builds on it', () => {
+  test('findConflict reports a commit that builds on one that was not stored', () => {
     const lost: CommitOutcome = { kind: 'conflict', on: 'sequence' }
     const event = { ...append, id: 'account/a/3', type: 'T', version: '1', data: {}, sequence: 3, metadata: {}, commitId: 'c3' }
     const events = [{ ...event, recordedAt: '2026-01-02T03:04:05.678Z' }]

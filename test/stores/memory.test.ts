@@ -6,14 +6,14 @@ import { smokeTests } from './smoke.ts'
 describe('the memory store', () => {
   smokeTests(async () => memoryStore())
 
-  it('refuses options it does not have', () => {
+  it('memoryStore refuses unknown options', () => {
     expect(() => memoryStore({ clocks: Date.now } as never)).toThrow(/no option .clocks.\. Its options: clock/)
     expect(() => memoryStore({ clock: 5 } as never)).toThrow(/"clock" must be a function/)
     expect(() => memoryStore(null as never)).toThrow(/takes an object/)
     expect(() => memoryStore({ clocks: 1 } as never)).toThrow(expect.objectContaining({ code: 'DEFINITION' }))
   })
 
-  it('keeps what was given, not the object that it was given in', async () => {
+  it('the memory store keeps copies, not the objects that it receives', async () => {
     const store = memoryStore()
     const data = { tags: ['a'], at: new Date(0), gone: undefined }
     await appendOne(store, commit('c1', 'a', 0, [data]))
@@ -24,7 +24,7 @@ describe('the memory store', () => {
     expect(await dataOf(store, 'a')).toStrictEqual([{ tags: ['a'], at: '1970-01-01T00:00:00.000Z' }])
   })
 
-  it('keeps apart names that would be properties of an object, or the same key when joined', async () => {
+  it('the memory store keeps names apart that are properties of objects or read the same joined', async () => {
     const store = memoryStore()
     for (const id of ['__proto__', 'constructor', 'toString', 'a', 'a:b']) {
       expect((await appendOne(store, commit(`c ${id}`, id, 0, [id]))).kind).toBe('stored')
@@ -37,7 +37,7 @@ describe('the memory store', () => {
     expect(await store.readViews([view('a', 'c'), view('toString', 'x')])).toEqual([undefined, undefined])
   })
 
-  it('lets leases run out by the clock it was given', async () => {
+  it('leases of the memory store expire by its clock option', async () => {
     let now = 1_000
     const store = memoryStore({ clock: () => now })
     const ask = (holder: string) => store.acquireLease({ name: 'mailer', holder, ttlMs: 100 })
@@ -52,7 +52,7 @@ describe('the memory store', () => {
     expect(await store.renewLease({ name: 'mailer', fence: 1, ttlMs: 100 })).toBe(false)
   })
 
-  it('wakes those who watch after something was stored, until they stop', async () => {
+  it('watchers of the memory store are woken after an append until they stop', async () => {
     const store = memoryStore()
     const wake = vi.fn()
     const stop = store.watch?.(wake)
@@ -68,7 +68,7 @@ describe('the memory store', () => {
     expect(wake).toHaveBeenCalledTimes(1)
   })
 
-  it('has a schema that needs no making', async () => {
+  it('the memory store needs no schema', async () => {
     const store = memoryStore()
     await appendOne(store, commit('c1', 'a', 0))
     await store.createSchema()

@@ -71,7 +71,7 @@ describe.skipIf(noMysql).each(mysqlServers)("the Rust crate's tables, on $name",
     'CHARACTER SET utf8mb4',
     'CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci',
     'CHARACTER SET utf8mb4 COLLATE utf8mb4_bin',
-  ])('are adopted in a database with %s: every row is read, in order', async (rest) => {
+  ])('tables of the crate with %s are adopted, and every row is read in order', async (rest) => {
     const { events } = mysqlRows()
     const seen = await readLog(await adopt(await crateDatabase({ rest }), { payloadFormat: 'json' }))
     expect(seen.length).toBe(events.length)
@@ -84,7 +84,7 @@ describe.skipIf(noMysql).each(mysqlServers)("the Rust crate's tables, on $name",
     }
   })
 
-  it('are adopted in a database of latin1, whose ids may then hold any text', async () => {
+  it('tables of the crate in latin1 are adopted, and ids may then be any text', async () => {
     const rows = mysqlRows()
     const idOf = (row: SqlRows['events'][number]) => `${row.aggregate_type}/${row.aggregate_id}`
     const others = new Set(rows.events.filter((row) => !/^[ -~]*$/.test(JSON.stringify(row))).map(idOf))
@@ -95,7 +95,7 @@ describe.skipIf(noMysql).each(mysqlServers)("the Rust crate's tables, on $name",
     expect(await dataOf(store, '漢字\u{1f600}')).toHaveLength(1)
   })
 
-  it('become tables of InnoDB when the server has made them MyISAM, which knows no transactions', async () => {
+  it('tables of the crate in MyISAM become InnoDB for transactions', async () => {
     const alter = 'ALTER TABLE events ENGINE = MyISAM; ALTER TABLE snapshots ENGINE = MyISAM;'
     const database = await crateDatabase({
       rest: 'CHARACTER SET latin1',
@@ -110,7 +110,7 @@ describe.skipIf(noMysql).each(mysqlServers)("the Rust crate's tables, on $name",
     expect(engines.filter(({ e }) => e !== null)).toEqual([{ e: 'InnoDB' }])
   })
 
-  it('are adopted in the order of the column `timestamp`, where an older version of the crate has made one', async () => {
+  it('tables of the crate are adopted in the order of their older column `timestamp`', async () => {
     const alter = 'ALTER TABLE events ADD COLUMN timestamp timestamp NOT NULL DEFAULT CURRENT_TIMESTAMP;'
     const database = await crateDatabase({ alter, rows: { events: [], snapshots: [], order_view: [] } })
     const times = [
@@ -130,7 +130,7 @@ describe.skipIf(noMysql).each(mysqlServers)("the Rust crate's tables, on $name",
     expect(seen.map((event) => event.id)).toEqual(['counter/c/1', 'counter/b/1', 'counter/b/2', 'counter/a/1', 'counter/a/2'])
   })
 
-  it('with streams under several ids are refused, which are named, and left as they are', async () => {
+  it('tables with an aggregate under several ids are refused by name and stay unchanged', async () => {
     const database = await crateDatabase({ rows: mysqlMixedIds() })
     const before = await database.sql('SHOW CREATE TABLE events')
     const adopted = adopt(database)
@@ -141,7 +141,7 @@ describe.skipIf(noMysql).each(mysqlServers)("the Rust crate's tables, on $name",
     expect(await database.sql('SHOW CREATE TABLE events')).toEqual(before)
   })
 
-  it('are adopted once by several at the same time, also when one begins late', async () => {
+  it('tables of the crate are adopted once by concurrent processes', async () => {
     const database = await crateDatabase()
     const stores = Array.from({ length: 4 }, () => mysqlStore(database.pool(), rustFormat))
     await Promise.all(stores.map((store) => store.createSchema()))
@@ -153,7 +153,7 @@ describe.skipIf(noMysql).each(mysqlServers)("the Rust crate's tables, on $name",
     expect(await readLog(mysqlStore(database.pool(), { inexactNumbers: 'text' }))).toEqual(seen)
   })
 
-  it("never give the crate's snapshots, which may be wrong, and count on from them in a table that is shared", async () => {
+  it('snapshots of the crate are ignored, and their versions continue in a shared table', async () => {
     const database = await crateDatabase()
     const store = await adopt(database, { foreignWriters: true, tables: { snapshots: 'snapshots' } })
     const [stored] = mysqlRows().snapshots.filter((row) => row.aggregate_type === 'counter')
@@ -174,7 +174,7 @@ describe.skipIf(noMysql).each(mysqlServers)("the Rust crate's tables, on $name",
     expect((await store.readAggregate({ ...aggregate, snapshot: { stateVersion: '1' } })).snapshot).toBeUndefined()
   })
 
-  it("go on with the crate's statements and ours in turn", async () => {
+  it('statements of the crate and of the store alternate on one aggregate', async () => {
     const database = await crateDatabase()
     const store = await adopt(database)
     await database.sql(crate.session)
@@ -205,7 +205,7 @@ describe.skipIf(noMysql).each(mysqlServers)("the Rust crate's tables, on $name",
     await expect(late).rejects.toMatchObject({ errno: 1062, sqlState: '23000' })
   })
 
-  it('are left to the crate: its columns keep a collation that it reads, and its statements an index', async () => {
+  it('adopted columns keep a collation and an index that the crate can use', async () => {
     const database = await crateDatabase({ rest: 'CHARACTER SET utf8mb4 COLLATE utf8mb4_bin' })
     await adopt(database, { foreignWriters: true, tables: { snapshots: 'snapshots' } })
     const columns = await database.sql(
@@ -223,7 +223,7 @@ describe.skipIf(noMysql).each(mysqlServers)('events that another program inserts
     server = on.server
   })
 
-  it('stop the feed, which names one, until createSchema() has given them a place', async () => {
+  it('rows of another program stop the feed, which names one, until createSchema() orders them', async () => {
     const database = await fresh()
     const store = await adopt(database, {})
     await appendOne(store, commit('c1', 'a', 0))
@@ -238,7 +238,7 @@ describe.skipIf(noMysql).each(mysqlServers)('events that another program inserts
     expect(await appendOne(store, commit('c3', 'a', 2))).toMatchObject({ positions: ['5'] })
   })
 
-  it('are not built upon before they have a place, else they would come behind what follows them', async () => {
+  it('a commit after an unordered row of another program fails until createSchema() orders it', async () => {
     const database = await fresh()
     const store = await adopt(database, {})
     await database.sql(crate.insertEvent, 'account', ...foreign('a', 1).slice(1))
@@ -252,7 +252,7 @@ describe.skipIf(noMysql).each(mysqlServers)('events that another program inserts
     expectOrder(await readLog(store))
   })
 
-  it('get their place by the trigger, and readers miss none and see none out of order', async () => {
+  it('the trigger orders rows of another program, and readers miss none', async () => {
     const database = await fresh()
     const store = await adopt(database, { foreignWriters: true })
     let writing = true
@@ -290,7 +290,7 @@ describe.skipIf(noMysql).each(mysqlServers)('events that another program inserts
     expect(seen.length).toBe(3 * 60 + 2 * 80)
   })
 
-  it('of which one takes the place of ours are met: the commit is a conflict, not a failure', async () => {
+  it('a row of another program with the same sequence makes a commit a conflict, not a failure', async () => {
     const database = await fresh()
     const store = await adopt(database, { foreignWriters: false })
     const connection = await database.pool().getConnection()
@@ -319,7 +319,7 @@ describe.skipIf(noMysql).each(mysqlServers)('the schema, on $name', (on) => {
     return { child, ended: new Promise((resolve) => child.once('exit', resolve)) }
   }
 
-  it('made by ten processes at once, of which three are killed, is whole; a table of the crate too', async () => {
+  it('ten concurrent makers of the schema, three of them killed, leave it complete', async () => {
     const database = await crateDatabase()
     const processes = Array.from({ length: 10 }, () => makeSchema(database.url))
     for (const [i, { child }] of processes.slice(0, 3).entries())

@@ -54,13 +54,13 @@ const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
 
 const kinds = (outcomes: readonly CommitOutcome[]) => outcomes.map((outcome) => outcome.kind)
 
-describe.skipIf(noMysql).each(mysqlServers)('the MySQL store in trouble, on $name', (on) => {
+describe.skipIf(noMysql).each(mysqlServers)('faults of the MySQL store, on $name', (on) => {
   beforeAll(() => {
     server = on.server
   })
 
   describe('locks', () => {
-    it('that stay are STORE_BUSY, never a conflict, and nothing was stored', async () => {
+    it('lasting locks are STORE_BUSY, never a conflict, and nothing is stored', async () => {
       const { database, store } = await open()
       const pool = database.pool()
       pool.pool.on('connection', (connection) => connection.query('SET SESSION innodb_lock_wait_timeout = 1'))
@@ -73,7 +73,7 @@ describe.skipIf(noMysql).each(mysqlServers)('the MySQL store in trouble, on $nam
       expect((await appendOne(mysqlStore(pool), commit('c1', 'a', 0))).kind).toBe('stored')
     })
 
-    it('are waited for', async () => {
+    it('an append waits for a lock', async () => {
       const { database, store } = await open()
       const { free, waitingCall } = await holdSequencer(database)
       const outcome = appendOne(store, commit('c1', 'a', 0))
@@ -82,7 +82,7 @@ describe.skipIf(noMysql).each(mysqlServers)('the MySQL store in trouble, on $nam
       expect((await outcome).kind).toBe('stored')
     })
 
-    it('of a lease that is being taken over are waited for, and its fence is then stale', async () => {
+    it('a commit waits for a concurrent take-over of its lease and then conflicts on fence', async () => {
       const { database, store } = await open()
       const lease = await store.acquireLease({ name: 'm', holder: 'one', ttlMs: 1 })
       const other = await database.pool().getConnection()
@@ -96,7 +96,7 @@ describe.skipIf(noMysql).each(mysqlServers)('the MySQL store in trouble, on $nam
       expect(await outcome).toEqual({ kind: 'conflict', on: 'fence' })
     })
 
-    it('are the same for commits of views alone: of eight at once that build on one version, one is stored', async () => {
+    it('one of eight concurrent commits of only one view is stored', async () => {
       const { database } = await open()
       const stores = Array.from({ length: 4 }, () => mysqlStore(database.pool({ connectionLimit: 2 })))
       for (let version = 0; version < 25; version++) {
@@ -109,7 +109,7 @@ describe.skipIf(noMysql).each(mysqlServers)('the MySQL store in trouble, on $nam
       }
     })
 
-    it('of a reader hold up nobody', async () => {
+    it('a reader does not block writers', async () => {
       const { database, store } = await open()
       await appendOne(store, commit('c1', 'a', 0))
       const reader = await database.pool().getConnection()
@@ -121,7 +121,7 @@ describe.skipIf(noMysql).each(mysqlServers)('the MySQL store in trouble, on $nam
       reader.release()
     })
 
-    it('taken in the other order are a deadlock, after which the append is tried again', async () => {
+    it('an append that is the victim of a deadlock is retried', async () => {
       const { database, store } = await open()
       await database.sql('CREATE TABLE mine (n INT) ENGINE = InnoDB')
       const view = (at: number) => ({ name: 'v', generation: 1, id: 'r', expectedVersion: at, view: at })
@@ -142,7 +142,7 @@ describe.skipIf(noMysql).each(mysqlServers)('the MySQL store in trouble, on $nam
   })
 
   describe('a connection of the pool', () => {
-    it('without autocommit is refused, for appends and for the feed', async () => {
+    it('a connection without autocommit is refused for appends and for the feed', async () => {
       const { database, store } = await open()
       await appendOne(store, commit('c1', 'a', 0))
       const pool = database.pool()
@@ -153,7 +153,7 @@ describe.skipIf(noMysql).each(mysqlServers)('the MySQL store in trouble, on $nam
       expect(await dataOf(store, 'a')).toHaveLength(1)
     })
 
-    it('with another character set than utf8mb4 is refused, since texts would be changed on the way', async () => {
+    it('a connection with another character set than utf8mb4 is refused', async () => {
       const { database } = await open()
       const latin = mysqlStore(database.pool({ charset: 'latin1' }))
       expect(failure(await appendOne(latin, commit('c1', 'a', 0, ['\u{1f600}'])))).toMatchObject({
@@ -163,7 +163,7 @@ describe.skipIf(noMysql).each(mysqlServers)('the MySQL store in trouble, on $nam
       })
     })
 
-    it('that has an open transaction of the user is refused, and the transaction is as it was', async () => {
+    it('a connection with an open transaction is refused, and the transaction is unchanged', async () => {
       const { database } = await open()
       await database.sql('CREATE TABLE mine (n INT) ENGINE = InnoDB')
       const pool = database.pool({ connectionLimit: 1 })
@@ -180,17 +180,20 @@ describe.skipIf(noMysql).each(mysqlServers)('the MySQL store in trouble, on $nam
       expect((await appendOne(store, commit('c1', 'a', 0))).kind).toBe('stored')
     })
 
-    it.each(['READ COMMITTED', 'SERIALIZABLE'])('with transaction isolation %s does the same as any', async (isolation) => {
-      const { database } = await open()
-      const pool = database.pool()
-      pool.pool.on('connection', (connection) => connection.query(`SET SESSION TRANSACTION ISOLATION LEVEL ${isolation}`))
-      const store = mysqlStore(pool)
-      const outcomes = await Promise.all(Array.from({ length: 8 }, (_, i) => appendOne(store, commit(`c${i}`, 'a', 0))))
-      expect(kinds(outcomes).sort()).toEqual([...Array(7).fill('conflict'), 'stored'])
-      expect((await store.readFeed({ limit: 9 })).events).toHaveLength(1)
-    })
+    it.each(['READ COMMITTED', 'SERIALIZABLE'])(
+      'a connection with transaction isolation %s works like any other',
+      async (isolation) => {
+        const { database } = await open()
+        const pool = database.pool()
+        pool.pool.on('connection', (connection) => connection.query(`SET SESSION TRANSACTION ISOLATION LEVEL ${isolation}`))
+        const store = mysqlStore(pool)
+        const outcomes = await Promise.all(Array.from({ length: 8 }, (_, i) => appendOne(store, commit(`c${i}`, 'a', 0))))
+        expect(kinds(outcomes).sort()).toEqual([...Array(7).fill('conflict'), 'stored'])
+        expect((await store.readFeed({ limit: 9 })).events).toHaveLength(1)
+      },
+    )
 
-    it('that none is left of is waited for, and then STORE_UNAVAILABLE and certain', async () => {
+    it('an exhausted pool is STORE_UNAVAILABLE and certain after its timeout', async () => {
       const { database } = await open()
       const pool = database.mariadbPool({ connectionLimit: 1, acquireTimeout: 2_000 })
       const taken = await pool.getConnection()
@@ -202,7 +205,7 @@ describe.skipIf(noMysql).each(mysqlServers)('the MySQL store in trouble, on $nam
       expect((await appendOne(mysqlStore(pool), commit('c1', 'a', 0))).kind).toBe('stored')
     })
 
-    it('a pool of one is enough for everything at once', async () => {
+    it('a pool of one connection is enough for concurrent calls', async () => {
       const { database } = await open()
       const store = mysqlStore(database.pool({ connectionLimit: 1 }))
       const all = await Promise.all([
@@ -217,11 +220,11 @@ describe.skipIf(noMysql).each(mysqlServers)('the MySQL store in trouble, on $nam
     })
   })
 
-  describe.each(['mysql2', 'mariadb'] as const)('a call that is cut off, on %s', (driver) => {
+  describe.each(['mysql2', 'mariadb'] as const)('an interrupted call, on %s', (driver) => {
     const storeOf = (database: TestMysql) =>
       mysqlStore(driver === 'mysql2' ? database.pool({ connectionLimit: 1 }) : database.mariadbPool({ connectionLimit: 1 }))
 
-    it('by the end of its connection is not certain, leaves nothing open, and may be sent again', async () => {
+    it('a call whose connection ends is uncertain, leaves nothing open and may be repeated', async () => {
       const { database } = await open()
       const store = storeOf(database)
       const { free, waitingCall } = await holdSequencer(database)
@@ -235,7 +238,7 @@ describe.skipIf(noMysql).each(mysqlServers)('the MySQL store in trouble, on $nam
       expect((await store.readFeed({ limit: 9 })).events).toHaveLength(1)
     })
 
-    it('by KILL QUERY is not certain, leaves nothing open, and may be sent again', async () => {
+    it('a call ended by KILL QUERY is uncertain, leaves nothing open and may be repeated', async () => {
       const { database } = await open()
       const store = storeOf(database)
       const { free, waitingCall } = await holdSequencer(database)
@@ -252,7 +255,7 @@ describe.skipIf(noMysql).each(mysqlServers)('the MySQL store in trouble, on $nam
   })
 
   describe('one commit of a batch that MySQL refuses', () => {
-    it('for its rows harms nobody else', async () => {
+    it('a commit that MySQL refuses for its rows does not affect the rest of its batch', async () => {
       const { database, store } = await open()
       await database.sql(
         `CREATE TRIGGER no BEFORE INSERT ON events FOR EACH ROW IF NEW.payload = '"bad"' THEN SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'no bad ones'; END IF`,
@@ -273,7 +276,7 @@ describe.skipIf(noMysql).each(mysqlServers)('the MySQL store in trouble, on $nam
       expect((await store.readFeed({ limit: 9 })).events.map((event) => event.position)).toEqual(['1', '2', '3'])
     })
 
-    it('for the size of its packet harms nobody else, and the limit is named', async () => {
+    it('a commit above the packet size does not affect the rest of its batch and names the limit', async () => {
       const { database } = await open()
       const store = mysqlStore(database.pool(), { bytesPerCommit: 200_000_000 })
       const [{ bytes = 0 } = {}] = await database.sql('SELECT @@max_allowed_packet AS bytes')
@@ -285,7 +288,7 @@ describe.skipIf(noMysql).each(mysqlServers)('the MySQL store in trouble, on $nam
       expect(message).toContain(`takes ${bytes} (max_allowed_packet)`)
     })
 
-    it('that says so in its capabilities is refused before it is sent', async () => {
+    it('a commit above the capability for its size is refused before it is sent', async () => {
       const { store } = await open({}, { bytesPerCommit: 1_000_000 })
       expect(store.capabilities).toMatchObject({ bytesPerCommit: 1_000_000, bytesPerEvent: 1_000_000 })
       const outcome = failure(await appendOne(store, commit('c1', 'a', 0, ['x'.repeat(1_000_000)])))
@@ -298,14 +301,14 @@ describe.skipIf(noMysql).each(mysqlServers)('the MySQL store in trouble, on $nam
       })
     })
 
-    it('a batch of many packets is stored all the same', async () => {
+    it('a batch of many packets is stored', async () => {
       const { store } = await open()
       const batch = Array.from({ length: 30 }, (_, i) => commit(`c${i}`, `a${i}`, 0, ['x'.repeat(1_000_000)]))
       expect(new Set(kinds(await store.append(batch)))).toEqual(new Set(['stored']))
     })
   })
 
-  it('an event of ten megabytes full of quotes, and a thousand events, are stored in one commit each', async () => {
+  it('an event of ten megabytes of quotes and a commit of a thousand events are stored', async () => {
     const { store } = await open()
     const quotes = Array.from({ length: 700_000 }, () => ({ 'a"b': '"' }))
     expect((await appendOne(store, commit('c1', 'a', 0, [quotes.slice(0, 350_000)]))).kind).toBe('stored')
@@ -314,7 +317,7 @@ describe.skipIf(noMysql).each(mysqlServers)('the MySQL store in trouble, on $nam
     expect(await dataOf(store, 'b')).toEqual(Array(1_000).fill({ text: '\u{1f600}"\\\n' }))
   })
 
-  it('large events come in pages that end before they get too large', async () => {
+  it('pages of large events end before they get too large', async () => {
     const { store } = await open()
     const text = 'x'.repeat(1_500_000)
     await store.append(Array.from({ length: 10 }, (_, i) => commit(`c${i}`, 'a', i, [text])))
@@ -336,7 +339,7 @@ describe.skipIf(noMysql).each(mysqlServers)('the MySQL store in trouble, on $nam
     expect(sequences).toHaveLength(10)
   })
 
-  it('a server that is not there is STORE_UNAVAILABLE and certain; a wrong password and a missing database say what they are', async () => {
+  it('a server that is down is STORE_UNAVAILABLE, and wrong credentials or databases are named', async () => {
     const nowhere = mysql.createPool({ host: '127.0.0.1', port: await freePort() })
     expect(failure(await appendOne(mysqlStore(nowhere), commit('c1', 'a', 0)))).toMatchObject({
       code: 'STORE_UNAVAILABLE',
@@ -360,7 +363,7 @@ describe.skipIf(noMysql).each(mysqlServers)('the MySQL store in trouble, on $nam
     })
   })
 
-  it('tells a failure by its number, and says when another try may do', () => {
+  it('failures are classified by their number and say when to retry', () => {
     const error = (errno: number, sqlMessage = 'as the server says') =>
       Object.assign(new Error('the statement and its values'), { errno, sqlMessage })
     const codes = {
@@ -386,7 +389,7 @@ describe.skipIf(noMysql).each(mysqlServers)('the MySQL store in trouble, on $nam
     expect(toStoreError(new Error('anything')).code).toBe('STORE_UNAVAILABLE')
   })
 
-  it('a commit over several aggregates, of which one has moved, stores nothing', async () => {
+  it('a commit over several aggregates stores nothing when one of them has moved', async () => {
     const { store } = await open()
     await appendOne(store, commit('c1', 'b', 0))
     const both = { id: 'c2', appends: [append('c2', 'account', 'a', 0, [1]), append('c2', 'account', 'b', 0, [2])] }

@@ -20,7 +20,7 @@ describe.skipIf(noMysql).each(mysqlServers)('createSchema() on $name', ({ server
     'schemaVersion',
   ]
 
-  test.each(tables)('adds what is missing when the option tables.%s is changed', async (table) => {
+  test.each(tables)('createSchema() adds what is missing when tables.%s is changed', async (table) => {
     const database = await newDatabase(server)
     closing.push(() => database.close())
     const store = mysqlStore(database.pool())
@@ -33,7 +33,7 @@ describe.skipIf(noMysql).each(mysqlServers)('createSchema() on $name', ({ server
     expect((await renamed.readFeed({ limit: 9 })).events.map(({ aggregateId }) => aggregateId)).toEqual(['a', 'b', 'c'])
   })
 
-  test('goes on behind the last event when the option tables.sequencer is changed', async () => {
+  test('createSchema() continues after the last event when tables.sequencer is changed', async () => {
     const database = await newDatabase(server)
     closing.push(() => database.close())
     const store = mysqlStore(database.pool())

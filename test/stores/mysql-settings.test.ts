@@ -71,51 +71,60 @@ describe.skipIf(noMysql).each(mysqlServers)('settings of a session on $name', ({
       ),
     )
 
-  it('the plain answers are what was stored', () => {
+  it('plain results equal what was stored', () => {
     expect(Object.values(plain).filter((answer) => 'error' in answer)).toEqual([])
     expect(plain.readAggregate).toMatchObject({
       value: { events: [{ data: { owner: 'Zoë', 漢: '\u{1f600}' } }, { data: 'ä' }, { data: '' }, {}], more: false },
     })
   })
 
-  it.each(here(harmless).map(([setting]) => setting))('%s changes no answer', async (setting) => {
+  it.each(here(harmless).map(([setting]) => setting))('the session setting %s changes no result', async (setting) => {
     const driver = setting.length % 2 === 0 ? 'mysql2' : 'mariadb'
     expectHarmless(await goThrough(mysqlStore(pools[driver](database, `SET ${setting}`)), undefined), plain)
   })
 
-  it.each(here(refused))('%s is refused by reads and writes, and nothing is stored', async (setting, says) => {
-    const before = await stored()
-    for (const driver of shareOf(server, drivers[String(setting).length % 2 === 0 ? 'even' : 'odd']))
-      expectRefused(await goThrough(mysqlStore(pools[driver](database, `SET ${setting}`)), undefined), says as RegExp)
-    expect(await stored()).toBe(before)
-  })
+  it.each(here(refused))(
+    'the session setting %s is refused by reads and writes, and nothing is stored',
+    async (setting, says) => {
+      const before = await stored()
+      for (const driver of shareOf(server, drivers[String(setting).length % 2 === 0 ? 'even' : 'odd']))
+        expectRefused(await goThrough(mysqlStore(pools[driver](database, `SET ${setting}`)), undefined), says as RegExp)
+      expect(await stored()).toBe(before)
+    },
+  )
 
-  it.each(['completion_type = CHAIN', "completion_type = 'RELEASE'"])('%s changes no answer on mysql2', async (setting) => {
-    expectHarmless(await goThrough(mysqlStore(pools.mysql2(database, `SET ${setting}`)), undefined), plain)
-  })
+  it.each(['completion_type = CHAIN', "completion_type = 'RELEASE'"])(
+    'the session setting %s changes no result on mysql2',
+    async (setting) => {
+      expectHarmless(await goThrough(mysqlStore(pools.mysql2(database, `SET ${setting}`)), undefined), plain)
+    },
+  )
 
-  it('completion_type = CHAIN is named when the ROLLBACK of the driver mariadb leaves a transaction open', async () => {
+  it("completion_type = CHAIN is named when mariadb's ROLLBACK leaves a transaction open", async () => {
     const answers = await goThrough(mysqlStore(pools.mariadb(database, 'SET completion_type = CHAIN')), undefined)
     expectHarmlessOr(answers, plain, /: completion_type = CHAIN\./)
   })
 
-  it.each(either)('%s changes no answer that is given; others name it', async (setting, says) => {
+  it.each(either)('the session setting %s changes no result or is named', async (setting, says) => {
     expectHarmlessOr(await goThrough(mysqlStore(pools.mysql2(database, `SET ${setting}`)), undefined), plain, says)
   })
 
-  it.each(['mysql2', 'mariadb'] as const)('a session that changes later is refused from then on, on %s', async (driver) => {
-    const pool = pools[driver](database, '', { connectionLimit: 1 })
-    const store = mysqlStore(pool)
-    expectHarmless(await goThrough(store, undefined), plain)
-    const connection = await pool.getConnection()
-    await connection.query('SET NAMES latin1')
-    await connection.release()
-    expectRefused(await goThrough(store, undefined), /character_set_connection = latin1/)
-    await connection.query('SET NAMES utf8mb4')
-    expectHarmless(await goThrough(store, undefined), plain)
-  })
+  it.each(['mysql2', 'mariadb'] as const)(
+    'a session whose settings change later is refused from then on, on %s',
+    async (driver) => {
+      const pool = pools[driver](database, '', { connectionLimit: 1 })
+      const store = mysqlStore(pool)
+      expectHarmless(await goThrough(store, undefined), plain)
+      const connection = await pool.getConnection()
+      await connection.query('SET NAMES latin1')
+      await connection.release()
+      expectRefused(await goThrough(store, undefined), /character_set_connection = latin1/)
+      await connection.query('SET NAMES utf8mb4')
+      expectHarmless(await goThrough(store, undefined), plain)
+    },
+  )
 
-  it('a connection that SET CHARACTER SET gives the latin1 of its database is refused', async () => {
+  it('a connection in latin1 through SET CHARACTER SET is refused', async () => {
     const latin = await newDatabase(server, 'CHARACTER SET latin1')
     await mysqlStore(latin.pool()).createSchema()
     expectHarmless(await goThrough(mysqlStore(latin.pool()), undefined), plain)
@@ -124,7 +133,7 @@ describe.skipIf(noMysql).each(mysqlServers)('settings of a session on $name', ({
     await latin.close()
   })
 
-  it('createSchema makes the same schema whatever harmless settings the session has', async () => {
+  it('createSchema makes the same schema under any harmless settings', async () => {
     const dump = async ({ sql, name }: TestMysql) =>
       JSON.stringify([
         await sql(
@@ -198,7 +207,7 @@ describe.skipIf(noMysql).each(mysqlServers)('settings of a session on $name', ({
   ]
 
   // They concern the driver: no server knows of them.
-  it.each(shareOf(server, mysql2Options))('mysql2 with %s changes no answer', async (_, options) => {
+  it.each(shareOf(server, mysql2Options))('mysql2 with %s changes no result', async (_, options) => {
     clearParserCache()
     expectHarmless(await goThrough(mysqlStore(pools.mysql2(database, '', options)), undefined), plain)
   })
@@ -224,7 +233,7 @@ describe.skipIf(noMysql).each(mysqlServers)('settings of a session on $name', ({
     ['timezone', { timezone: 'auto' }],
   ]
 
-  it.each(shareOf(server, mariadbOptions))('the driver mariadb with %s changes no answer', async (_, options) => {
+  it.each(shareOf(server, mariadbOptions))('the driver mariadb with %s changes no result', async (_, options) => {
     expectHarmless(await goThrough(mysqlStore(pools.mariadb(database, '', options)), undefined), plain)
   })
 
@@ -271,7 +280,7 @@ describe.skipIf(noMysql).each(mysqlServers)('unreadable answers on $name', ({ se
   })
   afterAll(() => database.close())
 
-  it.each(rubbish)('an append answered with %s is an unknown outcome, resolved by sending it again', async (what, answer) => {
+  it.each(rubbish)('an append answered with %s is an unknown outcome that a repeat resolves', async (what, answer) => {
     let broken = 1
     const pool = changing(pools.mysql2(database), (sql, given) => (sql.startsWith('CALL') && broken-- > 0 ? answer : given))
     const app = createApp({ store: mysqlStore(pool), aggregates: { counter } })
@@ -310,7 +319,7 @@ describe.skipIf(noMysql).each(mysqlServers)('unreadable answers on $name', ({ se
 })
 
 describe.skipIf(noMysql).each(mysqlServers)('settings of the server on $name', ({ server }) => {
-  it('hostile settings of the server change no answer', async () => {
+  it('hostile server settings change no result', async () => {
     const settings = {
       default_storage_engine: 'MyISAM',
       lower_case_table_names: '1',

@@ -147,7 +147,7 @@ describe.skipIf(noMysql).each(mysqlServers)('the MySQL store, on $name', (on) =>
     }
     const nothing = { balances: [], position: undefined, open: 0 }
 
-    it('rows of the user and the checkpoint appear together', async () => {
+    it('rows of the user and the checkpoint are committed together', async () => {
       const { store, move, state } = await withTable()
       const during: unknown[] = []
       const outcome = await store.transact?.(move('1'), async (client) => {
@@ -161,7 +161,7 @@ describe.skipIf(noMysql).each(mysqlServers)('the MySQL store, on $name', (on) =>
       expect((await state()).balances).toEqual([['a', 5]])
     })
 
-    it('an error of the function comes through, leaves nothing, and the connection is as good as before', async () => {
+    it('an error of the function passes through, stores nothing and keeps the connection usable', async () => {
       const { store, move, state } = await withTable()
       // One with the number that the store knows for a transaction that is not its own.
       for (const error of [new Error('no such account'), Object.assign(new Error('x'), { errno: 1568 })]) {
@@ -181,7 +181,7 @@ describe.skipIf(noMysql).each(mysqlServers)('the MySQL store, on $name', (on) =>
       expect(await state()).toMatchObject({ balances: [['a', 7]], position: '1' })
     })
 
-    it('a stale fence leaves nothing', async () => {
+    it('a stale fence stores nothing', async () => {
       const { store, lease, fence, move, state } = await withTable()
       await store.releaseLease({ name: 'balances', fence })
       expect(await store.transact?.(move('1'), put('a', 5))).toEqual({ kind: 'conflict', on: 'fence' })
@@ -190,7 +190,7 @@ describe.skipIf(noMysql).each(mysqlServers)('the MySQL store, on $name', (on) =>
       expect(await state()).toMatchObject({ balances: [], position: undefined })
     })
 
-    it('the lease is not taken over while the function runs, and others write meanwhile', async () => {
+    it('a running function keeps its lease while other processes write', async () => {
       const { store, lease, fence, move } = await withTable()
       await store.renewLease({ name: 'balances', fence, ttlMs: 1 })
       let taken: Promise<number> | undefined
@@ -204,7 +204,7 @@ describe.skipIf(noMysql).each(mysqlServers)('the MySQL store, on $name', (on) =>
       expect(await taken).toBe(fence + 1)
     })
 
-    it('a connection lost in the middle is a failure that is certain, and the pool gets rid of it', async () => {
+    it('a connection that ends midway is a certain failure and leaves the pool', async () => {
       const { database, store, move, state } = await withTable()
       const lose = async (client: unknown) => {
         await put('a', 5)(client)
@@ -226,7 +226,7 @@ describe.skipIf(noMysql).each(mysqlServers)('the MySQL store, on $name', (on) =>
       for (const n of ['1', '2', '3']) expect((await store.transact?.(move(n), put(n, 7)))?.kind).toBe('stored')
     })
 
-    it('a function that ends the transaction, as a change of the schema does, is told so', async () => {
+    it('a function that ends its transaction, for example by DDL, fails with advice', async () => {
       const { store, move, state } = await withTable()
       for (const sql of ['CREATE TABLE others (id INT)', 'COMMIT', 'ROLLBACK', 'START TRANSACTION']) {
         const work = (client: unknown) => (client as UserConnection).query(sql) as Promise<never>
@@ -240,7 +240,7 @@ describe.skipIf(noMysql).each(mysqlServers)('the MySQL store, on $name', (on) =>
     })
   })
 
-  it('a COMMIT of a transaction whose answer is lost is not certain, and sent again it is told', async () => {
+  it('a COMMIT with a lost answer is uncertain, and a repeat recognises it', async () => {
     const { database, store } = await open()
     await store.acquireLease({ name: 'balances', holder: 'one', ttlMs: 60_000 })
     const pool = database.pool()
@@ -266,7 +266,7 @@ describe.skipIf(noMysql).each(mysqlServers)('the MySQL store, on $name', (on) =>
     expect(await store.transact?.(move, () => {})).toEqual({ kind: 'repeated', positions: [] })
   })
 
-  it('takes a pool of either driver, and the types say so', () => {
+  it('mysqlStore takes a pool of either driver by its type', () => {
     expectTypeOf<mysql.Pool>().toExtend<MysqlPool>()
     expectTypeOf<mariadb.Pool>().toExtend<MysqlPool>()
     expectTypeOf<callbacks.Pool>().not.toExtend<MysqlPool>()
@@ -274,7 +274,7 @@ describe.skipIf(noMysql).each(mysqlServers)('the MySQL store, on $name', (on) =>
     expectTypeOf<mariadb.Connection>().not.toExtend<MysqlPool>()
   })
 
-  it('refuses what is no pool with promises, with a word on what to pass', async () => {
+  it('mysqlStore refuses something else than a promise pool and says what to pass', async () => {
     const callbackPool = callbacks.createPool({})
     const connection = await mysql.createConnection(await serverUrl(server))
     const no = (pool: unknown) => () => mysqlStore(pool as MysqlPool)
@@ -285,7 +285,7 @@ describe.skipIf(noMysql).each(mysqlServers)('the MySQL store, on $name', (on) =>
     await connection.end()
   })
 
-  it('refuses options that it does not have, and names that are no names', () => {
+  it('mysqlStore refuses unknown options and invalid names', () => {
     const pool = mysql.createPool({})
     const no = (options: object) => () => mysqlStore(pool, options)
     expect(no({ schema: 'x' })).toThrow(/no option 'schema'/)
@@ -327,7 +327,7 @@ describe.skipIf(noMysql).each(mysqlServers)('the MySQL store, on $name', (on) =>
       }
     }
 
-    it.each([false, true])('is printed exactly as it is made, with foreign writers: %s', async (foreignWriters) => {
+    it.each([false, true])('the schema is made exactly as it is printed, with foreign writers: %s', async (foreignWriters) => {
       const { database, store } = await open({}, { foreignWriters })
       const other = await fresh()
       await runScript(other, store.printSchema())
@@ -338,7 +338,7 @@ describe.skipIf(noMysql).each(mysqlServers)('the MySQL store, on $name', (on) =>
       expect((await appendOne(byHand, commit('c1', 'a', 0))).kind).toBe('stored')
     })
 
-    it('is the same whatever the sql_mode of who makes it, which is then as before', async () => {
+    it('the schema is the same under any sql_mode, which stays unchanged', async () => {
       const { database } = await open()
       const other = await fresh()
       const pool = poolThatBegins(other, "SET SESSION sql_mode = 'ANSI_QUOTES,NO_BACKSLASH_ESCAPES'")
@@ -351,7 +351,7 @@ describe.skipIf(noMysql).each(mysqlServers)('the MySQL store, on $name', (on) =>
       }
     })
 
-    it('of a newer version of the package is left alone', async () => {
+    it('the schema of a newer package version stays unchanged', async () => {
       const { database, store } = await open()
       await database.sql('INSERT INTO cqrs_es_schema (version) VALUES (99)')
       await expect(store.createSchema()).rejects.toMatchObject({
@@ -360,7 +360,7 @@ describe.skipIf(noMysql).each(mysqlServers)('the MySQL store, on $name', (on) =>
       })
     })
 
-    it('that was made in part is completed', async () => {
+    it('a partial schema is completed', async () => {
       const { database, store } = await open()
       const whole = await dump(database)
       await database.sql(
@@ -372,7 +372,7 @@ describe.skipIf(noMysql).each(mysqlServers)('the MySQL store, on $name', (on) =>
       expect((await appendOne(store, commit('c1', 'a', 0))).kind).toBe('stored')
     })
 
-    it('needs no more than the grants of the docs once it is there', async () => {
+    it('the store needs only the documented grants once the schema exists', async () => {
       const { database } = await open()
       const page = readFileSync(new URL('../../docs/reference/stores/mysql.md', import.meta.url), 'utf8')
       const [, grants = ''] = /```sql\n(GRANT [^`]*)```/.exec(page) ?? []
@@ -415,7 +415,7 @@ describe.skipIf(noMysql).each(mysqlServers)('the MySQL store, on $name', (on) =>
     })
   })
 
-  it('keeps what it stores as text, whatever the type of the column', async () => {
+  it('the store returns texts unchanged for any column type', async () => {
     const { database, store } = await open()
     const data = { b: 1e21, a: [5e-324, 2 ** 63, 1e308, -0.1], 'z z': '\u{1f600}' }
     await appendOne(store, commit('c1', 'a', 0, [data]))
@@ -427,7 +427,7 @@ describe.skipIf(noMysql).each(mysqlServers)('the MySQL store, on $name', (on) =>
     expect(await dataOf(other, 'a')).toEqual([data, data])
   })
 
-  it('compares ids by bytes in a collation of its own, beside columns that other programs can read', async () => {
+  it('ids compare by bytes, and other programs can read the tables', async () => {
     const { database, store } = await open()
     const ids = ['a', 'A', 'a ', 'á', 'a\u0301', 'a\u200b', 'a\u0001']
     for (const [i, id] of ids.entries())
@@ -447,8 +447,8 @@ describe.skipIf(noMysql).each(mysqlServers)('the MySQL store, on $name', (on) =>
     })
   })
 
-  describe('what it costs', () => {
-    it('one call for a batch, and for each read', async () => {
+  describe('costs', () => {
+    it('a batch costs one call, and so does each read', async () => {
       const { database, store } = await open()
       const calls: string[] = []
       const pool = database.pool()
@@ -501,7 +501,7 @@ describe.skipIf(noMysql).each(mysqlServers)('the MySQL store, on $name', (on) =>
       expect(await callsOf(() => counted.createSchema())).toEqual(['SELECT', 'SELECT', 'SELECT'])
     })
 
-    it('every statement reads through an index, in a database with rows', async () => {
+    it('every statement uses an index in a filled database', async () => {
       const { database, store } = await open()
       const names = namesOf(undefined, {})
       const s = statementsOf(names)
@@ -587,7 +587,7 @@ describe.skipIf(noMysql).each(mysqlServers)('the MySQL store, on $name', (on) =>
       return of
     }
 
-    it('the age of an aggregate is no matter to an append', async () => {
+    it('an append costs the same for aggregates of any length', async () => {
       const { database, store } = await open()
       await store.append(Array.from({ length: 20 }, (_, i) => commit(`c${i}`, 'old', i * 500, Array(500).fill(1))))
       const of = await rowsRead(database)
@@ -602,7 +602,7 @@ describe.skipIf(noMysql).each(mysqlServers)('the MySQL store, on $name', (on) =>
       }
     })
 
-    it('a page costs the same wherever it is', async () => {
+    it('a page costs the same anywhere in the log', async () => {
       const { database, store } = await open()
       const account = commit('s', 'old', 9_600, Array(400).fill(1)).appends[0]
       if (account === undefined) throw new Error('no append')

@@ -41,7 +41,7 @@ async function adopt(pool: pg.Pool, options: PostgresStoreOptions = {}): Promise
 }
 
 describe.skipIf(unselected('postgres'))("the Rust crate's tables on Postgres", () => {
-  it('are adopted: every row is read, each aggregate in order, and positions follow that order', async () => {
+  it('tables of the crate are adopted: every row is read, each aggregate in order of positions', async () => {
     const { events } = postgresRows()
     const store = await adopt(await crateDatabase(), { payloadFormat: 'json' })
     const seen = await readLog(store)
@@ -60,7 +60,7 @@ describe.skipIf(unselected('postgres'))("the Rust crate's tables on Postgres", (
     }
   })
 
-  it('are adopted in the order of their sequences also where the rows lie in another', async () => {
+  it('tables of the crate are adopted in order of sequences even if the rows lie in another', async () => {
     const shuffled = [...postgresRows().events].sort((a, b) => ((a.sequence * 7919) % 101) - ((b.sequence * 7919) % 101))
     const next = new Map<string, number>()
     for (const event of await readLog(await adopt(await crateDatabase(shuffled), { payloadFormat: 'json' }))) {
@@ -70,7 +70,7 @@ describe.skipIf(unselected('postgres'))("the Rust crate's tables on Postgres", (
     }
   })
 
-  it('give the data that serde wrapped, whatever the shape of the variant', async () => {
+  it('data that serde wrapped is read back in any shape of its variant', async () => {
     const store = await adopt(await crateDatabase())
     const { events } = await store.readAggregate({ aggregateType: 'order', aggregateId: 'order-1', after: 0 })
     const rows = postgresRows().events.filter((row) => row.aggregate_type === 'order' && row.aggregate_id === 'order-1')
@@ -79,7 +79,7 @@ describe.skipIf(unselected('postgres'))("the Rust crate's tables on Postgres", (
     expect(events.find(({ sequence }) => sequence === bare?.sequence)?.data).toEqual({})
   })
 
-  it('name the event whose payload is an internally tagged enum', async () => {
+  it('an event with an internally tagged enum is refused by name', async () => {
     const store = await adopt(await crateDatabase())
     const read = store.readAggregate({ aggregateType: 'ticket', aggregateId: firstId('ticket'), after: 0 })
     await expect(read).rejects.toMatchObject({
@@ -91,7 +91,7 @@ describe.skipIf(unselected('postgres'))("the Rust crate's tables on Postgres", (
     expect(events[0]?.data).toHaveProperty('kind')
   })
 
-  it("never give the crate's snapshots, which may be wrong, and count on from them in a table that is shared", async () => {
+  it('snapshots of the crate are ignored, and their versions continue in a shared table', async () => {
     const pool = await crateDatabase()
     const store = await adopt(pool, shared)
     const aggregate = { aggregateType: 'counter', aggregateId: 'aggregate-5', after: 0 }
@@ -107,7 +107,7 @@ describe.skipIf(unselected('postgres'))("the Rust crate's tables on Postgres", (
     expect((await store.readAggregate({ ...aggregate, snapshot: { stateVersion: '1' } })).snapshot?.sequence).toBe(6)
   })
 
-  it("go on with the crate's statements and ours in turn", async () => {
+  it('statements of the crate and of the store alternate on one aggregate', async () => {
     const pool = await crateDatabase()
     const store = await adopt(pool, shared)
     const { execute } = createApp({ store, aggregates: { counter } }).aggregates.counter
@@ -141,7 +141,7 @@ describe.skipIf(unselected('postgres'))("the Rust crate's tables on Postgres", (
     await expect(late).rejects.toMatchObject({ code: '23505' })
   })
 
-  it('take metadata of texts only, since the crate reads no other', async () => {
+  it('metadata takes only texts because the crate reads nothing else', async () => {
     const store = await adopt(await crateDatabase())
     const { execute } = createApp({ store, aggregates: { counter } }).aggregates.counter
     const refused = execute('counter-1', { type: 'Reset' }, { metadata: { attempts: 3 } })
@@ -149,7 +149,7 @@ describe.skipIf(unselected('postgres'))("the Rust crate's tables on Postgres", (
     expect((await store.readAggregate({ aggregateType: 'counter', aggregateId: 'counter-1', after: 4 })).events).toEqual([])
   })
 
-  it('keep several snapshot rows of one aggregate down to one', async () => {
+  it('several snapshot rows of one aggregate become one', async () => {
     const pool = await crateDatabase()
     await pool.query(crate.insertSnapshot, ['counter', 'counter-1', 2, 1, '{"count": 1}'])
     await pool.query(crate.insertSnapshot, ['counter', 'counter-1', 4, 1, '{"count": 2}'])

@@ -65,9 +65,9 @@ describe.skipIf(unselected('postgres'))('the Postgres store', () => {
     ["booleans as 't' and 'f'", (oid) => (oid === 16 ? (text) => text : undefined)],
     ['numbers as bigints', (oid) => ([20, 21, 23].includes(oid) ? BigInt : undefined)],
     ['dates as numbers', (oid) => ([1082, 1114, 1184].includes(oid) ? (text) => Date.parse(text) : undefined)],
-    ['JSON as it is', (oid) => ([114, 3802].includes(oid) ? (text) => text : undefined)],
-    ['every type but text as nothing', everyType(() => undefined)],
-  ])('reads 1,051 events of an aggregate and of the log when a driver gives %s', async (_, parse) => {
+    ['JSON as text', (oid) => ([114, 3802].includes(oid) ? (text) => text : undefined)],
+    ['every type but text as undefined', everyType(() => undefined)],
+  ])('1,051 events of an aggregate and of the log are read when a driver returns %s', async (_, parse) => {
     const { url } = await database(1_051)
     const store = postgresStore(reading(url, parse))
     expect(await all(store)).toEqual(Array.from({ length: 1_051 }, (_, i) => i))
@@ -79,7 +79,7 @@ describe.skipIf(unselected('postgres'))('the Postgres store', () => {
     await store.createSchema()
   })
 
-  describe('refuses to read through a driver that', () => {
+  describe('drivers that change values', () => {
     const overPostgresJs = (options: postgres.Options<Record<string, postgres.PostgresType>>) => (url: string) => {
       const sql = postgres(url, { onnotice: () => {}, max: 2, ...options })
       closing.push(() => sql.end())
@@ -131,7 +131,7 @@ describe.skipIf(unselected('postgres'))('the Postgres store', () => {
       ['answers nothing', answering(() => undefined), /must resolve to an object with "rows"/],
     ]
 
-    test.each(drivers)('%s', async (_, clientOf, message) => {
+    test.each(drivers)('the store refuses to read through a driver that %s', async (_, clientOf, message) => {
       const { url } = await database(3)
       const store = postgresStore(clientOf(url))
       const refused = { code: 'STORE_FAILED', message: expect.stringMatching(message) }
@@ -143,7 +143,7 @@ describe.skipIf(unselected('postgres'))('the Postgres store', () => {
       ).rejects.toMatchObject({ code: expect.stringMatching(/^(STORE_FAILED|OUTCOME_UNKNOWN)$/) })
     })
 
-    test('is PGlite with a parser of its own for texts', { timeout: 180_000 }, async () => {
+    test('the store refuses to read through PGlite with its own parser for texts', { timeout: 180_000 }, async () => {
       const database = await PGlite.create()
       closing.push(() => database.close())
       const store = postgresStore(database)
@@ -159,10 +159,10 @@ describe.skipIf(unselected('postgres'))('the Postgres store', () => {
     })
   })
 
-  describe('keeps prepared statements', () => {
+  describe('prepared statements', () => {
     const schemas = ['one', 'two'].map((end) => `a_schema_whose_name_is_very_long_in_${end}`)
 
-    test('of schemas whose names begin alike apart on one connection', async () => {
+    test('prepared statements of schemas with a common prefix stay apart on one connection', async () => {
       const pool = poolOf(await freshDatabase('postgres'), { max: 1 })
       const stores = schemas.map((schema) => postgresStore(pool, { schema, preparedStatements: true }))
       for (const store of stores) await store.createSchema()
@@ -179,7 +179,7 @@ describe.skipIf(unselected('postgres'))('the Postgres store', () => {
     })
   })
 
-  describe('adds what is missing', () => {
+  describe('createSchema() on an existing schema', () => {
     const tables = [
       'snapshots',
       'idempotencyKeys',
@@ -191,7 +191,7 @@ describe.skipIf(unselected('postgres'))('the Postgres store', () => {
       'schemaVersion',
     ]
 
-    test.each(tables)('when the option tables.%s is changed on a schema that is there', async (table) => {
+    test.each(tables)('createSchema() adds what is missing when tables.%s is changed on an existing schema', async (table) => {
       const { url, store } = await database()
       await use(store, 'a')
       const renamed = postgresStore(poolOf(url), { tables: { [table]: 'renamed' } as PostgresStoreOptions['tables'] & {} })
@@ -201,7 +201,7 @@ describe.skipIf(unselected('postgres'))('the Postgres store', () => {
       expect((await readLog(renamed)).map(({ aggregateId }) => aggregateId)).toEqual(['a', 'b', 'c'])
     })
 
-    test('when the option tables.events is changed, with a log of its own', async () => {
+    test('createSchema() makes a separate log when tables.events is changed', async () => {
       const { url, store } = await database()
       await use(store, 'a')
       const renamed = postgresStore(poolOf(url), { tables: { events: 'renamed' } })
@@ -220,7 +220,7 @@ describe.skipIf(unselected('postgres'))('the Postgres store', () => {
       'DROP TRIGGER events_lock_horizon ON events',
       'ALTER TABLE state_snapshots DROP COLUMN vouched_sequence',
       'DROP SEQUENCE events_position_seq CASCADE',
-    ])('after %s', async (sql) => {
+    ])('createSchema() adds what is missing after %s', async (sql) => {
       const { url, store } = await database()
       await appendOne(store, commit('c1', 'before', 0))
       await poolOf(url).query(sql)
@@ -229,7 +229,7 @@ describe.skipIf(unselected('postgres'))('the Postgres store', () => {
       expect((await readLog(store)).map(({ aggregateId }) => aggregateId)).toEqual(['before', 'a'])
     })
 
-    test('and leaves a table of another program that has the name as it is', async () => {
+    test('createSchema() leaves a table of another program with the same name unchanged', async () => {
       const { url, store } = await database()
       await use(store, 'a')
       const pool = poolOf(url)
@@ -240,7 +240,7 @@ describe.skipIf(unselected('postgres'))('the Postgres store', () => {
     })
   })
 
-  test('a connection that the server ends in the message that opens it is STORE_UNAVAILABLE', async () => {
+  test('a connection that the server closes at start-up is STORE_UNAVAILABLE', async () => {
     const { url, store } = await database()
     const lease = await store.acquireLease({ name: 'totals', holder: 'me', ttlMs: 60_000 })
     const pool = poolOf(await endingWhenReady(url), { max: 1 })

@@ -18,7 +18,7 @@ import { failureOf } from '../support/async.ts'
 import { balances, bankAccount } from '../support/bank-account.ts'
 import { append, appendOne, commit, dataOf, failure } from './commits.ts'
 
-describe.skipIf(unselected('postgres'))('the Postgres store says what is wrong, and has stored nothing', () => {
+describe.skipIf(unselected('postgres'))('failures of the Postgres store', () => {
   let url: string
   let pool: pg.Pool
   let schemas = 0
@@ -58,7 +58,7 @@ describe.skipIf(unselected('postgres'))('the Postgres store says what is wrong, 
 
   const open = { type: 'OpenAccount', data: { owner: 'ann' } } as const
 
-  describe('when it cannot get in', () => {
+  describe('failed connections', () => {
     const changed = (change: (url: URL) => void) => {
       const other = new URL(url)
       change(other)
@@ -66,10 +66,10 @@ describe.skipIf(unselected('postgres'))('the Postgres store says what is wrong, 
     }
 
     test.each<[string, (url: URL) => void, RegExp]>([
-      ['as a role that is not there', (to) => Object.assign(to, { username: 'nobody_here' }), /credentials.*nobody_here/],
-      ['to a database that is not there', (to) => Object.assign(to, { pathname: '/nowhere' }), /does not exist.*nowhere/],
-      ['to a port where nobody listens', (to) => Object.assign(to, { port: '1' }), /cannot be reached.*ECONNREFUSED/],
-    ])('%s', async (_, change, message) => {
+      ['as a missing role', (to) => Object.assign(to, { username: 'nobody_here' }), /credentials.*nobody_here/],
+      ['to a missing database', (to) => Object.assign(to, { pathname: '/nowhere' }), /does not exist.*nowhere/],
+      ['to a closed port', (to) => Object.assign(to, { port: '1' }), /cannot be reached.*ECONNREFUSED/],
+    ])('a connection %s fails clearly', async (_, change, message) => {
       const store = postgresStore(changed(change))
       const unavailable = { code: 'STORE_UNAVAILABLE', message: expect.stringMatching(message) }
       await expect(store.createSchema()).rejects.toMatchObject(unavailable)
@@ -77,7 +77,7 @@ describe.skipIf(unselected('postgres'))('the Postgres store says what is wrong, 
       expect(failure(await appendOne(store, commit('c1', 'a', 0)))).toMatchObject({ ...unavailable, certain: true })
     })
 
-    test('to a server that is down when the program starts, until it is up', async () => {
+    test('the store recovers when a server that was down at the start comes up', async () => {
       const server = await startPostgres()
       const own = poolWith({ connectionString: server.url })
       try {
@@ -95,7 +95,7 @@ describe.skipIf(unselected('postgres'))('the Postgres store says what is wrong, 
       }
     })
 
-    test('with a pool whose connections are all taken', async () => {
+    test('an exhausted pool fails clearly', async () => {
       const { schema, stored } = await newSchema()
       const small = poolWith({ max: 1, connectionTimeoutMillis: 50 })
       const store = postgresStore(small, { schema })
@@ -108,7 +108,7 @@ describe.skipIf(unselected('postgres'))('the Postgres store says what is wrong, 
       expect(await appendOne(store, commit('c1', 'a', 0))).toMatchObject({ kind: 'stored' })
     })
 
-    test('with a pool that was ended', async () => {
+    test('a pool that was ended fails clearly', async () => {
       const { schema } = await newSchema()
       const ended = poolWith({})
       await ended.end()
@@ -119,11 +119,11 @@ describe.skipIf(unselected('postgres'))('the Postgres store says what is wrong, 
     })
   })
 
-  describe('when settings of the connection are in the way:', () => {
+  describe('settings of the connection', () => {
     test.each([
       ['statement_timeout', 'Postgres cancelled the statement'],
       ['lock_timeout', 'within lock_timeout'],
-    ])('%s while somebody else holds the table', async (setting, message) => {
+    ])('%s expires and is named while another session holds the table', async (setting, message) => {
       const { schema, stored } = await newSchema()
       const store = postgresStore(withOptions(`-c ${setting}=50`), { schema })
       const other = await pool.connect()
@@ -137,7 +137,7 @@ describe.skipIf(unselected('postgres'))('the Postgres store says what is wrong, 
       expect(await appendOne(postgresStore(pool, { schema }), commit('c1', 'a', 0))).toMatchObject({ kind: 'stored' })
     })
 
-    test('default_transaction_read_only', async () => {
+    test('default_transaction_read_only is refused and named', async () => {
       const { schema, stored } = await newSchema()
       const store = postgresStore(withOptions('-c default_transaction_read_only=on'), { schema })
       const readOnly = { code: 'STORE_READ_ONLY', message: expect.stringContaining('Connect to the primary') }
@@ -148,24 +148,27 @@ describe.skipIf(unselected('postgres'))('the Postgres store says what is wrong, 
       expect(await stored()).toBe(0)
     })
 
-    test.each(['serializable', 'repeatable read'])('default_transaction_isolation = %s', async (isolation) => {
-      const { schema, stored } = await newSchema()
-      const options = `-c default_transaction_isolation=${isolation.replaceAll(' ', '\\ ')}`
-      const store = postgresStore(withOptions(options), { schema })
-      const failed = {
-        code: 'STORE_FAILED',
-        message: expect.stringMatching(/Set default_transaction_isolation.*are (serial|repeat)/),
-      }
-      expect(failure(await appendOne(store, commit('c1', 'a', 0)))).toMatchObject({ ...failed, certain: true })
-      await expect(appOn(store).aggregates.accounts.execute('a', open)).rejects.toMatchObject(failed)
-      await expect(store.readFeed({ limit: 1 })).rejects.toMatchObject(failed)
-      await expect(store.addViewGeneration({ name: 'v', generation: 2, viewVersion: '2' })).rejects.toMatchObject(failed)
-      expect(await stored()).toBe(0)
-    })
+    test.each(['serializable', 'repeatable read'])(
+      'default_transaction_isolation = %s is refused and named',
+      async (isolation) => {
+        const { schema, stored } = await newSchema()
+        const options = `-c default_transaction_isolation=${isolation.replaceAll(' ', '\\ ')}`
+        const store = postgresStore(withOptions(options), { schema })
+        const failed = {
+          code: 'STORE_FAILED',
+          message: expect.stringMatching(/Set default_transaction_isolation.*are (serial|repeat)/),
+        }
+        expect(failure(await appendOne(store, commit('c1', 'a', 0)))).toMatchObject({ ...failed, certain: true })
+        await expect(appOn(store).aggregates.accounts.execute('a', open)).rejects.toMatchObject(failed)
+        await expect(store.readFeed({ limit: 1 })).rejects.toMatchObject(failed)
+        await expect(store.addViewGeneration({ name: 'v', generation: 2, viewVersion: '2' })).rejects.toMatchObject(failed)
+        expect(await stored()).toBe(0)
+      },
+    )
   })
 
-  describe('when the schema is not as it should be:', () => {
-    test('it was made by a newer version of the package', async () => {
+  describe('faults of the schema', () => {
+    test('a schema of a newer package version is SCHEMA_TOO_NEW', async () => {
       const { store, sql } = await newSchema()
       await sql('INSERT INTO $.cqrs_es_schema (version) VALUES (99)')
       await expect(store.createSchema()).rejects.toMatchObject({
@@ -175,7 +178,7 @@ describe.skipIf(unselected('postgres'))('the Postgres store says what is wrong, 
     })
 
     test.each(['events', 'state_snapshots', 'idempotency_keys', 'views', 'view_indexes'])(
-      'the table %s was dropped by hand',
+      'a missing table %s is named',
       async (table) => {
         const { store, sql, stored } = await newSchema()
         await sql(`DROP TABLE $.${table} CASCADE`)
@@ -195,7 +198,7 @@ describe.skipIf(unselected('postgres'))('the Postgres store says what is wrong, 
       },
     )
 
-    test('ten processes make it at once and three are killed: it is whole', async () => {
+    test('ten concurrent makers of the schema, three of them killed, leave it complete', async () => {
       const schema = `failures_${process.pid}_${++schemas}`
       const writer = join(root, `node_modules/.cache/cqrs-es-postgres/schema-${process.pid}.mjs`)
       await build({
@@ -233,7 +236,7 @@ describe.skipIf(unselected('postgres'))('the Postgres store says what is wrong, 
     })
   })
 
-  test.skipIf(!canMount())('a full disk is STORE_FULL, and over when there is space again', async () => {
+  test.skipIf(!canMount())('a full disk is STORE_FULL until there is space again', async () => {
     const server = await startPostgres()
     const folder = await privateFolder('full')
     const mount = (...args: string[]) => runProgram('mount', ['-t', 'tmpfs', ...args, 'tmpfs', folder])
@@ -262,7 +265,7 @@ describe.skipIf(unselected('postgres'))('the Postgres store says what is wrong, 
     }
   })
 
-  describe("when something of the user's is in the tables:", () => {
+  describe('faults of the tables', () => {
     const trigger = (table: string, body: string, when = '') => `
       CREATE FUNCTION $.mine() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN ${body}; END';
       CREATE TRIGGER mine BEFORE INSERT OR UPDATE ON $.${table} FOR EACH ROW ${when} EXECUTE FUNCTION $.mine()`
@@ -271,7 +274,7 @@ describe.skipIf(unselected('postgres'))('the Postgres store says what is wrong, 
       ['events', 'Look for a trigger or rule'],
       ['views', 'Look for a trigger or rule'],
       ['idempotency_keys', 'Look for a trigger or rule'],
-    ])('a trigger that leaves out rows of %s', async (table, message) => {
+    ])('a trigger that drops rows of %s is named', async (table, message) => {
       const { store, sql, stored } = await newSchema()
       await sql(trigger(table, 'RETURN NULL'))
       const failed = { code: 'STORE_FAILED', message: expect.stringContaining(message) }
@@ -283,7 +286,7 @@ describe.skipIf(unselected('postgres'))('the Postgres store says what is wrong, 
       expect(await accounts.execute('a', open, { idempotencyKey: 'k' })).toMatchObject({ sequence: 1, replayed: false })
     })
 
-    test('a trigger that refuses the events of one commit: the others of its batch are stored', async () => {
+    test('a trigger that refuses one commit does not affect the rest of its batch', async () => {
       const { store, sql, stored } = await newSchema()
       await sql(trigger('events', "RAISE EXCEPTION ''not on my watch''", "WHEN (NEW.aggregate_id = 'bad')"))
       const [first, bad, last] = await store.append([commit('c1', 'a', 0), commit('c2', 'bad', 0), commit('c3', 'b', 0)])
@@ -296,7 +299,7 @@ describe.skipIf(unselected('postgres'))('the Postgres store says what is wrong, 
       expect(await stored()).toBe(2)
     })
 
-    test('a unique constraint that one commit of a batch breaks: the error names it, the others are stored', async () => {
+    test('a violated unique constraint is named and does not affect the rest of its batch', async () => {
       const { schema, store, sql, stored } = await newSchema()
       await sql(`CREATE UNIQUE INDEX one_email ON $.events ((payload ->> 'email'))`)
       const calls: string[] = []
@@ -323,7 +326,7 @@ describe.skipIf(unselected('postgres'))('the Postgres store says what is wrong, 
       expect(await dataOf(store, 'b')).toEqual([])
     })
 
-    test('a check', async () => {
+    test('a violated check constraint is named', async () => {
       const { store, sql, stored } = await newSchema()
       await sql(`ALTER TABLE $.events ADD CONSTRAINT small CHECK ((payload ->> 'amount')::int < 10)`)
       const outcome = await appendOne(store, commit('c1', 'a', 0, [{ amount: 1 }, { amount: 10 }]))
@@ -331,7 +334,7 @@ describe.skipIf(unselected('postgres'))('the Postgres store says what is wrong, 
       expect(await stored()).toBe(0)
     })
 
-    test('a constraint that is checked only when the transaction commits', async () => {
+    test('a violated deferred constraint is named', async () => {
       const { store, sql, stored } = await newSchema()
       await sql('ALTER TABLE $.events ADD CONSTRAINT late UNIQUE (event_version) DEFERRABLE INITIALLY DEFERRED')
       const outcome = await appendOne(store, commit('c1', 'a', 0, [{ amount: 1 }, { amount: 2 }]))
@@ -339,7 +342,7 @@ describe.skipIf(unselected('postgres'))('the Postgres store says what is wrong, 
       expect(await stored()).toBe(0)
     })
 
-    test('a sequence of positions that is behind the table, as a careless restore leaves it', async () => {
+    test('a sequence of positions that lags behind the table after a restore is named', async () => {
       const { store, sql, stored } = await newSchema()
       for (const id of ['a', 'b', 'c', 'd', 'e', 'f', 'g']) await appendOne(store, commit(`c-${id}`, id, 0))
       await sql(`SELECT setval('$.events_position_seq', 1)`)
@@ -351,7 +354,7 @@ describe.skipIf(unselected('postgres'))('the Postgres store says what is wrong, 
     })
   })
 
-  describe('when the answer to an append is lost:', () => {
+  describe('a lost answer to an append', () => {
     test.each<[string, object, boolean]>([
       ['read ECONNRESET', { code: 'ECONNRESET', syscall: 'read' }, false],
       ['read EHOSTUNREACH', { code: 'EHOSTUNREACH', syscall: 'read' }, false],
@@ -371,7 +374,7 @@ describe.skipIf(unselected('postgres'))('the Postgres store says what is wrong, 
       ['sorry, too many clients already', { code: '53300' }, true],
       ['bouncer: server conn crashed?', { code: '08P01' }, false],
       ['something that no driver says today', {}, false],
-    ])('%s %o is certain: %s', async (message, details, certain) => {
+    ])('the failure %s %o is certain: %s', async (message, details, certain) => {
       const store = postgresStore({ query: () => Promise.reject(Object.assign(new Error(message), details)) })
       expect(failure(await appendOne(store, commit('c1', 'a', 0)))).toMatchObject({
         code: 'STORE_UNAVAILABLE',
@@ -380,7 +383,7 @@ describe.skipIf(unselected('postgres'))('the Postgres store says what is wrong, 
       })
     })
 
-    test('a driver that loses the rows of one answer does not make a success a failure', async () => {
+    test('an answer without its rows does not make a success a failure', async () => {
       const { schema, stored } = await newSchema()
       let lost = 0
       const forgetful: PostgresClient = {
@@ -395,7 +398,7 @@ describe.skipIf(unselected('postgres'))('the Postgres store says what is wrong, 
       expect(await stored()).toBe(1)
     })
 
-    test('an append whose connection an operator ends is sent again, and stored once', async () => {
+    test('an append whose connection an operator ends is sent again and stored once', async () => {
       const { schema, stored } = await newSchema()
       const application_name = `doomed-${schema}`
       const { accounts } = appOn(postgresStore(poolWith({ application_name }), { schema })).aggregates
@@ -411,7 +414,7 @@ describe.skipIf(unselected('postgres'))('the Postgres store says what is wrong, 
     })
   })
 
-  test('twenty callers share a pool of one connection and never wait for each other in a circle', async () => {
+  test('twenty callers share a pool of one connection without a deadlock', async () => {
     const { schema, stored } = await newSchema()
     const single = poolWith({ max: 1 })
     const store = postgresStore(single, { schema })
@@ -428,7 +431,7 @@ describe.skipIf(unselected('postgres'))('the Postgres store says what is wrong, 
     expect(single.totalCount).toBe(1)
   })
 
-  test('an error keeps that of the driver as its cause', async () => {
+  test('an error has the error of the driver as its cause', async () => {
     const { store, sql } = await newSchema()
     await sql('DROP TABLE $.events CASCADE')
     const error = await failureOf(store.readAggregate({ aggregateType: 'account', aggregateId: 'a', after: 0 }))

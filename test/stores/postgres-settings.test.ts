@@ -182,7 +182,7 @@ describe.skipIf(unselected('postgres'))('the Postgres store', () => {
     })
   })
 
-  test.each(harmless)('%s changes no answer', async (setting) => {
+  test.each(harmless)('the setting %s changes no result', async (setting) => {
     const schema = `settings_${++schemas}`
     const store = postgresStore(poolWith(`SET ${setting}`), { schema })
     await store.createSchema()
@@ -207,7 +207,7 @@ describe.skipIf(unselected('postgres'))('the Postgres store', () => {
   })
 
   test.each(['repeatable read', 'serializable'])(
-    'default_transaction_isolation = %s is refused wherever a transaction needs news',
+    'default_transaction_isolation = %s is refused where a transaction needs the latest rows',
     async (isolation) => {
       const { schema, store } = await newSchema()
       await write(store)
@@ -233,7 +233,7 @@ describe.skipIf(unselected('postgres'))('the Postgres store', () => {
     },
   )
 
-  test('default_transaction_read_only is refused by writes, and named', async () => {
+  test('default_transaction_read_only is refused by writes and named', async () => {
     const { schema, store } = await newSchema()
     await write(store)
     const hostile = postgresStore(poolWith('SET default_transaction_read_only = on'), { schema })
@@ -246,7 +246,7 @@ describe.skipIf(unselected('postgres'))('the Postgres store', () => {
     expect(await readAll(hostile)).toEqual(expected)
   })
 
-  test.each(tables)('row-level security that applies to %s is refused by every call', async (table) => {
+  test.each(tables)('row-level security on %s is refused by every call', async (table) => {
     const { schema, store } = await newSchema()
     await write(store)
     const role = `limited_${process.pid}_${schemas}`
@@ -267,7 +267,7 @@ describe.skipIf(unselected('postgres'))('the Postgres store', () => {
     await direct.query(`DROP OWNED BY ${role}; DROP ROLE ${role}`)
   })
 
-  test('idle_in_transaction_session_timeout that ends a transaction is named', async () => {
+  test('an idle_in_transaction_session_timeout that ends a transaction is named', async () => {
     const { schema, store } = await newSchema()
     const lease = await store.acquireLease({ name: 'totals', holder: 'me', ttlMs: 60_000 })
     // Long enough for the statements before the function, also on a busy machine.
@@ -285,7 +285,7 @@ describe.skipIf(unselected('postgres'))('the Postgres store', () => {
     expect(await store.readCheckpoint('totals')).toBeUndefined()
   })
 
-  describe('whose schema an administrator has altered', () => {
+  describe('an altered schema', () => {
     const alterations: readonly (readonly [string, string, RegExp])[] = [
       ['the position sequence has a CACHE', 'ALTER SEQUENCE $.events_position_seq CACHE 20', /CACHE 1 INCREMENT 1 NO CYCLE/],
       ['positions are not drawn one by one', 'ALTER SEQUENCE $.events_position_seq INCREMENT 5', /CACHE 1 INCREMENT 1 NO CYCLE/],
@@ -303,7 +303,7 @@ describe.skipIf(unselected('postgres'))('the Postgres store', () => {
       ['a crash would empty the events', 'ALTER TABLE $.events SET UNLOGGED', /ALTER TABLE .*events" SET LOGGED/],
     ]
 
-    test.each(alterations)('readers of the log refuse when %s', async (_, sql, message) => {
+    test.each(alterations)('readers of the log refuse a schema in which %s', async (_, sql, message) => {
       const { schema, store } = await newSchema()
       await write(store)
       await direct.query(sql.replaceAll('$', schema))
@@ -313,7 +313,7 @@ describe.skipIf(unselected('postgres'))('the Postgres store', () => {
       await expect(store.endPosition()).rejects.toMatchObject(refused)
     })
 
-    test('what the error advises mends the log', async () => {
+    test('the advice of the error repairs the log', async () => {
       const { schema, store } = await newSchema()
       await write(store)
       await direct.query(`ALTER SEQUENCE ${schema}.events_position_seq CACHE 20 INCREMENT 2 CYCLE`)
@@ -330,7 +330,7 @@ describe.skipIf(unselected('postgres'))('the Postgres store', () => {
       expect(await readAll(store)).toEqual(expected)
     })
 
-    test('a writer refuses positions that its session drew ahead from a CACHE', async () => {
+    test('a writer refuses positions that a CACHE of the sequence drew ahead', async () => {
       const { schema, store } = await newSchema()
       await direct.query(`ALTER SEQUENCE ${schema}.events_position_seq CACHE 20`)
       const session = new pg.Client({ connectionString: url })
@@ -349,7 +349,7 @@ describe.skipIf(unselected('postgres'))('the Postgres store', () => {
       ['its sequence belongs to no column', 'ALTER SEQUENCE $.events_position_seq OWNED BY NONE'],
       ['its sequence goes on at a higher number', 'ALTER SEQUENCE $.events_position_seq RESTART WITH 1000'],
       ['its tables have statistics and storage of their own', 'ALTER TABLE $.events SET (fillfactor = 50)'],
-    ])('the log is read as before when %s', async (_, sql) => {
+    ])('readers of the log accept a schema in which %s', async (_, sql) => {
       const { schema, store } = await newSchema()
       await write(store)
       await direct.query(sql.replaceAll('$', schema))

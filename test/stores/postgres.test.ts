@@ -115,7 +115,7 @@ describe.skipIf(unselected('postgres'))('the Postgres store', () => {
     }
     const nothing = { balances: [], position: undefined, taken: 0 }
 
-    it('rows of the user and the checkpoint appear together', async () => {
+    it('rows of the user and the checkpoint are committed together', async () => {
       const { store, move, state } = await withTable()
       const during: unknown[] = []
       const outcome = await store.transact?.(move('1'), async (client) => {
@@ -129,7 +129,7 @@ describe.skipIf(unselected('postgres'))('the Postgres store', () => {
       expect((await state()).balances).toEqual([['a', 5]])
     })
 
-    it('an error of the function comes through, leaves nothing, and the connection is as good as before', async () => {
+    it('an error of the function passes through, stores nothing and keeps the connection usable', async () => {
       const { pool, store, move, state } = await withTable()
       const error = new Error('no such account')
       const failing = async (client: unknown) => {
@@ -148,7 +148,7 @@ describe.skipIf(unselected('postgres'))('the Postgres store', () => {
       expect(await state()).toEqual({ balances: [['a', 7]], position: '1', taken: 0 })
     })
 
-    it('a stale fence leaves nothing', async () => {
+    it('a stale fence stores nothing', async () => {
       const { store, lease, fence, move, state } = await withTable()
       await store.releaseLease({ name: 'balances', fence })
       expect(await store.transact?.(move('1'), put('a', 5))).toEqual({ kind: 'conflict', on: 'fence' })
@@ -157,7 +157,7 @@ describe.skipIf(unselected('postgres'))('the Postgres store', () => {
       expect(await state()).toEqual(nothing)
     })
 
-    it('the lease is not taken over while the function runs', async () => {
+    it('a running function keeps its lease', async () => {
       const { store, lease, fence, move, state } = await withTable()
       await store.renewLease({ name: 'balances', fence, ttlMs: 1 })
       let taken: Promise<number> | undefined
@@ -171,7 +171,7 @@ describe.skipIf(unselected('postgres'))('the Postgres store', () => {
       expect((await state()).balances).toEqual([['a', 5]])
     })
 
-    it('is READ COMMITTED, whatever the connection has', async () => {
+    it('a transaction is READ COMMITTED on any connection', async () => {
       const { url, store, move } = await withTable()
       const strict = postgresStore(poolOf(url, { options: '-c default_transaction_isolation=serializable' }))
       const levels: unknown[] = []
@@ -183,7 +183,7 @@ describe.skipIf(unselected('postgres'))('the Postgres store', () => {
       expect(levels).toEqual(['read committed', 'read committed'])
     })
 
-    it('a connection lost in the middle is a failure that is certain, and the pool gets rid of it', async () => {
+    it('a connection that ends midway is a certain failure and leaves the pool', async () => {
       const { pool, store, move, state } = await withTable()
       const lose = async (client: unknown) => {
         await put('a', 5)(client)
@@ -220,7 +220,7 @@ describe.skipIf(unselected('postgres'))('the Postgres store', () => {
       }
     }
 
-    it('a COMMIT whose answer is lost is not certain, and sent again it is told', async () => {
+    it('a COMMIT with a lost answer is uncertain, and a repeat recognises it', async () => {
       const { pool, store, move, state } = await withTable()
       const outcome = await postgresStore(losing(pool, /^COMMIT/)).transact?.(move('1'), put('a', 5))
       expect(failure(outcome as never)).toMatchObject({ code: 'STORE_UNAVAILABLE', certain: false })
@@ -228,17 +228,14 @@ describe.skipIf(unselected('postgres'))('the Postgres store', () => {
       expect(await state()).toEqual({ balances: [['a', 5]], position: '1', taken: 0 })
     })
 
-    it.each([/^BEGIN/, /FOR NO KEY UPDATE/, /INSERT INTO .*checkpoints/])(
-      'an answer to %s that is lost is certain',
-      async (lost) => {
-        const { pool, move, state } = await withTable()
-        const outcome = await postgresStore(losing(pool, lost)).transact?.(move('1'), put('a', 5))
-        expect(failure(outcome as never)).toMatchObject({ code: 'STORE_UNAVAILABLE', certain: true })
-        expect(await state()).toEqual(nothing)
-      },
-    )
+    it.each([/^BEGIN/, /FOR NO KEY UPDATE/, /INSERT INTO .*checkpoints/])('a lost answer to %s is certain', async (lost) => {
+      const { pool, move, state } = await withTable()
+      const outcome = await postgresStore(losing(pool, lost)).transact?.(move('1'), put('a', 5))
+      expect(failure(outcome as never)).toMatchObject({ code: 'STORE_UNAVAILABLE', certain: true })
+      expect(await state()).toEqual(nothing)
+    })
 
-    it('a connection that does not answer is not given back to the pool', async () => {
+    it('a connection that does not answer is not returned to the pool', async () => {
       const { url, move } = await withTable()
       const pool = poolOf(url, { query_timeout: 100 })
       const hang = (client: unknown) => (client as pg.PoolClient).query('SELECT pg_sleep(1)') as Promise<never>
@@ -246,14 +243,14 @@ describe.skipIf(unselected('postgres'))('the Postgres store', () => {
       expect(pool.totalCount).toBe(0)
     })
 
-    it('a COMMIT that is refused is certain', async () => {
+    it('a refused COMMIT is certain', async () => {
       const { pool, store, move, state } = await withTable()
       await pool.query('ALTER TABLE balances ADD FOREIGN KEY (balance) REFERENCES cqrs_es_schema DEFERRABLE INITIALLY DEFERRED')
       expect(failure((await store.transact?.(move('1'), put('a', 55))) as never)).toMatchObject({ certain: true })
       expect(await state()).toEqual(nothing)
     })
 
-    it('a function that ends the transaction, or goes on in one that is aborted, is told so', async () => {
+    it('a function that ends its transaction or continues an aborted one fails with advice', async () => {
       const { store, move, state } = await withTable()
       for (const end of ['COMMIT', 'ROLLBACK', 'COMMIT; BEGIN'])
         await expect(
@@ -274,7 +271,7 @@ describe.skipIf(unselected('postgres'))('the Postgres store', () => {
       expect(await state()).toEqual(nothing)
     })
 
-    it('no connection of the pool in time is certain', async () => {
+    it('a timeout of the pool is certain', async () => {
       const { url, move } = await withTable()
       const pool = poolOf(url, { max: 1, connectionTimeoutMillis: 50 })
       const held = await pool.connect()
@@ -283,7 +280,7 @@ describe.skipIf(unselected('postgres'))('the Postgres store', () => {
       held.release()
     })
 
-    it('works behind PgBouncer in transaction mode', async () => {
+    it('transact works behind PgBouncer in transaction mode', async () => {
       const { url, move, state } = await withTable()
       const pooler = await startPgBouncer(url)
       closing.push(() => pooler.stop())
@@ -296,7 +293,7 @@ describe.skipIf(unselected('postgres'))('the Postgres store', () => {
       expect((await state()).balances.length).toBe(8)
     })
 
-    it('on PGlite the function gets its transaction', async () => {
+    it('transact passes the transaction of PGlite to the function', async () => {
       const database = new PGliteDatabase()
       closing.push(() => database.close())
       const store = postgresStore(database)
@@ -315,7 +312,7 @@ describe.skipIf(unselected('postgres'))('the Postgres store', () => {
       expect(await store.readCheckpoint('balances')).toEqual({ position: '1', fence: 1 })
     })
 
-    it('a client without connections to give is refused', async () => {
+    it('transact refuses a client without a pool', async () => {
       const { url, fence, move } = await withTable()
       const client = new pg.Client({ connectionString: url })
       await client.connect()
@@ -374,7 +371,7 @@ describe.skipIf(unselected('postgres'))('the Postgres store', () => {
       return { store: postgresStore(client, options), messages: () => messages }
     }
 
-    it('who watches is woken once after an append, and by nothing that is no news', async () => {
+    it('a watcher is woken once per append and by nothing else', async () => {
       const { pool, listener, store } = await listening()
       const { wakes, wokenTimes, stop } = await watch(store)
       expect(store.capabilities.push).toBe(true)
@@ -395,7 +392,7 @@ describe.skipIf(unselected('postgres'))('the Postgres store', () => {
       stop()
     })
 
-    it('writers behind PgBouncer in transaction mode are heard, whether they listen or not', async () => {
+    it('watchers are woken by writers behind PgBouncer with and without a listener', async () => {
       const { url, listener, store } = await listening()
       const pooler = await startPgBouncer(url)
       closing.push(() => pooler.stop())
@@ -414,7 +411,7 @@ describe.skipIf(unselected('postgres'))('the Postgres store', () => {
       watched.stop()
     })
 
-    it('without its options nothing is sent, with `notify: false` neither', async () => {
+    it('the store sends no notification without a listener or with `notify: false`', async () => {
       const { pool, listener } = await listening()
       for (const options of [{}, { listener, notify: false }]) {
         const { store, messages } = withMessages(pool, options, async () => {})
@@ -423,7 +420,7 @@ describe.skipIf(unselected('postgres'))('the Postgres store', () => {
       }
     })
 
-    it('an append waits for no message; one is under way and one stands for all others', async () => {
+    it('an append does not wait for its notification, and one pending one serves all later commits', async () => {
       const { pool } = await listening()
       let letThrough = () => {}
       const answer = () =>
@@ -442,7 +439,7 @@ describe.skipIf(unselected('postgres'))('the Postgres store', () => {
       expect(messages()).toBe(3)
     })
 
-    it('a message that fails is nobody’s concern, and the next is sent', async () => {
+    it('a failed notification is ignored and the next one is sent', async () => {
       const { pool } = await listening()
       const { store, messages } = withMessages(pool, { notify: true }, () => Promise.reject(new Error('lost')))
       for (let i = 0; i < 3; i++) {
@@ -452,7 +449,7 @@ describe.skipIf(unselected('postgres'))('the Postgres store', () => {
       expect(messages()).toBe(3)
     })
 
-    it('a listener that loses its connection while nobody watches leaves the process alive', async () => {
+    it('a listener that loses its connection without watchers does not end the process', async () => {
       const { pool, listener } = await listening()
       const ended = new Promise((resolve) => listener.once('end', () => resolve('ended')))
       const { rows } = await listener.query('SELECT pg_backend_pid() AS pid')
@@ -460,7 +457,7 @@ describe.skipIf(unselected('postgres'))('the Postgres store', () => {
       expect(await ended).toBe('ended')
     })
 
-    it('listens while somebody watches, and leaves nothing behind', async () => {
+    it('the listener listens only while there are watchers and leaves nothing behind', async () => {
       const { listener, store } = await listening()
       const handlers = () => [listener.listenerCount('notification'), listener.listenerCount('error')]
       const before = handlers()
@@ -481,7 +478,7 @@ describe.skipIf(unselected('postgres'))('the Postgres store', () => {
       again.stop()
     })
 
-    it('a listener that has lost its connection means no wake-ups, and nothing else', async () => {
+    it('a listener that has lost its connection only stops wake-ups', async () => {
       const { pool, listener, store } = await listening()
       const { wakes, stop } = await watch(store)
       const { rows } = await listener.query('SELECT pg_backend_pid() AS pid')
@@ -497,7 +494,7 @@ describe.skipIf(unselected('postgres'))('the Postgres store', () => {
     })
   })
 
-  it('takes the clients it says it takes', () => {
+  it('postgresStore takes the documented clients by their types', () => {
     expectTypeOf<pg.Pool>().toExtend<PostgresClient>()
     expectTypeOf<pg.Client>().toExtend<PostgresClient>()
     expectTypeOf<pg.PoolClient>().toExtend<PostgresClient>()
@@ -510,7 +507,7 @@ describe.skipIf(unselected('postgres'))('the Postgres store', () => {
     expectTypeOf<neonTypes.NeonQueryFunction<false, true>>().toExtend<PostgresClient>()
   })
 
-  it('refuses what is no client, options it does not have and names it cannot use', async () => {
+  it('postgresStore refuses other clients, unknown options and invalid names', async () => {
     const client: PostgresClient = { query: async () => ({ rows: [] }) }
     const build = (options: unknown) => () => postgresStore(client, options as PostgresStoreOptions)
     expect(() => postgresStore(null as never)).toThrow('expects a Pool or Client of pg')
@@ -530,7 +527,7 @@ describe.skipIf(unselected('postgres'))('the Postgres store', () => {
     expect(() => postgresStore(neon('postgres://ann:x@example.com/bank', { fullResults: true }))).not.toThrow()
   })
 
-  it('keeps stores with other tables, and in other schemas, apart', async () => {
+  it('stores with other tables or schemas stay apart', async () => {
     const { pool, store } = await open()
     const names = ['events', 'snapshots', 'idempotencyKeys', 'views', 'viewIndexes', 'viewGenerations', 'checkpoints', 'leases']
     const tables = Object.fromEntries([...names, 'schemaVersion'].map((name) => [name, `bank_${name}`]))
@@ -547,7 +544,7 @@ describe.skipIf(unselected('postgres'))('the Postgres store', () => {
     ])
   })
 
-  describe('asks the database', () => {
+  describe('round trips', () => {
     async function counting(options: PostgresStoreOptions = {}) {
       const { pool, store } = await open(options)
       let calls = 0
@@ -566,7 +563,7 @@ describe.skipIf(unselected('postgres'))('the Postgres store', () => {
       return { store, counted, callsOf }
     }
 
-    it('once for a commit with all its parts, once for a batch, once for a conflict', async () => {
+    it('a commit, a batch and a conflict cost one query each', async () => {
       const { counted, callsOf } = await counting()
       const { fence } = (await counted.acquireLease({ name: 'mailer', holder: 'me', ttlMs: 60_000 })) as { fence: number }
       const [first] = commit('c1', 'a', 0, [1, 2, 3]).appends
@@ -588,7 +585,7 @@ describe.skipIf(unselected('postgres'))('the Postgres store', () => {
       expect(await callsOf(() => counted.append(mixed))).toBe(2)
     })
 
-    it('once for any read', async () => {
+    it('each read costs one query', async () => {
       const { counted, callsOf } = await counting()
       await counted.append([commit('c1', 'a', 0)])
       const aggregate = { aggregateType: 'account', aggregateId: 'a', after: 0 }
@@ -603,7 +600,7 @@ describe.skipIf(unselected('postgres'))('the Postgres store', () => {
     })
   })
 
-  describe('gives the log in commit order', () => {
+  describe('commit order of the log', () => {
     /** A reader who asks for what is behind the last position it has seen. */
     const naive = async (pool: pg.Pool, after: string) =>
       (await pool.query('SELECT position::text, aggregate_id FROM events WHERE position > $1 ORDER BY position', [after]))
@@ -612,7 +609,7 @@ describe.skipIf(unselected('postgres'))('the Postgres store', () => {
         aggregate_id: string
       }[]
 
-    it('when a writer takes a position and stays open while the next one commits', async () => {
+    it('a reader waits for an open writer with a lower position', async () => {
       const { pool, store } = await open()
       await appendOne(store, commit('c0', 'before', 0))
       const slow = await pool.connect()
@@ -634,7 +631,7 @@ describe.skipIf(unselected('postgres'))('the Postgres store', () => {
       ).not.toContain('slow')
     })
 
-    it('when a transaction that began earlier appends later', async () => {
+    it('a transaction that began earlier may append later', async () => {
       const { pool, store } = await open()
       const early = await pool.connect()
       await early.query('BEGIN')
@@ -650,7 +647,7 @@ describe.skipIf(unselected('postgres'))('the Postgres store', () => {
       expect((await idsFrom(store, first.position)).ids).toEqual(['early', 'b'])
     })
 
-    it('when a writer gives up: its positions stay empty and nobody waits for them', async () => {
+    it('positions of a rolled back writer stay empty, and no reader waits for them', async () => {
       const { pool, store } = await open()
       const slow = await pool.connect()
       await slow.query('BEGIN')
@@ -661,7 +658,7 @@ describe.skipIf(unselected('postgres'))('the Postgres store', () => {
       expect(await idsFrom(store)).toEqual({ ids: ['a'], position: '2', more: false })
     })
 
-    it('across the point where the numbers of its locks start anew', async () => {
+    it('the log stays in order when lock numbers wrap around', async () => {
       const { pool, store } = await open()
       await pool.query("SELECT setval('events_position_seq', 2147483646)")
       const slow = await pool.connect()
@@ -683,7 +680,7 @@ describe.skipIf(unselected('postgres'))('the Postgres store', () => {
       expect((await idsFrom(store, passed.position)).ids).toEqual(['later', 'd'])
     })
 
-    it('while many write and some give up; a naive reader misses events then', async () => {
+    it('concurrent writers with rollbacks are read in order, unlike by a naive reader', async () => {
       const { pool, store } = await open({}, { max: 12 })
       let writing = true
       const writer = async (name: number) => {
@@ -729,7 +726,7 @@ describe.skipIf(unselected('postgres'))('the Postgres store', () => {
       expect(naives.length, 'what a naive reader has seen').toBeLessThan(ours.length)
     })
 
-    it('also in a copy that was restored into another cluster', async () => {
+    it('a copy restored into another cluster is read in order', async () => {
       const { pool, store } = await open()
       for (const id of ['a', 'b', 'c']) await appendOne(store, commit(id, id, 0))
       const { position } = await idsFrom(store)
@@ -747,7 +744,7 @@ describe.skipIf(unselected('postgres'))('the Postgres store', () => {
       await expect(copy.store.readFeed({ limit: 1, after: '5' as Position })).rejects.toMatchObject({ code: 'STORE_BEHIND' })
     })
 
-    it('of a writer whose triggers are off', async () => {
+    it('a writer without triggers is read in order', async () => {
       const { pool, store } = await open()
       const slow = await pool.connect()
       await slow.query("BEGIN; SET LOCAL session_replication_role = 'replica'")
@@ -759,7 +756,7 @@ describe.skipIf(unselected('postgres'))('the Postgres store', () => {
       expect((await idsFrom(store)).ids).toEqual(['slow', 'fast'])
     })
 
-    it('not at all on a standby, and says so', async () => {
+    it('a standby refuses to read the log', async () => {
       const server = await startPostgres()
       closing.push(() => server.stop())
       const first = poolOf(server.url)
@@ -774,7 +771,7 @@ describe.skipIf(unselected('postgres'))('the Postgres store', () => {
     })
   })
 
-  it('reads rows in order wherever they lie', async () => {
+  it('events are read in order wherever their rows lie', async () => {
     const { pool, store } = await open()
     for (let i = 0; i < 30; i++) await appendOne(store, commit(`c${i}`, `a${i % 3}`, Math.floor(i / 3)))
     await pool.query('CREATE TEMP TABLE shuffled AS SELECT * FROM events ORDER BY md5(position::text)')
@@ -787,7 +784,7 @@ describe.skipIf(unselected('postgres'))('the Postgres store', () => {
     expect(feed.length).toBe(30)
   })
 
-  it('ends a page early when its events are large', async () => {
+  it('a page of large events ends early', async () => {
     const { store } = await open()
     const noise = () => Array.from({ length: 40_000 }, () => Math.random().toString(36).slice(2)).join('')
     for (let i = 0; i < 12; i++) await appendOne(store, commit(`c${i}`, 'a', i, [{ noise: noise() }]))
@@ -799,7 +796,7 @@ describe.skipIf(unselected('postgres'))('the Postgres store', () => {
     expect([feed.more, feed.events.length < 12, feed.position]).toEqual([true, true, feed.events.at(-1)?.position])
   })
 
-  it('works with the grants of its page, and cannot do more', async () => {
+  it('the store works with the documented grants and can do nothing more', async () => {
     const { url, pool, store } = await open()
     const role = `writer_${process.pid}`
     await pool.query(`CREATE ROLE ${role} LOGIN`)
@@ -823,7 +820,7 @@ describe.skipIf(unselected('postgres'))('the Postgres store', () => {
     await pool.query(`DROP OWNED BY ${role}; DROP ROLE ${role}`)
   })
 
-  it('refuses a database of another encoding', async () => {
+  it('a database in another encoding is refused', async () => {
     const { pool, url } = await open()
     const name = `latin_${process.pid}`
     await pool.query(`CREATE DATABASE ${name} ENCODING 'LATIN1' LOCALE_PROVIDER libc LOCALE 'C' TEMPLATE template0`)
@@ -833,7 +830,7 @@ describe.skipIf(unselected('postgres'))('the Postgres store', () => {
     )
   })
 
-  it('prints the schema as one statement that makes it', async () => {
+  it('printSchema() prints one statement that makes the schema', async () => {
     const pool = poolOf(await freshDatabase('postgres'))
     const store = postgresStore(pool, { schema: 'bank' })
     await pool.query(store.printSchema())
@@ -841,7 +838,7 @@ describe.skipIf(unselected('postgres'))('the Postgres store', () => {
     expect((await appendOne(store, commit('c1', 'a', 0))).kind).toBe('stored')
   })
 
-  describe('plans', () => {
+  describe('query plans', () => {
     /** Runs the whole port on filled tables and gives the plan of every statement, those inside of functions too. */
     async function plans(prepare: (pool: pg.Pool) => Promise<unknown>) {
       const { pool, store: filling } = await open({}, { max: 1 })
@@ -863,7 +860,7 @@ describe.skipIf(unselected('postgres'))('the Postgres store', () => {
     it.each([
       ['filled and analysed', fill],
       ['still empty', async () => {}],
-    ])('use an index for every statement on tables that are %s', async (_, prepare) => {
+    ])('every statement uses an index on tables that are %s', async (_, prepare) => {
       const all = await plans(prepare)
       expect(all.length).toBeGreaterThan(40)
       expect(all.filter((plan) => scan.test(plan)).join('\n')).toBe('')

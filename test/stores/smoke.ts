@@ -4,7 +4,7 @@ import { append, appendOne, commit } from './commits.ts'
 
 /** The port in a few lines, for a first look; the conformance suite is the real test. */
 export function smokeTests(open: () => Promise<Store>): void {
-  it('stores events, refuses a second writer, and knows a commit it has seen', async () => {
+  it('a store appends events, reports a second writer and recognises a repeated commit', async () => {
     const store = await open()
     expect(await store.append([commit('c1', 'a', 0, [1, 2]), commit('c2', 'a', 2), commit('c3', 'a', 2)])).toEqual([
       { kind: 'stored', positions: ['1', '2'] },
@@ -19,14 +19,14 @@ export function smokeTests(open: () => Promise<Store>): void {
     expect((await store.readFeed({ limit: 10 })).events.map((e) => e.position)).toEqual(['1', '2', '3'])
   })
 
-  it('stores an event that is not JSON for nobody, and the rest of the batch all the same', async () => {
+  it('a store fails a commit that is not JSON and stores the rest of its batch', async () => {
     const store = await open()
     const outcomes = await store.append([commit('c1', 'a', 0), commit('c2', 'b', 0, [1n]), commit('c3', 'b', 0)])
     expect(outcomes.map((o) => o.kind)).toEqual(['stored', 'failed', 'stored'])
     expect(outcomes[1]).toMatchObject({ certain: true, cause: { code: 'STORE_FAILED' } })
   })
 
-  it('keeps a snapshot beside the events it stands for', async () => {
+  it('a store returns a snapshot with the events after it', async () => {
     const store = await open()
     const [first] = commit('c1', 'a', 0, [1, 2]).appends
     if (first === undefined) throw new Error('no append')
@@ -41,7 +41,7 @@ export function smokeTests(open: () => Promise<Store>): void {
     expect((await store.readAggregate({ ...request, upTo: 1, snapshot: { stateVersion: '1' } })).snapshot).toBeUndefined()
   })
 
-  it('remembers an idempotency key', async () => {
+  it('a store remembers an idempotency key', async () => {
     const store = await open()
     const key = { idempotencyKey: '__proto__', commandHash: 'h' }
     await appendOne(store, { ...commit('c1', 'a', 0, [1, 2]), key })
@@ -54,7 +54,7 @@ export function smokeTests(open: () => Promise<Store>): void {
     })
   })
 
-  it('finds views by index, in order, page by page', async () => {
+  it('a store finds views by index in ordered pages', async () => {
     const store = await open()
     const row = (id: string, balance: number) => ({
       ...{ name: 'balances', generation: 1, id, expectedVersion: 0, view: { balance } },
@@ -94,7 +94,7 @@ export function smokeTests(open: () => Promise<Store>): void {
     expect(await store.readViews([{ name: 'balances', generation: 1, id: 'a' }])).toMatchObject([{ version: 2, view: null }])
   })
 
-  it('moves a checkpoint only under the lease that is held', async () => {
+  it('a store moves a checkpoint only under the held lease', async () => {
     const store = await open()
     const write = (id: string, fence: number) =>
       appendOne(store, { id, appends: [], checkpoint: { name: 'mailer', fence, position: '1' } })
@@ -129,7 +129,7 @@ export function smokeTests(open: () => Promise<Store>): void {
     expect(await store.readConsumers?.(['mailer'])).toMatchObject([{ checkpoint, lease: { holder: 'one', fence: 3 } }])
   })
 
-  it('lets one generation of a view take over from another', async () => {
+  it('a store switches a view from one generation to another', async () => {
     const store = await open()
     const write = (id: string, generation: number) =>
       appendOne(store, { id, appends: [], views: [{ name: 'v', generation, id, expectedVersion: 0, view: 1 }] })
@@ -148,7 +148,7 @@ export function smokeTests(open: () => Promise<Store>): void {
     expect(await store.viewGenerations('v')).toEqual([{ generation: 2, viewVersion: '2', state: 'live' }])
   })
 
-  it('says when a position is from another log, and moves on behind a filter that matches nothing', async () => {
+  it('a store refuses positions of another log and moves on when a filter matches nothing', async () => {
     const store = await open()
     await expect(store.readFeed({ after: '1' as never, limit: 1 })).rejects.toMatchObject({ code: 'STORE_BEHIND' })
     await expect(store.readFeed({ after: 'x' as never, limit: 1 })).rejects.toMatchObject({ code: 'STORE_BEHIND' })
@@ -167,7 +167,7 @@ export function smokeTests(open: () => Promise<Store>): void {
     })
   })
 
-  it('lists ids in byte order', async () => {
+  it('a store lists ids in byte order', async () => {
     const store = await open()
     for (const id of ['b', '\u{1f600}', '\uff5e', '__proto__', 'a/1']) await appendOne(store, commit(`c${id}`, id, 0, [1, 2]))
     expect(await store.readIds({ aggregateType: 'account', limit: 3 })).toEqual({ items: ['__proto__', 'a/1', 'b'], more: true })

@@ -96,7 +96,7 @@ describe.each(drivers)('the SQLite store on $name', (driver) => {
     'CREATE TEMP TABLE events (other); CREATE TEMP TABLE views (other); CREATE TEMP TABLE view_indexes (other); CREATE TEMP TABLE leases (other)',
   ]
 
-  test.each(harmless)('%s changes no answer', async (setting) => {
+  test.each(harmless)('the setting %s changes no result', async (setting) => {
     const plain = await open()
     const outcomes = await write(plain.store)
     const expected = await readAll(plain.store)
@@ -113,7 +113,7 @@ describe.each(drivers)('the SQLite store on $name', (driver) => {
     expect(await readAll((await open('', file)).store)).toEqual(expected)
   })
 
-  test('locking_mode = EXCLUSIVE changes no answer, and others are told that the database is busy', async () => {
+  test('locking_mode = EXCLUSIVE changes no result, and other connections get STORE_BUSY', async () => {
     const plain = await open()
     const outcomes = await write(plain.store)
     const { db, store, file } = await open()
@@ -124,7 +124,7 @@ describe.each(drivers)('the SQLite store on $name', (driver) => {
     expect(failure(await appendOne(other, commit('c9', 'a', 1)))).toMatchObject({ code: 'STORE_BUSY', certain: true })
   })
 
-  test('bigints of the driver change no answer', async () => {
+  test('bigints of the driver change no result', async () => {
     const plain = await open()
     const outcomes = await write(plain.store)
     const { store } = await open('', newFile(), { safeIntegers: true })
@@ -132,7 +132,7 @@ describe.each(drivers)('the SQLite store on $name', (driver) => {
     expect(await readAll(store)).toEqual(await readAll(plain.store))
   })
 
-  test('synchronous is what durability says at each commit', async () => {
+  test('PRAGMA synchronous follows durability at each commit', async () => {
     const { db, store } = await open()
     for (const [i, setting] of ['OFF', 'NORMAL', 'EXTRA'].entries()) {
       db.exec(`PRAGMA synchronous = ${setting}`)
@@ -141,7 +141,7 @@ describe.each(drivers)('the SQLite store on $name', (driver) => {
     }
   })
 
-  test('query_only is refused by writes, and named', async () => {
+  test('query_only is refused by writes and named', async () => {
     const { db, store } = await open()
     await write(store)
     const expected = await readAll(store)
@@ -153,7 +153,7 @@ describe.each(drivers)('the SQLite store on $name', (driver) => {
     expect(await readAll(store)).toEqual(expected)
   })
 
-  test.each(['OFF', 'MEMORY'])('journal_mode = %s is refused by writes, and named', async (mode) => {
+  test.each(['OFF', 'MEMORY'])('journal_mode = %s is refused by writes and named', async (mode) => {
     const { db, store } = await open()
     await write(store)
     const expected = await readAll(store)
@@ -166,7 +166,7 @@ describe.each(drivers)('the SQLite store on $name', (driver) => {
     expect((await appendOne(store, commit('c9', 'a', 1))).kind).toBe('stored')
   })
 
-  test('count_changes is refused by writes, and named', async () => {
+  test('count_changes is refused by writes and named', async () => {
     const { file } = await open()
     const db = driver.open(file)
     db.exec('PRAGMA count_changes = ON')
@@ -178,14 +178,14 @@ describe.each(drivers)('the SQLite store on $name', (driver) => {
     expect(await sqliteStore(driver.open(file)).readFeed({ limit: 9 })).toMatchObject({ events: [] })
   })
 
-  test('a database in memory is written, but without a journal it is refused', async () => {
+  test('a database in memory is writable, but refused without a journal', async () => {
     const { db, store } = await open('', ':memory:')
     expect((await appendOne(store, commit('c1', 'a', 0))).kind).toBe('stored')
     db.exec('PRAGMA journal_mode = OFF')
     expect(failure(await appendOne(store, commit('c2', 'a', 1))).message).toContain('journal_mode = off')
   })
 
-  test('a file in UTF-16 is refused by reads and writes, also where the schema is printed SQL', async () => {
+  test('a file in UTF-16 is refused by reads and writes, also with a printed schema', async () => {
     const db = driver.open(newFile())
     db.exec("PRAGMA encoding = 'UTF-16'")
     db.exec(sqliteStore(driver.open(':memory:')).printSchema())
@@ -224,7 +224,7 @@ describe.each(drivers)('the SQLite store on $name', (driver) => {
     ],
   ]
 
-  test.each(changes)('a driver that makes %s of rows is refused by reads and writes', async (_, change, message) => {
+  test.each(changes)('a driver that returns rows as %s is refused by reads and writes', async (_, change, message) => {
     const { db, store } = await open()
     const outcomes = await write(store)
     const changed = through(db, change)

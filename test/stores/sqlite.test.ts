@@ -33,11 +33,11 @@ describe.each(drivers)('the SQLite store on $name', (driver) => {
     smokeTests(async () => (await open()).store)
   })
 
-  describe('with a driver that gives bigints', () => {
+  describe('with a driver that returns bigints', () => {
     smokeTests(async () => (await open({ safeIntegers: true })).store)
   })
 
-  it('keeps a database in memory as well', async () => {
+  it('a database in memory keeps its data', async () => {
     const { store } = await open({ file: ':memory:' })
     expect((await appendOne(store, commit('c1', 'a', 0))).kind).toBe('stored')
   })
@@ -64,7 +64,7 @@ describe.each(drivers)('the SQLite store on $name', (driver) => {
     }
     const nothing = { balances: [], position: undefined }
 
-    it('rows of the user and the checkpoint appear together', async () => {
+    it('rows of the user and the checkpoint are committed together', async () => {
       const { db, store, move, put, state } = await withTable()
       const outcome = await store.transact?.(move('1'), (client) => {
         expect(client).toBe(db)
@@ -76,7 +76,7 @@ describe.each(drivers)('the SQLite store on $name', (driver) => {
       expect((await state()).balances).toMatchObject([{ id: 'a' }])
     })
 
-    it('an error of the function comes through, leaves nothing, and is no reason to try again', async () => {
+    it('an error of the function passes through, stores nothing and is not retried', async () => {
       const { store, move, put, state } = await withTable()
       for (const error of [new Error('no such account'), Object.assign(new Error('locked'), { code: 'SQLITE_BUSY' }), 'a text']) {
         let runs = 0
@@ -92,7 +92,7 @@ describe.each(drivers)('the SQLite store on $name', (driver) => {
       expect((await store.transact?.(move('1'), put('a', 7)))?.kind).toBe('stored')
     })
 
-    it('a stale fence leaves nothing', async () => {
+    it('a stale fence stores nothing', async () => {
       const { store, lease, fence, move, put, state } = await withTable()
       await store.releaseLease({ name: 'balances', fence })
       expect(await store.transact?.(move('1'), put('a', 5))).toEqual({ kind: 'conflict', on: 'fence' })
@@ -101,7 +101,7 @@ describe.each(drivers)('the SQLite store on $name', (driver) => {
       expect(await state()).toEqual(nothing)
     })
 
-    it('a function that returns a promise is refused, and what it did is rolled back', async () => {
+    it('a function that returns a promise is refused and rolled back', async () => {
       const { store, move, put, state } = await withTable()
       const asynchronous = async () => {
         put('a', 5)()
@@ -115,7 +115,7 @@ describe.each(drivers)('the SQLite store on $name', (driver) => {
       expect(await state()).toEqual(nothing)
     })
 
-    it('a function that ends the transaction is told so', async () => {
+    it('a function that ends its transaction fails with advice', async () => {
       const { db, store, move, state } = await withTable()
       for (const end of ['COMMIT', 'ROLLBACK', 'COMMIT; BEGIN'])
         await expect(store.transact?.(move('1'), () => void db.exec(end))).rejects.toMatchObject({
@@ -125,7 +125,7 @@ describe.each(drivers)('the SQLite store on $name', (driver) => {
       expect(await state()).toEqual(nothing)
     })
 
-    it('waits while another connection writes, and then says that it is busy', async () => {
+    it('a transaction waits for another writer and then is STORE_BUSY', async () => {
       const { store, file, move, put, state } = await withTable()
       const other = driver.open(file)
       other.exec('BEGIN IMMEDIATE')
@@ -144,7 +144,7 @@ describe.each(drivers)('the SQLite store on $name', (driver) => {
     it.each([
       ['full', 2],
       ['normal', 1],
-    ] as const)('%s is PRAGMA synchronous = %i, before the first transaction', async (durability, synchronous) => {
+    ] as const)('durability %s sets PRAGMA synchronous = %i before the first transaction', async (durability, synchronous) => {
       const { file } = await open()
       const db = driver.open(file)
       db.exec(`PRAGMA synchronous = ${synchronous === 2 ? 1 : 2}`)
@@ -154,7 +154,7 @@ describe.each(drivers)('the SQLite store on $name', (driver) => {
       expect(first(db, 'PRAGMA journal_mode')).toBe('wal')
     })
 
-    it('is full unless told otherwise', async () => {
+    it('durability is full by default', async () => {
       const db = driver.open(newFile())
       db.exec('PRAGMA synchronous = 0')
       await sqliteStore(db).createSchema()
@@ -166,7 +166,7 @@ describe.each(drivers)('the SQLite store on $name', (driver) => {
     const dump = (db: SqliteDatabase) =>
       db.prepare("SELECT sql FROM sqlite_master WHERE name <> 'sqlite_sequence' ORDER BY name").all()
 
-    it('is printed exactly as it is made', async () => {
+    it('the schema is made exactly as it is printed', async () => {
       const { db, store } = await open()
       const other = driver.open(newFile())
       other.exec(store.printSchema())
@@ -176,12 +176,12 @@ describe.each(drivers)('the SQLite store on $name', (driver) => {
       expect((await appendOne(byHand, commit('c1', 'a', 0))).kind).toBe('stored')
     })
 
-    it('stands in the docs as it is printed', async () => {
+    it('the page of the store shows the schema as it is printed', async () => {
       const page = readFileSync(new URL('../../docs/reference/stores/sqlite-schema.md', import.meta.url), 'utf8')
       expect(page).toContain(`\`\`\`sql\n${(await open()).store.printSchema()}\`\`\``)
     })
 
-    it('takes over the events of an older table in the way the docs say', async () => {
+    it('events of an older table are adopted as the page describes', async () => {
       const page = readFileSync(new URL('../../docs/guides/adopt-existing-tables.md', import.meta.url), 'utf8')
       const [before = '', after = ''] = (page.match(/```sql\n(ALTER TABLE[^`]*)```/)?.[1] ?? '').split(/-- call createSchema.*\n/)
       const db = driver.open(newFile())
@@ -203,7 +203,7 @@ describe.each(drivers)('the SQLite store on $name', (driver) => {
       expect(await appendOne(store, commit('c1', 'a', 2))).toMatchObject({ kind: 'stored', positions: ['3'] })
     })
 
-    it('is made once when several connections make it at once', async () => {
+    it('concurrent connections make the schema once', async () => {
       const file = newFile()
       const stores = Array.from({ length: 6 }, () => sqliteStore(driver.open(file), { busyTimeoutMs: 5_000 }))
       await Promise.all(stores.flatMap((store) => [store.createSchema(), store.createSchema()]))
@@ -212,7 +212,7 @@ describe.each(drivers)('the SQLite store on $name', (driver) => {
       expect(Number(first(driver.open(file), 'SELECT count(*) FROM cqrs_es_schema'))).toBe(1)
     })
 
-    it('is missed with a word on what to do, and used as soon as it is there', async () => {
+    it('a missing schema fails with advice and works once it exists', async () => {
       const store = sqliteStore(driver.open(newFile()))
       const missing = { code: 'SCHEMA_MISSING', message: expect.stringContaining('createSchema()') }
       expect(failure(await appendOne(store, commit('c1', 'a', 0)))).toMatchObject({ ...missing, certain: true })
@@ -221,7 +221,7 @@ describe.each(drivers)('the SQLite store on $name', (driver) => {
       expect((await appendOne(store, commit('c1', 'a', 0))).kind).toBe('stored')
     })
 
-    it('of a newer version of the package is left alone', async () => {
+    it('the schema of a newer package version stays unchanged', async () => {
       const { db, store } = await open()
       db.exec('INSERT INTO cqrs_es_schema (version) VALUES (99)')
       await expect(store.createSchema()).rejects.toMatchObject({
@@ -230,7 +230,7 @@ describe.each(drivers)('the SQLite store on $name', (driver) => {
       })
     })
 
-    it('is not made halfway when a table of that name is in the way', async () => {
+    it('the schema is not made in part when a table of that name exists', async () => {
       const db = driver.open(newFile())
       db.exec('CREATE TABLE leases (flat TEXT)')
       await expect(sqliteStore(db).createSchema()).rejects.toMatchObject({
@@ -240,7 +240,7 @@ describe.each(drivers)('the SQLite store on $name', (driver) => {
       expect(dump(db)).toHaveLength(1)
     })
 
-    it('may be changed by others while statements are prepared', async () => {
+    it('other connections may change the schema while statements are prepared', async () => {
       const { store, file } = await open()
       await appendOne(store, commit('c1', 'a', 0))
       driver.open(file).exec("ALTER TABLE events ADD COLUMN note TEXT NOT NULL DEFAULT 'x'")
@@ -248,7 +248,7 @@ describe.each(drivers)('the SQLite store on $name', (driver) => {
       expect(await dataOf(store, 'a')).toHaveLength(2)
     })
 
-    it('needs a database in UTF-8, since in UTF-16 SQLite orders texts by other bytes', async () => {
+    it('a database in UTF-16 is refused because it orders texts differently', async () => {
       const db = driver.open(newFile())
       db.exec("PRAGMA encoding = 'UTF-16le'")
       await expect(sqliteStore(db).createSchema()).rejects.toMatchObject({
@@ -259,7 +259,7 @@ describe.each(drivers)('the SQLite store on $name', (driver) => {
   })
 
   describe('locks of other connections', () => {
-    it('are waited for without blocking the event loop', async () => {
+    it('locks are waited for without blocking the event loop', async () => {
       const { store, file } = await open({ busyTimeoutMs: 30_000 })
       const other = driver.open(file)
       other.exec('BEGIN IMMEDIATE')
@@ -272,7 +272,7 @@ describe.each(drivers)('the SQLite store on $name', (driver) => {
       expect(turns).toBeGreaterThanOrEqual(5)
     })
 
-    it('that stay are STORE_BUSY, never a conflict, and nothing was stored', async () => {
+    it('lasting locks are STORE_BUSY, never a conflict, and nothing is stored', async () => {
       const { store, file } = await open({ busyTimeoutMs: 20 })
       const other = driver.open(file)
       other.exec('BEGIN IMMEDIATE')
@@ -284,7 +284,7 @@ describe.each(drivers)('the SQLite store on $name', (driver) => {
       expect((await appendOne(store, commit('c1', 'a', 0))).kind).toBe('stored')
     })
 
-    it('hold up reads and the schema in the same way where there is no WAL', async () => {
+    it('locks delay reads and the schema in the same way without WAL', async () => {
       const { db, store, file } = await open({ busyTimeoutMs: 20 })
       db.exec('PRAGMA journal_mode = DELETE')
       const other = driver.open(file)
@@ -293,7 +293,7 @@ describe.each(drivers)('the SQLite store on $name', (driver) => {
       await expect(store.createSchema()).rejects.toMatchObject({ code: 'STORE_BUSY' })
     })
 
-    it('of a reader at COMMIT, where there is no WAL, leave nothing behind', async () => {
+    it("a reader's lock at COMMIT without WAL leaves nothing behind", async () => {
       const { db, store, file } = await open({ busyTimeoutMs: 20 })
       db.exec('PRAGMA journal_mode = DELETE')
       const other = driver.open(file)
@@ -304,7 +304,7 @@ describe.each(drivers)('the SQLite store on $name', (driver) => {
       expect((await appendOne(store, commit('c2', 'a', 0))).kind).toBe('stored')
     })
 
-    it("are not waited for by the driver, whose own setting is the user's again afterwards", async () => {
+    it('the busy timeout of the driver is not used and stays unchanged', async () => {
       const { db, store, file } = await open({ busyTimeoutMs: 20 })
       db.exec('PRAGMA busy_timeout = 600000')
       const other = driver.open(file)
@@ -318,7 +318,7 @@ describe.each(drivers)('the SQLite store on $name', (driver) => {
     })
   })
 
-  it("refuses to work inside a transaction of the user's, and leaves that as it is", async () => {
+  it('a transaction of the user is refused and stays unchanged', async () => {
     const { db, store } = await open()
     db.exec('CREATE TABLE mine (n INTEGER); BEGIN; INSERT INTO mine VALUES (1)')
     const refusal = { code: 'STORE_FAILED', message: expect.stringContaining('A transaction of yours is open') }
@@ -332,37 +332,40 @@ describe.each(drivers)('the SQLite store on $name', (driver) => {
   })
 
   describe('a row that SQLite refuses', () => {
-    it.each(['ABORT', 'ROLLBACK', 'FAIL'])('with %s harms nobody else in the batch', async (how) => {
-      const { db, store } = await open()
-      db.exec(
-        `CREATE TRIGGER no BEFORE INSERT ON events WHEN NEW.payload = '"bad"' BEGIN SELECT RAISE(${how}, 'no bad ones'); END`,
-      )
-      const bad = commit('c2', 'b', 0, ['good', 'bad'])
-      const outcomes = await store.append([
-        commit('c1', 'a', 0),
-        bad,
-        commit('c3', 'a', 1),
-        commit('c4', 'b', 2),
-        commit('c5', 'b', 0),
-      ])
-      expect(outcomes.map((o) => o.kind)).toEqual(['stored', 'failed', 'stored', 'conflict', 'stored'])
-      expect(outcomes[1]).toMatchObject({
-        certain: true,
-        cause: { code: 'STORE_FAILED', message: expect.stringContaining('no bad ones') },
-      })
-      expect(await dataOf(store, 'b')).toEqual([{ amount: 1 }])
-      expect((await store.readFeed({ limit: 9 })).events.map((e) => e.position)).toEqual(['1', '2', '3'])
-    })
+    it.each(['ABORT', 'ROLLBACK', 'FAIL'])(
+      'a row with %s that SQLite refuses does not affect the rest of its batch',
+      async (how) => {
+        const { db, store } = await open()
+        db.exec(
+          `CREATE TRIGGER no BEFORE INSERT ON events WHEN NEW.payload = '"bad"' BEGIN SELECT RAISE(${how}, 'no bad ones'); END`,
+        )
+        const bad = commit('c2', 'b', 0, ['good', 'bad'])
+        const outcomes = await store.append([
+          commit('c1', 'a', 0),
+          bad,
+          commit('c3', 'a', 1),
+          commit('c4', 'b', 2),
+          commit('c5', 'b', 0),
+        ])
+        expect(outcomes.map((o) => o.kind)).toEqual(['stored', 'failed', 'stored', 'conflict', 'stored'])
+        expect(outcomes[1]).toMatchObject({
+          certain: true,
+          cause: { code: 'STORE_FAILED', message: expect.stringContaining('no bad ones') },
+        })
+        expect(await dataOf(store, 'b')).toEqual([{ amount: 1 }])
+        expect((await store.readFeed({ limit: 9 })).events.map((e) => e.position)).toEqual(['1', '2', '3'])
+      },
+    )
 
-    it('in silence is a failure all the same', async () => {
+    it('a row that SQLite drops silently is a failure', async () => {
       const { db, store } = await open()
       db.exec('CREATE TRIGGER no BEFORE INSERT ON events BEGIN SELECT RAISE(IGNORE); END')
       expect(failure(await appendOne(store, commit('c1', 'a', 0)))).toMatchObject({ code: 'STORE_FAILED', certain: true })
     })
   })
 
-  describe('trouble with the file', () => {
-    it('a full disk is STORE_FULL, and over when there is space again', async () => {
+  describe('faults of the file', () => {
+    it('a full disk is STORE_FULL until there is space again', async () => {
       const { db, store } = await open()
       const pages = Number(first(db, 'PRAGMA page_count'))
       db.exec(`PRAGMA max_page_count = ${pages}`)
@@ -374,7 +377,7 @@ describe.each(drivers)('the SQLite store on $name', (driver) => {
       expect((await appendOne(store, big)).kind).toBe('stored')
     })
 
-    it('read-only is STORE_READ_ONLY for writes, and no trouble for reads', async () => {
+    it('a read-only file is STORE_READ_ONLY for writes and works for reads', async () => {
       const { store, file } = await open()
       await appendOne(store, commit('c1', 'a', 0))
       const reader = sqliteStore(driver.open(file, { readonly: true }))
@@ -382,7 +385,7 @@ describe.each(drivers)('the SQLite store on $name', (driver) => {
       expect(await dataOf(reader, 'a')).toHaveLength(1)
     })
 
-    it('something that is no database is STORE_CORRUPT', async () => {
+    it('a file that is not a database is STORE_CORRUPT', async () => {
       const file = newFile()
       writeFileSync(file, 'this is a text about databases, not one of them'.repeat(100))
       await expect(sqliteStore(driver.open(file)).createSchema()).rejects.toMatchObject({ code: 'STORE_CORRUPT' })
@@ -406,7 +409,7 @@ describe.each(drivers)('the SQLite store on $name', (driver) => {
       await expect(store.readFeed({ limit: 1 })).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' })
     })
 
-    it('a deleted file goes unnoticed by SQLite in WAL mode: the data is gone when the last connection closes', async () => {
+    it('a deleted file in WAL mode goes unnoticed, and its data is gone with the last connection', async () => {
       const { db, store, file } = await open()
       for (const suffix of ['', '-wal', '-shm']) rmSync(file + suffix, { force: true })
       expect((await appendOne(store, commit('c1', 'a', 0))).kind).toBe('stored')
@@ -414,7 +417,7 @@ describe.each(drivers)('the SQLite store on $name', (driver) => {
       expect(existsSync(file)).toBe(false)
     })
 
-    it('a deleted file is STORE_UNAVAILABLE where there is no WAL', async () => {
+    it('a deleted file without WAL is STORE_UNAVAILABLE', async () => {
       const { db, store, file } = await open()
       db.exec('PRAGMA journal_mode = DELETE')
       rmSync(file)
@@ -427,7 +430,7 @@ describe.each(drivers)('the SQLite store on $name', (driver) => {
       store.readAggregate({ aggregateType: 'account', aggregateId: 'a', after: 0, ...(limit && { limit }) })
     const numbers = (events: readonly { readonly sequence: number }[]) => events.map(({ sequence }) => sequence)
 
-    it('hold a thousand events at the most', async () => {
+    it('a page has up to a thousand events', async () => {
       const { store } = await open()
       await appendOne(store, commit('c1', 'a', 0, Array(1_500).fill({})))
       for (const read of [await page(store), await page(store, 1_400), await store.readFeed({ limit: 1_400 })]) {
@@ -435,7 +438,7 @@ describe.each(drivers)('the SQLite store on $name', (driver) => {
       }
     })
 
-    it('hold two million characters at the most, and one event at the least', async () => {
+    it('a page has up to two million characters and at least one event', async () => {
       const { store } = await open()
       const sizes = [900_000, 900_000, 900_000, 10, 5_000_000, 20, 1_999_930, 10, 3_000, 10]
       const data = sizes.map((size) => 'x'.repeat(size))
@@ -465,7 +468,7 @@ describe.each(drivers)('the SQLite store on $name', (driver) => {
       expect(numbers((await page(store, 1)).events)).toEqual([1])
     })
 
-    it.each(['data', 'metadata'] as const)('do not take more large %s out of the database than they hold', async (part) => {
+    it.each(['data', 'metadata'] as const)('a page fetches no more large %s from the database than it returns', async (part) => {
       const { db, store } = await open()
       const { id, appends } = commit('c1', 'a', 0, Array(30).fill({}))
       const large = { [part]: { text: 'x'.repeat(500_000) } }
@@ -493,7 +496,7 @@ describe.each(drivers)('the SQLite store on $name', (driver) => {
       }
     })
 
-    it('of metadata are bounded in the same way', async () => {
+    it('pages are bounded by metadata too', async () => {
       const { store } = await open()
       const { id, appends } = commit('c1', 'a', 0, Array(9).fill({}))
       const metadata = { text: 'x'.repeat(600_000) }
@@ -507,7 +510,7 @@ describe.each(drivers)('the SQLite store on $name', (driver) => {
   })
 
   describe('corrupt rows', () => {
-    it('an event whose JSON is corrupt is named, and others are not affected', async () => {
+    it('an event with corrupt JSON is named and does not affect others', async () => {
       const { db, store } = await open()
       await store.append([commit('c1', 'a', 0, [1, 2]), commit('c2', 'b', 0)])
       db.exec("UPDATE events SET payload = '{' WHERE aggregate_id = 'a' AND sequence = 2")
@@ -525,7 +528,7 @@ describe.each(drivers)('the SQLite store on $name', (driver) => {
     it.each([
       ['whose JSON is corrupt', "UPDATE snapshots SET payload = '{'"],
       ['that another program has written', "UPDATE snapshots SET last_sequence = 7, payload = '{}'"],
-    ])('a snapshot %s counts as none, and is replaced by the next', async (_, damage) => {
+    ])('a snapshot %s is ignored and replaced by the next one', async (_, damage) => {
       const { db, store } = await open()
       await appendOne(store, withSnapshot())
       db.exec(damage)
@@ -535,7 +538,7 @@ describe.each(drivers)('the SQLite store on $name', (driver) => {
       expect((await read(store)).snapshot).toMatchObject({ sequence: 2, version: 2 })
     })
 
-    it('a view whose JSON is corrupt is STORE_CORRUPT and named', async () => {
+    it('a view with corrupt JSON is STORE_CORRUPT and named', async () => {
       const { db, store } = await open()
       await appendOne(store, {
         id: 'v',
@@ -551,7 +554,7 @@ describe.each(drivers)('the SQLite store on $name', (driver) => {
     })
   })
 
-  it('shows the events that another program inserts with the columns it knows', async () => {
+  it('events that another program inserts are read', async () => {
     const { db, store } = await open()
     const columns = 'aggregate_type, aggregate_id, sequence, event_type, event_version, payload, metadata'
     db.exec(`INSERT INTO events (${columns}) VALUES ('account', 'a', 1, 'Opened', '1.0', '{}', '{}')`)
@@ -565,7 +568,7 @@ describe.each(drivers)('the SQLite store on $name', (driver) => {
     expect(await appendOne(store, commit('c1', 'a', 0))).toMatchObject({ kind: 'conflict', on: 'sequence' })
   })
 
-  it('leaves no index row of a deleted view or of a removed generation', async () => {
+  it('a deleted view or generation leaves no index row', async () => {
     const { db, store } = await open()
     const write = { name: 'v', generation: 1, id: 'x', view: 1, indexes: [{ index: 'i', value: '4' }] }
     const rows = () => Number(first(db, 'SELECT count(*) FROM view_indexes'))
@@ -579,7 +582,7 @@ describe.each(drivers)('the SQLite store on $name', (driver) => {
     expect([rows(), Number(first(db, 'SELECT count(*) FROM views'))]).toEqual([0, 1])
   })
 
-  it('asks an index in every statement', async () => {
+  it('every statement uses an index', async () => {
     const { db } = await open()
     const byIndex = { index: 'i', is: '>=', value: '4' } as const
     const find = { name: 'v', generation: 1, where: [], limit: 9 }
@@ -612,7 +615,7 @@ describe.each(drivers)('the SQLite store on $name', (driver) => {
 describe('sqliteStore', () => {
   const [driver] = drivers as [Driver]
 
-  it('refuses options it does not have, and values they cannot have', () => {
+  it('sqliteStore refuses unknown options and invalid values', () => {
     const db = driver.open(':memory:')
     const make = (options: unknown) => () => sqliteStore(db, options as never)
     expect(make({ durable: 'full' })).toThrow(/no option .durable.\. Its options: durability, busyTimeoutMs/)
@@ -622,7 +625,7 @@ describe('sqliteStore', () => {
     expect(make({ durability: 'off' })).toThrow(expect.objectContaining({ code: 'DEFINITION' }))
   })
 
-  it('refuses what is no database, and names what is missing', async () => {
+  it('sqliteStore refuses something else than a database and names what is missing', async () => {
     expect(() => sqliteStore(undefined as never)).toThrow(/no method "exec"/)
     expect(() => sqliteStore('file.db' as never)).toThrow(/no method "exec"/)
     expect(() => sqliteStore({ exec() {} } as never)).toThrow(/no method "prepare"/)
@@ -634,7 +637,7 @@ describe('sqliteStore', () => {
     })
   })
 
-  it('understands the errors of every driver, whichever way they carry the code of SQLite', () => {
+  it("errors of every driver are classified, wherever they carry SQLite's code", () => {
     const shapes = (code: string, extended: number) => [
       { code },
       { code, errno: extended },
@@ -652,7 +655,7 @@ describe('sqliteStore', () => {
     expect(codesOf('SQLITE_CONSTRAINT_UNIQUE', 2067)).toEqual(Array(4).fill('STORE_FAILED'))
   })
 
-  it('takes the databases of the drivers by their own types', () => {
+  it('sqliteStore takes the databases of the drivers by their types', () => {
     expectTypeOf<import('libsql').Database>().toExtend<SqliteDatabase>()
     expectTypeOf<import('better-sqlite3').Database>().toExtend<SqliteDatabase>()
   })

@@ -8,7 +8,7 @@ import { changed, overtaken, sendingBy } from '../support/stores.ts'
 const appOn = (store = memoryStore()) => createApp({ store, aggregates: { counter } }).aggregates.counter
 
 describe('an aborted command', () => {
-  test('does nothing when it was aborted before', async () => {
+  test('an aborted command stores nothing when its signal aborted before execute()', async () => {
     const store = memoryStore()
     const { signal, abort } = abortable()
     abort('changed my mind')
@@ -16,7 +16,7 @@ describe('an aborted command', () => {
     expect(await store.lastPosition()).toBeUndefined()
   })
 
-  test('does not append when its handler, told by the signal, comes back all the same', async () => {
+  test('an aborted command stores nothing when its handler ignores the signal and returns an event', async () => {
     const slow = defineAggregate({
       type: 'slow',
       events: { Done: noData },
@@ -38,7 +38,7 @@ describe('an aborted command', () => {
     expect(await store.lastPosition()).toBeUndefined()
   })
 
-  test('does not append when it is aborted while it is decided', async () => {
+  test('a command aborted during its load stores nothing', async () => {
     const { signal, abort } = abortable()
     const store = memoryStore()
     const read = changed(store, {
@@ -51,7 +51,7 @@ describe('an aborted command', () => {
     expect(await store.lastPosition()).toBeUndefined()
   })
 
-  test('is told what became of it when the append was under way', async () => {
+  test('a command aborted during its append returns its result', async () => {
     const { signal, abort } = abortable()
     const store = sendingBy(memoryStore(), async (commit, really) => {
       abort('too late')
@@ -60,7 +60,7 @@ describe('an aborted command', () => {
     expect(await appOn(store).execute('c', count(1), { signal })).toMatchObject({ ok: true, sequence: 1 })
   })
 
-  test('does not wait for the next try', async () => {
+  test('a command aborted between two attempts does not wait for the next one', async () => {
     const { signal, abort } = abortable()
     const store = memoryStore()
     const runtime: Runtime = {

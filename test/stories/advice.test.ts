@@ -17,8 +17,8 @@ const noted = (schema: z.ZodType, data: unknown, store: Store = memoryStore()) =
   createApp({ store, aggregates: { note: noting(schema) } }).aggregates.note.execute('n', { type: 'Note', data })
 const refusal = async (schema: z.ZodType, data: unknown) => (await failureOf(noted(schema, data))).message
 
-describe('an event that cannot be stored says what to do', () => {
-  test('a Date that no schema reads back', async () => {
+describe('advice for an event that cannot be stored', () => {
+  test('an InvalidEventError for a Date advises an ISO text or z.coerce.date()', async () => {
     expect(await refusal(z.object({ at: z.any() }), { at: new Date(0) })).toContain(
       'at: comes back from JSON as another value: a Date comes back as text, so store an ISO text, or use z.coerce.date()',
     )
@@ -27,7 +27,7 @@ describe('an event that cannot be stored says what to do', () => {
     )
   })
 
-  test('a field that its schema fills in, does not know, or changes', async () => {
+  test('an InvalidEventError names a field that the schema fills in, does not know or changes', async () => {
     const schema = z.object({ a: z.string().trim(), b: z.object({ c: z.number().default(3) }) })
     expect(await refusal(schema, { a: 'a', b: {} })).toContain('stored: b.c: the schema fills it in; set it in the handler.')
     expect(await refusal(schema, { a: 'a', b: { c: 1, d: 1 } })).toContain('stored: b.d: the schema does not know this field.')
@@ -35,7 +35,7 @@ describe('an event that cannot be stored says what to do', () => {
   })
 })
 
-test('an event whose schema has changed says how to go on', async () => {
+test('a DeserializationError advises a newer version when the schema has changed', async () => {
   const store = memoryStore()
   await noted(z.object({ a: z.number() }), { a: 1 }, store)
   const now = createApp({ store, aggregates: { note: noting(z.object({ a: z.string() })) } })
@@ -47,7 +47,7 @@ test('an event whose schema has changed says how to go on', async () => {
   expect((await failureOf(wrong.aggregates.note.load('n'))).message).not.toContain('Make its schema')
 })
 
-test('what versions() leaves to a default is not said to be a field of the handler', async () => {
+test('a DeserializationError advises to fill in a default in versions(), not in the handler', async () => {
   const store = memoryStore()
   await noted(z.object({}), {}, store)
   const migrated = versions('2.0', z.object({ a: z.string().default('x') }), { '1.0': () => ({}) })
@@ -55,7 +55,7 @@ test('what versions() leaves to a default is not said to be a field of the handl
   expect((await failureOf(now.aggregates.note.load('n'))).message).toContain('a: the schema fills it in; set it in versions()')
 })
 
-test('rows of another version are named with both', async () => {
+test('a ViewOutdatedError names the version of the rows and that of the program', async () => {
   const store = memoryStore()
   const old = createApp({ store, aggregates: { counter }, views: { totals: totalsOf('inline') } })
   await old.aggregates.counter.execute('a', count(1))
@@ -66,7 +66,7 @@ test('rows of another version are named with both', async () => {
   expect(await said(old)).toContain("are of version '2', and this program has version '1'.")
 })
 
-test('an update that changes its row is told that it must not', async () => {
+test('an ApplyError says that update must return a new view when update has changed its row', async () => {
   const careless = defineView({
     name: 'careless',
     aggregates: [counter],
@@ -78,7 +78,7 @@ test('an update that changes its row is told that it must not', async () => {
   expect(failure.message).toMatch(/it threw: .* \(it must return a new view, not change the one it receives\)\.$/)
 })
 
-test('two commands of one handler on one aggregate are told to have a name each', async () => {
+test('two commands of one handler to one aggregate fail with the advice to name each reaction()', async () => {
   const twice = defineSubscription({
     name: 'twice',
     aggregates: [counter],
@@ -101,7 +101,7 @@ describe('wrong wiring', () => {
   const build = (options: object) =>
     thrownBy(() => createApp({ store: memoryStore(), aggregates: {}, ...options } as never)).message
 
-  test('says under which names something is given twice', () => {
+  test('createApp names both registrations of a duplicate aggregate or view', () => {
     expect(build({ aggregates: { order: counter, d: counter } })).toBe(
       "createApp: the aggregate type 'counter' is registered twice, as aggregates.order and aggregates.d.",
     )
@@ -109,7 +109,7 @@ describe('wrong wiring', () => {
     expect(build({ aggregates: { counter }, views: { a: totals, b: totals } })).toContain('twice, as views.a and views.b.')
   })
 
-  test('says what is missing, and shows what would fit', () => {
+  test('createApp says what is missing and shows an example', () => {
     expect(build({ views: [totalsOf('async')] })).toBe('createApp: views must be an object by name: { balances: … }.')
     expect(build({ subscriptions: [] })).toBe('createApp: subscriptions must be an object by name: { mailer: … }.')
     expect(build({ aggregates: [counter] })).toBe('createApp: aggregates must be an object by name: { account: … }.')
@@ -117,13 +117,13 @@ describe('wrong wiring', () => {
     expect(build({ store: {} })).toContain('not the database client itself')
   })
 
-  test('of a stream is told by its options', async () => {
+  test('start() names streams and streamsClient on a store without a global order', async () => {
     const app = createApp({ store: unordered(memoryStore()), aggregates: { counter }, views: { totals: totalsOf('async') } })
     expect((await failureOf(app.start())).message).toContain('streams: true and a streamsClient')
   })
 })
 
-test('a subscription that stops is told to the console once, with its cause', async () => {
+test('an app without an observer logs a stopped subscription on the console once, with its cause', async () => {
   const console = vi.spyOn(globalThis.console, 'error').mockImplementation(() => {})
   try {
     const boom = new Error('boom')
@@ -148,7 +148,7 @@ test('a subscription that stops is told to the console once, with its cause', as
   }
 })
 
-test('who was not there in time is said in whole sentences', async () => {
+test('the message of a caughtUp() timeout has no stray spaces', async () => {
   const slow = defineSubscription({ name: 'slow', aggregates: [counter], handle: () => new Promise(() => {}), timeoutMs: 100 })
   const app = createApp({ store: memoryStore(), aggregates: { counter }, subscriptions: { slow }, observe: () => {} })
   await app.aggregates.counter.execute('a', count(1))

@@ -76,7 +76,7 @@ const step = fc.record({
 const policy = fc.constantFrom<SnapshotPolicy>('never', 'always', { every: 1 }, { every: 3 })
 const cache = fc.constantFrom<false | { maxAggregates: number }>(false, { maxAggregates: 1 }, { maxAggregates: 10 })
 
-describe('whatever commands come to two processes, and in whatever order the store answers', () => {
+describe('any commands in two processes, with store answers in any order', () => {
   const cases = fc.asyncProperty(
     fc.scheduler(),
     fc.array(step, { maxLength: 12 }),
@@ -149,12 +149,12 @@ describe('whatever commands come to two processes, and in whatever order the sto
     },
   )
 
-  test('no purse is overdrawn, no sequence has a gap, and every view is a fold of the log', async () => {
+  test('no purse is overdrawn, no sequence has a gap, and every view matches the log', async () => {
     await fc.assert(cases, { numRuns: 150 })
   })
 })
 
-test('one process does to its commands what a list of them in order does', async () => {
+test('sequential commands in one process match a simple model', async () => {
   const commands = fc.array(step, { maxLength: 30 })
   await fc.assert(
     fc.asyncProperty(commands, policy, cache, async (steps, snapshots, size) => {
@@ -183,7 +183,7 @@ test('one process does to its commands what a list of them in order does', async
   )
 })
 
-test('any JSON that goes in comes out the same, at once and later', async () => {
+test('any JSON value in an event reads back unchanged, also in another process', async () => {
   const box = defineAggregate({
     type: 'box',
     events: { Packed: typed<{ contents: unknown }>() },

@@ -99,7 +99,7 @@ const onData = (answer: () => unknown) =>
   schema((value) => (value === undefined ? { issues: [{ message: 'nothing' }] } : answer()))
 const old = (migrate: unknown) => versions('2.0', typed<{ n: number }>(), { '1.0': migrate as never })
 
-describe('an asynchronous function that rejects, where a synchronous one is asked for', () => {
+describe('an asynchronous callback in the place of a synchronous one', () => {
   test.each<[string, () => Promise<unknown>, string]>([
     ['apply, on a command', () => executed({ apply: rejecting }), 'APPLY'],
     ['apply, on a load', () => loaded({ apply: rejecting }), 'APPLY'],
@@ -186,7 +186,7 @@ describe('an asynchronous function that rejects, where a synchronous one is aske
     expect(error.cause).toBe(reason)
   })
 
-  test('initialView that is asynchronous after its first call is refused with its reason as a cause', async () => {
+  test('an initialView that rejects after its first call is refused with its reason as a cause', async () => {
     const error = await failureOf(viewed({ initialView: later({ n: 0 }) }))
     expect(error).toMatchObject({ code: 'APPLY', cause: { code: 'DEFINITION', cause: reason } })
   })
@@ -199,21 +199,24 @@ describe('an asynchronous function that rejects, where a synchronous one is aske
     expect(error).toMatchObject({ code: 'STOPPED', cause: { code: 'APPLY', cause: reason } })
   })
 
-  test.each(['update', 'reset'])('%s of a sqlView on SQLite stops or refuses it with its reason as the cause', async (method) => {
-    const db = new Libsql(':memory:')
-    const store = sqliteStore(db)
-    await store.createSchema()
-    const v = defineSqlView({ name: 'v', aggregates: [thing], update: () => {}, reset: () => {}, [method]: wrong })
-    const app = createApp({ store, aggregates: { thing }, views: { v } })
-    await app.aggregates.thing.execute('t', { type: 'Put' })
-    const error = await failureOf(method === 'reset' ? app.views.v.rebuild() : app.views.v.caughtUp())
-    const causes = [error, error.cause, (error.cause as Error | undefined)?.cause]
-    expect(causes).toContain(reason)
-    await app.close()
-    db.close()
-  })
+  test.each(['update', 'reset'])(
+    '%s of a sqlView on SQLite that rejects fails the view with its reason as the cause',
+    async (method) => {
+      const db = new Libsql(':memory:')
+      const store = sqliteStore(db)
+      await store.createSchema()
+      const v = defineSqlView({ name: 'v', aggregates: [thing], update: () => {}, reset: () => {}, [method]: wrong })
+      const app = createApp({ store, aggregates: { thing }, views: { v } })
+      await app.aggregates.thing.execute('t', { type: 'Put' })
+      const error = await failureOf(method === 'reset' ? app.views.v.rebuild() : app.views.v.caughtUp())
+      const causes = [error, error.cause, (error.cause as Error | undefined)?.cause]
+      expect(causes).toContain(reason)
+      await app.close()
+      db.close()
+    },
+  )
 
-  test('observe, onQueryError and queries are reported on the console', async () => {
+  test('rejections of observe, onQueryError and queries are reported on the console', async () => {
     const spy = vi.spyOn(console, 'error').mockImplementation(() => {})
     await executed({}, { observe: rejecting, queries: [rejecting], onQueryError: rejecting })
     await settled()
@@ -222,19 +225,19 @@ describe('an asynchronous function that rejects, where a synchronous one is aske
     expect(said.length).toBeGreaterThanOrEqual(3)
   })
 
-  test('onError of replay ends the replay', async () => {
+  test('a rejecting onError ends the replay', async () => {
     const app = createApp({ store: await stored(), aggregates: { thing } })
     expect(await failureOf(app.replay(rejecting, { onError: rejecting }))).toBe(reason)
     expect(await failureOf(app.replay(rejecting, { onError: late }))).toBe(reason)
   })
 
-  test('onProgress of rebuild ends the rebuild', async () => {
+  test('a rejecting onProgress ends the rebuild', async () => {
     const v = view({ consistency: 'async' })
     const app = createApp({ store: await stored(), aggregates: { thing }, views: { v } })
     expect(await failureOf(app.views.v.rebuild({ onProgress: rejecting }))).toBe(reason)
   })
 
-  test('metadata of createHandler is a fault, and a rejecting onError is reported on the console', async () => {
+  test('rejecting metadata of createHandler is a 500, a rejecting onError is on the console', async () => {
     const spy = vi.spyOn(console, 'error').mockImplementation(() => {})
     const app = createApp({ store: memoryStore(), aggregates: { thing } })
     const handler = createHandler(app, { authorize: 'none', metadata: rejecting, onError: rejecting })
@@ -246,7 +249,7 @@ describe('an asynchronous function that rejects, where a synchronous one is aske
     spy.mockRestore()
   })
 
-  test('authorize of createHandler is a fault', async () => {
+  test('a rejecting authorize of createHandler is a 500 and is reported', async () => {
     const reported: unknown[] = []
     const app = createApp({ store: memoryStore(), aggregates: { thing } })
     const handler = createHandler(app, { authorize: rejecting, onError: (error) => reported.push(error) })
@@ -254,7 +257,7 @@ describe('an asynchronous function that rejects, where a synchronous one is aske
     expect(reported).toMatchObject([{ cause: reason }])
   })
 
-  test('metadata of onSqs makes its message fail, and onFailure that rejects is reported on the console', async () => {
+  test('rejecting metadata of onSqs fails its message, a rejecting onFailure is on the console', async () => {
     const spy = vi.spyOn(console, 'error').mockImplementation(() => {})
     const app = createApp({ store: memoryStore(), aggregates: { thing } })
     const body = JSON.stringify({ aggregate: 'thing', id: 't', command: { type: 'Put' } })
@@ -264,14 +267,14 @@ describe('an asynchronous function that rejects, where a synchronous one is aske
     spy.mockRestore()
   })
 
-  test('onSqs waits for metadata that is made asynchronously', async () => {
+  test('onSqs waits for asynchronous metadata', async () => {
     const app = createApp({ store: memoryStore(), aggregates: { thing } })
     const body = JSON.stringify({ aggregate: 'thing', id: 't', command: { type: 'Put' } })
     await onSqs(app, { metadata: async () => ({ userId: 'ann' }) })({ Records: [{ messageId: 'm', body }] })
     for await (const { metadata } of app.aggregates.thing.events('t')) expect(metadata).toEqual({ userId: 'ann' })
   })
 
-  test('onFailure of onDynamoDbStream is reported on the console', async () => {
+  test('a rejecting onFailure of onDynamoDbStream is reported on the console', async () => {
     const spy = vi.spyOn(console, 'error').mockImplementation(() => {})
     const record = {
       eventName: 'INSERT' as const,
@@ -330,7 +333,7 @@ describe('an asynchronous function that rejects, where a synchronous one is aske
     expect([error, error.cause]).toContain(reason)
   })
 
-  test('a promise that fulfils is refused all the same', async () => {
+  test('an apply that returns a fulfilled promise is refused too', async () => {
     const error = await failureOf(executed({ apply: async (state) => state }))
     expect(error).toMatchObject({ code: 'APPLY' })
     expect(error.cause).toBeUndefined()

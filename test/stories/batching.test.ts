@@ -44,8 +44,8 @@ const appOn = (store: Store, batching: Batching = {}, observe?: (what: Observati
 
 const range = (n: number) => Array.from({ length: n }, (_, i) => i)
 
-describe('commands that run at the same time', () => {
-  test('share one append when they come in the same breath', async () => {
+describe('concurrent commands', () => {
+  test('commands sent in the same tick share one append', async () => {
     const { store, batches, answer } = slow()
     const c = appOn(store)
     const results = range(5).map((i) => c.execute(`c${i}`, count(1)))
@@ -55,7 +55,7 @@ describe('commands that run at the same time', () => {
     expect((await Promise.all(results)).every(({ ok }) => ok)).toBe(true)
   })
 
-  test('are gathered while appends are under way, the first to come first', async () => {
+  test('commands that become ready while appends are in flight form the next batch, in order', async () => {
     const { store, batches, answer } = slow()
     const c = appOn(store)
     const results = [c.execute('a', count(1))]
@@ -74,14 +74,14 @@ describe('commands that run at the same time', () => {
     await Promise.all(results)
   })
 
-  test('alone in a process, are sent at once', async () => {
+  test('a single command is sent at once', async () => {
     const { store, batches } = slow()
     void appOn(store).execute('a', count(1))
     await settled()
     expect(batches).toEqual([['a']])
   })
 
-  test('fill a batch up to its number of commits, and up to its size', async () => {
+  test('a batch is limited by maxCommits and by maxBytes', async () => {
     const many = slow()
     const c = appOn(many.store, { maxCommits: 3 })
     const results = range(7).map((i) => c.execute(`c${i}`, count(1)))
@@ -100,7 +100,7 @@ describe('commands that run at the same time', () => {
     await Promise.all(written)
   })
 
-  test('are each an append of its own where batching is off', async () => {
+  test('each command is an append of its own with batching: false', async () => {
     const { store, batches, answer } = slow()
     const c = appOn(store, false)
     const results = range(5).map((i) => c.execute(`c${i}`, count(1)))
@@ -110,7 +110,7 @@ describe('commands that run at the same time', () => {
     await Promise.all(results)
   })
 
-  test('do not suffer from one among them that fails', async () => {
+  test('a failing command does not fail the others of its batch', async () => {
     const store = memoryStore()
     await appOn(store).execute('taken', count(1))
     const kept = changed(store, {
@@ -126,7 +126,7 @@ describe('commands that run at the same time', () => {
     expect((await appOn(store).load('taken')).state).toEqual({ total: 3 })
   })
 
-  test('tell an observer how many they were', async () => {
+  test('an append observation reports the size of its batch', async () => {
     const seen: Observation[] = []
     const c = appOn(memoryStore(), {}, (what) => seen.push(what))
     await Promise.all(range(4).map((i) => c.execute(`c${i}`, count(1))))
@@ -150,7 +150,7 @@ const appOfNotes = (store: Store, batching: NonNullable<Batching>) =>
   createApp({ store, aggregates: { note }, batching }).aggregates.note
 
 describe('many commands on one aggregate', () => {
-  test('are decided one after the other without waiting for the store, and stored together', async () => {
+  test('commands on one aggregate are handled without waiting for the store and share an append', async () => {
     const { store, batches, answer } = slow()
     const c = appOn(store)
     await answerAll(c.execute('hot', count(1)), answer)
@@ -163,7 +163,7 @@ describe('many commands on one aggregate', () => {
     expect(totals).toEqual(range(512).map((i) => i + 2))
   })
 
-  test('make progress without a retry', async () => {
+  test('concurrent commands on one aggregate all succeed without a retry', async () => {
     const seen: Observation[] = []
     const c = appOn(memoryStore(), {}, (what) => seen.push(what))
     await Promise.all(range(512).map(() => c.execute('hot', count(1))))
@@ -172,7 +172,7 @@ describe('many commands on one aggregate', () => {
     expect(seen.flatMap((what) => (what.kind === 'command' ? [what.attempts] : []))).toEqual(Array(512).fill(1))
   })
 
-  test('that are refused on events still under way are answered when those are stored', async () => {
+  test('a rejection based on in-flight events is returned once those events are stored', async () => {
     const { store, answer } = slow()
     const { order } = createApp({ store, aggregates: { order: once } }).aggregates
     let answered = false
@@ -187,7 +187,7 @@ describe('many commands on one aggregate', () => {
     expect([await first, await second]).toMatchObject([{ ok: true }, { ok: false, reason: 'placed-already' }])
   })
 
-  test('that were refused on events which are not stored in the end are decided again', async () => {
+  test('a rejection based on events that were not stored is decided again', async () => {
     const store = memoryStore()
     let failing = true
     const failsOnce = changed(store, {
@@ -206,7 +206,7 @@ describe('many commands on one aggregate', () => {
     expect(second).toMatchObject({ status: 'fulfilled', value: { ok: true, sequence: 1 } })
   })
 
-  test('lose nothing and count no retry of their own when another process is first', async () => {
+  test('commands in flight lose nothing when another process wins the race', async () => {
     const store = memoryStore()
     const { store: slowStore, answer } = slow(store)
     const here = appOn(slowStore)
@@ -220,7 +220,7 @@ describe('many commands on one aggregate', () => {
     expect((await here.load('hot')).sequence).toBe(12)
   })
 
-  test('with one key are stored once, and all get the answer of the first, also when a second one would be refused', async () => {
+  test('concurrent commands with one key are stored once, even if a second one would be rejected', async () => {
     const store = memoryStore()
     let asked = 0
     let answer = () => {}
@@ -259,8 +259,8 @@ async function answerAll(result: Promise<unknown>, answer: (nth: number) => Prom
   await result
 }
 
-describe('an unknown outcome', () => {
-  test('of a batch is asked for in the same order, and nothing is stored twice', async () => {
+describe('a batch with an unknown outcome', () => {
+  test('a batch with an unknown outcome is resent in the same order and stores nothing twice', async () => {
     const store = memoryStore()
     const sent: string[][] = []
     const lossy = changed(store, {
@@ -278,7 +278,7 @@ describe('an unknown outcome', () => {
     expect((await c.load('hot')).sequence).toBe(6)
   })
 
-  test('of a batch is asked for aggregate by aggregate, so that one which the server cannot stand takes no other down', async () => {
+  test('a batch with an unknown outcome is resent by aggregate, so one failure fails no other', async () => {
     const store = memoryStore()
     const poisoned = changed(store, {
       append: async (commits) =>
@@ -293,7 +293,7 @@ describe('an unknown outcome', () => {
     expect([(await c.load('a')).sequence, (await c.load('b')).sequence]).toEqual([2, 1])
   })
 
-  test('holds back what builds on it, and nothing else', async () => {
+  test('an unknown outcome delays only the commands that build on it', async () => {
     const store = memoryStore()
     const batches: string[][] = []
     let cut = true
@@ -319,7 +319,7 @@ describe('an unknown outcome', () => {
 })
 
 describe('too many commands', () => {
-  test('are refused with an error that says so; those inside are not touched', async () => {
+  test('a command beyond maxQueued is refused with OVERLOADED, and the queued ones succeed', async () => {
     const { store, answer } = slow()
     const c = appOn(store, { maxQueued: 3 })
     const inside = range(3).map((i) => c.execute(`c${i}`, count(1)))
@@ -342,12 +342,12 @@ describe('too many commands', () => {
     [{ maxBytes: 1.5 }, 'maxBytes'],
     [{ maxQueued: -1 }, 'maxQueued'],
     [{ maxCommit: 5 }, 'maxCommit'],
-  ])('an option that makes no sense is refused: %j', (batching, name) => {
+  ])('createApp refuses the batching options %j', (batching, name) => {
     expect(() => appOn(memoryStore(), batching as Batching)).toThrow(name)
   })
 })
 
-test('closing waits for every command that is under way', async () => {
+test('close() waits for every command in flight', async () => {
   const { store, answer } = slow()
   const app = createApp({ store, aggregates: { counter } })
   const results = range(20).map((i) => app.aggregates.counter.execute(i % 2 ? 'hot' : `c${i}`, count(1)))

@@ -5,7 +5,7 @@ import { collect, failureOf, gate, settled } from '../support/async.ts'
 import { count, counter } from '../support/counter.ts'
 import { sendingBy, unordered } from '../support/stores.ts'
 
-describe('close', () => {
+describe('close()', () => {
   const totals = defineView({
     name: 'totals',
     aggregates: [counter],
@@ -13,7 +13,7 @@ describe('close', () => {
     update: { Counted: (v) => v },
   })
 
-  test('lets pending commands finish, their queries too', async () => {
+  test('close() lets pending commands and their queries finish', async () => {
     const { pass, open, reached } = gate()
     const done: string[] = []
     const store = sendingBy(memoryStore(), async (commit, really) => {
@@ -41,56 +41,53 @@ describe('close', () => {
   })
 
   describe.each([
-    ['with an order of all events', (store: Store) => store, ['drain', 'caughtUp']],
+    ['with a global order', (store: Store) => store, ['drain', 'caughtUp']],
     ['without one', unordered, ['drain', 'caughtUp', 'catchUp']],
   ] as const)('on a store %s', (_, as, ways) => {
-    test.each(ways)(
-      'has a handler that %s runs come to its end, its commands too, and does not hold that against it',
-      async (how) => {
-        const store = as(memoryStore())
-        const { pass, open, reached } = gate()
-        const seen: string[] = []
-        const mirror = defineSubscription({
-          name: 'mirror',
-          aggregates: [counter],
-          handle: async ({ id, aggregateId }, { app, signal }) => {
-            if (aggregateId === 'mirror') return
-            if (!isOver) await pass()
-            if (!isOver) seen.push(`told to end: ${signal.aborted}`)
-            await app.aggregate(counter).execute('mirror', count(1))
-            seen.push(id)
-          },
-        })
-        let isOver = false
-        const make = () => createApp({ store, aggregates: { counter }, subscriptions: { mirror }, observe: () => {} })
-        const app = make()
-        for (const id of ['a', 'b']) await app.aggregates.counter.execute(id, count(1))
-        const run = {
-          drain: () => app.drain(),
-          caughtUp: () => app.subscriptions.mirror.caughtUp().catch(() => {}),
-          catchUp: () => app.catchUp([{ aggregateType: 'counter', aggregateId: 'a', sequence: 1 }]),
-        }[how]
-        const running = run()
-        await reached
-        const closed = app.close()
-        await settled()
-        open()
-        await closed
-        await running
-        isOver = true
-        const [told, first, ...others] = seen
-        expect([told, others]).toEqual(['told to end: true', []])
-        const next = make()
-        expect(await next.drain()).toMatchObject({ caughtUp: true })
-        // Without an order of all events either aggregate may be first.
-        expect(first).toMatch(store.capabilities.globalOrder ? 'counter/a/1' : /^counter\/[ab]\/1$/)
-        expect(new Set(seen.slice(1))).toEqual(new Set(['counter/a/1', 'counter/b/1']))
-        await next.close()
-      },
-    )
+    test.each(ways)('close() lets a handler of %s and its commands finish, and its event is not redelivered', async (how) => {
+      const store = as(memoryStore())
+      const { pass, open, reached } = gate()
+      const seen: string[] = []
+      const mirror = defineSubscription({
+        name: 'mirror',
+        aggregates: [counter],
+        handle: async ({ id, aggregateId }, { app, signal }) => {
+          if (aggregateId === 'mirror') return
+          if (!isOver) await pass()
+          if (!isOver) seen.push(`told to end: ${signal.aborted}`)
+          await app.aggregate(counter).execute('mirror', count(1))
+          seen.push(id)
+        },
+      })
+      let isOver = false
+      const make = () => createApp({ store, aggregates: { counter }, subscriptions: { mirror }, observe: () => {} })
+      const app = make()
+      for (const id of ['a', 'b']) await app.aggregates.counter.execute(id, count(1))
+      const run = {
+        drain: () => app.drain(),
+        caughtUp: () => app.subscriptions.mirror.caughtUp().catch(() => {}),
+        catchUp: () => app.catchUp([{ aggregateType: 'counter', aggregateId: 'a', sequence: 1 }]),
+      }[how]
+      const running = run()
+      await reached
+      const closed = app.close()
+      await settled()
+      open()
+      await closed
+      await running
+      isOver = true
+      const [told, first, ...others] = seen
+      expect([told, others]).toEqual(['told to end: true', []])
+      const next = make()
+      expect(await next.drain()).toMatchObject({ caughtUp: true })
+      // Without an order of all events either aggregate may be first.
+      expect(first).toMatch(store.capabilities.globalOrder ? 'counter/a/1' : /^counter\/[ab]\/1$/)
+      expect(new Set(seen.slice(1))).toEqual(new Set(['counter/a/1', 'counter/b/1']))
+      await next.close()
+    })
   })
 
-  test('refuses everything afterwards, and leaves the store open', async () => {
+  test('the app refuses every call after close() and leaves the store open', async () => {
     const store = memoryStore()
     const app = createApp({ store, aggregates: { counter }, views: { totals } })
     await app.aggregates.counter.execute('c', count(1))

@@ -20,8 +20,8 @@ const ticket = defineAggregate({
   apply: { Issued: (_, { to }) => ({ to }) },
 })
 
-describe('of several writers of one state exactly one wins', () => {
-  test.each([2, 8])('%i processes create one aggregate', async (n) => {
+describe('several writers of one state', () => {
+  test.each([2, 8])('exactly one of %i processes creates an aggregate', async (n) => {
     const store = memoryStore()
     const tickets = Array.from({ length: n }, () => createApp({ store, aggregates: { ticket } }).aggregates.ticket)
     const results = await Promise.all(tickets.map((t, i) => t.execute('t', { type: 'Issue', data: { to: `p${i}` } })))
@@ -31,7 +31,7 @@ describe('of several writers of one state exactly one wins', () => {
     expect(await store.lastPosition()).toBe('1')
   })
 
-  test.each([2, 8])('%i processes withdraw all there is', async (n) => {
+  test.each([2, 8])('exactly one of %i processes withdraws the whole balance', async (n) => {
     const store = memoryStore()
     await appOn(store).execute('c', count(10))
     const apps = Array.from({ length: n }, () => appOn(store))
@@ -41,7 +41,7 @@ describe('of several writers of one state exactly one wins', () => {
     expect(await appOn(store).load('c')).toEqual({ state: { total: 0 }, sequence: 2 })
   })
 
-  test('a write between an empty read and its append makes it a conflict, decided again on what is there now', async () => {
+  test('a command is decided again when another process writes between its load and its append', async () => {
     const store = memoryStore()
     const decidedOn: number[] = []
     const first = defineAggregate({
@@ -66,8 +66,8 @@ describe('of several writers of one state exactly one wins', () => {
   })
 })
 
-describe('a cached state that another process has left behind', () => {
-  test('is never what a refusal is decided on', async () => {
+describe('a stale cached state', () => {
+  test('a stale cached state never decides a rejection', async () => {
     const store = memoryStore()
     const [here, there] = [appOn(store), appOn(store)]
     await here.execute('c', count(1))
@@ -77,7 +77,7 @@ describe('a cached state that another process has left behind', () => {
     expect(await here.execute('c', count(-1))).toEqual({ ok: false, reason: 'too-little', details: { total: 0 } })
   })
 
-  test('is never what "nothing to do" or an exception is decided on', async () => {
+  test('a stale cached state never decides "nothing to do" or an exception', async () => {
     const door = defineAggregate({
       type: 'door',
       events: { Opened: noData, Shut: noData },
@@ -105,7 +105,7 @@ describe('a cached state that another process has left behind', () => {
     expect((await failureOf(there.execute('d', { type: 'Kick' }))).message).toBe('there is no resistance')
   })
 
-  test('costs one decision more when the command is accepted', async () => {
+  test('a stale cached state costs one extra decision when the command is accepted', async () => {
     const store = memoryStore()
     const attempts: number[] = []
     const observe = (what: Observation) => {
@@ -132,12 +132,12 @@ describe('retries after a lost race', () => {
     return { store, contested }
   }
 
-  test('three lost races are nobody’s trouble', async () => {
+  test('a command succeeds after three lost races', async () => {
     const { contested } = lostRaces(3)
     expect(await appOn(contested).execute('c', count(10))).toMatchObject({ ok: true, sequence: 4, state: { total: 13 } })
   })
 
-  test('a fourth one is a conflict that says what happened', async () => {
+  test('a fourth lost race is a ConflictError that says what happened', async () => {
     const { store, contested } = lostRaces(4)
     const error = await failureOf(appOn(contested).execute('c', count(10)))
     expect(error).toBeInstanceOf(ConflictError)
@@ -147,13 +147,13 @@ describe('retries after a lost race', () => {
     expect((await appOn(store).load('c')).state).toEqual({ total: 4 })
   })
 
-  test('with maxAttempts: 1 the first one is', async () => {
+  test('the first lost race is a ConflictError with maxAttempts: 1', async () => {
     const { contested } = lostRaces(1)
     const error = await failureOf(appOn(contested, 1).execute('c', count(10)))
     expect(error).toMatchObject({ code: 'CONFLICT', attempts: 1, expectedSequence: 0, actualSequence: 1 })
   })
 
-  test('a state that was old when the command came is no lost race', async () => {
+  test('a stale cached state does not count as a lost race', async () => {
     const store = memoryStore()
     const { runtime, slept } = standingStill()
     const mine = createApp({ store, aggregates: { counter }, maxAttempts: 1, runtime }).aggregates.counter
@@ -163,14 +163,14 @@ describe('retries after a lost race', () => {
     expect(slept).toEqual([])
   })
 
-  test('after a conflict the next command on the aggregate is fine', async () => {
+  test('the next command on an aggregate succeeds after a conflict', async () => {
     const { contested } = lostRaces(1)
     const c = appOn(contested, 1)
     await failureOf(c.execute('c', count(10)))
     expect(await c.execute('c', count(10))).toMatchObject({ ok: true, sequence: 2 })
   })
 
-  test('between two tries it waits by the runtime, longer each time', async () => {
+  test('a command waits by the runtime before each retry, longer each time', async () => {
     const { contested } = lostRaces(3)
     const { runtime, slept } = standingStill()
     await createApp({ store: contested, aggregates: { counter }, runtime }).aggregates.counter.execute('c', count(1))
@@ -180,14 +180,14 @@ describe('retries after a lost race', () => {
 })
 
 describe('commands on one aggregate in one process', () => {
-  test('wait for each other and never conflict', async () => {
+  test('commands on one aggregate wait for each other and never conflict', async () => {
     const c = appOn(memoryStore(), 1)
     const results = await Promise.all(Array.from({ length: 200 }, () => c.execute('c', count(1))))
     expect(results.map((result) => result.ok && result.sequence)).toEqual(Array.from({ length: 200 }, (_, i) => i + 1))
     expect((await c.load('c')).state).toEqual({ total: 200 })
   })
 
-  test('are decided one at a time also when their handlers are asynchronous', async () => {
+  test('asynchronous handlers of one aggregate run one at a time', async () => {
     let running = 0
     let most = 0
     const job = defineAggregate({
@@ -212,7 +212,7 @@ describe('commands on one aggregate in one process', () => {
     expect(most).toBe(1)
   })
 
-  test('do not hold up those on another', async () => {
+  test('commands on one aggregate do not delay those on another', async () => {
     const { pass, open, reached } = gate()
     const slow = sendingBy(memoryStore(), async (commit, really) => {
       if (commit.appends[0]?.aggregateId === 'slow') await pass()
@@ -226,7 +226,7 @@ describe('commands on one aggregate in one process', () => {
     expect(await waiting).toMatchObject({ ok: true })
   })
 
-  test('go on after one that failed', async () => {
+  test('a command is handled after the one before it has failed', async () => {
     const flaky = sendingBy(memoryStore(), async (commit, really, nth) =>
       nth === 1 ? { kind: 'failed', certain: true, cause: new Error('disk full') } : really(commit),
     )
@@ -236,7 +236,7 @@ describe('commands on one aggregate in one process', () => {
     expect(second).toMatchObject({ status: 'fulfilled', value: { sequence: 1, state: { total: 2 } } })
   })
 
-  test('keep waiting in line when one that waits gives up', async () => {
+  test('commands keep their order when a queued one is aborted', async () => {
     const { pass, open, reached } = gate()
     const store = memoryStore()
     const c = appOn(
@@ -260,7 +260,7 @@ describe('commands on one aggregate in one process', () => {
   })
 })
 
-test('the data of a command is frozen, so that each decision is made on the same', async () => {
+test('the data of a command is frozen, so each attempt decides on the same data', async () => {
   const cart = defineAggregate({
     type: 'cart',
     events: { Filled: typed<{ items: readonly string[] }>() },
@@ -280,7 +280,7 @@ test('the data of a command is frozen, so that each decision is made on the same
   expect(Object.isFrozen(data.items)).toBe(false)
 })
 
-test('a command nobody waits for is carried out all the same', async () => {
+test('a command that no caller waits for still completes', async () => {
   const store = memoryStore()
   const app = createApp({ store, aggregates: { counter } })
   for (const id of ['a', 'b', 'c']) void app.aggregates.counter.execute(id, count(1))
@@ -288,7 +288,7 @@ test('a command nobody waits for is carried out all the same', async () => {
   expect(await store.lastPosition()).toBe('3')
 })
 
-test('a query may execute commands, on the same aggregate too', async () => {
+test('a query may execute commands, also on the same aggregate', async () => {
   const app = createApp({
     store: memoryStore(),
     aggregates: { counter },

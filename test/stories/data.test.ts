@@ -50,7 +50,7 @@ const oddTexts = [
 ]
 
 describe('ids of every kind', () => {
-  test.each(oddTexts)('%j is an id as any other', async (id) => {
+  test.each(oddTexts)('the id %j works like any other', async (id) => {
     const { app, pack, unpack } = boxOf(plain)
     expect(await pack('in', id)).toMatchObject({ ok: true, sequence: 1, events: [{ aggregateId: id, id: `box/${id}/1` }] })
     expect(await unpack(id)).toEqual(['in'])
@@ -58,7 +58,7 @@ describe('ids of every kind', () => {
     expect((await app().load([...id].slice(1).join('') || 'other')).sequence).toBe(0)
   })
 
-  test('are kept apart however alike they look', async () => {
+  test('ids that look alike are different aggregates', async () => {
     const { pack, app } = boxOf(plain)
     const ids = ['a', 'A', 'á', 'a\u0301', 'a ', ' a', 'ａ', '1', '01', '1.0']
     for (const [i, id] of ids.entries()) await pack(i, id)
@@ -106,7 +106,7 @@ describe('event data', () => {
     ],
     ['keys of every kind', Object.fromEntries(oddTexts.slice(1).map((text, i) => [text, i]))],
     ['an object without a prototype', Object.assign(Object.create(null), { a: 1 })],
-  ])('%s come back as they were', async (_, data) => {
+  ])('event data with %s reads back unchanged', async (_, data) => {
     const { pack, unpack } = boxOf(plain)
     const result = await pack(data)
     expect(result).toMatchObject({ ok: true })
@@ -147,7 +147,7 @@ describe('event data', () => {
     ['NUL in a key', { 'x\0': 1 }, ['x\0']],
     ['the key __proto__', JSON.parse('{"a":{"__proto__":{"admin":true}}}'), ['a', '__proto__']],
     ['a symbol as key', { a: { [Symbol('s')]: 1 } }, ['a']],
-  ])('%s is refused with its path, and nothing is stored', async (_, data, path) => {
+  ])('event data with %s is refused with its path, and nothing is stored', async (_, data, path) => {
     for (const shape of [plain, z.unknown()]) {
       const { pack, store } = boxOf(shape)
       if (data instanceof Object && 'at' in data && data.at instanceof Date && shape !== plain) continue
@@ -158,13 +158,13 @@ describe('event data', () => {
     }
   })
 
-  test('a circle is refused, not followed for ever', async () => {
+  test('circular event data is refused', async () => {
     const circle: { self?: unknown } = {}
     circle.self = circle
     expect((await failureOf(boxOf(plain).pack(circle))).code).toBe('INVALID_EVENT')
   })
 
-  test('changing a decided object afterwards changes nothing stored', async () => {
+  test('a change to event data after the commit changes nothing stored', async () => {
     const { pack, unpack, app } = boxOf(plain)
     const data = { list: [1] }
     await pack(data)
@@ -179,14 +179,14 @@ describe('metadata', () => {
     ['a Date', { at: new Date(0) }, ['at']],
     ['NaN', { n: [Number.NaN] }, ['n', 0]],
     ['the key __proto__', JSON.parse('{"__proto__":1}'), ['__proto__']],
-  ])('with %s is refused with its path', async (_, metadata, path) => {
+  ])('metadata with %s is refused with its path', async (_, metadata, path) => {
     const { app, store } = boxOf(plain)
     const error = await failureOf(app().execute('b', { type: 'Pack', data: 0 }, { metadata }))
     expect(error).toMatchObject({ code: 'VALIDATION', issues: [{ path }] })
     expect(await store.lastPosition()).toBeUndefined()
   })
 
-  test.each([[[]], ['text'], [7], [null]])('that is %j is refused', async (metadata) => {
+  test.each([[[]], ['text'], [7], [null]])('metadata %j is refused', async (metadata) => {
     const { app } = boxOf(plain)
     const error = await failureOf(app().execute('b', { type: 'Pack', data: 0 }, { metadata: metadata as never }))
     expect(error.code).toBe('VALIDATION')

@@ -17,52 +17,49 @@ describe.each(databases)('on $name', ({ skipped, host }) => {
   })
   const kept = keeping()
 
-  test.skipIf(skipped)(
-    'a split event reaches handlers, batches and views with all its parts, also after it was parked',
-    async () => {
-      const database = await host.open({ schema: true })
-      opened.push(database)
-      const { store } = database
-      await withMoves(store, 'c', 'c')
-      const [seen, batched]: [string[], string[]] = [[], []]
-      let isBroken = true
-      const handle: LogHandler = ({ id }) => {
-        if (id.endsWith('.2') && isBroken) throw new Error('no phone')
-        seen.push(id)
+  test.skipIf(skipped)('a split event reaches handlers, batches and views with all parts, also after it was parked', async () => {
+    const database = await host.open({ schema: true })
+    opened.push(database)
+    const { store } = database
+    await withMoves(store, 'c', 'c')
+    const [seen, batched]: [string[], string[]] = [[], []]
+    let isBroken = true
+    const handle: LogHandler = ({ id }) => {
+      if (id.endsWith('.2') && isBroken) throw new Error('no phone')
+      seen.push(id)
+    }
+    const app = following(kept, store, { handle, onFailure: 'park' })
+    const batches = defineSubscription({
+      name: 'batches',
+      aggregates: [customer],
+      handleBatch: (events) => batched.push(...events.map(({ id }) => id)),
+    })
+    const other = kept(
+      createApp({
+        store: await database.connect(),
+        aggregates: { customer },
+        subscriptions: { batches },
+        ...withoutStreamWaits,
+      }),
+    )
+    const until = async (isThere: () => Promise<boolean>) => {
+      while (!(await isThere())) {
+        await app.drain()
+        await other.drain()
+        await new Promise((resolve) => setTimeout(resolve, 20))
       }
-      const app = following(kept, store, { handle, onFailure: 'park' })
-      const batches = defineSubscription({
-        name: 'batches',
-        aggregates: [customer],
-        handleBatch: (events) => batched.push(...events.map(({ id }) => id)),
-      })
-      const other = kept(
-        createApp({
-          store: await database.connect(),
-          aggregates: { customer },
-          subscriptions: { batches },
-          ...withoutStreamWaits,
-        }),
-      )
-      const until = async (isThere: () => Promise<boolean>) => {
-        while (!(await isThere())) {
-          await app.drain()
-          await other.drain()
-          await new Promise((resolve) => setTimeout(resolve, 20))
-        }
-      }
-      await until(async () => batched.length === 4 && (await app.subscriptions.log.parked()).items.length === 1)
-      isBroken = false
-      await app.subscriptions.log.resume()
-      await until(async () => (await app.subscriptions.log.parked()).items.length === 0)
-      expect([seen, batched]).toEqual([['customer/c/1', ...parts(1, 2)], parts(1, 2)])
-      await until(async () => ((await app.views.cards.load('c'))?.view.lines.length ?? 0) === 4)
-      expect((await app.views.cards.load('c'))?.view.lines).toEqual(['street 1', 'phone 1', 'street 2', 'phone 2'])
-    },
-  )
+    }
+    await until(async () => batched.length === 4 && (await app.subscriptions.log.parked()).items.length === 1)
+    isBroken = false
+    await app.subscriptions.log.resume()
+    await until(async () => (await app.subscriptions.log.parked()).items.length === 0)
+    expect([seen, batched]).toEqual([['customer/c/1', ...parts(1, 2)], parts(1, 2)])
+    await until(async () => ((await app.views.cards.load('c'))?.view.lines.length ?? 0) === 4)
+    expect((await app.views.cards.load('c'))?.view.lines).toEqual(['street 1', 'phone 1', 'street 2', 'phone 2'])
+  })
 
   test.skipIf(skipped).each(['stop', 'retry', 'park'] as const)(
-    "a rolling deployment needs nobody's help with onFailure '%s': every event is processed once",
+    "a rolling deployment with onFailure '%s' processes every event once without intervention",
     async (onFailure) => {
       const database = await host.open({ schema: true })
       opened.push(database)

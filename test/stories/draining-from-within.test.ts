@@ -35,7 +35,7 @@ describe('inside a handler', () => {
     ['app.drain', (app) => app.drain()],
     ['app.catchUp', (app) => app.catchUp([{ aggregateType: 'counter', aggregateId: 'b', sequence: 1 }])],
     ['caughtUp', (app) => app.subscriptions.log.caughtUp()],
-  ])('%s is refused when it would wait for that handler', async (what, call) => {
+  ])('%s is refused inside a handler that it would wait for', async (what, call) => {
     const { outcomes, result } = await calledInHandler(call)
     expect(outcomes).toEqual([
       expect.objectContaining({
@@ -46,13 +46,13 @@ describe('inside a handler', () => {
     expect(result).toEqual({ caughtUp: true, events: 1 })
   })
 
-  test('app.catchUp is refused on a store without an order of all events', async () => {
+  test('app.catchUp is refused inside a handler on a store without a global order', async () => {
     const changes = [{ aggregateType: 'counter', aggregateId: 'a', sequence: 1 }]
     const { outcomes } = await calledInHandler((app) => app.catchUp(changes), unordered(memoryStore()))
     expect(outcomes).toMatchObject([{ code: 'VALIDATION' }])
   })
 
-  test('drain is refused in a batch, and by way of another consumer that the handler waits for', async () => {
+  test('drain() is refused in handleBatch and in a handler that another handler waits for', async () => {
     const outcomes: unknown[] = []
     const inner = defineSubscription({
       name: 'inner',
@@ -76,7 +76,7 @@ describe('inside a handler', () => {
     ])
   })
 
-  test('an SQL view that waits for itself, or rebuilds itself, is refused', async () => {
+  test('a sqlView that waits for itself or rebuilds itself is refused', async () => {
     const base = sqliteStore(new LibSql(':memory:') as unknown as SqliteDatabase)
     await base.createSchema()
     const outcomes: Promise<unknown>[] = []
@@ -94,7 +94,7 @@ describe('inside a handler', () => {
     expect(await Promise.all(outcomes)).toMatchObject([{ code: 'VALIDATION' }, { code: 'VALIDATION' }, { code: 'VALIDATION' }])
   })
 
-  test('waiting for another view, and draining another app, is not refused', async () => {
+  test('a handler may wait for another view and drain another app', async () => {
     const store = memoryStore()
     const other = kept(logging(memoryStore(), () => {}))
     const log = defineSubscription({
@@ -110,7 +110,7 @@ describe('inside a handler', () => {
     expect(await app.drain()).toEqual({ caughtUp: true, events: 2 })
   })
 
-  test('what a handler has begun may drain once the handler has ended', async () => {
+  test('work that a handler has started may drain once the handler has ended', async () => {
     const [ended, door] = [gate(), gate()]
     // While a handler is in flight anywhere, what follows from a handler is known.
     const other = kept(logging(memoryStore(), () => door.pass()))
@@ -176,7 +176,7 @@ describe('the signal of a drain', () => {
       }),
     )
 
-  test('ends the handlers in flight', async () => {
+  test('an aborted drain aborts the handlers in flight', async () => {
     const [signals, door, abort] = [[] as AbortSignal[], gate(), new AbortController()]
     const app = stuck(signals, door)
     await app.aggregates.counter.execute('a', count(1))
@@ -187,7 +187,7 @@ describe('the signal of a drain', () => {
     expect(signals.map(({ aborted }) => aborted)).toEqual([true])
   })
 
-  test('ends the waiting for a handler that another drain runs, and leaves the handler alone', async () => {
+  test('an aborted drain stops waiting for a handler of another drain and does not abort it', async () => {
     const [signals, door, abort, first] = [[] as AbortSignal[], gate(), new AbortController(), new AbortController()]
     const app = stuck(signals, door)
     await app.aggregates.counter.execute('a', count(1))

@@ -16,21 +16,24 @@ describe('a drain', () => {
     ['several at a time', memoryStore, 16, 1_000, 50],
     // A look at all aggregates begins after two seconds.
     ['aggregate by aggregate', () => unordered(memoryStore()), 1, 2_000, 70],
-  ] as const)('with a budget ends in time though the clock is set back: %s', async (_, open, concurrency, budgetMs, most) => {
-    let now = Date.now()
-    let seen = 0
-    const handle = async () => {
-      now += ++seen === 5 ? -86_400_000 : 100
-    }
-    const runtime = { ...platformRuntime, now: () => new Date(now) }
-    const app = kept(logging(open(), handle, { concurrency }, {}, runtime))
-    for (let i = 0; i < 100; i++) await app.aggregates.counter.execute(`c${i}`, count(1))
-    expect(await app.drain({ budgetMs })).toMatchObject({ caughtUp: false })
-    expect(seen).toBeGreaterThan(5)
-    expect(seen).toBeLessThan(most)
-  })
+  ] as const)(
+    'a drain with a budget ends in time when the clock is set back: %s',
+    async (_, open, concurrency, budgetMs, most) => {
+      let now = Date.now()
+      let seen = 0
+      const handle = async () => {
+        now += ++seen === 5 ? -86_400_000 : 100
+      }
+      const runtime = { ...platformRuntime, now: () => new Date(now) }
+      const app = kept(logging(open(), handle, { concurrency }, {}, runtime))
+      for (let i = 0; i < 100; i++) await app.aggregates.counter.execute(`c${i}`, count(1))
+      expect(await app.drain({ budgetMs })).toMatchObject({ caughtUp: false })
+      expect(seen).toBeGreaterThan(5)
+      expect(seen).toBeLessThan(most)
+    },
+  )
 
-  test('also runs what events lead to that were parked', async () => {
+  test('a drain also processes the events that a resumed event leads to', async () => {
     let works = false
     const store = memoryStore()
     const isDone = gate()
@@ -60,7 +63,7 @@ describe('a drain', () => {
     expect(got).toEqual(['counter/x/1', 'counter/led-to/1'])
   })
 
-  test('of a number of events takes them from all subscriptions, and all from one where the others have none', async () => {
+  test('a drain with maxEvents shares them among the subscriptions that have events', async () => {
     const seen: string[] = []
     const of = (name: string, aggregates: readonly [typeof counter] | readonly [typeof bankAccount]) =>
       defineSubscription({ name, aggregates: aggregates as readonly [typeof counter], handle: () => void seen.push(name) })
@@ -78,7 +81,7 @@ describe('a drain', () => {
     expect(await next.drain({ maxEvents: 12 })).toEqual({ caughtUp: false, events: 12 })
   })
 
-  test('of one event at a time comes to the last try of an event that fails', async () => {
+  test('drains with maxEvents: 1 reach the last attempt of a failing event', async () => {
     let tries = 0
     const onFailure = 'park'
     const fails = () => {
@@ -95,7 +98,7 @@ describe('a drain', () => {
     expect(tries).toBe(6)
   })
 
-  test('that is aborted answers what it has done, whenever that was', async () => {
+  test('an aborted drain returns what it has done', async () => {
     const stop = new AbortController()
     const door = gate()
     const app = kept(
@@ -117,7 +120,7 @@ describe('a drain', () => {
     expect(await other).toEqual({ caughtUp: true, events: 1 })
   })
 
-  test('in another process has its turn after somebody has waited in a started app that is idle', async () => {
+  test('a started, idle app releases its lease after caughtUp() and drain()', async () => {
     const store = memoryStore()
     let released = gate()
     const quiet = changed(store, { capabilities: { ...store.capabilities, push: false } })

@@ -19,7 +19,7 @@ import { changed, overtaken, sendingBy } from '../support/stores.ts'
 
 const appOn = (store = memoryStore()) => createApp({ store, aggregates: { counter } }).aggregates.counter
 
-describe('a call that does not fit', () => {
+describe('an invalid call', () => {
   test.each<[string, unknown, unknown, string]>([
     [
       'an unknown command',
@@ -27,22 +27,22 @@ describe('a call that does not fit', () => {
       {},
       "counter has no command 'Cuont'. Its commands: Count, CountEach.",
     ],
-    ['a command named as an object has things', { type: 'toString' }, {}, "no command 'toString'"],
+    ['a command named like a member of Object', { type: 'toString' }, {}, "no command 'toString'"],
     ['no command', undefined, {}, 'a command must be an object { type, data }'],
     ['a command without a type', { data: {} }, {}, 'a command must be an object { type, data }'],
-    ['data beside the data', { type: 'Count', by: 1 }, {}, "not 'by'"],
+    ['a field beside type and data', { type: 'Count', by: 1 }, {}, "not 'by'"],
     ['a misspelt option', count(1), { idempotencykey: 'k' }, "no option 'idempotencykey'. Its options: metadata, idempotencyKey"],
-    ['options that are none', count(1), 'k', 'takes an object of options'],
-    ['a signal that is none', count(1), { signal: {} }, 'signal must be an AbortSignal'],
+    ['options that are no object', count(1), 'k', 'takes an object of options'],
+    ['a signal that is no AbortSignal', count(1), { signal: {} }, 'signal must be an AbortSignal'],
     [
-      'an expected sequence that is none',
+      'an expected sequence that is no number',
       count(1),
       { expectedSequence: '6' },
       "expectedSequence must be a whole number, 0 or more, not '6'",
     ],
-    ['one below 0', count(1), { expectedSequence: -1 }, 'not -1'],
+    ['an expected sequence below 0', count(1), { expectedSequence: -1 }, 'not -1'],
     ['data that is not JSON', { type: 'Count', data: { by: Number.NaN } }, {}, "Count on counter 'c' is invalid: by: NaN"],
-  ])('%s is refused, and nothing is stored', async (_, command, options, words) => {
+  ])('execute() refuses %s and stores nothing', async (_, command, options, words) => {
     const store = memoryStore()
     const error = await failureOf(appOn(store).execute('c', command as never, options as never))
     expect(error).toMatchObject({ code: 'VALIDATION', name: 'ValidationError' })
@@ -52,7 +52,7 @@ describe('a call that does not fit', () => {
     expect(await store.lastPosition()).toBeUndefined()
   })
 
-  test('misspelt options of load, events and ids are refused too', async () => {
+  test('load(), events() and ids() refuse misspelt options', async () => {
     const c = appOn()
     expect((await failureOf(c.load('c', { asof: 1 } as never))).message).toContain("load of counter has no option 'asof'")
     expect(() => c.events('c', { from: 1 } as never)).toThrow("events of counter has no option 'from'")
@@ -79,7 +79,7 @@ const done = { type: 'Done', data: { n: 1 } }
 
 describe('a handler', () => {
   test.each([new Error('own'), new TypeError('bug'), 'text', null, { code: 'E' }])(
-    'that throws %s: it passes through untouched, and nothing is stored',
+    'a handler that throws %s fails the command with just that, and nothing is stored',
     async (thrown) => {
       for (const decided of [
         () => {
@@ -96,7 +96,7 @@ describe('a handler', () => {
 
   test.each<[string, unknown, string]>([
     ['an unknown event', { type: 'Dnoe', data: {} }, "unknown type 'Dnoe'. Its events: Done, Rested."],
-    ['an event named as an object has things', { type: 'constructor', data: {} }, "unknown type 'constructor'"],
+    ['an event named like a member of Object', { type: 'constructor', data: {} }, "unknown type 'constructor'"],
     ['null', null, 'null. Expected an event'],
     ['a text', 'Done', "'Done'. Expected an event"],
     ['true', true, 'true. Expected an event'],
@@ -110,7 +110,7 @@ describe('a handler', () => {
       "Done with the extra property 'metadata'. An event has only type and data",
     ],
     ['no data', { type: 'Done' }, 'Done with data that cannot be stored'],
-  ])('that returns %s is told so, and nothing is stored', async (_, decided, words) => {
+  ])('a handler that returns %s fails with an InvalidEventError, and nothing is stored', async (_, decided, words) => {
     const { store, run } = deciding(decided)
     const error = await run()
     expect(error).toMatchObject({ code: 'INVALID_EVENT', name: 'InvalidEventError' })
@@ -154,7 +154,7 @@ describe('an apply', () => {
       'it must return a new state',
     ],
     ['sorts the state in place', (state) => ({ list: state.list.sort() }), 'it must return a new state'],
-  ])('that %s is told so, and nothing is stored', async (_, apply, words) => {
+  ])('an apply that %s fails with an ApplyError, and nothing is stored', async (_, apply, words) => {
     const { store, run } = deciding([{ type: 'Rested' }, done], apply)
     const error = await run()
     expect(error).toMatchObject({ code: 'APPLY', name: 'ApplyError', aggregateType: 'thing', aggregateId: 't', sequence: 2 })
@@ -164,7 +164,7 @@ describe('an apply', () => {
     if (words.includes('no idea')) expect(error.cause).toBe(cause)
   })
 
-  test('that cannot take an event of the past stops load and commands, and says which', async () => {
+  test('an apply that fails on a stored event stops load() and commands, and the error names it', async () => {
     const store = memoryStore()
     await appOn(store).execute('c', count(1))
     const strict = defineAggregate({
@@ -188,7 +188,7 @@ describe('an apply', () => {
     }
   })
 
-  test('may return null: a state can be any JSON', async () => {
+  test('apply may return null', async () => {
     const nothing = defineAggregate({
       type: 'nothing',
       events: { Gone: noData },
@@ -250,7 +250,7 @@ test('each kind of failure reaches the caller with its own code', async () => {
 })
 
 describe('isCqrsError', () => {
-  test('knows our errors by their code, and those with it by its type', async () => {
+  test('isCqrsError recognizes errors of the package and narrows them by code', async () => {
     const error: unknown = await failureOf(appOn().execute('c', count(1), { expectedSequence: 5 }))
     expect(isCqrsError(error)).toBe(true)
     expect(isCqrsError(error, 'VALIDATION')).toBe(false)
@@ -267,11 +267,11 @@ describe('isCqrsError', () => {
     [Object.assign(new Error('x'), { code: 'ECONNREFUSED' })],
     [Object.assign(new Error('x'), { code: 'toString' })],
     [Object.assign(new Error('x'), { code: 7 })],
-  ])('takes %j for none of ours', (value) => {
+  ])('isCqrsError returns false for %j', (value) => {
     expect(isCqrsError(value)).toBe(false)
   })
 
-  test('works across two copies of the package, and so do rejections, schemas, aggregates and stores', async () => {
+  test('errors, rejections, schemas, aggregates and stores work across two copies of the package', async () => {
     vi.resetModules()
     const other = await import('cqrs-es')
     const otherStores = await import('cqrs-es/memory')

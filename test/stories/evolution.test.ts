@@ -55,7 +55,7 @@ describe('versions of an event', () => {
     )
   })
 
-  test('new events are stored with the declared one', async () => {
+  test('new events are stored with the declared version', async () => {
     const store = memoryStore()
     const result = await books(store, cents).execute('b', { type: 'Write', data: { cents: 7 } })
     expect(result).toMatchObject({ events: [{ version: '2.0', data: { cents: 7 } }] })
@@ -63,7 +63,7 @@ describe('versions of an event', () => {
     expect(events).toMatchObject([{ version: '2.0', data: { cents: 7 } }])
   })
 
-  test('what a function makes must fit the current schema', async () => {
+  test('the result of a versions() function must fit the current schema', async () => {
     const store = memoryStore()
     await storedBefore(store, 'book', 'b', { type: 'Written', version: '1.0', data: { euros: 0.125 } })
     const error = await failureOf(books(store, cents).load('b'))
@@ -71,7 +71,7 @@ describe('versions of an event', () => {
     expect(error.message).toContain('cents')
   })
 
-  test('what the schema would change in it is refused', async () => {
+  test('a versions() result that the schema would change is refused', async () => {
     const store = memoryStore()
     await storedBefore(store, 'book', 'b', { type: 'Written', version: '1.0', data: { a: 1 } })
     const strips = versions('2.0', z.object({ a: z.number() }), { '1.0': (old: { a: number }) => ({ ...old, extra: true }) })
@@ -80,7 +80,7 @@ describe('versions of an event', () => {
     expect(error.message).toContain('extra')
   })
 
-  test('a function that throws is told with its event', async () => {
+  test('an error in a versions() function is reported with its event', async () => {
     const store = memoryStore()
     await storedBefore(store, 'book', 'b', { type: 'Opened' }, { type: 'Written', data: null })
     const error = await failureOf(books(store, cents).load('b'))
@@ -98,11 +98,11 @@ describe('versions of an event', () => {
     ['a newer version as an older one', () => versions('2.0', anything, { '2.1': () => 0 })],
     ['no function', () => versions('2.0', anything, { '1.0': 7 as never })],
     ['versions of versions', () => bookOf(versions('2.0', versions('1.0', anything, {}), {}))],
-  ])('refuses %s', (_, define) => {
+  ])('versions() refuses %s', (_, define) => {
     expect(thrownBy(define).code).toBe('DEFINITION')
   })
 
-  test('belong to events; a command with some is refused when it is defined', () => {
+  test('defineAggregate refuses versions() of a command', () => {
     const define = () =>
       defineAggregate({ type: 'x', events: {}, commands: { Do: versions('2.0', anything, {}) }, initialState: () => 0 })
     expect(thrownBy(define).message).toContain("'Do'")
@@ -112,7 +112,7 @@ describe('versions of an event', () => {
 describe('a semantic-version upcaster', () => {
   const upcaster = semanticVersionUpcaster('Written', '1.2', (data) => ({ ...data, currency: 'EUR' }))
 
-  test('takes older versions of its type only', () => {
+  test('semanticVersionUpcaster upcasts older versions of its type only', () => {
     for (const older of ['0.9', '1', '1.1', '1.1.9', '1.0.0.9'])
       expect([older, upcaster.canUpcast('Written', older)]).toEqual([older, true])
     for (const other of ['1.2', '1.2.0', '1.2.0.7', '1.10', '2', '3.0.1', 'x', ''])
@@ -120,13 +120,13 @@ describe('a semantic-version upcaster', () => {
     expect(upcaster.canUpcast('Other', '1.0')).toBe(false)
   })
 
-  test('changes data and version, and keeps the rest', () => {
+  test('semanticVersionUpcaster changes data and version and keeps the rest', () => {
     const old = { type: 'Written', version: '1.0', data: { amount: 1 }, metadata: { userId: 'u' } }
     expect(upcaster.upcast(old)).toEqual({ ...old, version: '1.2.0', data: { amount: 1, currency: 'EUR' } })
   })
 
   test.each(['', 'one', '1.', '.1', '1..2', '1.x', '1.2.x', '-1', '1.-2', '1.2-beta', ' 1', '1,2'])(
-    'refuses the version %j at once',
+    'semanticVersionUpcaster refuses the version %j',
     (text) => {
       expect(thrownBy(() => semanticVersionUpcaster('Written', text, (data) => data)).code).toBe('DEFINITION')
     },
@@ -138,12 +138,12 @@ describe('a semantic-version upcaster', () => {
     ['1.2.3', '1.2.3'],
     ['1.2.3.4', '1.2.3'],
     ['01.002', '1.2.0'],
-  ])('reads the version %s as %s', (text, read) => {
+  ])('semanticVersionUpcaster reads the version %s as %s', (text, read) => {
     const { upcast } = semanticVersionUpcaster('Written', text, (data) => data)
     expect(upcast({ type: 'Written', version: '0', data: {}, metadata: {} })).toMatchObject({ version: read })
   })
 
-  test('is used when an aggregate is loaded and when its events are read', async () => {
+  test('semanticVersionUpcaster applies to load() and events()', async () => {
     const store = memoryStore()
     await storedBefore(store, 'book', 'b', { type: 'Written', data: { amount: 1 }, metadata: { userId: 'u' } })
     const b = books(store, versions('1.2', anything, {}), [upcaster])
@@ -164,13 +164,13 @@ describe('upcasters', () => {
   const from = (type: string, upcast: Upcaster['upcast']): Upcaster => ({ canUpcast: (candidate) => candidate === type, upcast })
   const rename = from('Noted', (event) => ({ ...event, type: 'Written' }))
 
-  test('rename an event', async () => {
+  test('an upcaster renames an event', async () => {
     const store = memoryStore()
     await storedBefore(store, 'book', 'b', { type: 'Noted', data: 'hello' })
     expect((await books(store, anything, [rename]).load('b')).state.pages).toEqual(['hello'])
   })
 
-  test('split an event into several that share its sequence, of which the first keeps the id', async () => {
+  test('an upcaster splits an event into parts with one sequence, and the first keeps the id', async () => {
     const store = memoryStore()
     const split = from('WrittenAll', (event) => (event.data as unknown[]).map((data) => ({ ...event, type: 'Written', data })))
     await storedBefore(
@@ -193,7 +193,7 @@ describe('upcasters', () => {
     expect(await b.execute('b', { type: 'Write', data: 5 })).toMatchObject({ sequence: 4, state: { pages: [1, 2, 3, 4, 5] } })
   })
 
-  test('drop an event, the last one too, and the next command takes the next sequence', async () => {
+  test('an upcaster drops events, and the next command takes the next sequence', async () => {
     const store = memoryStore()
     const drop = from('Typo', () => [])
     await storedBefore(store, 'book', 'b', { type: 'Typo' }, { type: 'Written', data: 'a' }, { type: 'Typo' })
@@ -203,7 +203,7 @@ describe('upcasters', () => {
     expect(await b.execute('b', { type: 'Write', data: 'b' })).toMatchObject({ ok: true, sequence: 4 })
   })
 
-  test('run in list order, each on what the ones before made', async () => {
+  test('upcasters run in list order, each on the results of those before', async () => {
     const store = memoryStore()
     const mark = (by: string) => from('Written', (event) => ({ ...event, data: `${event.data}${by}`, version: '2' }))
     const once = (by: string): Upcaster => ({
@@ -223,7 +223,7 @@ describe('upcasters', () => {
     expect((await b.load('b')).state.pages).toEqual(['xbc!', "x'bc!"])
   })
 
-  test('that would change new events are refused when the aggregate is defined', () => {
+  test('defineAggregate refuses upcasters that would change new events', () => {
     const error = thrownBy(() => bookOf(anything, [semanticVersionUpcaster('Written', '1.1', (data) => data)]))
     expect(error.code).toBe('DEFINITION')
     expect(error.message).toContain('upcasters[0]')
@@ -240,7 +240,7 @@ describe('upcasters', () => {
     ],
     ['returns nothing', () => undefined],
     ['returns a promise', async (event: unknown) => event],
-  ])('one that %s is told with its event', async (_, upcast) => {
+  ])('an upcaster that %s is reported with its event', async (_, upcast) => {
     const store = memoryStore()
     await storedBefore(store, 'book', 'b', { type: 'Noted', data: 1 })
     const error = await failureOf(books(store, anything, [from('Noted', upcast as unknown as Upcaster['upcast'])]).load('b'))
@@ -253,15 +253,11 @@ describe('a stored event that this program cannot read', () => {
   test.each([
     ['of an unknown type', { type: 'Burnt' }, 'of a type that this program does not know'],
     ['of a newer version', { type: 'Written', version: '9.0' }, 'newer than 2.0'],
-    [
-      'of an older version that nothing leads from',
-      { type: 'Written', version: '0.5' },
-      'no migration leads from its version 0.5',
-    ],
-    ['whose version is none', { type: 'Written', version: 'x' }, 'is not a version'],
+    ['of an older version without a function', { type: 'Written', version: '0.5' }, 'no migration leads from its version 0.5'],
+    ['with an invalid version', { type: 'Written', version: 'x' }, 'is not a version'],
     ['whose data the schema refuses', { type: 'Written', version: '2.0', data: { cents: 'many' } }, 'cents'],
-    ['without data, but with some', { type: 'Opened', data: { surprise: true } }, 'takes no data'],
-  ])('%s stops load, events and commands, with a way out', async (_, event, words) => {
+    ['with data though its type has none', { type: 'Opened', data: { surprise: true } }, 'takes no data'],
+  ])('an event %s stops load, events and commands, and the error shows a way out', async (_, event, words) => {
     const store = memoryStore()
     await storedBefore(store, 'book', 'b', { type: 'Opened' }, event)
     await storedBefore(store, 'book', 'fine', { type: 'Opened' })
@@ -276,7 +272,7 @@ describe('a stored event that this program cannot read', () => {
     expect(await b.load('b', { asOf: 1 })).toMatchObject({ sequence: 1 })
   })
 
-  test('says where its schema refused it', async () => {
+  test('a DeserializationError has the path that the schema refused', async () => {
     const store = memoryStore()
     await storedBefore(store, 'book', 'b', { type: 'Written', version: '2.0', data: { cents: 'many' } })
     expect(await failureOf(books(store, cents).load('b'))).toMatchObject({
@@ -286,7 +282,7 @@ describe('a stored event that this program cannot read', () => {
   })
 })
 
-test('an event whose schema is asynchronous is refused', async () => {
+test('an event with an asynchronous schema is refused', async () => {
   const slow = z.object({ n: z.number() }).refine(async () => true)
   const store = memoryStore()
   const error = await failureOf(books(store, slow).execute('b', { type: 'Write', data: { n: 1 } }))
@@ -295,7 +291,7 @@ test('an event whose schema is asynchronous is refused', async () => {
   expect(await store.lastPosition()).toBeUndefined()
 })
 
-describe('an upcaster that returns what no event can be', () => {
+describe('an upcaster with an invalid result', () => {
   const event = { type: 'Written', version: '1.0', data: 1, metadata: {} }
   const { metadata: _, ...bare } = event
   const hole: unknown[] = [event]
@@ -327,7 +323,7 @@ describe('an upcaster that returns what no event can be', () => {
     ['a promise that is refused', late, 'returned a promise'],
     ['an error', () => reject(new TypeError('no such field')), 'upcasters[1] threw: no such field.'],
     ['an error of the package', () => reject(thrownBy(() => versions('x', anything, {}))), 'upcasters[1] threw: versions('],
-  ])('is refused with the event and its place in the list: %s', async (_, upcast, words) => {
+  ])("an invalid upcaster result is refused with the event and the upcaster's index: %s", async (_, upcast, words) => {
     const store = memoryStore()
     await storedBefore(store, 'book', 'b', { type: 'Opened' }, { type: 'Noted', data: { secret: 1 } })
     const pass: Upcaster = { canUpcast: () => false, upcast: (one) => one }
@@ -352,7 +348,7 @@ describe('an upcaster that returns what no event can be', () => {
   test.each<[string, () => unknown, string]>([
     ['throws', () => reject(new Error('odd')), 'upcasters[0] threw: odd.'],
     ['is asynchronous', () => late(), 'upcasters[0].canUpcast returned a promise'],
-  ])('is refused when its canUpcast %s', async (_, answer, words) => {
+  ])('an upcaster whose canUpcast %s is refused', async (_, answer, words) => {
     const store = memoryStore()
     await storedBefore(store, 'book', 'b', { type: 'Noted' })
     const canUpcast = (type: string) => (type === 'Noted' ? answer() : false)
@@ -361,7 +357,7 @@ describe('an upcaster that returns what no event can be', () => {
     expect(error.message).toContain(words)
   })
 
-  test('cannot change what was stored for those after it', async () => {
+  test('an upcaster cannot change the id or the sequence of a stored event', async () => {
     const store = memoryStore()
     await storedBefore(store, 'book', 'b', { type: 'Noted', data: 1 })
     const mutating: Upcaster = {
@@ -378,7 +374,7 @@ describe('an upcaster that returns what no event can be', () => {
     ['nothing', () => undefined, 'undefined cannot be stored as JSON'],
     ['a function', () => () => 1, 'function cannot be stored as JSON'],
     ['an error', () => reject(new Error('odd')), 'its function in versions() for 1.0 threw: odd.'],
-  ])('is one of versions() that returns %s', async (_, migrate, words) => {
+  ])('a versions() function with the result %s is refused', async (_, migrate, words) => {
     const store = memoryStore()
     await storedBefore(store, 'book', 'b', { type: 'Written', data: 1 })
     const error = await failureOf(books(store, versions('2.0', anything, { '1.0': migrate as never })).load('b'))
@@ -388,7 +384,7 @@ describe('an upcaster that returns what no event can be', () => {
     await new Promise((resolve) => setImmediate(() => setImmediate(resolve)))
   })
 
-  test('may be one of versions() that leads to no data', async () => {
+  test('a versions() function may lead to an event without data', async () => {
     for (const nothing of [undefined, {}]) {
       const store = memoryStore()
       await storedBefore(store, 'book', 'b', { type: 'Written', data: { by: 'ann' } })
@@ -399,19 +395,19 @@ describe('an upcaster that returns what no event can be', () => {
   })
 })
 
-describe('the kind of what cannot be read', () => {
+describe('the kind of a DeserializationError', () => {
   test.each([
     ['a later version', { type: 'Written', version: '2.0' }, 'outdated'],
     ['an unknown type', { type: 'Lost' }, 'outdated'],
-    ['an older version that nothing leads from', { type: 'Written', version: '0.5' }, 'unreadable'],
+    ['an older version without a function', { type: 'Written', version: '0.5' }, 'unreadable'],
     ['data that does not fit', { type: 'Opened', data: { more: 1 } }, 'unreadable'],
-  ] as const)('of %s is told', async (_, old, kind) => {
+  ] as const)('a DeserializationError has the right kind for %s', async (_, old, kind) => {
     const store = memoryStore()
     await storedBefore(store, 'book', 'b', old)
     expect(await failureOf(books(store).load('b'))).toMatchObject({ code: 'DESERIALIZATION', kind })
   })
 
-  test('of a later version is told also when an upcaster has failed at it', async () => {
+  test('the kind of a later version is outdated even if an upcaster fails on it', async () => {
     const store = memoryStore()
     await storedBefore(store, 'book', 'b', { type: 'Written', version: '2.0' })
     const upcasters: Upcaster[] = [{ canUpcast: (_, version) => version !== '1.0', upcast: () => undefined as never }]

@@ -8,14 +8,14 @@ import { overtaken } from '../support/stores.ts'
 
 const appOn = (store = memoryStore()) => createApp({ store, aggregates: { counter } }).aggregates.counter
 
-test('a command that expects the sequence the aggregate has is stored', async () => {
+test('a command that expects the current sequence is stored', async () => {
   const c = appOn()
   expect(await c.execute('c', count(1), { expectedSequence: 0 })).toMatchObject({ ok: true, sequence: 1 })
   expect(await c.execute('c', count(1), { expectedSequence: 1 })).toMatchObject({ ok: true, sequence: 2 })
 })
 
 test.each([0, 1, 3, 99])(
-  'one that expects %i of an aggregate at 2 is a conflict, without a decision',
+  'a command that expects %i of an aggregate at 2 is a conflict, without a decision',
   async (expectedSequence) => {
     const c = appOn()
     await c.execute('c', count(1))
@@ -34,7 +34,7 @@ test.each([0, 1, 3, 99])(
   },
 )
 
-test('a cache that is behind makes no false conflict', async () => {
+test('a stale cache causes no false conflict', async () => {
   const store = memoryStore()
   const [here, there] = [appOn(store), appOn(store)]
   await here.execute('c', count(1))
@@ -42,7 +42,7 @@ test('a cache that is behind makes no false conflict', async () => {
   expect(await here.execute('c', count(1), { expectedSequence: 2 })).toMatchObject({ ok: true, sequence: 3, state: { total: 3 } })
 })
 
-test('a cache that is behind makes no false success', async () => {
+test('a stale cache causes no false success', async () => {
   const store = memoryStore()
   const [here, there] = [appOn(store), appOn(store)]
   await here.execute('c', count(1))
@@ -53,7 +53,7 @@ test('a cache that is behind makes no false success', async () => {
   expect(refused.code).toBe('CONFLICT')
 })
 
-test('losing the race for the expected sequence is a conflict and is not decided again', async () => {
+test('a lost race for the expected sequence is a conflict and is not retried', async () => {
   const store = memoryStore()
   const { runtime } = standingStill()
   const quicker = overtaken(store, () => appOn(store).execute('c', count(1)))
@@ -63,7 +63,7 @@ test('losing the race for the expected sequence is a conflict and is not decided
   expect((await c.load('c')).sequence).toBe(1)
 })
 
-test('a refusal decided on a stale state is a conflict when a sequence was expected', async () => {
+test('a rejection decided on a stale state is a conflict when a sequence is expected', async () => {
   const store = memoryStore()
   const [here, there] = [appOn(store), appOn(store)]
   await here.execute('c', count(1))

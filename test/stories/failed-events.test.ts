@@ -52,8 +52,8 @@ function at(
   return { app, seen, attempts, write, log: app.subscriptions.log, drain: () => app.drain({ reconcile: true }) }
 }
 
-describe.each(stores)('an event that fails, on $name', ({ open }) => {
-  test('is tried again after growing waits, kept in the store and answered by drain', async () => {
+describe.each(stores)('a failed event on $name', ({ open }) => {
+  test('a failed event is retried after growing waits, is stored, and is reported by drain()', async () => {
     const store = await open()
     const clock = { now: Date.UTC(2030, 0, 1) }
     for (const [i, waitMs] of [500, 1_000, 2_000, 4_000].entries()) {
@@ -78,7 +78,7 @@ describe.each(stores)('an event that fails, on $name', ({ open }) => {
     expect((await well.log.parked()).items).toEqual([])
   })
 
-  test('holds up its own aggregate only, whose later events come in order after it', async () => {
+  test('a failed event blocks its own aggregate only, whose later events follow in order', async () => {
     const clock = { now: Date.UTC(2030, 0, 1) }
     let isBroken = true
     const { seen, write, drain } = at(await open(), clock, (id) => isBroken && id === 'counter/a/2')
@@ -96,7 +96,7 @@ describe.each(stores)('an event that fails, on $name', ({ open }) => {
     expect(sequences(seen, 'a')).toEqual([1, 2, 3, 4, 5, 6].map((n) => `counter/a/${n}`))
   })
 
-  test.each(['park', 'stop'] as const)('that fails for too long is dealt with by then: %s', async (then) => {
+  test.each(['park', 'stop'] as const)('an event that fails for longer than forMs is handled by then: %s', async (then) => {
     const clock = { now: Date.UTC(2030, 0, 1) }
     let isBroken = true
     const options = { onFailure: { retry: { ...retry, forMs: 1_000 }, then } }
@@ -119,7 +119,7 @@ describe.each(stores)('an event that fails, on $name', ({ open }) => {
     expect([sequences(seen, 'a').length, sequences(seen, 'b').length]).toEqual([1, 2])
   })
 
-  test('is tried by retry() and passed over by skip(), one of three, and the other two stay', async () => {
+  test('retry() and skip() affect one failed event each, and the others stay', async () => {
     const clock = { now: Date.UTC(2030, 0, 1) }
     const broken = new Set(['counter/a/1', 'counter/b/1', 'counter/c/1'])
     const { seen, write, drain, log } = at(await open(), clock, (id) => broken.has(id), { onFailure: 'park' })
@@ -144,7 +144,7 @@ describe.each(stores)('an event that fails, on $name', ({ open }) => {
     ])
   })
 
-  test('that has not failed is neither tried again nor skipped', async () => {
+  test('retry() and skip() return false for an event that has not failed', async () => {
     const { write, drain, log } = at(await open(), { now: Date.UTC(2030, 0, 1) }, () => false)
     await write('a')
     await drain()
@@ -154,7 +154,7 @@ describe.each(stores)('an event that fails, on $name', ({ open }) => {
     expect(await failureOf(log.skip('counter/a/1', {} as never))).toMatchObject({ code: 'VALIDATION' })
   })
 
-  test('that has stopped the subscription is passed over by skip(), without resume()', async () => {
+  test('skip() passes over the event that has stopped a subscription, without resume()', async () => {
     const { seen, write, drain, log } = at(await open(), { now: Date.UTC(2030, 0, 1) }, (id) => id === 'counter/a/2', {
       onFailure: 'stop',
     })
@@ -168,7 +168,7 @@ describe.each(stores)('an event that fails, on $name', ({ open }) => {
   })
 })
 
-test('skipped events come in pages, the last first', async () => {
+test('skipped() returns pages of skipped events, the latest first', async () => {
   const clock = { now: Date.UTC(2030, 0, 1) }
   const { write, drain, log } = at(memoryStore(), clock, () => true, { onFailure: 'park' })
   for (const id of ['a', 'b', 'c']) await write(id)
@@ -183,7 +183,7 @@ test('skipped events come in pages, the last first', async () => {
   expect(rest.items.map(({ eventId }) => eventId)).toEqual(['counter/a/1'])
 })
 
-test('stacks and messages are kept without what no store takes', async () => {
+test('stacks and messages are stored without characters that no store accepts', async () => {
   const clock = { now: Date.UTC(2030, 0, 1) }
   const { write, drain, log } = at(await onSqlite(), clock, () => false, {
     onFailure: 'park',
@@ -200,7 +200,7 @@ test('stacks and messages are kept without what no store takes', async () => {
   expect(failed?.stack).toHaveLength(4_000)
 })
 
-test('much that is parked costs a new event few statements, and resume() two writes', async () => {
+test('many parked events cost a new event few statements, and resume() two writes', async () => {
   const store = await onSqlite()
   const clock = { now: Date.UTC(2030, 0, 1) }
   const broken = new Set<string>()
@@ -232,7 +232,7 @@ test('much that is parked costs a new event few statements, and resume() two wri
 test.each([
   ['one partition', {}],
   ['several partitions', { partitions: 4, concurrency: 4 }],
-])('an event that comes while its aggregate is tried again is not lost, in %s', async (_, options) => {
+])('an event that arrives while its aggregate is retried is not lost, in %s', async (_, options) => {
   const store = memoryStore()
   const clock = { now: Date.UTC(2030, 0, 1) }
   let isBroken = true
@@ -262,12 +262,12 @@ test.each([
   [{ onFailure: { retry } }, /then must be/],
   [{ onFailure: { retry: { ...retry, factor: 0.5 }, then: 'park' } }, /factor/],
   [{ onFailure: { retry: { ...retry, sometimes: 1 }, then: 'park' } }, /sometimes/],
-])('a policy of failures is refused: %j', (options, message) => {
+])('defineSubscription refuses the failure policy %j', (options, message) => {
   const define = () => defineSubscription({ name: 's', aggregates: [counter], handle: () => {}, ...options } as never)
   expect(thrownBy(define)).toMatchObject({ code: 'DEFINITION', message: expect.stringMatching(message) })
 })
 
-test('an event that fails is not lost when the store fails too', async () => {
+test('a failed event is not lost when the store fails too', async () => {
   const store = memoryStore()
   let isDown = false
   const flaky = changed(store, {
@@ -288,7 +288,7 @@ test('an event that fails is not lost when the store fails too', async () => {
   expect((await log.parked()).items).toMatchObject([{ eventId: 'counter/a/1' }])
 })
 
-test('a skipped event that had stopped the subscription is on record when the store fails meanwhile', async () => {
+test('a skipped event that had stopped the subscription is recorded although the store failed', async () => {
   const store = memoryStore()
   let isDown = true
   const flaky = changed(store, {
@@ -314,7 +314,7 @@ test('a skipped event that had stopped the subscription is on record when the st
   expect(await first.log.health()).toMatchObject({ state: 'stopped', because: expect.stringContaining('counter/a/2') })
 })
 
-test('an event that fails while another one is saved is not lost when its process dies then', async () => {
+test('a failed event is not lost when its process dies while another one is saved', async () => {
   const store = memoryStore()
   const isSaving = gate()
   let saves = 0

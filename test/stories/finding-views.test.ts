@@ -31,8 +31,8 @@ async function twelve() {
 }
 const idsOf = ({ items }: { items: readonly { id: string }[] }) => items.map(({ id }) => id)
 
-describe('find', () => {
-  test('gives the views that meet all conditions, in byte order of their ids', async () => {
+describe('find()', () => {
+  test('find() returns the views that meet all conditions, in byte order of their ids', async () => {
     const tags = await twelve()
     expect(idsOf(await tags.find({ colour: 'red' }))).toEqual(['t1', 't11', 't3', 't5', 't7', 't9'])
     expect(idsOf(await tags.find({ colour: 'red', size: 0 }))).toEqual(['t3', 't9'])
@@ -44,7 +44,7 @@ describe('find', () => {
     })
   })
 
-  test('goes on page by page until there is no next', async () => {
+  test('find() returns page after page until there is no next', async () => {
     const tags = await twelve()
     const pages: string[][] = []
     let after: string | undefined
@@ -61,7 +61,7 @@ describe('find', () => {
     expect((await tags.find({}, { limit: 1 })).next).toBe('t0')
   })
 
-  test('gives 100 when no limit is said', async () => {
+  test('find() returns 100 views without a limit', async () => {
     const { aggregates, views } = appOn()
     for (let i = 0; i < 101; i++) await aggregates.tag.execute(`${i}`, set('red'))
     const page = await views.tags.find()
@@ -83,20 +83,20 @@ describe('find', () => {
     [{}, { lmit: 1 }, "no option 'lmit'"],
     [{}, null as unknown as object, 'takes an object of options'],
     [null as unknown as object, {}, 'an object of values by index'],
-  ])('refuses %j with %j', async (where, options, words) => {
+  ])('find() refuses %j with %j', async (where, options, words) => {
     const error = await failureOf(appOn().views.tags.find(where, options))
     expect(error.code).toBe('VALIDATION')
     expect(error.message).toContain("View 'tags'")
     expect(error.message).toContain(words)
   })
 
-  test('and load refuse ids that cannot be', async () => {
+  test('load() refuses an empty id', async () => {
     expect((await failureOf(appOn().views.tags.load(''))).code).toBe('VALIDATION')
   })
 })
 
-describe('a view that is built anew beside the old one', () => {
-  test('is what a running app reads and writes once it is switched over', async () => {
+describe('a view with a new generation', () => {
+  test('a running app reads and writes the new generation after the switch', async () => {
     const store = memoryStore()
     const { aggregates, views } = appOn(store)
     await aggregates.tag.execute('t', set('red', 1))
@@ -116,7 +116,7 @@ describe('a view that is built anew beside the old one', () => {
     expect((await views.tags.load('t'))?.view).toEqual({ colour: 'blue', size: 3, sets: 3 })
   })
 
-  test('a command that meets the switch is decided once', async () => {
+  test('a command during a switch is decided once', async () => {
     const store = memoryStore()
     const seen: unknown[] = []
     const { aggregates } = createApp({
@@ -132,7 +132,7 @@ describe('a view that is built anew beside the old one', () => {
     expect(seen).toEqual([1, 1, 1, 1])
   })
 
-  test('is what every aggregate is folded into, also those whose old row was at hand', async () => {
+  test('every aggregate is projected into the new generation, also when its old row is cached', async () => {
     const store = memoryStore()
     const { aggregates, views } = appOn(store)
     await aggregates.tag.execute('t1', set('red'))
@@ -148,7 +148,7 @@ describe('a view that is built anew beside the old one', () => {
     expect((await views.tags.load('t2'))?.view.sets).toBe(42)
   })
 
-  test('is read also by an app that has read the old one and never writes', async () => {
+  test('an app that has read the old generation and never writes reads the new one', async () => {
     const store = memoryStore()
     const { aggregates } = appOn(store)
     const reader = appOn(store).views.tags
@@ -165,7 +165,7 @@ describe('a view that is built anew beside the old one', () => {
   })
 })
 
-describe('the next of a page', () => {
+describe('the next cursor of a page', () => {
   const listed = defineView({
     name: 'listed',
     aggregates: [counter],
@@ -180,7 +180,7 @@ describe('the next of a page', () => {
     return app.views.listed
   }
 
-  test('is of no use to a find in another order, either way', async () => {
+  test('a cursor is refused by a find() in another order', async () => {
     const views = await filled()
     const ordered = await views.find({}, { orderBy: 'total', limit: 1 })
     const plain = await views.find({}, { limit: 1 })
@@ -191,7 +191,7 @@ describe('the next of a page', () => {
       })
   })
 
-  test('leads on from every id', async () => {
+  test('a cursor continues after every id', async () => {
     const views = await filled()
     for (const options of [{}, { orderBy: 'total' as const }]) {
       const found: string[] = []

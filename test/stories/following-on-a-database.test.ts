@@ -54,7 +54,7 @@ describe.each(databases)('on $name', ({ skipped, host }) => {
     }
   }
 
-  test.skipIf(skipped)('views and subscriptions follow what two processes store, each event once', async () => {
+  test.skipIf(skipped)('views and subscriptions process what two processes store, each event once', async () => {
     const { store, connect } = await created()
     const seen: string[] = []
     const [one, two] = [appOn(store, { seen }), appOn(await connect(), { seen })]
@@ -73,7 +73,7 @@ describe.each(databases)('on $name', ({ skipped, host }) => {
     ])
   })
 
-  test.skipIf(skipped)('a subscription is reset, in partitions where there is a global order', async () => {
+  test.skipIf(skipped)('a subscription is reset, in partitions on a store with a global order', async () => {
     const { store, connect } = await created()
     const reason = 'the receiver has lost them'
     const { globalOrder } = store.capabilities
@@ -124,7 +124,7 @@ describe.each(databases)('on $name', ({ skipped, host }) => {
     expect(await until(1)).toEqual(['counter/g/1'])
   })
 
-  test.skipIf(skipped)('what no definition names any more is listed and removed, and begins anew by its name', async () => {
+  test.skipIf(skipped)('leftovers are listed and removed, and start from the beginning when defined again', async () => {
     const { store, connect } = await created()
     const clock = { now: Date.now() }
     const settings = { ...withoutStreamWaits, runtime: leaping(isStreamWait, clock) }
@@ -161,31 +161,28 @@ describe.each(databases)('on $name', ({ skipped, host }) => {
     expect((await again.views.totals.load('a'))?.view).toEqual({ total: 3, count: 2 })
   })
 
-  test.skipIf(skipped)(
-    'an event whose JSON is corrupt is parked as any other that cannot be read, and no other waits',
-    async () => {
-      const { store, corruptEvent } = await created()
-      const seen: string[] = []
-      const app = appOn(store, { seen })
-      await app.aggregates.counter.execute('a', count(1))
-      await app.aggregates.counter.execute('damaged', countEach(1, 2, 3))
-      for (let i = 0; i < 5; i++) await app.aggregates.counter.execute('c', count(1))
-      await corruptEvent?.('counter', 'damaged', 2)
-      const wanted = ['counter/a/1', 'counter/damaged/1', ...[1, 2, 3, 4, 5].map((n) => `counter/c/${n}`)].sort()
-      await eventually(app, async () => seen.length >= wanted.length && (await app.subscriptions.log.parked()).items.length > 0)
-      const parked = { eventId: 'counter/damaged/2', message: expect.stringContaining('counter/damaged/2 is not JSON') }
-      expect((await app.subscriptions.log.parked()).items).toEqual([expect.objectContaining(parked)])
-      await app.subscriptions.log.resume()
-      await app.drain()
-      expect((await app.subscriptions.log.parked()).items).toEqual([expect.objectContaining(parked)])
-      expect([...seen].sort()).toEqual(wanted)
-      const stopped = { code: 'STOPPED', eventId: 'counter/damaged/2' }
-      expect(await failureOf(app.views.totals.caughtUp())).toMatchObject(stopped)
-      expect((await app.views.totals.load('a'))?.view.total).toBe(1)
-    },
-  )
+  test.skipIf(skipped)('an event with corrupt JSON is parked and blocks no other aggregate', async () => {
+    const { store, corruptEvent } = await created()
+    const seen: string[] = []
+    const app = appOn(store, { seen })
+    await app.aggregates.counter.execute('a', count(1))
+    await app.aggregates.counter.execute('damaged', countEach(1, 2, 3))
+    for (let i = 0; i < 5; i++) await app.aggregates.counter.execute('c', count(1))
+    await corruptEvent?.('counter', 'damaged', 2)
+    const wanted = ['counter/a/1', 'counter/damaged/1', ...[1, 2, 3, 4, 5].map((n) => `counter/c/${n}`)].sort()
+    await eventually(app, async () => seen.length >= wanted.length && (await app.subscriptions.log.parked()).items.length > 0)
+    const parked = { eventId: 'counter/damaged/2', message: expect.stringContaining('counter/damaged/2 is not JSON') }
+    expect((await app.subscriptions.log.parked()).items).toEqual([expect.objectContaining(parked)])
+    await app.subscriptions.log.resume()
+    await app.drain()
+    expect((await app.subscriptions.log.parked()).items).toEqual([expect.objectContaining(parked)])
+    expect([...seen].sort()).toEqual(wanted)
+    const stopped = { code: 'STOPPED', eventId: 'counter/damaged/2' }
+    expect(await failureOf(app.views.totals.caughtUp())).toMatchObject(stopped)
+    expect((await app.views.totals.load('a'))?.view.total).toBe(1)
+  })
 
-  test.skipIf(skipped)('a started app keeps them up to date, and a command can wait for a view', async () => {
+  test.skipIf(skipped)('a started app keeps its consumers up to date, and a command can wait for a view', async () => {
     const { store, connect } = await created()
     const seen: string[] = []
     const server = appOn(store, { seen })
@@ -198,7 +195,7 @@ describe.each(databases)('on $name', ({ skipped, host }) => {
     expect(seen).toEqual(['counter/a/1'])
   })
 
-  test.skipIf(skipped)('a rebuild under load leaves every row right, inline and behind', async () => {
+  test.skipIf(skipped)('a rebuild under load leaves every row of inline and async views correct', async () => {
     const { store, connect } = await created()
     const app = appOn(store)
     const writer = appOn(await connect())
@@ -228,24 +225,21 @@ describe.each(databases)('on $name', ({ skipped, host }) => {
     }
   })
 
-  test.skipIf(skipped)(
-    'a raised viewVersion rebuilds a view, and rows that an older program leaves behind are made anew',
-    async () => {
-      const { store, connect } = await created()
-      const old = appOn(store)
-      await old.aggregates.counter.execute('a', count(1))
-      const young = appOn(await connect(), { viewVersion: 2 })
-      await young.aggregates.counter.execute('a', count(1))
-      expect((await old.views.inline.find()).items.map(({ view }) => view.count)).toEqual([2])
-      await eventually(young, async () => (await store.viewGenerations('inline')).at(-1)?.state === 'live')
-      await old.aggregates.counter.execute('a', count(1))
-      await old.aggregates.counter.execute('b', count(1))
-      expect((await young.views.inline.find()).items.map(({ view }) => view.count)).toEqual([3, 1])
-      expect((await failureOf(old.views.inline.find())).code).toBe('VIEW_OUTDATED')
-    },
-  )
+  test.skipIf(skipped)('a raised viewVersion rebuilds a view, and stale rows of an older program are replaced', async () => {
+    const { store, connect } = await created()
+    const old = appOn(store)
+    await old.aggregates.counter.execute('a', count(1))
+    const young = appOn(await connect(), { viewVersion: 2 })
+    await young.aggregates.counter.execute('a', count(1))
+    expect((await old.views.inline.find()).items.map(({ view }) => view.count)).toEqual([2])
+    await eventually(young, async () => (await store.viewGenerations('inline')).at(-1)?.state === 'live')
+    await old.aggregates.counter.execute('a', count(1))
+    await old.aggregates.counter.execute('b', count(1))
+    expect((await young.views.inline.find()).items.map(({ view }) => view.count)).toEqual([3, 1])
+    expect((await failureOf(old.views.inline.find())).code).toBe('VIEW_OUTDATED')
+  })
 
-  test.skipIf(skipped)('what is parked waits with its aggregate, and is delivered in order after resume()', async () => {
+  test.skipIf(skipped)('a parked event blocks its aggregate and is delivered in order after resume()', async () => {
     const { store, connect } = await created()
     const seen: string[] = []
     let broken = true

@@ -26,7 +26,7 @@ const sums = defineView({
 })
 
 // With a store that never waits, as SQLite, a rebuild would keep timers, requests and signals of its process waiting until its end.
-it.each(['memory', 'sqlite'] as const)('a rebuild on %s gives way to what else the process has to do', async (name) => {
+it.each(['memory', 'sqlite'] as const)('a rebuild on %s yields to other work of its process', async (name) => {
   const folder = mkdtempSync(join(tmpdir(), 'giving-way-'))
   const db = new Database(join(folder, 'events.db'))
   const store = name === 'memory' ? memoryStore() : sqliteStore(db)
@@ -46,7 +46,7 @@ it.each(['memory', 'sqlite'] as const)('a rebuild on %s gives way to what else t
   rmSync(folder, { recursive: true })
 })
 
-it('a rebuild comes to its end also where reading takes longer than its patience', async () => {
+it('a rebuild completes when each read takes long', async () => {
   const store = memoryStore()
   const app = createApp({ store, aggregates: { counter }, views: { sums } })
   await app.aggregates.counter.execute('c-1', { type: 'Add', data: { times: 500 } })

@@ -5,7 +5,7 @@ import { failureOf } from '../support/async.ts'
 import { standingStill } from '../support/runtime.ts'
 import { overtaken } from '../support/stores.ts'
 
-describe('what a handler is given', () => {
+describe('the context of a handler', () => {
   const seen: Record<string, unknown>[] = []
   const probe = defineAggregate({
     type: 'probe',
@@ -24,7 +24,7 @@ describe('what a handler is given', () => {
   })
   const services = { probe: { next: async () => 7 } }
 
-  test('state, ids, sequence, metadata, services and a signal', async () => {
+  test('a handler receives state, id, sequence, metadata, services and a signal', async () => {
     seen.length = 0
     const { probe: p } = createApp({ store: memoryStore(), aggregates: { probe }, services }).aggregates
     await p.execute('p', { type: 'Probe' })
@@ -38,7 +38,7 @@ describe('what a handler is given', () => {
     expect(Object.isFrozen(seen[1]?.metadata)).toBe(true)
   })
 
-  test('now is the instant that its events are recorded at', async () => {
+  test('the now of a handler is the recordedAt of its events', async () => {
     seen.length = 0
     let tick = Date.parse('2020-01-01')
     const runtime = { ...standingStill().runtime, now: () => new Date(tick++) }
@@ -48,7 +48,7 @@ describe('what a handler is given', () => {
     expect(result.ok && result.events.map((e) => e.recordedAt)).toEqual([now, now])
   })
 
-  test('the command id stays the same through all retries, and is new for the next command', async () => {
+  test('the command id stays the same through all retries and is new for the next command', async () => {
     seen.length = 0
     const store = memoryStore()
     const { runtime } = standingStill()
@@ -62,14 +62,14 @@ describe('what a handler is given', () => {
     expect(new Set([first, ofOther, next]).size).toBe(3)
   })
 
-  test('the command id is the idempotency key where there is one', async () => {
+  test('the command id is the idempotency key if there is one', async () => {
     seen.length = 0
     const { probe: p } = createApp({ store: memoryStore(), aggregates: { probe }, services }).aggregates
     await p.execute('p', { type: 'Probe' }, { idempotencyKey: 'req-42' })
     expect(seen[0]?.commandId).toBe('req-42')
   })
 
-  test('apply refuses an event that could not be stored', async () => {
+  test('the apply of a handler refuses an event that cannot be stored', async () => {
     const careless = defineAggregate({
       type: 'careless',
       events: { Measured: typed<{ value: number }>() },

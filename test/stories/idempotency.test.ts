@@ -11,8 +11,8 @@ const appOn = (store = memoryStore(), queries: (() => void)[] = []) =>
 
 const key = { idempotencyKey: 'req-42' }
 
-describe('a command sent again under its key', () => {
-  test('is stored once and answered with the outcome of the first', async () => {
+describe('a command repeated with its key', () => {
+  test('a repeated command is stored once and returns the first result', async () => {
     const store = memoryStore()
     const c = appOn(store)
     const first = await c.execute('c', countEach(1, 2), key)
@@ -22,7 +22,7 @@ describe('a command sent again under its key', () => {
     expect(await store.lastPosition()).toBe('2')
   })
 
-  test('is answered with state and events as they were then, whatever came later', async () => {
+  test('a repeated command returns the state and events of its time, whatever came later', async () => {
     const store = memoryStore()
     const c = appOn(store)
     await c.execute('c', count(5))
@@ -34,13 +34,13 @@ describe('a command sent again under its key', () => {
     expect(await c.load('c')).toEqual({ state: { total: 38 }, sequence: 6 })
   })
 
-  test('is known after a restart too', async () => {
+  test('a repeated command is recognized after a restart', async () => {
     const store = memoryStore()
     const first = await appOn(store).execute('c', count(1), key)
     expect(await appOn(store).execute('c', count(1), key)).toStrictEqual({ ...first, replayed: true })
   })
 
-  test.each([1, 2])('is stored once when eight come at the same time to %i processes', async (processes) => {
+  test.each([1, 2])('eight concurrent commands with one key in %i processes are stored once', async (processes) => {
     const store = memoryStore()
     const apps = Array.from({ length: processes }, () => appOn(store))
     const sent = Array.from({ length: 8 }, (_, i) => (apps[i % processes] ?? appOn()).execute('c', count(7), key))
@@ -50,7 +50,7 @@ describe('a command sent again under its key', () => {
     expect(await store.lastPosition()).toBe('1')
   })
 
-  test('and overtaken by its own double is answered with the double’s outcome', async () => {
+  test('a command that loses a race to its own duplicate returns the result of the duplicate', async () => {
     const store = memoryStore()
     const quicker = overtaken(store, () => appOn(store).execute('c', countEach(1, 2), key))
     const late = await appOn(quicker).execute('c', countEach(1, 2), key)
@@ -59,7 +59,7 @@ describe('a command sent again under its key', () => {
     expect((await failureOf(appOn(mistaken).execute('d', count(2), key))).code).toBe('IDEMPOTENCY')
   })
 
-  test('reaches no query', async () => {
+  test('a repeated command calls no query', async () => {
     let called = 0
     const c = appOn(memoryStore(), [() => void called++])
     await c.execute('c', count(1), key)
@@ -67,7 +67,7 @@ describe('a command sent again under its key', () => {
     expect(called).toBe(1)
   })
 
-  test('is the same command whatever its metadata and the order of its fields', async () => {
+  test('a repeated command may differ in metadata and in the order of its fields', async () => {
     const pair = defineAggregate({
       type: 'pair',
       events: { Paired: typed<{ a: number; b: number }>() },
@@ -87,7 +87,7 @@ describe('a command sent again under its key', () => {
     expect(again).toMatchObject({ replayed: true, events: [{ metadata: { traceId: '1' } }] })
   })
 
-  test('is answered also when a sequence was expected that is long past', async () => {
+  test('a repeated command is replayed although its expected sequence has passed', async () => {
     const c = appOn()
     const options = { ...key, expectedSequence: 0 }
     await c.execute('c', count(1), options)
@@ -95,7 +95,7 @@ describe('a command sent again under its key', () => {
     expect(await c.execute('c', count(1), options)).toMatchObject({ ok: true, replayed: true, sequence: 1 })
   })
 
-  test('is answered also when validation has become stricter since', async () => {
+  test('a repeated command is replayed although its schema has become stricter', async () => {
     const amounts = (amount: z.ZodNumber) =>
       defineAggregate({
         type: 'till',
@@ -119,7 +119,7 @@ describe('a key', () => {
   test.each([
     ['other data', count(2)],
     ['another type', countEach(1)],
-  ])('used again for a command with %s is refused, and nothing is stored', async (_, command) => {
+  ])('a key used again for a command with %s is refused, and nothing is stored', async (_, command) => {
     const store = memoryStore()
     const c = appOn(store)
     await c.execute('c', count(1), key)
@@ -129,7 +129,7 @@ describe('a key', () => {
     expect(await store.lastPosition()).toBe('1')
   })
 
-  test('used at the same time for two different commands serves one of them', async () => {
+  test('a key used for two different commands at the same time serves one of them', async () => {
     const store = memoryStore()
     const results = await Promise.allSettled([1, 2].map((by) => appOn(store).execute('c', count(by), key)))
     expect(results.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected'])
@@ -137,18 +137,21 @@ describe('a key', () => {
     expect(await store.lastPosition()).toBe('1')
   })
 
-  test('belongs to one aggregate', async () => {
+  test('a key belongs to one aggregate', async () => {
     const c = appOn()
     await c.execute('a', count(1), key)
     expect(await c.execute('b', count(2), key)).toMatchObject({ ok: true, replayed: false, state: { total: 2 } })
   })
 
-  test.each(['__proto__', 'constructor', 'a/b:c#d', '🔑'.repeat(127), "'; DROP TABLE events; --"])('may be %j', async (text) => {
-    const c = appOn()
-    await c.execute('c', count(1), { idempotencyKey: text })
-    expect(await c.execute('c', count(1), { idempotencyKey: text })).toMatchObject({ replayed: true })
-    expect(await c.execute('c', count(1), { idempotencyKey: `${text}2` })).toMatchObject({ replayed: false })
-  })
+  test.each(['__proto__', 'constructor', 'a/b:c#d', '🔑'.repeat(127), "'; DROP TABLE events; --"])(
+    'a key may be %j',
+    async (text) => {
+      const c = appOn()
+      await c.execute('c', count(1), { idempotencyKey: text })
+      expect(await c.execute('c', count(1), { idempotencyKey: text })).toMatchObject({ replayed: true })
+      expect(await c.execute('c', count(1), { idempotencyKey: `${text}2` })).toMatchObject({ replayed: false })
+    },
+  )
 
   test.each([
     ['', 'must not be empty'],
@@ -156,13 +159,13 @@ describe('a key', () => {
     ['a\0b', 'NUL'],
     ['\ud800', 'lone surrogate'],
     [7 as unknown as string, 'must be a text'],
-  ])('must not be %j', async (text, problem) => {
+  ])('a key must not be %j', async (text, problem) => {
     const error = await failureOf(appOn().execute('c', count(1), { idempotencyKey: text }))
     expect(error.code).toBe('VALIDATION')
     expect(error.message).toContain(problem)
   })
 
-  test('asks for a command that is JSON', async () => {
+  test('a command with a key must be JSON', async () => {
     const wild = defineAggregate({
       type: 'wild',
       events: { Done: noData },
@@ -179,21 +182,21 @@ describe('a key', () => {
   })
 })
 
-describe('what is not remembered', () => {
-  test('a refusal: it is decided anew', async () => {
+describe('outcomes that a key does not keep', () => {
+  test('a rejected command is decided again under its key', async () => {
     const c = appOn()
     expect(await c.execute('c', count(-1), key)).toMatchObject({ ok: false })
     await c.execute('c', count(5))
     expect(await c.execute('c', count(-1), key)).toMatchObject({ ok: true, replayed: false, state: { total: 4 } })
   })
 
-  test('a command that decided nothing', async () => {
+  test('a command without events is decided again under its key', async () => {
     const c = appOn()
     expect(await c.execute('c', countEach(), key)).toMatchObject({ ok: true, replayed: false, sequence: 0 })
     expect(await c.execute('c', count(1), key)).toMatchObject({ ok: true, replayed: false, sequence: 1 })
   })
 
-  test('a command that failed', async () => {
+  test('a failed command is decided again under its key', async () => {
     let broken = true
     const fragile = defineAggregate({
       type: 'fragile',

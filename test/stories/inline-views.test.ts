@@ -62,14 +62,14 @@ const move = (...to: string[]) => ({ type: 'Move', data: { to } }) as const
 const mark = (...marked: string[]) => ({ type: 'Mark', data: { colours: marked } }) as const
 const lose = { type: 'Lose' } as const
 
-describe('a view of each aggregate', () => {
-  test('is there as soon as the command is', async () => {
+describe('a view with a row per aggregate', () => {
+  test('an inline view shows a command as soon as it has returned', async () => {
     const { aggregates, views } = appOn()
     await aggregates.parcel.execute('p1', send('bern'))
     expect(await views.journeys.load('p1')).toEqual({ id: 'p1', view: { at: 'bern', stops: 1 }, version: 1 })
   })
 
-  test('is nothing while nobody has written it', async () => {
+  test('an inline view has no row before its first event', async () => {
     const { aggregates, views } = appOn()
     expect(await views.journeys.load('p1')).toBeUndefined()
     await aggregates.parcel.execute('p1', mark('red'))
@@ -77,7 +77,7 @@ describe('a view of each aggregate', () => {
     expect(await views.journeys.find()).toEqual({ items: [] })
   })
 
-  test('folds all events of a command and is saved once; its version counts the saves', async () => {
+  test('a command saves a row once with all its events, and the version counts the saves', async () => {
     const { aggregates, views } = appOn()
     await aggregates.parcel.execute('p1', send('bern'))
     await aggregates.parcel.execute('p1', move('thun', 'chur'))
@@ -86,7 +86,7 @@ describe('a view of each aggregate', () => {
     expect(await views.journeys.load('p1')).toEqual({ id: 'p1', view: { at: 'chur', stops: 3 }, version: 2 })
   })
 
-  test('is deleted by null, and begins anew when it comes back', async () => {
+  test('an update that returns null deletes the row, and a later event starts a new one', async () => {
     const { aggregates, views } = appOn()
     await aggregates.parcel.execute('p1', send('bern'))
     await aggregates.parcel.execute('p1', lose)
@@ -97,7 +97,7 @@ describe('a view of each aggregate', () => {
     expect(await views.journeys.find({ at: 'bern' })).toEqual({ items: [] })
   })
 
-  test('is not written by a command that is refused, fails or conflicts', async () => {
+  test('a command that is rejected, fails or conflicts writes no row', async () => {
     const store = memoryStore()
     const { aggregates, views } = appOn(store)
     await aggregates.parcel.execute('p1', send('bern'))
@@ -108,7 +108,7 @@ describe('a view of each aggregate', () => {
     expect(await views.journeys.load('p1')).toEqual({ id: 'p1', view: { at: 'bern', stops: 1 }, version: 1 })
   })
 
-  test('added to an app with a history catches up with what it missed', async () => {
+  test('an inline view added to an app with a history catches up on missed events', async () => {
     const store = memoryStore()
     const before = createApp({ store, aggregates: { parcel } }).aggregates.parcel
     await before.execute('p1', send('bern'))
@@ -118,7 +118,7 @@ describe('a view of each aggregate', () => {
     expect(await views.journeys.load('p1')).toMatchObject({ view: { at: 'davos', stops: 4 } })
   })
 
-  test('catches up too when an app without it wrote in between', async () => {
+  test('an inline view catches up after an app without it has written', async () => {
     const store = memoryStore()
     const without = createApp({ store, aggregates: { parcel } }).aggregates.parcel
     const { aggregates, views } = appOn(store)
@@ -129,7 +129,7 @@ describe('a view of each aggregate', () => {
     expect(await views.journeys.load('p1')).toMatchObject({ view: { at: 'chur', stops: 3 } })
   })
 
-  test('is right whichever of two processes writes', async () => {
+  test('an inline view is correct whichever of two processes writes', async () => {
     const store = memoryStore()
     const apps = [appOn(store), appOn(store)]
     await apps[0]?.aggregates.parcel.execute('p1', send('bern'))
@@ -138,8 +138,8 @@ describe('a view of each aggregate', () => {
   })
 })
 
-describe('the row of an aggregate that is at hand', () => {
-  test('is not read again: a warm command reads nothing', async () => {
+describe('a cached row', () => {
+  test('a warm command does not read its cached row', async () => {
     const store = memoryStore()
     const reads: string[] = []
     const counted = changed(store, {
@@ -159,7 +159,7 @@ describe('the row of an aggregate that is at hand', () => {
     expect(reads).toHaveLength(2)
   })
 
-  test('is read again when something else has written it', async () => {
+  test('a cached row is read again after another writer has changed it', async () => {
     const store = memoryStore()
     const { aggregates, views } = appOn(store)
     await aggregates.parcel.execute('p1', send('bern'))
@@ -178,7 +178,7 @@ describe('the row of an aggregate that is at hand', () => {
 })
 
 describe('a view with ids of its own', () => {
-  test('one event may touch several views, or none; the same id twice counts once', async () => {
+  test('one event may update several rows or none, and a repeated id counts once', async () => {
     const { aggregates, views } = appOn()
     await aggregates.parcel.execute('p1', mark('red', 'blue', 'red'))
     await aggregates.parcel.execute('p2', mark('red'))
@@ -190,21 +190,21 @@ describe('a view with ids of its own', () => {
     expect((await views.colours.load('red'))?.version).toBe(2)
   })
 
-  test('one event may touch thousands of rows', async () => {
+  test('one event may update thousands of rows', async () => {
     const { aggregates, views } = appOn()
     const colours = Array.from({ length: 10_000 }, (_, i) => `c${i}`)
     await aggregates.parcel.execute('p1', mark(...colours))
     expect((await views.colours.load('c9999'))?.view).toEqual({ parcels: ['p1'] })
   })
 
-  test.each(['__proto__', 'constructor', 'a/b:c#d', '🦆', '%'])('an id may be %j', async (id) => {
+  test.each(['__proto__', 'constructor', 'a/b:c#d', '🦆', '%'])('the id of a row may be %j', async (id) => {
     const { aggregates, views } = appOn()
     await aggregates.parcel.execute('p1', mark(id))
     expect(await views.colours.load(id)).toMatchObject({ id, view: { parcels: ['p1'] } })
     expect((await views.colours.find()).items).toHaveLength(1)
   })
 
-  test.each([[''], ['x'.repeat(256)], [7], [null]])('it must not be %j: nothing is stored', async (id) => {
+  test.each([[''], ['x'.repeat(256)], [7], [null]])('the id of a row must not be %j, and nothing is stored', async (id) => {
     const store = memoryStore()
     const error = await failureOf(appOn(store).aggregates.parcel.execute('p1', mark(id as string)))
     expect(error).toMatchObject({ code: 'APPLY', aggregateType: 'parcel', aggregateId: 'p1', sequence: 1 })
@@ -213,8 +213,8 @@ describe('a view with ids of its own', () => {
   })
 })
 
-describe('many callers whose commands update one view row', () => {
-  test.each([1, 2])('64 of them in %i processes all succeed, and each was decided once', async (processes) => {
+describe('concurrent commands that update one row', () => {
+  test.each([1, 2])('64 commands on one row in %i processes all succeed with one decision each', async (processes) => {
     const store = memoryStore()
     let handled = 0
     const stamp = defineAggregate({
@@ -255,7 +255,7 @@ describe('many callers whose commands update one view row', () => {
     expect(await first.views.total.load('all')).toEqual({ id: 'all', view: { sum: 2016, times: 64 }, version: 64 })
   })
 
-  test('commits that write the same rows in different orders do not wait for each other for ever', async () => {
+  test('commits that write the same rows in different orders do not deadlock', async () => {
     const { aggregates, views } = appOn()
     const orders = [mark('a', 'b', 'c'), mark('c', 'b', 'a'), mark('b', 'a', 'c')]
     await Promise.all(Array.from({ length: 30 }, (_, i) => aggregates.parcel.execute(`p${i}`, orders[i % 3] ?? mark())))
@@ -263,7 +263,7 @@ describe('many callers whose commands update one view row', () => {
   })
 })
 
-test('a view of several aggregates sees the events of all of them', async () => {
+test('a view of several aggregates receives the events of all of them', async () => {
   const letter = defineAggregate({
     type: 'letter',
     events: { Sent: typed<{ to: string }>() },

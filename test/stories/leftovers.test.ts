@@ -59,7 +59,7 @@ const the = async (app: ReturnType<ReturnType<typeof programs>['without']>) => {
 }
 
 describe.each(stores)('a leftover on $name', ({ open }) => {
-  test('is what no definition names, with its place and when it was run', async () => {
+  test('leftovers() lists consumers without a definition, with position and last run', async () => {
     const store = await open()
     const { logging, viewing, without, clock } = programs(store)
     const program = logging()
@@ -77,7 +77,7 @@ describe.each(stores)('a leftover on $name', ({ open }) => {
     ])
   })
 
-  test('that was run within the hour is not removed', async () => {
+  test('a leftover that ran within the last hour is not removed', async () => {
     const { logging, without, clock } = programs(await open())
     const program = logging()
     for (let minutes = 0; minutes <= 60; minutes += 12) {
@@ -95,7 +95,7 @@ describe.each(stores)('a leftover on $name', ({ open }) => {
     expect(await without().leftovers()).toEqual([])
   })
 
-  test('that a process works on is not removed', async () => {
+  test('a leftover that a process is running is not removed', async () => {
     const { logging, without, clock } = programs(await open())
     const hangs = gate()
     const program = logging({ handle: () => hangs.pass() })
@@ -112,7 +112,7 @@ describe.each(stores)('a leftover on $name', ({ open }) => {
     await (await the(without())).remove({ reason })
   })
 
-  test.each([1, 4])('that was removed begins by its from when it is defined again, in %i partitions', async (partitions) => {
+  test.each([1, 4])('a removed subscription starts at its from when defined again, in %i partitions', async (partitions) => {
     const store = await open()
     const { logging, without, clock } = programs(store)
     let isBroken = true
@@ -152,7 +152,7 @@ describe.each(stores)('a leftover on $name', ({ open }) => {
     ['async', 1],
     ['async', 2],
   ] as const)(
-    '%s view of version %i that was removed has no rows, and is rebuilt when it is defined again',
+    'a removed %s view of version %i has no rows and is rebuilt when it is defined again',
     async (consistency, viewVersion) => {
       const store = await open()
       const { viewing, without, clock } = programs(store)
@@ -179,7 +179,7 @@ describe.each(stores)('a leftover on $name', ({ open }) => {
     },
   )
 
-  test('is not removed without a reason', async () => {
+  test('a leftover is not removed without a reason', async () => {
     const { logging, without } = programs(await open())
     await logging().drain()
     const leftover = await the(without())
@@ -188,7 +188,7 @@ describe.each(stores)('a leftover on $name', ({ open }) => {
   })
 })
 
-test('a view of tables of your own that was removed begins anew when it is defined again', async () => {
+test('a removed sqlView starts from the beginning when it is defined again', async () => {
   const store = await onSqlite()
   const { clock, without } = programs(store)
   const runtime = leaping(isStreamWait, clock)
@@ -213,7 +213,7 @@ test('a view of tables of your own that was removed begins anew when it is defin
   expect(seen).toEqual(['counter/a/1', 'counter/a/1'])
 })
 
-test('leftovers of an app without views and subscriptions is a DefinitionError', async () => {
+test('leftovers() of an app without views and subscriptions is a DefinitionError', async () => {
   const app = kept(createApp({ store: memoryStore(), aggregates: { counter } }))
   expect(await failureOf(app.leftovers())).toMatchObject({ code: 'DEFINITION' })
 })

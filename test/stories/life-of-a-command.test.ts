@@ -19,12 +19,12 @@ function bank(validateCheck = async (_account: string, check: string) => check !
   return { store, account, dispatched }
 }
 
-describe('a command that is accepted', () => {
-  test('an aggregate nobody has written to is its initial state at sequence 0', async () => {
+describe('an accepted command', () => {
+  test('a new aggregate loads its initial state at sequence 0', async () => {
     expect(await bank().account.load('a')).toEqual({ state: { status: 'new' }, sequence: 0 })
   })
 
-  test('it is loaded, handled, committed and dispatched', async () => {
+  test('a command is loaded, handled, committed and dispatched', async () => {
     const { account, dispatched } = bank()
     const first = await account.execute('a', open)
     expect(first).toMatchObject({ ok: true, state: { status: 'open', balance: 0 }, sequence: 1, replayed: false })
@@ -34,7 +34,7 @@ describe('a command that is accepted', () => {
     if (first.ok && second.ok) expect(dispatched).toEqual([first.events, second.events])
   })
 
-  test('events carry their type and version, those of their aggregate, and the id of their commit', async () => {
+  test('an event carries its type, its version, its aggregate and the id of its commit', async () => {
     const { account, store } = bank()
     await account.execute('a', open)
     const { events } = await store.readAggregate({ aggregateType: 'account', aggregateId: 'a', after: 0 })
@@ -53,7 +53,7 @@ describe('a command that is accepted', () => {
     ])
   })
 
-  test('sequences count 1, 2, 3 in each aggregate by itself', async () => {
+  test('sequences count 1, 2, 3 in each aggregate separately', async () => {
     const { counter: c } = createApp({ store: memoryStore(), aggregates: { counter } }).aggregates
     await c.execute('a', count(1))
     await c.execute('b', countEach(1, 2))
@@ -62,7 +62,7 @@ describe('a command that is accepted', () => {
     expect((await collect(c.events('b'))).map((e) => e.sequence)).toEqual([1, 2])
   })
 
-  test('the events of one command share a commit id, those of two do not', async () => {
+  test('the events of one command share a commit id, those of two commands do not', async () => {
     const { counter: c } = createApp({ store: memoryStore(), aggregates: { counter } }).aggregates
     await c.execute('a', countEach(1, 2))
     await c.execute('a', count(1))
@@ -71,7 +71,7 @@ describe('a command that is accepted', () => {
     expect(three).not.toBe(two)
   })
 
-  test('the result has the events just as a later read gives them', async () => {
+  test('the result has the events exactly as a later read returns them', async () => {
     const { account } = bank()
     const first = await account.execute('a', open, { metadata: { userId: 'u7', empty: undefined, zero: -0 } })
     const second = await account.execute('a', deposit(5))
@@ -79,7 +79,7 @@ describe('a command that is accepted', () => {
     expect([...first.events, ...second.events]).toStrictEqual(await collect(account.events('a')))
   })
 
-  test('metadata is stored with every event of the command and comes back', async () => {
+  test('metadata is stored with every event of the command and reads back', async () => {
     const store = memoryStore()
     const metadata = { correlationId: 'c-1', nested: { list: [1, 'two', null] } }
     const { counter: c } = createApp({ store, aggregates: { counter } }).aggregates
@@ -90,8 +90,8 @@ describe('a command that is accepted', () => {
   })
 })
 
-describe('a command that is refused', () => {
-  test('the caller gets the reason and the details, as the handler made them', async () => {
+describe('a rejected command', () => {
+  test('the caller receives the reason and the details of a rejection unchanged', async () => {
     const { account } = bank()
     expect(await account.execute('a', deposit(5))).toEqual({ ok: false, reason: 'not-open', details: undefined })
     await account.execute('a', open)
@@ -99,7 +99,7 @@ describe('a command that is refused', () => {
     expect(await account.execute('a', check)).toEqual({ ok: false, reason: 'insufficient-funds', details: { balance: 0 } })
   })
 
-  test('nothing is stored and no query is called', async () => {
+  test('a rejected command stores nothing and calls no query', async () => {
     const { account, store, dispatched } = bank()
     await account.execute('a', deposit(5))
     expect(await store.lastPosition()).toBeUndefined()
@@ -131,17 +131,17 @@ describe('a handler that collects its events', () => {
   const { baskets } = createApp({ store, aggregates: { baskets: basket } }).aggregates
   const add = (id: string, ...items: string[]) => baskets.execute(id, { type: 'AddAll', data: { items } })
 
-  test('the logic after an event sees what it changed', async () => {
+  test('a handler sees the effect of the events that it has collected', async () => {
     const result = await add('sees', 'pear', 'fig', 'plum')
     expect(result.ok && result.events.map((e) => e.data.after)).toEqual([0, 1, 2])
   })
 
-  test('events are stored in the order they were collected', async () => {
+  test('collected events are stored in the order they were collected', async () => {
     expect(await add('order', 'pear', 'fig')).toMatchObject({ ok: true, sequence: 2, state: ['pear', 'fig'] })
     expect((await collect(baskets.events('order'))).map((e) => e.data.item)).toEqual(['pear', 'fig'])
   })
 
-  test('a refusal after collecting events stores none of them', async () => {
+  test('a rejection after collecting events stores none of them', async () => {
     const before = await store.lastPosition()
     expect(await add('refused', 'pear', 'fig', 'pear')).toEqual({ ok: false, reason: 'twice', details: { item: 'pear' } })
     expect(await store.lastPosition()).toBe(before)
@@ -149,7 +149,7 @@ describe('a handler that collects its events', () => {
   })
 })
 
-test('a command that decides nothing succeeds, stores nothing and calls no query', async () => {
+test('a command without events succeeds, stores nothing and calls no query', async () => {
   const { account, store, dispatched } = bank()
   const close = { type: 'CloseAccount' } as const
   expect(await account.execute('a', close)).toEqual({
@@ -165,7 +165,7 @@ test('a command that decides nothing succeeds, stores nothing and calls no query
   expect(await c.execute('c', countEach())).toMatchObject({ ok: true, sequence: 0, events: [] })
 })
 
-test('services are asked by asynchronous handlers, and their answer decides', async () => {
+test('an asynchronous handler decides by the answer of a service', async () => {
   const asked: string[] = []
   const { account } = bank(async (id, check) => {
     asked.push(`${id} ${check}`)
@@ -179,7 +179,7 @@ test('services are asked by asynchronous handlers, and their answer decides', as
   expect(asked).toEqual(['a bad', 'a 1170'])
 })
 
-test('a failing service stops the command with its own error, and nothing is stored', async () => {
+test('an error of a service fails the command unchanged, and nothing is stored', async () => {
   const failure = new Error('clearing house is down')
   const { account, store } = bank(() => Promise.reject(failure))
   await account.execute('a', open)
@@ -188,7 +188,7 @@ test('a failing service stops the command with its own error, and nothing is sto
   expect(await store.lastPosition()).toBe('2')
 })
 
-test('a store that cannot be read stops the command before anything is decided', async () => {
+test('a store that cannot be read fails the command before a decision', async () => {
   const down = new StoreError('STORE_UNAVAILABLE', 'The database does not answer.')
   const appended: unknown[] = []
   const store = sendingBy(changed(memoryStore(), { readAggregate: () => Promise.reject(down) }), (commit, really) => {
@@ -212,7 +212,7 @@ test('an error of a driver reaches the caller inside a StoreError that names the
 })
 
 test.each(['STORE_BUSY', 'STORE_FULL', 'STORE_READ_ONLY', 'STORE_LIMIT', 'SCHEMA_MISSING'] as const)(
-  'a store that surely did not store says so with %s, and the command is not sent again',
+  'a certain failure with %s reaches the caller, and the command is not resent',
   async (code) => {
     const cause = new StoreError(code, 'No.')
     let sends = 0

@@ -13,7 +13,7 @@ import { drop, give, shown, taken, ticket, ticketApp, ticketViews } from '../sup
 const kept = keeping()
 const live = <T>(changes: AsyncIterable<T>) => changes[Symbol.asyncIterator]()
 
-describe('too much to report one by one', () => {
+describe('too many changes', () => {
   /** An event touches 6,000 rows. */
   const wide = defineView({
     name: 'wide',
@@ -27,7 +27,7 @@ describe('too much to report one by one', () => {
     consistency: 'async',
   })
 
-  test('is one reload for a listener that does not keep up, and changes again from then on', async () => {
+  test('changes() gives a slow listener one reload instead of too many rows, then changes again', async () => {
     const app = kept(createApp({ store: memoryStore(), aggregates: { ticket }, views: { wide } }))
     const [changes, other] = [live(app.views.wide.changes()), live(app.views.wide.changes())]
     const begun = [changes.next(), other.next()]
@@ -45,7 +45,7 @@ describe('too much to report one by one', () => {
     expect((await taken(changes, 1)).map(shown)).toEqual(['b=1'])
   })
 
-  test('is one reload for everybody where one page has more than 10,000 rows', async () => {
+  test('changes() gives every listener one reload for a page with more than 10,000 rows', async () => {
     const store = memoryStore()
     const app = kept(createApp({ store, aggregates: { ticket }, views: { wide } }))
     for (const points of [0, 1]) await app.aggregates.ticket.execute('a', give('ann', points))
@@ -62,7 +62,7 @@ describe('too much to report one by one', () => {
     expect(read).toBe(0)
   })
 
-  test('more than 10,000 positions back is too-old; 10,000 are read', async () => {
+  test('changes() reads a cursor 10,000 positions back, and reports one further back as too-old', async () => {
     const store = memoryStore()
     await storedBefore(store, 'ticket', 'a', ...Array.from({ length: 10_001 }, () => ({ type: 'Seen', data: { by: 'x' } })))
     const app = kept(ticketApp(store))
@@ -71,7 +71,7 @@ describe('too much to report one by one', () => {
     expect((await taken(live(app.views.tickets.changes({ after: '1.2' })), 1)).map(shown)).toEqual(['b=1'])
   })
 
-  test('an event that this program cannot read is a reload where its rows are unknown', async () => {
+  test('changes() reports a reload for an unreadable event whose rows are unknown', async () => {
     const store = memoryStore()
     const app = kept(ticketApp(store, { pollMs: 5 }))
     const [tickets, owners] = [live(app.views.tickets.changes()), live(app.views.owners.changes())]
@@ -82,7 +82,7 @@ describe('too much to report one by one', () => {
 })
 
 describe('the reader of changes', () => {
-  test('find waits for the beginning of changes that were asked for before it', async () => {
+  test('find() waits for the start of changes() that were requested before it', async () => {
     const store = memoryStore()
     const door = gate()
     const slow = changed(store, { lastPosition: () => door.pass().then(() => store.lastPosition()) })
@@ -98,7 +98,7 @@ describe('the reader of changes', () => {
     expect([(await page).items.length, (await row)?.view.points]).toEqual([1, 1])
   })
 
-  test('a row that is read twice is reported once', async () => {
+  test('changes() reports a row that is read twice once', async () => {
     let looks = 0
     const store = reporting(memoryStore())
     const readChanges = store.readChanges as NonNullable<Store['readChanges']>
@@ -119,7 +119,7 @@ describe('the reader of changes', () => {
     expect((await taken(changes, 1)).map(shown)).toEqual(['b=1'])
   })
 
-  test('a switch by another process is found though nothing is stored', async () => {
+  test('changes() finds a switch by another process although nothing is stored', async () => {
     const store = memoryStore()
     let now = Date.UTC(2030, 0, 1)
     const runtime = { ...platformRuntime, now: () => new Date(now) }
@@ -144,7 +144,7 @@ describe('the reader of changes', () => {
 })
 
 describe('a store that fails', () => {
-  test('for a while is read again, and nothing is missed', async () => {
+  test('changes() continues after a temporary store failure and misses nothing', async () => {
     const store = memoryStore()
     let isDown = false
     let failures = 0
@@ -167,7 +167,7 @@ describe('a store that fails', () => {
     expect(shown((await first).value as never)).toBe('a=1')
   })
 
-  test('for good ends the iteration with its error', async () => {
+  test('changes() ends with the error of a permanent store failure', async () => {
     const store = memoryStore()
     const failing = changed(store, { readFeed: async () => Promise.reject(new StoreError('STORE_CORRUPT', 'broken')) })
     const app = kept(ticketApp(failing))
@@ -176,7 +176,7 @@ describe('a store that fails', () => {
     expect(await changes.next()).toEqual({ done: true, value: undefined })
   })
 
-  test('that lost its last commits is too-old', async () => {
+  test('changes() reports too-old when the store has lost its last commits', async () => {
     const store = memoryStore()
     let isBack = false
     const restored = changed(store, {
@@ -197,7 +197,7 @@ describe('a store that fails', () => {
     expect((await second).map(shown)).toEqual(['reload:too-old'])
   })
 
-  test('rows of another version end the iteration with ViewOutdatedError', async () => {
+  test('changes() ends with a ViewOutdatedError when the rows have another version', async () => {
     const store = memoryStore()
     const older = kept(ticketApp(store, { pollMs: 5 }))
     await older.aggregates.ticket.execute('a', give('ann', 1))
@@ -229,7 +229,7 @@ describe('where', () => {
     indexes: ['a', 'b'],
   })
 
-  test('means the same as in find, for values of every kind', async () => {
+  test('where of changes() selects the same rows as where of find(), for values of every kind', async () => {
     const rows = fc.array(fc.record({ a: value, b: value }, { requiredKeys: [] }), { minLength: 1, maxLength: 6 })
     const where = fc.record({ a: condition, b: condition }, { requiredKeys: [] })
     await fc.assert(
@@ -246,7 +246,7 @@ describe('where', () => {
     )
   })
 
-  test('is checked as in find', () => {
+  test('where of changes() is checked like where of find()', () => {
     const app = kept(ticketApp(memoryStore()))
     for (const where of [{ colour: 'red' }, { owner: { like: 'a' } }, { owner: {} }, { points: Number.NaN }, 'ann', null])
       expect(thrownBy(() => app.views.tickets.changes({ where: where as never })).code).toBe('VALIDATION')
@@ -255,16 +255,16 @@ describe('where', () => {
   })
 })
 
-describe('without an order of all events', () => {
+describe('on a store without a global order', () => {
   const silent = (store: Store) => reporting(store, { readChanges: async () => ({ changes: [], cursor: 'end', more: false }) })
 
-  test('a store that reports no changes is a DefinitionError', () => {
+  test('changes() is a DefinitionError on a store that reports no changes', () => {
     const app = kept(ticketApp(unordered(memoryStore())))
     const error = thrownBy(() => app.views.tickets.changes())
     expect([error.code, error.message]).toEqual(['DEFINITION', expect.stringContaining('streams: true')])
   })
 
-  test('what this process stores is reported at once', async () => {
+  test('changes() reports what the same process stores at once', async () => {
     const app = kept(ticketApp(silent(memoryStore())))
     const [tickets, owners] = [live(app.views.tickets.changes()), live(app.views.owners.changes())]
     const first = [taken(tickets, 2), taken(owners, 1)]
@@ -275,22 +275,25 @@ describe('without an order of all events', () => {
     expect((await Promise.all(first as Promise<never[]>[])).map((all) => all.map(shown))).toEqual([['a=1', '-a'], ['ann=1']])
   })
 
-  test.each(['inline', 'async'] as const)('what others store is reported when the store does: %s', async (consistency) => {
-    const store = reporting(memoryStore())
-    const [app, other] = [ticketApp(store, { consistency, pollMs: 5 }), ticketApp(store, { consistency })].map(kept)
-    if (app === undefined || other === undefined) throw new Error('no apps')
-    await other.aggregates.ticket.execute('a', give('ann', 1))
-    await other.drain()
-    const [tickets, owners] = [live(app.views.tickets.changes()), live(app.views.owners.changes())]
-    // Of an aggregate that comes first every row is reported.
-    const first = [taken(tickets, 1), taken(owners, 3)]
-    await Promise.all([app.views.tickets.find(), app.views.owners.find()])
-    // Two events in one page of the store, of which only the last is named.
-    await other.aggregates.ticket.execute('a', give('bob', 2))
-    await other.aggregates.ticket.execute('a', give('cy', 3))
-    await other.drain()
-    const [ticketsSeen, ownersSeen] = (await Promise.all(first as Promise<never[]>[])).map((all) => all.map(shown))
-    expect(ticketsSeen?.at(-1)).toMatch(/^a=[23]$/)
-    expect([...(ownersSeen ?? [])].sort()).toEqual(['ann=1', 'bob=2', 'cy=3'])
-  })
+  test.each(['inline', 'async'] as const)(
+    'changes() reports what other processes store when the store reports it: %s',
+    async (consistency) => {
+      const store = reporting(memoryStore())
+      const [app, other] = [ticketApp(store, { consistency, pollMs: 5 }), ticketApp(store, { consistency })].map(kept)
+      if (app === undefined || other === undefined) throw new Error('no apps')
+      await other.aggregates.ticket.execute('a', give('ann', 1))
+      await other.drain()
+      const [tickets, owners] = [live(app.views.tickets.changes()), live(app.views.owners.changes())]
+      // Of an aggregate that comes first every row is reported.
+      const first = [taken(tickets, 1), taken(owners, 3)]
+      await Promise.all([app.views.tickets.find(), app.views.owners.find()])
+      // Two events in one page of the store, of which only the last is named.
+      await other.aggregates.ticket.execute('a', give('bob', 2))
+      await other.aggregates.ticket.execute('a', give('cy', 3))
+      await other.drain()
+      const [ticketsSeen, ownersSeen] = (await Promise.all(first as Promise<never[]>[])).map((all) => all.map(shown))
+      expect(ticketsSeen?.at(-1)).toMatch(/^a=[23]$/)
+      expect([...(ownersSeen ?? [])].sort()).toEqual(['ann=1', 'bob=2', 'cy=3'])
+    },
+  )
 })

@@ -14,7 +14,7 @@ describe.each(databases)('on $name', ({ skipped, host }) => {
   })
 
   test.skipIf(skipped).each(['inline', 'async'] as const)(
-    'find and changes of an %s view miss nothing while two processes write',
+    'find() and changes() of an %s view miss nothing while two processes write',
     async (consistency) => {
       for (let seed = 1; seed <= atStrength({ moderate: 1, full: 20 }); seed++) {
         const database = await host.open({ schema: true })

@@ -17,7 +17,7 @@ const stores: readonly [string, () => Promise<Store>][] = [
 ]
 
 describe.each(stores)('changes() on %s', (_, open) => {
-  test('reports each stored row once, in an app that was never started', async () => {
+  test('changes() reports each stored row once in an app that was never started', async () => {
     const app = kept(ticketApp(await open()))
     const changes = app.views.tickets.changes()[Symbol.asyncIterator]()
     const first = taken(changes, 3)
@@ -33,7 +33,7 @@ describe.each(stores)('changes() on %s', (_, open) => {
     ])
   })
 
-  test('reports what other processes store, found by polling', async () => {
+  test('changes() finds what other processes store by polling', async () => {
     const store = await open()
     const app = kept(ticketApp(store, { pollMs: 5 }))
     const changes = app.views.owners.changes()[Symbol.asyncIterator]()
@@ -42,7 +42,7 @@ describe.each(stores)('changes() on %s', (_, open) => {
     expect((await first).map(shown)).toEqual(['ann=1'])
   })
 
-  test('gives a slow listener the latest content of each row only', async () => {
+  test('changes() gives a slow listener the latest content of each row only', async () => {
     const app = kept(ticketApp(await open()))
     const { ticket } = app.aggregates
     const changes = app.views.tickets.changes()[Symbol.asyncIterator]()
@@ -57,7 +57,7 @@ describe.each(stores)('changes() on %s', (_, open) => {
     expect(rest.map(shown).sort()).toEqual(['a=20', 'b=20', 'c=1'])
   })
 
-  test('reports a row that leaves where as gone, once', async () => {
+  test('changes() reports a row that no longer matches where as gone, once', async () => {
     const app = kept(ticketApp(await open()))
     const { ticket } = app.aggregates
     await ticket.execute('a', give('ann', 5))
@@ -91,7 +91,7 @@ describe.each(stores)('changes() on %s', (_, open) => {
     expect((await next).map(shown)).toEqual(['-b'])
   })
 
-  test('an async view reports rows when it shows them, whichever process runs it', async () => {
+  test('changes() of an async view reports rows once projected, whichever process runs the view', async () => {
     const store = await open()
     const app = kept(ticketApp(store, { consistency: 'async', pollMs: 5 }))
     const other = kept(ticketApp(store, { consistency: 'async' }))
@@ -110,7 +110,7 @@ describe.each(stores)('changes() on %s', (_, open) => {
     expect((await third).map(shown)).toEqual(['c=3'])
   })
 
-  test('an async view that runs in the same process reports rows at once, however rarely it polls', async () => {
+  test('changes() of an async view in the same process reports rows at once, without polling', async () => {
     const app = kept(ticketApp(await open(), { consistency: 'async', pollMs: 600_000 }))
     await app.start()
     const changes = app.views.tickets.changes()[Symbol.asyncIterator]()
@@ -122,7 +122,7 @@ describe.each(stores)('changes() on %s', (_, open) => {
     }
   })
 
-  test('a switch to rebuilt rows is a reload, also by another process', async () => {
+  test('changes() reports a reload after a switch to rebuilt rows, also by another process', async () => {
     const store = await open()
     const app = kept(ticketApp(store, { pollMs: 5 }))
     const other = kept(ticketApp(store))
@@ -147,7 +147,7 @@ describe.each(stores)('changes() on %s', (_, open) => {
     expect(await upTo('reload:rebuilt', 'b=3')).toBe('b=3')
   })
 
-  test('after continues behind a cursor, or says why it cannot', async () => {
+  test('changes() continues after a cursor or reports why it cannot', async () => {
     const app = kept(ticketApp(await open()))
     const { ticket } = app.aggregates
     for (const id of ['a', 'b', 'c']) await ticket.execute(id, give('ann', 1))
@@ -160,7 +160,7 @@ describe.each(stores)('changes() on %s', (_, open) => {
     await expect(async () => app.views.tickets.changes({ after: 3 as never })).rejects.toMatchObject({ code: 'VALIDATION' })
   })
 
-  test('a cursor of a change leaves nothing out that was not taken yet', async () => {
+  test('changes() after the cursor of a change omits no row that was not reported yet', async () => {
     const app = kept(ticketApp(await open()))
     const { ticket } = app.aggregates
     const changes = app.views.tickets.changes()[Symbol.asyncIterator]()
@@ -181,7 +181,7 @@ describe.each(stores)('changes() on %s', (_, open) => {
     expect((await next).map(shown)).toEqual(['b=1', 'c=1'])
   })
 
-  test('1,000 listeners cost the reads of one, and none cost nothing', async () => {
+  test('1,000 listeners cost as many reads as one, and no listener costs none', async () => {
     const calls: string[] = []
     const app = kept(ticketApp(counting(await open(), calls), { pollMs: 5 }))
     const { ticket } = app.aggregates
@@ -214,7 +214,7 @@ describe.each(stores)('changes() on %s', (_, open) => {
 })
 
 describe('an iteration over changes()', () => {
-  test('ends with its signal, with break and with the app', async () => {
+  test('an iteration over changes() ends with its signal, with break and with the app', async () => {
     const app = ticketApp(memoryStore())
     const ending = new AbortController()
     const iterations = [app.views.tickets.changes({ signal: ending.signal }), app.views.tickets.changes()].map((changes) =>
@@ -238,7 +238,7 @@ describe('an iteration over changes()', () => {
 
 test.each(
   stores.flatMap(([name, open]) => (['inline', 'async'] as const).map((consistency) => [consistency, name, open] as const)),
-)('find and changes of an %s view on %s miss nothing while others write', async (consistency, _, open) => {
+)('find() and changes() of an %s view on %s miss nothing while other processes write', async (consistency, _, open) => {
   for (let seed = 1; seed <= atStrength({ moderate: 4, full: 200 }); seed++) {
     const store = await open()
     const told = await liveStory({ connect: async () => store, consistency, seed, commands: 40 })

@@ -40,7 +40,7 @@ async function written(store: Store, ...ids: readonly string[]) {
 describe('the state of a subscription', () => {
   const of = (app: Logging) => app.subscriptions.log.health()
 
-  test('is nobody while events wait and no process runs it', async () => {
+  test("a subscription's state is `nobody` while events wait and no process runs it", async () => {
     const app = kept(logging(await written(memoryStore(), 'a', 'b', 'c'), () => {}))
     expect(await of(app)).toMatchObject({
       state: 'nobody',
@@ -53,7 +53,7 @@ describe('the state of a subscription', () => {
     })
   })
 
-  test('is idle when it has caught up and no process runs it', async () => {
+  test("a subscription's state is `idle` when it has caught up and no process runs it", async () => {
     const app = kept(logging(await written(memoryStore(), 'a'), () => {}))
     await app.drain()
     expect(await of(app)).toEqual({
@@ -68,7 +68,7 @@ describe('the state of a subscription', () => {
     })
   })
 
-  test('is idle when all that comes later is of aggregates that it does not follow', async () => {
+  test("a subscription's state is `idle` when all later events belong to other aggregates", async () => {
     const store = memoryStore()
     const other = defineSubscription({ name: 'other', aggregates: [bankAccount], handle: () => {} })
     const services = { account: { validateCheck: async () => true } } as never
@@ -80,7 +80,7 @@ describe('the state of a subscription', () => {
     expect(await app.subscriptions.other.health()).toMatchObject({ state: 'idle', lag: 0, position: '2' })
   })
 
-  test('is elsewhere while another process holds its lease, also in an app that was never started', async () => {
+  test("a subscription's state is `elsewhere` while another process holds its lease", async () => {
     const store = await written(memoryStore(), 'a')
     const app = kept(logging(store, () => {}))
     await lease(store, 'orders-7f9c')
@@ -92,7 +92,7 @@ describe('the state of a subscription', () => {
     })
   })
 
-  test('is running while this app is at it, under the name that the app has', async () => {
+  test("a subscription's state is `running` while this app runs it, under the app's name", async () => {
     const door = gate()
     const app = kept(logging(await written(memoryStore(), 'a'), () => door.pass(), {}, { holder: 'orders-1' }))
     const draining = app.drain()
@@ -104,7 +104,7 @@ describe('the state of a subscription', () => {
     await draining
   })
 
-  test('is running in a started app that is about to take the lease', async () => {
+  test("a subscription's state is `running` in a started app that is about to take the lease", async () => {
     const memory = memoryStore()
     const door = gate()
     const acquireLease: Store['acquireLease'] = async (request) => {
@@ -123,7 +123,7 @@ describe('the state of a subscription', () => {
     door.open()
   })
 
-  test('is stopped at an event until resume', async () => {
+  test("a subscription's state is `stopped` at an event until resume()", async () => {
     const app = kept(logging(await written(memoryStore(), 'a'), boom))
     await app.drain()
     expect(await of(app)).toMatchObject({
@@ -135,7 +135,7 @@ describe('the state of a subscription', () => {
     expect(await of(app)).toMatchObject({ state: 'nobody' })
   })
 
-  test('is waiting after an error that is tried again', async () => {
+  test("a subscription's state is `waiting` after an error that is retried", async () => {
     const app = kept(logging(await written(memoryStore(), 'a'), boom, { onFailure: 'retry' }))
     await app.drain()
     expect(await of(app)).toMatchObject({
@@ -145,7 +145,7 @@ describe('the state of a subscription', () => {
     })
   })
 
-  test('is waiting while only failed events are tried again, with the time of the next', async () => {
+  test("a subscription's state is `waiting`, with a time, while only failed events are retried", async () => {
     const retry = { firstMs: 60_000, forMs: 600_000 }
     const store = await written(memoryStore(), 'a', 'b')
     // biome-ignore lint/suspicious/noThenProperty: the name of the option
@@ -160,7 +160,7 @@ describe('the state of a subscription', () => {
     })
   })
 
-  test('says that it has caught up but for what is parked', async () => {
+  test("a subscription's state mentions parked events when it has caught up otherwise", async () => {
     const app = kept(logging(await written(memoryStore(), 'a'), boom, { onFailure: 'park' }))
     await app.drain()
     expect(await of(app)).toMatchObject({
@@ -170,14 +170,14 @@ describe('the state of a subscription', () => {
     })
   })
 
-  test('counts up to 100 failed aggregates', async () => {
+  test("a subscription's state counts up to 100 failed aggregates", async () => {
     const ids = Array.from({ length: 102 }, (_, i) => `c${i}`)
     const app = kept(logging(await written(memoryStore(), ...ids), boom, { onFailure: 'park' }))
     await app.drain()
     expect(await of(app)).toMatchObject({ parked: 100, isMore: true, because: expect.stringContaining('more than 100') })
   })
 
-  test('is outdated where an event is left to a newer program, until that was there', async () => {
+  test("a subscription's state is `outdated` while an event is left to a newer program", async () => {
     const store = memoryStore()
     const [old, young] = [programOf(older, store), programOf(newer, store)]
     await order(young).execute('a', place)
@@ -189,7 +189,7 @@ describe('the state of a subscription', () => {
     expect(await old.app.subscriptions.mailer.health()).toMatchObject({ state: 'elsewhere' })
   })
 
-  test('is outdated where its rows are written by a newer version of the package', async () => {
+  test("a subscription's state is `outdated` when a newer package version wrote its checkpoint", async () => {
     const store = memoryStore()
     const app = kept(logging(await written(store, 'a'), () => {}))
     await app.drain()
@@ -202,7 +202,7 @@ describe('the state of a subscription', () => {
     expect(await of(app)).toMatchObject({ state: 'outdated', error: { code: 'SCHEMA_TOO_NEW' } })
   })
 
-  test('begins where it will begin when it was never run', async () => {
+  test("a subscription's state before its first run starts at its from", async () => {
     const store = await written(memoryStore(), 'a', 'b', 'c')
     expect(await of(kept(logging(store, () => {}, { from: 'now' })))).toMatchObject({ state: 'idle', lag: 0 })
     const from = '2' as never
@@ -239,14 +239,14 @@ describe('the state of a view', () => {
     expect(await because()).toBe('It has caught up.')
   })
 
-  test('is idle where commands write its rows', async () => {
+  test("an inline view's state is `idle`", async () => {
     const views = { totals: totalsOf('inline') }
     const app = kept(createApp({ store: memoryStore(), aggregates: { counter }, views }))
     await app.aggregates.counter.execute('a', count(1))
     expect(await app.views.totals.health()).toMatchObject({ state: 'idle', lag: 0, position: '1' })
   })
 
-  test('is nobody while its rows are of another version, and outdated in the program that is too old', async () => {
+  test("an async view's state is `nobody` until its rows have the version of the program", async () => {
     const store = memoryStore()
     const appOf = (viewVersion: number) =>
       kept(createApp({ store, aggregates: { counter }, views: { totals: totalsOf('async', { viewVersion }) } }))
@@ -261,7 +261,7 @@ describe('the state of a view', () => {
 })
 
 describe('a store without readConsumers', () => {
-  test('is asked for checkpoints, and shows no holders', async () => {
+  test('health() reads checkpoints and shows no holders on a store without readConsumers', async () => {
     const memory = memoryStore()
     const app = kept(logging(await written(plain(memory), 'a'), () => {}, { partitions: 4 }))
     expect(await app.subscriptions.log.health()).toMatchObject({ state: 'nobody', lag: 1, holders: [] })
@@ -274,7 +274,7 @@ describe('a store without readConsumers', () => {
   })
 })
 
-test('a store without an order of all events shows no position and no lag', async () => {
+test('health() shows no position and no lag on a store without a global order', async () => {
   const app = kept(logging(unordered(memoryStore()), boom))
   await app.aggregates.counter.execute('a', count(1))
   const status = await app.subscriptions.log.health()
@@ -283,9 +283,9 @@ test('a store without an order of all events shows no position and no lag', asyn
   expect(await app.subscriptions.log.health()).toMatchObject({ state: 'stopped' })
 })
 
-describe('a look', () => {
+describe('health() and status()', () => {
   test.each([{}, { concurrency: 8 }, { partitions: 64, concurrency: 8 }])(
-    'at a subscription with %j takes at most five calls of the store',
+    'health() of a subscription with %j takes at most five calls of the store',
     async (options) => {
       const calls: string[] = []
       const app = kept(logging(counting(memoryStore(), calls), () => {}, options))
@@ -299,7 +299,7 @@ describe('a look', () => {
     },
   )
 
-  test('at all consumers of an app takes few calls, and names each', async () => {
+  test('health() of an app takes few calls of the store and names each consumer', async () => {
     const calls: string[] = []
     const store = counting(memoryStore(), calls)
     const subscriptions = Object.fromEntries(
@@ -321,7 +321,7 @@ describe('a look', () => {
     expect(await kept(createApp({ store, aggregates: { counter } })).health()).toEqual({ consumers: [] })
   })
 
-  test('is shared by all who iterate over statuses', async () => {
+  test('all iterations over status() share the calls of the store', async () => {
     const calls: string[] = []
     const store = counting(memoryStore(), calls)
     const time = virtualTime(
@@ -345,7 +345,7 @@ describe('a look', () => {
     expect(seen).toEqual(Array.from({ length: 100 }, () => ['idle', 'nobody']))
   })
 
-  test('does not report that time passes', async () => {
+  test('status() does not report that time passes', async () => {
     const time = virtualTime(
       () => 0.5,
       () => false,
@@ -362,7 +362,7 @@ describe('a look', () => {
     expect(seen).toEqual([0])
   })
 
-  test('tells the age by the clock of the app', async () => {
+  test('health() tells the age of the oldest event by the clock of the app', async () => {
     let now = Date.UTC(2030, 0, 1)
     const runtime = { ...platformRuntime, now: () => new Date(now) }
     const app = kept(logging(memoryStore(), () => {}, {}, {}, runtime))

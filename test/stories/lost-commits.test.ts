@@ -92,25 +92,25 @@ async function afterALoss(snapshots: SnapshotPolicy = 'never') {
 describe.each<SnapshotPolicy>(['never', 'always', { every: 2 }])(
   'a process that remembers lost events, snapshots %j',
   (snapshots) => {
-    test('decides a command on what is stored, and stores no overdraft', async () => {
+    test('a command after a loss is decided on what is stored, and stores no overdraft', async () => {
       const { warm, other } = await afterALoss(snapshots)
       expect(await warm.execute('p', take(5))).toMatchObject({ ok: false, reason: 'too-few', details: { coins: 3 } })
       expect(await warm.execute('p', take(3))).toMatchObject({ ok: true, sequence: 3, state: { coins: 0 } })
       expect(await other.load('p')).toEqual({ state: { coins: 0 }, sequence: 3 })
     })
 
-    test('loads what is stored, also the state of an earlier sequence', async () => {
+    test('load() after a loss returns what is stored, also the state of an earlier sequence', async () => {
       const { warm } = await afterALoss(snapshots)
       expect(await warm.load('p', { asOf: 2 })).toEqual({ state: { coins: 3 }, sequence: 2 })
       expect(await warm.load('p')).toEqual({ state: { coins: 3 }, sequence: 2 })
     })
 
-    test('rejects a command on what is stored', async () => {
+    test('a command after a loss is rejected on what is stored', async () => {
       const { warm } = await afterALoss(snapshots)
       expect(await warm.execute('p', take(9))).toMatchObject({ ok: false, details: { coins: 3 } })
     })
 
-    test('stores a command with expectedSequence only on what is stored', async () => {
+    test('a command with expectedSequence after a loss is checked against what is stored', async () => {
       const { warm } = await afterALoss(snapshots)
       expect(await warm.execute('p', take(5), { expectedSequence: 2 })).toMatchObject({ ok: false, details: { coins: 3 } })
       expect((await failureOf(warm.execute('p', take(1), { expectedSequence: 3 }))).code).toBe('CONFLICT')
@@ -119,14 +119,14 @@ describe.each<SnapshotPolicy>(['never', 'always', { every: 2 }])(
   },
 )
 
-test('64 commands at once on lost events store no overdraft', async () => {
+test('64 concurrent commands after a loss store no overdraft', async () => {
   const { warm, other } = await afterALoss()
   const results = await Promise.all(Array.from({ length: 64 }, () => warm.execute('p', take(1))))
   expect(results.filter(({ ok }) => ok)).toHaveLength(3)
   expect(await other.load('p')).toEqual({ state: { coins: 0 }, sequence: 5 })
 })
 
-test('an inline view of an aggregate that lost events follows what is stored', async () => {
+test('an inline view after a loss of events matches what is stored', async () => {
   const { store, backUp, restore } = restorable()
   const open = () => createApp({ store, aggregates: { purse }, views: { balances } })
   const warm = open()
@@ -161,7 +161,7 @@ test('a process forgets a lost state as soon as it notices the loss', async () =
   expect(reads).toBe(1)
 })
 
-test('a process decides anew when the whole aggregate is lost', async () => {
+test('a process decides again from the initial state when the whole aggregate is lost', async () => {
   const { store, backUp, restore } = restorable()
   const warm = createApp({ store, aggregates: { purse } }).aggregates.purse
   backUp()
@@ -172,7 +172,7 @@ test('a process decides anew when the whole aggregate is lost', async () => {
   expect(await warm.execute('p', put(1))).toMatchObject({ ok: true, sequence: 1 })
 })
 
-test('a running subscription receives what takes the place of lost events', async () => {
+test('a running subscription receives the events that replace lost ones', async () => {
   const { store, backUp, restore } = restorable()
   const other = createApp({ store, aggregates: { purse, dust } })
   const received: string[] = []

@@ -33,8 +33,8 @@ function appOn(
 }
 const change = (aggregateId: string, sequence: number) => ({ aggregateType: 'counter', aggregateId, sequence })
 
-describe('on a store without an order of all events', () => {
-  test('records in any order, doubled or late, have each event taken once and in order', async () => {
+describe('on a store without a global order', () => {
+  test('late, duplicate and unordered records deliver each event once and in order', async () => {
     const seen: string[] = []
     const app = appOn(unordered(memoryStore()), seen)
     await app.aggregates.counter.execute('a', countEach(1, 2, 3))
@@ -46,7 +46,7 @@ describe('on a store without an order of all events', () => {
     expect((await app.views.sizes.load('by-1'))?.view.times).toBe(2)
   })
 
-  test('one record that cannot be taken does not hold up the others', async () => {
+  test('a record that fails does not block the others', async () => {
     const seen: string[] = []
     const app = appOn(unordered(memoryStore()), seen, { fail: (id) => id === 'counter/bad/1', park: true })
     await app.aggregates.counter.execute('bad', countEach(1, 2))
@@ -56,7 +56,7 @@ describe('on a store without an order of all events', () => {
     expect((await app.subscriptions.log.parked()).items).toMatchObject([{ eventId: 'counter/bad/1' }])
   })
 
-  test('a subscription that stops says so for each record until it is resumed', async () => {
+  test('a stopped subscription fails each record until it is resumed', async () => {
     const seen: string[] = []
     let broken = true
     const app = appOn(unordered(memoryStore()), seen, { fail: () => broken })
@@ -71,7 +71,7 @@ describe('on a store without an order of all events', () => {
     expect(seen).toEqual(['counter/a/1', 'counter/b/1'])
   })
 
-  test('of many records it is looked up together how far each aggregate has been taken', async () => {
+  test('catchUp() reads the progress of many aggregates together', async () => {
     const store = memoryStore()
     const looks: number[] = []
     const readViews: Store['readViews'] = (keys) => {
@@ -89,7 +89,7 @@ describe('on a store without an order of all events', () => {
     expect(looks).toEqual([100, 54])
   })
 
-  test('whatever brings it up to date at the same time in one process, each event is taken once', async () => {
+  test('concurrent calls of catchUp() and drain() in one process deliver each event once', async () => {
     const seen: string[] = []
     const app = appOn(unordered(memoryStore()), seen)
     const ids = Array.from({ length: 30 }, (_, i) => `c${i}`)
@@ -101,7 +101,7 @@ describe('on a store without an order of all events', () => {
     expect((await app.views.totals.load('c7'))?.view).toEqual({ total: 3, count: 2 })
   })
 
-  test('what was looked up is not believed for long: another process may have gone on meanwhile', async () => {
+  test('catchUp() reads progress again after a while, as another process may have continued', async () => {
     const store = unordered(memoryStore())
     const seen: string[] = []
     const other = appOn(store, seen)
@@ -125,7 +125,7 @@ describe('on a store without an order of all events', () => {
     expect(seen).toEqual(['counter/a/1', 'counter/b/1', 'counter/c/1'])
   })
 
-  test("from 'now', an event that has to be tried again is not passed over by the next record of its aggregate", async () => {
+  test("a subscription from 'now' retries a failed event before the next record of its aggregate", async () => {
     const seen: string[] = []
     let fails = true
     const handle = ({ id }: { readonly id: string }) => {
@@ -157,7 +157,7 @@ describe('on a store without an order of all events', () => {
       return { process, write, seen, failing }
     }
 
-    test('begins at an event that was given up on, not at the next', async () => {
+    test("a subscription from 'now' starts at an event that has failed, not at the next one", async () => {
       const { process, write, seen, failing } = following()
       await write('a', 1)
       failing.add('counter/a/1')
@@ -168,7 +168,7 @@ describe('on a store without an order of all events', () => {
       expect(seen).toEqual(['counter/a/1', 'counter/a/2'])
     })
 
-    test('begins at an event whose record never came, when it runs already', async () => {
+    test("a subscription from 'now' that runs already starts at an event without a record", async () => {
       const { process, write, seen } = following()
       await write('other', 1)
       await process().catchUp([change('other', 1)])
@@ -178,7 +178,7 @@ describe('on a store without an order of all events', () => {
       expect(seen.slice(1)).toEqual(Array.from({ length: 300 }, (_, i) => `counter/a/${i + 1}`))
     })
 
-    test('begins with the whole commit, in whatever order its records come', async () => {
+    test("a subscription from 'now' starts with the whole commit, in any order of its records", async () => {
       const { process, write, seen } = following()
       await write('a', 1)
       await write('a', 1, 2, 3)
@@ -187,7 +187,7 @@ describe('on a store without an order of all events', () => {
       expect(seen).toEqual(['counter/a/2', 'counter/a/3', 'counter/a/4'])
     })
 
-    test('has its first drain leave out nothing that waits for another try, or is still to be told', async () => {
+    test("the first drain from 'now' omits no event that waits for a retry or a record", async () => {
       const { process, write, seen, failing } = following()
       await write('a', 1)
       await process().catchUp([change('a', 1)])
@@ -203,7 +203,7 @@ describe('on a store without an order of all events', () => {
       expect(seen).toEqual(['counter/a/1', 'counter/late/1', 'counter/a/2'])
     })
 
-    test('begins once for all processes, also where two of them look at all aggregates at once', async () => {
+    test("a subscription from 'now' starts once for all processes, also when two reconcile at once", async () => {
       const { process, write, seen } = following()
       for (let i = 0; i < 20; i++) await write(`old-${i}`, 1, 2)
       await Promise.all([process().drain(), process().drain(), process().drain()])
@@ -215,8 +215,8 @@ describe('on a store without an order of all events', () => {
     })
   })
 
-  describe('what is parked', () => {
-    test('and tried again does not lose an event that comes meanwhile', async () => {
+  describe('a parked event', () => {
+    test('a retry of a parked event does not lose an event that arrives meanwhile', async () => {
       const store = unordered(memoryStore())
       const seen: string[] = []
       let broken = true
@@ -241,7 +241,7 @@ describe('on a store without an order of all events', () => {
       expect((await told.subscriptions.log.parked()).items).toEqual([])
     })
 
-    test('by one process has what follows wait in another that is under way', async () => {
+    test('an event parked by one process blocks later events in another running process', async () => {
       const store = unordered(memoryStore())
       const seen: string[] = []
       const fail = (id: string) => id === 'counter/b/1'
@@ -262,7 +262,7 @@ describe('on a store without an order of all events', () => {
       expect((await told.subscriptions.log.parked()).items).toMatchObject([{ eventId: 'counter/b/1' }])
     })
 
-    test('by two processes at once is parked once, and delivered in order when it is resumed', async () => {
+    test('an event that two processes park at once is parked once, and resumed in order', async () => {
       const store = unordered(memoryStore())
       const seen: string[] = []
       let broken = true
@@ -279,8 +279,8 @@ describe('on a store without an order of all events', () => {
     })
   })
 
-  describe('a look at all aggregates', () => {
-    test('has one that fails keep it from none of the others', async () => {
+  describe('a reconciliation of all aggregates', () => {
+    test('a reconciliation continues after an aggregate that fails', async () => {
       const seen: string[] = []
       let broken = true
       const fail = ({ id }: { readonly id: string }) => {
@@ -302,7 +302,7 @@ describe('on a store without an order of all events', () => {
       expect(await app.drain()).toEqual({ caughtUp: true, events: 3 })
     })
 
-    test('ends where all of them fail, and loses none', async () => {
+    test('a reconciliation ends when every aggregate fails, and loses none', async () => {
       let broken = true
       let calls = 0
       const seen: string[] = []
@@ -326,7 +326,7 @@ describe('on a store without an order of all events', () => {
       expect(new Set(seen).size).toBe(500)
     })
 
-    test('finds that a consumer is ahead of events that were restored to an earlier moment', async () => {
+    test('a reconciliation fails when events were restored to an earlier moment', async () => {
       const seen: string[] = []
       const store = unordered(memoryStore())
       await appOn(store).aggregates.counter.execute('a', countEach(1, 2))
@@ -342,7 +342,7 @@ describe('on a store without an order of all events', () => {
     })
   })
 
-  test('a catch-up that is aborted ends, says so for each record that it has not done, and loses nothing', async () => {
+  test('an aborted catchUp() ends, reports each record that it has not done, and loses nothing', async () => {
     const seen: string[] = []
     const ending = new AbortController()
     const log = defineSubscription({
@@ -370,7 +370,7 @@ describe('on a store without an order of all events', () => {
     expect(seen).toEqual(['counter/a/1', 'counter/a/2', 'counter/b/1', 'counter/c/1'])
   })
 
-  test('a drain looks at every aggregate, and finds what no record told of', async () => {
+  test('a drain reconciles every aggregate and finds events without a record', async () => {
     const seen: string[] = []
     const app = appOn(unordered(memoryStore()), seen)
     for (let i = 0; i < 300; i++) await app.aggregates.counter.execute(`c${i}`, count(1))
@@ -382,7 +382,7 @@ describe('on a store without an order of all events', () => {
     expect(seen.at(-1)).toBe('counter/c7/2')
   })
 
-  test("from 'now' leaves out what was there, of every aggregate", async () => {
+  test("a subscription from 'now' omits the existing events of every aggregate", async () => {
     const store = unordered(memoryStore())
     const seen: string[] = []
     const writer = appOn(store)
@@ -396,14 +396,14 @@ describe('on a store without an order of all events', () => {
     expect([...seen].sort()).toEqual(['counter/a/3', 'counter/b/1'])
   })
 
-  test('a command can wait for a view, which is brought up to date for its aggregate alone', async () => {
+  test('a command can wait for a view, which catches up on its aggregate alone', async () => {
     const app = appOn(unordered(memoryStore()))
     await app.aggregates.counter.execute('a', count(5), { waitFor: ['totals', 'sizes'] })
     expect((await app.views.totals.load('a'))?.view.total).toBe(5)
     expect((await app.views.sizes.load('by-5'))?.view.times).toBe(1)
   })
 
-  test('a command does not take rows of another version for what it waits for', async () => {
+  test('a command that waits for a view does not accept rows of another version', async () => {
     const store = unordered(memoryStore())
     const totals = (viewVersion: number) => ({ totals: totalsOf('async', { viewVersion }) })
     const old = createApp({ store, aggregates: { counter }, views: totals(1) })
@@ -413,7 +413,7 @@ describe('on a store without an order of all events', () => {
     expect(failure).toMatchObject({ code: 'NOT_YET', result: { sequence: 2 }, cause: { code: 'VIEW_OUTDATED' } })
   })
 
-  test('changes that the store has forgotten are found by a look at every aggregate', async () => {
+  test('a reconciliation finds changes that the store has forgotten', async () => {
     const store = memoryStore()
     const { runtime } = standingStill()
     let forgotten = false
@@ -445,7 +445,7 @@ describe('on a store without an order of all events', () => {
     expect([...seen].sort()).toEqual(['counter/a/2', 'counter/b/1'])
   })
 
-  test('start() without anything that tells of changes is refused, and so is a change that is none', async () => {
+  test('start() without a source of changes is refused, and so are invalid changes', async () => {
     const app = appOn(unordered(memoryStore()))
     expect((await failureOf(app.start())).message).toContain('call app.catchUp or app.drain')
     for (const wrong of [undefined, [undefined], [{}], [change('a', 0)], [{ ...change('a', 1), first: 0 }]])

@@ -36,8 +36,8 @@ function watched(store: Store = memoryStore(), queries: (() => void)[] = []) {
 }
 const place = { aggregateType: 'counter', aggregateId: 'c' }
 
-describe('an observer is told', () => {
-  test('each part of a command, in order', async () => {
+describe('an observer', () => {
+  test('an observer receives each part of a command, in order', async () => {
     const failure = new Error('down')
     const failing = () => {
       throw failure
@@ -54,7 +54,7 @@ describe('an observer is told', () => {
     ])
   })
 
-  test('what became of a command', async () => {
+  test('an observer receives the outcome of a command', async () => {
     const { c, last, of } = watched()
     const outcomeOf = async (command: Promise<unknown>) => {
       await command.catch(() => {})
@@ -68,7 +68,7 @@ describe('an observer is told', () => {
     expect(last()).toEqual({ kind: 'command', ...place, command: 'Count', outcome: 'failed', attempts: 0, ms: 0, error })
   })
 
-  test('what a load started from', async () => {
+  test('an observer receives the starting point of a load', async () => {
     const { c, of } = watched()
     await c.load('c')
     await c.execute('c', count(1))
@@ -76,7 +76,7 @@ describe('an observer is told', () => {
     expect(of('load').at(-1)).toEqual({ kind: 'load', ...place, from: 'cache', events: 0, sequence: 1, ms: 0 })
   })
 
-  test('a lost race and its second try', async () => {
+  test('an observer receives a lost race and its retry', async () => {
     const memory = memoryStore()
     const other = watched(memory).c
     const { c, of } = watched(overtaken(memory, () => other.execute('c', count(1))))
@@ -86,7 +86,7 @@ describe('an observer is told', () => {
     expect(of('command')).toMatchObject([{ outcome: 'stored', attempts: 2 }])
   })
 
-  test('a view that had moved', async () => {
+  test('an observer receives a retry when another command has changed a row', async () => {
     const memory = memoryStore()
     const other = watched(memory).c
     const { c, of } = watched(overtaken(memory, () => other.execute('other', count(1))))
@@ -95,7 +95,7 @@ describe('an observer is told', () => {
     expect(of('command')).toMatchObject([{ outcome: 'stored', attempts: 1 }])
   })
 
-  test('an append whose outcome is unknown', async () => {
+  test('an observer receives an append whose outcome is unknown', async () => {
     const { c, of } = watched(
       sendingBy(memoryStore(), async (commit, really, nth) => {
         const outcome = await really(commit)
@@ -121,7 +121,7 @@ describe('an observer that fails', () => {
       },
     ],
     ['rejects', async () => Promise.reject(failure)],
-  ])('and %s harms nothing, and is shown on the console', async (_, observe) => {
+  ])('an observer that %s harms nothing and is reported on the console', async (_, observe) => {
     const unhandled = vi.fn()
     process.on('unhandledRejection', unhandled)
     let called = 0
@@ -138,7 +138,7 @@ describe('an observer that fails', () => {
 })
 
 describe('the runtime', () => {
-  test('is the only clock and the only source of ids', async () => {
+  test('the runtime is the only clock and the only source of ids', async () => {
     const { runtime } = standingStill('2001-02-03T04:05:06.789Z')
     const ids: string[] = []
     const noting = {
@@ -155,7 +155,7 @@ describe('the runtime', () => {
     expect(ids).toContain(result.ok && result.events[0]?.commitId)
   })
 
-  test('is all the time and chance there is: with the platform’s taken away everything works', async () => {
+  test('an app works without the clock, the timers and the randomness of the platform', async () => {
     const forbidden = () => {
       throw new Error('This was not asked of the runtime.')
     }
@@ -174,7 +174,7 @@ describe('the runtime', () => {
     }
   })
 
-  test('of the platform waits, and stops waiting when told to', async () => {
+  test('sleep() of platformRuntime waits, and ends when its signal aborts', async () => {
     await platformRuntime.sleep(1)
     const controller = new AbortController()
     const waiting = failureOf(platformRuntime.sleep(60_000, controller.signal))

@@ -41,7 +41,7 @@ describe.each(databases)('on $name', ({ name, skipped, host }) => {
     return database
   }
 
-  test.skipIf(skipped)('what one process has stored the next one goes on from', async () => {
+  test.skipIf(skipped)('a process continues from what another process has stored', async () => {
     const { store, connect } = await created()
     const first = await createApp({ store, aggregates: { counter } }).aggregates.counter.execute('c', countEach(1, 2), {
       metadata: { userId: 'ann' },
@@ -157,7 +157,7 @@ describe.each(databases)('on $name', ({ name, skipped, host }) => {
   })
 
   test.skipIf(skipped).each<SnapshotPolicy>(['always', { every: 2 }])(
-    'a corrupt snapshot is no trouble: the events are read, and the next commit replaces it (%j)',
+    'a corrupt snapshot is ignored, and the next commit replaces it (%j)',
     async (snapshots) => {
       const { store, corruptSnapshot } = await created()
       const appOf = () => createApp({ store, aggregates: { sum: adding(snapshots) }, cache: false }).aggregates.sum
@@ -175,7 +175,7 @@ describe.each(databases)('on $name', ({ name, skipped, host }) => {
   )
 
   test.skipIf(skipped).each<SnapshotPolicy>(['always', { every: 2 }])(
-    'a snapshot that does not fit stateSchema is passed over, and the next one replaces it (%j)',
+    'a snapshot that does not fit stateSchema is ignored, and the next one replaces it (%j)',
     async (snapshots) => {
       const { store } = await created()
       const total = defineAggregate({
@@ -230,7 +230,7 @@ describe.each(databases)('on $name', ({ name, skipped, host }) => {
     expect((await notes.load('n')).state).toEqual({ text: 'less old', by: 'unknown' })
   })
 
-  test.skipIf(skipped)('an event whose JSON is corrupt stops its aggregate, and no other', async () => {
+  test.skipIf(skipped)('an event with corrupt JSON stops its aggregate and no other', async () => {
     const { store, corruptEvent } = await created()
     const app = createApp({ store, aggregates: { counter }, cache: false })
     const { counter: c } = app.aggregates
@@ -245,7 +245,7 @@ describe.each(databases)('on $name', ({ name, skipped, host }) => {
     expect(told).toEqual(['counter/bad/2'])
   })
 
-  test.skipIf(skipped)('without its schema everything says so, and works once it is there', async () => {
+  test.skipIf(skipped)('every call reports a missing schema, and works once the schema is there', async () => {
     const { store } = await created({ schema: false })
     const { counter: c } = createApp({ store, aggregates: { counter } }).aggregates
     for (const ask of [() => c.execute('c', count(1)), () => c.load('c'), () => c.ids(), () => collect(c.events('c'))])
@@ -255,7 +255,7 @@ describe.each(databases)('on $name', ({ name, skipped, host }) => {
   })
 })
 
-test('a store of one’s own is a store as any other', async () => {
+test('a custom store works like any other store', async () => {
   const kept = memoryStore()
   const calls: string[] = []
   const noting =

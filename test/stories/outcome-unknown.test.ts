@@ -34,22 +34,22 @@ function appOn(store: Store) {
 describe('an append whose answer is lost', () => {
   test.each<[string, (commit: Commit, really: (commit: Commit) => Promise<CommitOutcome>) => Promise<CommitOutcome>]>([
     [
-      'and which was stored',
+      'after it was stored',
       async (commit, really) => {
         await really(commit)
         return uncertain
       },
     ],
     [
-      'by an exception, and which was stored',
+      'by an exception after it was stored',
       async (commit, really) => {
         await really(commit)
         throw cut
       },
     ],
-    ['and which was not stored', async () => uncertain],
-    ['by an exception, and which was not stored', () => Promise.reject(cut)],
-  ])('%s ends as one success', async (_, first) => {
+    ['before it was stored', async () => uncertain],
+    ['by an exception before it was stored', () => Promise.reject(cut)],
+  ])('an append whose answer is lost %s is one success', async (_, first) => {
     const memory = memoryStore()
     const ids: string[] = []
     const { app, c, slept, decisions } = appOn(
@@ -70,7 +70,7 @@ describe('an append whose answer is lost', () => {
     expect((await app.views.totals.load('all'))?.view).toEqual({ total: 7 })
   })
 
-  test('lands while the second send is on its way: it is stored once', async () => {
+  test('an append that lands during the second send is stored once', async () => {
     const memory = memoryStore()
     let late: () => Promise<unknown> = async () => {}
     const { c, decisions } = appOn(
@@ -88,7 +88,7 @@ describe('an append whose answer is lost', () => {
     expect(await memory.lastPosition()).toBe('1')
   })
 
-  test('lands after the second send: it is stored once', async () => {
+  test('an append that lands after the second send is stored once', async () => {
     const memory = memoryStore()
     let late: () => Promise<unknown> = async () => {}
     const { c } = appOn(
@@ -105,7 +105,7 @@ describe('an append whose answer is lost', () => {
     expect(await memory.lastPosition()).toBe('1')
   })
 
-  test('and a second one that surely was not stored does not make it a failure: the first may still land', async () => {
+  test('a second send that surely failed is no failure, as the first may still land', async () => {
     const memory = memoryStore()
     const { c } = appOn(
       sendingBy(memory, async (commit, really, nth) => {
@@ -120,7 +120,7 @@ describe('an append whose answer is lost', () => {
     expect(await memory.lastPosition()).toBe('1')
   })
 
-  test('which was stored and built upon by another writer is the success it was', async () => {
+  test('a stored append without an answer is a success when another writer builds on it', async () => {
     const memory = memoryStore()
     const other = appOn(memory).c
     const { c } = appOn(
@@ -135,7 +135,7 @@ describe('an append whose answer is lost', () => {
     expect(await c.execute('c', count(-14))).toMatchObject({ ok: true, sequence: 3, state: { total: 1 } })
   })
 
-  test('while another writer was quicker is decided again', async () => {
+  test('a command is decided again when another writer wins while its outcome is unknown', async () => {
     const memory = memoryStore()
     const other = appOn(memory).c
     const { app, c, decisions } = appOn(
@@ -150,7 +150,7 @@ describe('an append whose answer is lost', () => {
     expect(decisions().length).toBe(1)
   })
 
-  test('while another writer moved the view: the view alone is computed again', async () => {
+  test('only the view is computed again when another writer changes its row meanwhile', async () => {
     const memory = memoryStore()
     const other = appOn(memory).c
     const { app, c, decisions } = appOn(
@@ -166,7 +166,7 @@ describe('an append whose answer is lost', () => {
   })
 })
 
-describe('a store that stays out of reach', () => {
+describe('a store that stays unavailable', () => {
   const unreachable = (memory: Store, stored: boolean) => {
     let down = true
     const store = sendingBy(memory, async (commit, really, nth) => {
@@ -180,25 +180,28 @@ describe('a store that stays out of reach', () => {
     return { store, recover }
   }
 
-  test.each([true, false])('ends as an unknown outcome, and the key tells later (stored: %s)', async (stored) => {
-    const memory = memoryStore()
-    const { store, recover } = unreachable(memory, stored)
-    const { c, slept, seen } = appOn(store)
-    const error = await failureOf(c.execute('c', count(5), { idempotencyKey: 'req-42' }))
-    expect(error).toBeInstanceOf(OutcomeUnknownError)
-    expect(error).toMatchObject({ code: 'OUTCOME_UNKNOWN', cause: { code: 'STORE_UNAVAILABLE' } })
-    expect(error.message).toContain("counter 'c'")
-    expect(error.message).toContain("with the same idempotencyKey ('req-42')")
-    expect(slept.length).toBeGreaterThan(2)
-    expect(slept.every((ms, i) => i === 0 || ms > (slept[i - 1] ?? 0))).toBe(true)
-    expect(seen.filter((what) => what.kind === 'retry' && what.on === 'unknown-outcome')).toHaveLength(slept.length)
-    recover()
-    const again = await c.execute('c', count(5), { idempotencyKey: 'req-42' })
-    expect(again).toMatchObject({ ok: true, sequence: 1, state: { total: 5 }, replayed: stored })
-    expect(await memory.lastPosition()).toBe('1')
-  })
+  test.each([true, false])(
+    'a commit to an unavailable store has an unknown outcome that the key resolves (stored: %s)',
+    async (stored) => {
+      const memory = memoryStore()
+      const { store, recover } = unreachable(memory, stored)
+      const { c, slept, seen } = appOn(store)
+      const error = await failureOf(c.execute('c', count(5), { idempotencyKey: 'req-42' }))
+      expect(error).toBeInstanceOf(OutcomeUnknownError)
+      expect(error).toMatchObject({ code: 'OUTCOME_UNKNOWN', cause: { code: 'STORE_UNAVAILABLE' } })
+      expect(error.message).toContain("counter 'c'")
+      expect(error.message).toContain("with the same idempotencyKey ('req-42')")
+      expect(slept.length).toBeGreaterThan(2)
+      expect(slept.every((ms, i) => i === 0 || ms > (slept[i - 1] ?? 0))).toBe(true)
+      expect(seen.filter((what) => what.kind === 'retry' && what.on === 'unknown-outcome')).toHaveLength(slept.length)
+      recover()
+      const again = await c.execute('c', count(5), { idempotencyKey: 'req-42' })
+      expect(again).toMatchObject({ ok: true, sequence: 1, state: { total: 5 }, replayed: stored })
+      expect(await memory.lastPosition()).toBe('1')
+    },
+  )
 
-  test('holds up no later command once it is back, and what was stored counts', async () => {
+  test('a store that is available again delays no later command', async () => {
     const { store, recover } = unreachable(memoryStore(), true)
     const { c } = appOn(store)
     expect((await failureOf(c.execute('c', count(5)))).message).toContain('had no idempotencyKey: look')
@@ -206,7 +209,7 @@ describe('a store that stays out of reach', () => {
     expect(await c.execute('c', count(1))).toMatchObject({ ok: true, sequence: 2, state: { total: 6 } })
   })
 
-  test('does not reach queries with events nobody knows to be stored', async () => {
+  test('queries do not receive events that may not be stored', async () => {
     let called = 0
     const { store } = unreachable(memoryStore(), false)
     const { runtime } = standingStill()
@@ -216,13 +219,13 @@ describe('a store that stays out of reach', () => {
   })
 })
 
-test('a store that answers nothing at all leaves the outcome unknown', async () => {
+test('a store that returns no outcomes leaves the outcome unknown', async () => {
   const silent = changed(memoryStore(), { append: async () => [] })
   const { c } = appOn(silent)
   expect((await failureOf(c.execute('c', count(1)))).code).toBe('OUTCOME_UNKNOWN')
 })
 
-test('a store that dies between commit and dispatch has stored the command: a repeat is a replay', async () => {
+test('a command stored by a process that died before the dispatch is replayed', async () => {
   const memory = memoryStore()
   const dying = sendingBy(memory, async (commit, really) => {
     await really(commit)

@@ -17,7 +17,7 @@ const appWith = (...args: Parameters<typeof logging>) => {
 }
 
 describe('a subscription in partitions', () => {
-  test('that fails in one of them ends the handlers of the others before anybody calls them again', async () => {
+  test('a failing partition ends the handlers of the others before they are called again', async () => {
     const store = memoryStore()
     let isDown = true
     const flaky = changed(store, {
@@ -45,7 +45,7 @@ describe('a subscription in partitions', () => {
     expect(most).toBe(1)
   })
 
-  test('a process takes half of the partitions with work when another one waits for some', async () => {
+  test('a process takes half of the partitions with work when another process waits for some', async () => {
     const store = memoryStore()
     const another = { holder: 'another', ttlMs: 60_000 }
     await store.acquireLease({ name: 'waiting/subscription/log', ...another })
@@ -62,7 +62,7 @@ describe('a subscription in partitions', () => {
     expect(free).toBeLessThan(partitions * 0.6)
   })
 
-  test('leaves no lease behind when one of them cannot be taken', async () => {
+  test('a process keeps no lease when one of the partitions cannot be taken', async () => {
     const store = memoryStore()
     let isDown = true
     const flaky = changed(store, {
@@ -83,7 +83,7 @@ describe('a subscription in partitions', () => {
     isDown = false
   })
 
-  test("begins 'now' once for all of them, also for those that are first taken much later", async () => {
+  test("a subscription from 'now' starts once for all partitions, also for those taken much later", async () => {
     let now = Date.now()
     const store = memoryStore({ clock: () => now })
     const seen: string[] = []
@@ -98,7 +98,7 @@ describe('a subscription in partitions', () => {
     expect(seen.sort()).toEqual(Array.from({ length: 20 }, (_, i) => `counter/c${i}/1`).sort())
   })
 
-  test('has many handlers at work at once and is not warned of their signals', async () => {
+  test('a subscription in partitions runs many handlers at once without warnings about signals', async () => {
     const warnings: string[] = []
     const note = (warning: Error) => void warnings.push(warning.message)
     process.on('warning', note)
@@ -116,7 +116,7 @@ describe('a subscription in partitions', () => {
     expect(warnings).toEqual([])
   })
 
-  test('that is drained with time to spare waits for who has died with one of them', async () => {
+  test('a drain with a budget waits for the lease of a dead process on one partition', async () => {
     const store = memoryStore()
     const app = appWith(store, () => {})
     for (let i = 0; i < 200; i++) await app.aggregates.counter.execute(`c${i}`, count(1))
@@ -125,7 +125,7 @@ describe('a subscription in partitions', () => {
     expect(await app.drain({ budgetMs: 60_000 })).toMatchObject({ caughtUp: true })
   })
 
-  test('of a started app takes over what a dead process had, though nothing new comes', async () => {
+  test('a started app takes over the partitions of a dead process without a new event', async () => {
     const store = memoryStore()
     for (let partition = 0; partition < partitions; partition += 2)
       await store.acquireLease({ name: leaseName(partition), holder: 'dead', ttlMs: 300 })
@@ -171,7 +171,7 @@ describe('a subscription in partitions', () => {
     expect([2, 3, 4]).toContain(epoch)
   })
 
-  test('goes on though most partitions never have an event', async () => {
+  test('a subscription in partitions continues though most partitions never have an event', async () => {
     let seen = 0
     const app = appWith(memoryStore(), () => void seen++)
     for (let round = 1; round <= 4; round++) {
@@ -181,7 +181,7 @@ describe('a subscription in partitions', () => {
     }
   })
 
-  test('has caught up when partitions without events have not moved', async () => {
+  test('a subscription has caught up when partitions without events have not moved', async () => {
     const app = appWith(memoryStore(), () => {})
     for (let n = 1; n <= 300; n++) {
       await app.aggregates.counter.execute('only', count(1))
@@ -199,7 +199,7 @@ describe('a subscription in partitions', () => {
     }
   })
 
-  test('sees what is far ahead of a partition that another process is slow with', async () => {
+  test('a subscription processes events far after those of a slow partition of another process', async () => {
     const store = memoryStore()
     const seen: string[] = []
     const other = appWith(store, ({ id }) => void seen.push(id))

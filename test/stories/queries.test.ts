@@ -7,7 +7,7 @@ type Query = (events: readonly EventEnvelope[]) => void | Promise<void>
 const appWith = (queries: Query[], onQueryError?: (error: unknown, events: readonly EventEnvelope[]) => void) =>
   createApp({ store: memoryStore(), aggregates: { counter }, queries, ...(onQueryError && { onQueryError }) }).aggregates.counter
 
-test('queries are called in the order they are listed, each after the one before has finished', async () => {
+test('queries are called in list order, each after the one before has finished', async () => {
   const calls: string[] = []
   const slow = async () => {
     calls.push('slow begins')
@@ -38,7 +38,7 @@ test('each query receives all events of the command at once, after they are stor
   })
 })
 
-test('what a query receives is frozen, so that the next one and the caller see the same', async () => {
+test('the events that a query receives are frozen for the next query and the caller', async () => {
   const failures: unknown[] = []
   const vandal: Query = ([event]) => {
     ;(event as unknown as { data: { by: number } }).data.by = 99
@@ -60,25 +60,28 @@ describe('a query that fails', () => {
     ['rejects', () => Promise.reject(failure)],
   ]
 
-  test.each(failing)('and %s fails neither the command nor the next query, and is reported with its events', async (_, query) => {
-    const reported: unknown[] = []
-    const next = vi.fn()
-    const result = await appWith([query, next], (...what) => reported.push(what)).execute('c', count(1))
-    expect(result).toMatchObject({ ok: true, sequence: 1 })
-    expect(next).toHaveBeenCalledOnce()
-    expect(reported).toEqual([[failure, result.ok && result.events]])
-  })
+  test.each(failing)(
+    'a query that %s is reported with its events, and fails neither command nor next query',
+    async (_, query) => {
+      const reported: unknown[] = []
+      const next = vi.fn()
+      const result = await appWith([query, next], (...what) => reported.push(what)).execute('c', count(1))
+      expect(result).toMatchObject({ ok: true, sequence: 1 })
+      expect(next).toHaveBeenCalledOnce()
+      expect(reported).toEqual([[failure, result.ok && result.events]])
+    },
+  )
 
-  describe('is shown on the console', () => {
+  describe('on the console', () => {
     const shown = vi.spyOn(console, 'error').mockImplementation(() => {})
     afterEach(() => shown.mockClear())
 
-    test.each(failing)('when nobody asked to be told and it %s', async (_, query) => {
+    test.each(failing)('a query that %s is reported on the console without an onQueryError', async (_, query) => {
       expect(await appWith([query]).execute('c', count(1))).toMatchObject({ ok: true })
       expect(shown).toHaveBeenCalledExactlyOnceWith(expect.stringContaining("counter 'c'"), failure)
     })
 
-    test('together with the failure of onQueryError when that throws too', async () => {
+    test('an error of onQueryError is reported on the console together with that of the query', async () => {
       const worse = new Error('the pager is down')
       const next = vi.fn()
       const c = appWith([() => Promise.reject(failure), next], () => {
@@ -93,7 +96,7 @@ describe('a query that fails', () => {
   })
 })
 
-test('an onQueryError that rejects later takes nothing down', async () => {
+test('an onQueryError that rejects later causes no unhandled rejection', async () => {
   const shown = vi.spyOn(console, 'error').mockImplementation(() => {})
   const unhandled = vi.fn()
   process.on('unhandledRejection', unhandled)

@@ -43,7 +43,7 @@ const same = "The handler of 'reserve' uses the same reaction() for two commands
 describe.each([
   ['memory', async () => memoryStore()],
   ['SQLite', onSqlite],
-  ['a store without an order of all events', async () => unordered(memoryStore())],
+  ['a store without a global order', async () => unordered(memoryStore())],
 ])('a reaction on %s', (_, open) => {
   const twice = async (handle: Handler, options: object = {}) => {
     const app = reserving(await open(), { handle, ...options })
@@ -54,13 +54,13 @@ describe.each([
 
   test.each<[string, Handler]>([
     [
-      'after the other',
+      'one after the other',
       async (_, { app, reaction }) => {
         for (let line = 0; line < 2; line++) await app.aggregate(stock).execute('tea', reserve(), reaction())
       },
     ],
     [
-      'and their options are spread',
+      'with spread options',
       async (_, { app, reaction }) => {
         const options = { ...reaction(), metadata: { line: 1 } }
         for (let line = 0; line < 2; line++) await app.aggregate(stock).execute('tea', reserve(), { ...options })
@@ -74,7 +74,7 @@ describe.each([
       },
     ],
     [
-      'and the handler catches the error',
+      'although the handler catches the error',
       async (_, { app, reaction }) => {
         for (let line = 0; line < 2; line++)
           await app
@@ -84,18 +84,18 @@ describe.each([
       },
     ],
     [
-      'and they differ',
+      'with different data',
       async (_, { app, reaction }) => {
         for (const line of ['1', '2']) await app.aggregate(stock).execute('tea', reserve(line), reaction())
       },
     ],
     [
-      'and have the same name',
+      'with the same name',
       async (_, { app, reaction }) => {
         for (const line of ['1', '2']) await app.aggregate(stock).execute('tea', reserve(line), reaction('line'))
       },
     ],
-  ])('fails the delivery when two commands have it, one %s', async (_, handle) => {
+  ])('a reaction used for two commands fails the delivery: %s', async (_, handle) => {
     const app = await twice(handle)
     const failure = await failureOf(app.subscriptions.subscription.caughtUp())
     expect(failure.code).toBe('STOPPED')
@@ -107,7 +107,7 @@ describe.each([
     await expect(log.deliveredTo(app.subscription).thenCommands([])).rejects.toMatchObject({ code: 'DEFINITION' })
   })
 
-  test('fails the delivery each time, and stores the first command once', async () => {
+  test('a reaction used twice fails each attempt and stores the first command once', async () => {
     let calls = 0
     const app = await twice(
       async (_, { app, reaction }) => {
@@ -134,7 +134,7 @@ describe.each([
     expect((await failureOf(app.subscriptions.subscription.caughtUp())).message).toContain(same)
   }
 
-  test('can be used again when the first command was refused, decided nothing or failed', async () => {
+  test('a reaction can be used again after a command that was rejected, empty or failed', async () => {
     const app = await twice(async (_, { app, reaction }) => {
       const tea = app.aggregate(stock)
       await tea.execute('tea', { type: 'Refuse', data: {} }, reaction())
@@ -146,7 +146,7 @@ describe.each([
     await app.subscriptions.subscription.caughtUp()
   })
 
-  test('may be sent to several aggregates, and under several names', async () => {
+  test('a reaction may be sent to several aggregates and under several names', async () => {
     const app = await twice(async (_, { app, reaction }) => {
       for (const id of ['tea', 'milk']) await app.aggregate(stock).execute(id, reserve(), reaction())
       for (const line of ['1', '2']) await app.aggregate(stock).execute('tea', reserve(), reaction(line))
@@ -188,7 +188,7 @@ describe.each([
         } catch {}
       },
     ],
-  ])('of a batch fails the delivery %s', async (_, handleBatch) => {
+  ])('a reaction in a batch fails the delivery %s', async (_, handleBatch) => {
     const app = reserving(await open(), { handleBatch })
     await app.aggregates.counter.execute('a', countEach(1, 2))
     await app.drain()
@@ -200,7 +200,7 @@ describe.each([
     await log.deliveredTo(app.subscription).thenFails('reaction(event, name?)')
   })
 
-  test('fails the delivery when its name is no text', async () => {
+  test('a reaction fails the delivery when its name is no text', async () => {
     const app = await twice(async (event, { app, reaction }) =>
       app.aggregate(stock).execute('tea', reserve(), reaction(event as never)),
     )

@@ -43,7 +43,7 @@ const ways: readonly [
 ]
 
 describe.each(ways)('%s', (_, events) => {
-  test('are read only as far as they are asked for, and never more than a page ahead', async () => {
+  test('an iteration reads only as far as it is consumed, and at most a page ahead', async () => {
     const { store, given } = counting()
     await save(store, 20_000)
     given.length = 0
@@ -57,7 +57,7 @@ describe.each(ways)('%s', (_, events) => {
     expect(given).toEqual(Array(100).fill(page))
   })
 
-  test('are not read before the first is asked for, nor after the reader has gone', async () => {
+  test('an iteration reads nothing before its first event is requested, nor after its end', async () => {
     const { store, given } = counting()
     await save(store, 1_000)
     given.length = 0
@@ -68,7 +68,7 @@ describe.each(ways)('%s', (_, events) => {
     expect(given).toEqual([page, page])
   })
 
-  test('are read no more once the caller has given up', async () => {
+  test('an iteration reads no further page after its signal aborts', async () => {
     const { store, given } = counting()
     await save(store, 1_000)
     given.length = 0
@@ -84,7 +84,7 @@ describe.each(ways)('%s', (_, events) => {
     expect([seen.length, given]).toEqual([page, [page]])
   })
 
-  test('go on after the last one that was dealt with', async () => {
+  test('an iteration continues after the last event of the one before', async () => {
     const { store } = counting()
     await save(store, 1_000)
     const seen: number[] = []
@@ -99,7 +99,7 @@ describe.each(ways)('%s', (_, events) => {
   })
 
   test.each([1, 2, 100, 199, 200, 201, 399, 555])(
-    'stop at event %i when its JSON is corrupt: those before it are given, the error names it',
+    'an iteration returns the events before corrupt event %i, and the error names that event',
     async (at) => {
       const database = new Database(':memory:')
       const store = sqliteStore(database)
@@ -115,7 +115,7 @@ describe.each(ways)('%s', (_, events) => {
     },
   )
 
-  test('stop at an event that this program does not know: those before it are given, the error names it', async () => {
+  test('an iteration returns the events before one of an unknown type, and the error names it', async () => {
     const { store } = counting()
     await save(store, 250)
     await storedBefore(store, 'counter', 'c', { type: 'Unheard' }, { type: 'Counted', data: { by: 1 } })
@@ -125,7 +125,7 @@ describe.each(ways)('%s', (_, events) => {
     expect((await collect(events(store, { after: 251 }))).map(({ sequence }) => sequence)).toEqual([252])
   })
 
-  test('stop when the store fails, and can be asked for again', async () => {
+  test('an iteration ends when the store fails, and can be requested again', async () => {
     const { store, given } = counting()
     await save(store, 1_000)
     given.length = 0
@@ -154,7 +154,7 @@ async function readToError(events: AsyncIterable<EventEnvelope>) {
   return { seen, error }
 }
 
-test('large events come in pages of few', async () => {
+test('an iteration reads large events in small pages', async () => {
   const database = new Database(':memory:')
   const kept = sqliteStore(database)
   await kept.createSchema()
@@ -176,7 +176,7 @@ test('large events come in pages of few', async () => {
   }
 })
 
-test('ids come page by page, as many as are asked for', async () => {
+test('ids() returns pages of the requested size', async () => {
   const kept = memoryStore()
   for (let i = 0; i < 250; i++) await storedBefore(kept, 'counter', `c${i}`, { type: 'Counted', data: { by: 1 } })
   const limits: number[] = []

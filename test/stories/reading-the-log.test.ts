@@ -17,8 +17,8 @@ const dim = (level: number) => ({ type: 'Dim', data: { level } }) as const
 
 const appOn = (store = memoryStore()) => createApp({ store, aggregates: { counter, lamp } })
 
-describe('ids', () => {
-  test('come page by page in byte order, and none is there before its first event', async () => {
+describe('ids()', () => {
+  test('ids() returns pages in byte order, without aggregates that have no event', async () => {
     const { counter: c } = appOn().aggregates
     const ids = ['b', 'a', 'B', 'é', '\uff5e', '😀', '10', '9', '__proto__']
     for (const id of ids) await c.execute(id, count(1))
@@ -38,7 +38,7 @@ describe('ids', () => {
     expect(await c.ids()).toEqual({ items: sorted })
   })
 
-  test('are those of one type', async () => {
+  test('ids() returns the ids of one type', async () => {
     const { aggregates } = appOn()
     await aggregates.counter.execute('c', count(1))
     await aggregates.lamp.execute('l', dim(1))
@@ -46,13 +46,16 @@ describe('ids', () => {
     expect(await aggregates.lamp.ids()).toEqual({ items: ['l'] })
   })
 
-  test.each([{ limit: 0 }, { limit: 1_001 }, { limit: 2.5 }, { after: '' }, { afer: 'c' }])('refuse %j', async (options) => {
-    expect((await failureOf(appOn().aggregates.counter.ids(options))).code).toBe('VALIDATION')
-  })
+  test.each([{ limit: 0 }, { limit: 1_001 }, { limit: 2.5 }, { after: '' }, { afer: 'c' }])(
+    'ids() refuses %j',
+    async (options) => {
+      expect((await failureOf(appOn().aggregates.counter.ids(options))).code).toBe('VALIDATION')
+    },
+  )
 })
 
-describe('the events of the whole app', () => {
-  test('come in the order they were stored, all types of the app and no other', async () => {
+describe('app.events()', () => {
+  test("app.events() returns the events of the app's types in stored order", async () => {
     const store = memoryStore()
     const app = appOn(store)
     await storedBefore(store, 'foreign', 'f', { type: 'Whatever' })
@@ -73,14 +76,14 @@ describe('the events of the whole app', () => {
     expect(events[0]).toStrictEqual(first)
   })
 
-  test('are read on over many pages', async () => {
+  test('app.events() reads over many pages', async () => {
     const app = appOn()
     for (let i = 0; i < 5; i++) await app.aggregates.counter.execute(`c${i}`, countEach(...Array<number>(101).fill(i)))
     const events = await collect(app.events())
     expect(events.map((e) => Number(e.position))).toEqual(Array.from({ length: 505 }, (_, i) => i + 1))
   })
 
-  test('are found behind any number of others', async () => {
+  test('app.events() finds events after any number of foreign ones', async () => {
     const store = memoryStore()
     await storedBefore(store, 'foreign', 'f', ...Array<{ type: string }>(25).fill({ type: 'Whatever' }))
     await appOn(store).aggregates.counter.execute('c', count(1))
@@ -95,19 +98,19 @@ describe('the events of the whole app', () => {
     expect((await collect(appOn(patient).events())).map((e) => e.position)).toEqual(['26'])
   })
 
-  test('of an empty store are none', async () => {
+  test('app.events() returns nothing from an empty store', async () => {
     expect(await collect(appOn().events())).toEqual([])
   })
 
-  test.each(['', 'x', '-1', '1.5', 7])('refuse to start after %j', (after) => {
+  test.each(['', 'x', '-1', '1.5', 7])('app.events() refuses to start after %j', (after) => {
     expect(thrownBy(() => appOn().events({ after: after as Position })).code).toBe('VALIDATION')
   })
 
-  test('say so when the log ends before the place to go on from', async () => {
+  test('app.events() fails when the log ends before the position to continue from', async () => {
     expect((await failureOf(collect(appOn().events({ after: '7' as Position })))).code).toBe('STORE_BEHIND')
   })
 
-  test('are refused where the store has no order', () => {
+  test('app.events() is refused on a store without a global order', () => {
     const store = memoryStore()
     const unordered = changed(store, { capabilities: { ...store.capabilities, globalOrder: false } })
     expect(thrownBy(() => appOn(unordered).events()).code).toBe('DEFINITION')

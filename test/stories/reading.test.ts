@@ -7,8 +7,8 @@ import { changed } from '../support/stores.ts'
 
 const appOn = (store = memoryStore()) => createApp({ store, aggregates: { counter }, cache: {} })
 
-describe('load', () => {
-  test('never answers from the cache alone', async () => {
+describe('load()', () => {
+  test('load() never answers from the cache alone', async () => {
     const store = memoryStore()
     const [here, there] = [appOn(store), appOn(store)]
     await here.aggregates.counter.execute('c', count(1))
@@ -16,7 +16,7 @@ describe('load', () => {
     expect(await here.aggregates.counter.load('c')).toEqual({ state: { total: 3 }, sequence: 2 })
   })
 
-  test('reads from the last event that it knows on, to confirm that one', async () => {
+  test('load() reads from the last cached event on, to confirm that event', async () => {
     const store = memoryStore()
     const asked: number[] = []
     const counted = changed(store, {
@@ -31,7 +31,7 @@ describe('load', () => {
     expect(asked).toEqual([0, 2])
   })
 
-  test('gives the state right after any event', async () => {
+  test('load() returns the state after any event with asOf', async () => {
     const { counter: c } = appOn().aggregates
     await c.execute('c', countEach(1, 2, 3))
     const totals = [0, 1, 3, 6]
@@ -40,14 +40,14 @@ describe('load', () => {
     expect((await c.load('c')).state).toEqual({ total: 6 })
   })
 
-  test('a look at the past does not make the next command decide on it', async () => {
+  test('load() with asOf does not make the next command decide on a past state', async () => {
     const { counter: c } = createApp({ store: memoryStore(), aggregates: { counter }, maxAttempts: 1 }).aggregates
     await c.execute('c', countEach(1, 2, 3))
     await c.load('c', { asOf: 1 })
     expect(await c.execute('c', count(-6))).toMatchObject({ ok: true, state: { total: 0 } })
   })
 
-  test('of the past, first of all, does not either', async () => {
+  test('load() with asOf as the first call does not make the next command decide on a past state', async () => {
     const store = memoryStore()
     await appOn(store).aggregates.counter.execute('c', countEach(1, 2, 3))
     const attempts: number[] = []
@@ -60,7 +60,7 @@ describe('load', () => {
     expect(attempts).toEqual([1])
   })
 
-  test('that is overtaken by a command does not put the next one behind', async () => {
+  test('load() overtaken by a command does not make the cache stale', async () => {
     const store = memoryStore()
     const { pass, open, reached } = gate()
     let reads = 0
@@ -82,7 +82,7 @@ describe('load', () => {
     expect(await c.execute('c', count(1))).toMatchObject({ ok: true, sequence: 3 })
   })
 
-  test('refuses a sequence that has not come yet', async () => {
+  test('load() refuses an asOf after the last event', async () => {
     const { counter: c } = appOn().aggregates
     await c.execute('c', count(1))
     for (const [id, asOf, last] of [
@@ -95,11 +95,11 @@ describe('load', () => {
     }
   })
 
-  test.each([-1, 1.5, Number.NaN, '1'])('refuses asOf %s', async (asOf) => {
+  test.each([-1, 1.5, Number.NaN, '1'])('load() refuses asOf %s', async (asOf) => {
     expect((await failureOf(appOn().aggregates.counter.load('c', { asOf: asOf as number }))).code).toBe('VALIDATION')
   })
 
-  test('gives a state that nobody can change', async () => {
+  test('load() returns a frozen state', async () => {
     const { counter: c } = appOn().aggregates
     await c.execute('c', count(1))
     const { state } = await c.load('c')
@@ -107,7 +107,7 @@ describe('load', () => {
     expect(await c.execute('c', count(1))).toMatchObject({ state: { total: 2 } })
   })
 
-  test('refuses to go on over a hole in the events', async () => {
+  test('load() fails on a gap in the events', async () => {
     const store = memoryStore()
     const holed = changed(store, {
       readAggregate: async (request) => {
@@ -121,7 +121,7 @@ describe('load', () => {
     expect(error.message).toContain("The events of counter 'c' have a gap: event 3 follows event 1")
   })
 
-  test('reads page after page from a store that gives few events at once', async () => {
+  test('load() reads page after page from a store with small pages', async () => {
     const store = memoryStore()
     const pages = changed(store, { readAggregate: (request) => store.readAggregate({ ...request, limit: 7 }) })
     await appOn(store).aggregates.counter.execute('c', countEach(...Array<number>(100).fill(1)))
@@ -132,8 +132,8 @@ describe('load', () => {
   })
 })
 
-describe('the events of one aggregate', () => {
-  test('are all there in order, or those after a sequence', async () => {
+describe('events()', () => {
+  test('events() returns all events of an aggregate in order, or those after a sequence', async () => {
     const { counter: c } = appOn().aggregates
     await c.execute('c', countEach(1, 2))
     await c.execute('c', count(3))
@@ -144,7 +144,7 @@ describe('the events of one aggregate', () => {
     expect(await collect(c.events('nobody'))).toEqual([])
   })
 
-  test('can be read twice from one call, and left in the middle', async () => {
+  test('events() can be iterated twice and left in the middle', async () => {
     const { counter: c } = appOn().aggregates
     await c.execute('c', countEach(1, 2, 3))
     const events = c.events('c')
@@ -152,11 +152,11 @@ describe('the events of one aggregate', () => {
     expect(await collect(events)).toHaveLength(3)
   })
 
-  test.each([-1, 0.5, '1'])('refuse to start after %s', (after) => {
+  test.each([-1, 0.5, '1'])('events() refuses to start after %s', (after) => {
     expect(thrownBy(() => appOn().aggregates.counter.events('c', { after: after as number })).code).toBe('VALIDATION')
   })
 
-  test('stop when the caller gives up', async () => {
+  test('events() and load() stop when their signal aborts', async () => {
     const { counter: c } = appOn().aggregates
     await c.execute('c', countEach(1, 2, 3))
     const signal = AbortSignal.abort('enough')
@@ -165,7 +165,7 @@ describe('the events of one aggregate', () => {
   })
 })
 
-test('a look at the past leaves the cached state', async () => {
+test('load() with asOf keeps the cached state', async () => {
   const from: string[] = []
   const observe = (what: Observation) => {
     if (what.kind === 'load') from.push(what.from)
@@ -178,7 +178,7 @@ test('a look at the past leaves the cached state', async () => {
   expect(from).toEqual(['start', 'cache'])
 })
 
-test('the cache keeps as many aggregates as it is told to, those used last', async () => {
+test('the cache keeps the maxAggregates aggregates that were used last', async () => {
   const from: string[] = []
   const observe = (what: Observation) => {
     if (what.kind === 'load') from.push(what.from)
@@ -196,7 +196,7 @@ test('the cache keeps as many aggregates as it is told to, those used last', asy
   expect(await loadsOf(false, ['a', 'b', 'c'])).toEqual(['start', 'start', 'start'])
 })
 
-test('an app with a small cache is as right as one with none', async () => {
+test('an app with a small cache gives the same results as one without a cache', async () => {
   for (const cache of [{ maxAggregates: 1 }, { maxAggregates: 3 }, false] as const) {
     const { counter: c } = createApp({ store: memoryStore(), aggregates: { counter }, cache }).aggregates
     for (let i = 0; i < 60; i++) await c.execute(`c${(i * 7) % 5}`, count(1))

@@ -32,27 +32,24 @@ function appOn(store: Store, consistency: 'inline' | 'async', factor: number, { 
 describe.each([
   ['memory', async () => memoryStore()],
   ['SQLite', onSqlite],
-  ['a store without an order of all events', async () => unordered(memoryStore())],
+  ['a store without a global order', async () => unordered(memoryStore())],
 ])('a rebuild on %s', (_, open) => {
-  test.each(['inline', 'async'] as const)(
-    'a rebuild of an %s view begins again when the one before has failed',
-    async (consistency) => {
-      const store = await open()
-      const before = appOn(store, consistency, 1, { viewVersion: 1 })
-      for (const by of [1, 13, 2]) await before.aggregates.counter.execute('c', count(by))
-      await before.drain()
-      const broken = appOn(store, consistency, 10, { isBroken: true })
-      for (let i = 0; i < 2; i++) expect((await failureOf(broken.views.totals.rebuild())).code).toBe('STOPPED')
-      // The first event was counted by the rule of the program that failed: nothing of it is left.
-      const fixed = appOn(store, consistency, 100)
-      await fixed.views.totals.rebuild()
-      expect((await fixed.views.totals.load('c'))?.view).toEqual({ total: 1_600 })
-      await fixed.aggregates.counter.execute('c', count(3))
-      await fixed.drain()
-      expect((await fixed.views.totals.load('c'))?.view).toEqual({ total: 1_900 })
-      expect((await store.viewGenerations('totals')).filter(({ state }) => state === 'building')).toEqual([])
-    },
-  )
+  test.each(['inline', 'async'] as const)('a rebuild of an %s view starts again after a failed one', async (consistency) => {
+    const store = await open()
+    const before = appOn(store, consistency, 1, { viewVersion: 1 })
+    for (const by of [1, 13, 2]) await before.aggregates.counter.execute('c', count(by))
+    await before.drain()
+    const broken = appOn(store, consistency, 10, { isBroken: true })
+    for (let i = 0; i < 2; i++) expect((await failureOf(broken.views.totals.rebuild())).code).toBe('STOPPED')
+    // The first event was counted by the rule of the program that failed: nothing of it is left.
+    const fixed = appOn(store, consistency, 100)
+    await fixed.views.totals.rebuild()
+    expect((await fixed.views.totals.load('c'))?.view).toEqual({ total: 1_600 })
+    await fixed.aggregates.counter.execute('c', count(3))
+    await fixed.drain()
+    expect((await fixed.views.totals.load('c'))?.view).toEqual({ total: 1_900 })
+    expect((await store.viewGenerations('totals')).filter(({ state }) => state === 'building')).toEqual([])
+  })
 
   test('a failed rebuild waits for resume() when the app drains or waits for the view', async () => {
     const store = await open()
@@ -68,7 +65,7 @@ describe.each([
     expect((await fixed.views.totals.load('c'))?.view).toEqual({ total: 140 })
   })
 
-  test('begins again once when two processes ask for it at the same time', async () => {
+  test('a failed rebuild starts again once when two processes request it at the same time', async () => {
     const store = await open()
     const before = appOn(store, 'async', 1, { viewVersion: 1 })
     for (const by of [1, 13]) await before.aggregates.counter.execute('c', count(by))
@@ -80,7 +77,7 @@ describe.each([
   })
 })
 
-test('a rebuild of a sqlView that has stopped begins again', async () => {
+test('a rebuild of a stopped sqlView starts again', async () => {
   const database = new LibSql(':memory:')
   const store = sqliteStore(database as unknown as SqliteDatabase)
   await store.createSchema()

@@ -48,7 +48,7 @@ describe('two processes that rebuild one view', () => {
   test.each([
     ['rebuild()', 1, (app: Bank) => app.views.sizes.rebuild()],
     ['drain()', 2, (app: Bank) => app.drain()],
-  ] as const)('by %s: the one that comes late does not fold what commands have written', async (_, version, run) => {
+  ] as const)('a process that takes the lease after a rebuild by %s projects no event a second time', async (_, version, run) => {
     const store = memoryStore()
     const old = sizesOn(store)
     await write(old, 5)
@@ -72,30 +72,33 @@ describe('two processes that rebuild one view', () => {
   test.each([
     ['rebuild()', 1, 2, (app: Bank) => app.views.sizes.rebuild()],
     ['drain()', 2, 1, (app: Bank) => app.drain()],
-  ] as const)('by %s: a process that looks late for the end folds no event that commands wrote', async (_, version, nth, run) => {
-    const store = memoryStore()
-    const old = sizesOn(store)
-    await write(old, 5)
-    const quick = sizesOn(store, version)
-    let looks = 0
-    // It has seen the generation building. Before it looks how far to read, the other has settled it, and commands have written the new rows.
-    const slow = justBefore(
-      store,
-      'endPosition',
-      () => ++looks === nth,
-      async () => {
-        await run(quick)
-        await write(quick, 3)
-      },
-    )
-    await run(sizesOn(slow, version))
-    expect(looks).toBeGreaterThanOrEqual(nth)
-    expect(await timesOf(quick)).toBe(8)
-    await write(quick, 1)
-    expect(await timesOf(sizesOn(store, version))).toBe(9)
-  })
+  ] as const)(
+    'a process that reads the end of the log after a rebuild by %s projects no event twice',
+    async (_, version, nth, run) => {
+      const store = memoryStore()
+      const old = sizesOn(store)
+      await write(old, 5)
+      const quick = sizesOn(store, version)
+      let looks = 0
+      // It has seen the generation building. Before it looks how far to read, the other has settled it, and commands have written the new rows.
+      const slow = justBefore(
+        store,
+        'endPosition',
+        () => ++looks === nth,
+        async () => {
+          await run(quick)
+          await write(quick, 3)
+        },
+      )
+      await run(sizesOn(slow, version))
+      expect(looks).toBeGreaterThanOrEqual(nth)
+      expect(await timesOf(quick)).toBe(8)
+      await write(quick, 1)
+      expect(await timesOf(sizesOn(store, version))).toBe(9)
+    },
+  )
 
-  test('for a new version, however many they are and however they begin, rebuild it once', async () => {
+  test('several processes rebuild a new version of a view once', async () => {
     const store = memoryStore()
     await write(sizesOn(store), 50)
     const many = [1, 2, 3].map(() => sizesOn(store, 2))
@@ -107,7 +110,7 @@ describe('two processes that rebuild one view', () => {
     expect((await statesOf(store)).filter((state) => state.includes('of 2'))).toEqual(['2 of 2 live'])
   })
 
-  test('for two versions leave both what they say: the later one is there whole, and the other is told', async () => {
+  test('a rebuild of the old version is refused when a newer version goes live first', async () => {
     const store = memoryStore()
     const bystander = sizesOn(store)
     await write(bystander, 5)
@@ -147,7 +150,7 @@ describe('two processes that rebuild one view', () => {
     expect(await timesOf(sizesOn(store, 2))).toBe(7)
   })
 
-  test('while a repair by the old version comes first, the new version comes after it all the same', async () => {
+  test('a new version goes live after a repair by the old version', async () => {
     const store = memoryStore()
     const old = sizesOn(store)
     await write(old, 5)
@@ -168,8 +171,8 @@ describe('two processes that rebuild one view', () => {
   })
 })
 
-describe('a version of a view that was begun before another one', () => {
-  test('does not go live after it, and says so', async () => {
+describe('a version of a view that started before another one', () => {
+  test('a version that started before a newer live one does not go live and reports it', async () => {
     const store = memoryStore()
     await write(sizesOn(store), 5)
     const middle = sizesOn(store, 2)
@@ -186,7 +189,7 @@ describe('a version of a view that was begun before another one', () => {
     expect(await sizesOn(store, 3).drain()).toMatchObject({ caughtUp: false })
   })
 
-  test('goes live where the other was about to, but never did', async () => {
+  test('a version goes live when the newer one that was about to never did', async () => {
     const store = memoryStore()
     await write(sizesOn(store), 5)
     const middle = sizesOn(store, 2)
@@ -199,7 +202,7 @@ describe('a version of a view that was begun before another one', () => {
 })
 
 describe('a program whose version is not live yet', () => {
-  test('takes commands and finds rows as soon as another process has rebuilt them', async () => {
+  test('a program with a new version works as soon as another process has rebuilt the rows', async () => {
     const store = memoryStore()
     await write(sizesOn(store), 2)
     const waiting = sizesOn(store, 2)
@@ -210,7 +213,7 @@ describe('a program whose version is not live yet', () => {
     expect((await waiting.views.sizes.find()).items.map(({ view }) => view.times)).toEqual([3])
   })
 
-  test('says that it has stopped, and why, when the rebuild cannot go on', async () => {
+  test('the status of a new version is stopped, with the error, when its rebuild cannot continue', async () => {
     const store = memoryStore()
     const viewOf = (viewVersion: number) =>
       defineView({
@@ -247,7 +250,7 @@ describe('a program whose version is not live yet', () => {
   })
 })
 
-describe('a view that begins with a version of its own', () => {
+describe('a view that starts with a version of its own', () => {
   const account = defineAggregate({
     type: 'account',
     events: { Opened: typed<{ owner: string }>(), Closed: noData },
@@ -259,7 +262,7 @@ describe('a view that begins with a version of its own', () => {
   })
 
   test.each(['inline', 'async'] as const)(
-    'is rebuilt though the version before has deleted all its rows (%s)',
+    'a view is rebuilt although the version before has deleted all its rows (%s)',
     async (consistency) => {
       const store = memoryStore()
       const make = (viewVersion: number) => {
@@ -289,7 +292,7 @@ describe('a view that begins with a version of its own', () => {
     },
   )
 
-  test('has all events also where the version before made no row of them', async () => {
+  test('a view has all events although the version before made no rows of them', async () => {
     const store = memoryStore()
     const make = (viewVersion: number) => {
       const owners = defineView({
@@ -318,7 +321,7 @@ describe('a view that begins with a version of its own', () => {
   })
 
   test.each(['a command', 'a read', 'a drain'])(
-    'keeps the rows to itself from %s on, whatever an older program knows',
+    'a version keeps its rows to itself from %s on, whatever an older program knows',
     async (what) => {
       const store = memoryStore()
       const old = sizesOn(store)
@@ -336,7 +339,7 @@ describe('a view that begins with a version of its own', () => {
     },
   )
 
-  test('has what an older program stored just before', async () => {
+  test('a version has what an older program stored just before', async () => {
     const store = memoryStore()
     const old = sizesOn(store)
     const young = sizesOn(
@@ -352,7 +355,7 @@ describe('a view that begins with a version of its own', () => {
     expect(await timesOf(young)).toBe(2)
   })
 
-  test('begins also where the first process died in the middle of it', async () => {
+  test('a version starts although the first process died while starting it', async () => {
     const store = memoryStore()
     const dying = changed(store, { switchViewGeneration: () => Promise.reject(new Error('killed')) })
     expect((await failureOf(write(sizesOn(dying, 2), 1))).message).toBe('killed')
@@ -363,7 +366,7 @@ describe('a view that begins with a version of its own', () => {
 })
 
 describe('rows that a switch left unsettled', () => {
-  test('can be settled after resume() when an event stored just before it could not be folded', async () => {
+  test('unsettled rows settle after resume() when an event of the switch could not be projected', async () => {
     const store = memoryStore()
     let isBroken = true
     const viewOf = (viewVersion: number) =>
@@ -406,7 +409,7 @@ describe('rows that a switch left unsettled', () => {
     expect((await young.views.sums.load('all'))?.view).toEqual({ sum: 8 })
   })
 
-  test('are let go when yet another generation goes live', async () => {
+  test('unsettled rows are dropped when another generation goes live', async () => {
     const store = memoryStore()
     const old = sizesOn(store)
     await write(old, 5)
@@ -423,7 +426,7 @@ describe('rows that a switch left unsettled', () => {
     expect(await timesOf(other)).toBe(5)
   })
 
-  test('that older programs leave behind are not looked for in a generation that is live no more', async () => {
+  test('stale rows of older programs are not looked up in a retired generation', async () => {
     const store = memoryStore()
     const make = (viewVersion: number) => {
       const app = createApp({ store, aggregates: { counter }, views: { totals: totalsOf('inline', { viewVersion }) } })

@@ -33,8 +33,8 @@ async function spoil(store: Store, name: string, id: string) {
   await store.append([{ id: crypto.randomUUID(), appends: [], views: [{ ...write, ...sequence, indexes: [] }] }])
 }
 
-describe.each(['inline', 'async'] as const)('a rebuild of a view that is %s', (consistency) => {
-  test('makes every row anew, and the new ones are the ones that are read and written', async () => {
+describe.each(['inline', 'async'] as const)('a rebuild of an %s view', (consistency) => {
+  test('a rebuild replaces every row, and reads and commands use the new rows', async () => {
     const store = memoryStore()
     const app = appOn(store, consistency)
     for (let i = 1; i <= 10; i++) await app.aggregates.counter.execute(`c${i % 3}`, count(i))
@@ -56,7 +56,7 @@ describe.each(['inline', 'async'] as const)('a rebuild of a view that is %s', (c
     expect((await store.viewGenerations('totals')).at(-1)).toEqual({ generation: 2, viewVersion: '1', state: 'live' })
   })
 
-  test('twice leaves only the live rows and the ones before', async () => {
+  test('repeated rebuilds keep only the live rows and those before', async () => {
     const store = memoryStore()
     const app = appOn(store, consistency)
     await app.aggregates.counter.execute('c', count(1))
@@ -68,7 +68,7 @@ describe.each(['inline', 'async'] as const)('a rebuild of a view that is %s', (c
     expect((await app.views.totals.load('c'))?.view.total).toBe(1)
   })
 
-  test('goes on while commands run in two processes, and no reader sees a wrong row at any moment', async () => {
+  test('a rebuild runs beside commands of two processes, and no reader sees a wrong row', async () => {
     const store = memoryStore()
     const [one, two] = [appOn(store, consistency), appOn(store, consistency)]
     if (consistency === 'async') await one.start()
@@ -116,7 +116,7 @@ describe.each(['inline', 'async'] as const)('a rebuild of a view that is %s', (c
     expect((await two.views.sizes.load('by-1'))?.view.times).toBe(times)
   })
 
-  test('that is broken off is gone on with', async () => {
+  test('an interrupted rebuild resumes', async () => {
     const store = memoryStore()
     const app = appOn(store, consistency)
     for (let i = 0; i < 2_500; i++) await app.aggregates.counter.execute(`c${i % 50}`, count(1))
@@ -138,7 +138,7 @@ describe.each(['inline', 'async'] as const)('a rebuild of a view that is %s', (c
     expect((await app.views.totals.load('c7'))?.view.count).toBe(50)
   })
 
-  test('by two processes at once is one', async () => {
+  test('concurrent rebuilds by two processes are one rebuild', async () => {
     const store = memoryStore()
     const [one, two] = [appOn(store, consistency), appOn(store, consistency)]
     for (let i = 0; i < 20; i++) await one.aggregates.counter.execute(`c${i % 3}`, count(1))
@@ -148,7 +148,7 @@ describe.each(['inline', 'async'] as const)('a rebuild of a view that is %s', (c
     expect((await one.views.totals.find()).items.length).toBe(3)
   })
 
-  test('of one row makes that row anew, in its place', async () => {
+  test('a rebuild of one row replaces that row in place', async () => {
     const store = memoryStore()
     const app = appOn(store, consistency)
     await app.aggregates.counter.execute('c1', count(5))
@@ -164,7 +164,7 @@ describe.each(['inline', 'async'] as const)('a rebuild of a view that is %s', (c
     expect((await failureOf(app.views.sizes.rebuild({ id: 'by-1' }))).code).toBe('VALIDATION')
   })
 
-  test('begins by itself when viewVersion was raised, on start or drain', async () => {
+  test('a rebuild starts by itself on start or drain when viewVersion was raised', async () => {
     const store = memoryStore()
     const old = appOn(store, consistency)
     for (let i = 0; i < 10; i++) await old.aggregates.counter.execute(`c${i % 3}`, count(1))
@@ -180,7 +180,7 @@ describe.each(['inline', 'async'] as const)('a rebuild of a view that is %s', (c
     expect((await store.viewGenerations('totals')).at(-1)).toMatchObject({ viewVersion: '3', state: 'live' })
   })
 
-  test('is not begun by an older program, which cannot use the rows any more', async () => {
+  test('an older program starts no rebuild and can no longer use the rows', async () => {
     const store = memoryStore()
     const old = appOn(store, consistency)
     await old.aggregates.counter.execute('c', count(1))
@@ -196,7 +196,7 @@ describe.each(['inline', 'async'] as const)('a rebuild of a view that is %s', (c
     expect((await failureOf(old.views.totals.find())).code).toBe('VIEW_OUTDATED')
   })
 
-  test('is not begun by a program that is older by two versions either, whatever was rebuilt since', async () => {
+  test('a program that is two versions older starts no rebuild, whatever was rebuilt since', async () => {
     const store = memoryStore()
     for (const viewVersion of [1, 2, 3]) {
       const app = appOn(store, consistency, { viewVersion })
@@ -211,7 +211,7 @@ describe.each(['inline', 'async'] as const)('a rebuild of a view that is %s', (c
     expect((await back.views.totals.load('c'))?.view.total).toBe(5)
   })
 
-  test('refuses options that it does not have', async () => {
+  test('rebuild() refuses unknown and invalid options', async () => {
     const app = appOn(memoryStore(), consistency)
     for (const wrong of [{ onProgres: () => {} }, { onProgress: 1 }, { id: '' }, { signal: 1 }])
       expect((await failureOf(app.views.totals.rebuild(wrong as never))).code).toBe('VALIDATION')
@@ -219,7 +219,7 @@ describe.each(['inline', 'async'] as const)('a rebuild of a view that is %s', (c
 })
 
 describe('programs with two versions of an inline view, side by side', () => {
-  test('both take commands throughout, and each reads its rows right', async () => {
+  test('programs with two versions of an inline view both take commands and read correct rows', async () => {
     const store = memoryStore()
     const old = appOn(store, 'inline')
     const young = appOn(store, 'inline', { viewVersion: 2, times: 10 })
@@ -241,7 +241,7 @@ describe('programs with two versions of an inline view, side by side', () => {
     expect((await failureOf(old.views.totals.find())).code).toBe('VIEW_OUTDATED')
   })
 
-  test('refuse commands that touch rows of several aggregates and of another version, and store nothing', async () => {
+  test('a command that touches shared rows of another version is refused and stores nothing', async () => {
     const store = memoryStore()
     const make = (viewVersion: number) =>
       createApp({ store, aggregates: { counter }, views: { sizes: sizesOf('inline', { viewVersion }) } })
@@ -257,7 +257,7 @@ describe('programs with two versions of an inline view, side by side', () => {
     expect((await old.aggregates.counter.load('a')).sequence).toBe(2)
   })
 
-  test('a view that begins with a higher version has its first rows by it', async () => {
+  test('a view that starts with a higher version has its first rows in that version', async () => {
     const store = memoryStore()
     const app = appOn(store, 'inline', { viewVersion: 7 })
     await app.aggregates.counter.execute('a', count(1))
@@ -268,7 +268,7 @@ describe('programs with two versions of an inline view, side by side', () => {
 })
 
 describe('a switch to rebuilt rows', () => {
-  test('is waited out by readers and commands until the new rows have what was stored before it', async () => {
+  test('readers and commands wait until the new rows have what was stored before the switch', async () => {
     const store = memoryStore()
     const door = gate()
     let switched = false
@@ -306,7 +306,7 @@ describe('a switch to rebuilt rows', () => {
     expect((await bystander.views.totals.load('late'))?.view.total).toBe(7)
   })
 
-  test('that its process did not live to finish is finished by whoever reads', async () => {
+  test('a reader finishes a switch whose process has died', async () => {
     const store = memoryStore()
     const app = appOn(store, 'inline')
     await app.aggregates.counter.execute('a', count(1))

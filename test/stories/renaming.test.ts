@@ -53,8 +53,8 @@ const sums = (named: Named, consistency: 'inline' | 'async') =>
     update: { Counted: ({ total }, { data }) => ({ total: total + data.by }) },
   })
 
-describe.each(stores)('with storedAs on $name', ({ open }) => {
-  test('a renamed subscription continues with its checkpoint and its failed events', async () => {
+describe.each(stores)('storedAs on $name', ({ open }) => {
+  test('a renamed subscription continues from its checkpoint and keeps its failed events', async () => {
     const store = await open()
     const seen: string[] = []
     let isBroken = false
@@ -83,7 +83,7 @@ describe.each(stores)('with storedAs on $name', ({ open }) => {
     expect((await store.readCheckpoint('subscription/stock-keeping')) ?? null).toBeNull()
   })
 
-  test('a renamed subscription stores no command twice that it had sent by its old name', async () => {
+  test('a renamed subscription does not repeat the commands that it sent by its old name', async () => {
     const store = await open()
     const appWith = (named: Named) => {
       const subscription = reserving(named, [])
@@ -146,7 +146,7 @@ describe.each(stores)('with storedAs on $name', ({ open }) => {
   })
 })
 
-test('a renamed view of tables of your own continues with its checkpoint', async () => {
+test('a renamed sqlView continues from its checkpoint', async () => {
   const db = new Database(':memory:')
   const store = sqliteStore(db as unknown as SqliteDatabase)
   await store.createSchema()
@@ -169,7 +169,7 @@ test('a renamed view of tables of your own continues with its checkpoint', async
   expect(seen).toEqual(['counter/a/1', 'counter/a/2'])
 })
 
-test('two definitions that are stored under one name are a DefinitionError', () => {
+test('two definitions stored under one name are a DefinitionError', () => {
   const store = memoryStore()
   const subscriptions = { one: reserving({ name: 'one' }, []), two: reserving({ name: 'two', storedAs: 'one' }, []) }
   expect(thrownBy(() => createApp({ store, aggregates: { counter, stock }, subscriptions }))).toMatchObject({
@@ -192,6 +192,6 @@ test.each(['', 'x'.repeat(201), 1])('storedAs %j is a DefinitionError', (storedA
   ).toMatchObject({ code: 'DEFINITION' })
 })
 
-test('storedAs of a view may not begin with a reserved sign', () => {
+test('storedAs of a view must not start with a reserved character', () => {
   expect(thrownBy(() => sums({ name: 'one', storedAs: '~processor' }, 'async')).message).toContain('are reserved')
 })

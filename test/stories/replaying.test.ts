@@ -25,7 +25,7 @@ async function filled(store = memoryStore()) {
 const idsOf = (handed: readonly (readonly EventEnvelope[])[]) => handed.map((events) => events.map(({ id }) => id))
 
 describe('a replay', () => {
-  test('hands all events of the app to a query, in order, those of one command together', async () => {
+  test('a replay passes all events of the app to a query in order, those of one commit together', async () => {
     const app = await filled()
     const handed: EventEnvelope[][] = []
     expect(await app.replay((events) => void handed.push([...events]))).toEqual({ events: 5 })
@@ -33,7 +33,7 @@ describe('a replay', () => {
     expect(handed[1]?.[0]).toMatchObject({ version: '2.0', data: { level: 5 } })
   })
 
-  test('takes each event for itself where another program has stored them, without a word of their commits', async () => {
+  test('a replay passes events without a commit id one by one', async () => {
     const store = memoryStore()
     const app = await filled(
       changed(store, {
@@ -48,7 +48,7 @@ describe('a replay', () => {
     expect(idsOf(handed)).toEqual([['counter/a/1'], ['counter/a/2'], ['lamp/l/1'], ['counter/b/1'], ['counter/a/3']])
   })
 
-  test('of one aggregate type, or of one aggregate', async () => {
+  test('a replay covers one aggregate type or one aggregate', async () => {
     const app = await filled()
     const handed: EventEnvelope[][] = []
     expect(await app.replay((events) => void handed.push([...events]), { aggregate: counter })).toEqual({ events: 4 })
@@ -76,7 +76,7 @@ describe('a replay', () => {
     expect(commits).toEqual([1, 450, 1])
   })
 
-  test('ends at the first event that cannot be read, or passes it over and tells', async () => {
+  test('a replay ends at an unreadable event, or passes over it and calls onError', async () => {
     const store = memoryStore()
     const app = await filled(store)
     await storedBefore(store, 'counter', 'odd', { type: 'Gone' })
@@ -92,7 +92,7 @@ describe('a replay', () => {
     expect(seen).toContain('counter/b/2')
   })
 
-  test('ends with what the query throws, or passes it over and tells', async () => {
+  test('a replay ends with an error of the query, or passes over the event and calls onError', async () => {
     const app = await filled()
     const seen: string[] = []
     const query = async ([event]: readonly EventEnvelope[]) => {
@@ -107,7 +107,7 @@ describe('a replay', () => {
     expect(seen).toEqual(['counter/a/1', 'lamp/l/1', 'counter/a/3'])
   })
 
-  test('says when the database cannot be read', async () => {
+  test('a replay fails when the database cannot be read', async () => {
     const store = memoryStore()
     await filled(store)
     const down = changed(store, { readFeed: async () => Promise.reject(new Error('down')) })
@@ -137,7 +137,7 @@ describe('a replay', () => {
     }
   })
 
-  test('reads page by page, and no faster than the query takes the events', async () => {
+  test('a replay reads page by page, and no faster than the query processes the events', async () => {
     const store = memoryStore()
     let reads = 0
     const counting = changed(store, {
@@ -161,13 +161,13 @@ describe('a replay', () => {
     expect(reads).toBe(5)
   })
 
-  test('can be broken off', async () => {
+  test('a replay ends when its signal aborts', async () => {
     const app = await filled()
     const signal = AbortSignal.abort(new Error('enough'))
     expect((await failureOf(app.replay(() => {}, { signal }))).message).toBe('enough')
   })
 
-  test('does not need an order of all events', async () => {
+  test('a replay does not need a global order', async () => {
     const store = memoryStore()
     await filled(store)
     const unordered = changed(store, { capabilities: { ...store.capabilities, globalOrder: false } })
@@ -183,7 +183,7 @@ describe('a replay', () => {
     [() => {}, { aggregate: lamp, id: '' }, 'must not be empty'],
     [() => {}, { onError: 1 }, 'onError must be a function'],
     [() => {}, { onEror: () => {} }, "no option 'onEror'"],
-  ])('refuses %s with %j', async (query, options, words) => {
+  ])('a replay refuses %s with %j', async (query, options, words) => {
     const app = createApp({ store: memoryStore(), aggregates: { counter, lamp } })
     const failure = await failureOf(app.replay(query as never, options as never))
     expect(failure).toMatchObject({ code: 'VALIDATION', message: expect.stringContaining(words) })
@@ -191,7 +191,7 @@ describe('a replay', () => {
 })
 
 describe('a view over several aggregates', () => {
-  test('is folded in the order of the log, once, and rebuilt the same', async () => {
+  test('a view of several aggregates is projected in log order, once, and rebuilt the same', async () => {
     const store = memoryStore()
     const journal = defineView({
       name: 'journal',

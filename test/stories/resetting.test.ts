@@ -63,7 +63,7 @@ function at(
 const sorted = (ids: readonly string[]) => [...ids].sort()
 
 describe.each(stores)('a reset on $name', ({ open }) => {
-  test("to 'beginning' delivers every event again, in the order of each aggregate", async () => {
+  test("a reset to 'beginning' delivers every event again, in the order of each aggregate", async () => {
     const { write, drained, reset } = at(await open())
     await write('a', 'b', 'a')
     await drained()
@@ -76,7 +76,7 @@ describe.each(stores)('a reset on $name', ({ open }) => {
     expect(sorted(await drained())).toEqual(['counter/a/3', 'counter/c/1'])
   })
 
-  test("to 'now' passes over what was not delivered yet", async () => {
+  test("a reset to 'now' passes over the events that were not delivered yet", async () => {
     const { write, drained, reset, clock } = at(await open())
     await write('a')
     await drained()
@@ -87,7 +87,7 @@ describe.each(stores)('a reset on $name', ({ open }) => {
     expect(sorted(await drained())).toEqual(['counter/a/3', 'counter/c/1'])
   })
 
-  test('to a Date begins a minute before it', async () => {
+  test('a reset to a Date starts a minute before it', async () => {
     const { write, drained, reset, clock } = at(await open())
     await write('a', 'b')
     clock.now += hour
@@ -105,7 +105,7 @@ describe.each(stores)('a reset on $name', ({ open }) => {
     expect((await drained()).length).toBe(2)
   })
 
-  test('of a subscription that was never run counts more than its from', async () => {
+  test('a reset of a subscription that never ran overrides its from', async () => {
     const store = await open()
     await at(store).write('a')
     const { drained, reset, write, clock } = at(store, { from: 'now' })
@@ -119,7 +119,7 @@ describe.each(stores)('a reset on $name', ({ open }) => {
     expect(await other.drained()).toEqual(['counter/a/2'])
   })
 
-  test('of a stopped subscription ends the stop', async () => {
+  test('a reset of a stopped subscription ends the stop', async () => {
     let isBroken = true
     const done: string[] = []
     const { write, app, log, clock } = at(await open(), {
@@ -138,7 +138,7 @@ describe.each(stores)('a reset on $name', ({ open }) => {
     expect(done).toEqual(['counter/b/1'])
   })
 
-  test('drops what failed after its place and keeps what failed before', async () => {
+  test('a reset drops failed events after its position and keeps those before', async () => {
     let broken = ['counter/a/1', 'counter/b/2']
     const done: string[] = []
     const { write, app, log, clock, reset } = at(await open(), {
@@ -175,7 +175,7 @@ describe.each(stores)('a reset on $name', ({ open }) => {
     expect(done.length).toBe(6)
   })
 
-  test('delivers an event again that was skipped, where it is after the place', async () => {
+  test('a reset delivers a skipped event after its position again', async () => {
     let isBroken = true
     const done: string[] = []
     const { write, app, log, reset } = at(await open(), {
@@ -196,7 +196,7 @@ describe.each(stores)('a reset on $name', ({ open }) => {
     expect((await log.skipped()).items.length).toBe(1)
   })
 
-  test('does not store a command twice that a handler sent with reaction()', async () => {
+  test('a reset does not repeat commands that a handler sent with reaction()', async () => {
     const stock = defineAggregate({
       type: 'stock',
       events: { Reserved: typed<{ for: string }>() },
@@ -231,7 +231,7 @@ describe.each(stores)('a reset on $name', ({ open }) => {
     expect((await app.aggregates.stock.load('tea')).state.reserved).toBe(3)
   })
 
-  test('by another process reaches a started one that is idle, without a new event', async () => {
+  test('a reset by another process reaches an idle, started app without a new event', async () => {
     const store = await open()
     const all = gate()
     let seen = 0
@@ -248,7 +248,7 @@ describe.each(stores)('a reset on $name', ({ open }) => {
     expect(seen).toBe(2)
   })
 
-  test('records who asked for it and why', async () => {
+  test('a reset records its reason and who requested it', async () => {
     const store = await open()
     const { reset, clock } = at(store)
     await reset({ to: 'beginning', reason, by: 'ann' })
@@ -267,7 +267,7 @@ describe.each(stores)('a reset on $name', ({ open }) => {
     [{ to: 'now', reason, by: 1 }, 'by must be a text'],
     [{ to: 'now', reason, form: 'x' }, "no option 'form'"],
     [undefined, 'takes an object'],
-  ])('refuses %j', async (options, message) => {
+  ])('a reset refuses %j', async (options, message) => {
     const { reset } = at(await open())
     const failure = await failureOf(reset(options as never))
     expect(failure).toMatchObject({ code: 'VALIDATION' })
@@ -281,7 +281,7 @@ test('a reset to a position is a DefinitionError on a store without a global ord
 })
 
 describe.each(ordered)('a reset in the log of $name', ({ open }) => {
-  test('to a position delivers what is after it, and refuses one after the end', async () => {
+  test('a reset to a position delivers what is after it, and refuses one after the end', async () => {
     const store = await open()
     const { app, write, drained, reset } = at(store)
     await write('a', 'b', 'c')
@@ -296,39 +296,42 @@ describe.each(ordered)('a reset in the log of $name', ({ open }) => {
     expect((await app.drain()).events).toBe(0)
   })
 
-  test.each([1, 4])('with %i partitions under load loses nothing and keeps the order of each aggregate', async (partitions) => {
-    const store = await open()
-    const runs = new Map<string, number[]>()
-    const options: Options = {
-      partitions,
-      concurrency: 4,
-      handle: async ({ aggregateId, sequence }) => {
-        await settled()
-        runs.set(aggregateId, [...(runs.get(aggregateId) ?? []), sequence])
-      },
-    }
-    const following = { leaseMs: 2_000, pollMs: 20 }
-    const live = () => {
-      const log = defineSubscription({ name: 'log', aggregates: [counter], ...options } as never)
-      return kept(createApp({ store, aggregates: { counter }, subscriptions: { log }, following, observe: () => {} }))
-    }
-    const apps = [live(), live()] as const
-    for (const app of apps) await app.start()
-    for (let round = 1; round <= 3; round++) {
-      for (let n = 0; n < 40; n++) await apps[n % 2 ? 1 : 0].aggregates.counter.execute(`c${n % 8}`, count(1))
-      await apps[0].subscriptions.log.reset({ to: 'beginning', reason })
-    }
-    await apps[1].subscriptions.log.caughtUp()
-    for (const sequences of runs.values()) {
-      // Each run through it is whole, but for those that a reset has ended.
-      const last = sequences.lastIndexOf(1)
-      expect(sequences.slice(last)).toEqual(Array.from({ length: 15 }, (_, i) => i + 1))
-      expect(sequences.every((sequence, i) => sequence === 1 || sequence === (sequences[i - 1] as number) + 1)).toBe(true)
-    }
-    expect(runs.size).toBe(8)
-  })
+  test.each([1, 4])(
+    "a reset with %i partitions under load loses nothing and keeps each aggregate's order",
+    async (partitions) => {
+      const store = await open()
+      const runs = new Map<string, number[]>()
+      const options: Options = {
+        partitions,
+        concurrency: 4,
+        handle: async ({ aggregateId, sequence }) => {
+          await settled()
+          runs.set(aggregateId, [...(runs.get(aggregateId) ?? []), sequence])
+        },
+      }
+      const following = { leaseMs: 2_000, pollMs: 20 }
+      const live = () => {
+        const log = defineSubscription({ name: 'log', aggregates: [counter], ...options } as never)
+        return kept(createApp({ store, aggregates: { counter }, subscriptions: { log }, following, observe: () => {} }))
+      }
+      const apps = [live(), live()] as const
+      for (const app of apps) await app.start()
+      for (let round = 1; round <= 3; round++) {
+        for (let n = 0; n < 40; n++) await apps[n % 2 ? 1 : 0].aggregates.counter.execute(`c${n % 8}`, count(1))
+        await apps[0].subscriptions.log.reset({ to: 'beginning', reason })
+      }
+      await apps[1].subscriptions.log.caughtUp()
+      for (const sequences of runs.values()) {
+        // Each run through it is whole, but for those that a reset has ended.
+        const last = sequences.lastIndexOf(1)
+        expect(sequences.slice(last)).toEqual(Array.from({ length: 15 }, (_, i) => i + 1))
+        expect(sequences.every((sequence, i) => sequence === 1 || sequence === (sequences[i - 1] as number) + 1)).toBe(true)
+      }
+      expect(runs.size).toBe(8)
+    },
+  )
 
-  test('that was killed after any of its calls is done or not done, and nothing is lost', async () => {
+  test('a reset killed after any of its calls is done or not done, and loses nothing', async () => {
     let [isLast, done] = [false, 0]
     for (let calls = 1; !isLast; calls++) {
       const store = await open()
@@ -390,7 +393,7 @@ describe.each(ordered)('a reset in the log of $name', ({ open }) => {
     expect(done).toBeGreaterThan(1)
   })
 
-  test('refuses to drop what failed again, to a process that was frozen in it', async () => {
+  test('a reset by a process that froze does not drop events that failed again meanwhile', async () => {
     const store = await open()
     const options: Options = {
       onFailure: 'park',
@@ -426,7 +429,7 @@ describe.each(ordered)('a reset in the log of $name', ({ open }) => {
     expect((await second.log.parked()).items.length).toBe(1)
   })
 
-  test('gives up when a handler does not end, and changes nothing', async () => {
+  test('a reset gives up when a handler does not end, and changes nothing', async () => {
     const store = await open()
     const hangs = gate()
     const busy = kept(

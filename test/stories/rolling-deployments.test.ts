@@ -43,7 +43,7 @@ const statusOf = async ({ app }: Program, which: 'mailer' | 'total' = 'mailer') 
 const stores = [
   ['memory', async () => memoryStore()],
   ['SQLite', onSqlite],
-  ['a store without an order of all events', async () => unordered(memoryStore())],
+  ['a store without a global order', async () => unordered(memoryStore())],
 ] as const
 const policies = ['stop', 'retry', 'park'] as const
 
@@ -101,7 +101,7 @@ describe.each(stores)('an older program beside a newer one on %s', (_, open) => 
     }
   })
 
-  test("tells the hour by the app's clock", async () => {
+  test("the hour of an unknown event type is measured by the app's clock", async () => {
     const store = await open()
     await storedBefore(store, 'order', 'a', { type: 'Paid', data: { by: 'card' } })
     const at = (iso: string) => ({ ...platformRuntime, now: () => new Date(iso) })
@@ -111,7 +111,7 @@ describe.each(stores)('an older program beside a newer one on %s', (_, open) => 
     expect(await troubles(store)).toBe(2)
   })
 
-  test('does not clear a stop that a handler has made, whatever it threw', async () => {
+  test('a stop by a handler is not cleared, whatever the handler threw', async () => {
     const store = await open()
     let calls = 0
     const handle = () => {
@@ -124,7 +124,7 @@ describe.each(stores)('an older program beside a newer one on %s', (_, open) => 
     expect([calls, await troubles(store)]).toEqual([1, 1])
   })
 
-  test('caughtUp() waits for a limited time, and names the event and both versions', async () => {
+  test('caughtUp() of an older program ends within a limit and names the event and both versions', async () => {
     const store = await open()
     const old = programOf(older, store, { following: { leaseMs: 300 } })
     await order(programOf(newer, store)).execute('a', place)
@@ -137,7 +137,7 @@ describe.each(stores)('an older program beside a newer one on %s', (_, open) => 
     expect(await troubles(store)).toBe(0)
   })
 
-  test('caughtUp() of an older program resolves when a newer one comes meanwhile', async () => {
+  test('caughtUp() of an older program resolves when a newer one processes the event meanwhile', async () => {
     const store = await open()
     const [old, young] = [programOf(older, store, { following: { leaseMs: 60_000 } }), programOf(newer, store)]
     await order(young).execute('a', place)
@@ -149,7 +149,7 @@ describe.each(stores)('an older program beside a newer one on %s', (_, open) => 
 })
 
 describe('an older program that is started', () => {
-  test('shows what it is too old for, and that a newer one has been there', async () => {
+  test('a started older program shows which event it is too old for, until a newer one ran', async () => {
     const store = memoryStore()
     const asleep = gate()
     const runtime: Runtime = {
@@ -172,7 +172,7 @@ describe('an older program that is started', () => {
     expect(await statusOf(old)).toMatchObject({ state: 'idle', lag: 0 })
   })
 
-  test('takes no lease until a newer one has been there, and looks after 1, 2, 4 … 30 seconds', async () => {
+  test('a started older program takes no lease and checks after 1, 2, 4 … 30 seconds', async () => {
     const store = memoryStore()
     const leases: string[] = []
     let reads = 0
@@ -294,7 +294,7 @@ test('a subscription in partitions leaves a newer event to the newer program', a
   expect(young.seen).toEqual(['order/a/1'])
 })
 
-test('an older program goes on after a newer one has divided its subscription anew', async () => {
+test('an older program continues after a newer one has changed the number of partitions', async () => {
   const store = memoryStore()
   const later = { ...platformRuntime, now: () => new Date(Date.now() + 120_000) }
   const [old, young] = [programOf(older, store), programOf(newer, store, { partitions: 4, runtime: later })]
@@ -306,7 +306,7 @@ test('an older program goes on after a newer one has divided its subscription an
   expect([old.seen, young.seen]).toEqual([['order/b/1'], ['order/a/1']])
 })
 
-test('what no program could read is delivered by one that can, also beside thousands that failed', async () => {
+test('a newer program delivers what no other could read, also beside thousands of failed events', async () => {
   const store = memoryStore()
   const handle = ({ id }: { readonly id: string }) => {
     if (id.startsWith('order/bad')) throw new Error('no')
@@ -322,7 +322,7 @@ test('what no program could read is delivered by one that can, also beside thous
 })
 
 describe('the stream of a Lambda function of an older program', () => {
-  test('answers for the newer event alone, and the newer program takes it', async () => {
+  test("an older program's stream fails the newer event alone, which the newer one processes", async () => {
     const store = unordered(memoryStore())
     const [old, young] = [programOf(older, store, { onFailure: 'park' }), programOf(newer, store)]
     await order(young).execute('a', place)
@@ -337,7 +337,7 @@ describe('the stream of a Lambda function of an older program', () => {
     expect(young.seen).toEqual(['order/a/1'])
   })
 
-  test('takes an event that an older program has stopped at', async () => {
+  test("a newer program's stream processes an event that an older program has stopped at", async () => {
     const store = unordered(memoryStore())
     await storedBefore(store, 'order', 'a', { type: 'Paid', data: { by: 'card' } })
     const change = { aggregateType: 'order', aggregateId: 'a', sequence: 1 }

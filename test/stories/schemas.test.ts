@@ -51,7 +51,7 @@ describe('a schema that always returns a promise', () => {
   const boxOf = (events: Readonly<Record<string, Shape>>, commands: Readonly<Record<string, Shape>> = {}) =>
     defineAggregate({ type: 'box', events, commands, initialState: () => ({}) })
 
-  test.each(asynchronous)('a schema of an event that always gives a promise is refused by defineAggregate: %s', (_, schema) => {
+  test.each(asynchronous)('defineAggregate refuses an event schema that always returns a promise: %s', (_, schema) => {
     const error = thrownBy(() => boxOf({ Sealed: noData, Packed: schema }))
     expect(error.code).toBe('DEFINITION')
     expect(error.message).toBe(
@@ -62,11 +62,11 @@ describe('a schema that always returns a promise', () => {
     )
   })
 
-  test.each(asynchronous)('a schema of a command may always give a promise: %s', (_, schema) => {
+  test.each(asynchronous)('defineAggregate accepts a command schema that always returns a promise: %s', (_, schema) => {
     expect(() => boxOf({}, { Pack: schema })).not.toThrow()
   })
 
-  test('defineAggregate accepts a schema that throws without data, and a z.lazy that is early', async () => {
+  test('defineAggregate accepts a schema that throws without data and an early z.lazy', async () => {
     const strict = standard((value) => ({ value: (value as { n: number }).n > 0 ? value : value }))
     expect(await through(strict, { n: 1 })).toMatchObject({ later: { n: 1 } })
     const lazy = z.lazy(() => later)
@@ -82,7 +82,7 @@ describe('schemas of events', () => {
     ['valibot', v.object({ owner: v.pipe(v.string(), v.minLength(1)), tags: v.optional(v.array(v.string())) })],
     ['arktype', type({ owner: 'string > 0', 'tags?': 'string[]' })],
     ['typed', typed<{ owner: string; tags?: string[] }>()],
-  ])('of %s read back what was decided', async (vendor, shape) => {
+  ])('an event schema of %s reads back what was decided', async (vendor, shape) => {
     const data = { owner: 'ann', tags: ['a'] }
     expect(await through(shape, data)).toStrictEqual({ now: data, later: data, stored: data })
     if (vendor === 'typed') return
@@ -102,18 +102,18 @@ describe('schemas of events', () => {
       }),
     ],
     ['arktype', type({ at: type('Date').or(type('string.date.iso.parse')) })],
-  ])('of %s may hold a Date that they read back from its ISO form', async (_, shape) => {
+  ])('an event schema of %s may hold a Date that it reads back from its ISO form', async (_, shape) => {
     const at = new Date('2020-02-02T02:02:02.020Z')
     expect(await through(shape, { at })).toStrictEqual({ now: { at }, later: { at }, stored: { at: at.toISOString() } })
   })
 
-  test('may not hold a Date that they read back as a text', async () => {
+  test('an event schema may not hold a Date that it reads back as a text', async () => {
     const error = await failureOf(through(z.object({ at: z.union([z.date(), z.string()]) }), { at: new Date(0) }))
     expect(error).toMatchObject({ code: 'INVALID_EVENT', issues: [{ path: ['at'] }] })
     expect(error.message).toContain('comes back from JSON as another value')
   })
 
-  test('may not hold a Date that they cannot read back', async () => {
+  test('an event schema may not hold a Date that it cannot read back', async () => {
     const error = await failureOf(through(z.object({ at: z.date() }), { at: new Date(0) }))
     expect(error).toMatchObject({ code: 'INVALID_EVENT', issues: [{ path: ['at'] }] })
     expect(error.message).toContain('when read back from JSON')
@@ -138,17 +138,17 @@ describe('schemas of events', () => {
       { n: 1 },
       [],
     ],
-  ])('a schema that %s is refused at write, with the path', async (_, shape, data, path) => {
+  ])('an event schema that %s is refused at write, with the path', async (_, shape, data, path) => {
     const error = await failureOf(through(shape, data))
     expect(error).toMatchObject({ code: 'INVALID_EVENT', issues: [{ path }] })
     expect(error.message).toMatch(/the schema (would change it|fills it in|does not know this field)/)
   })
 
-  test('one that makes a Date of a text is refused: what was decided is not what would be read', async () => {
+  test('an event schema that makes a Date of a text is refused at write', async () => {
     expect((await failureOf(through(z.object({ at: z.coerce.date() }), { at: '2020-01-01' }))).code).toBe('INVALID_EVENT')
   })
 
-  test('a default that is not needed does no harm', async () => {
+  test('an event schema may have a default that is not needed', async () => {
     expect((await through(z.object({ n: z.number().default(7) }), { n: 1 })).later).toEqual({ n: 1 })
   })
 })
@@ -180,7 +180,7 @@ describe('schemas of commands', () => {
   })
   const appOn = (store = memoryStore()) => createApp({ store, aggregates: { till } }).aggregates.till
 
-  test('may transform, default and trim: the handler gets what they make', async () => {
+  test('a command schema may transform, default and trim, and the handler receives the result', async () => {
     const result = await appOn().execute('t', { type: 'PayIn', data: { amount: '5', note: ' x ' } })
     expect(result).toMatchObject({ ok: true, events: [{ data: { amount: 5, note: 'x' } }] })
     expect(await appOn().execute('t', { type: 'PayIn', data: { amount: 1 } })).toMatchObject({
@@ -188,7 +188,7 @@ describe('schemas of commands', () => {
     })
   })
 
-  test('may be asynchronous', async () => {
+  test('a command schema may be asynchronous', async () => {
     expect(await appOn().execute('t', { type: 'PayInLater', data: { amount: 5 } })).toMatchObject({ ok: true, state: 5 })
     const error = await failureOf(appOn().execute('t', { type: 'PayInLater', data: { amount: 13 } }))
     expect(error).toMatchObject({ code: 'VALIDATION', issues: [{ message: 'unlucky', path: ['amount'] }] })
@@ -198,7 +198,7 @@ describe('schemas of commands', () => {
     { type: 'PayIn', data: { amount: -1 } },
     { type: 'PayInLater', data: { amount: 'five' as unknown as number } },
     { type: 'PayInSome', data: { amount: -1 } },
-  ] as const)('$type refuses what does not fit, with the path, and nothing is read or stored', async (command) => {
+  ] as const)('$type refuses invalid data with the path, and nothing is read or stored', async (command) => {
     const store = memoryStore()
     const error = await failureOf(appOn(store).execute('t', command as never))
     expect(error).toMatchObject({ code: 'VALIDATION', issues: [{ path: ['amount'] }] })
@@ -207,7 +207,7 @@ describe('schemas of commands', () => {
     expect(await store.lastPosition()).toBeUndefined()
   })
 
-  test.each([[undefined], [{}]])('a command without data takes %j', async (data) => {
+  test.each([[undefined], [{}]])('a command without data accepts %j', async (data) => {
     const store = memoryStore()
     const result = await appOn(store).execute('t', { type: 'Shut', data: data as undefined })
     expect(result).toMatchObject({ ok: true })
@@ -224,12 +224,12 @@ describe('schemas of commands', () => {
   })
 })
 
-test('an event without data refuses some', async () => {
+test('an event without data refuses data', async () => {
   expect((await failureOf(through(noData, { a: 1 }))).message).toContain('takes no data')
   expect(await through(noData, undefined)).toEqual({ now: undefined, later: undefined, stored: {} })
 })
 
-test.each([[undefined], [null], [{}], ['string'], [() => 0]])('%j is no schema', (shape) => {
+test.each([[undefined], [null], [{}], ['string'], [() => 0]])('defineAggregate refuses %j as a schema', (shape) => {
   const options = { type: 'x', commands: {}, initialState: () => 0 }
   const error = thrownBy(() => defineAggregate({ ...options, events: { Made: shape as unknown as Shape } }))
   expect(error.code).toBe('DEFINITION')

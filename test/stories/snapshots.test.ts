@@ -44,7 +44,7 @@ function watched(store: Store, snapshots: SnapshotPolicy) {
 }
 
 describe('without snapshots', () => {
-  test('none is written, and all events are read', async () => {
+  test('an app without snapshots writes none and reads all events', async () => {
     const store = memoryStore()
     const { sum, loads } = watched(store, 'never')
     await sum.execute('s', ones(30))
@@ -53,7 +53,7 @@ describe('without snapshots', () => {
     expect(await snapshotIn(store)).toBeUndefined()
   })
 
-  test('those of an earlier policy are not looked at', async () => {
+  test('an app without snapshots ignores those of an earlier policy', async () => {
     const store = memoryStore()
     await appOn(store, 'always').execute('s', ones(3))
     const { sum, loads } = watched(store, 'never')
@@ -62,8 +62,8 @@ describe('without snapshots', () => {
   })
 })
 
-describe('with a snapshot at each commit', () => {
-  test('state and sequence agree, the events are there too, and versions count the saves', async () => {
+describe('snapshots at each commit', () => {
+  test('a snapshot at each commit has the state at its sequence, and its version counts the saves', async () => {
     const store = memoryStore()
     const sum = appOn(store, 'always')
     for (const [i, size] of [1, 3, 2].entries()) {
@@ -80,7 +80,7 @@ describe('with a snapshot at each commit', () => {
     expect(await collect(sum.events('s'))).toHaveLength(6)
   })
 
-  test('a load reads the snapshot and no event', async () => {
+  test('a load with a snapshot at each commit reads no event', async () => {
     const store = memoryStore()
     const { sum, loads } = watched(store, 'always')
     await sum.execute('s', ones(5))
@@ -88,14 +88,14 @@ describe('with a snapshot at each commit', () => {
     expect(loads.at(-1)).toEqual(['snapshot', 0])
   })
 
-  test('the first command finds none and starts from the beginning', async () => {
+  test('a load of a new aggregate finds no snapshot and starts from the beginning', async () => {
     const { sum, loads } = watched(memoryStore(), 'always')
     expect(await sum.load('s')).toEqual({ state: { sum: 0 }, sequence: 0 })
     expect(loads).toEqual([['start', 0]])
   })
 })
 
-describe('with a snapshot every three events', () => {
+describe('snapshots every three events', () => {
   /** Commit sizes, and the sequence of the snapshot that stands after each. */
   test.each([
     { commits: [1, 1], at: [undefined, undefined] },
@@ -106,7 +106,7 @@ describe('with a snapshot every three events', () => {
     { commits: [1, 1, 3, 1, 1], at: [undefined, undefined, 5, 6, 6] },
     { commits: [10, 1, 1], at: [10, 10, 12] },
     { commits: [2, 100], at: [undefined, 102] },
-  ])('commits of $commits events leave one at $at', async ({ commits, at }) => {
+  ])('commits of $commits events leave snapshots at $at', async ({ commits, at }) => {
     const store = memoryStore()
     const sum = appOn(store, { every: 3 })
     let saved = 0
@@ -130,7 +130,7 @@ describe('with a snapshot every three events', () => {
     }
   })
 
-  test('a load reads the snapshot and the events behind it', async () => {
+  test('a load reads the snapshot and the events after it', async () => {
     const store = memoryStore()
     const { sum, loads } = watched(store, { every: 3 })
     for (const command of [ones(4), ones(1)]) await sum.execute('s', command)
@@ -158,7 +158,7 @@ describe('with a snapshot every three events', () => {
 })
 
 describe('a snapshot that does not fit this program', () => {
-  test('of another state version is ignored, and replaced when the next one is due', async () => {
+  test('a snapshot of another state version is ignored and replaced by the next one', async () => {
     const store = memoryStore()
     await appOn(store, 'always').execute('s', ones(4))
     const doubling = appOn(store, 'always', 2, 2)
@@ -168,7 +168,7 @@ describe('a snapshot that does not fit this program', () => {
     expect(await snapshotIn(store, '1')).toBeUndefined()
   })
 
-  test('two programs of different state versions side by side are both right', async () => {
+  test('two programs with different state versions read correct states side by side', async () => {
     const store = memoryStore()
     const programs = [appOn(store, 'always', 'old', 1), appOn(store, 'always', 'new', 2)]
     for (const program of [...programs, ...programs]) await program.execute('s', ones(3))
@@ -176,7 +176,7 @@ describe('a snapshot that does not fit this program', () => {
     expect(states.map(({ state }) => state.sum)).toEqual([12, 24])
   })
 
-  test('of a policy that has changed serves on', async () => {
+  test('a snapshot of an earlier policy is still used', async () => {
     const store = memoryStore()
     await appOn(store, 'always').execute('s', ones(4))
     const sum = appOn(store, { every: 5 })
@@ -184,7 +184,7 @@ describe('a snapshot that does not fit this program', () => {
     expect(await snapshotIn(store)).toMatchObject({ sequence: 6, version: 2 })
   })
 
-  test('a failing read of it stops the command', async () => {
+  test('a failing read of a snapshot fails the command', async () => {
     const failure = new Error('connection reset')
     const store = memoryStore()
     const broken = changed(store, {
@@ -233,14 +233,14 @@ describe('stateSchema', () => {
     },
   }
 
-  test('load returns a snapshot of another shape when there is no stateSchema', async () => {
+  test('load() returns a snapshot of another shape without a stateSchema', async () => {
     const store = memoryStore()
     await appOn(store, 'always').execute('s', ones(4))
     expect(await totalOn(store).load('s')).toEqual({ state: { sum: 4 }, sequence: 4 })
   })
 
   test.each(Object.entries(schemas))(
-    'stateSchema of %s passes over an unfit snapshot, and the next commit replaces it',
+    'stateSchema of %s ignores an unfit snapshot, and the next commit replaces it',
     async (_, schema) => {
       const store = memoryStore()
       await appOn(store, 'always').execute('s', ones(4))
@@ -255,14 +255,14 @@ describe('stateSchema', () => {
     },
   )
 
-  test('stateSchema passes over an unfit snapshot on load asOf', async () => {
+  test('stateSchema ignores an unfit snapshot on load() with asOf', async () => {
     const store = memoryStore()
     for (const command of [ones(2), ones(3)]) await appOn(store, 'always').execute('s', command)
     for (const asOf of [1, 4, 5])
       expect(await totalOn(store, schemas.zod).load('s', { asOf })).toEqual({ state: { total: asOf }, sequence: asOf })
   })
 
-  test('stateSchema passes over a snapshot that it would change', async () => {
+  test('stateSchema ignores a snapshot that it would change', async () => {
     const store = memoryStore()
     await appOn(store, 'always').execute('s', ones(2))
     expect((await snapshotIn(store))?.state).toEqual({ sum: 2 })
@@ -303,7 +303,7 @@ describe('stateSchema', () => {
       z.object({ total: z.number() }).refine(async () => true),
       'its schema is asynchronous',
     ],
-  ])('stateSchema is refused by defineAggregate: %s', (_, schema, words) => {
+  ])('defineAggregate refuses an unfit stateSchema: %s', (_, schema, words) => {
     const error = thrownBy(() => totalling('always', schema as object))
     expect(error.code).toBe('DEFINITION')
     expect(error.message).toContain("Aggregate 'sum': ")
@@ -332,7 +332,7 @@ test('a state that is not JSON stores neither snapshot nor events', async () => 
 })
 
 test.each([0, -1, 1.5, Number.NaN, Number.POSITIVE_INFINITY, '3' as unknown as number])(
-  'a snapshot every %s events is refused when the aggregate is defined',
+  'defineAggregate refuses a snapshot every %s events',
   (every) => {
     const error = thrownBy(() => adding({ every }))
     expect(error.code).toBe('DEFINITION')
@@ -341,6 +341,6 @@ test.each([0, -1, 1.5, Number.NaN, Number.POSITIVE_INFINITY, '3' as unknown as n
   },
 )
 
-test.each(['sometimes', {}, { evry: 3 }, null, 3])('the snapshot policy %j is refused', (policy) => {
+test.each(['sometimes', {}, { evry: 3 }, null, 3])('defineAggregate refuses the snapshot policy %j', (policy) => {
   expect(thrownBy(() => adding(policy as SnapshotPolicy)).code).toBe('DEFINITION')
 })

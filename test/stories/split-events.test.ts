@@ -36,9 +36,9 @@ const following = (store: Store, options: Partial<Log> | { handle: LogHandler })
 describe.each([
   ['memory', async () => memoryStore()],
   ['SQLite', onSqlite],
-  ['a store without an order of all events', async () => unordered(memoryStore())],
+  ['a store without a global order', async () => unordered(memoryStore())],
 ])('a split event on %s', (_, open) => {
-  test('reaches handle part by part, in order', async () => {
+  test('a split event reaches handle part by part, in order', async () => {
     const store = await open()
     await withMoves(store, 'c', 'c')
     const seen: string[] = []
@@ -51,7 +51,7 @@ describe.each([
     expect(seen.length).toBe(5)
   })
 
-  test('reaches handleBatch undivided, with at most batchSize events beside it', async () => {
+  test('a split event reaches handleBatch undivided, in batches of up to batchSize', async () => {
     const store = await open()
     await withMoves(store, 'c', 'c', 'c')
     const batches: string[][] = []
@@ -64,7 +64,7 @@ describe.each([
     expect(batches).toEqual([parts(1), parts(2), parts(3)])
   })
 
-  test('comes with both parts again when the handler fails at the second', async () => {
+  test('a split event is redelivered with both parts when the handler fails at the second', async () => {
     const store = await open()
     await withMoves(store, 'c')
     const seen: string[] = []
@@ -81,7 +81,7 @@ describe.each([
     expect(app.blamed).toEqual([second])
   })
 
-  test('a split event is tried as often as attempts says, the next one too', async () => {
+  test('a split event is tried up to maxAttempts times, and so is the next one', async () => {
     const store = await open()
     await withMoves(store, 'c', 'c')
     const seen: string[] = []
@@ -94,7 +94,7 @@ describe.each([
     expect(seen).toEqual([...tried(1), ...tried(2)])
   })
 
-  test('is parked as one, and tried again as one after resume()', async () => {
+  test('a split event is parked as one, and retried as one after resume()', async () => {
     const store = await open()
     await withMoves(store, 'c', 'c')
     const seen: string[] = []
@@ -114,7 +114,7 @@ describe.each([
     expect((await app.subscriptions.log.parked()).items).toEqual([])
   })
 
-  test('stops a subscription as one, and comes as one after resume()', async () => {
+  test('a split event stops a subscription as one, and is redelivered as one after resume()', async () => {
     const store = await open()
     await withMoves(store, 'c', 'c')
     const seen: string[] = []
@@ -131,7 +131,7 @@ describe.each([
     expect(seen).toEqual(['customer/c/1', ...parts(1, 2)])
   })
 
-  test('is filtered by the types of its parts', async () => {
+  test('a split event is filtered by the types of its parts', async () => {
     const store = await open()
     await withMoves(store, 'c', 'c')
     const seen: string[] = []
@@ -139,7 +139,7 @@ describe.each([
     expect(seen).toEqual(['customer/c/1.2', 'customer/c/2.2'])
   })
 
-  test('is replayed and read with all its parts', async () => {
+  test('a split event is replayed and read with all its parts', async () => {
     const store = await open()
     await withMoves(store, 'c', 'c')
     const app = following(store, { handle: () => {} })
@@ -149,7 +149,7 @@ describe.each([
     expect((await collect(app.aggregates.customer.events('c'))).map(({ id }) => id)).toEqual(parts(1, 2))
   })
 
-  test('is on one page over HTTP, whatever the limit', async () => {
+  test('a split event is on one page over HTTP, whatever the limit', async () => {
     const store = await open()
     await withMoves(store, 'c', 'c', 'c')
     const handler = createHandler(following(store, { handle: () => {} }), { authorize: 'none' })
@@ -220,11 +220,11 @@ describe('the ids of the parts of a split event', () => {
       ['Moved', 'A', 'Moved'],
       [own, `${own}.2`, `${own}.3`],
     ],
-  ])('of %j are %j', async (types, ids) => {
+  ])('the parts %j of a split event have the ids %j', async (types, ids) => {
     expect(await idsOf(...types)).toEqual(ids)
   })
 
-  test('what was keyed by the id of an event before it was split is not done twice after', async () => {
+  test('work keyed by the id of an event is not repeated after the event is split', async () => {
     const store = memoryStore()
     await withMoves(store, 'c')
     const sent: string[] = []

@@ -117,8 +117,8 @@ describe.each([
   ['Postgres', unselected('postgres'), onPostgres],
   ['MySQL', unselected('mysql'), onMySql],
   ['SQLite', unselected('sqlite'), onSqlite],
-] as const)('tables of your own on %s', (_, skipped, open) => {
-  test.skipIf(skipped)('have each event once, together with the checkpoint, and can be waited for', async () => {
+] as const)('a sqlView on %s', (_, skipped, open) => {
+  test.skipIf(skipped)('a sqlView has each event once, together with its checkpoint, and commands can wait for it', async () => {
     const tables = await open()
     const [app, other] = [appOn(tables), appOn(tables)]
     await app.aggregates.counter.execute('a', countEach(1, 2))
@@ -137,7 +137,7 @@ describe.each([
     await tables.close()
   })
 
-  test.skipIf(skipped)('stop at an event that update refuses, with all before it and nothing of it', async () => {
+  test.skipIf(skipped)('a sqlView stops at an event that update refuses, with all before it and nothing of it', async () => {
     const tables = await open()
     let broken = true
     const app = appOn(tables, () => broken)
@@ -158,7 +158,7 @@ describe.each([
     await tables.close()
   })
 
-  test.skipIf(skipped)('are rebuilt through reset', async () => {
+  test.skipIf(skipped)('a sqlView is rebuilt through reset', async () => {
     const tables = await open()
     const app = appOn(tables)
     for (let i = 0; i < 700; i++) await app.aggregates.counter.execute(`c${i % 2}`, count(1))
@@ -176,7 +176,7 @@ describe.each([
   })
 })
 
-describe('the definition of tables of your own', () => {
+describe('the definition of a sqlView', () => {
   const right = { name: 'mine', aggregates: [counter], update: () => {}, reset: () => {} }
   test.each([
     [{ reset: undefined }, 'reset must be a function'],
@@ -184,20 +184,20 @@ describe('the definition of tables of your own', () => {
     [{ name: '' }, 'must not be empty'],
     [{ aggregates: [] }, 'needs at least one aggregate'],
     [{ rest: () => {} }, "no option 'rest'"],
-  ])('with %j is refused', (wrong, words) => {
+  ])('defineSqlView refuses %j', (wrong, words) => {
     expect(thrownBy(() => defineSqlView({ ...right, ...wrong } as never))).toMatchObject({
       code: 'DEFINITION',
       message: expect.stringContaining(words),
     })
   })
 
-  test('is refused by an app on a store that has no transactions for it', () => {
+  test('createApp refuses a sqlView on a store without transactions for it', () => {
     const build = () => createApp({ store: memoryStore(), aggregates: { counter }, views: { mine: defineSqlView(right) } })
     expect(thrownBy(build).message).toContain("the view 'mine' is made by defineSqlView, which needs a store")
   })
 })
 
-describe('tables of your own that are told everything again', () => {
+describe('a rebuild of a sqlView', () => {
   async function onTable(reset = (client: SqliteDatabase) => client.exec('DELETE FROM mine')) {
     const db = new LibSql(':memory:')
     db.exec('CREATE TABLE mine (id text)')
@@ -218,7 +218,7 @@ describe('tables of your own that are told everything again', () => {
     return { app, store, rows, resets: () => resets }
   }
 
-  test('by a rebuild that was aborted before it began are not emptied later', async () => {
+  test('a rebuild that was aborted before it began empties no tables later', async () => {
     const { app, rows, resets } = await onTable()
     await app.aggregates.counter.execute('a', countEach(1, 1))
     await app.drain()
@@ -229,7 +229,7 @@ describe('tables of your own that are told everything again', () => {
     expect([resets(), rows()]).toEqual([0, 3])
   })
 
-  test('tables are not emptied by a rebuild that gave up while another process had the lease', async () => {
+  test('a rebuild that gave up while another process had the lease empties no tables', async () => {
     const { app, store, rows, resets } = await onTable()
     await app.aggregates.counter.execute('a', countEach(1, 1))
     await app.drain()
@@ -243,7 +243,7 @@ describe('tables of your own that are told everything again', () => {
     expect([resets(), rows()]).toEqual([0, 3])
   })
 
-  test('are followed on when reset throws, which only the one who asked is told', async () => {
+  test('a sqlView continues when reset throws, and only the caller receives the error', async () => {
     let isBroken = true
     const { app, rows } = await onTable((client) => {
       if (isBroken) throw new Error('no permission')
@@ -260,7 +260,7 @@ describe('tables of your own that are told everything again', () => {
     expect(rows()).toBe(2)
   })
 
-  test('for two at once, one of whom gives up, are emptied for the other', async () => {
+  test('a rebuild empties the tables although a concurrent one gives up', async () => {
     const { app, rows, resets } = await onTable()
     await app.aggregates.counter.execute('a', countEach(1, 1))
     await app.drain()
@@ -282,8 +282,8 @@ describe('an update that is not done when it returns', () => {
 
   test.each([
     ['a promise', async (run: () => void) => run()],
-    ['something to wait for that is no promise', lazily],
-  ] as const)('(%s) is refused on SQLite, and nothing is done for the events behind it', async (_, how) => {
+    ['a thenable', lazily],
+  ] as const)('an update that returns %s is refused on SQLite, and no later event is processed', async (_, how) => {
     const db = new LibSql(':memory:')
     db.exec('CREATE TABLE mine (id text)')
     const store = sqliteStore(db)
@@ -300,7 +300,7 @@ describe('an update that is not done when it returns', () => {
     await app.close()
   })
 
-  test.skipIf(unselected('postgres'))('is waited for on Postgres, also when it is no promise', async () => {
+  test.skipIf(unselected('postgres'))('an update that returns a thenable is awaited on Postgres', async () => {
     const tables = await onPostgres()
     const mine = defineSqlView({
       name: 'mine',

@@ -17,7 +17,7 @@ type Logging = ReturnType<typeof logging>
 const counters = (app: Pick<App<{ counter: typeof counter }, Record<never, never>>, 'aggregates'>) => app.aggregates.counter
 
 describe('a subscription', () => {
-  test('gets every event once, in order, and nothing before it is started or drained', async () => {
+  test('a subscription receives every event once, in order, and none before start or drain', async () => {
     const seen: string[] = []
     const app = logging(memoryStore(), (event) => void seen.push(event.id))
     await counters(app).execute('a', countEach(1, 2))
@@ -29,7 +29,7 @@ describe('a subscription', () => {
     expect(seen.length).toBe(3)
   })
 
-  test('goes on from its checkpoint in the next process', async () => {
+  test('a subscription continues from its checkpoint in the next process', async () => {
     const store = memoryStore()
     const seen: number[] = []
     const first = logging(store, ({ data }) => void seen.push(data.by))
@@ -42,7 +42,7 @@ describe('a subscription', () => {
     expect(seen).toEqual([1, 2, 3])
   })
 
-  test('follows several aggregates, and only the types of events that it names', async () => {
+  test('a subscription receives the event types that it names, of several aggregates', async () => {
     const seen: string[] = []
     const picky = defineSubscription({
       name: 'picky',
@@ -58,7 +58,7 @@ describe('a subscription', () => {
     expect(seen).toEqual(['7', 'fell'])
   })
 
-  test("from 'now' begins behind what is there, and from a position behind it", async () => {
+  test("a subscription from 'now' starts after all events, and from a position after that one", async () => {
     const store = memoryStore()
     const seen: number[] = []
     const writer = logging(store, () => {})
@@ -74,7 +74,7 @@ describe('a subscription', () => {
     expect(seen).toEqual([300, 4, 400])
   })
 
-  test('in batches gets them in order, as many at once as it wants', async () => {
+  test('a batch subscription receives events in order, up to batchSize at once', async () => {
     const batches: number[][] = []
     const app = logging(memoryStore(), undefined as unknown as Handler, {
       handle: undefined as never,
@@ -89,7 +89,7 @@ describe('a subscription', () => {
     ])
   })
 
-  test('of a started app is woken by commands, and catches up with what was there', async () => {
+  test('a subscription of a started app catches up and is woken by commands', async () => {
     const seen: number[] = []
     const app = logging(memoryStore(), ({ data }) => void seen.push(data.by))
     await counters(app).execute('a', count(1))
@@ -101,7 +101,7 @@ describe('a subscription', () => {
     expect(seen).toEqual([1, 2])
   })
 
-  test('of a started app sees what another process stores, also where nobody tells it', async () => {
+  test('a started app receives the events of another process by polling alone', async () => {
     const store = memoryStore()
     const quiet = changed(store, { capabilities: { ...store.capabilities, push: false } })
     const arrived = gate()
@@ -111,7 +111,7 @@ describe('a subscription', () => {
     await arrived.reached
   })
 
-  test('of a started app misses nothing that another process stores while it starts', async () => {
+  test('a started app misses no event that another process stores while it starts', async () => {
     const store = memoryStore()
     let looks = 0
     const slow = changed(store, {
@@ -129,7 +129,7 @@ describe('a subscription', () => {
     await arrived.reached
   })
 
-  test('stops being run when the app closes, after the event that is under way', async () => {
+  test('close() ends a subscription after the event in flight', async () => {
     const seen: number[] = []
     const door = gate()
     const app = logging(memoryStore(), async ({ data }) => {
@@ -149,7 +149,7 @@ describe('a subscription', () => {
       expect((await failureOf(call)).code).toBe('CLOSED')
   })
 
-  test('of a closed app goes on behind the event that was under way', async () => {
+  test('a subscription of a closed app continues after the event that was in flight', async () => {
     const store = memoryStore()
     const seen: number[] = []
     const door = gate()
@@ -166,7 +166,7 @@ describe('a subscription', () => {
     expect(seen).toEqual([1, 2])
   })
 
-  test('is drained so far as time and number allow', async () => {
+  test('a drain of a subscription ends by maxEvents and budgetMs', async () => {
     const seen: number[] = []
     const app = logging(memoryStore(), ({ data }) => void seen.push(data.by))
     for (let i = 0; i < 30; i++) await counters(app).execute('a', count(i))
@@ -177,7 +177,7 @@ describe('a subscription', () => {
     expect(seen).toEqual(Array.from({ length: 30 }, (_, i) => i))
   })
 
-  test('moves its checkpoint past a thousand events that it does not want', async () => {
+  test('a subscription moves its checkpoint past a thousand events of other types', async () => {
     const store = memoryStore()
     const broken = defineSubscription({ name: 'log', aggregates: [lamp], eventTypes: ['Broken'], handle: () => {} })
     const app = createApp({ store, aggregates: { counter, lamp }, subscriptions: { broken } })
@@ -190,7 +190,7 @@ describe('a subscription', () => {
     expect(await store.readCheckpoint('subscription/log')).toMatchObject({ position: await store.lastPosition() })
   })
 
-  test('says how it is doing', async () => {
+  test('status() reports state, position, lag and parked events', async () => {
     const app = logging(memoryStore(), () => {})
     await counters(app).execute('a', countEach(1, 2, 3))
     expect(await statusOf(app)).toMatchObject({ state: 'nobody', lag: 3, parked: 0 })
@@ -198,7 +198,7 @@ describe('a subscription', () => {
     expect(await statusOf(app)).toMatchObject({ state: 'idle', position: '3', lag: 0, parked: 0 })
   })
 
-  test('tells each change of how it is doing, for as long as somebody listens', async () => {
+  test('status() reports each change while it is iterated', async () => {
     const app = logging(memoryStore(), () => {})
     await counters(app).execute('a', count(1))
     const lags: (number | undefined)[] = []
@@ -222,7 +222,7 @@ describe('a handler that fails', () => {
     seen.push(event.data.by)
   }
 
-  test('stops its subscription at that event, which says so everywhere, and not the others', async () => {
+  test('a failing handler stops its subscription at that event, and no other subscription', async () => {
     const store = memoryStore()
     const seen: number[] = []
     const others: number[] = []
@@ -243,7 +243,7 @@ describe('a handler that fails', () => {
     await app.close()
   })
 
-  test('is tried again after resume(), also in another process', async () => {
+  test('a failed event is retried after resume(), also in another process', async () => {
     const store = memoryStore()
     const seen: number[] = []
     const first = logging(store, failing(2, seen))
@@ -257,7 +257,7 @@ describe('a handler that fails', () => {
     expect(seen).toEqual([1, 2, 3])
   })
 
-  test('is tried as often as it says before that, and is told how often', async () => {
+  test('a failing handler is called up to maxAttempts times and receives the attempt', async () => {
     const attempts: number[] = []
     const app = logging(
       memoryStore(),
@@ -272,7 +272,7 @@ describe('a handler that fails', () => {
     expect(attempts).toEqual([1, 2, 3])
   })
 
-  test("with 'retry' is tried again until it succeeds, and nothing overtakes it", async () => {
+  test("onFailure 'retry' retries an event until it succeeds, and no event overtakes it", async () => {
     const seen: string[] = []
     let broken = true
     const app = logging(
@@ -293,7 +293,7 @@ describe('a handler that fails', () => {
     expect(seen).toEqual(['counter/a/1', 'counter/b/1'])
   })
 
-  test("with 'park' is set aside with what its aggregate does later, and other aggregates go on", async () => {
+  test("onFailure 'park' parks an event and its aggregate, and other aggregates continue", async () => {
     const store = memoryStore()
     const seen: string[] = []
     let broken = true
@@ -338,9 +338,9 @@ describe('a handler that fails', () => {
   })
 
   test.each([
-    ['with an order of all events', (store: Store) => store],
+    ['with a global order', (store: Store) => store],
     ['without one', unordered],
-  ])("with 'park' is still delivered first when another way to fail is chosen later, on a store %s", async (_, as) => {
+  ])('a parked event is delivered first after onFailure has changed, on a store %s', async (_, as) => {
     const store = as(memoryStore())
     const seen: string[] = []
     const parks = logging(store, failing(1, []), { onFailure: 'park' })
@@ -357,7 +357,7 @@ describe('a handler that fails', () => {
     expect((await stops.subscriptions.log.parked()).items).toEqual([])
   })
 
-  test('in a batch is found among the others', async () => {
+  test('a failing event in a batch is found among the others', async () => {
     const store = memoryStore()
     const seen: number[] = []
     const app = logging(store, undefined as unknown as Handler, {
@@ -373,7 +373,7 @@ describe('a handler that fails', () => {
     expect((await failureOf(app.subscriptions.log.caughtUp())).eventId).toBe('counter/a/3')
   })
 
-  test('asynchronously, or does not end, is the same', async () => {
+  test('a handler that rejects or exceeds timeoutMs counts as failed', async () => {
     const never = logging(memoryStore(), () => new Promise(() => {}), { timeoutMs: 20 })
     await counters(never).execute('a', count(1))
     await never.drain()
@@ -384,7 +384,7 @@ describe('a handler that fails', () => {
     expect((await failureOf(rejecting.subscriptions.log.caughtUp())).message).toContain('later')
   })
 
-  test('is told to the console by an app without an observer', async () => {
+  test('an app without an observer reports a failing handler on the console', async () => {
     const told = vi.spyOn(console, 'error').mockImplementation(() => {})
     const log = defineSubscription({ name: 'log', aggregates: [counter], handle: failing(1, []) })
     const app = createApp({ store: memoryStore(), aggregates: { counter }, subscriptions: { log } })
@@ -398,7 +398,7 @@ describe('a handler that fails', () => {
 })
 
 describe('two processes with one subscription', () => {
-  test('do not run it at the same time', async () => {
+  test('two processes do not run one subscription at the same time', async () => {
     const store = memoryStore()
     const door = gate()
     const seen: string[] = []
@@ -418,7 +418,7 @@ describe('two processes with one subscription', () => {
     expect(seen).toEqual(['first'])
   })
 
-  test('go on when the one that has the lease is gone, and it has no effect any more when it wakes', async () => {
+  test('a process takes over when a lease expires, and the former holder has no effect any more', async () => {
     let now = Date.now()
     const store = memoryStore({ clock: () => now })
     const door = gate()
@@ -466,7 +466,7 @@ describe('two processes with one subscription', () => {
     expect(calls).toEqual(['other counter/a/1', 'other counter/a/2'])
   })
 
-  test('that is drained with time to spare waits once for one that has died, and for one that lives in vain', async () => {
+  test('a drain with a budget waits once for the lease of a dead or a live process', async () => {
     const store = memoryStore()
     const lease = { name: 'subscription/log', holder: 'dead', ttlMs: 200 }
     const seen: string[] = []
@@ -492,7 +492,7 @@ describe('two processes with one subscription', () => {
     expect(renewals).toBe(1)
   })
 
-  test('share it by partitions, each aggregate in order', async () => {
+  test('two processes share a subscription by partitions, each aggregate in order', async () => {
     const store = memoryStore()
     const seen = new Map<string, number[]>()
     const by = [0, 0]
@@ -524,7 +524,7 @@ describe('two processes with one subscription', () => {
 })
 
 describe('the log that a subscription reads', () => {
-  test('that shows an event twice has it delivered once', async () => {
+  test('an event that the log shows twice is delivered once', async () => {
     const store = memoryStore()
     const seen: string[] = []
     const doubling = changed(store, {
@@ -539,7 +539,7 @@ describe('the log that a subscription reads', () => {
     expect(seen).toEqual(['counter/a/1', 'counter/a/2'])
   })
 
-  test('that has missed an event has it read from its aggregate', async () => {
+  test('an event that the log has missed is read from its aggregate', async () => {
     const store = memoryStore()
     const seen: string[] = []
     const missing = changed(store, {
@@ -554,7 +554,7 @@ describe('the log that a subscription reads', () => {
     expect(seen).toEqual(['counter/a/1', 'counter/a/2', 'counter/a/3'])
   })
 
-  test('that has a hole for good is an error, and nothing behind it is delivered', async () => {
+  test('a permanent gap in the log is an error, and no event after it is delivered', async () => {
     const store = memoryStore()
     const seen: string[] = []
     const without = <E extends { readonly sequence: number }>(events: readonly E[]) =>
@@ -576,7 +576,7 @@ describe('the log that a subscription reads', () => {
     expect(seen).toEqual([])
   })
 
-  test('that went back behind the checkpoint is an error, not a silence', async () => {
+  test('a log that ends before the checkpoint is an error', async () => {
     const store = memoryStore()
     const app = logging(store, () => {})
     await counters(app).execute('a', countEach(1, 2, 3))
@@ -596,7 +596,7 @@ describe('the log that a subscription reads', () => {
 })
 
 describe('a reaction', () => {
-  test('sends commands that a second delivery does not repeat, and that say where they come from', async () => {
+  test('a reaction sends commands that a redelivery does not repeat, with their cause', async () => {
     const store = memoryStore()
     let failures = 1
     const mirror = defineSubscription({
@@ -620,7 +620,7 @@ describe('a reaction', () => {
     expect(thrownBy(() => app.aggregate(defineOther()))).toMatchObject({ code: 'DEFINITION' })
   })
 
-  test('is drained until what it has led to is done too', async () => {
+  test('a drain continues until the events of reactions are processed too', async () => {
     const countdown = defineSubscription({
       name: 'countdown',
       aggregates: [counter],
@@ -638,7 +638,7 @@ describe('a reaction', () => {
 const defineOther = () =>
   defineAggregate({ type: 'other', events: {}, commands: {}, initialState: () => ({}) }).implement({ handle: {}, apply: {} })
 
-describe('a definition', () => {
+describe('the definition of a subscription', () => {
   const handle = () => {}
   test.each([
     [{ handle: undefined }, 'needs either handle or handleBatch'],
@@ -656,12 +656,12 @@ describe('a definition', () => {
     [{ name: 'x'.repeat(201) }, '201 characters long'],
     [{ name: '' }, 'must not be empty'],
     [{ handel: handle }, "no option 'handel'"],
-  ])('with %j is refused', (wrong, words) => {
+  ])('defineSubscription refuses %j', (wrong, words) => {
     const build = () => defineSubscription({ name: 'log', aggregates: [counter], handle, ...wrong } as never)
     expect(thrownBy(build)).toMatchObject({ code: 'DEFINITION', message: expect.stringContaining(words) })
   })
 
-  test('that follows an aggregate the app does not have, or is there twice, is refused', () => {
+  test('createApp refuses a subscription to an unknown aggregate, or one registered twice', () => {
     const one = defineSubscription({ name: 'one', aggregates: [lamp], handle })
     const build = (subscriptions: Record<string, Subscription>) => () =>
       createApp({ store: memoryStore(), aggregates: { counter }, subscriptions })
@@ -673,7 +673,7 @@ describe('a definition', () => {
   })
 
   test.each([{ following: { leaseMs: 0 } }, { following: { pollMs: 1.5 } }, { following: { poll: 1 } }])(
-    'and %j too',
+    'createApp refuses %j',
     (wrong) => {
       expect(thrownBy(() => createApp({ store: memoryStore(), aggregates: { counter }, ...wrong }))).toMatchObject({
         code: 'DEFINITION',

@@ -20,7 +20,7 @@ const failing = () => {
 }
 
 describe("an event with onFailure 'retry'", () => {
-  test('is tried by one process, which keeps the subscription while it waits', async () => {
+  test("an event with onFailure 'retry' is retried by one process, which keeps the lease meanwhile", async () => {
     const store = memoryStore()
     const waits = gate()
     const runtime = {
@@ -52,7 +52,7 @@ describe("an event with onFailure 'retry'", () => {
     expect(calls).toEqual(['one', 'other'])
   })
 
-  test('is waited for longer each time, also when another process had the subscription in between', async () => {
+  test("the waits of onFailure 'retry' grow, also after another process had the subscription", async () => {
     let now = Date.now()
     const store = memoryStore({ clock: () => now })
     const third = gate()
@@ -82,8 +82,8 @@ describe("an event with onFailure 'retry'", () => {
   })
 })
 
-describe('an event that was parked', () => {
-  test('is tried again when another process resumes it, though nothing new comes', async () => {
+describe('a parked event', () => {
+  test('a parked event is retried after another process calls resume(), without new events', async () => {
     const store = memoryStore()
     const isIdle = gate()
     const unpushed = changed(store, { capabilities: { ...store.capabilities, push: false } })
@@ -103,7 +103,7 @@ describe('an event that was parked', () => {
     await again.reached
   })
 
-  test('is tried again when it is resumed while what is parked is looked up', async () => {
+  test('a parked event is retried when resume() is called while parked events are read', async () => {
     const store = memoryStore()
     let during: (() => Promise<void>) | undefined
     let isIdle = gate()
@@ -144,15 +144,15 @@ describe('an event that was parked', () => {
   })
 })
 
-describe('a time that is longer than a timer can be set for', () => {
-  test('is the time that a handler has', async () => {
+describe('a time longer than the limit of timers', () => {
+  test('timeoutMs may be longer than the limit of timers', async () => {
     const store = memoryStore()
     const app = appWith(store, () => new Promise((resolve) => setTimeout(resolve, 20)), { timeoutMs: Number.MAX_SAFE_INTEGER })
     await app.aggregates.counter.execute('a', count(1))
     expect(await app.drain()).toEqual({ caughtUp: true, events: 1 })
   })
 
-  test('is slept through, and no shorter', async () => {
+  test('sleep() waits the full time beyond the limit of timers', async () => {
     vi.useFakeTimers()
     const ended: string[] = []
     void platformRuntime.sleep(2 ** 32).then(() => ended.push('long'))

@@ -118,12 +118,12 @@ test.each(['Decode', 'Wrap'] as const)(
 test.each([
   ['a number beyond what JavaScript has', '{"owner":"a","n":1e999}', ['n']],
   ['a list nested 1,000 deep', `{"owner":"a","n":${'['.repeat(1_000)}${']'.repeat(1_000)}}`, ['n', 0, 0, 0, 0]],
-])('%s is 400 with the path', async (_, json, path) => {
+])('POST of %s in data answers 400 with the path', async (_, json, path) => {
   expect(await post('/account/a/Note', json)).toMatchObject({ status: 400, body: { issues: [{ path }] } })
   await nothingStored()
 })
 
-test('data that holds itself, or one object many times, is left to the schema of the command', async () => {
+test('circular data and shared objects are left to the schema of the command', async () => {
   const circle: Record<string, unknown> = { owner: 'ann' }
   circle.self = [circle]
   let shared: unknown = {}
@@ -171,14 +171,14 @@ test('the type of a command with a NUL character is 400', async () => {
   expect(await post('/account/a', '{"type":"Open\\u0000","data":{"owner":"a"}}')).toMatchObject({ status: 400 })
 })
 
-test('a metadata key __proto__ of an SQS message makes it fail', async () => {
+test('an SQS message with the metadata key __proto__ fails', async () => {
   const reported: unknown[] = []
   const body = '{"aggregate":"account","id":"a","command":{"type":"Strip","data":{}},"metadata":{"__proto__":{"x":1}}}'
   await onSqs(app, { onFailure: (error) => reported.push(error), metadata: () => ({}) })({ Records: [{ messageId: 'm', body }] })
   expect(reported).toMatchObject([{ code: 'VALIDATION', issues: [{ path: ['metadata', '__proto__'] }] }])
 })
 
-test('data that refers to itself is handed to its schema as before', async () => {
+test('circular data is passed to the schema of its command', async () => {
   const data: Record<string, unknown> = { owner: 'ann' }
   data.self = [data, data]
   expect(await app.aggregates.account.execute('a', { type: 'Open', data: data as never })).toMatchObject({ ok: true })

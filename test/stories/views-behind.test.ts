@@ -18,8 +18,8 @@ function appOn(store = memoryStore()) {
   return app
 }
 
-describe('a view behind the events', () => {
-  test('is not written by commands, but by a drain or a started app', async () => {
+describe('an async view', () => {
+  test('an async view is written by a drain or a started app, not by commands', async () => {
     const app = appOn()
     await app.aggregates.counter.execute('a', countEach(1, 2))
     expect(await app.views.totals.load('a')).toBeUndefined()
@@ -32,7 +32,7 @@ describe('a view behind the events', () => {
     expect((await app.views.sizes.load('by-4'))?.view).toEqual({ times: 1, last: 'a' })
   })
 
-  test('of one aggregate can be asked for fresh, without waiting', async () => {
+  test('load() with fresh returns the latest row of one aggregate without waiting', async () => {
     const app = appOn()
     await app.aggregates.counter.execute('a', countEach(1, 2))
     expect(await app.views.totals.load('a', { fresh: true })).toMatchObject({ view: { total: 3, count: 2 } })
@@ -46,7 +46,7 @@ describe('a view behind the events', () => {
     expect((await failureOf(app.views.totals.load('a', { fresh: 'yes' as never }))).code).toBe('VALIDATION')
   })
 
-  test('and its checkpoint are stored together or not at all', async () => {
+  test('an async view and its checkpoint are stored together or not at all', async () => {
     const store = memoryStore()
     let broken = true
     const failing = changed(store, {
@@ -67,7 +67,7 @@ describe('a view behind the events', () => {
     expect(await app.views.totals.load('a')).toMatchObject({ view: { total: 3 }, version: 1 })
   })
 
-  test('counts each event once when its answer was lost', async () => {
+  test('an async view counts each event once when the answer of an append is lost', async () => {
     const store = memoryStore()
     let lost = 0
     const losing = changed(store, {
@@ -86,7 +86,7 @@ describe('a view behind the events', () => {
     expect((await app.views.sizes.load('by-1'))?.view.times).toBe(5)
   })
 
-  test('stops at an event that it cannot fold, with all before it, and goes on after resume()', async () => {
+  test('an async view stops at an event that update fails on, and continues after resume()', async () => {
     const store = memoryStore()
     let broken = true
     const fragile = defineView({
@@ -122,7 +122,7 @@ describe('a view behind the events', () => {
     expect((await app.views.fragile.load('a'))?.view).toEqual({ total: 7 })
   })
 
-  test('stops at an event that cannot be read, and says which', async () => {
+  test('an async view stops at an event that cannot be read, and names it', async () => {
     const store = memoryStore()
     const app = appOn(store)
     await storedBefore(store, 'counter', 'old', { type: 'Counted', data: { by: 1 } }, { type: 'Gone', data: {} })
@@ -131,7 +131,7 @@ describe('a view behind the events', () => {
     expect(await failureOf(app.views.totals.caughtUp())).toMatchObject({ code: 'STOPPED', eventId: 'counter/old/2' })
   })
 
-  test('folds each event once whatever two processes do at the same time', async () => {
+  test('an async view projects each event once with two concurrent processes', async () => {
     const store = memoryStore()
     const [one, two] = [appOn(store), appOn(store)]
     await one.start()
@@ -147,8 +147,8 @@ describe('a view behind the events', () => {
   })
 })
 
-describe('who waits for a view', () => {
-  test('reads what the command wrote, whoever runs the view', async () => {
+describe('a wait for a view', () => {
+  test('waitFor shows what the command wrote, whichever process runs the view', async () => {
     const store = memoryStore()
     const writer = appOn(store)
     await writer.aggregates.counter.execute('a', count(1), { waitFor: ['totals', 'sizes'] })
@@ -162,7 +162,7 @@ describe('who waits for a view', () => {
     }
   })
 
-  test('waits for nothing when the command was refused, decided nothing, or the view is inline', async () => {
+  test('waitFor returns at once after a rejection, without events, or for an inline view', async () => {
     const store = memoryStore()
     const views = { totals: totalsOf('inline') }
     const app = createApp({ store, aggregates: { counter }, views })
@@ -172,7 +172,7 @@ describe('who waits for a view', () => {
     await app.views.totals.caughtUp()
   })
 
-  test('for too long is told that the command is stored, with its result', async () => {
+  test('waitFor that times out reports that the command is stored, with its result', async () => {
     const store = memoryStore()
     await store.acquireLease({ name: 'view/1/totals', holder: 'somebody', ttlMs: 60_000 })
     const app = appOn(store)
@@ -184,7 +184,7 @@ describe('who waits for a view', () => {
     expect(caught).toMatchObject({ code: 'NOT_YET', message: expect.stringContaining('Another process runs it') })
   })
 
-  test('can wait for a position', async () => {
+  test('app.waitFor() can wait for a position', async () => {
     const app = appOn()
     const result = await app.aggregates.counter.execute('a', count(5))
     const position = result.ok && result.events[0]?.position
@@ -196,12 +196,12 @@ describe('who waits for a view', () => {
     expect((await failureOf(app.waitFor('totals', position, { timeoutMs: -1 }))).code).toBe('VALIDATION')
   })
 
-  test.each([{ waitFor: 'totals' }, { waitFor: ['total'] }, { timeoutMs: -1 }])('with %j is refused', async (options) => {
+  test.each([{ waitFor: 'totals' }, { waitFor: ['total'] }, { timeoutMs: -1 }])('execute() refuses %j', async (options) => {
     const failure = await failureOf(appOn().aggregates.counter.execute('a', count(5), options as never))
     expect(failure.code).toBe('VALIDATION')
   })
 
-  test('does not run it twice at the same time with a drain', async () => {
+  test('caughtUp() and drain() do not run one view at the same time', async () => {
     const store = memoryStore()
     const door = gate()
     let reads = 0
@@ -222,7 +222,7 @@ describe('who waits for a view', () => {
   })
 })
 
-describe('finding by ranges and in order', () => {
+describe('find() by ranges and in order', () => {
   const found = async (app: ReturnType<typeof appOn>, ...args: Parameters<ReturnType<typeof appOn>['views']['totals']['find']>) =>
     (await app.views.totals.find(...args)).items.map(({ id }) => id)
 
@@ -234,7 +234,7 @@ describe('finding by ranges and in order', () => {
     return app
   }
 
-  test('gives what lies between', async () => {
+  test('find() returns the rows within a range', async () => {
     const app = await filled()
     expect(await found(app, { total: { gte: 5, lt: 100 } })).toEqual(['a', 'c', 'd'])
     expect(await found(app, { total: { gt: 5 } })).toEqual(['b', 'c'])
@@ -242,7 +242,7 @@ describe('finding by ranges and in order', () => {
     expect(await found(app, { total: 20 })).toEqual(['c'])
   })
 
-  test('takes a bound that is undefined for none', async () => {
+  test('find() ignores an undefined bound', async () => {
     const app = await filled()
     expect(await found(app, { total: { gte: 20, lt: undefined } })).toEqual(['b', 'c'])
     expect(await found(app, { total: { gte: undefined, lt: undefined } })).toEqual(['a', 'b', 'c', 'd', 'e'])
@@ -250,7 +250,7 @@ describe('finding by ranges and in order', () => {
     expect((await failureOf(app.views.totals.find({ total: undefined } as never))).code).toBe('VALIDATION')
   })
 
-  test('gives pages in the order of an index, either way', async () => {
+  test('find() returns pages in the order of an index, ascending or descending', async () => {
     const app = await filled()
     for (const [descending, order] of [
       [false, ['e', 'a', 'd', 'c', 'b']],
@@ -277,7 +277,7 @@ describe('finding by ranges and in order', () => {
     [{}, { orderBy: 'total', after: 'a' }, 'the next of a page with the same order'],
     [{}, { orderBy: 'total', after: '["a"]' }, 'the next of a page with the same order'],
     [{}, { orderBy: 'total', after: '["a",{}]' }, 'the next of a page with the same order'],
-  ])('refuses %j with %j', async (where, options, words) => {
+  ])('find() refuses %j with %j', async (where, options, words) => {
     const failure = await failureOf(appOn().views.totals.find(where as never, options as never))
     expect(failure).toMatchObject({ code: 'VALIDATION', message: expect.stringContaining(words) })
   })

@@ -42,7 +42,7 @@ describe('an update', () => {
       },
       'read only',
     ],
-  ])('that %s fails the command, and nothing is stored', async (_, update, words) => {
+  ])('an update that %s fails the command, and nothing is stored', async (_, update, words) => {
     const { store, c, rows } = appWith(update)
     const error = await failureOf(c.execute('c', count(1)))
     expect(error).toMatchObject({ code: 'APPLY', aggregateType: 'counter', aggregateId: 'c', sequence: 1 })
@@ -52,7 +52,7 @@ describe('an update', () => {
     expect(await rows.load('c')).toBeUndefined()
   })
 
-  test.each([{}, { cache: false as const }])('must not change a view that was read back either (%j)', async (options) => {
+  test.each([{}, { cache: false as const }])('an update must not change a view that was read back (%j)', async (options) => {
     const { c, rows } = appWith((view, by) => {
       if (by < 2) return { ...view, total: by }
       ;(view.tags as unknown[]).push(by)
@@ -64,7 +64,7 @@ describe('an update', () => {
     expect(await c.execute('c', count(1))).toMatchObject({ ok: true, sequence: 2 })
   })
 
-  test('must not change what the event before made of it either', async () => {
+  test('an update must not change the result of the event before', async () => {
     const { store, c } = appWith((view, by) => {
       if (by < 2) return { ...view, tags: [by] }
       ;(view.tags as unknown[]).push(by)
@@ -74,7 +74,7 @@ describe('an update', () => {
     expect(await store.lastPosition()).toBeUndefined()
   })
 
-  test('that leaves undefined and -0 is stored as JSON has it', async () => {
+  test('an update that leaves undefined and -0 is stored as JSON', async () => {
     const received: unknown[] = []
     const { c, rows } = appWith((view) => {
       received.push(view)
@@ -87,7 +87,7 @@ describe('an update', () => {
   })
 })
 
-test('an id that throws fails the command, and nothing is stored', async () => {
+test('an id function that throws fails the command, and nothing is stored', async () => {
   const store = memoryStore()
   const cause = new Error('no id')
   const row = defineView({
@@ -135,7 +135,7 @@ describe('defineView', () => {
     ['an index of a view that is no object', { initialView: () => 0, indexes: ['total'] }, 'object'],
     ['an unknown consistency', { consistency: 'eventual' }, 'consistency'],
     ['a view version that is none', { viewVersion: '' }, 'viewVersion'],
-  ])('refuses %s', (_, wrong, words) => {
+  ])('defineView refuses %s', (_, wrong, words) => {
     const error = thrownBy(() => defineView({ ...good, ...wrong } as never))
     expect(error.code).toBe('DEFINITION')
     expect(error.message).toContain(words)
@@ -159,7 +159,7 @@ describe('an index value', () => {
   const appOn = () => createApp({ store: memoryStore(), aggregates: { thing }, views: { byValue } })
   const set = (value: unknown) => ({ type: 'Set', data: { value } }) as const
 
-  test('may be a text, a number, a boolean or null; each finds its own and no other', async () => {
+  test('an index value may be a text, a number, a boolean or null, and finds only its own rows', async () => {
     const { aggregates, views } = appOn()
     const values = [
       '',
@@ -190,7 +190,7 @@ describe('an index value', () => {
     expect((await views.byValue.find()).items).toHaveLength(values.length + 1)
   })
 
-  test('that the view no longer has finds it no longer', async () => {
+  test('find() returns no row for an index value that the view no longer has', async () => {
     const { aggregates, views } = appOn()
     await aggregates.thing.execute('t', set('old'))
     await aggregates.thing.execute('t', set('new'))
@@ -204,7 +204,7 @@ describe('an index value', () => {
     ['x'.repeat(256), 'is 256 characters long'],
     [{ a: 1 }, 'must be a text, a finite number, a boolean or null'],
     [['a'], 'must be a text, a finite number, a boolean or null'],
-  ])('must not be %j: the command fails, and so does a search', async (value, words) => {
+  ])('an index value must not be %j, neither in a command nor in find()', async (value, words) => {
     const { aggregates, views } = appOn()
     const error = await failureOf(aggregates.thing.execute('t', set(value)))
     expect(error.code).toBe('APPLY')

@@ -47,14 +47,14 @@ describe('a thousand callers', () => {
   test.each<[string, Wait]>([
     ['caughtUp', (app) => app.views.totals.caughtUp()],
     ['waitFor', (app, nth) => app.waitFor('totals', String(nth + 1) as never)],
-  ])('that wait by %s cost the store about as many calls as one', async (_, wait) => {
+  ])('a thousand callers that wait by %s cost the store about as many calls as one', async (_, wait) => {
     const one = await callsOf(1, wait)
     expect(one).toBeGreaterThan(10)
     // The first of them may look once before the others have come.
     expect(await callsOf(1_000, wait)).toBeLessThanOrEqual(one + 5)
   })
 
-  test('that wait with a command cost the store about as many looks as one', async () => {
+  test('a thousand callers that wait with a command cost the store about as many calls as one', async () => {
     const wait: Wait = (app, nth) => app.aggregates.counter.execute(`c${nth}`, count(1), { waitFor: ['totals'] })
     // Each of the commands confirms its state by a read.
     const one = (await callsOf(1, wait)) - 1
@@ -63,7 +63,7 @@ describe('a thousand callers', () => {
 })
 
 describe('callers that wait for one consumer', () => {
-  test('each go on when it has come to their position, whoever waits for more', async () => {
+  test('each caller continues when its position is reached, whatever others wait for', async () => {
     const memory = memoryStore()
     const app = appOn(memory, undefined)
     const { counter: c } = app.aggregates
@@ -74,7 +74,7 @@ describe('callers that wait for one consumer', () => {
     await other.close()
   })
 
-  test('are told of a stop each', async () => {
+  test('each caller receives the error of a stopped subscription', async () => {
     const broken = defineSubscription({
       name: 'broken',
       aggregates: [counter],
@@ -90,7 +90,7 @@ describe('callers that wait for one consumer', () => {
     expect(await failureOf(app.subscriptions.broken.caughtUp())).toMatchObject({ code: 'STOPPED' })
   })
 
-  test('are not told of what fails before they came', async () => {
+  test('a caller does not receive an error from before its call', async () => {
     const [reading, memory] = [gate(), memoryStore()]
     let isDown = true
     const store = changed(memory, {
@@ -112,7 +112,7 @@ describe('callers that wait for one consumer', () => {
     expect(await second).toBeUndefined()
   })
 
-  test('that give up leave the others their run', async () => {
+  test('a caller that gives up does not end the run of the others', async () => {
     const door = gate()
     const signals: AbortSignal[] = []
     const slow = defineSubscription({
@@ -133,7 +133,7 @@ describe('callers that wait for one consumer', () => {
   })
 })
 
-test('a shared read begins after everyone who gets its answer has asked', async () => {
+test('a shared read starts after every caller that receives its answer has called', async () => {
   const [first, reads] = [gate(), [] as number[]]
   const read = together(async () => {
     const nth = reads.push(0)

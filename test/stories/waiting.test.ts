@@ -38,23 +38,23 @@ async function appThatLags() {
   return { store, app: createApp({ store, aggregates: { counter }, views: { totals: totalsOf() } }) }
 }
 
-describe('a view that there is not', () => {
-  test('is refused before the command is stored', async () => {
+describe('an unknown view', () => {
+  test('waitFor with an unknown view is refused before the command is stored', async () => {
     const app = createApp({ store: memoryStore(), aggregates: { counter }, views: { totals: totalsOf() } })
     const failure = await failureOf(app.aggregates.counter.execute('a', count(1), { waitFor: ['totls'], idempotencyKey: 'k' }))
     expect(failure).toMatchObject({ code: 'VALIDATION', message: expect.stringContaining("no view 'totls'") })
     expect((await app.aggregates.counter.load('a')).sequence).toBe(0)
   })
 
-  test('also in an app without views', async () => {
+  test('waitFor is refused in an app without views before the command is stored', async () => {
     const app = createApp({ store: memoryStore(), aggregates: { counter } })
     expect((await failureOf(app.aggregates.counter.execute('a', count(1), { waitFor: ['totals'] }))).code).toBe('VALIDATION')
     expect((await app.aggregates.counter.load('a')).sequence).toBe(0)
   })
 })
 
-describe('close ends what waits', () => {
-  test.each([true, false])('for a subscription that does not get on (started: %s)', async (started) => {
+describe('close() ends waits', () => {
+  test.each([true, false])('close() ends a wait for a subscription that makes no progress (started: %s)', async (started) => {
     const app = createApp({
       store: memoryStore(),
       aggregates: { counter },
@@ -69,7 +69,7 @@ describe('close ends what waits', () => {
     expect(await waiting).toMatchObject({ code: 'CLOSED', message: expect.stringContaining('caughtUp') })
   })
 
-  test('for a view that another process runs', async () => {
+  test('close() ends a wait for a view that another process runs', async () => {
     const { app, store } = await appThatLags()
     await app.aggregates.counter.execute('a', count(1))
     const caughtUp = failureOf(app.views.totals.caughtUp())
@@ -80,7 +80,7 @@ describe('close ends what waits', () => {
     expect((await waitFor).code).toBe('CLOSED')
   })
 
-  test('with a command, which is stored', async () => {
+  test('close() ends the wait of a command, which is stored', async () => {
     const { app } = await appThatLags()
     const waiting = failureOf(app.aggregates.counter.execute('a', count(1), { waitFor: ['totals'] }))
     await soon(50)
@@ -88,7 +88,7 @@ describe('close ends what waits', () => {
     expect(await waiting).toMatchObject({ code: 'NOT_YET', result: { ok: true, sequence: 1 }, cause: { code: 'CLOSED' } })
   })
 
-  test('also what begins to wait while it closes', async () => {
+  test('close() ends a wait that starts during the close', async () => {
     const { app } = await appThatLags()
     await app.aggregates.counter.execute('a', count(1))
     const closed = app.close()
@@ -97,7 +97,7 @@ describe('close ends what waits', () => {
     expect((await waiting).code).toBe('CLOSED')
   })
 
-  test('and lets a handler under way come to its end first', async () => {
+  test('close() lets a handler in flight finish before it ends a wait', async () => {
     let ended = false
     const slow = defineSubscription({
       name: 'slow',
@@ -119,7 +119,7 @@ describe('close ends what waits', () => {
   })
 })
 
-test('a handler that outlives who waited for it is told to end when the app closes', async () => {
+test('close() aborts a handler that outlives the caller that waited for it', async () => {
   const stuck = defineSubscription({
     name: 'stuck',
     aggregates: [counter],
@@ -145,7 +145,7 @@ test('status() ends when the app closes', async () => {
 })
 
 describe('a signal', () => {
-  test('ends the waiting of a command, which is stored', async () => {
+  test('a signal ends the wait of a command, which is stored', async () => {
     const { app } = await appThatLags()
     const signal = AbortSignal.timeout(50)
     const waiting = failureOf(app.aggregates.counter.execute('a', count(1), { waitFor: ['totals'], signal, timeoutMs: 5_000 }))
@@ -158,7 +158,7 @@ describe('a signal', () => {
     await app.close()
   })
 
-  test('of a Lambda function leaves time to answer that the command is stored', async () => {
+  test('the signal of a Lambda function leaves time to answer that the command is stored', async () => {
     const { app } = await appThatLags()
     const handler = onHttp(createHandler(app, { authorize: 'none', waitFor: ['totals'] }))
     const headers = { 'content-type': 'application/json', prefer: 'wait=10' }
@@ -169,10 +169,10 @@ describe('a signal', () => {
   })
 })
 
-describe('with a clock that stands', () => {
+describe('a stopped clock', () => {
   const runtime = { ...platformRuntime, now: () => new Date('2030-01-01T00:00:00Z') }
 
-  test('time passes for who waits', async () => {
+  test('timeoutMs ends a wait although the clock of the app has stopped', async () => {
     const { store } = await appThatLags()
     const app = createApp({ store, aggregates: { counter }, views: { totals: totalsOf() }, runtime })
     await app.aggregates.counter.execute('a', count(1))
@@ -185,7 +185,7 @@ describe('with a clock that stands', () => {
   })
 })
 
-test('who waits no longer than a handler takes is told in time, and the handler goes on', async () => {
+test('caughtUp() times out on time while a handler runs, and the handler continues', async () => {
   const signals: AbortSignal[] = []
   const door = gate()
   let ended = 0
@@ -209,7 +209,7 @@ test('who waits no longer than a handler takes is told in time, and the handler 
   await app.close()
 })
 
-test('who waits leaves what has failed alone for longer and longer', async () => {
+test('caughtUp() retries a failing event after growing waits', async () => {
   let calls = 0
   const fails = defineSubscription({
     name: 'fails',
@@ -228,7 +228,7 @@ test('who waits leaves what has failed alone for longer and longer', async () =>
 })
 
 describe('a program with a newer viewVersion', () => {
-  test('does not rebuild the view because a command or waitFor waits for it', async () => {
+  test('a program with a newer viewVersion does not rebuild a view because a caller waits for it', async () => {
     const store = memoryStore()
     const old = createApp({ store, aggregates: { counter }, views: { totals: totalsOf(1) } })
     await old.aggregates.counter.execute('a', count(1), { waitFor: ['totals'] })

@@ -40,7 +40,7 @@ describe.each([
   const shining = defineView({ name: 'shining', aggregates: [lamp], initialView: () => ({}), update: {}, consistency: 'async' })
 
   test.each(['this process', 'another one'])(
-    'costs no statement for consumers of other aggregates when %s commits',
+    'a started app runs no statement for consumers of other aggregates when %s commits',
     async (who) => {
       const { until, sleep, runtime } = time()
       const memory = as(memoryStore())
@@ -76,7 +76,7 @@ describe.each([
     },
   )
 
-  test('moves the checkpoint of a consumer that 1,000 events did not concern', async () => {
+  test('a started app moves the checkpoint of a consumer past 1,000 events of other aggregates', async () => {
     const { until, sleep, runtime } = time()
     const store = as(memoryStore())
     const app = kept(createApp({ store, aggregates: { counter, lamp }, subscriptions: { lamps }, runtime }))
@@ -95,7 +95,7 @@ describe.each([
     await until(app.close(), 60_000)
   })
 
-  test('delivers more than a page of events that another process stores at once', async () => {
+  test('a started app delivers more than a page of events that another process stores at once', async () => {
     const { until, sleep, runtime } = time()
     const store = as(memoryStore())
     let seen = 0
@@ -111,7 +111,7 @@ describe.each([
 })
 
 describe('a started app', () => {
-  test('finds events whose wake-up was lost', async () => {
+  test('a started app finds events whose notification was lost', async () => {
     const { until, sleep, runtime } = time()
     const memory = memoryStore()
     const seen: string[] = []
@@ -125,7 +125,7 @@ describe('a started app', () => {
     await until(app.close(), 60_000)
   })
 
-  test('finds events though the end of the log could not be read for a while', async () => {
+  test('a started app finds events after the end of the log could not be read for a while', async () => {
     const { until, sleep, runtime } = time()
     const memory = silent(memoryStore())
     let isDown = true
@@ -152,7 +152,7 @@ describe('a started app', () => {
     await until(app.close(), 60_000)
   })
 
-  test('retries within about a minute what a process that died knew to be due', async () => {
+  test('a started app retries the due events of a dead process within about a minute', async () => {
     const { until, sleep, runtime } = time()
     const memory = memoryStore()
     const retry = { firstMs: 20_000, forMs: 3_600_000 }
@@ -175,7 +175,7 @@ describe('a started app', () => {
     await until(app.close(), 60_000)
   })
 
-  test('goes on when its clock is set back by a day', async () => {
+  test('a started app continues when its clock is set back by a day', async () => {
     const { until, sleep, runtime } = time()
     let offMs = 0
     const clock = { ...runtime, now: () => new Date(runtime.now().getTime() - offMs) }
@@ -191,7 +191,7 @@ describe('a started app', () => {
     await until(app.close(), 60_000)
   })
 
-  test('that is idle looks once a second, and each five seconds for what was asked of its ten subscriptions', async () => {
+  test('an idle app polls once a second, and every five seconds for requests of ten subscriptions', async () => {
     const { until, sleep, runtime } = time()
     const { store, calls } = noting(silent(memoryStore()))
     const subscriptions = Object.fromEntries(
@@ -214,7 +214,7 @@ describe('a started app', () => {
   })
 })
 
-test('a drain does not wait for an event that is tried again in an hour', async () => {
+test('a drain does not wait for an event that is retried in an hour', async () => {
   const { until, runtime, now } = time()
   const retry = { firstMs: 7_200_000, maxMs: 7_200_000, forMs: 86_400_000 }
   const fails = () => {

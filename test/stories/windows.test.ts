@@ -14,7 +14,7 @@ const kept = keeping()
 const appWith = (...args: Parameters<typeof logging>) => kept(logging(...args))
 
 describe('a subscription', () => {
-  test('with a concurrency of 16 calls up to 16 handlers at once, one for each aggregate, in order', async () => {
+  test('a concurrency of 16 runs up to 16 handlers at once, one per aggregate, in order', async () => {
     const inside = new Map<string, number>()
     const seen = new Map<string, number[]>()
     let most = 0
@@ -33,7 +33,7 @@ describe('a subscription', () => {
     for (const sequences of seen.values()) expect(sequences).toEqual([1, 2, 3])
   })
 
-  test('with a concurrency of 1 keeps the order of the log across aggregates', async () => {
+  test('a concurrency of 1 keeps the order of the log across aggregates', async () => {
     const seen: string[] = []
     const app = appWith(memoryStore(), async ({ id }) => {
       await settled()
@@ -48,7 +48,7 @@ describe('a subscription', () => {
     expect(seen).toEqual(ids)
   })
 
-  test('with a concurrency of 1 continues after a save that takes long', async () => {
+  test('a concurrency of 1 continues after a slow save', async () => {
     const store = memoryStore()
     let isFirst = true
     const slow = changed(store, {
@@ -69,7 +69,7 @@ describe('a subscription', () => {
     expect(await app.drain()).toEqual({ caughtUp: true, events: 5 })
   })
 
-  test('goes on with other aggregates while a handler hangs, and delivers only its event again to the next process', async () => {
+  test('a hanging handler blocks no other aggregate, and only its event is redelivered', async () => {
     const store = memoryStore()
     const hangs = gate()
     const seen: string[] = []
@@ -98,7 +98,7 @@ describe('a subscription', () => {
     expect(again.filter((id) => seen.includes(id))).toEqual([])
   })
 
-  test('ends the handlers that are under way when the log cannot be read, before anybody calls them again', async () => {
+  test('handlers in flight end when the log cannot be read, before they are called again', async () => {
     const store = memoryStore()
     const isInside = gate()
     let isDown = true
@@ -132,7 +132,7 @@ describe('a subscription', () => {
     expect([twice, seen.length]).toEqual([[], 1_200])
   })
 
-  test('beside an aggregate with many events processes one with a single event among the first', async () => {
+  test('an aggregate with a single event is processed early beside one with many events', async () => {
     let before = 0
     let isThere = false
     const app = appWith(
@@ -149,7 +149,7 @@ describe('a subscription', () => {
     expect(before).toBeLessThan(100)
   })
 
-  test('in batches with a concurrency of 4 has no aggregate in two batches at once', async () => {
+  test('batches with a concurrency of 4 never have one aggregate in two batches at once', async () => {
     const busy = new Set<string>()
     const sizes: number[] = []
     const log = defineSubscription({
@@ -197,7 +197,7 @@ describe('a subscription', () => {
     expect(await draining).toEqual({ caughtUp: true, events: 10_000 })
   })
 
-  test('that is closed with 16 handlers at work leaves those open that do not end well', async () => {
+  test('closing with 16 running handlers leaves those open that fail', async () => {
     const store = memoryStore()
     const all = gate()
     const runtime = {
@@ -224,7 +224,7 @@ describe('a subscription', () => {
     expect(again).toEqual(ids.filter((id) => !id.startsWith('good')))
   })
 
-  test('may change its concurrency between runs', async () => {
+  test('a subscription may change its concurrency between runs', async () => {
     const store = memoryStore()
     const seen: string[] = []
     for (const [i, concurrency] of [1, 16, 1].entries()) {
@@ -242,13 +242,13 @@ describe('the options of a subscription', () => {
   const define = (options: object) =>
     thrownBy(() => defineSubscription({ name: 's', aggregates: [counter], handle: () => {}, ...options } as never))
 
-  test('refuse slots, and name what takes its place', () => {
+  test('defineSubscription refuses slots and names the options that replace it', () => {
     expect(define({ slots: true })).toMatchObject({ code: 'DEFINITION' })
     expect(define({ slots: true }).message).toMatch(/concurrency.*partitions/)
   })
 
   test.each([{ concurrency: 0 }, { concurrency: 257 }, { partitions: 0 }, { partitions: 65 }, { partitions: 1.5 }])(
-    'refuse %j',
+    'defineSubscription refuses %j',
     (options) => {
       expect(define(options).code).toBe('DEFINITION')
     },
@@ -257,7 +257,7 @@ describe('the options of a subscription', () => {
 
 type Loaded = { readonly handle?: LogHandler } & Pick<LogOptions, 'onFailure' | 'partitions'>
 
-describe('under a load that never ends, of handlers that overlap', () => {
+describe('under constant load with overlapping handlers', () => {
   /** Handlers of 1 to 3 seconds, four at once. */
   function loaded(store: Store, time: ReturnType<typeof virtualTime>, options: Loaded) {
     const seen: string[] = []
@@ -282,7 +282,7 @@ describe('under a load that never ends, of handlers that overlap', () => {
     return { time, store: memoryStore({ clock: time.now }) }
   }
 
-  test('tries an event again when it is due', async () => {
+  test('a subscription under load retries an event when it is due', async () => {
     const { time, store } = onTime()
     let tries = 0
     const handle: LogHandler = ({ aggregateId }) => {
@@ -298,7 +298,7 @@ describe('under a load that never ends, of handlers that overlap', () => {
     await time.until(app.close(), 3_600_000)
   })
 
-  test('tries again what another process has resumed', async () => {
+  test('a subscription under load retries an event that another process has resumed', async () => {
     const { time, store } = onTime()
     let isBroken = true
     const handle: LogHandler = ({ aggregateId }) => {
@@ -317,7 +317,7 @@ describe('under a load that never ends, of handlers that overlap', () => {
     await time.until(app.close(), 3_600_000)
   })
 
-  test('gives partitions to a process that has none', async () => {
+  test('a subscription under load gives partitions to a process that has none', async () => {
     const { time, store } = onTime()
     const one = loaded(store, time, { partitions: 4 })
     const two = loaded(store, time, { partitions: 4 })

@@ -13,7 +13,7 @@ const refused = (run: () => unknown, ...words: string[]) => {
   for (const each of words) expect(error.message).toContain(each)
 }
 
-describe('createApp refuses', () => {
+describe('createApp', () => {
   const good = { store: memoryStore(), aggregates: { counter } }
   const validateCheck = async () => true
   const row = defineView({ name: 'row', aggregates: [counter], initialView: () => ({}), update: {} })
@@ -55,11 +55,11 @@ describe('createApp refuses', () => {
     ['cache: true', { ...good, cache: true }, ['cache']],
     ['a runtime with a part missing', { ...good, runtime: { now: () => new Date(0) } }, ['runtime.randomUUID']],
     ['an observer that is no function', { ...good, observe: [] }, ['observe']],
-  ])('%s', (_, options, words) => {
+  ])('createApp refuses %s', (_, options, words) => {
     refused(() => createApp(options as never), ...words)
   })
 
-  test('names as any other: those of JavaScript’s own objects are fine', async () => {
+  test('createApp accepts names of JavaScript’s own objects', async () => {
     const { aggregates } = createApp({
       store: memoryStore(),
       aggregates: { constructor: counter, ['__proto__']: bankAccount },
@@ -70,7 +70,7 @@ describe('createApp refuses', () => {
   })
 })
 
-describe('defineAggregate refuses', () => {
+describe('defineAggregate', () => {
   const good = { type: 'x', events: { Done: noData }, commands: { Do: noData }, initialState: () => ({ n: 0 }) }
   test.each<[string, object, string[]]>([
     ['a misspelt option', { snapshot: 'always' }, ["no option 'snapshot'", 'snapshots']],
@@ -89,7 +89,7 @@ describe('defineAggregate refuses', () => {
     ['no initial state', { initialState: () => undefined }, ['initialState()']],
     ['a state version that is none', { stateVersion: '' }, ['stateVersion']],
     ['upcasters that are no list', { upcasters: {} }, ['upcasters']],
-  ])('%s', (_, wrong, words) => {
+  ])('defineAggregate refuses %s', (_, wrong, words) => {
     refused(() => defineAggregate({ ...good, ...wrong } as never), ...words)
   })
 
@@ -102,12 +102,12 @@ describe('defineAggregate refuses', () => {
     ['a function of Object as handler', { handle: Object.create({ Do: () => {} }) }, ["'Do'"]],
     ['a misspelt part', { handlers: {} }, ["no option 'handlers'"]],
     ['no handle at all', { handle: undefined }, ['handle']],
-  ])('%s', (_, wrong, words) => {
+  ])('defineAggregate refuses %s', (_, wrong, words) => {
     const implementation = { handle: { Do: () => {} }, apply: { Done: () => ({ n: 0 }) }, ...wrong }
     refused(() => defineAggregate(good).implement(implementation as never), "Aggregate 'x'", ...words)
   })
 
-  test('an upcaster that is none', () => {
+  test('defineAggregate refuses an invalid upcaster', () => {
     const define = () =>
       defineAggregate({ ...good, upcasters: [{} as never] }).implement({
         handle: { Do: () => {} },
@@ -116,7 +116,7 @@ describe('defineAggregate refuses', () => {
     refused(define, 'upcasters[0].canUpcast')
   })
 
-  test('event types named as JavaScript names things are fine', async () => {
+  test('defineAggregate accepts event types named like members of Object', async () => {
     const odd = defineAggregate({
       type: 'constructor',
       events: { constructor: typed<{ n: number }>(), toString: noData, valueOf: versions('2.0', noData, {}) },
@@ -132,7 +132,7 @@ describe('defineAggregate refuses', () => {
   })
 })
 
-test('createApp neither draws random values nor sets timers, as a Worker requires of its global scope', async () => {
+test('createApp draws no random values and sets no timers, so a Worker can call it globally', async () => {
   const { runtime } = standingStill()
   let isGlobal = true
   const asked: string[] = []

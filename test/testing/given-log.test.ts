@@ -89,7 +89,7 @@ describe('the log', () => {
     return events
   }
 
-  test('sequences go on inside an aggregate, positions through the whole log', async () => {
+  test('givenLog counts sequences per aggregate and positions over the log', async () => {
     const more = log.of(account, 'acct-1', [{ type: 'AccountClosed' }, opened('bob')]).of(account, 'acct-2', [opened('cid')])
     expect(await seen(more)).toMatchObject([
       { id: 'account/acct-1/1', aggregateId: 'acct-1', sequence: 1, position: '1', type: 'AccountOpened' },
@@ -101,7 +101,7 @@ describe('the log', () => {
     expect(await seen(log)).toHaveLength(2)
   })
 
-  test('metadata and clock, for all or for some', async () => {
+  test('givenLog takes metadata and now for all events or for some', async () => {
     const dated = givenLog({ metadata: { userId: 'u' }, now: new Date('2020-02-02T00:00:00Z') })
       .of(account, 'a', [opened('ann')])
       .of(account, 'a', [{ type: 'AccountClosed' }], { now: new Date('2030-01-01T00:00:00Z') })
@@ -114,7 +114,7 @@ describe('the log', () => {
     expect(await seen(log)).toMatchObject([{ metadata: {}, recordedAt: '2000-01-01T00:00:00.000Z' }, {}])
   })
 
-  test('events that do not fit', () => {
+  test('givenLog().of() throws for events that do not fit', () => {
     // @ts-expect-error the owner is a text
     expect(() => log.of(account, 'a', [{ type: 'AccountOpened', data: { owner: 1 } }])).toThrow(
       expect.objectContaining({
@@ -126,7 +126,7 @@ describe('the log', () => {
     expect(() => log.of(account, 'a', [requested(1)])).toThrow(/unknown type 'TransferRequested'/)
   })
 
-  test('what makes no sense', () => {
+  test('givenLog throws for unknown options and wrong definitions', () => {
     const definition = expect.objectContaining({ code: 'DEFINITION' })
     // @ts-expect-error there is no such option
     expect(() => givenLog({ services: {} })).toThrow(/givenLog has no option 'services'/)
@@ -145,7 +145,7 @@ describe('the log', () => {
 })
 
 describe('a view', () => {
-  test('of several aggregates, of several rows', async () => {
+  test('thenView checks a row of a view over several aggregates', async () => {
     await log.thenView(owners, 'ann', { accounts: 1, sent: 5 })
     await log.thenView(owners, 'all', { accounts: 0, sent: 5 })
     await log.thenView(owners, 'bob', undefined)
@@ -153,13 +153,13 @@ describe('a view', () => {
     await givenLog().thenView(owners, 'ann', undefined)
   })
 
-  test('events of aggregates that it does not follow are not its own, whatever they are called', async () => {
+  test('thenView ignores events of aggregates that the view does not name', async () => {
     const shop = defineAggregate({ type: 'shop', events: { AccountOpened: noData }, commands: {}, initialState: () => ({}) })
     const namesake = shop.implement({ handle: {}, apply: { AccountOpened: (state) => state } })
     await log.of(namesake, 'ann', [{ type: 'AccountOpened' }]).thenView(owners, 'ann', { accounts: 1, sent: 5 })
   })
 
-  test('fails, and says where', async () => {
+  test('thenView fails and shows the difference', async () => {
     expect(await failure(log.thenView(owners, 'ann', { accounts: 2, sent: 5 }))).toContain(
       "The view 'owners' of 'ann' differs at accounts.\n  expected: 2\n  actual:   1",
     )
@@ -175,7 +175,7 @@ describe('a view', () => {
 describe('commands of a subscription', () => {
   const delivered = log.deliveredTo(transfers)
 
-  test('exactly these, again and again', async () => {
+  test('thenCommands passes repeatedly for the exact commands', async () => {
     await delivered.thenCommands([withdraw(5), deposit(5)])
     await delivered.thenCommands([withdraw(5), deposit(5)])
     const twice = log.of(transfer, 't-2', [requested(7), { type: 'TransferFailed', data: { why: '' } }])
@@ -183,7 +183,7 @@ describe('commands of a subscription', () => {
     await givenLog().deliveredTo(transfers).thenCommands([])
   })
 
-  test('answers lead to others', async () => {
+  test('the answer option decides about later commands', async () => {
     const closed = log.deliveredTo(transfers, {
       answer: (sent) => (sent.command.type === 'Deposit' ? { ok: false, reason: 'closed', details: undefined } : undefined),
     })
@@ -200,18 +200,18 @@ describe('commands of a subscription', () => {
     ['another id', [{ ...withdraw(5), id: 'x' }, deposit(5)], 'at [0].id.\n  expected: "x"\n  actual:   "acct-1"'],
     ['another type', [withdraw(5), { ...deposit(5), command: { type: 'Close' } }], 'at [1].command.type.\n  expected: "Close"'],
     ['none at all', [], 'at [0].\n  expected: nothing'],
-  ])('%s', async (_, expected, message) => {
+  ])('thenCommands fails and shows the difference for %s', async (_, expected, message) => {
     const said = await failure(delivered.thenCommands(expected as never))
     expect(said).toContain(`The list of commands that the subscription 'transfers' sent differs ${message}`)
     expect(said).toContain('whole expected')
   })
 
-  test('what is no aggregate among the expected', async () => {
+  test('thenCommands throws for an expected aggregate that is not one', async () => {
     // @ts-expect-error it is no aggregate
     await expect(delivered.thenCommands([{ ...withdraw(5), aggregate: {} }])).rejects.toMatchObject({ code: 'DEFINITION' })
   })
 
-  test('a subscription to other aggregates', async () => {
+  test('thenCommands fails for a log without aggregates of the subscription', async () => {
     const none = givenLog()
       .of(account, 'a', [opened('ann')])
       .deliveredTo(transfers)
@@ -221,8 +221,8 @@ describe('commands of a subscription', () => {
   })
 })
 
-describe('what a handler gets', () => {
-  test('the context of a first delivery, and results that were accepted', async () => {
+describe('the context of a handler', () => {
+  test('a handler receives the context of a first delivery and accepted results', async () => {
     const contexts: object[] = []
     const results: object[] = []
     const looking = doing(async (_, context) => {
@@ -234,7 +234,7 @@ describe('what a handler gets', () => {
     expect(results).toEqual([{ ok: true, events: [], state: { open: false }, sequence: 0, replayed: false }])
   })
 
-  test('answers, completed', async () => {
+  test('a handler receives partial answers completed', async () => {
     const results: object[] = []
     const asking = doing(async (_, { app }) => void results.push(await app.aggregate(account).execute('a', { type: 'Close' })))
     await log.deliveredTo(asking, { answer: () => ({ ok: true, sequence: 4 }) }).inspect()
@@ -245,7 +245,7 @@ describe('what a handler gets', () => {
     ])
   })
 
-  test('the reactions of a real app', async () => {
+  test('a handler receives the same reactions as in an app', async () => {
     const seen: unknown[] = []
     const noting = (name: string) =>
       defineSubscription({
@@ -271,7 +271,7 @@ describe('what a handler gets', () => {
     }
   })
 
-  test('batches', async () => {
+  test('handleBatch receives batches', async () => {
     const batches: number[][] = []
     const batching = defineSubscription({
       name: 'batching',
@@ -295,7 +295,7 @@ describe('what a handler gets', () => {
   })
 })
 
-test('a look at the commands with their options', async () => {
+test('inspect() returns the commands with their options', async () => {
   const [first, second, ...more] = await log.deliveredTo(transfers).inspect()
   expect(more).toEqual([])
   expect(first?.aggregate).toBe(account)
@@ -306,7 +306,7 @@ test('a look at the commands with their options', async () => {
   })
 })
 
-test('a command is noted as it was when it was sent, in the order of the calls', async () => {
+test('commands are recorded as they were sent, in the order of the calls', async () => {
   const reusing = doing(async (_, { app }) => {
     const command = { type: 'Deposit' as const, data: { amount: 1 } }
     const first = app.aggregate(account).execute('acct-2', command)
@@ -321,7 +321,7 @@ describe('a handler that fails', () => {
     throw new Error('the bank is closed')
   })
 
-  test('is expected to', async () => {
+  test('thenFails passes when the handler fails with the message', async () => {
     await log.deliveredTo(failing).thenFails('bank is')
     await log.deliveredTo(doing(() => Promise.reject('a text'))).thenFails('a text')
     const refused = new Error('the store is full')
@@ -332,12 +332,12 @@ describe('a handler that fails', () => {
     await expect(log.deliveredTo(transfers, { answer: full }).thenCommands([])).rejects.toBe(refused)
   })
 
-  test('or not: then the error passes through', async () => {
+  test('an error that is not expected passes through', async () => {
     await expect(log.deliveredTo(failing).thenCommands([])).rejects.toThrow('the bank is closed')
     await expect(log.deliveredTo(failing).inspect()).rejects.toThrow('the bank is closed')
   })
 
-  test('with something else, or not at all', async () => {
+  test('thenFails fails for another error and for a success', async () => {
     expect(await failure(log.deliveredTo(failing).thenFails('the shop'))).toBe(
       'The failure of the subscription \'s\' differs.\n  expected: a message with "the shop"\n  actual:   "the bank is closed"',
     )
@@ -347,7 +347,7 @@ describe('a handler that fails', () => {
     expect(await failure(log.deliveredTo(doing(() => {})).thenFails('x'))).toContain('succeeded with no commands')
   })
 
-  test('with a command that does not fit', async () => {
+  test('a command that does not fit throws in the handler', async () => {
     const owing = doing((_, { app }) =>
       app
         .aggregate(account)
@@ -365,7 +365,7 @@ describe('a handler that fails', () => {
     await log.deliveredTo(nameless).thenFails('the id must not be empty')
   })
 
-  test('with one reaction for two commands', async () => {
+  test('the second command with the same reaction() throws', async () => {
     const careless = doing(async (_, { app, reaction }) => {
       await app.aggregate(account).execute('a', { type: 'Close' }, reaction())
       await app.aggregate(account).execute('a', { type: 'Deposit', data: { amount: 1 } }, reaction())
@@ -380,7 +380,7 @@ describe('a handler that fails', () => {
     await log.deliveredTo(repeating).thenFails("uses the same reaction() for two commands to account 'a'")
   })
 
-  test('with one key of its own for two commands', async () => {
+  test('the second command with the same idempotencyKey is replayed', async () => {
     const again: boolean[] = []
     const repeating = doing(async (_, { app }) => {
       for (const id of ['a', 'a', 'b']) {
@@ -393,19 +393,22 @@ describe('a handler that fails', () => {
   })
 })
 
-describe('what no test of this kind can show', () => {
-  test.each(['load', 'events', 'ids'] as const)('%s, even when the handler swallows the failure', async (method) => {
-    const reading = doing(async (_, { app }) => {
-      try {
-        await app.aggregate(account)[method]('a' as never)
-      } catch {}
-    })
-    const message = `The subscription 's' calls ${method} of account, but this test has no store.`
-    expect(await failure(log.deliveredTo(reading).thenCommands([]))).toContain(message)
-    expect(await failure(log.deliveredTo(reading).thenFails('no store'))).toContain(message)
-  })
+describe('limits of givenLog', () => {
+  test.each(['load', 'events', 'ids'] as const)(
+    '%s of an aggregate fails the test even if the handler swallows the error',
+    async (method) => {
+      const reading = doing(async (_, { app }) => {
+        try {
+          await app.aggregate(account)[method]('a' as never)
+        } catch {}
+      })
+      const message = `The subscription 's' calls ${method} of account, but this test has no store.`
+      expect(await failure(log.deliveredTo(reading).thenCommands([]))).toContain(message)
+      expect(await failure(log.deliveredTo(reading).thenFails('no store'))).toContain(message)
+    },
+  )
 
-  test('a command that nobody waits for', async () => {
+  test('a command that is not awaited fails the test', async () => {
     const hasty = doing((_, { app }) => void app.aggregate(account).execute('a', { type: 'Close' }))
     expect(await failure(log.deliveredTo(hasty).thenCommands([]))).toBe(
       "The subscription 's' ended while a command on account 'a' was in progress. Await the promise of execute.",

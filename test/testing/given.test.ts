@@ -19,8 +19,8 @@ async function failure(check: Promise<void>): Promise<string> {
   return (error as AssertionError).message
 }
 
-describe('what passes', () => {
-  test('no events, then some, then more', async () => {
+describe('passing checks', () => {
+  test('given() starts with no events, some, or more by and()', async () => {
     await given(bankAccount)
       .when({ type: 'OpenAccount', data: { owner: 'ann' } })
       .thenEvents([opened])
@@ -64,7 +64,7 @@ describe('what passes', () => {
     expect(order).toEqual(['handled 1', 'then', 'handled 2', 'then'])
   })
 
-  test('a rejection, with or without a look at its details', async () => {
+  test('thenRejected checks the reason and optionally its details', async () => {
     const poor = given(bankAccount, [opened, deposited(5, 5)], { services })
     const check = poor.when({ type: 'WriteCheck', data: { check: '1', amount: 6 } })
     await check.thenRejected('insufficient-funds')
@@ -72,7 +72,7 @@ describe('what passes', () => {
     await poor.when({ type: 'WriteCheck', data: { check: 'bad', amount: 1 } }).thenRejected('check-invalid')
   })
 
-  test('nothing, state, view, some of the events, a check of one’s own', async () => {
+  test('thenNothing, thenState, thenView, thenIncludes and thenEventsMatching pass', async () => {
     await given(bankAccount).when({ type: 'CloseAccount' }).thenNothing()
     const account = given(bankAccount, [opened])
     await account.thenState({ status: 'open', balance: 0 })
@@ -85,20 +85,20 @@ describe('what passes', () => {
     await account.when({ type: 'CloseAccount' }).thenEvents([{ type: 'AccountClosed' }])
   })
 
-  test('one scene serves many commands, each from the same events', async () => {
+  test('one given() serves many commands', async () => {
     const account = given(bankAccount, [opened])
     await account.when(deposit(1)).thenEvents([deposited(1, 1)])
     await account.when(deposit(2)).thenEvents([deposited(2, 2)])
   })
 
-  test('a look at the result itself', async () => {
+  test('inspect() returns the result', async () => {
     const result = await given(bankAccount, [opened]).when(deposit(1)).inspect()
     expect(result).toEqual({ ok: true, events: [deposited(1, 1)], state: { status: 'open', balance: 1 } })
     const refused = await given(bankAccount).when(deposit(1)).inspect()
     expect(refused).toEqual({ ok: false, reason: 'not-open', details: undefined })
   })
 
-  test('the clock stands still, and id and metadata are the test’s', async () => {
+  test('given() fixes the clock, the id and the metadata', async () => {
     const clock = defineAggregate({
       type: 'clock',
       events: { Read: typed<{ at: string; id: string; by: unknown; sequence: number }>() },
@@ -159,7 +159,7 @@ describe('thenThrows', () => {
     },
   )
 
-  test('thenThrows passes for a thrown text, and for a command that does not fit', async () => {
+  test('thenThrows passes for a thrown text and for a command that does not fit', async () => {
     await pay('value').thenThrows('no error')
     await given(purse)
       .when({ type: 'Pay', data: { how: Number.NaN } } as never)
@@ -187,7 +187,7 @@ describe('thenThrows', () => {
   })
 })
 
-describe('what fails, and says where', () => {
+describe('failing checks', () => {
   const pair = defineAggregate({
     type: 'pair',
     events: { Left: typed<{ n: number }>(), Right: typed<{ n: number; note?: string }>() },
@@ -206,7 +206,7 @@ describe('what fails, and says where', () => {
   const right = { type: 'Right', data: { n: 1, note: 'r' } } as const
   const both = given(pair).when({ type: 'Both', data: { n: 1 } })
 
-  test('exactly these events, in this order', async () => {
+  test('thenEvents takes exactly these events in this order', async () => {
     await both.thenEvents([left, right])
     for (const other of [[], [left], [right, left], [left, right, right], [left, { ...right, data: { n: 2, note: 'r' } }]])
       expect(await failure(both.thenEvents(other))).toContain('Events of Both: the decision differs')
@@ -236,21 +236,21 @@ describe('what fails, and says where', () => {
     ['a missing event', [left], 'at [1].\n  expected: nothing'],
     ['a surplus event', [left, right, right], 'at [2].\n  expected: {"type":"Right"'],
     ['no events at all', [], 'at [0].\n  expected: nothing'],
-  ] as const)('%s', async (_, expected, message) => {
+  ] as const)('thenEvents fails and shows the difference for %s', async (_, expected, message) => {
     expect(await failure(both.thenEvents(expected))).toContain(message)
   })
 
-  test('events that are not among those decided, or not often enough', async () => {
+  test('thenIncludes fails for an event that was not decided or too rarely', async () => {
     expect(await failure(both.thenIncludes([{ type: 'Left', data: { n: 3 } }]))).toContain('lack {"type":"Left","data":{"n":3}}')
     expect(await failure(both.thenIncludes([left, left]))).toContain('lack {"type":"Left"')
     await both.thenIncludes([right])
   })
 
-  test('a check of one’s own that says false', async () => {
+  test('thenEventsMatching fails when the check returns false', async () => {
     expect(await failure(both.thenEventsMatching(() => false))).toContain('do not match')
   })
 
-  test('events where a rejection was expected, and the other way round', async () => {
+  test('thenRejected fails for events, and other checks fail for a rejection', async () => {
     const account = given(bankAccount, [opened])
     expect(await failure(account.when(deposit(1)).thenRejected('not-open'))).toContain(
       'was expected to be rejected (not-open), but was accepted',
@@ -260,13 +260,13 @@ describe('what fails, and says where', () => {
     expect(await failure(given(bankAccount).when(deposit(1)).thenState({ status: 'new' }))).toContain('was rejected: not-open')
   })
 
-  test('another reason, other details', async () => {
+  test('thenRejected fails for another reason or other details', async () => {
     const poor = given(bankAccount, [opened], { services }).when({ type: 'WriteCheck', data: { check: '1', amount: 6 } })
     expect(await failure(poor.thenRejected('not-open'))).toContain('expected: "not-open"\n  actual:   "insufficient-funds"')
     expect(await failure(poor.thenRejected('insufficient-funds', { balance: 1 }))).toContain('differs at balance')
   })
 
-  test('something where nothing was expected, another state, another view', async () => {
+  test('thenNothing, thenState and thenView fail and show the difference', async () => {
     const account = given(bankAccount, [opened])
     expect(await failure(account.when(deposit(1)).thenNothing())).toContain('at [0]')
     expect(await failure(account.when(deposit(1)).thenState({ status: 'open', balance: 2 }))).toContain('differs at balance')
@@ -275,12 +275,12 @@ describe('what fails, and says where', () => {
     expect(await failure(account.thenView(balances, { owner: 'bob', balance: 0 }))).toContain('differs at owner')
   })
 
-  test('a view of other aggregates', async () => {
+  test('thenView fails for a view of other aggregates', async () => {
     const sums = defineView({ name: 'sums', aggregates: [pair], initialView: () => ({ n: 0 }), update: {} })
     expect(await failure(given(bankAccount).thenView(sums, undefined))).toContain("does not follow the aggregate 'account'")
   })
 
-  test('services that the test forgot', async () => {
+  test('a missing service fails the test and is named', async () => {
     const account = given(bankAccount, [opened, deposited(5, 5)])
     expect(await failure(account.when({ type: 'WriteCheck', data: { check: '1', amount: 1 } }).thenNothing())).toContain(
       "uses the service 'validateCheck'",
@@ -288,7 +288,7 @@ describe('what fails, and says where', () => {
   })
 })
 
-describe('what an aggregate must not do', () => {
+describe('errors of an aggregate', () => {
   const careless = (apply: (state: { list: number[]; extra?: unknown }, n: number) => { list: number[]; extra?: unknown }) =>
     defineAggregate({
       type: 'careless',
@@ -301,7 +301,7 @@ describe('what an aggregate must not do', () => {
     })
   const add = { type: 'Add', data: { n: 1 } } as const
 
-  test('an apply that changes the state it was given', async () => {
+  test('an apply that changes its state throws ApplyError', async () => {
     const mutating = careless((state, n) => {
       state.list.push(n)
       return state
@@ -313,7 +313,7 @@ describe('what an aggregate must not do', () => {
     ).rejects.toMatchObject({ code: 'APPLY' })
   })
 
-  test('a state that is not JSON', async () => {
+  test('a state that is not JSON fails and is named', async () => {
     const mapping = careless((state) => ({ ...state, extra: { seen: new Map() } }))
     const message = await failure(
       given(mapping)
@@ -323,7 +323,7 @@ describe('what an aggregate must not do', () => {
     expect(message).toContain('apply.Added of careless made a state that is not JSON: extra.seen is a Map')
   })
 
-  test('given events that do not fit', () => {
+  test('given() throws for events that do not fit', () => {
     // @ts-expect-error the amount is a number
     expect(() => given(bankAccount, [{ type: 'MoneyDeposited', data: { amount: 'x', balance: 1 } }])).toThrow(
       /given\(…\) of account 'test' has MoneyDeposited/,
@@ -332,13 +332,13 @@ describe('what an aggregate must not do', () => {
     expect(() => given(bankAccount, [{ type: 'Nope' }])).toThrow(/unknown type 'Nope'/)
   })
 
-  test('what the command itself throws passes through', async () => {
+  test('an error of the command passes through', async () => {
     // @ts-expect-error there is no such command
     await expect(given(bankAccount).when({ type: 'Nope' }).thenNothing()).rejects.toMatchObject({ code: 'VALIDATION' })
     await expect(given(bankAccount).when(deposit(-1)).thenNothing()).rejects.toMatchObject({ code: 'VALIDATION' })
   })
 
-  test('a misspelt option', () => {
+  test('given() throws for an unknown option', () => {
     // @ts-expect-error there is no such option
     expect(() => given(bankAccount, [], { service: services })).toThrow(/no option 'service'/)
   })

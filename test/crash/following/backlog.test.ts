@@ -25,7 +25,7 @@ beforeAll(async () => {
 afterAll(() => workers?.close())
 
 describe.each(sharedStores)(`${backlog} events on $name`, ({ store: kind, name, fresh }) => {
-  test.skipIf(unselected(kind))('are drained to the end without being held in memory', async () => {
+  test.skipIf(unselected(kind))('a drain processes a large backlog without holding it in memory', async () => {
     const url = await fresh()
     const { store, close } = await connect(url)
     await store.createSchema()
@@ -71,7 +71,7 @@ describe.skipIf(unselected('postgres'))('transactions of Postgres that store eve
   }
   const [own, other] = [{ type: 'gate', id: 'g-0' } as const, { type: 'gate', id: 'g-1' } as const]
 
-  test('leave a gap when they are aborted, and nobody waits at it', async () => {
+  test('aborted transactions leave gaps that no reader waits for', async () => {
     const { app, client, inside, handled, end } = await open('aborted')
     await app.start()
     await write(app, other, 3)
@@ -85,7 +85,7 @@ describe.skipIf(unselected('postgres'))('transactions of Postgres that store eve
     await end()
   })
 
-  test('hold up what comes after them only as long as they are open, and are not missed', async () => {
+  test('open transactions delay later events only until they end and are not missed', async () => {
     const { app, client, inside, handled, end } = await open('slow')
     await app.start()
     await write(app, other, 3)

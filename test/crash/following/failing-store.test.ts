@@ -130,7 +130,7 @@ describe.each(stores)('when each call of %s fails in turn', (name, open) => {
   // By day the two stores without an order share the first two.
   const first = isLog ? all.slice(0, 2) : everySecond(all.slice(0, 2), name === 'the same with a stream' ? 1 : 0)
   const options = isFull ? all : first
-  test.each(options)('every event is delivered, in order, with %j', async (chosen) => {
+  test.each(options)('every event is delivered in order, with %j', async (chosen) => {
     let calls = Number.POSITIVE_INFINITY
     for (let nth = 1; nth <= calls; nth++)
       for (const when of ['before', 'after'] as const) {

@@ -18,34 +18,31 @@ beforeAll(async () => {
 })
 afterAll(() => workers?.close())
 
-describe.each(sharedStores)('a process that follows the log on $name', ({ store: kind, name, fresh }) => {
-  test.skipIf(unselected(kind))(
-    `killed ${kills} times at random moments, leaves each row right and misses no event`,
-    async () => {
-      const url = await fresh()
-      const notesFile = join(workers.folder, `${name}-notes`)
-      const { store, close } = await connect(url)
-      await store.createSchema()
-      const writer = await workers.start({ url, does: 'write', pauseMs: 40 })
-      for (let n = 0; n < kills; n++) {
-        const follower = await workers.start({ url, does: 'follow', notesFile })
-        await new Promise((resolve) => setTimeout(resolve, Math.random() * 300))
-        expect(follower.child.exitCode).toBe(null)
-        await follower.kill()
-      }
-      await writer.stop()
+describe.each(sharedStores)('a consumer process on $name', ({ store: kind, name, fresh }) => {
+  test.skipIf(unselected(kind))(`${kills} kills at random moments leave each row right and miss no event`, async () => {
+    const url = await fresh()
+    const notesFile = join(workers.folder, `${name}-notes`)
+    const { store, close } = await connect(url)
+    await store.createSchema()
+    const writer = await workers.start({ url, does: 'write', pauseMs: 40 })
+    for (let n = 0; n < kills; n++) {
+      const follower = await workers.start({ url, does: 'follow', notesFile })
+      await new Promise((resolve) => setTimeout(resolve, Math.random() * 300))
+      expect(follower.child.exitCode).toBe(null)
+      await follower.kill()
+    }
+    await writer.stop()
 
-      const app = openApp(store, { notes: notesIn(notesFile) })
-      await app.subscriptions.writesDown.caughtUp()
-      expect(await untilDrained(app)).toBe(true)
-      const ends = await checkRows(app)
-      checkOrder(readNotes(notesFile), ends)
-      const events = [...ends.values()].reduce((sum, end) => sum + end, 0)
-      const deliveries = readNotes(notesFile).filter(({ what }) => what === 'began').length
-      console.log(`${name}: ${kills} kills, ${events} events, ${deliveries} deliveries`)
-      expect(events).toBeGreaterThan(kills * 10)
-      await app.close()
-      await close()
-    },
-  )
+    const app = openApp(store, { notes: notesIn(notesFile) })
+    await app.subscriptions.writesDown.caughtUp()
+    expect(await untilDrained(app)).toBe(true)
+    const ends = await checkRows(app)
+    checkOrder(readNotes(notesFile), ends)
+    const events = [...ends.values()].reduce((sum, end) => sum + end, 0)
+    const deliveries = readNotes(notesFile).filter(({ what }) => what === 'began').length
+    console.log(`${name}: ${kills} kills, ${events} events, ${deliveries} deliveries`)
+    expect(events).toBeGreaterThan(kills * 10)
+    await app.close()
+    await close()
+  })
 })

@@ -50,7 +50,7 @@ const kinds: readonly { readonly title: string; readonly options: Partial<Simula
 ]
 
 describe.each(stores)('partitions on $name', ({ name, open, seeds }) => {
-  test.each(kinds)('$title deliver every event, in order', async ({ options, isCalm }) => {
+  test.each(kinds)('$title deliver every event in order', async ({ options, isCalm }) => {
     const sum = new Map<string, number>()
     for (let seed = 1; seed <= seeds; seed++) {
       const fates = await simulate(await open(), { ...options, events, seed, random: randomOf(seed * 7919) })
@@ -99,17 +99,17 @@ describe('a change of the layout', () => {
     return { isChanged, handled: times.size, twice: [...times.values()].filter((n) => n > 1).length }
   }
 
-  test('is refused to a process that was frozen in it, and no event is handled twice', async () => {
+  test('a change of the layout is refused to a process that was frozen in it', async () => {
     expect(await frozenInAChange(memoryStore())).toEqual({ isChanged: false, handled: 400, twice: 0 })
   })
 
-  test('without seals lets a frozen process turn the others back', async () => {
+  test('a change without seals lets a frozen process revert the layout', async () => {
     const { isChanged, twice } = await frozenInAChange(withoutSeals(memoryStore()))
     expect(isChanged).toBe(true)
     expect(twice).toBeGreaterThan(100)
   })
 
-  test('in turns, to 4, 3, 64 and 1, with events open each time, delivers each once and keeps the checkpoints short', async () => {
+  test('repeated changes of the layout with open events deliver each event once', async () => {
     const store = memoryStore()
     const random = randomOf(7)
     const times = new Map<string, number>()
@@ -138,48 +138,51 @@ describe('a change of the layout', () => {
     expect(times.size).toBe(aggregates * 60)
   })
 
-  test.each(['before', 'after'] as const)('that is broken off %s any of its calls delivers each event once', async (when) => {
-    for (let [nth, calls] = [1, 1]; nth <= calls; nth++) {
-      const store = memoryStore()
-      const times = new Map<string, number>()
-      const handle = async ({ aggregateId, sequence }: { readonly aggregateId: string; readonly sequence: number }) => {
-        const key = `${aggregateId}/${sequence}`
-        times.set(key, (times.get(key) ?? 0) + 1)
-        await new Promise((resolve) => setImmediate(resolve))
+  test.each(['before', 'after'] as const)(
+    'a change of the layout that is interrupted %s any of its calls delivers each event once',
+    async (when) => {
+      for (let [nth, calls] = [1, 1]; nth <= calls; nth++) {
+        const store = memoryStore()
+        const times = new Map<string, number>()
+        const handle = async ({ aggregateId, sequence }: { readonly aggregateId: string; readonly sequence: number }) => {
+          const key = `${aggregateId}/${sequence}`
+          times.set(key, (times.get(key) ?? 0) + 1)
+          await new Promise((resolve) => setImmediate(resolve))
+        }
+        for (let i = 0; i < 10; i++) await appendTo(store, 's', `a${i}`, 0, 20)
+        const options = { name: 's', leaseMs: 60_000, handle, concurrency: 4 }
+        const first = processOf(store, { ...options, holder: 'first' })
+        await first.consumer.run({ maxEvents: 50 })
+        await first.consumer.release()
+        let made = 0
+        const breaking = new Proxy(store, {
+          get(target, key) {
+            const member: unknown = Reflect.get(target, key)
+            // What it holds is given back, as by a process that has died.
+            if (typeof member !== 'function' || key === 'releaseLease') return member
+            return async (...args: unknown[]) => {
+              const breaks = ++made === nth
+              if (breaks && when === 'before') throw new Error('broken off')
+              const answer: unknown = await member.apply(target, args)
+              if (breaks) throw new Error('broken off')
+              return answer
+            }
+          },
+        })
+        const broken = processOf(breaking, { ...options, holder: 'broken' })
+        await changeLayout(broken.core, 'subscription/s', 4, { budgetMs: 10_000 }).catch(() => {})
+        calls = Math.max(calls, made)
+        const second = processOf(store, { ...options, holder: 'second' })
+        // Two at once: one of them does it.
+        const changes = [first, second].map(({ core }) => changeLayout(core, 'subscription/s', 3, { budgetMs: 0 }))
+        expect((await Promise.all(changes)).filter(Boolean).length).toBeLessThanOrEqual(1)
+        for (const { consumer } of [second, first]) {
+          while ((await consumer.run()).state !== 'caught-up');
+          await consumer.release()
+        }
+        expect({ nth, handled: times.size }).toEqual({ nth, handled: 200 })
+        expect([...times.values()].filter((n) => n !== 1)).toEqual([])
       }
-      for (let i = 0; i < 10; i++) await appendTo(store, 's', `a${i}`, 0, 20)
-      const options = { name: 's', leaseMs: 60_000, handle, concurrency: 4 }
-      const first = processOf(store, { ...options, holder: 'first' })
-      await first.consumer.run({ maxEvents: 50 })
-      await first.consumer.release()
-      let made = 0
-      const breaking = new Proxy(store, {
-        get(target, key) {
-          const member: unknown = Reflect.get(target, key)
-          // What it holds is given back, as by a process that has died.
-          if (typeof member !== 'function' || key === 'releaseLease') return member
-          return async (...args: unknown[]) => {
-            const breaks = ++made === nth
-            if (breaks && when === 'before') throw new Error('broken off')
-            const answer: unknown = await member.apply(target, args)
-            if (breaks) throw new Error('broken off')
-            return answer
-          }
-        },
-      })
-      const broken = processOf(breaking, { ...options, holder: 'broken' })
-      await changeLayout(broken.core, 'subscription/s', 4, { budgetMs: 10_000 }).catch(() => {})
-      calls = Math.max(calls, made)
-      const second = processOf(store, { ...options, holder: 'second' })
-      // Two at once: one of them does it.
-      const changes = [first, second].map(({ core }) => changeLayout(core, 'subscription/s', 3, { budgetMs: 0 }))
-      expect((await Promise.all(changes)).filter(Boolean).length).toBeLessThanOrEqual(1)
-      for (const { consumer } of [second, first]) {
-        while ((await consumer.run()).state !== 'caught-up');
-        await consumer.release()
-      }
-      expect({ nth, handled: times.size }).toEqual({ nth, handled: 200 })
-      expect([...times.values()].filter((n) => n !== 1)).toEqual([])
-    }
-  })
+    },
+  )
 })

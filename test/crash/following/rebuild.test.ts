@@ -28,7 +28,7 @@ const viewsOf = (name: string) =>
   )
 
 describe.each(sharedStores)('views on $name that are rebuilt under load', ({ store: kind, name, fresh }) => {
-  test.skipIf(unselected(kind))('answer whole and right rows all the time, though the rebuilding process is killed', async () => {
+  test.skipIf(unselected(kind))('rows stay complete and right while the rebuilding process is killed', async () => {
     const url = await fresh()
     const boardFile = join(workers.folder, `${name}-rebuild-board`)
     const { store, close } = await connect(url)

@@ -20,8 +20,8 @@ beforeAll(async () => {
 })
 afterAll(() => workers?.close())
 
-describe.each(stores)('$name that is killed while its log is followed', (kind) => {
-  test.skipIf(unselected(kind.store))('is followed on by itself when it is there again, and nothing is missed', async () => {
+describe.each(stores)('$name that is killed while consumers run', (kind) => {
+  test.skipIf(unselected(kind.store))('consumers resume by themselves after the restart and miss nothing', async () => {
     const server = await kind.startServer({ durable: true })
     try {
       const notesFile = join(workers.folder, `${kind.store}-restart`)

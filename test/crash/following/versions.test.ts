@@ -22,64 +22,61 @@ beforeAll(async () => {
 })
 afterAll(() => workers?.close())
 
-describe.each(sharedStores)(
-  'old code beside new code with a view of another version on $name',
-  ({ store: kind, name, fresh }) => {
-    const nth = sharedStores.findIndex((one) => one.name === name)
-    // By day one of them on each store.
-    test.skipIf(unselected(kind)).each(everySecond<ViewName>(['inline', 'behind'], nth))(
-      'lets all commands through and the rows of the new code are right (%s)',
-      async (view) => {
-        const url = await fresh()
-        const boardFile = join(workers.folder, `${name}-${view}-board`)
-        const { store, close } = await connect(url)
-        await store.createSchema()
-        const first = openApp(store, { views: [view], made: 1 })
-        const board = new Board(boardFile)
-        await Promise.all(
-          targets.map(async (target) => {
-            board.put(0, target, 'begun', 40)
-            await write(first, target, 40)
-            board.put(0, target, 'done', 40)
-          }),
-        )
-        await first.drain()
-        await first.close()
+describe.each(sharedStores)('old and new code with different versions of a view on $name', ({ store: kind, name, fresh }) => {
+  const nth = sharedStores.findIndex((one) => one.name === name)
+  // By day one of them on each store.
+  test.skipIf(unselected(kind)).each(everySecond<ViewName>(['inline', 'behind'], nth))(
+    'every command succeeds and the rows of the new code are right (%s)',
+    async (view) => {
+      const url = await fresh()
+      const boardFile = join(workers.folder, `${name}-${view}-board`)
+      const { store, close } = await connect(url)
+      await store.createSchema()
+      const first = openApp(store, { views: [view], made: 1 })
+      const board = new Board(boardFile)
+      await Promise.all(
+        targets.map(async (target) => {
+          board.put(0, target, 'begun', 40)
+          await write(first, target, 40)
+          board.put(0, target, 'done', 40)
+        }),
+      )
+      await first.drain()
+      await first.close()
 
-        const task = { url, boardFile, view, views: [view], pauseMs: 30, follows: true } as const
-        const old = await workers.start({ ...task, does: 'write', writer: 1, made: 1 })
-        await sleep(300)
-        // Until the switch it answers with rows made of their events one by one.
-        const fresher = await workers.start({ ...task, does: 'write and read', writer: 2, made: 2 })
-        const isSwitched = async () =>
-          (await store.viewGenerations(view)).some(({ state, viewVersion }) => state === 'live' && viewVersion === '2')
-        await vi.waitUntil(isSwitched, { timeout: patienceMs })
-        await sleep(besideMs)
-        // A process of the old code that starts only now must not turn the view back.
-        const late = await workers.start({ ...task, does: 'write', writer: 3, made: 1 })
-        await sleep(besideMs)
-        expect(await isSwitched()).toBe(true)
-        expect(await old.stop()).toEqual([])
-        expect(await late.stop()).toEqual([])
-        // While old code writes, a find waits for a moment at which it has left nothing behind: on a busy machine those are rare.
-        await vi.waitUntil(() => fresher.lines.includes('enough'), { timeout: patienceMs })
-        const said = await fresher.stop()
-        expect(said.filter((line) => line.startsWith('problem')).slice(0, 3)).toEqual([])
-        console.log(`${name}, ${view}: ${said.at(-1)}`)
+      const task = { url, boardFile, view, views: [view], pauseMs: 30, follows: true } as const
+      const old = await workers.start({ ...task, does: 'write', writer: 1, made: 1 })
+      await sleep(300)
+      // Until the switch it answers with rows made of their events one by one.
+      const fresher = await workers.start({ ...task, does: 'write and read', writer: 2, made: 2 })
+      const isSwitched = async () =>
+        (await store.viewGenerations(view)).some(({ state, viewVersion }) => state === 'live' && viewVersion === '2')
+      await vi.waitUntil(isSwitched, { timeout: patienceMs })
+      await sleep(besideMs)
+      // A process of the old code that starts only now must not turn the view back.
+      const late = await workers.start({ ...task, does: 'write', writer: 3, made: 1 })
+      await sleep(besideMs)
+      expect(await isSwitched()).toBe(true)
+      expect(await old.stop()).toEqual([])
+      expect(await late.stop()).toEqual([])
+      // While old code writes, a find waits for a moment at which it has left nothing behind: on a busy machine those are rare.
+      await vi.waitUntil(() => fresher.lines.includes('enough'), { timeout: patienceMs })
+      const said = await fresher.stop()
+      expect(said.filter((line) => line.startsWith('problem')).slice(0, 3)).toEqual([])
+      console.log(`${name}, ${view}: ${said.at(-1)}`)
 
-        const app = openApp(store, { views: [view], made: 2 })
-        expect(await untilDrained(app)).toBe(true)
-        const ends = await checkRows(app, { views: [view], made: 2 })
-        expect(Object.fromEntries(ends)).toEqual(board.read('done'))
-        board.close()
-        await app.close()
-        await close()
-      },
-    )
-  },
-)
+      const app = openApp(store, { views: [view], made: 2 })
+      expect(await untilDrained(app)).toBe(true)
+      const ends = await checkRows(app, { views: [view], made: 2 })
+      expect(Object.fromEntries(ends)).toEqual(board.read('done'))
+      board.close()
+      await app.close()
+      await close()
+    },
+  )
+})
 
-test('a row that old code leaves behind while new code settles after the switch is made anew with all its events', async () => {
+test('a row that old code writes after the switch is rebuilt from all its events', async () => {
   const inner = memoryStore()
   const purse = { type: 'purse', id: 'p-0' } as const
   const options = { views: ['inline'] } as const
@@ -111,7 +108,7 @@ test('a row that old code leaves behind while new code settles after the switch 
   await fresh.close()
 })
 
-describe('find of a view that old code writes too', () => {
+describe('find of a view that old code also writes', () => {
   const aPurse = { type: 'purse', id: 'p-0' } as const
   type Apps = Readonly<Record<'old' | 'other' | 'fresh', FollowingApp>>
   const find = ({ views }: FollowingApp) => views.inline.find()
@@ -192,7 +189,7 @@ describe('find of a view that old code writes too', () => {
   }
 
   test.each(Object.keys(before).flatMap((state) => Object.keys(happening).map((meanwhile) => [state, meanwhile] as const)))(
-    'that %s has all that was stored before it, when %s in its middle',
+    'a find that %s has all that was stored before it, when %s in its middle',
     async (state, meanwhile) => {
       let calls = 0
       for (let isLast = false; !isLast; calls++) {
