@@ -289,12 +289,12 @@ export class ViewOutdatedError extends CqrsError {
  * The database refused or failed. Nothing was stored. The code says how; `cause` is the driver's
  * error.
  *
- * *Handling*: by code.
- *
- * For `STORE_BUSY` and `STORE_UNAVAILABLE`, retry later (HTTP 503). For `STORE_FULL`,
- * `STORE_READ_ONLY`, `STORE_CORRUPT`, `SCHEMA_MISSING`, `SCHEMA_TOO_NEW` and `STORE_BEHIND`, an
- * operator is needed (HTTP 503). For `STORE_LIMIT`, the message names the limit (HTTP 413). The
- * rest is `STORE_FAILED` (HTTP 500).
+ * *Handling*: by `code`.
+ * - `STORE_BUSY`, `STORE_UNAVAILABLE`: retry later. HTTP 503.
+ * - `STORE_FULL`, `STORE_READ_ONLY`, `STORE_CORRUPT`: an operator is needed. HTTP 503.
+ * - `SCHEMA_MISSING`, `SCHEMA_TOO_NEW`, `STORE_BEHIND`: an operator is needed. HTTP 503.
+ * - `STORE_LIMIT`: the message names the limit. HTTP 413.
+ * - `STORE_FAILED`: all else. HTTP 500.
  */
 export class StoreError extends CqrsError {
   declare readonly code: StoreErrorCode

@@ -63,10 +63,15 @@ export function checkPage(markdown: string, page: string, isWritten: boolean): r
 export function checkModule(source: string, file: string): readonly Finding[] {
   const at = placesIn(source, file)
   const docComments = [...source.matchAll(/\/\*\*([\s\S]*?)\*\//g)].flatMap(({ 1: comment = '', index }) => {
-    const text = (comment.replace(/^\s*\* ?/gm, '').split(/@example/)[0] ?? '').replace(/\s+/g, ' ').trim()
-    const summary = sentencesIn(text.split(/\s@\w+/)[0] ?? '')[0] ?? ''
+    const text = comment.replace(/^\s*\* ?/gm, '').split(/@example/)[0] ?? ''
+    // Paragraphs, items of lists and tags.
+    const blocks = text.split(/\n\s*\n|\n(?=\s*(?:-|\d+\.|@\w+) )/).map((block) => block.replace(/\s+/g, ' ').trim())
+    const summary = sentencesIn(blocks[0]?.split(/\s@\w+/)[0] ?? '')[0] ?? ''
     const isLong = summary.length > most.summary
-    return [...(isLong ? [{ rule: 'long-summary', place: at(index), text: summary }] : []), ...checkText(text, at(index))]
+    return [
+      ...(isLong ? [{ rule: 'long-summary', place: at(index), text: summary }] : []),
+      ...blocks.flatMap((block) => checkText(block, at(index))),
+    ]
   })
   const comments = [...source.matchAll(/^\s*\/\/ (.*)$/gm)].flatMap(({ 1: text = '', index }) => checkText(text, at(index)))
   const messages = [...source.matchAll(message)].flatMap(({ 2: text = '', index }) =>

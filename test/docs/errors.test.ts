@@ -44,7 +44,11 @@ function codesOf(source: string): string[] {
 /** Classes with a code of their own; the status is in the Handling line of their doc comment. */
 function classCodes(source: string): Row[] {
   return [...source.matchAll(/\/\*\*((?:(?!\*\/).)*)\*\/\nexport class (\w+) [^{]*\{(?:(?!\n\}).)*?super\('([A-Z_]+)'/gs)].map(
-    ([, comment = '', className = '', code = '']) => ({ code, className, status: /HTTP (\d+)/.exec(comment)?.[1] ?? '' }),
+    ([, comment = '', className = '', code = '']) => ({
+      code,
+      className,
+      status: /HTTP\s+(?:\*\s+)?(\d+)/.exec(comment)?.[1] ?? '',
+    }),
   )
 }
 
