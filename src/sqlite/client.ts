@@ -22,12 +22,13 @@ export interface SqliteDatabase {
   prepare(sql: string): SqliteStatement
 }
 
-/** A prepared statement of a `SqliteDatabase`. */
+/** A prepared statement of a `SqliteDatabase`. The store binds a `SqliteValue` to each parameter. */
 export interface SqliteStatement {
+  // `unknown`: for TypeScript 5.9, statements of libsql and better-sqlite3 take `{}`, which `null` does not fit.
   /** Runs it and gives all rows, as objects by column. */
-  all(...values: SqliteValue[]): unknown[]
+  all(...values: unknown[]): unknown[]
   /** Runs it. */
-  run(...values: SqliteValue[]): { readonly changes: number | bigint; readonly lastInsertRowid: number | bigint }
+  run(...values: unknown[]): { readonly changes: number | bigint; readonly lastInsertRowid: number | bigint }
 }
 
 /** @throws DefinitionError that names what is missing */
