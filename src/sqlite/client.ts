@@ -26,15 +26,13 @@ export interface SqliteDatabase {
 /**
  * A prepared statement of a `SqliteDatabase`. The store binds a `SqliteValue` to each parameter.
  *
- * The parameters are `any`, because the types of better-sqlite3 and libsql leave out `null`.
+ * Parameters are `unknown`, because the types of better-sqlite3 and libsql leave out `null`.
  */
 export interface SqliteStatement {
   /** Runs the statement and returns all rows, as objects by column. */
-  // biome-ignore lint/suspicious/noExplicitAny: says the comment above
-  all(...values: any[]): unknown[]
+  all(...values: unknown[]): unknown[]
   /** Runs the statement. */
-  // biome-ignore lint/suspicious/noExplicitAny: says the comment above
-  run(...values: any[]): { readonly changes: number | bigint; readonly lastInsertRowid: number | bigint }
+  run(...values: unknown[]): { readonly changes: number | bigint; readonly lastInsertRowid: number | bigint }
 }
 
 /** @throws DefinitionError that names the missing method */

@@ -61,7 +61,12 @@ export async function startProgram(
   for (const deadline = Date.now() + patienceMs; ; ) {
     if (failure !== undefined) throw failure
     if (child.exitCode !== null) throw new Error(`${file} ended with ${child.exitCode}:\n${output}`)
-    if (await ready(output)) return unref(child)
+    try {
+      if (await ready(output)) return unref(child)
+    } catch (error) {
+      kill()
+      throw error
+    }
     if (Date.now() > deadline) throw new Error(`${file} did not get ready within ${patienceMs / 1_000} s:\n${output}`)
     await new Promise((resolve) => setTimeout(resolve, 20))
   }
