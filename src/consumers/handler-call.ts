@@ -57,6 +57,6 @@ export function refuseInHandler(app: OfApp, method: string, title?: string): voi
   if (around === undefined) return
   const consumer = around[0]?.toLowerCase() + around.slice(1)
   throw new ValidationError(
-    `${method} was called in a handler of ${consumer}, which it would wait for without end. Nothing was done. Leave the call out: what a handler leads to is processed after it has ended.`,
+    `${method} was called in a handler of ${consumer} and would wait for that handler forever. Nothing was done. Remove the call: events that a handler causes are processed after it ends.`,
   )
 }

@@ -92,7 +92,7 @@ async function remove(core: ConsumerCore, id: string, name: string, said: Remove
   const { value } = await processorRows.read(core.store, id)
   if (value === undefined || value.removed !== undefined) return
   const { kind, ranAt } = value
-  if (!isLongAgo(core, ranAt, hourMs)) throw inUse(name, `a program has run it at ${ranAt}, within the last hour`)
+  if (!isLongAgo(core, ranAt, hourMs)) throw inUse(name, `a program ran it at ${ranAt}, within the last hour`)
   const isRemoved =
     kind === 'view'
       ? await removeView(core, id, name)

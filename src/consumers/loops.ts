@@ -50,7 +50,7 @@ export class Loops implements Pulse {
     const { store } = this.#scene
     if (!store.capabilities.globalOrder && store.readChanges === undefined)
       throw new DefinitionError(
-        'app.start: this store has no order of all events, and nothing tells it of changes: give dynamoDbStore streams: true and a streamsClient, or call app.catchUp or app.drain.',
+        'app.start: this store has no global order and reports no changes. Pass streams: true and a streamsClient to dynamoDbStore, or call app.catchUp or app.drain.',
       )
     this.#followed = consumers.map((consumer) => ({ consumer, bell: new Bell(this.#scene.runtime) }))
     const tail = new Tail(this.#scene, this.#followed, () => this.#tell())
@@ -114,7 +114,7 @@ export class Loops implements Pulse {
     if (observe !== undefined && result?.state === 'outdated')
       observe({ kind: 'outdated', name: title, ...(result.leftAt && { eventId: result.leftAt.id }), error })
     else if (observe !== undefined) observe({ kind: 'following', name: title, error })
-    else if (result?.state !== 'outdated' && !isCqrsError(error, 'STOPPED')) console.error(`${title} will try again:`, error)
+    else if (result?.state !== 'outdated' && !isCqrsError(error, 'STOPPED')) console.error(`${title} will retry:`, error)
     else console.error(messageOf(error), ...causeOf(error))
   }
 }

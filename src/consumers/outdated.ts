@@ -20,7 +20,7 @@ export class LeftToNewer extends StoppedError {
   constructor(title: string, { id, type, version }: StoredEvent, known: string | undefined, cause: unknown) {
     const knows = known === undefined ? 'does not know the type' : `knows ${type} ${known}`
     super(
-      `${title} leaves event ${id} (${type} ${version}) to a newer program: this one ${knows}. Nothing was stored about it. It continues once a newer program has processed the event.`,
+      `${title} leaves event ${id} (${type} ${version}) to a newer program: this one ${knows}. Nothing was stored for the event. Delivery continues once a newer program has processed it.`,
       { eventId: id },
       cause,
     )

@@ -40,7 +40,7 @@ export async function patiently<T>(
   runtime: Runtime,
   lifecycle: Lifecycle,
   what: string,
-  { timeoutMs, signal: given, late = () => new NotYetError(`It was not there within ${timeoutMs} ms.`) }: WaitEnd,
+  { timeoutMs, signal: given, late = () => new NotYetError(`${what} did not finish within ${timeoutMs} ms.`) }: WaitEnd,
   work: (patience: Patience) => Promise<T>,
 ): Promise<T> {
   const over = new AbortController()

@@ -68,7 +68,7 @@ function parsed(text: string): { readonly e: number } & Omit<LogProgress, 'epoch
 export const damaged = (text: string): StoreError =>
   new StoreError(
     'STORE_CORRUPT',
-    `A checkpoint is damaged: it says ${JSON.stringify(text.slice(0, 100))}. Nothing was changed; look at the store.`,
+    `A checkpoint is damaged: ${JSON.stringify(text.slice(0, 100))}. Nothing was changed. Check the store's tables.`,
   )
 
 export function isDone({ at, ahead, open }: LogProgress, event: StoredEvent): boolean {

@@ -53,7 +53,7 @@ export function checkReset(options: unknown, now: Date): asserts options is Rese
   if (to !== 'beginning' && to !== 'now' && !isPosition(to) && !isDate)
     throw new ValidationError("reset: to must be 'beginning', 'now', the position of an event or a Date.")
   if (isDate && to > now) throw new ValidationError(`reset: to is ${to.toISOString()}, which is in the future.`)
-  checkSaid('reset', said, 'It is kept with the subscription.')
+  checkSaid('reset', said, 'It is stored with the subscription.')
 }
 
 /** What is kept of a reset. */
@@ -99,7 +99,7 @@ export const resetPatienceMs = ({ leaseMs }: ConsumerCore): number => leaseMs + 
 
 export const busyError = (title: string, core: ConsumerCore): NotYetError =>
   new NotYetError(
-    `${title} was not reset: handlers were at work for ${resetPatienceMs(core)} ms. Nothing was changed. Retry later.`,
+    `${title} was not reset: handlers were still running after ${resetPatienceMs(core)} ms. Nothing was changed. Retry later.`,
   )
 
 /**
@@ -134,7 +134,7 @@ async function positionOf(core: ConsumerCore, to: ResetTarget): Promise<Position
   const last = (await core.store.lastPosition()) ?? beginning
   if (to === 'now') return last
   if (to instanceof Date) return positionBefore(core, sinceOf(to, to).getTime(), last)
-  if (isBeyond(to, last)) throw new ValidationError(`reset: to is position ${to}, and the log ends at ${last}.`)
+  if (isBeyond(to, last)) throw new ValidationError(`reset: to is position ${to}, but the log ends at ${last}.`)
   return to
 }
 

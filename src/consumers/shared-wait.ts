@@ -79,7 +79,7 @@ class SharedWait {
       if (isThere && (await this.#consumer.nextDue()) === undefined) return
       const why = last?.state === 'elsewhere' ? ' Another process runs it.' : ''
       throw new NotYetError(
-        `${this.#consumer.title} was not there within ${timeoutMs} ms: it is at position ${reached}, and ${position} was waited for.${why}`,
+        `${this.#consumer.title} did not reach position ${position} within ${timeoutMs} ms; it is at ${reached}.${why}`,
         undefined,
         last?.error,
       )

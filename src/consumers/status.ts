@@ -90,7 +90,7 @@ function stateOf(core: ConsumerCore, look: Look, { last, isFollowing }: Known): 
   if (last?.state === 'outdated' && !isOthers && !isPassed(last, look))
     return { state: 'outdated', because: messageOf(last.error), error: last.error }
   if (last?.state === 'waiting' && !isOthers && (isLate || look.position === undefined))
-    return { state: 'waiting', because: `It tries again by itself after an error: ${messageOf(last.error)}`, error: last.error }
+    return { state: 'waiting', because: `It retries after an error: ${messageOf(last.error)}`, error: last.error }
   const waits = waitOf(core, look)
   if (isOwn) return { state: 'running', because: `This app runs it${waits}.` }
   if (isOthers) {
@@ -104,7 +104,7 @@ function stateOf(core: ConsumerCore, look: Look, { last, isFollowing }: Known): 
       because: `No process holds its lease${waits}. Call app.start() or app.drain() in a program that has it.`,
     }
   if (retrying > 0)
-    return { state: 'waiting', because: `${aggregates(look, retrying)} for another try, the next at ${nextTryAt}.` }
+    return { state: 'waiting', because: `${aggregates(look, retrying)} for a retry, the next at ${nextTryAt}.` }
   if (parked > 0) return { state: 'idle', because: `It has caught up, but ${aggregates(look, parked)} for resume() or retry().` }
   return { state: 'idle', because: `It has caught up${waits}.` }
 }
@@ -116,11 +116,11 @@ function waitOf(core: ConsumerCore, { oldest, isLate, held, rebuild, end }: Look
   if (rebuild !== undefined && isLate) {
     const isBegun = rebuild.reached !== undefined
     const percent = Math.floor((100 * Number(rebuild.reached)) / Number(end))
-    return `, and its rows are of another version${isBegun ? `: the rebuild has come to ${percent} % of the log` : ''}`
+    return `, and its rows have another version${isBegun ? `: the rebuild has reached ${percent} % of the log` : ''}`
   }
-  if (held > 0) return `, and the last ${held} places of the log can be read once older transactions have ended`
+  if (held > 0) return `, and the last ${held} positions of the log become readable once older transactions end`
   if (oldest !== undefined) return `, and its event ${oldest.id} has waited for ${Math.round(secondsSince(core, oldest))} s`
-  return isLate ? ', and no event of its own was found in the next part of the log' : ''
+  return isLate ? ', and the next part of the log has no event for it' : ''
 }
 
 /** A newer program has been there since. */

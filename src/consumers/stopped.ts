@@ -8,7 +8,7 @@ import { rowsOf, saveRows } from './rows.ts'
 
 export const stoppedError = (title: string, { message, eventId }: StoppedRow, cause?: unknown): StoppedError =>
   new StoppedError(
-    `${title} has stopped at event ${eventId}: ${message} Nothing behind it was delivered. When the cause is gone, call resume().`,
+    `${title} stopped at event ${eventId}: ${message} Later events wait. Fix the cause, then call resume().`,
     { eventId },
     cause,
   )

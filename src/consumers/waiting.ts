@@ -24,7 +24,7 @@ export function waitingFor(
         checkCallOptions('app.waitFor', options, ['timeoutMs'])
         if (!isPosition(position))
           throw new ValidationError(
-            `app.waitFor: what is waited for must be the position of an event, not '${String(position)}'.`,
+            `app.waitFor: position must be the position of an event, not '${String(position)}'.`,
           )
         if (options.timeoutMs !== undefined) checkWholeNumber('app.waitFor: timeoutMs', options.timeoutMs, 0, ValidationError)
         const view = viewOf('app.waitFor', key)

@@ -204,6 +204,6 @@ describe.each([
     const app = await twice(async (event, { app, reaction }) =>
       app.aggregate(stock).execute('tea', reserve(), reaction(event as never)),
     )
-    expect((await failureOf(app.subscriptions.subscription.caughtUp())).message).toContain('a name that is no text')
+    expect((await failureOf(app.subscriptions.subscription.caughtUp())).message).toContain('a name that is not a text')
   })
 })

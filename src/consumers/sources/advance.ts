@@ -117,7 +117,7 @@ export class Aggregates {
   #ahead({ sequence }: AggregateMark, { aggregateType, aggregateId }: AggregateChange): StoreError {
     return new StoreError(
       'STORE_BEHIND',
-      `${this.#processor.title} has come to event ${sequence} of ${aggregateType} '${aggregateId}', which has no such event: was the table of events restored to an earlier moment than that of views?`,
+      `${this.#processor.title} has processed event ${sequence} of ${aggregateType} '${aggregateId}', which does not exist. The events table seems restored to an earlier time than the views table: restore both to one time.`,
     )
   }
 

@@ -62,7 +62,7 @@ export class Sequences {
       if (page.events.length === 0 || page.events.at(-1)?.sequence !== at)
         throw new StoreError(
           'STORE_CORRUPT',
-          `The events of ${aggregateType} '${aggregateId}' have a hole: event ${sequence} came after ${last}, and what is between is not in the store. Nothing more is delivered; look at the store.`,
+          `The events of ${aggregateType} '${aggregateId}' have a hole: event ${sequence} follows ${last}, and the store lacks those between. Later events wait. Restore the missing events.`,
         )
     }
     return missing
