@@ -3,17 +3,17 @@ import type { ProcessorRow } from '../store/internal-rows.ts'
 import { nextDue } from './find-failed.ts'
 import { type Processor, setsAside } from './processor.ts'
 
-/** What a person or another process can ask of a consumer while it is idle. */
+/** Requests of an operator or another process to an idle consumer. */
 export interface Asked {
-  /** Id of its row. */
+  /** Id of the processor row. */
   readonly name: string
-  /** By what the row says now: whether something was asked for since the last run. */
+  /** Returns whether the row has a request that came after the last run. */
   isAsked(row: ProcessorRow | undefined): boolean
-  /** Something that failed is to be tried again now. */
+  /** Returns whether a failed event is due for a retry. */
   isDue(): Promise<boolean>
 }
 
-/** How a processor that acts learns of what was asked for since its run saw `touched`. */
+/** Returns how an acting processor learns of requests that came after its run read `touched`. */
 export const askedOf = (core: Core, processor: Processor, touched: () => number): Asked | undefined =>
   processor.mode === 'fold'
     ? undefined

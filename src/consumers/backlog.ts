@@ -5,17 +5,20 @@ import type { ConsumerCore } from './core.ts'
 import { decoded } from './process-batch.ts'
 import type { Failure, Processor, Turn } from './processor.ts'
 
-/** How far the events that wait in an aggregate were processed. */
+/** Progress through the waiting events of an aggregate. */
 export interface BacklogResult {
   readonly events: number
-  /** Of the next one. */
+  /** Sequence of the next event. */
   readonly sequence: number
-  /** All that waited is done. */
+  /** No event waits any more. */
   readonly isEmpty: boolean
   readonly failure?: Failure | undefined
 }
 
-/** Processes the event that failed, and then those that wait behind it, up to where the processor has passed. */
+/**
+ * Processes the event that failed, then the later ones of its aggregate that the processor has
+ * passed.
+ */
 export async function processBacklog(
   core: ConsumerCore,
   processor: Processor,

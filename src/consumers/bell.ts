@@ -4,7 +4,10 @@ import { comparePositions } from '../store/order.ts'
 import type { RunResult } from './core.ts'
 import { laterOf } from './positions.ts'
 
-/** A consumer that is told of nothing runs when it lags so far: its checkpoint shall not stay behind what it does not follow. */
+/**
+ * Lag after which a consumer without events of its own runs, so that its checkpoint keeps up with
+ * the log.
+ */
 const mostPassed = 1_000
 
 /** Wakes the loop of one consumer when something may be new to it. */
@@ -12,9 +15,9 @@ export class Bell {
   readonly #runtime: Runtime
   readonly #listeners = new Set<() => void>()
   #rings = 0
-  /** An event of its own was seen there since its last run began. */
+  /** Position of an event of its own, seen since its last run began. */
   #newAt: Position | undefined
-  /** Its last run has come to here, with nothing left to do. */
+  /** Position up to which its last run left nothing to do. */
   #reached: Position | undefined
   #isRunning = false
 
@@ -22,13 +25,16 @@ export class Bell {
     this.#runtime = runtime
   }
 
-  /** Something may be new. */
+  /** Reports that something may be new. */
   ring(): void {
     this.#rings++
     this.#tell()
   }
 
-  /** The log was looked at: it has an event of the consumer's own at `newAt`, if at all, and nothing else of it up to `end`. */
+  /**
+   * Reports a read of the log up to `end`: the first event of the consumer's own is at `newAt`, if
+   * there is any.
+   */
   look(newAt: Position | undefined, end: Position): void {
     const reached = this.#reached
     const isLagging = reached !== undefined && Number(end) - Number(reached) > mostPassed
@@ -38,7 +44,7 @@ export class Bell {
     if (!this.#isRunning) this.#tell()
   }
 
-  /** A run begins. Returns what `isRung` and `wait` ask for. */
+  /** Starts a run. Returns the number that `isRung` and `wait` expect. */
   begin(): number {
     this.#isRunning = true
     this.#newAt = undefined
@@ -52,12 +58,12 @@ export class Bell {
       this.#newAt = undefined
   }
 
-  /** Whether something may be new since a run began. */
+  /** Returns whether something may be new since a run began. */
   isRung(since: number): boolean {
     return this.#rings !== since || this.#newAt !== undefined
   }
 
-  /** Waits until something may be new, for so long at the most. */
+  /** Waits up to `ms` until something may be new. */
   async wait(ms: number | undefined, since: number, signal: AbortSignal): Promise<boolean> {
     if (this.isRung(since)) return true
     const done = new AbortController()

@@ -1,26 +1,29 @@
 import { sha256 } from '../util/digest.ts'
 import { aggregateKey } from '../util/names.ts'
 
-/** One aggregate that has news. */
+/** An aggregate with new events. */
 export interface AggregateChange {
   /** Type of the aggregate. */
   readonly aggregateType: string
   /** Id of the aggregate. */
   readonly aggregateId: string
-  /** Of the last of its events that is known of. */
+  /** Sequence of its last known event. */
   readonly sequence: number
-  /** Of the first of those that are new; `sequence` where it is left out. */
+  /** Sequence of its first new event. Default: `sequence`. */
   readonly first?: number | undefined
 }
 
-/** What became of one change: nothing to tell of, or what failed. */
+/** Result of one change: `undefined`, or the error. */
 export type CatchUpOutcome = { readonly error: unknown } | undefined
 
 type AggregatePlace = Pick<AggregateChange, 'aggregateType' | 'aggregateId'>
 
-/** Names an aggregate in memory. */
+/** Returns the key of an aggregate in memory. */
 export const placeIn = ({ aggregateType, aggregateId }: AggregatePlace): string => aggregateKey(aggregateType, aggregateId)
 
-/** Id of a consumer's internal row about an aggregate. A digest, because a type and an id can be longer than an id. */
+/**
+ * Returns the id of a consumer's row about an aggregate. A digest, because type and id together can
+ * exceed the limit.
+ */
 export const rowIdOf = (consumer: string, aggregate: AggregatePlace): Promise<string> =>
   sha256(`${consumer}\n${placeIn(aggregate)}`)

@@ -7,43 +7,47 @@ import type { ResetOptions } from './reset.ts'
 
 /** A processor with its source, as an app runs it. */
 export interface Consumer {
-  /** What people call it, at the beginning of a sentence. */
+  /** Name at the beginning of a sentence. */
   readonly title: string
-  /** Continues from its checkpoint. @throws StoreError */
+  /** Continues from the checkpoint. @throws StoreError */
   run(request?: RunRequest): Promise<RunResult>
   /**
-   * Brings aggregates up to their ends, where there is no global order; one outcome per change, in order. `isWaitedFor`: what
-   * has to be rebuilt first has failed.
+   * Processes aggregates up to their ends, where there is no global order. Returns one outcome per
+   * change, in order. With `isWaitedFor`, a view that needs a rebuild first fails.
    */
   catchUp(
     changes: readonly AggregateChange[],
     signal: AbortSignal | undefined,
     isWaitedFor?: boolean,
   ): Promise<readonly CatchUpOutcome[]>
-  /** The aggregates whose events it processes. */
+  /** Aggregate types whose events it processes. */
   readonly aggregateTypes: readonly string[]
-  /** How it learns that someone, in whichever process, has asked for something; left out where nobody can. */
+  /** Requests from any process; absent if the consumer accepts none. */
   readonly asked?: Asked | undefined
-  /** Makes the next run look for what has stopped it, or was asked for. */
+  /** Makes the next run check again for stops and requests. */
   lookAgain(): void
-  /** Renews the leases that earlier runs have kept. */
+  /** Renews the leases that earlier runs kept. */
   hold(): Promise<void>
-  /** Gives up the leases that earlier runs have kept. */
+  /** Releases the leases that earlier runs kept. */
   release(): Promise<void>
-  /** Another process has a lease of it. */
+  /** Returns whether another process holds a lease of it. */
   isHeld(): Promise<boolean>
-  /** All up to here is done, by whichever process. */
+  /** Returns the position up to which everything is done, in any process. */
   position(): Promise<Position>
-  /** What a look at it is about. */
+  /** Returns what a status is computed from. */
   watched(): Promise<Watched>
-  /** Lets it continue behind what has stopped it, and has everything parked tried again. */
+  /** Continues after a stop, and retries everything parked. */
   resume(): Promise<void>
-  /** When something that failed is tried again next, in whichever process. */
+  /** Returns the time of the next retry of a failed event, in any process. */
   nextDue(): Promise<Date | undefined>
 }
 
-/** One that can be set back or forward. */
+/** A consumer that can be reset to another position. */
 export interface ResettableConsumer extends Consumer {
-  /** @throws ValidationError, DefinitionError, NotYetError, and the signal's reason */
+  /**
+   * Continues at another position.
+   *
+   * @throws ValidationError, DefinitionError, NotYetError, and the signal's reason
+   */
   reset(options: ResetOptions, signal: AbortSignal): Promise<void>
 }

@@ -4,41 +4,46 @@ import type { CommitQueue } from '../execution/commit-queue.ts'
 import type { Core } from '../execution/core.ts'
 import type { StoredEvent, ViewWrite } from '../store/commit.ts'
 
-/** What all consumers of an app share. */
+/** Shared by all consumers of an app. */
 export interface ConsumerCore extends Core {
   readonly consumerQueue: CommitQueue
   readonly definitions: ReadonlyMap<string, AggregateDefinition>
-  /** Names this app to the leases. */
+  /** Name of this app in leases. */
   readonly holder: () => string
   readonly leaseMs: number
   readonly pollMs: number
   readonly pulse: Pulse
 }
 
-/** What an app knows of all that it runs. */
+/** State of all consumers that an app runs. */
 export interface Pulse {
-  /** What the last run of each came to, by its title. */
+  /** Result of each consumer's last run, by title. */
   readonly results: ReadonlyMap<string, RunResult>
-  /** They are kept running. */
+  /** The app was started. */
   readonly isFollowing: boolean
-  /** Something may be new: to those that follow one of these aggregate types, else to all. */
+  /** Reports that something may be new to consumers of one of these aggregate types, or to all. */
   wake(aggregateTypes?: readonly string[]): void
-  /** Calls `listener` whenever something may be new; returns how to stop. */
+  /** Calls `listener` whenever something may be new. Returns a function that stops it. */
   onWake(listener: () => void): () => void
 }
 
-/** What one run is asked for. */
+/** Options of one run. */
 export interface RunRequest {
   readonly budgetMs?: number | undefined
-  /** About so many events at the most. */
+  /** Approximate limit of events. */
   readonly maxEvents?: number | undefined
-  /** Only up to here. */
+  /** Position to stop at. */
   readonly until?: Position | undefined
-  /** Keep the lease for the next run, which comes soon, or until `release`. A run that does not keep leaves what others have kept. */
+  /**
+   * Keeps the lease for the next run, or until `release`. A run without `keep` leaves leases that
+   * another run keeps.
+   */
   readonly keep?: boolean
-  /** `false`: rows of another version are left as they are, for the program that rebuilds them. */
+  /** `false`: leaves rows of another version to the program that rebuilds them. */
   readonly rebuild?: boolean
-  /** Also look at every aggregate, where there is no global order: a notification may have been lost. */
+  /**
+   * Also reads every aggregate, where there is no global order: a notification may have been lost.
+   */
   readonly reconcile?: boolean | undefined
   /** Rows to store with the last checkpoint when `until` is reached. */
   readonly finish?: readonly ViewWrite[] | undefined
@@ -46,21 +51,24 @@ export interface RunRequest {
 }
 
 /**
- * What a run came to. `caught-up`: there was no more. `more`: there is. `elsewhere`: another process has the lease. `stopped`:
- * an event cannot be processed. `waiting`: it cannot be processed yet. `outdated`: it, or the view, is of a newer program.
+ * Result of a run.
+ *
+ * With `caught-up`, nothing was left. With `more`, there is more to do. With `elsewhere`, another
+ * process has the lease. With `stopped`, an event cannot be processed. With `waiting`, it cannot be
+ * processed yet. With `outdated`, the event or the view belongs to a newer program.
  */
 export interface RunResult {
   readonly state: 'caught-up' | 'more' | 'elsewhere' | 'stopped' | 'waiting' | 'outdated'
   readonly events: number
   readonly error?: unknown
-  /** With `caught-up`: all up to here is done, by whichever process; left out where it is not known. */
+  /** With `caught-up`: everything up to here is done, in any process. Absent if unknown. */
   readonly reached?: Position
-  /** With `outdated`: the event that is left to a newer program; left out where it is the view. */
+  /** With `outdated`: the event that is left to a newer program. Absent if the view is left. */
   readonly leftAt?: StoredEvent
-  /** When something that failed is tried again next. */
+  /** Time of the next retry of a failed event. */
   readonly nextDue?: Date
-  /** Other processes have some of its partitions. */
+  /** Other processes hold some of its partitions. */
   readonly isPartial?: boolean
-  /** With `elsewhere` or `isPartial`: for up to this long. */
+  /** With `elsewhere` or `isPartial`: remaining time of other leases. */
   readonly remainingMs?: number
 }

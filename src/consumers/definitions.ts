@@ -10,38 +10,40 @@ import type { ConsumerCore } from './core.ts'
 import type { Patience, WaitLimits } from './patience.ts'
 import type { ConsumerStatus } from './status.ts'
 
-/** What runs in the background: a subscription or a view, checked, types erased. */
+/** A checked subscription or view with erased types. */
 export interface ConsumerDefinition {
   readonly kind: 'view' | 'sqlView' | 'subscription'
   readonly name: string
-  /** In the store, for its leases, checkpoints and rows. */
+  /** Name in the store, for leases, checkpoints and rows. */
   readonly storedAs: string
   readonly aggregateTypes: readonly string[]
-  /** `inline`: commands keep it up to date, so nobody has to wait for it. */
+  /** `inline`: commands keep it up to date, so no caller has to wait for it. */
   readonly consistency?: 'inline' | 'async'
   readonly machinery: Machinery<never>
 }
 
-/** What runs the views and subscriptions of one app. */
+/** Runs the views and subscriptions of one app. */
 export interface ReadSide {
-  /** `undefined` for an aggregate that no inline view follows. */
+  /** Returns `undefined` for an aggregate that no inline view follows. */
   inlineViews(definition: AggregateDefinition): InlineViews | undefined
-  /** What `app.views` or `app.subscriptions` has of one. Called once for each. */
+  /** Creates an entry of `app.views` or `app.subscriptions`. Called once for each. */
   open(one: ConsumerDefinition, lifecycle: Lifecycle, app: object): object
   start(): void
   drain(request: DrainRequest): Promise<DrainResult>
-  /** How each is doing, in the order of `ReadSideOptions.consumers`; all of them are looked at together. */
+  /** Returns the status of each, in the order of `ReadSideOptions.consumers`, from shared reads. */
   health(): Promise<readonly ConsumerStatus[]>
   stop(): Promise<void>
-  /** What the store has of consumers that this app does not have. */
+  /** Returns the state in the store of consumers that this app does not have. */
   leftovers(lifecycle: Lifecycle): Promise<readonly Leftover[]>
-  /** Brings all up to date with these aggregates, where the store has no order of all events; what failed, by change. */
+  /**
+   * Processes changed aggregates, where there is no global order. Returns the failures, by change.
+   */
   catchUp(changes: readonly AggregateChange[], signal?: AbortSignal): Promise<readonly CatchUpOutcome[]>
-  /** The same for one view, which rejects. */
+  /** Processes one changed aggregate for one view. Rejects if it fails. */
   catchUpView(view: ConsumerDefinition, change: AggregateChange, signal: AbortSignal): Promise<void>
-  /** Waits for so long at the most, with `reach` and the like. */
+  /** Runs work within time limits, for `reach` and similar calls. */
   patiently(lifecycle: Lifecycle, what: string, limits: WaitLimits, work: (patience: Patience) => Promise<void>): Promise<void>
-  /** Waits until a view has come to a position; runs it, but does not rebuild it. */
+  /** Waits until a view has reached a position. Runs the view, but does not rebuild it. */
   reach(view: ConsumerDefinition, position: Position, patience: Patience): Promise<void>
 }
 
@@ -50,46 +52,53 @@ export interface ReadSideOptions {
   readonly definitions: ReadonlyMap<string, AggregateDefinition>
   readonly leaseMs: number
   readonly pollMs: number
-  /** What people call this process. */
+  /** Readable name of this process. */
   readonly holder?: string | undefined
 }
 
 export type ConnectReadSide = (core: Core, options: ReadSideOptions) => ReadSide
 
-/** What runs definitions of one kind. Each of them has it along, so that a program holds it only where it defines one. */
+/**
+ * Runs definitions of one kind. Definitions refer to it, so that a bundle contains only what it
+ * uses.
+ */
 export interface Machinery<D> {
-  /** Puts together what runs all kinds: the same for each. @throws DefinitionError */
+  /**
+   * Connects the definitions of all kinds; the same function for each kind.
+   *
+   * @throws DefinitionError
+   */
   readonly connect: ConnectReadSide
-  /** Runs what an app has of this kind. @throws DefinitionError */
+  /** Runs an app's definitions of this kind. @throws DefinitionError */
   readonly run: (core: ConsumerCore, definitions: readonly D[]) => Running<D>
 }
 
-/** What an app runs of one kind. */
+/** The running definitions of one kind. */
 export interface Running<D> {
-  /** Called once for each, in `createApp`. */
+  /** Opens a definition. Called once for each, in `createApp`. */
   open(definition: D, lifecycle: Lifecycle, app: object): Opened
-  /** Where some are written by the commands: `undefined` for an aggregate that none of these follows. */
+  /** Returns the inline views of an aggregate; `undefined` if none of these follows it. */
   inlineViews?(definition: AggregateDefinition): InlineViews | undefined
 }
 
-/** One of them, as an app has it. */
+/** An opened definition. */
 export interface Opened {
-  /** What is kept running. */
+  /** Runs after `app.start()` and during `app.drain()`. */
   readonly consumer: Consumer
-  /** What `app.views` or `app.subscriptions` has of it. */
+  /** Entry of `app.views` or `app.subscriptions`. */
   readonly handle: object
 }
 
-/** What a drain came to. */
+/** Result of a drain. */
 export interface DrainResult {
-  /** Nothing is left, waits or has stopped, and nothing runs in another process. */
+  /** Nothing is left, waits, has stopped, or runs in another process. */
   readonly caughtUp: boolean
   readonly events: number
-  /** When an event that failed is tried again next. */
+  /** Time of the next retry of a failed event. */
   readonly nextDue?: Date
 }
 
-/** What a drain is asked for. */
+/** Options of a drain. */
 export interface DrainRequest {
   readonly budgetMs?: number | undefined
   readonly maxEvents?: number | undefined
@@ -102,18 +111,22 @@ export interface Leftover {
   readonly kind: 'subscription' | 'view' | 'sqlView'
   /** Its name in the store. */
   readonly name: string
-  /** All up to here is done; left out before the first event, and without a global order. */
+  /** Everything up to here is done. Absent before the first event, and without a global order. */
   readonly position?: Position
-  /** When a program ran it last, to about ten minutes; ISO 8601. */
+  /** Time of the last run, accurate to about ten minutes; ISO 8601. */
   readonly lastRunAt?: string
   /**
-   * Removes it: its checkpoints, its failed events, and the rows of a view. Tables of your own stay. A definition of the name begins by its `from`.
-   * @throws NotYetError when a program is at it or was so within the hour, ValidationError without a reason, StoreError, ClosedError
+   * Removes its checkpoints, its failed events and the rows of a view.
+   *
+   * Tables of your own stay. A later definition of the name starts at its `from`.
+   *
+   * @throws NotYetError when a program runs it or ran it within the last hour, ValidationError
+   * without a reason, StoreError, ClosedError
    */
   remove(options: { readonly reason: string; readonly by?: string | undefined }): Promise<void>
 }
 
-/** Longest name of what has a lease of its own: its lease's name says more than that. */
+/** Limit of names with a lease: the name of the lease is longer. */
 const maxConsumerName = 200
 
 /** @throws DefinitionError */

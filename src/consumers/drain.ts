@@ -6,11 +6,14 @@ import type { DrainRequest, DrainResult } from './definitions.ts'
 import { eachEnded } from './each-ended.ts'
 
 interface Scene extends Pick<Core, 'runtime'> {
-  /** Notes what a run came to. */
+  /** Records the result of a run. */
   note(consumer: Consumer, result: RunResult): RunResult
 }
 
-/** All of them until nothing is left or time is up, again when what they did has led to more. */
+/**
+ * Runs all consumers until nothing is left or time is up. Repeats when their effects caused more
+ * events.
+ */
 export async function drain(scene: Scene, consumers: readonly Consumer[], request: DrainRequest): Promise<DrainResult> {
   const { signal } = request
   const endings = consumers.map(() => new AbortController())
@@ -40,7 +43,7 @@ async function drainUntil(
   let hasWaited = false
   let busy = consumers.length
   for (;;) {
-    // Each gets its share of what may be taken: none waits for the others.
+    // Divide the limit: no consumer waits for the others.
     const share = maxEvents === undefined ? undefined : Math.ceil((maxEvents - events) / Math.max(1, busy))
     const first = events === 0 && reconcile
     const run = async (consumer: Consumer, own: AbortSignal | undefined): Promise<RunResult> => {
@@ -70,7 +73,10 @@ async function drainUntil(
   }
 }
 
-/** Waits once, where there is time, until the leases of others would be over: they may have died, and on some stores that shows only to who has watched them for so long. */
+/**
+ * Waits once, if time allows, until other leases would expire: their holders may have died. Some
+ * stores reveal that only to a process that watched a lease for that long.
+ */
 async function waited(
   { runtime }: Scene,
   results: readonly RunResult[],

@@ -1,4 +1,4 @@
-/** As `Promise.all`, but when it rejects none of them is still under way. */
+/** Like `Promise.all`, but rejects only after all have ended. */
 export async function eachEnded<T>(work: readonly Promise<T>[]): Promise<T[]> {
   await Promise.allSettled(work)
   return Promise.all(work)

@@ -9,23 +9,23 @@ import { canRead } from './outdated.ts'
 import type { Processor } from './processor.ts'
 import { aggregateOf } from './window.ts'
 
-/** What is due is looked for this often, where a run lasts for longer. */
+/** Interval of checks for due retries during a long run. */
 const lookMs = 1_000
-/** Aggregates that could not be read and can be now are tried again so many at a time. */
+/** Aggregates per retry among those that have become readable. */
 const mostReadable = 50
 
-/** What this process knows of a failed aggregate while it holds its partition. */
+/** Cached state of a failed aggregate while this process holds its partition. */
 export interface Known {
   readonly aggregateType: string
   readonly aggregateId: string
-  /** As it is stored, where that is known. */
+  /** Version of the stored row, if known. */
   version: number | undefined
   /** `undefined`: nothing waits any more. */
   value: FailedRow | undefined
   isUnsaved: boolean
   isSaving: boolean
   isBusy: boolean
-  /** Another program has to try it. */
+  /** Another program has to retry it. */
   isLeft?: true
 }
 
@@ -33,24 +33,24 @@ export interface Known {
 interface UnsavedRows {
   writes(): Promise<readonly ViewWrite[]>
   saved(): void
-  /** They are to be stored by the next save. */
+  /** Marks the rows for the next save. */
   notSaved(): void
-  /** The same, and others have changed one of them. */
+  /** Handles a conflict: other processes changed a row, and the next save has the rows again. */
   moved(): Promise<void>
 }
 
-/** The aggregates whose events wait behind one that failed: the reader passes over them. */
+/** Aggregates whose events wait after one that failed: the reader skips them. */
 export class FailedAggregates {
   readonly #core: ConsumerCore
   readonly #processor: Processor
   readonly #known = new Map<string, Known>()
   /** Rows that this program cannot read either, with their versions. */
   readonly #beyond: Set<string>
-  /** What is left to look at of those that no program could read. */
+  /** Remaining rows that no program could read, still to be checked. */
   #unreadable: Iterator<Failed> | AsyncIterator<Failed> | undefined
   #isComplete = false
   #resumes = 0
-  /** When nothing was due any more; 0 in a new run. */
+  /** Time at which nothing was due any more; 0 in a new run. */
   #exhaustedAt = 0
 
   /** `beyond` outlives the lease. */
@@ -64,12 +64,15 @@ export class FailedAggregates {
     return this.#resumes
   }
 
-  /** Something may wait for its time. */
+  /** A retry may be scheduled. */
   get mayBeDue(): boolean {
     return !this.#isComplete || [...this.#known.values()].some(({ value }) => value?.nextTryAt !== undefined)
   }
 
-  /** A run begins, or a part of a long one. What can be read again is forgotten where there is much of it. */
+  /**
+   * Starts a run, or a part of a long one. Drops cached rows that can be read again, if there are
+   * many.
+   */
   begin(): void {
     this.#exhaustedAt = 0
     if (!this.#isComplete) this.#forget()
@@ -80,7 +83,7 @@ export class FailedAggregates {
       if (!known.isUnsaved && !known.isSaving && !known.isBusy) this.#known.delete(aggregate)
   }
 
-  /** Reads what is stored, but for what this process is about to store. */
+  /** Reads the stored rows, except those that this process is about to store. */
   async load(resumes: number): Promise<void> {
     this.#resumes = resumes
     const { items, next } = await findFailed(this.#core, this.#processor.name, mostFailed)
@@ -90,7 +93,10 @@ export class FailedAggregates {
     this.#unreadable = this.#isComplete ? unreadable() : unreadableRows(this.#core, this.#processor.name)
   }
 
-  /** Looks on for what no program could read so far, up to some that this one can. False: there is no more. */
+  /**
+   * Checks the next rows that no program could read, up to a number that this one can. Returns
+   * false if none is left.
+   */
   async #findReadable(now: string, covers: (row: FailedRow) => boolean, isOver: () => boolean): Promise<boolean> {
     for (let found = 0; found < mostReadable && !isOver(); ) {
       const next = await this.#unreadable?.next()
@@ -116,12 +122,12 @@ export class FailedAggregates {
     if (value === undefined) return
     const known = this.#known.get(aggregateOf(value))
     if (known?.isUnsaved || known?.isSaving || known?.isBusy) return
-    // It was saved since the row was read.
+    // The row was saved after this read.
     if (known?.version !== undefined && known.version > version) return
     this.#known.set(aggregateOf(value), { ...newOf(value), version, value })
   }
 
-  /** Before `has`: reads what is not known of these aggregates. */
+  /** Reads unknown rows of these aggregates; call it before `has`. */
   async lookUp(events: readonly StoredEvent[]): Promise<void> {
     if (this.#known.size > 2 * mostFailed) {
       this.#isComplete = false
@@ -148,7 +154,7 @@ export class FailedAggregates {
     return this.#known.get(aggregate)
   }
 
-  /** What waits in an aggregate from now on: stored by the next save. */
+  /** Sets the state of an aggregate, for the next save to store. */
   set({ aggregateType, aggregateId }: Pick<StoredEvent, 'aggregateType' | 'aggregateId'>, value: FailedRow | undefined): void {
     const aggregate = aggregateOf({ aggregateType, aggregateId })
     const known = this.#known.get(aggregate)
@@ -156,12 +162,15 @@ export class FailedAggregates {
     else this.#known.set(aggregate, { ...newOf({ aggregateType, aggregateId }), value, isUnsaved: true })
   }
 
-  /** It is not tried any more in this process, as long as it holds the partition. */
+  /** Excludes an aggregate from retries in this process, as long as it holds the partition. */
   leave(known: Known): void {
     known.isLeft = true
   }
 
-  /** Those to try now, the oldest first; some of them at a time. They are busy until somebody says otherwise. */
+  /**
+   * Returns some rows to retry now, the oldest first. They are busy until a later call settles
+   * them.
+   */
   async due(covers: (row: FailedRow) => boolean, isOver: () => boolean): Promise<readonly Known[]> {
     const now = this.#core.runtime.now().toISOString()
     const sinceMs = Date.parse(now) - this.#exhaustedAt
@@ -187,7 +196,10 @@ export class FailedAggregates {
     return due.sort((a, b) => (placeOf(a) < placeOf(b) ? -1 : 1))
   }
 
-  /** What waits now and is not stored, to be stored with a checkpoint of the same moment. One of the last three says what came of it. */
+  /**
+   * Returns unsaved rows, to be stored with a checkpoint of the same moment. Call one of the last
+   * three methods with the result.
+   */
   unsaved(checkpoint: LogCheckpoint): UnsavedRows {
     const rows = [...this.#known.values()]
       .filter((known) => known.isUnsaved && checkpoint.covers(known))
@@ -221,7 +233,10 @@ export class FailedAggregates {
     }
   }
 
-  /** Somebody may have skipped it, or want it tried now: theirs counts where it is further on. */
+  /**
+   * Reads a row again. Another process may have skipped or retried the event: its row wins if it is
+   * further ahead.
+   */
   async #reread(known: Known): Promise<void> {
     const { version, value } = await failedRows.read(this.#core.store, await rowIdOf(this.#processor.name, known))
     known.version = version

@@ -13,7 +13,7 @@ const stackLength = 4_000
 export const failedEventId = ({ aggregateType, aggregateId, sequence }: FailedRow): string =>
   eventId(aggregateType, aggregateId, sequence)
 
-/** What is kept of a failure. `before`: of the aggregate, where it waits already. */
+/** Returns the row of a failure. `before`: the row of the aggregate, if it waits already. */
 export function toFailed(
   { runtime }: Core,
   { name }: Processor,
@@ -39,7 +39,9 @@ export function toFailed(
   }
 }
 
-/** What becomes of a failure. `row`: its aggregate waits. `halts`: all waits. */
+/**
+ * Decides on a failure. With `row`, its aggregate waits. With `halts`, the whole consumer waits.
+ */
 export function afterFailure(
   core: Core,
   processor: Processor,
@@ -60,7 +62,7 @@ export function afterFailure(
   return { row: { ...retried, nextTryAt: new Date(now + Math.ceil(waitMs)).toISOString() } }
 }
 
-/** Whether it is to be tried now. */
+/** Returns whether a retry is due now. */
 export const isDue = (row: FailedRow, resumes: number, now: string): boolean =>
   row.nextTryAt === undefined ? (row.resumes ?? 0) < resumes : row.nextTryAt <= now
 
@@ -69,7 +71,9 @@ type Said = Pick<ProcessorRow, 'resumes' | 'touched' | 'epoch' | 'reset'>
 export const readProcessor = async ({ store }: Core, consumer: string): Promise<Said> =>
   (await processorRows.read(store, consumer)).value ?? { resumes: 0, touched: 0, epoch: 1 }
 
-/** Lets a consumer continue, and has everything parked tried again: two writes, however much is parked. */
+/**
+ * Continues a consumer and retries everything parked: two writes, however many events are parked.
+ */
 export async function resume(core: ConsumerCore, processor: Processor): Promise<void> {
   await processorRows.update(rowsOf(core), processor.name, async (found) => {
     const row = found ?? (await firstRow(core, processor))

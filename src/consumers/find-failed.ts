@@ -3,17 +3,17 @@ import { encodeIndexValue } from '../store/index-value.ts'
 import { duePlace, type FailedRow, failedRows, type InternalRow, parkedPlace } from '../store/internal-rows.ts'
 import type { ViewFind } from '../store/store.ts'
 
-/** Rows that are read at once. */
+/** Rows per read. */
 export const mostFailed = 1_000
-/** Due rows that are read at once. */
+/** Due rows per read. */
 const mostDue = 50
-/** More often than anyone calls `resume`. */
+/** Above any number of `resume` calls. */
 const mostResumes = 99_999_999
 
 /** The row of a failed aggregate. */
 export type Failed = InternalRow<FailedRow> & { readonly value: FailedRow }
 
-/** Rows of a consumer, by an index. */
+/** A query for rows of a consumer, by an index. */
 interface Request extends Pick<ViewFind, 'where' | 'orderBy'> {
   readonly consumer: string
 }
@@ -32,15 +32,18 @@ const between = (consumer: string, index: 'due' | 'parked', from: string, to: st
   orderBy: { index },
 })
 
-/** The next first. */
+/** Retried rows, the next retry first. */
 const retryingOf = (consumer: string, until = '~'): Request =>
   between(consumer, 'due', duePlace(consumer), duePlace(consumer, until))
 
-/** Those that were parked before the last few calls of `resume` first. */
+/** Parked rows, ordered by the number of `resume` calls before they were parked. */
 const parkedOf = (consumer: string, resumes = mostResumes): Request =>
   between(consumer, 'parked', parkedPlace(consumer, 0), parkedPlace(consumer, resumes))
 
-/** What is due: what waits for a time, then what was parked before `resume`; each the oldest first. */
+/**
+ * Due rows: first those with a due time, then those parked before the last `resume`; each the
+ * oldest first.
+ */
 function dueOf({ runtime }: Core, consumer: string, resumes: number): readonly Request[] {
   const retried = retryingOf(consumer, runtime.now().toISOString())
   return resumes === 0 ? [retried] : [retried, parkedOf(consumer, resumes)]
@@ -49,11 +52,11 @@ function dueOf({ runtime }: Core, consumer: string, resumes: number): readonly R
 async function find({ store }: Core, { consumer, ...request }: Request, limit: number, after?: ViewFind['after']) {
   const page = await store.findViews({ name: failedRows.name, generation: 1, ...request, limit, ...(after && { after }) })
   const rows = page.items.map((row) => failedRows.parse(row.id, row))
-  // A name with line breaks may look like the place of a row of another consumer.
+  // Names with line breaks can resemble rows of another consumer.
   return { items: rows.filter((row): row is Failed => row.value?.consumer === consumer), next: page.next }
 }
 
-/** All pages of some rows, each read when it is asked for. */
+/** Iterates over pages of rows, each read on demand. */
 async function* pagesOf(core: Core, request: Request, limit: number): AsyncGenerator<readonly Failed[], void, undefined> {
   for (let after: ViewFind['after']; ; ) {
     const { items, next } = await find(core, request, limit, after)
@@ -63,11 +66,11 @@ async function* pagesOf(core: Core, request: Request, limit: number): AsyncGener
   }
 }
 
-/** Failed aggregates of a consumer, in the order of their ids. */
+/** Returns failed aggregates of a consumer, in the order of their ids. */
 export const findFailed = (core: Core, consumer: string, limit: number, after?: ViewFind['after']) =>
   find(core, allOf(consumer), limit, after)
 
-/** Those that are retried, the next first, or those that are parked. */
+/** Returns retried rows, the next retry first, or parked rows. */
 export const findInState = (
   core: Core,
   consumer: string,
@@ -76,21 +79,21 @@ export const findInState = (
   after?: ViewFind['after'],
 ) => find(core, state === 'retrying' ? retryingOf(consumer) : parkedOf(consumer), limit, after)
 
-/** Those that no program could read so far. */
+/** Iterates over rows that no program could read so far. */
 export async function* unreadableRows(core: Core, consumer: string): AsyncGenerator<Failed, void, undefined> {
   for await (const page of pagesOf(core, allOf(consumer, 'unreadable'), mostFailed)) yield* page
 }
 
-/** Whether there are any of those. */
+/** Returns whether rows exist that no program could read. */
 export const hasUnreadable = async (core: Core, consumer: string): Promise<boolean> =>
   (await find(core, allOf(consumer, 'unreadable'), 1)).items.length > 0
 
-/** Those that are due. */
+/** Iterates over due rows. */
 export async function* dueRows(core: Core, consumer: string, resumes: number): AsyncGenerator<Failed, void, undefined> {
   for (const request of dueOf(core, consumer, resumes)) for await (const page of pagesOf(core, request, mostDue)) yield* page
 }
 
-/** The wanted ones of the first page that has some. */
+/** Returns the wanted rows of the first page that has some. */
 export async function findDue(
   core: Core,
   consumer: string,
@@ -105,7 +108,7 @@ export async function findDue(
   return []
 }
 
-/** When the next one is tried again; `undefined` when none is. */
+/** Returns the time of the next retry, or `undefined`. */
 export async function nextDue(core: Core, consumer: string): Promise<Date | undefined> {
   for await (const [row] of pagesOf(core, retryingOf(consumer), 1))
     if (row?.value.nextTryAt !== undefined) return new Date(row.value.nextTryAt)

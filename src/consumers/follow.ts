@@ -4,16 +4,22 @@ import type { Consumer } from './consumer.ts'
 import type { RunRequest, RunResult } from './core.ts'
 import type { Followed } from './tail.ts'
 
-/** A lease is given up when nothing has come for so long, and a run ends to let others in. */
+/**
+ * A lease is released after this idle time, and a run ends after `sliceMs` to let other processes
+ * in.
+ */
 const lingerMs = 500
 const sliceMs = 2_000
 const breatherMs = 20
-/** The checkpoint is read after waits that double, while an event is left to a newer program. */
+/**
+ * First wait before the checkpoint is read again, while an event is left to a newer program. Waits
+ * double.
+ */
 const firstLookMs = 1_000
 const longestLookMs = 30_000
 /** Events without one that is left, after which the waits are short again. */
 const eventsWithoutLeft = 1_000
-/** What is due and was not done is looked for again. */
+/** Interval of checks for a due retry that did not happen. */
 const lookDueMs = 1_000
 
 interface Scene extends Pick<Core, 'runtime'> {
@@ -34,7 +40,7 @@ export async function follow(scene: Scene, followed: Followed, signal: AbortSign
     const result = await scene.run(consumer, { budgetMs: sliceMs, keep: true, signal })
     bell.end(result)
     if (signal.aborted) break
-    // That another process has it for a while says nothing about what has failed here.
+    // A run elsewhere says nothing about failures in this process.
     if (result.state === 'waiting') failures++
     else if (result.state !== 'elsewhere') failures = 0
     eventsSince += result.events
@@ -50,9 +56,9 @@ export async function follow(scene: Scene, followed: Followed, signal: AbortSign
 }
 
 interface Circumstances {
-  /** Runs in a row that ended with an error. */
+  /** Consecutive runs that ended with an error. */
   readonly failures: number
-  /** Of the bell, when the last run began. */
+  /** Number of the bell when the last run began. */
   readonly since: number
   readonly signal: AbortSignal
 }
@@ -68,24 +74,24 @@ async function pause(
   const woken = async (ms: number | undefined) => bell.wait(ms, since, signal)
   const theirsMs = Math.max(20, Math.min(remainingMs, pollMs)) * (0.5 + runtime.random())
   if (state === 'more') {
-    // Others may have waited for it.
+    // Other processes may be waiting for the lease.
     await consumer.release().catch(() => {})
     return sleep(breatherMs * (0.5 + runtime.random()))
   }
   if (state === 'waiting') return backOff(scene, consumer, backOffMs(failures) * (0.5 + runtime.random()), signal)
   if (state === 'elsewhere') return sleep(theirsMs)
   if (state === 'stopped' || state === 'outdated') return void (await woken(pollMs))
-  // What is due elsewhere, or has become so since, is not asked for at once.
+  // Retries that are due in another process, or became due during the run, are not checked at once.
   const dueMs = nextDue && nextDue.getTime() - runtime.now().getTime()
   const untilDueMs = dueMs === undefined || dueMs > 0 ? dueMs : lookDueMs
   if (untilDueMs !== undefined && untilDueMs <= lingerMs) return void (await woken(untilDueMs))
   if (await woken(lingerMs)) return
   await consumer.release().catch((error: unknown) => scene.report(consumer, error))
-  // Who has the rest may have died, and left something behind that is not new.
+  // Holders of the other partitions may have died and left old events unprocessed.
   await woken(isPartial ? theirsMs : untilDueMs && untilDueMs - lingerMs)
 }
 
-/** Waits with the lease: in other processes the waits would begin anew, with short ones. */
+/** Waits while holding the lease: another process would start with short waits again. */
 async function backOff({ runtime, leaseMs }: Scene, consumer: Consumer, ms: number, signal: AbortSignal): Promise<void> {
   const step = leaseMs / 3
   for (let left = ms; left > 0 && !signal.aborted; left -= step) {

@@ -11,18 +11,27 @@ import { endOf } from './positions.ts'
 import { reach } from './shared-wait.ts'
 import type { ConsumerStatus } from './status.ts'
 
-/** What runs behind the events, as users hold it. */
+/** Methods of subscriptions and async views. */
 export interface ConsumerHandle {
   /**
-   * Resolves when all that is stored by now is done. Runs what is to be done itself when no other process does.
-   * @throws StoppedError when it has stopped, or waits for a newer program and none is at work for `leaseMs`, NotYetError after `timeoutMs` (default: never), ValidationError in a handler of its own, StoreError, ClosedError (also when the app closes meanwhile)
+   * Waits until all events stored so far are processed. Processes them if no other process does.
+   *
+   * @throws StoppedError when it has stopped, or waits for a newer program and none runs it for
+   * `leaseMs`. NotYetError after `timeoutMs` (default: never). ValidationError in its own handler.
+   * StoreError. ClosedError, also when the app closes meanwhile.
    */
   caughtUp(options?: { readonly timeoutMs?: number | undefined }): Promise<void>
-  /** How it is doing: now, and again when that has changed, looked at once a second for all that iterate. It ends when the app closes. */
+  /**
+   * Iterates over statuses: the current one, then each change, until the app closes. All iterations
+   * share one read per second.
+   */
   status(): AsyncIterable<ConsumerStatus>
-  /** How it is doing now. Takes no lease. @throws StoreError, ClosedError */
+  /** Returns the current status. Takes no lease. @throws StoreError, ClosedError */
   health(): Promise<ConsumerStatus>
-  /** Lets it go on when it has stopped, and tries again what was parked; also what did so in another process, or before a restart. */
+  /**
+   * Continues after a stop and retries parked events, also those of other processes or before a
+   * restart.
+   */
   resume(): Promise<void>
 }
 

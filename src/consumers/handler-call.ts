@@ -2,17 +2,17 @@ import { ValidationError } from '../errors.ts'
 import { asyncScope } from '../util/async-scope.ts'
 import type { ConsumerCore } from './core.ts'
 
-/** Tells the apps of a program apart. */
+/** Distinguishes the apps of a program. */
 type OfApp = Pick<ConsumerCore, 'pulse'>
 
 const scope = asyncScope<HandlerCall>()
 let inFlight = 0
 
-/** A handler in flight: what it calls must not wait for its end. */
+/** A handler in flight: calls inside it must not wait for its end. */
 export class HandlerCall {
   readonly #app: OfApp['pulse']
   readonly #title: string
-  /** Where handlers lead to each other in this process. */
+  /** The handler around it, if this process nests handlers. */
   readonly #outer: HandlerCall | undefined
   #isOver = false
 
@@ -27,18 +27,23 @@ export class HandlerCall {
     return scope.run(this, handler)
   }
 
-  /** Nobody waits for the handler any more, whether it has ended or not. */
+  /** Ends the call: nothing waits for the handler any more, whether it has ended or not. */
   end(): void {
     this.#isOver = true
     inFlight--
   }
 
-  /** Handlers will not be called for a while: on some platforms the scope slows down every promise of the process. */
+  /**
+   * Disables the scope while no handler runs: on some platforms it slows down every promise of the
+   * process.
+   */
   static rest(): void {
     if (inFlight === 0) scope.disable()
   }
 
-  /** Of the consumer whose handler the current call is made in; of a certain one with `title`. */
+  /**
+   * Returns the consumer whose handler makes the current call; with `title`, only that consumer.
+   */
   static titleAround({ pulse }: OfApp, title?: string): string | undefined {
     for (let call = scope.getStore(); call !== undefined; call = call.#outer)
       if (!call.#isOver && call.#app === pulse && (title === undefined || call.#title === title)) return call.#title
@@ -47,8 +52,7 @@ export class HandlerCall {
 }
 
 /**
- * Refuses a call that would wait for the handler that it is made in: for that of any consumer, or
- * of one.
+ * Refuses a call that would wait for its own handler. With `title`, only for that consumer.
  *
  * @throws ValidationError
  */
@@ -57,6 +61,6 @@ export function refuseInHandler(app: OfApp, method: string, title?: string): voi
   if (around === undefined) return
   const consumer = around[0]?.toLowerCase() + around.slice(1)
   throw new ValidationError(
-    `${method} was called in a handler of ${consumer}, which it would wait for without end. Nothing was done. Leave the call out: what a handler leads to is processed after it has ended.`,
+    `${method} was called in a handler of ${consumer} and would wait for that handler forever. Nothing was done. Remove the call: events that a handler causes are processed after it ends.`,
   )
 }

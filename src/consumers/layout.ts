@@ -6,29 +6,29 @@ import type { Processor } from './processor.ts'
 import { type LogProgress, newerFormat, ofPartition, readProgress, writeProgress } from './progress.ts'
 import { rowsOf } from './rows.ts'
 
-/** The format of processor rows and checkpoints that this version writes. */
+/** Format of processor rows and checkpoints that this version writes. */
 const format = 1
 
-/** How a processor is divided into partitions. */
+/** Division of a processor into partitions. */
 export interface Layout {
   readonly epoch: number
   readonly partitions: number
-  /** Where the epoch began. */
+  /** Progress at the start of the epoch. */
   readonly from: LogProgress
   /** In milliseconds since 1970. */
   readonly changedAt: number
 }
 
-/** One partition, for ever. */
+/** The layout with one partition that never changes. */
 export const undivided: Layout = { epoch: 1, partitions: 1, from: { epoch: 1, at: beginning }, changedAt: 0 }
 
-/** Name of the lease and the checkpoint of a partition. */
+/** Returns the name of a partition's lease and checkpoint. */
 export const partitionName = (name: string, partition: number): string => (partition === 0 ? name : `${partition}/${name}`)
 
 export const partitionNames = (name: string, { partitions }: Pick<Layout, 'partitions'>): readonly string[] =>
   Array.from({ length: partitions }, (_, partition) => partitionName(name, partition))
 
-/** @throws StoreError `SCHEMA_TOO_NEW` */
+/** Returns the layout in a processor row. @throws StoreError `SCHEMA_TOO_NEW` */
 export function layoutOf(name: string, row: ProcessorRow | undefined): Layout {
   if (row === undefined) return undivided
   if (row.format > format) throw newerFormat(`The state of '${name}'`)
@@ -36,7 +36,7 @@ export function layoutOf(name: string, row: ProcessorRow | undefined): Layout {
   return { epoch, partitions, from: { ...readProgress(from), epoch }, changedAt: Date.parse(changedAt) }
 }
 
-/** The row of a processor that is read from the beginning by one process. */
+/** Returns the row of a processor that one process reads from the beginning. */
 export const undividedRow = (kind: ProcessorRow['kind'], now: Date): ProcessorRow => ({
   format,
   kind,
@@ -49,35 +49,38 @@ export const undividedRow = (kind: ProcessorRow['kind'], now: Date): ProcessorRo
   touched: 0,
 })
 
-/** The row of a processor that was never run. */
+/** Returns the row of a processor that never ran. */
 export async function firstRow(core: ConsumerCore, { kind, partitions, from }: Processor): Promise<ProcessorRow> {
   const at = core.store.capabilities.globalOrder ? await startOf(core, from) : beginning
   return { ...undividedRow(kind, core.runtime.now()), partitions, from: writeProgress({ epoch: 1, at }) }
 }
 
-/** What is in flight now may be stored later, and must not be passed over: so `now` is where the feed can read to. */
+/**
+ * Returns the start position. For `now`, it is the end of what the feed can read: commits in flight
+ * come later and must not be skipped.
+ */
 const startOf = async ({ store }: ConsumerCore, from: Processor['from']): Promise<Position> =>
   from === 'beginning' ? beginning : from === 'now' ? ((await store.lastPosition()) ?? beginning) : from
 
-/** The row of a processor, which its first run writes. */
+/** Returns the row of a processor, which its first run writes. */
 export async function readOrBegin(core: ConsumerCore, processor: Processor, found: ProcessorRow | undefined) {
   if (found !== undefined && found.removed === undefined && !isLongAgo(core, found.ranAt)) return found
   return processorRows.update(rowsOf(core), processor.name, async (row): Promise<ProcessorRow | undefined> => {
     if (row === undefined) return firstRow(core, processor)
-    // Nobody has run in the epoch that the removal has begun.
+    // No process has run in the epoch that the removal began.
     if (row.removed !== undefined)
       return { ...(await firstRow(core, processor)), epoch: row.epoch, ...(row.reset && { reset: row.reset }) }
     return isLongAgo(core, row.ranAt) ? { ...row, ranAt: core.runtime.now().toISOString() } : undefined
   })
 }
 
-/** That a consumer is in use is noted this often. */
+/** Interval of notes that a consumer is in use. */
 const everyMs = 600_000
 
 export const isLongAgo = ({ runtime }: ConsumerCore, ranAt: string | undefined, ms = everyMs): boolean =>
   ranAt === undefined || Math.abs(runtime.now().getTime() - Date.parse(ranAt)) >= ms
 
-/** Notes that a view is in use. True: for the first time, or since it was removed. */
+/** Notes that a view is in use. Returns true if it is the first time, also after a removal. */
 export async function noteRun(core: ConsumerCore, id: string, kind: ProcessorRow['kind']): Promise<boolean> {
   let isFirst = false
   await processorRows.update(rowsOf(core), id, (row) => {
@@ -89,13 +92,13 @@ export async function noteRun(core: ConsumerCore, id: string, kind: ProcessorRow
   return isFirst
 }
 
-/** How far a partition has come, by what its checkpoint says. */
+/** Returns the progress of a partition, according to its checkpoint. */
 export function progressIn({ epoch, from, partitions }: Layout, partition: number, text: string | undefined): LogProgress {
   const stored = text === undefined ? undefined : readProgress(text)
   return stored !== undefined && stored.epoch >= epoch ? stored : ofPartition({ ...from, epoch }, partition, partitions)
 }
 
-/** How far all partitions have come, in the order of their numbers. */
+/** Returns the progress of all partitions, in the order of their numbers. */
 export async function readProgresses({ store }: ConsumerCore, name: string, layout: Layout): Promise<readonly LogProgress[]> {
   const names = partitionNames(name, layout)
   const stored =

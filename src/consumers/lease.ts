@@ -5,14 +5,14 @@ import type { ConsumerCore, RunRequest } from './core.ts'
 import type { CheckpointCommit, Effects, Saved, Turn } from './processor.ts'
 import { savedOr } from './rows.ts'
 
-/** The lease is another's now: what was in flight must have no effect any more. */
+/** Another process has the lease: work in flight must have no effect any more. */
 export class LeaseLost extends Error {}
 
-/** A held lease, with the text of the checkpoint of the same name. */
+/** A held lease with the text of its checkpoint. */
 export class Lease {
   readonly name: string
   readonly fence: number
-  /** As it is stored; `null` before the first save. */
+  /** Stored text; `null` before the first save. */
   text: string | null
   readonly #core: ConsumerCore
   #provedAt: number
@@ -26,7 +26,7 @@ export class Lease {
     this.#provedAt = core.runtime.now().getTime()
   }
 
-  /** Moves the checkpoint, together with the effects. @throws LeaseLost */
+  /** Stores the checkpoint together with the effects. @throws LeaseLost */
   async write(text: string, { rows, transaction }: Effects = {}): Promise<Saved> {
     const { consumerQueue, runtime } = this.#core
     const id = runtime.randomUUID()
@@ -51,7 +51,7 @@ export class Lease {
     }
   }
 
-  /** Renews it, unless that was done within half of its time. @throws LeaseLost */
+  /** Renews the lease, unless half of its time is still left. @throws LeaseLost */
   async prove({ freshly = false }: { readonly freshly?: boolean } = {}): Promise<void> {
     const age = this.#core.runtime.now().getTime() - this.#provedAt
     // A clock that went back proves nothing either.
@@ -74,7 +74,7 @@ export class Lease {
   }
 }
 
-/** The lease that was just taken, with its checkpoint; given back when that cannot be read. */
+/** Reads the checkpoint of a lease that was just acquired. Releases the lease if that fails. */
 export async function leaseOf(
   core: ConsumerCore,
   name: string,
@@ -89,7 +89,7 @@ export async function leaseOf(
   }
 }
 
-/** Does something under a lease. False: another process has it, or has taken it over meanwhile. */
+/** Runs work under a lease. Returns false if another process has it or takes it over. */
 export async function withLease(core: ConsumerCore, name: string, work: (lease: Lease) => Promise<void>): Promise<boolean> {
   const { store, holder, leaseMs } = core
   const answer = await store.acquireLease({ name, holder: holder(), ttlMs: leaseMs })
@@ -106,13 +106,13 @@ export async function withLease(core: ConsumerCore, name: string, work: (lease: 
   }
 }
 
-/** A stretch of work under leases. */
+/** A period of work under leases. */
 export interface Slice extends Pick<Turn, 'signal' | 'isOver'> {
-  /** Ends what is in flight: it has failed elsewhere. */
+  /** Aborts work in flight after a failure elsewhere. */
   abort(reason: unknown): void
 }
 
-/** Renews the leases for as long as the work takes, and aborts the work when one is lost. */
+/** Renews the leases during the work, and aborts the work when one is lost. */
 export async function underLeases<T>(
   { runtime, leaseMs }: ConsumerCore,
   leases: readonly Lease[],

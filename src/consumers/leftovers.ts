@@ -33,10 +33,10 @@ interface Removed {
 
 const hourMs = 3_600_000
 const pageSize = 1_000
-/** The rows of a view that was removed: of no version that a program can have. */
+/** Version of the rows of a removed view; no program can have it. */
 const removedVersion = '~removed'
 
-/** All that the store knows of and that no definition names. */
+/** Returns the consumers in the store that no definition names. */
 export async function findLeftovers(
   core: ConsumerCore,
   definitions: readonly ConsumerDefinition[],
@@ -92,7 +92,7 @@ async function remove(core: ConsumerCore, id: string, name: string, said: Remove
   const { value } = await processorRows.read(core.store, id)
   if (value === undefined || value.removed !== undefined) return
   const { kind, ranAt } = value
-  if (!isLongAgo(core, ranAt, hourMs)) throw inUse(name, `a program has run it at ${ranAt}, within the last hour`)
+  if (!isLongAgo(core, ranAt, hourMs)) throw inUse(name, `a program ran it at ${ranAt}, within the last hour`)
   const isRemoved =
     kind === 'view'
       ? await removeView(core, id, name)
@@ -105,7 +105,7 @@ async function remove(core: ConsumerCore, id: string, name: string, said: Remove
 const inUse = (name: string, why: string): NotYetError =>
   new NotYetError(`The leftover '${name}' was not removed: ${why}. Retry later, when no program runs it.`)
 
-/** False: another process has a partition. */
+/** Removes a subscription. Returns false if another process has a partition. */
 async function removeSubscription(core: ConsumerCore, id: string, removed: Removed): Promise<boolean> {
   if (!core.store.capabilities.globalOrder) return removeUnordered(core, id, removed)
   const reset = { ...removed, to: beginning, isCleared: false }
@@ -115,7 +115,7 @@ async function removeSubscription(core: ConsumerCore, id: string, removed: Remov
   return true
 }
 
-/** How far it was in each aggregate counts no more in the next epoch. */
+/** Begins a new epoch, in which earlier progress in aggregates is ignored. */
 function removeUnordered(core: ConsumerCore, id: string, removed: Removed): Promise<boolean> {
   return withLease(core, id, async () => {
     await clearStopped(core, id)
@@ -132,7 +132,7 @@ function removeUnordered(core: ConsumerCore, id: string, removed: Removed): Prom
 
 const failedOf = async (core: ConsumerCore, id: string) => (await findFailed(core, id, mostFailed)).items
 
-/** Its tables are the user's: only the checkpoint goes back. */
+/** Resets the checkpoint only: the tables are the user's. */
 function removeSqlView(core: ConsumerCore, id: string, name: string): Promise<boolean> {
   return withLease(core, sqlViewConsumer(name), async (lease) => {
     await lease.write(beginning)
@@ -141,7 +141,10 @@ function removeSqlView(core: ConsumerCore, id: string, name: string): Promise<bo
   })
 }
 
-/** Readers that are left see no rows at all, and a definition of the name rebuilds them. */
+/**
+ * Switches to a generation without rows. Remaining readers find none, and a definition of the name
+ * rebuilds them.
+ */
 async function removeView(core: ConsumerCore, id: string, name: string): Promise<boolean> {
   const { store } = core
   const all = await store.viewGenerations(name)

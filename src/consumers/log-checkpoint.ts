@@ -9,29 +9,29 @@ import type { Sequences } from './sources/sequences.ts'
 
 type AggregateOf = Pick<StoredEvent, 'aggregateType' | 'aggregateId'>
 
-/** Some of the log, as it was read. */
+/** A part of the log that was read. */
 export interface ReadPage {
-  /** Those of the partition that are not done yet. */
+  /** Events of the partition that are not done yet. */
   readonly events: readonly StoredEvent[]
   readonly position: Position | undefined
   readonly last: LogEvent | undefined
 }
 
-/** The held checkpoint of a partition of the log: what was read, and which events of it are still open. */
+/** The held checkpoint of a partition: the progress, and which events that were read are open. */
 export class LogCheckpoint implements Checkpoint {
   readonly lease: Lease
   readonly partition: number
   readonly sequences: Sequences
-  /** The last event that was read: a log that has lost it is not read on. */
+  /** The last event that was read. Reading stops if the log has lost it. */
   seen: LogEvent | undefined
-  /** What must be stored by the next save, whoever does it: asked for again whenever a row was moved. */
+  /** Writes for the next save, whichever caller makes it. Called again whenever a row was moved. */
   readonly alongside = new Set<() => Promise<readonly ViewWrite[]>>()
   readonly #partitions: number
-  /** Where this run began. */
+  /** Progress at the start of this run. */
   #base: LogProgress
   #reach: Position
   #lastDone: Position
-  /** Read in this run and not done, in the order of the log. */
+  /** Events read in this run and not done, in log order. */
   readonly #open = new Set<StoredEvent>()
 
   constructor(lease: Lease, partition: number, partitions: number, progress: LogProgress, sequences: Sequences) {
@@ -52,7 +52,7 @@ export class LogCheckpoint implements Checkpoint {
     return this.#progress(this.#open, this.#lastDone)
   }
 
-  /** All up to here is done. */
+  /** Position up to which everything is done. */
   get position(): Position {
     return startOf(this.progress)
   }
@@ -61,17 +61,17 @@ export class LogCheckpoint implements Checkpoint {
     return this.lease.text === writeProgress(progress)
   }
 
-  /** How many positions the stored checkpoint lags. */
+  /** Number of positions by which the stored checkpoint lags. */
   get unsaved(): number {
     return Number(this.progress.at) - Number(this.lease.text === null ? beginning : readProgress(this.lease.text).at)
   }
 
-  /** The events of an aggregate up to here were read. */
+  /** Returns the position up to which the events of an aggregate were read. */
   reachIn(of: AggregateOf): Position {
     return laterOf(this.#reach, reachOf(this.#base, bucketOf(of)))
   }
 
-  /** A run begins: what is open is read again. */
+  /** Starts a run, which reads open events again. */
   begin(): void {
     this.#base = this.progress
     this.#reach = startOf(this.#base)
@@ -84,7 +84,7 @@ export class LogCheckpoint implements Checkpoint {
     return !this.#open.has(event) && isDone(this.#base, event)
   }
 
-  /** The log was read up to a position; these events of it are open from now on. */
+  /** Adds the events of a page as open. */
   pass({ events, position, last }: ReadPage): void {
     for (const event of events) this.#open.add(event)
     if (position !== undefined) this.#reach = laterOf(this.#reach, position)
@@ -95,14 +95,14 @@ export class LogCheckpoint implements Checkpoint {
     if (this.#open.has(event)) this.passOver(event)
   }
 
-  /** An event waits behind a failed one, and does not come along here any more. */
+  /** Removes an event that waits after a failed one: the reader does not meet it again. */
   passOver(event: StoredEvent): void {
     this.#open.delete(event)
     this.#lastDone = laterOf(this.#lastDone, event.position as Position)
     this.sequences.pass(event)
   }
 
-  /** Stores a progress, that of this moment or of one before. */
+  /** Stores a progress, current or earlier. */
   write(progress: LogProgress, effects?: Effects): Promise<Saved> {
     return this.lease.write(writeProgress(progress), effects)
   }
@@ -121,7 +121,7 @@ export class LogCheckpoint implements Checkpoint {
     return saved
   }
 
-  /** Back to the beginning. */
+  /** Moves back to the beginning. */
   async rewind(transaction: NonNullable<Effects['transaction']>): Promise<Saved> {
     const progress = { epoch: this.#base.epoch, at: beginning }
     const saved = await this.lease.write(writeProgress(progress), { transaction })
@@ -147,7 +147,7 @@ export class LogCheckpoint implements Checkpoint {
     for (const event of isOpen) {
       const bucket = bucketOf(event)
       const position = event.position as Position
-      // What is later is not counted as read.
+      // Later events count as unread.
       if (!isBeyond(position, laterOf(at, base.ahead?.[bucket] ?? at))) leaveOpen(bucket, position)
     }
     for (const [bucket, positions] of Object.entries(base.open ?? {}))

@@ -3,7 +3,10 @@ import { feedPage } from '../execution/read-page.ts'
 import type { FeedPage, LogEvent, Store } from '../store/store.ts'
 import { beginning } from './positions.ts'
 
-/** A page of the events of these aggregate types, after a position. `confirm`: an event that was read before. */
+/**
+ * Reads a page of events of these aggregate types, after a position. `confirm`: an event that was
+ * read before.
+ */
 export const logPage = (
   core: { readonly store: Store },
   aggregateTypes: readonly string[],

@@ -12,45 +12,50 @@ import { beginning, lowest } from './positions.ts'
 import type { Processor } from './processor.ts'
 import { startOf } from './progress.ts'
 
-/** Failed aggregates that are counted. */
+/** Limit of failed aggregates that are counted. */
 const mostCounted = 100
-/** Pages that are searched for the oldest event of a consumer with several partitions. */
+/** Limit of pages that are searched for the oldest event of a consumer with several partitions. */
 const mostPages = 3
 
-/** What a look at a consumer is about. */
+/** Input for the status of a consumer. */
 export interface Watched {
   readonly processor: Processor
-  /** `other`: the rows in use are of another version. `written`: commands write them. */
+  /** `other`: the rows in use have another version. `written`: commands write them. */
   readonly rows: 'own' | 'other' | 'written'
-  /** With `other`: a rebuild fills rows that will take their place, and the processor is what fills them. */
+  /** With `other`: the processor fills rows that will replace them. */
   readonly isRebuilding?: boolean
-  /** Why this program leaves the rows to a newer one. */
+  /** The error, if this program leaves the rows to a newer one. */
   readonly outdated?: unknown
   readonly toError: (stopped: StoppedRow) => StoppedError
 }
 
-/** Who holds leases of a consumer. */
+/** An app that holds leases of a consumer. */
 export interface Holder {
-  /** As its app calls itself: `following.holder` and a random text. */
+  /** Name of the app: `following.holder` and a random text. */
   readonly holder: string
   readonly isThisApp: boolean
-  /** How many partitions it holds. */
+  /** Number of partitions it holds. */
   readonly partitions: number
-  /** For how long, unless it renews its lease: the longest of them. */
+  /** Longest remaining time of its leases in milliseconds, unless it renews them. */
   readonly remainingMs: number
 }
 
-/** What is stored of a consumer, at one moment. */
+/** The stored state of a consumer at one moment. */
 export interface Look {
-  /** All up to here is done; `undefined` without a global order. */
+  /** Everything up to here is done; `undefined` without a global order. */
   readonly position: Position | undefined
-  /** Of the log, at that moment. */
+  /** End of the log at that moment. */
   readonly end: Position
-  /** An event of its own waits, as far as that can be told. */
+  /** An event of its own waits, as far as known. */
   readonly isLate: boolean
-  /** Places at the end of the log that cannot be read yet, since older transactions are open. */
+  /**
+   * Positions at the end of the log that are not readable yet, because older transactions are open.
+   */
   readonly held: number
-  /** Where the rows in use are of another version: how far their rebuild has come, `undefined` before it begins. */
+  /**
+   * Progress of the rebuild if the rows in use have another version; `undefined` inside before it
+   * begins.
+   */
   readonly rebuild: { readonly reached: Position | undefined } | undefined
   readonly oldest: StoredEvent | undefined
   readonly holders: readonly Holder[]
@@ -59,11 +64,11 @@ export interface Look {
   readonly isMore: boolean
   readonly nextTryAt: string | undefined
   readonly stopped: (StoppedRow & { readonly error: StoppedError }) | undefined
-  /** It is left to a newer program. */
+  /** The error, if it is left to a newer program. */
   readonly outdated: unknown
 }
 
-/** Looks at many consumers together: takes nothing, and moves nothing. */
+/** Reads the state of many consumers together. Takes no lease and writes nothing. */
 export async function look(core: ConsumerCore, all: readonly Watched[]): Promise<readonly Look[]> {
   const { store } = core
   const { globalOrder } = store.capabilities
@@ -87,7 +92,7 @@ export async function look(core: ConsumerCore, all: readonly Watched[]): Promise
 interface Seen {
   readonly watched: Watched
   readonly layout: Layout
-  /** It was run before. */
+  /** It ran before. */
   readonly isBegun: boolean
   readonly stopped: StoppedRow | undefined
   readonly outdated: unknown
@@ -139,7 +144,7 @@ async function failedOf(core: ConsumerCore, { mode, name }: Processor) {
   if (mode === 'fold') return { parked: 0, retrying: 0, isMore: false, nextTryAt: undefined }
   const all = await findFailed(core, name, mostCounted)
   const isMore = all.next !== undefined
-  // The first hundred may all be of one kind.
+  // The first hundred may all have the same state.
   const some = isMore
     ? await Promise.all((['retrying', 'parked'] as const).map((state) => findInState(core, name, state, mostCounted)))
     : [all]

@@ -5,19 +5,19 @@ import type { ConsumerCore } from './core.ts'
 import { type Look, look } from './look.ts'
 import { type ConsumerStatus, statusOf } from './status.ts'
 
-/** Whoever iterates over statuses is told of changes this often. */
+/** Interval of reads for iterations over statuses. */
 const lookMs = 1_000
 
 const known = new WeakMap<object, Looks>()
 
-/** The looks of an app. */
+/** Returns the status reader of an app. */
 export function looksOf(core: ConsumerCore): Looks {
   const looks = known.get(core.pulse) ?? new Looks(core)
   known.set(core.pulse, looks)
   return looks
 }
 
-/** The looks at the consumers of an app: one for all that ask at the same time. */
+/** Reads the statuses of an app's consumers: one read for all concurrent calls. */
 class Looks {
   readonly #core: ConsumerCore
   readonly #look: () => Promise<ReadonlyMap<Consumer, Look>>
@@ -29,7 +29,7 @@ class Looks {
     this.#look = together(() => this.#lookAt())
   }
 
-  /** How a consumer is doing now. */
+  /** Returns the current status of a consumer. */
   async status(consumer: Consumer): Promise<ConsumerStatus> {
     const core = this.#core
     this.#wanted.add(consumer)
@@ -38,7 +38,7 @@ class Looks {
     return statusOf(core, found, { last: results.get(consumer.title), isFollowing })
   }
 
-  /** Ends when the app closes, which waits for a look in flight. */
+  /** Iterates over statuses until the app closes, which waits for a read in flight. */
   async *statuses(consumer: Consumer, lifecycle: Lifecycle): AsyncGenerator<ConsumerStatus, void, undefined> {
     let close = () => {}
     const closing = new Promise<void>((resolve) => {
@@ -74,7 +74,7 @@ class Looks {
   }
 }
 
-/** What counts as a change: that time passes is none. */
+/** Returns the part of a status that counts as a change; elapsed time does not. */
 function shownOf({ because: _, error, oldest, holders, ...status }: ConsumerStatus): string {
   const shownHolders = holders.map(({ remainingMs: _, ...holder }) => holder)
   return JSON.stringify({

@@ -13,13 +13,13 @@ interface Scene extends Pick<Core, 'store' | 'runtime' | 'observe'> {
   readonly leaseMs: number
 }
 
-/** Runs consumers: over and over in a server, or once until all have caught up. */
+/** Runs consumers: continuously in a server, or once until all have caught up. */
 export class Loops implements Pulse {
   readonly results = new Map<string, RunResult>()
   readonly #scene: Scene
   readonly #listeners = new Set<() => void>()
   #followed: readonly Followed[] = []
-  /** One for each of what runs, since a signal warns of many listeners. */
+  /** One controller per task: a signal with many listeners prints a warning. */
   #endings: readonly AbortController[] = []
   #isEnding = false
   #running: Promise<unknown>[] = []
@@ -33,7 +33,7 @@ export class Loops implements Pulse {
     return this.#running.length > 0
   }
 
-  /** Something may be new: to those that follow one of these aggregate types, else to all. */
+  /** Reports that something may be new to consumers of one of these aggregate types, or to all. */
   wake(aggregateTypes?: readonly string[]): void {
     for (const { consumer, bell } of this.#followed)
       if (aggregateTypes === undefined || consumer.aggregateTypes.some((type) => aggregateTypes.includes(type))) bell.ring()
@@ -50,12 +50,12 @@ export class Loops implements Pulse {
     const { store } = this.#scene
     if (!store.capabilities.globalOrder && store.readChanges === undefined)
       throw new DefinitionError(
-        'app.start: this store has no order of all events, and nothing tells it of changes: give dynamoDbStore streams: true and a streamsClient, or call app.catchUp or app.drain.',
+        'app.start: this store has no global order and reports no changes. Pass streams: true and a streamsClient to dynamoDbStore, or call app.catchUp or app.drain.',
       )
     this.#followed = consumers.map((consumer) => ({ consumer, bell: new Bell(this.#scene.runtime) }))
     const tail = new Tail(this.#scene, this.#followed, () => this.#tell())
     this.#unwatch = store.capabilities.push ? store.watch?.(() => void tail.look()) : undefined
-    // Looked at before any of them reads: what comes after is new to all.
+    // Begin before any consumer reads: later events are new to all of them.
     const begun = tail.begin()
     const isPushed = this.#unwatch !== undefined
     const scene: Parameters<typeof follow>[0] = {
@@ -75,7 +75,7 @@ export class Loops implements Pulse {
     })
   }
 
-  /** Lets what is under way come to its end. */
+  /** Waits for runs in flight to end. */
   async stop(): Promise<void> {
     this.#isEnding = true
     for (const ending of this.#endings) ending.abort()
@@ -114,7 +114,7 @@ export class Loops implements Pulse {
     if (observe !== undefined && result?.state === 'outdated')
       observe({ kind: 'outdated', name: title, ...(result.leftAt && { eventId: result.leftAt.id }), error })
     else if (observe !== undefined) observe({ kind: 'following', name: title, error })
-    else if (result?.state !== 'outdated' && !isCqrsError(error, 'STOPPED')) console.error(`${title} will try again:`, error)
+    else if (result?.state !== 'outdated' && !isCqrsError(error, 'STOPPED')) console.error(`${title} will retry:`, error)
     else console.error(messageOf(error), ...causeOf(error))
   }
 }

@@ -9,31 +9,34 @@ import { bucketOf, isDone, type LogProgress, startOf } from './progress.ts'
 
 const pageSize = 200
 
-/** How far a processor has come, whatever the checkpoints of partitions without events say. */
+/** Progress of a processor, even if checkpoints of partitions without events lag. */
 export interface Oldest {
-  /** All up to here is done. */
+  /** Everything up to here is done. */
   readonly position: Position
-  /** The first event that is not. */
+  /** The first event that is not done. */
   readonly event?: StoredEvent
   /** The whole log was searched. */
   readonly isSure: boolean
 }
 
-/** Where a search ends before the end of the log. */
+/** Limits of a search that may end before the end of the log. */
 interface Limits {
-  /** Nothing is behind this. */
+  /** Position of the end of the log. */
   readonly end?: Position
   readonly mostPages?: number
 }
 
-/** Searches for its oldest event that is not done. What it does not follow counts as done. */
+/**
+ * Searches for the oldest event that is not done. Events that the processor does not follow count
+ * as done.
+ */
 export async function findOldest(
   core: ConsumerCore,
   { aggregateTypes }: Processor,
   progresses: readonly LogProgress[],
   { end, mostPages = Number.POSITIVE_INFINITY }: Limits = {},
 ): Promise<Oldest> {
-  // With one partition, the first event from there on is the one.
+  // With one partition, the first event from there on is the oldest.
   const isOne = progresses.length === 1 && Object.keys(progresses[0]?.ahead ?? {}).length === 0
   let position = lowest(progresses.map(startOf))
   const isEnd = () => end !== undefined && comparePositions(position, end) >= 0

@@ -7,7 +7,7 @@ import type { StoredEvent } from '../store/commit.ts'
 import type { ConsumerCore } from './core.ts'
 import type { Failure } from './processor.ts'
 
-/** Why an event cannot be processed that could not be decoded. */
+/** Returns why an event could not be decoded, if so. */
 export function undecoded(title: string, { stored, failure }: Decoded): Failure | undefined {
   if (failure === undefined) return undefined
   const { error, newer } = failure
@@ -15,12 +15,15 @@ export function undecoded(title: string, { stored, failure }: Decoded): Failure 
   return { error: new LeftToNewer(title, stored, newer.known, error), at: stored, kind: 'outdated' }
 }
 
-/** An event is left to a newer program: nothing has stopped, but this process cannot wait for later events. */
+/**
+ * An event is left to a newer program: nothing has stopped, but this process cannot wait for later
+ * events.
+ */
 export class LeftToNewer extends StoppedError {
   constructor(title: string, { id, type, version }: StoredEvent, known: string | undefined, cause: unknown) {
     const knows = known === undefined ? 'does not know the type' : `knows ${type} ${known}`
     super(
-      `${title} leaves event ${id} (${type} ${version}) to a newer program: this one ${knows}. Nothing was stored about it. It continues once a newer program has processed the event.`,
+      `${title} leaves event ${id} (${type} ${version}) to a newer program: this one ${knows}. Nothing was stored for the event. Delivery continues once a newer program has processed it.`,
       { eventId: id },
       cause,
     )
@@ -28,14 +31,17 @@ export class LeftToNewer extends StoppedError {
   }
 }
 
-/** The signs that a newer program is at work. */
+/** Signs that a newer program runs. */
 interface Moving {
   position(): Promise<Position>
-  /** Another process holds its lease. */
+  /** Returns whether another process holds its lease. */
   isHeld(): Promise<boolean>
 }
 
-/** Says after each wait whether no newer program is at work: nothing moves for `leaseMs`, and no lease is held. */
+/**
+ * Returns a function to call after each wait. It reports true if nothing moved for `leaseMs` and no
+ * process holds the lease: no newer program runs.
+ */
 export function standstillOf({ leaseMs }: ConsumerCore, moving: Moving): (waitedMs: number) => Promise<boolean> {
   let [last, stillMs] = ['', 0]
   return async (waitedMs) => {
@@ -48,7 +54,7 @@ export function standstillOf({ leaseMs }: ConsumerCore, moving: Moving): (waited
   }
 }
 
-/** Whether this program can read a stored event. False where there is none. */
+/** Returns whether this program can read a stored event; false if there is none. */
 export async function canRead(core: ConsumerCore, eventId: string): Promise<boolean> {
   const [first, last] = [eventId.indexOf('/'), eventId.lastIndexOf('/')]
   const aggregateType = eventId.slice(0, first)

@@ -6,12 +6,12 @@ import { LogCheckpoint } from './log-checkpoint.ts'
 import type { LogProgress } from './progress.ts'
 import { Sequences } from './sources/sequences.ts'
 
-/** What a process may work on. */
+/** Partitions that a process has taken. */
 export interface Taken {
   readonly checkpoints: readonly LogCheckpoint[]
-  /** Others have some of those that were wanted, for up to this long. */
+  /** Other processes hold some wanted partitions, for up to this many milliseconds. */
   readonly remainingMs: number
-  /** The layout that was read is not the one in use any more, or is being changed. */
+  /** The layout has changed, or is being changed. */
   readonly isStale: boolean
 }
 
@@ -21,7 +21,10 @@ interface Held {
   readonly progress: LogProgress
 }
 
-/** Takes some partitions, or its part of them where others want some too; each continues from its checkpoint. */
+/**
+ * Takes some partitions, or a fair share if other processes want some too. Each continues from its
+ * checkpoint.
+ */
 export async function takePartitions(
   core: ConsumerCore,
   name: string,
@@ -31,7 +34,7 @@ export async function takePartitions(
   const held: Held[] = []
   try {
     const remainingMs = await takeShare(core, name, layout, wanted, held)
-    // Another process has changed the layout since it was read, or has begun to.
+    // Another process has changed the layout, or has begun to.
     const isStale = held.some(({ progress }) => progress.epoch > layout.epoch || progress.sealed)
     if (isStale) await giveBack(held.splice(0))
     const checkpoints = held.map(
@@ -40,7 +43,7 @@ export async function takePartitions(
     )
     return { checkpoints, remainingMs, isStale }
   } catch (error) {
-    // Nobody shall wait for leases that nobody works under.
+    // Release leases without work, so that no process waits for them.
     await giveBack(held).catch(() => {})
     throw error
   }
@@ -74,7 +77,7 @@ async function takeShare(
   )
   const isContested = layout.partitions > 1 && (wanted.length > 1 || held.length === 0)
   if (isContested) {
-    // A process without a partition takes a lease of its own, which those that have some look for.
+    // A process without a partition takes a `waiting` lease, which the owners check.
     const waiting = waitingName(name)
     const answer = await acquire(waiting)
     if (answer !== undefined && held.length > 0) await store.releaseLease({ name: waiting, fence: answer.fence })
@@ -85,7 +88,7 @@ async function takeShare(
 
 const waitingName = (name: string): string => `waiting/${name}`
 
-/** Another process wants some partitions, and has none. */
+/** Returns whether another process has no partition and wants some. */
 export async function isWaitedFor({ store, holder, leaseMs }: ConsumerCore, consumer: string): Promise<boolean> {
   const name = waitingName(consumer)
   const answer = await store.acquireLease({ name, holder: holder(), ttlMs: leaseMs })

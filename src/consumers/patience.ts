@@ -4,43 +4,53 @@ import { whenAborted } from '../util/abort.ts'
 import { Countdown } from '../util/countdown.ts'
 import type { Lifecycle } from '../util/lifecycle.ts'
 
-/** What a caller says about it. */
+/** Time limit and abort signal of a caller. */
 export interface WaitLimits {
   readonly timeoutMs?: number | undefined
   readonly signal?: AbortSignal | undefined
 }
 
-/** What else there is to say about a wait. */
+/** Limits of a wait, with its error. */
 interface WaitEnd extends WaitLimits {
-  /** What is thrown when time is up. */
+  /** Creates the error of a timeout. */
   readonly late?: () => Error
 }
 
-/** How long somebody waits: until time is up, the app closes or the caller gives up. */
+/** A limited wait: until the timeout, the app closes or the caller aborts. */
 export interface Patience {
-  /** Aborts when the waiting is over, with what is thrown then. */
+  /** Aborts when the wait is over; the reason is the error to throw. */
   readonly signal: AbortSignal
-  /** The same, but for time: what was begun may come to its end when only that is up. */
+  /** Aborts like `signal`, but not at the timeout: work that has begun may still end. */
   readonly ending: AbortSignal
-  /** In milliseconds; `undefined`: for ever. */
+  /** Milliseconds; `undefined`: no limit. */
   readonly timeoutMs: number | undefined
-  /** Of it, by the clock. */
+  /** Remaining milliseconds by the clock. */
   leftMs(): number | undefined
-  /** What a task comes to, or why the waiting is over before that. `close` waits for the task all the same. */
+  /**
+   * Returns the result of a task, or rejects when the wait is over. `close` still waits for the
+   * task.
+   */
   until<T>(task: () => Promise<T>): Promise<T>
-  /** Runs a task that may outlast the waiting, until it ends. Its signal aborts when the app closes, which waits for the task. */
+  /**
+   * Runs a task that may outlast the wait, to its end. Its signal aborts when the app closes, which
+   * waits for it.
+   */
   follow<T>(task: (closing: AbortSignal) => Promise<T>): Promise<T>
 }
 
-/** The longest wait that timers take. */
+/** Longest delay of a timer. */
 const longestMs = 2 ** 31 - 1
 
-/** Does what has to wait, for so long at the most; a clock that stands does not matter. @throws NotYetError, ClosedError, and the caller's signal's reason */
+/**
+ * Runs work within limits, measured by timers even if the clock is stopped.
+ *
+ * @throws NotYetError, ClosedError, and the reason of the caller's signal
+ */
 export async function patiently<T>(
   runtime: Runtime,
   lifecycle: Lifecycle,
   what: string,
-  { timeoutMs, signal: given, late = () => new NotYetError(`It was not there within ${timeoutMs} ms.`) }: WaitEnd,
+  { timeoutMs, signal: given, late = () => new NotYetError(`${what} did not finish within ${timeoutMs} ms.`) }: WaitEnd,
   work: (patience: Patience) => Promise<T>,
 ): Promise<T> {
   const over = new AbortController()
@@ -79,7 +89,7 @@ export async function patiently<T>(
     })
   } finally {
     over.abort()
-    // What goes on after its time must end when the app closes, too.
+    // Tasks that continue after the timeout must still end when the app closes.
     void Promise.allSettled(tasks).then(() => {
       takeBack()
       forget?.()

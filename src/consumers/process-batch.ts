@@ -4,19 +4,23 @@ import type { StoredEvent } from '../store/commit.ts'
 import type { ConsumerCore } from './core.ts'
 import type { Checkpoint, Failure, Processor, Turn } from './processor.ts'
 
-/** How far a batch was processed. */
+/** Result of a batch. */
 export interface BatchResult {
   readonly events: number
-  /** All of it. */
+  /** All events were processed. */
   readonly isWhole: boolean
-  /** Why it was not. */
+  /** Why the batch ended early. */
   readonly failure?: Failure | undefined
 }
 
 export const decoded = (core: ConsumerCore, events: readonly StoredEvent[]): Promise<readonly Decoded[]> =>
   decodeApart(core, (type) => core.definitions.get(type) as AggregateDefinition, events)
 
-/** Processes events in order, and saves the checkpoint with the effects, as often as it takes. @throws LeaseLost */
+/**
+ * Processes events in order and saves the checkpoint with the effects, as often as necessary.
+ *
+ * @throws LeaseLost
+ */
 export async function processBatch(
   core: ConsumerCore,
   processor: Processor,
@@ -27,7 +31,7 @@ export async function processBatch(
   let left = await decoded(core, batch)
   let events = 0
   while (left.length > 0) {
-    // What was read comes to something, however long reading took.
+    // Process at least one part, however long reading took.
     if (turn.signal.aborted || (events > 0 && turn.isOver())) return { events, isWhole: false }
     const taken = await processor.take(left, turn)
     const { done, effects, failure } = taken

@@ -6,21 +6,21 @@ import { isObject } from '../util/json.ts'
 import { isPosition } from '../util/names.ts'
 import { before, laterOf, lowest } from './positions.ts'
 
-/** How far a partition of the log has come. */
+/** Progress of a partition of the log. */
 export interface LogProgress {
-  /** Counts the divisions of a processor into partitions. */
+  /** Number of the division into partitions, counted up at each change. */
   readonly epoch: number
-  /** Every event of the partition's buckets up to here was read … */
+  /** Events of the partition's buckets were read up to here. */
   readonly at: Position
-  /** … in these buckets up to here, since they were in another partition before. */
+  /** Positions of buckets that were read further, in an earlier partition. */
   readonly ahead?: Readonly<Record<number, Position>>
-  /** … and these are not done yet, by bucket. */
+  /** Positions of events that are not done yet, by bucket. */
   readonly open?: Readonly<Record<number, readonly Position[]>>
-  /** The epoch is over: nothing moves this partition any more. */
+  /** The epoch is over: this partition never moves again. */
   readonly sealed?: true
 }
 
-/** Aggregates are divided into so many buckets, for ever; partitions are made of buckets. */
+/** Buckets of aggregates. The number never changes; partitions consist of buckets. */
 export const buckets = 64
 
 /** FNV-1a over UTF-16 units (http://www.isthe.com/chongo/tech/comp/fnv/). */
@@ -31,7 +31,7 @@ export function bucketOf({ aggregateType, aggregateId }: Pick<StoredEvent, 'aggr
   return (hash >>> 0) % buckets
 }
 
-/** What a newer version of this package has written is left to it. */
+/** Returns the error for data of a newer version of this package, which is left unchanged. */
 export const newerFormat = (what: string): StoreError =>
   new StoreError(
     'SCHEMA_TOO_NEW',
@@ -40,13 +40,17 @@ export const newerFormat = (what: string): StoreError =>
 
 const isFilled = (record: object | undefined): boolean => record !== undefined && Object.keys(record).length > 0
 
-/** As a checkpoint keeps it: the position alone, wherever nothing else is to be said. */
+/** Serializes a progress for the checkpoint: just the position if nothing else is set. */
 export function writeProgress({ epoch, at, ahead, open, sealed }: LogProgress): string {
   const rest = { ...(isFilled(ahead) && { ahead }), ...(isFilled(open) && { open }), ...(sealed && { sealed }) }
   return epoch <= 1 && !isFilled(rest) ? at : JSON.stringify({ e: epoch, at, ...rest })
 }
 
-/** @throws StoreError `SCHEMA_TOO_NEW`, or `STORE_CORRUPT` for what no version writes */
+/**
+ * Parses a checkpoint.
+ *
+ * @throws StoreError `SCHEMA_TOO_NEW`, or `STORE_CORRUPT` for a text that no version writes
+ */
 export function readProgress(text: string): LogProgress {
   if (isPosition(text)) return { epoch: 1, at: text }
   const { e: epoch, ...rest } = parsed(text)
@@ -59,16 +63,16 @@ function parsed(text: string): { readonly e: number } & Omit<LogProgress, 'epoch
     const found: unknown = JSON.parse(text)
     if (isObject(found)) return found as ReturnType<typeof parsed>
   } catch {
-    // What is no JSON is damaged, too.
+    // Text that is not JSON is also damaged.
   }
   throw damaged(text)
 }
 
-/** No version of this package writes such a checkpoint. */
+/** Returns the error for a checkpoint that no version of this package writes. */
 export const damaged = (text: string): StoreError =>
   new StoreError(
     'STORE_CORRUPT',
-    `A checkpoint is damaged: it says ${JSON.stringify(text.slice(0, 100))}. Nothing was changed; look at the store.`,
+    `A checkpoint is damaged: ${JSON.stringify(text.slice(0, 100))}. Nothing was changed. Check the store's tables.`,
   )
 
 export function isDone({ at, ahead, open }: LogProgress, event: StoredEvent): boolean {
@@ -77,24 +81,24 @@ export function isDone({ at, ahead, open }: LogProgress, event: StoredEvent): bo
   return comparePositions(position, ahead?.[bucket] ?? at) <= 0 && !open?.[bucket]?.includes(position)
 }
 
-/** Where to read on: before the first event that is open. */
+/** Returns the position to read from: before the first open event. */
 export const startOf = ({ at, open = {} }: LogProgress): Position =>
   lowest([at, ...Object.values(open).flatMap((positions) => positions.map(before))])
 
-/** What is beyond a position, of both. */
+/** Returns whether a position is after another. */
 export const isBeyond = (position: Position, reach: Position): boolean => comparePositions(position, reach) > 0
 
-/** The latest position up to which a bucket was read. */
+/** Returns the latest position up to which a bucket was read. */
 export const reachOf = ({ at, ahead }: LogProgress, bucket: number): Position => laterOf(ahead?.[bucket] ?? at, at)
 
-/** What a progress says of the buckets of one partition. */
+/** Returns the part of a progress that concerns the buckets of one partition. */
 export function ofPartition({ ahead, open, ...progress }: LogProgress, partition: number, partitions: number): LogProgress {
   const own = <T>(record: Readonly<Record<number, T>> = {}) =>
     Object.fromEntries(Object.entries(record).filter(([bucket]) => Number(bucket) % partitions === partition))
   return { ...progress, ahead: own(ahead), open: own(open) }
 }
 
-/** What all partitions of an epoch say together, in the order of their numbers. */
+/** Combines the progress of all partitions of an epoch, in the order of their numbers. */
 export function union(all: readonly LogProgress[]): LogProgress {
   const at = lowest(all.map((one) => one.at))
   const ahead: Record<number, Position> = {}

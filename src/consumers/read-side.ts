@@ -12,7 +12,12 @@ import { patiently } from './patience.ts'
 import { consumerQueue } from './rows.ts'
 import { reach } from './shared-wait.ts'
 
-/** Connects the views and subscriptions of an app. What runs each kind comes with its definitions, so that none is loaded for another. @throws DefinitionError */
+/**
+ * Connects the views and subscriptions of an app. Definitions bring their machinery, so that
+ * bundles contain only what they use.
+ *
+ * @throws DefinitionError
+ */
 export function connectReadSide(core: Core, options: ReadSideOptions): ReadSide {
   for (const one of options.consumers) checkIsFed(one, [...options.definitions.keys()])
   const loops = new Loops({ ...core, pollMs: options.pollMs, leaseMs: options.leaseMs })
@@ -21,7 +26,7 @@ export function connectReadSide(core: Core, options: ReadSideOptions): ReadSide 
     ...core,
     definitions: options.definitions,
     consumerQueue: consumerQueue(core),
-    // Drawn at its first use: a Worker allows no random values where it creates its app.
+    // Created on first use: a Worker allows no random values while it creates its app.
     holder: () => {
       holder ??= holderOf(core, options)
       return holder
@@ -75,17 +80,20 @@ export function connectReadSide(core: Core, options: ReadSideOptions): ReadSide 
   }
 }
 
-/** A lease that another app holds under the same name would count as this app's own. */
+/**
+ * Returns a unique holder: two apps with the same name would take each other's leases for their
+ * own.
+ */
 const holderOf = ({ runtime }: Core, { holder }: ReadSideOptions): string =>
   holder === undefined ? runtime.randomUUID() : `${holder}/${runtime.randomUUID()}`
 
-/** What runs these, by their kind. */
+/** Starts the machinery of each kind. */
 function runningOf(core: ConsumerCore, all: readonly ConsumerDefinition[]): ReadonlyMap<Machinery<never>, Running<never>> {
   const kinds = new Set(all.map(({ machinery }) => machinery))
   return new Map([...kinds].map((kind) => [kind, kind.run(core, all.filter((one) => one.machinery === kind) as never[])]))
 }
 
-/** What goes wrong before the first change goes wrong for all. */
+/** Returns one outcome per change; an error before the first change applies to all. */
 const catchUp = (consumer: Consumer, changes: readonly AggregateChange[], signal: AbortSignal | undefined) =>
   consumer.catchUp(changes, signal).catch((error: unknown): readonly CatchUpOutcome[] => changes.map(() => ({ error })))
 

@@ -9,34 +9,37 @@ import { type LogProgress, union, writeProgress } from './progress.ts'
 import { saveRows } from './rows.ts'
 
 const retryMs = 20
-/** Holders let go of a partition about every two seconds. */
+/** Holders release a partition about every two seconds. */
 export const patienceMs = 5_000
 
-/** How long a change waits for the leases of others. */
+/** Limits of the wait for other leases. */
 export interface ChangeLimits {
-  /** Left out: as long as holders may take to let go. */
+  /** Milliseconds. Default: the time that holders may take to release a partition. */
   readonly budgetMs?: number | undefined
   readonly signal?: AbortSignal | undefined
 }
 
-/** What an epoch begins with. */
+/** Initial state of an epoch. */
 export interface Beginning extends Partial<ProcessorRow> {
   readonly progress: Omit<LogProgress, 'epoch' | 'sealed'>
 }
 
-/** Decides on the next epoch, by the row of the processor and by how far it has come. */
+/** Decides on the next epoch, from the processor row and its progress. */
 export type NextEpoch = (row: ProcessorRow, reached: LogProgress) => Beginning
 
 /**
- * Divides a processor into another number of partitions, or finishes a change that was broken off. False: others have a
- * partition, or were first.
+ * Changes the number of partitions, or finishes an interrupted change. Returns false if another
+ * process has a partition or won the race.
  */
 export const changeLayout = (core: ConsumerCore, name: string, partitions: number, limits: ChangeLimits): Promise<boolean> =>
   beginEpoch(core, name, limits, (_, { at, ahead = {}, open = {} }) => ({ partitions, progress: { at, ahead, open } }))
 
 /**
- * Begins the next epoch of a processor. The checkpoints of the epoch before are sealed: nothing moves them any more, whatever
- * becomes of the leases. False: others have a partition, or were first. `others` are stored together with it.
+ * Begins the next epoch of a processor.
+ *
+ * Seals the checkpoints of the epoch before, so that none moves again, whatever happens to the
+ * leases. Stores `others` together with it. Returns false if another process has a partition or won
+ * the race.
  */
 export async function beginEpoch(
   core: ConsumerCore,
@@ -68,7 +71,7 @@ export async function beginEpoch(
   }
 }
 
-/** False: another process has begun it. */
+/** Returns false if another process has begun the epoch. */
 async function begin(
   core: ConsumerCore,
   name: string,
@@ -84,12 +87,12 @@ async function begin(
     const from = writeProgress({ ...progress, epoch })
     const changedAt = core.runtime.now().toISOString()
     const write = processorRows.write(row, { ...row.value, ...change, epoch, from, changedAt })
-    // Someone may have asked for failed events meanwhile, which is no other epoch.
+    // A conflict may come from a request about failed events, which does not change the epoch.
     if ((await saveRows(core, [write, ...(await others())])) === 'saved') return true
   }
 }
 
-/** In the order of their numbers; those that were got are kept while it waits for the rest. */
+/** Takes all leases in the order of their numbers, and holds them while it waits for the rest. */
 async function takeAll(
   core: ConsumerCore,
   name: string,

@@ -25,24 +25,30 @@ import { saveRows } from './rows.ts'
 import { checkSaid } from './said.ts'
 import { readStopped } from './stopped.ts'
 
-/** Where a subscription continues after a reset: everything after it is delivered, also what was delivered before. */
+/**
+ * Position from which a reset subscription continues; all later events are delivered, also for a
+ * second time.
+ */
 export type ResetTarget = 'beginning' | 'now' | Position | Date
 
-/** What `reset` takes. */
+/** Options of `reset`. */
 export interface ResetOptions {
   /**
-   * `'beginning'`: at the first event. `'now'`: after the last one. A position: after it. A `Date`: at the first event that was
-   * recorded then, less a minute, since the clocks of writers differ.
+   * Where to continue.
+   *
+   * With `'beginning'`, at the first event. With `'now'`, after the last one. With a position,
+   * after it. With a `Date`, at the first event recorded at that time less one minute, since clocks
+   * differ.
    */
   readonly to: ResetTarget
-  /** It is kept with the subscription. */
+  /** Stored with the subscription. */
   readonly reason: string
   readonly by?: string | undefined
 }
 
-/** Clocks of writers differ by up to this. */
+/** Largest assumed difference of clocks. */
 const clocksDifferMs = 60_000
-/** Aggregates that are read at once. */
+/** Aggregates that are read in parallel. */
 const atOnce = 20
 
 /** @throws ValidationError */
@@ -53,10 +59,10 @@ export function checkReset(options: unknown, now: Date): asserts options is Rese
   if (to !== 'beginning' && to !== 'now' && !isPosition(to) && !isDate)
     throw new ValidationError("reset: to must be 'beginning', 'now', the position of an event or a Date.")
   if (isDate && to > now) throw new ValidationError(`reset: to is ${to.toISOString()}, which is in the future.`)
-  checkSaid('reset', said, 'It is kept with the subscription.')
+  checkSaid('reset', said, 'It is stored with the subscription.')
 }
 
-/** What is kept of a reset. */
+/** Returns the stored record of a reset. */
 export const resetRow = (to: string, { reason, by }: ResetOptions, now: Date, isCleared: boolean): ResetRow => ({
   to,
   reason,
@@ -65,11 +71,12 @@ export const resetRow = (to: string, { reason, by }: ResetOptions, now: Date, is
   isCleared,
 })
 
-/** The time of a `Date`, or of now. */
+/** Returns the time of a `Date` less the clock difference, or now. */
 export const sinceOf = (to: Date | 'now', now: Date): Date => (to === 'now' ? now : new Date(to.getTime() - clocksDifferMs))
 
 /**
- * Begins a new epoch elsewhere in the log, under the leases of all partitions.
+ * Begins a new epoch at another position, under the leases of all partitions.
+ *
  * @throws ValidationError for a position after the end of the log, and the signal's reason
  */
 export async function resetLog(
@@ -94,17 +101,18 @@ export async function resetLog(
   await finishReset(core, name)
 }
 
-/** How long a reset waits until nobody works on it. */
+/** Returns the time limit of a reset that waits for handlers. */
 export const resetPatienceMs = ({ leaseMs }: ConsumerCore): number => leaseMs + patienceMs
 
 export const busyError = (title: string, core: ConsumerCore): NotYetError =>
   new NotYetError(
-    `${title} was not reset: handlers were at work for ${resetPatienceMs(core)} ms. Nothing was changed. Retry later.`,
+    `${title} was not reset: handlers were still running after ${resetPatienceMs(core)} ms. Nothing was changed. Retry later.`,
   )
 
 /**
- * Begins a new epoch where there is no global order: how far the processor has come in an aggregate is decided anew when it is
- * there next, and all aggregates are looked at by its next run.
+ * Begins a new epoch where there is no global order. Its next run reads all aggregates, and decides
+ * on the position in each when it meets it.
+ *
  * @throws DefinitionError for a position
  */
 export async function resetAggregates(core: ConsumerCore, processor: Processor, options: ResetOptions): Promise<void> {
@@ -128,17 +136,20 @@ export async function stoppedWrites(core: ConsumerCore, name: string): Promise<r
   return stopped.value === undefined ? [] : [stoppedRows.write(stopped, null)]
 }
 
-/** @throws ValidationError */
+/** Returns the position of a target. @throws ValidationError */
 async function positionOf(core: ConsumerCore, to: ResetTarget): Promise<Position> {
   if (to === 'beginning') return beginning
   const last = (await core.store.lastPosition()) ?? beginning
   if (to === 'now') return last
   if (to instanceof Date) return positionBefore(core, sinceOf(to, to).getTime(), last)
-  if (isBeyond(to, last)) throw new ValidationError(`reset: to is position ${to}, and the log ends at ${last}.`)
+  if (isBeyond(to, last)) throw new ValidationError(`reset: to is position ${to}, but the log ends at ${last}.`)
   return to
 }
 
-/** A position up to which events are older, by halving: clocks differ, so that those around it are not in order. */
+/**
+ * Finds a position up to which events are older. Bisects, since events around it are not in order
+ * of their clocks.
+ */
 async function positionBefore(core: ConsumerCore, time: number, last: Position): Promise<Position> {
   let [low, high] = [BigInt(beginning), BigInt(last)]
   while (low < high) {
@@ -160,9 +171,9 @@ async function firstAfter(core: ConsumerCore, after: Position) {
 }
 
 /**
- * Drops what had failed after the place of a reset: it comes again by reading. Under the lease of the first partition, with its
- * fence in each commit, so that a process that was frozen in it drops nothing that has failed since. False: another process has
- * the lease.
+ * Deletes failures after the position of a reset, since the events are read again. Runs under the
+ * lease of the first partition, with its fence in each commit, so a stalled process cannot delete
+ * later failures. Returns false if another process has the lease.
  */
 export const finishReset = (core: ConsumerCore, name: string): Promise<boolean> =>
   withLease(core, name, (lease) => clear(core, name, lease))
@@ -172,7 +183,7 @@ async function clear(core: ConsumerCore, name: string, lease: Lease): Promise<vo
   if (row?.reset?.isCleared !== false) return
   const progress = progressIn(layoutOf(name, row), 0, lease.text ?? undefined)
   const to = row.reset.to as Position
-  // Whatever it says, it stays as it is: a change of the layout may be in progress.
+  // Keep the checkpoint as it is: a change of the layout may be in progress.
   const text = lease.text ?? writeProgress(progress)
   const size = Math.min(1_000, core.store.capabilities.itemsPerCommit - 1)
   for (let after: ViewFind['after']; ; ) {
@@ -180,7 +191,7 @@ async function clear(core: ConsumerCore, name: string, lease: Lease): Promise<vo
     const page = await findFailed(core, name, size, after)
     const later = await laterThan(core, to, page.items)
     const rows = later.map((one) => failedRows.write(one, null))
-    // A row that someone has changed meanwhile is looked at once more.
+    // Read again the rows that another process changed meanwhile.
     if (rows.length > 0 && (await lease.write(text, { rows })) !== 'saved') continue
     if (page.next === undefined) break
     after = page.next
@@ -193,7 +204,10 @@ async function clear(core: ConsumerCore, name: string, lease: Lease): Promise<vo
   }
 }
 
-/** Those whose event is after a position, or is not stored yet: what comes before it was skipped. */
+/**
+ * Returns the rows whose event is after a position, or not stored yet because earlier ones were
+ * skipped.
+ */
 async function laterThan(core: ConsumerCore, to: Position, all: readonly InternalRow<FailedRow>[]) {
   if (to === beginning) return all
   const later: InternalRow<FailedRow>[] = []

@@ -7,23 +7,26 @@ import type { Saved } from './processor.ts'
 
 type RowCore = Core & { readonly consumerQueue: CommitQueue }
 
-/** Sends what consumers commit, apart from the commands, which must not wait for a large batch of rows. */
+/**
+ * Creates a commit queue for consumers, separate from commands, which must not wait for a large
+ * batch of rows.
+ */
 export const consumerQueue = ({ store, runtime, observe }: Core): CommitQueue =>
   new CommitQueue({ store, runtime, observe }, { lanes: 16, maxCommits: 64, maxBytes: 4_000_000 }, { inside: 0 })
 
-/** Stores rows by themselves: all of them or none. */
+/** Stores rows alone: all of them or none. */
 export async function saveRows({ consumerQueue, runtime }: RowCore, views: readonly ViewWrite[]): Promise<Saved> {
   const id = runtime.randomUUID()
   return savedOr(await consumerQueue.send({ id, appends: [], views }, id, undefined).outcome)
 }
 
-/** Internal rows of this app's store. */
+/** Returns access to internal rows of this app's store. */
 export const rowsOf = (core: RowCore): RowAccess => ({
   store: core.store,
   save: async (writes) => (await saveRows(core, writes)) === 'saved',
 })
 
-/** Reads a row that is written once, and creates it if it does not exist. */
+/** Reads a write-once row, creating it if it does not exist. */
 export async function readOrCreate<T extends object>(
   core: RowCore,
   rows: InternalRows<T>,

@@ -1,6 +1,6 @@
 import { ValidationError } from '../errors.ts'
 
-/** Why someone does what cannot be undone, and who. */
+/** Reason and author of an action that cannot be undone. */
 export interface Said {
   readonly reason: string
   readonly by?: string | undefined

@@ -3,20 +3,20 @@ import { eachEnded } from './each-ended.ts'
 import type { FailedAggregates } from './failed-aggregates.ts'
 import type { LogCheckpoint } from './log-checkpoint.ts'
 
-/** What is done is stored after this long at the latest … */
+/** Done events are stored within this time … */
 const saveMs = 250
-/** … and after so many events. */
+/** … and after this many events. */
 const mostUnsaved = 1_000
 
-/** What works while it saves. */
+/** Receives the outcome of saves during the work. */
 export interface Told {
-  /** A save has failed. */
+  /** Reports a failed save. */
   fail(error: unknown): void
-  /** Nothing is being saved any more. */
+  /** Reports that no save is in progress any more. */
   resume(): void
 }
 
-/** Saves the checkpoints of a slice while it goes on, one save at a time. */
+/** Saves the checkpoints of a slice while it runs, one save at a time. */
 export class Saver {
   readonly #core: ConsumerCore
   readonly #checkpoints: readonly LogCheckpoint[]
@@ -45,7 +45,7 @@ export class Saver {
     return this.#saving !== undefined
   }
 
-  /** So many more events are done. */
+  /** Reports that more events are done. */
   note(events: number, isUrgent = false): void {
     this.#unsaved += events
     const age = this.#now() - this.#savedAt
@@ -61,7 +61,7 @@ export class Saver {
       )
   }
 
-  /** Stores what is done by now. @throws LeaseLost */
+  /** Stores everything done so far. @throws LeaseLost */
   save(): Promise<void> {
     const before = this.#saving
     const saving = (async () => {
@@ -80,10 +80,11 @@ export class Saver {
     return saving
   }
 
-  /** One checkpoint, what waits in its aggregates, and what is to be stored with it. */
+  /** Saves one checkpoint, its failed aggregates and the writes beside it. */
   async saveOne(checkpoint: LogCheckpoint): Promise<void> {
     for (;;) {
-      // All are of one moment: an event that fails from here on is passed over by the next save, with its row.
+      // Take all of them at one moment: the next save skips an event that fails from here on, with
+      // its row.
       const { progress } = checkpoint
       const others = [...checkpoint.alongside]
       const failed = this.#failed?.unsaved(checkpoint)
@@ -102,7 +103,7 @@ export class Saver {
     }
   }
 
-  /** Waits for what is being saved, and saves what is left unless something has failed. */
+  /** Waits for the save in progress, then saves the rest unless something has failed. */
   async end(hasFailed: boolean): Promise<void> {
     this.#ended.abort()
     await this.#saving

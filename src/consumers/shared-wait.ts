@@ -12,7 +12,7 @@ import { laterOf } from './positions.ts'
 
 const firstWaitMs = 5
 const longestWaitMs = 200
-/** While something waits for its time. */
+/** Longest pause while a retry is scheduled. */
 const longestRestMs = 5_000
 
 interface Waiter {
@@ -21,15 +21,15 @@ interface Waiter {
   readonly settle: (outcome: { readonly error: unknown } | undefined) => void
 }
 
-/** How a wait runs its consumer. */
+/** Options for running the consumer during a wait. */
 type Request = Pick<RunRequest, 'rebuild'>
 
 const waits = new WeakMap<Consumer, Map<boolean, SharedWait>>()
 
 /**
- * Waits until a consumer has come to a position; runs it when nobody else does.
+ * Waits until a consumer has reached a position. Runs it if no other process does.
  *
- * @throws StoppedError, NotYetError, and what else ends the patience
+ * @throws StoppedError, NotYetError, and other reasons to end the wait
  */
 export function reach(
   core: ConsumerCore,
@@ -45,7 +45,9 @@ export function reach(
   return wait.reach(position, patience)
 }
 
-/** One wait for all that wait for a consumer: however many they are, it is run and looked at once. */
+/**
+ * One wait for all callers that wait for a consumer: it is run and checked once for all of them.
+ */
 class SharedWait {
   readonly #core: ConsumerCore
   readonly #consumer: Consumer
@@ -53,11 +55,11 @@ class SharedWait {
   readonly #readPosition: () => Promise<Position>
   readonly #waiters = new Set<Waiter>()
   #isWatching = false
-  /** Ends the pause before the next look. */
+  /** Ends the pause before the next check. */
   #pause = new AbortController()
   /** Ends the run in flight. */
   #run = new AbortController()
-  /** What the last run of the watch in progress came to. */
+  /** Result of the last run. */
   #last: RunResult | undefined
 
   constructor(core: ConsumerCore, consumer: Consumer, request: Request) {
@@ -79,7 +81,7 @@ class SharedWait {
       if (isThere && (await this.#consumer.nextDue()) === undefined) return
       const why = last?.state === 'elsewhere' ? ' Another process runs it.' : ''
       throw new NotYetError(
-        `${this.#consumer.title} was not there within ${timeoutMs} ms: it is at position ${reached}, and ${position} was waited for.${why}`,
+        `${this.#consumer.title} did not reach position ${position} within ${timeoutMs} ms; it is at ${reached}.${why}`,
         undefined,
         last?.error,
       )
@@ -98,7 +100,7 @@ class SharedWait {
         settle({ error: patience.signal.reason })
         if (this.#waiters.size > 0) return
         this.#pause.abort()
-        // What was begun may come to its end when only the time is up.
+        // Work that has begun may end when only the time is up.
         if (patience.ending.aborted) this.#run.abort(patience.ending.reason)
       }
       const waiter: Waiter = { position, patience, settle }
@@ -121,7 +123,7 @@ class SharedWait {
     const look = this.#lookOf(closing)
     for (let waitMs = firstWaitMs; this.#waiters.size > 0; ) {
       const present = [...this.#waiters]
-      // Those who come from here on are looked for soon.
+      // Callers that arrive from here on are checked soon.
       this.#pause = new AbortController()
       await look(present, waitMs).catch((error: unknown) => {
         for (const waiter of present) waiter.settle({ error })
@@ -135,7 +137,7 @@ class SharedWait {
     this.#isWatching = false
   }
 
-  /** Runs the consumer, and settles those whose waiting is over. */
+  /** Runs the consumer, and settles the callers whose wait is over. */
   #lookOf(closing: AbortSignal): (present: readonly Waiter[], waitMs: number) => Promise<void> {
     const consumer = this.#consumer
     const { globalOrder } = this.#core.store.capabilities
@@ -155,13 +157,13 @@ class SharedWait {
       const last = await consumer.run({ ...this.#request, ...place, budgetMs, signal }).finally(forget)
       this.#last = last
       if (last.state === 'waiting') restMs = backOffMs(++failures)
-      // Without an order of all events each look takes the lease.
+      // Without a global order each check takes the lease.
       if (last.state === 'outdated' && !globalOrder) restMs = longestWaitMs * 5
       if (last.nextDue !== undefined)
         restMs = Math.min(longestRestMs, last.nextDue.getTime() - this.#core.runtime.now().getTime())
     }
     return async (present, waitMs) => {
-      // What has failed is left alone for a while; another process may be there meanwhile.
+      // Pause after a failure; another process may process the event meanwhile.
       if (restMs <= 0) await run(present)
       restMs -= waitMs
       const last = this.#last
@@ -173,7 +175,7 @@ class SharedWait {
       const arrived = present.filter(isThere)
       if (arrived.length > 0 && (await consumer.nextDue()) === undefined) for (const { settle } of arrived) settle(undefined)
       if (last?.state === 'stopped') throw last.error
-      // Rows of another version do not come back; an event may still be processed by another process.
+      // Rows of another version stay outdated; an event may still be processed by another process.
       if (last?.state === 'outdated' && (last.leftAt === undefined || (await isStanding(waitMs)))) throw last.error
     }
   }

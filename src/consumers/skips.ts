@@ -6,7 +6,7 @@ import type { ConsumerCore } from './core.ts'
 export const skippedId = ({ consumer, eventId }: Pick<SkippedRow, 'consumer' | 'eventId'>): Promise<string> =>
   sha256(`${consumer}\n${eventId}`)
 
-/** Stored when the event that has stopped a consumer is passed over: it is on record, and the stop is over. */
+/** Returns writes that record a skipped event and clear its stop. */
 export async function skipWrites({ store }: ConsumerCore, skipped: SkippedRow): Promise<readonly ViewWrite[]> {
   const stopped = await stoppedRows.read(store, skipped.consumer)
   const record = await skippedRows.read(store, await skippedId(skipped))

@@ -5,53 +5,62 @@ import type { ConsumerCore, RunResult } from './core.ts'
 import type { Holder, Look } from './look.ts'
 import { beginning } from './positions.ts'
 
-/** How a subscription, or a view that follows the events, is doing. */
+/** Status of a subscription or an async view. */
 export interface ConsumerStatus {
   /**
-   * The first that holds. `stopped`: until `resume()`. `outdated`: the next event, or the view, is left to a newer program.
-   * `waiting`: for another try. `running`: this app holds a lease, or is about to take it. `elsewhere`: another one holds it.
-   * `idle`: it has caught up. `nobody`: events wait, and no process holds a lease.
+   * State of the consumer, the first of these that applies.
+   *
+   * * `outdated`: the view is left to a newer program.
+   * * `stopped`: it waits for `resume()`.
+   * * `outdated`: the next event is left to a newer program.
+   * * `waiting`: this process retries after an error.
+   * * `running`: this app holds a lease.
+   * * `elsewhere`: another app holds a lease.
+   * * `running`: this app was started and is about to take a lease.
+   * * `nobody`: events wait and no process holds a lease.
+   * * `waiting`: a retry is scheduled.
+   * * `idle`: it has caught up.
    */
   readonly state: 'idle' | 'running' | 'elsewhere' | 'nobody' | 'waiting' | 'outdated' | 'stopped'
-  /** One sentence for a person: why it is in this state, and what to do. */
+  /** One sentence for an operator: the reason of the state, and what to do. */
   readonly because: string
-  /** All up to here is done; left out before the first event, and without a global order. */
+  /** Everything up to here is done. Absent before the first event, and without a global order. */
   readonly position?: Position
-  /** How many places of the log are after that position: 0 when it has caught up. Left out without a global order. */
+  /** Log positions after `position`: 0 when it has caught up. Absent without a global order. */
   readonly lag?: number
-  /** The oldest event of its aggregates that waits, and for how long, by the clock of this process. */
+  /** The oldest waiting event of its aggregates, and its age by the clock of this process. */
   readonly oldest?: { readonly eventId: string; readonly recordedAt: string; readonly seconds: number }
-  /** The apps that hold its leases; empty on a store without `readConsumers`. */
+  /** Apps that hold its leases; empty on a store without `readConsumers`. */
   readonly holders: readonly Holder[]
   /** Aggregates whose events wait for `resume()` or `retry()`. */
   readonly parked: number
-  /** Aggregates whose failed event is tried again by itself. */
+  /** Aggregates whose failed event is retried automatically. */
   readonly retrying: number
-  /** There are more of both: up to 100 were counted. */
+  /** There are more parked or retrying aggregates: up to 100 were counted. */
   readonly isMore: boolean
-  /** When the next of them is tried again. */
+  /** Time of the next retry. */
   readonly nextTryAt?: string
-  /** What went wrong last, where something is wrong. */
+  /** The last error, if something is wrong. */
   readonly error?: unknown
 }
 
-/** How what follows the events of an app is doing. */
+/** Status of all subscriptions and views of an app. */
 export interface AppHealth {
   readonly consumers: readonly ConsumerHealth[]
 }
 
-/** How one subscription or view of an app is doing. */
+/** Status of one subscription or view of an app. */
 export interface ConsumerHealth extends ConsumerStatus {
-  /** In `app.subscriptions` or `app.views`. */
+  /** Key in `app.subscriptions` or `app.views`. */
   readonly key: string
-  /** In the store. */
+  /** Its `name`, which may differ from `storedAs`. */
   readonly name: string
   readonly kind: 'subscription' | 'view' | 'sqlView'
 }
 
 type State = Pick<ConsumerStatus, 'state' | 'because' | 'error'>
 
-/** What this process knows beside what is stored. */
+/** State in this process, in addition to the stored state. */
 interface Known {
   readonly last: RunResult | undefined
   /** The app was started. */
@@ -76,7 +85,7 @@ export function statusOf(core: ConsumerCore, look: Look, known: Known): Consumer
   }
 }
 
-/** What is in the store comes first, then what the last run in this process came to. */
+/** Derives the state from the store first, then from the last run in this process. */
 function stateOf(core: ConsumerCore, look: Look, { last, isFollowing }: Known): State {
   const { stopped, outdated, holders, isLate, parked, retrying, nextTryAt } = look
   if (outdated !== undefined) return { state: 'outdated', because: messageOf(outdated), error: outdated }
@@ -90,7 +99,7 @@ function stateOf(core: ConsumerCore, look: Look, { last, isFollowing }: Known): 
   if (last?.state === 'outdated' && !isOthers && !isPassed(last, look))
     return { state: 'outdated', because: messageOf(last.error), error: last.error }
   if (last?.state === 'waiting' && !isOthers && (isLate || look.position === undefined))
-    return { state: 'waiting', because: `It tries again by itself after an error: ${messageOf(last.error)}`, error: last.error }
+    return { state: 'waiting', because: `It retries after an error: ${messageOf(last.error)}`, error: last.error }
   const waits = waitOf(core, look)
   if (isOwn) return { state: 'running', because: `This app runs it${waits}.` }
   if (isOthers) {
@@ -103,8 +112,7 @@ function stateOf(core: ConsumerCore, look: Look, { last, isFollowing }: Known): 
       state: 'nobody',
       because: `No process holds its lease${waits}. Call app.start() or app.drain() in a program that has it.`,
     }
-  if (retrying > 0)
-    return { state: 'waiting', because: `${aggregates(look, retrying)} for another try, the next at ${nextTryAt}.` }
+  if (retrying > 0) return { state: 'waiting', because: `${aggregates(look, retrying)} for a retry, the next at ${nextTryAt}.` }
   if (parked > 0) return { state: 'idle', because: `It has caught up, but ${aggregates(look, parked)} for resume() or retry().` }
   return { state: 'idle', because: `It has caught up${waits}.` }
 }
@@ -116,14 +124,14 @@ function waitOf(core: ConsumerCore, { oldest, isLate, held, rebuild, end }: Look
   if (rebuild !== undefined && isLate) {
     const isBegun = rebuild.reached !== undefined
     const percent = Math.floor((100 * Number(rebuild.reached)) / Number(end))
-    return `, and its rows are of another version${isBegun ? `: the rebuild has come to ${percent} % of the log` : ''}`
+    return `, and its rows have another version${isBegun ? `: the rebuild has reached ${percent} % of the log` : ''}`
   }
-  if (held > 0) return `, and the last ${held} places of the log can be read once older transactions have ended`
+  if (held > 0) return `, and the last ${held} positions of the log become readable once older transactions end`
   if (oldest !== undefined) return `, and its event ${oldest.id} has waited for ${Math.round(secondsSince(core, oldest))} s`
-  return isLate ? ', and no event of its own was found in the next part of the log' : ''
+  return isLate ? ', and the next part of the log has no event for it' : ''
 }
 
-/** A newer program has been there since. */
+/** Returns whether a newer program has passed the event since. */
 const isPassed = ({ leftAt }: RunResult, { position }: Look): boolean =>
   leftAt?.position !== undefined && position !== undefined && comparePositions(position, leftAt.position) >= 0
 

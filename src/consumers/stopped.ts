@@ -8,7 +8,7 @@ import { rowsOf, saveRows } from './rows.ts'
 
 export const stoppedError = (title: string, { message, eventId }: StoppedRow, cause?: unknown): StoppedError =>
   new StoppedError(
-    `${title} has stopped at event ${eventId}: ${message} Nothing behind it was delivered. When the cause is gone, call resume().`,
+    `${title} stopped at event ${eventId}: ${message} Later events wait. Fix the cause, then call resume().`,
     { eventId },
     cause,
   )
@@ -23,13 +23,19 @@ export const toStopped = ({ error, at, kind }: Failure, now: Date): StoppedRow =
 
 const endedSentence = (text: string): string => (/[.!?]$/.test(text) ? text : `${text}.`)
 
-/** Messages of errors may hold anything; what the store keeps may not. */
+/**
+ * Replaces characters that stores do not accept, and limits the length: error messages may contain
+ * anything.
+ */
 export const storable = (text: string, most = 10_000): string => text.slice(0, most).replace(/[\0\p{Cs}]/gu, '\ufffd')
 
 export const readStopped = ({ store }: Core, consumer: string): Promise<InternalRow<StoppedRow>> =>
   stoppedRows.read(store, consumer)
 
-/** Why a consumer that is about to run has stopped. A stop at an event that only this program can read is over. */
+/**
+ * Returns the stop of a consumer that is about to run. Clears a stop at an event that this program
+ * can read.
+ */
 export async function stoppedToRun(
   core: ConsumerCore,
   consumer: string,
@@ -41,7 +47,7 @@ export async function stoppedToRun(
   }
 }
 
-/** Lets a consumer continue. */
+/** Clears a stop. */
 export async function clearStopped(core: ConsumerCore, consumer: string): Promise<void> {
   await stoppedRows.update(rowsOf(core), consumer, (row) => (row === undefined ? undefined : null))
 }

@@ -6,35 +6,35 @@ import type { Consumer } from './consumer.ts'
 import { logPage } from './log-page.ts'
 import { laterOf } from './positions.ts'
 
-/** With push the log is still looked at from time to time: a wake-up may be lost. */
+/** With push, the log is polled at a tenth of the rate: a wake-up may be lost. */
 const pollsWithPush = 10
-/** Events that are looked at together. Where there are more, all consumers are woken. */
+/** Events per read. If there are more, all consumers are woken. */
 const pageSize = 200
-/** What a person or another process has asked for is looked for this often. */
+/** Interval of checks for requests of operators or other processes. */
 const askedMs = 5_000
-/** Every this many of those looks, what has become due is looked for: the process that knew of it may have died. */
+/** Checks per search for due retries: the process that knew of them may have died. */
 const looksPerDue = 12
 
 interface Scene extends Pick<Core, 'store' | 'runtime'> {
   readonly pollMs: number
 }
 
-/** A consumer that is kept running, and what wakes it. */
+/** A running consumer and its bell. */
 export interface Followed {
   readonly consumer: Consumer
   readonly bell: Bell
 }
 
-/** Looks at the end of the log for all consumers of an app, and wakes those that it concerns. */
+/** Reads the end of the log for all consumers of an app, and wakes those concerned. */
 export class Tail {
   readonly #scene: Scene
   readonly #all: readonly Followed[]
   /** Called with each news of the log. */
   readonly #tell: () => void
   readonly #types: readonly string[]
-  /** Of all up to here it is known which types they are of. */
+  /** The types of all events up to here are known. */
   #position: Position | undefined
-  /** Where the log ended when it was looked at last. */
+  /** End of the log at the last read. */
   #end: Position | undefined
   #looking: Promise<void> | undefined
   #isAgain = false
@@ -46,13 +46,13 @@ export class Tail {
     this.#types = [...new Set(all.flatMap(({ consumer }) => consumer.aggregateTypes))]
   }
 
-  /** What comes after this is new to all. */
+  /** Marks the end of the log: later events are new to all consumers. */
   async begin(): Promise<void> {
     this.#position = await this.#readEnd()
     this.#end = this.#position
   }
 
-  /** Until the signal aborts. */
+  /** Polls until the signal aborts. */
   async poll(hasPush: boolean, signal: AbortSignal): Promise<void> {
     const { store, runtime, pollMs } = this.#scene
     const every = hasPush ? pollMs * pollsWithPush : pollMs
@@ -61,7 +61,7 @@ export class Tail {
         this.#ringAll()
         continue
       }
-      // A log that cannot be looked at now is looked at again; those who read it say so.
+      // After a failed read, poll again; the consumers report the error.
       const end = await this.#readEnd()
       if (end === undefined || end === this.#end) continue
       this.#end = end
@@ -70,7 +70,7 @@ export class Tail {
     await this.#looking
   }
 
-  /** Something was stored, by whichever process. */
+  /** Reads the log after something was stored, by any process. */
   look(): Promise<void> {
     this.#isAgain = true
     this.#looking ??= this.#lookOn().finally(() => {
@@ -85,7 +85,7 @@ export class Tail {
       try {
         await this.#readPage()
       } catch {
-        // The log may have gone back: what was there before is not known any more.
+        // The log may have gone back, so earlier knowledge is void.
         await this.#ringAllUpTo(this.#position)
       }
     }
@@ -104,7 +104,7 @@ export class Tail {
     this.#tell()
   }
 
-  /** The end is read first: what comes later is looked at later. */
+  /** Reads the end first: later events are checked later. */
   async #ringAllUpTo(position: Position | undefined): Promise<void> {
     this.#position = (await this.#readEnd()) ?? position
     this.#ringAll()
@@ -120,7 +120,9 @@ export class Tail {
     return store.capabilities.globalOrder ? store.lastPosition().catch(() => undefined) : undefined
   }
 
-  /** Wakes those that were asked for something, by one read for all; and, more rarely, those that have something due. */
+  /**
+   * Wakes consumers with requests, by one read for all; and, less often, those with due retries.
+   */
   async lookForAsked(signal: AbortSignal): Promise<void> {
     const { store, runtime } = this.#scene
     const asked = this.#all.flatMap(({ consumer: { asked }, bell }) => (asked === undefined ? [] : [{ asked, bell }]))

@@ -5,7 +5,7 @@ import { isPosition } from '../util/names.ts'
 import { checkCallOptions, checkWholeNumber } from '../util/options.ts'
 import type { ConsumerDefinition, ReadSide } from './definitions.ts'
 
-/** Waiting until views have what was stored: of `app.waitFor`, and of commands. */
+/** Returns the waits for views, of `app.waitFor` and of commands. */
 export function waitingFor(
   readSide: ReadSide | undefined,
   views: ReadonlyMap<string, ConsumerDefinition>,
@@ -23,9 +23,7 @@ export function waitingFor(
       lifecycle.run('app.waitFor', async () => {
         checkCallOptions('app.waitFor', options, ['timeoutMs'])
         if (!isPosition(position))
-          throw new ValidationError(
-            `app.waitFor: what is waited for must be the position of an event, not '${String(position)}'.`,
-          )
+          throw new ValidationError(`app.waitFor: position must be the position of an event, not '${String(position)}'.`)
         if (options.timeoutMs !== undefined) checkWholeNumber('app.waitFor: timeoutMs', options.timeoutMs, 0, ValidationError)
         const view = viewOf('app.waitFor', key)
         await readSide?.patiently(lifecycle, 'app.waitFor', options, (patience) => readSide.reach(view, position, patience))

@@ -11,25 +11,25 @@ import { bucketOf, isDone, type LogProgress, startOf } from './progress.ts'
 import type { HeldPartitions } from './sources/held-partitions.ts'
 
 const pageSize = 200
-/** A partition without events is moved on when it lags so far. */
+/** Lag after which the checkpoint of a partition without events is moved. */
 const mostLag = 2 * pageSize
-/** Due rows that are looked at to find their partitions. */
+/** Due rows that are read to find their partitions. */
 const mostDue = 1_000
 
 /** Partitions that have something to do. */
 export interface Wanted {
   readonly partitions: readonly number[]
-  /** What was read to find them, where one page was enough. */
+  /** The page that was read to find them, if one was enough. */
   readonly page?: FeedPage | undefined
 }
 
-/** What a process knows of failed events. */
+/** Cached knowledge of failed events. */
 interface KnownOfFailed {
   readonly resumes: number
   readonly held: Pick<HeldPartitions, 'hasSeen'>
 }
 
-/** Looks for the partitions that have an event which is not done, or a failed one that is due: the others are left alone. */
+/** Finds partitions with an event that is not done, or a due retry: the others are left alone. */
 export async function findWanted(
   core: ConsumerCore,
   processor: Processor,
@@ -42,7 +42,9 @@ export async function findWanted(
   return { partitions: [...wanted], page: pages.length === 1 ? pages[0] : undefined }
 }
 
-/** Finds the partitions with failed events to retry. Where those are many, any partition may have some. */
+/**
+ * Finds the partitions with failed events to retry. If there are many, any partition may have some.
+ */
 async function findFailing(
   core: ConsumerCore,
   { name }: Processor,
@@ -60,14 +62,14 @@ async function findFailing(
   return failing
 }
 
-/** All up to here is done. */
+/** Returns the position up to which everything is done. */
 export async function findPosition(core: ConsumerCore, processor: Processor, layout: Layout): Promise<Position> {
   const progresses = await readProgresses(core, processor.name, layout)
   if (layout.partitions === 1) return lowest(progresses.map(startOf))
   return (await findOldest(core, processor, progresses)).position
 }
 
-/** Finds the partitions that are not where the log is. */
+/** Finds the partitions that lag. */
 async function findLagging(core: ConsumerCore, processor: Processor, layout: Layout) {
   const progresses = await readProgresses(core, processor.name, layout)
   const starts = progresses.map(startOf)
@@ -82,7 +84,7 @@ async function findLagging(core: ConsumerCore, processor: Processor, layout: Lay
     }
     const end = page.position ?? beginning
     for (const [partition, from] of starts.entries()) if (Number(end) - Number(from) > mostLag) lagging.add(partition)
-    // Those that were not seen yet begin later, or have an event later.
+    // Partitions not seen yet begin later, or have an event later.
     const unseen = starts.filter((_, partition) => !lagging.has(partition))
     if (!page.more || unseen.length === 0) return { lagging, pages }
     start = laterOf(end, lowest(unseen))

@@ -6,7 +6,7 @@ import type { LogCheckpoint } from './log-checkpoint.ts'
 export interface Item {
   readonly decoded: Decoded
   readonly checkpoint: LogCheckpoint
-  /** Names its aggregate. */
+  /** Key of its aggregate. */
   readonly aggregate: string
 }
 
@@ -14,12 +14,12 @@ export const aggregateOf = ({ aggregateType, aggregateId }: Pick<StoredEvent, 'a
   `${aggregateType}/${aggregateId}`
 
 /**
- * The events that a process has in hand. With a concurrency of 1 they are one queue, in the order of the log; else there is a
- * queue for each aggregate, and each has its turn.
+ * The events that a process has in hand. With concurrency 1 they form one queue in log order.
+ * Otherwise each aggregate has a queue, and the queues take turns.
  */
 export class Window {
   readonly #isOrdered: boolean
-  /** In the order of their turns, but for those that are being processed. */
+  /** Queues in the order of their turns, without those in progress. */
   readonly #queues = new Map<string, Item[]>()
   readonly #busy = new Map<string, Item[]>()
   #size = 0
@@ -28,7 +28,7 @@ export class Window {
     this.#isOrdered = concurrency === 1
   }
 
-  /** Events that nobody processes yet. */
+  /** Number of events that are not in progress. */
   get size(): number {
     return this.#size
   }
@@ -45,7 +45,10 @@ export class Window {
     else queue.push(item)
   }
 
-  /** The next events to process together, up to so many; the parts of one are never divided. Their aggregates have no turn until `end`. */
+  /**
+   * Returns the next events to process together, up to `most`; parts of one event stay together.
+   * Their aggregates have no turn until `end`.
+   */
   take(most: number): readonly Item[] {
     const taken: Item[] = []
     let parts = 0
@@ -53,7 +56,7 @@ export class Window {
       let count = 0
       for (const item of queue) {
         const more = partsOf(item)
-        // One that cannot be read fails by itself.
+        // An unreadable event fails alone.
         const isAlone = item.decoded.failure !== undefined || taken[0]?.decoded.failure !== undefined
         if (taken.length + count > 0 && (parts + more > most || isAlone)) break
         parts += more
@@ -69,7 +72,7 @@ export class Window {
     return taken
   }
 
-  /** Processing has ended; `left` was not done, and comes first in its aggregate's next turn. */
+  /** Ends processing. `left` was not done, and comes first in its aggregate's next turn. */
   end(taken: readonly Item[], left: readonly Item[]): void {
     this.#size += left.length
     for (const item of [...left].reverse()) this.#busy.get(this.#keyOf(item))?.unshift(item)
@@ -80,7 +83,7 @@ export class Window {
     }
   }
 
-  /** Takes all events of an aggregate out. */
+  /** Removes and returns all events of an aggregate. */
   drop(aggregate: string): readonly Item[] {
     const key = this.#isOrdered ? '' : aggregate
     const dropped: Item[] = []
@@ -100,5 +103,5 @@ export class Window {
   }
 }
 
-/** An event that is dropped by its upcaster counts as well. */
+/** An event that its upcaster drops also counts as one. */
 const partsOf = ({ decoded }: Item): number => Math.max(1, decoded.events.length)

@@ -2,16 +2,16 @@ import type { Core } from '../execution/core.ts'
 import { whenAborted } from '../util/abort.ts'
 import { isThenable } from '../util/refusing.ts'
 
-/** The app closes or the lease is lost: nobody knows whether the handler would have succeeded. */
+/** The app closed or the lease was lost: the handler's result is unknown. */
 export type Interrupted = 'interrupted'
 
-/** How long a handler may go on after it was told to end. */
+/** Time for a handler to end after its signal aborted. */
 const graceMs = 5_000
 
-/** What a wait is ended with that is over. An error made for each would cost more than most handlers. */
+/** Abort reason of finished waits. Shared: an error for each would cost more than most handlers. */
 const over = new Error('The handler has ended.')
 
-/** A signal that is made when somebody asks for it: most handlers never do. */
+/** A signal that is created on first use: most handlers never use theirs. */
 class LazySignal {
   #controller: AbortController | undefined
   #aborted: { readonly reason: unknown } | undefined
@@ -30,7 +30,9 @@ class LazySignal {
   }
 }
 
-/** Runs a handler, for so long at the most. What it does after that is its own affair: it cannot be stopped. */
+/**
+ * Runs a handler for up to `timeoutMs`. A handler that runs longer cannot be stopped, only ignored.
+ */
 export async function attempt(
   core: Core,
   outer: AbortSignal,
@@ -49,7 +51,9 @@ export async function attempt(
   return outcome !== 'done' && outer.aborted ? 'interrupted' : outcome
 }
 
-/** Waits for a handler until it has ended, its time is up, or nobody waits for it any more. */
+/**
+ * Waits until the handler ends, its time is up, or `outer` has aborted and the grace time is over.
+ */
 async function ended(
   { runtime }: Core,
   outer: AbortSignal,
@@ -79,7 +83,7 @@ async function ended(
   }
 }
 
-/** Resolves when `signal` aborts; nothing is left behind once `ended` aborts. */
+/** Resolves when `signal` aborts. Removes its listener once `ended` aborts. */
 const aborted = (signal: AbortSignal, ended: AbortSignal): Promise<void> =>
   new Promise((resolve) => {
     if (signal.aborted) return resolve()

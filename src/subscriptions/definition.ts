@@ -6,10 +6,10 @@ import { isObject } from '../util/json.ts'
 import { isPosition } from '../util/names.ts'
 import { checkFunction, checkName, checkOptions, checkWholeNumber } from '../util/options.ts'
 
-/** A subscription as the machinery sees it: checked, types erased. */
+/** A checked subscription with erased types. */
 export interface SubscriptionDefinition extends ConsumerDefinition {
   readonly kind: 'subscription'
-  /** `undefined`: all of them. */
+  /** `undefined`: all. */
   readonly eventTypes: ReadonlySet<string> | undefined
   readonly from: 'beginning' | 'now' | Position
   readonly onFailure: Processor['onFailure']
@@ -18,7 +18,7 @@ export interface SubscriptionDefinition extends ConsumerDefinition {
   readonly concurrency: number
   readonly partitions: number
   readonly batchSize: number
-  /** `handle` gets several events at once; else one. */
+  /** `handle` receives batches; otherwise one event. */
   readonly isBatched: boolean
   readonly handle: (events: readonly EventEnvelope[], context: object) => unknown
   readonly machinery: Machinery<SubscriptionDefinition>
@@ -88,14 +88,12 @@ export function buildSubscription(options: Options): SubscriptionDefinition {
   const policy = policyOf(at, onFailure)
   checkWholeNumber(`${at}: maxAttempts`, maxAttempts, 1)
   if (typeof policy === 'object' && maxAttempts !== 1)
-    throw new DefinitionError(
-      `${at}: maxAttempts must be 1 beside onFailure: { retry }, which says when an event is tried again.`,
-    )
+    throw new DefinitionError(`${at}: maxAttempts must be 1 with onFailure: { retry }, which decides when an event is retried.`)
   checkWholeNumber(`${at}: timeoutMs`, timeoutMs, 1)
   checkWholeNumber(`${at}: batchSize`, batchSize, 1)
   if (options.slots !== undefined)
     throw new DefinitionError(
-      `${at}: slots is gone. Use concurrency for several handlers at once, and partitions for several processes.`,
+      `${at}: slots is not an option. Use concurrency for parallel handlers, and partitions for several processes.`,
     )
   checkUpTo(`${at}: concurrency`, concurrency, 256)
   checkUpTo(`${at}: partitions`, partitions, 64)
@@ -157,7 +155,10 @@ function checkEventTypes(at: string, eventTypes: unknown, aggregates: Options['a
       )
 }
 
-/** @throws DefinitionError when `value` is no subscription */
+/**
+ * Returns the definition of a subscription. @throws DefinitionError when `value` is not a
+ * subscription
+ */
 export function subscriptionDefinitionOf(what: string, value: unknown): SubscriptionDefinition {
   const definition = (value as { '~definition'?: SubscriptionDefinition } | null | undefined)?.['~definition']
   if (definition?.onFailure === undefined)

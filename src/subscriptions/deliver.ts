@@ -12,12 +12,12 @@ import { attempt, type Interrupted } from './attempt.ts'
 import type { SubscriptionDefinition } from './definition.ts'
 import { reactionsTo } from './reaction.ts'
 
-/** A checkpoint follows the handler at the latest after this long. */
+/** The checkpoint follows the handler within this time. */
 const checkpointMs = 250
-/** It is counted how often an event was tried for so many events. */
+/** Attempts are counted for up to this many events. */
 const mostTries = 1_000
 
-/** Events go to the handler one after another, or batch by batch; the checkpoint follows. */
+/** Delivers events to the handler, one by one or in batches; the checkpoint follows. */
 export class Delivery implements Processor {
   readonly name: string
   readonly title: string
@@ -33,7 +33,7 @@ export class Delivery implements Processor {
   readonly #core: ConsumerCore
   readonly #definition: SubscriptionDefinition
   readonly #app: object
-  /** How often events were tried, those that were so last at the end. */
+  /** Attempts by event, the latest attempt last. */
   readonly #tries = new Map<string, Tries>()
 
   constructor(core: ConsumerCore, definition: SubscriptionDefinition, app: object) {
@@ -64,7 +64,7 @@ export class Delivery implements Processor {
         return { done, failure: unreadable }
       }
       const run = this.#together(batch, done)
-      // How often the first one failed before says nothing about those that follow.
+      // Stored failures concern the first event only.
       const outcome = await this.#deliver(batch.slice(done, done + run), done === 0 ? turn : { ...turn, failures: 0 })
       done += outcome.done
       if (outcome.kind === 'interrupted') return { done }
@@ -73,7 +73,10 @@ export class Delivery implements Processor {
     return { done }
   }
 
-  /** How many stored events go to the handler at once, from this one on. The parts of one are never divided. */
+  /**
+   * Returns the number of stored events for one call, from this one on. Parts of an event stay
+   * together.
+   */
   #together(batch: readonly Decoded[], start: number): number {
     const { batchSize, isBatched } = this.#definition
     if (!isBatched) return 1
@@ -88,7 +91,7 @@ export class Delivery implements Processor {
     }
   }
 
-  /** A batch that fails is delivered event by event, to find which of them it is. */
+  /** Delivers events; after a failed batch one by one, to find the event that fails. */
   async #deliver(run: readonly Decoded[], turn: Turn): Promise<Delivered> {
     const last = run.at(-1) as Decoded
     const events = run.flatMap((one) => this.#wanted(one))
@@ -122,7 +125,10 @@ export class Delivery implements Processor {
     return eventTypes === undefined ? events : events.filter(({ type }) => eventTypes.has(type))
   }
 
-  /** Calls the handler as often as `maxAttempts` says; with all events at once, or with one part after the other. `alone`: the stored event that is to blame. */
+  /**
+   * Calls the handler up to `maxAttempts` times, with all events or one part at a time. A failure
+   * belongs to the stored event `alone`.
+   */
   async #try(
     events: readonly EventEnvelope[],
     turn: Turn,
@@ -143,12 +149,15 @@ export class Delivery implements Processor {
         return outcome
       }
       await this.#core.runtime.sleep(Math.min(1_000, 50 * 2 ** tries.inTurn)).catch(() => {})
-      // The next run goes on counting: else one with little time would never come to the last try.
+      // The next run continues this count: otherwise short runs would never reach the last attempt.
       if (turn.isOver()) return 'interrupted'
     }
   }
 
-  /** Calls the handler once. What it did wrong with a reaction fails the delivery, also where it has caught the error. */
+  /**
+   * Calls the handler once. A misused reaction fails the delivery, even if the handler caught the
+   * error.
+   */
   async #call(
     events: readonly EventEnvelope[],
     nth: number,
@@ -179,7 +188,7 @@ export class Delivery implements Processor {
     return outcome
   }
 
-  /** `stored`: how often it failed before, by what is stored. */
+  /** Counts an attempt. `stored`: failures of this event according to the store. */
   #count({ id }: StoredEvent, stored = 0): Tries {
     const before = this.#tries.get(id) ?? { inAll: 0, inTurn: 0 }
     const tries = { inAll: Math.max(before.inAll, stored) + 1, inTurn: before.inTurn + 1 }
@@ -190,7 +199,7 @@ export class Delivery implements Processor {
   }
 }
 
-/** How often an event was tried: in all, and since it last stopped the subscription or was parked. */
+/** Attempts of an event: in all, and since it last stopped the subscription or was parked. */
 interface Tries {
   readonly inAll: number
   inTurn: number
@@ -200,5 +209,5 @@ type Delivered =
   | { readonly kind: 'done' | 'interrupted'; readonly done: number }
   | { readonly kind: 'failed'; readonly done: number; readonly failure: Failure }
 
-/** An event that is dropped is one as well: it takes a place in the batch. */
+/** An event that an upcaster drops also counts as one. */
 const partsOf = ({ events }: Decoded): number => Math.max(1, events.length)

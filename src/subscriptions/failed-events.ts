@@ -24,59 +24,64 @@ import { checkCallOptions, checkPage } from '../util/options.ts'
 import { type LastRow, parsePageCursor, toPageCursor } from '../util/page-cursor.ts'
 import type { SubscriptionDefinition } from './definition.ts'
 
-/** An event that failed; all that its aggregate did after it waits. */
+/** An event that failed. The later events of its aggregate wait. */
 export interface FailedEvent {
   readonly eventId: string
   readonly aggregateType: string
   readonly aggregateId: string
   readonly sequence: number
-  /** `retrying`: tried again by itself at `nextTryAt`. `parked`: when someone asks. */
+  /**
+   * `retrying`: retried automatically at `nextTryAt`. `parked`: waits for `resume()` or `retry()`.
+   */
   readonly state: 'retrying' | 'parked'
-  /** ISO 8601. */
+  /** Time of the next retry, ISO 8601. Only if `retrying`. */
   readonly nextTryAt?: string
-  /** What its handler threw. */
+  /** Message of the error that its handler threw. */
   readonly message: string
-  /** Up to 4,000 characters. */
+  /** Stack of that error, up to 4,000 characters. */
   readonly stack?: string
-  /** Of an error with a code. */
+  /** Code of that error, if it has one. */
   readonly code?: string
-  /** How often it was tried. */
+  /** Attempts so far. */
   readonly attempts: number
-  /** When it failed first, ISO 8601. */
+  /** Time of the first failure, ISO 8601. */
   readonly failedAt: string
-  /** When it failed last, where it is parked. */
+  /** Time of the last failure, ISO 8601. Only if `parked`. */
   readonly parkedAt?: string
 }
 
-/** An event that someone has skipped. */
+/** An event that was skipped. */
 export interface SkippedEvent {
   readonly eventId: string
-  /** What its handler threw. */
+  /** Message of the error that its handler threw. */
   readonly message: string
   readonly reason: string
   readonly by?: string
-  /** ISO 8601. */
+  /** Time of the skip, ISO 8601. */
   readonly skippedAt: string
 }
 
-/** Which failed or skipped events to list. */
+/** A page of failed or skipped events. */
 export interface FailedPage<T> {
   readonly items: readonly T[]
-  /** Pass it as `after`. */
+  /** Cursor of the next page: pass it as `after`. Absent on the last page. */
   readonly next?: string
 }
 
-/** What `parked` takes. */
+/** Options of `parked`. */
 export interface ListFailed {
-  /** Default: both, in no particular order. `retrying`: the next first. `parked`: the order in which `resume()` retries them. */
+  /**
+   * Only events in this state: `retrying` by time of the next retry, `parked` in the order in which
+   * `resume()` retries them. Default: both, in no particular order.
+   */
   readonly state?: 'retrying' | 'parked' | undefined
-  /** 1–1,000. Default 100. */
+  /** Page size, 1–1,000. Default 100. */
   readonly limit?: number | undefined
-  /** The `next` of the page before, with the same `state`. */
+  /** `next` of the page before, with the same `state`. */
   readonly after?: string | undefined
 }
 
-/** What is done with events that failed. */
+/** Creates the methods of a subscription that list, retry and skip failed events. */
 export function failedEventsOf(core: ConsumerCore, { name, storedAs }: SubscriptionDefinition, lifecycle: Lifecycle) {
   const consumer = subscriptionConsumer(storedAs)
   const at = (method: string) => `${method} of the subscription '${name}'`
@@ -107,7 +112,7 @@ export function failedEventsOf(core: ConsumerCore, { name, storedAs }: Subscript
       change('retry', eventId, (failed) => ({ next: { ...withoutWaits(failed), nextTryAt: core.runtime.now().toISOString() } })),
     skip: async (eventId: string, options: { readonly reason?: unknown; readonly by?: unknown } = {}) => {
       checkCallOptions('skip', options, ['reason', 'by'])
-      checkSaid('skip', options, 'It is kept with the event.')
+      checkSaid('skip', options, 'It is stored with the event.')
       const { reason, by } = options
       const skipped = (message: string): SkippedRow => ({
         consumer,
@@ -133,7 +138,7 @@ export function failedEventsOf(core: ConsumerCore, { name, storedAs }: Subscript
   }
 }
 
-/** What is to become of a failed event. */
+/** A change of a failed event. */
 interface Plan {
   readonly next: FailedRow
   readonly skipped?: SkippedRow
@@ -141,7 +146,10 @@ interface Plan {
 
 const withoutWaits = ({ resumes: _, nextTryAt: __, ...row }: FailedRow): FailedRow => row
 
-/** Changes the row of a failed event, under its version. False: it has not failed, or someone has dealt with it. */
+/**
+ * Changes the row of a failed event. Returns false if the event has not failed or is already
+ * settled.
+ */
 async function changeFailed(
   core: ConsumerCore,
   consumer: string,
@@ -161,7 +169,7 @@ async function changeFailed(
   }
 }
 
-/** Whoever runs the subscription looks at failed events again. */
+/** Makes the process that runs the subscription check its failed events. */
 async function touch(core: ConsumerCore, consumer: string): Promise<readonly ViewWrite[]> {
   const row = await processorRows.read(core.store, consumer)
   const before = row.value ?? undividedRow('subscription', core.runtime.now())
@@ -173,7 +181,7 @@ async function record(core: ConsumerCore, skipped: SkippedRow | undefined): Prom
   return [skippedRows.write(await skippedRows.read(core.store, await skippedId(skipped)), skipped)]
 }
 
-/** The next process that runs the subscription passes over the event that has stopped it. */
+/** Marks the event that stopped the subscription, so that the next run skips it. */
 async function skipStopped(
   core: ConsumerCore,
   consumer: string,
@@ -191,7 +199,7 @@ async function skipStopped(
   }
 }
 
-/** The last first. */
+/** Returns skipped events, the latest first. */
 async function findSkipped(
   core: ConsumerCore,
   consumer: string,
@@ -241,7 +249,7 @@ function toFailedEvent(row: FailedRow): FailedEvent {
 }
 
 function aggregateOf(eventId: unknown): { readonly aggregateType: string; readonly aggregateId: string } | undefined {
-  if (typeof eventId !== 'string') throw new ValidationError('An event is named by its id: a text.')
+  if (typeof eventId !== 'string') throw new ValidationError('The id of an event must be a text.')
   const [first, last] = [eventId.indexOf('/'), eventId.lastIndexOf('/')]
   if (first < 1 || last <= first) return undefined
   return { aggregateType: eventId.slice(0, first), aggregateId: eventId.slice(first + 1, last) }

@@ -7,7 +7,7 @@ import { Delivery } from './deliver.ts'
 import { failedEventsOf } from './failed-events.ts'
 import { resetOf } from './reset.ts'
 
-/** What runs subscriptions. */
+/** Runs subscriptions. */
 export const subscriptionMachinery: Machinery<SubscriptionDefinition> = {
   connect: connectReadSide,
   run: (core) => ({

@@ -3,19 +3,22 @@ import { DeliveryScope, inScope } from '../execution/delivery-scope.ts'
 import { sha256 } from '../util/digest.ts'
 import type { SubscriptionDefinition } from './definition.ts'
 
-/** Options of a command that follows from an event. */
+/** Options for a command that follows from an event. */
 export interface ReactionOptions {
   readonly idempotencyKey: string
   readonly metadata: Metadata
 }
 
-/** One call of a handler: what it gets as `reaction`, and what it must not do twice. */
+/** One call of a handler: its `reaction`, and a scope that detects repeated keys. */
 export interface ReactionScope {
   readonly scope: DeliveryScope
   readonly reaction: (...args: readonly unknown[]) => ReactionOptions
 }
 
-/** Makes `reaction(name?)` for one event, or `reaction(event, name?)` for a batch: the next batch may be cut differently. */
+/**
+ * Creates `reaction(name?)` for one event, or `reaction(event, name?)` for a batch. Keys come from
+ * the event, since a redelivered batch may be cut differently.
+ */
 export async function reactionsTo(
   { name, storedAs, isBatched }: Pick<SubscriptionDefinition, 'name' | 'storedAs' | 'isBatched'>,
   events: readonly EventEnvelope[],
@@ -25,10 +28,9 @@ export async function reactionsTo(
   for (const event of events) known.set(event.id, await baseOf(storedAs, event))
   const optionsOf = (eventId: unknown, name: unknown) => {
     const base = known.get(eventId as string)
-    if (base === undefined)
-      throw scope.blame('gets batches, so reaction(event, name?) needs the event of its batch that the command follows from.')
+    if (base === undefined) throw scope.blame('receives batches, so reaction(event, name?) needs an event of the current batch.')
     if (name !== undefined && typeof name !== 'string')
-      throw scope.blame(`calls reaction with a name that is no text, but ${typeof name}.`)
+      throw scope.blame(`calls reaction with a name that is not a text, but ${typeof name}.`)
     const { key, metadata } = base
     return inScope({ idempotencyKey: name === undefined ? key : `${key}/${name}`, metadata }, scope)
   }
@@ -39,7 +41,7 @@ export async function reactionsTo(
   return { scope, reaction }
 }
 
-/** The key and the metadata that an unnamed reaction to an event has. */
+/** Returns the key and the metadata of an unnamed reaction to an event. */
 async function baseOf(subscription: string, event: EventEnvelope) {
   const base = `${subscription}/${event.id}`
   const key = base.length > 180 ? await sha256(base) : base

@@ -8,68 +8,88 @@ import { buildSubscription, checkSubscriptionOptions } from './definition.ts'
 import { subscriptionMachinery } from './machinery.ts'
 import type { ReactionOptions } from './reaction.ts'
 
-/** A subscription, ready for `createApp`. Made by `defineSubscription`. */
+/** A subscription, ready for `createApp`. Created by `defineSubscription`. */
 export interface Subscription<N extends string = string> {
-  /** As it was given. */
+  /** Name of the subscription. */
   readonly name: N
-  /** Tells it from a view. */
+  /** Distinguishes it from a view. */
   readonly '~subscription': true
   /** @internal */
   readonly '~definition': SubscriptionDefinition
 }
 
 interface AnyContext {
-  /** The app that runs the subscription, to send commands to. */
+  /** The app that runs the subscription, for sending commands. */
   readonly app: SubscriptionApp
-  /** Aborts when the handler shall end: its time is up, the app closes, or another process has taken over. */
+  /** Aborts when the handler should end: timeout, app closing, or takeover by another process. */
   readonly signal: AbortSignal
-  /** 1 for the first delivery of this event in this process, 2 when it is tried again … */
+  /**
+   * Delivery attempt of this event, starting at 1. Counts failures that are stored and those seen
+   * by this process.
+   */
   readonly attempt: number
 }
 
-/** What the handler of a subscription knows besides the event. */
+/** Context passed to a subscription handler. */
 export interface SubscriptionContext extends AnyContext {
   /**
-   * Options for the commands that follow from the event: an idempotency key made of the subscription and the event, so that a second delivery changes nothing, and
-   * `causationId` and `correlationId`. A handler that sends several commands to one aggregate names each.
-   * @throws DefinitionError for a name that is no text. Two commands to one aggregate with one key: `execute` rejects with it, and the delivery fails.
+   * Returns options for commands that follow from the event.
+   *
+   * An idempotency key derived from the subscription and the event makes a redelivery harmless;
+   * `causationId` and `correlationId` link the events. Pass a `name` for each command if you send
+   * several to one aggregate.
+   *
+   * @throws DefinitionError for a name that is not a string. If two commands to one aggregate have
+   * the same key, `execute` rejects with it, and the delivery fails.
    */
   readonly reaction: (name?: string) => ReactionOptions
 }
 
-/** What the handler of batches knows besides the events. */
+/** Context passed to a batch handler. */
 export interface BatchContext<E = EventEnvelope> extends AnyContext {
   /**
-   * Options for the commands that follow from one event of the batch, as `reaction` of a handler of single events makes them: the same event has the same key in any batch.
-   * @throws DefinitionError without an event of the batch, or for a name that is no text
+   * Returns options for commands that follow from one event of the batch.
+   *
+   * Keys are the same in any batch, and in a handler of single events.
+   *
+   * @throws DefinitionError for an event outside the batch, or a name that is not a string
    */
   readonly reaction: (event: E, name?: string) => ReactionOptions
 }
 
-/** What a subscription may use of its app. */
+/** The part of an app that handlers use. */
 export interface SubscriptionApp {
-  /** The handle of an aggregate of the app, as `app.aggregates` has it. @throws DefinitionError when the app does not have it */
+  /**
+   * Returns the handle of an aggregate, as in `app.aggregates`. @throws DefinitionError when the
+   * app does not have it
+   */
   aggregate<A extends AnyAggregate>(aggregate: A): AggregateHandle<TypesOf<A>>
 }
 
-/** How an event that failed is tried again. The times are stored: no process has to wait, and a restart changes nothing. */
+/**
+ * Schedule for retries of a failed event. Times are stored: restarts change nothing, no process
+ * waits.
+ */
 export interface RetryPolicy {
-  /** Milliseconds before the second try. Each wait is between half and all of what is computed. Default 1,000. */
+  /**
+   * Milliseconds before the first retry. Each wait is 50–100 % of its computed value. Default
+   * 1,000.
+   */
   readonly firstMs?: number
-  /** Each wait is this many times the one before. Default 2. */
+  /** Growth of the wait from one retry to the next. Default 2. */
   readonly factor?: number
-  /** The longest wait. Default 60,000. */
+  /** Longest wait in milliseconds. Default 60,000. */
   readonly maxMs?: number
-  /** How long it is tried, counted from its first failure; then `then` applies. */
+  /** Milliseconds of retrying, counted from the first failure; after that, `then` applies. */
   readonly forMs: number
 }
 
-/** What happens when a handler fails. */
+/** Failure policy of a subscription. */
 export type OnFailure = 'stop' | 'park' | 'retry' | { readonly retry: RetryPolicy; readonly then: 'park' | 'stop' }
 
 type Handled<A extends readonly AnyAggregate[], T> = Extract<EnvelopeOf<A[number]>, { readonly type: T }>
 
-/** What `defineSubscription` takes: with `handle`, or with `handleBatch`. */
+/** Options of `defineSubscription`, with either `handle` or `handleBatch`. */
 export type SubscriptionOptions<N extends string, A extends readonly AnyAggregate[], T extends string> = AnySubscriptionOptions<
   N,
   A,
@@ -81,40 +101,50 @@ interface AnySubscriptionOptions<N extends string, A extends readonly AnyAggrega
   /** Name of the subscription, 1–200 characters. */
   readonly name: N
   /**
-   * Name in the store and in the keys of `reaction`, 1–200 characters: a subscription that gets another `name` continues with it. Default: `name`.
+   * Name in the store and in the keys of `reaction`, 1–200 characters. Default: `name`. Keep it
+   * when you change `name`: the subscription continues.
    */
   readonly storedAs?: string
-  /** The aggregates whose events it gets. */
+  /** Aggregates whose events the subscription receives. */
   readonly aggregates: A
-  /** Only these types of events. Default: all. */
+  /** Event types to receive. Default: all. */
   readonly eventTypes?: readonly T[]
-  /** Where it begins when it has no checkpoint yet: at the first event, behind the last, or behind a position. Default `'beginning'`. */
+  /**
+   * Start without a checkpoint: the first event, after the last, or after a position. Default
+   * `'beginning'`.
+   */
   readonly from?: 'beginning' | 'now' | Position
   /**
-   * What happens when the handler fails. `'stop'`: nothing more until `resume()`. `'retry'`: again and again, after waits of up to
-   * 30 s, and everything waits. `'park'`: the event is set aside, and what its aggregate does after it waits for `resume()` or
-   * `retry()`. `{ retry, then }`: it is tried again at times that are kept in the store, and only its aggregate waits. Default
-   * `'stop'`.
+   * Failure policy. Default `'stop'`.
+   *
+   * With `'stop'`, the subscription waits for `resume()`. With `'retry'`, it retries forever, and
+   * all later events wait. Its waits double from 0.1 s to 30 s, each times a random factor of
+   * 0.5–1.5. With `'park'`, it parks the event; later events of its aggregate wait for `resume()`
+   * or `retry()`. With `{ retry, then }`, it retries the event at stored times, and only its
+   * aggregate waits.
    */
   readonly onFailure?: OnFailure
-  /** How often an event is tried before it stops the subscription or is parked, with short waits between. Default 1. */
+  /** Attempts, with short waits between, before the failure policy applies. Default 1. */
   readonly maxAttempts?: number
-  /** Milliseconds after which a handler that has not ended counts as failed. Default 60,000. */
+  /** Milliseconds after which a running handler counts as failed. Default 60,000. */
   readonly timeoutMs?: number
   /**
-   * Handlers at the same time in one process, each for another aggregate, whose events stay in order; 1–256. Default 1: all
-   * events in the order of the log.
+   * Handlers in parallel per process, 1–256. Default 1: all events in log order. Above 1, only the
+   * events of each aggregate stay in order.
    */
   readonly concurrency?: number
   /**
-   * Parts by aggregate that several processes can share; 1–64. May be changed at any time: nothing is lost or delivered twice by
-   * it. Default 1: one process at a time does it all.
+   * Parts by aggregate that several processes can share, 1–64. Default 1: one process at a time
+   * runs all. You may change it at any time: no event is lost or redelivered because of the change.
    */
   readonly partitions?: number
 }
 
 interface ByOne<E> {
-  /** Gets one event after another, and may return anything. What it does may happen again after a crash: make it safe to repeat, by `event.id`. */
+  /**
+   * Handles one event. Events may be redelivered after a crash: make it idempotent by `event.id`.
+   * The return value is awaited and ignored.
+   */
   readonly handle: (event: E, context: SubscriptionContext) => unknown
   readonly handleBatch?: undefined
   readonly batchSize?: undefined
@@ -122,17 +152,27 @@ interface ByOne<E> {
 
 interface ByBatch<E> {
   readonly handle?: undefined
-  /** Gets several at once, in order, in place of `handle`. When it fails, the events are given one by one, to find which of them it is. */
+  /**
+   * Handles several events in order. After a failure it receives them one by one, to find the one
+   * that fails.
+   */
   readonly handleBatch: (events: readonly E[], context: BatchContext<E>) => unknown
-  /** Events in a batch at the most; the parts of one that is split are never divided. Default 100. */
+  /**
+   * Largest number of events in a batch. Events split by an upcaster stay together. Default 100.
+   */
   readonly batchSize?: number
 }
 
 /**
- * Declares a subscription: a function that gets the events of some aggregates in the order they were stored, each at least once, from a durable checkpoint on, in one process at a
- * time. Give it to `createApp({ subscriptions })`; it runs from `app.start()` on, or during `app.drain()`.
+ * Declares a subscription: a function that receives the events of some aggregates, each at least
+ * once.
  *
- * @throws DefinitionError for a misspelt option, an event the aggregates do not have, or neither or both of `handle` and `handleBatch`
+ * Events arrive in the order they were stored, from a durable checkpoint on, in one process at a
+ * time. Pass it to `createApp({ subscriptions })`. It runs from `app.start()` on, or during
+ * `app.drain()`.
+ *
+ * @throws DefinitionError for a misspelt option, an event the aggregates lack, or neither or both
+ * of `handle` and `handleBatch`
  *
  * @example
  * ```ts

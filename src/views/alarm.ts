@@ -1,6 +1,6 @@
 import type { Runtime } from '../runtime.ts'
 
-/** A sleep that a wake-up ends. */
+/** A sleep that a wake-up ends early. */
 export class Alarm {
   readonly #runtime: Runtime
   #sleeping: AbortController | undefined
@@ -16,7 +16,7 @@ export class Alarm {
     this.#sleeping?.abort()
   }
 
-  /** Not at all if it was woken since `wakes` was read. */
+  /** Sleeps up to `ms`; returns at once if a wake-up came since `wakes` was read. */
   async sleep(ms: number, wakes = this.wakes): Promise<void> {
     if (wakes !== this.wakes) return
     const sleeping = new AbortController()

@@ -14,15 +14,15 @@ import type { Target } from './generations.ts'
 import type { ViewCore } from './view-core.ts'
 import type { ViewDefinition } from './view-definition.ts'
 
-/** A row that says it knows nothing: `null` at sequence 0, which no other row is. */
+/** A stale row: `null` at sequence 0, which no other row has. */
 export const isBehind = (row: StoredView | undefined): boolean => row !== undefined && row.view === null && row.sequence === 0
 
 export const outdated = ({ name, viewVersion }: ViewDefinition, version: string): ViewOutdatedError =>
   new ViewOutdatedError(
-    `The rows of the view '${name}' are of version '${version}', and this program has version '${viewVersion}'. A newer program rebuilds them first (app.start(), app.drain() or rebuild()); an older one must be replaced.`,
+    `The rows of the view '${name}' have version '${version}'; this program has version '${viewVersion}'. If this program is newer, run app.start(), app.drain() or rebuild(). If it is older, replace it.`,
   )
 
-/** Says, together with the events, that the row is behind them. */
+/** Returns writes that mark a row as stale, to be stored together with the events. */
 export async function behindWrites(
   core: ViewCore,
   { view, id, target }: { readonly view: ViewDefinition; readonly id: string; readonly target: Target },
@@ -48,18 +48,18 @@ export async function behindWrites(
 }
 
 /**
- * How often rows of the view have been made anew, and 0 where no program ever left one behind. Rows that are read between two equal numbers, and before the marks were
- * read, are all there: a mark is only taken away together with a new number.
+ * Counts the repairs of stale rows; 0 if no process ever left one. Marks are removed together with
+ * a new number, so a read between equal numbers without a mark missed nothing.
  */
 async function readCatchUps({ store }: ViewCore, view: ViewDefinition, generation: number): Promise<number> {
   return (await catchUpRows.read(store, placeOf(view, generation))).version
 }
 
-/** What that number was when this process asked last. */
+/** Returns the number of repairs that this process read last. */
 export const knownCatchUps = ({ catchUps }: ViewCore, view: ViewDefinition, { generation }: Target): number =>
   catchUps.get(placeOf(view, generation)) ?? 0
 
-/** Whether no row was left behind by another program when rows were read: after `known` was, and before now. */
+/** Returns true if no row was stale during a read: after `known` was read, and before now. */
 export async function nothingWasBehind(core: ViewCore, view: ViewDefinition, target: Target, known: number): Promise<boolean> {
   const wasBehind = known > 0 && (await recomputeStale(core, view, target))
   const now = await readCatchUps(core, view, target.generation)
@@ -67,7 +67,10 @@ export async function nothingWasBehind(core: ViewCore, view: ViewDefinition, tar
   return now === known && !wasBehind
 }
 
-/** Makes rows anew that other programs have left behind; all of the view's, or one. False when there were none. */
+/**
+ * Recomputes rows that other processes left stale: all of the view, or one. Returns false if there
+ * are none.
+ */
 export async function recomputeStale(core: ViewCore, view: ViewDefinition, target: Target, id?: string): Promise<boolean> {
   const ids = id === undefined ? await markedIds(core, view, target.generation) : [id]
   for (const one of ids) await catchUpRow(core, view, target.generation, one)
@@ -81,7 +84,7 @@ async function markedIds({ store }: ViewCore, view: ViewDefinition, generation: 
 }
 
 async function catchUpRow(core: ViewCore, view: ViewDefinition, generation: number, id: string): Promise<void> {
-  // In this order: a row that is left behind again after the mark was read has moved the mark, and then nothing is stored here.
+  // Read the mark first: if the row becomes stale again, the mark moves, and this write conflicts.
   const mark = await readMark(core, view, id, generation)
   const [row] = await core.store.readViews([{ name: view.storedAs, generation, id }])
   const views: ViewWrite[] = []
@@ -93,15 +96,20 @@ async function catchUpRow(core: ViewCore, view: ViewDefinition, generation: numb
     const { folded, last } = await fromHistory(core, view, id)
     if (last !== undefined) views.push(rowWrite(view, { generation, id, expectedVersion: row?.version ?? 0 }, folded, last))
   }
-  // A conflict means that somebody else was at it, or that other rows are live: whoever asked looks again.
+  // A conflict means that another process repaired the row or switched the view: the caller checks
+  // again.
   if (views.length > 0 && (await saveRows(core, views)) === 'superseded') await currentRowsNow(core, view)
 }
 
-/** Makes one row anew in its place. @throws ValidationError where the row is not of one aggregate alone, ViewOutdatedError */
+/**
+ * Rebuilds one row in its place.
+ *
+ * @throws ValidationError when a row has no single aggregate, ViewOutdatedError
+ */
 export async function rebuildRow(core: ViewCore, view: ViewDefinition, id: string): Promise<void> {
   if (!view.followsOne)
     throw new ValidationError(
-      `View '${view.name}': a single row can be rebuilt of a view of one aggregate without an id of its own; rebuild this one as a whole.`,
+      `View '${view.name}': rebuild: id works only for a view of one aggregate without a custom id. Rebuild this view as a whole.`,
     )
   for (;;) {
     const target = await currentRowsNow(core, view)
@@ -115,7 +123,7 @@ export async function rebuildRow(core: ViewCore, view: ViewDefinition, id: strin
   }
 }
 
-/** The row as all events of its aggregate make it. */
+/** Computes a row from all events of its aggregate. */
 export async function fromHistory(
   core: ViewCore,
   view: ViewDefinition,
@@ -140,5 +148,8 @@ async function readMark({ store }: ViewCore, view: ViewDefinition, rowId: string
 const catchUpsWrite = (view: ViewDefinition, generation: number, version: number): ViewWrite =>
   catchUpRows.write({ id: placeOf(view, generation), version }, {})
 
-/** Names a generation of a view; no digest, so no mark's id. */
+/**
+ * Names a generation of a view. Marks have digests as ids, so these names never collide with
+ * theirs.
+ */
 const placeOf = ({ storedAs }: ViewDefinition, generation: number): string => `${generation}/${storedAs}`

@@ -11,23 +11,23 @@ import { type News, type NewsPage, type Touched, touchedBy } from './news.ts'
 import type { ViewCore } from './view-core.ts'
 import type { ViewDefinition } from './view-definition.ts'
 
-/** With push the log is still read from time to time: a notification may be lost. */
+/** With push, the log is polled at a tenth of the rate: a notification may be lost. */
 const pollsWithPush = 10
-/** A switch to other rows by another process is looked for this often. */
+/** Interval of checks for a switch to other rows by another process. */
 const lookMs = 10_000
 
-/** Listeners that have come to the same place. */
+/** Listeners at the same place. */
 interface Group {
   readonly listeners: Set<Listener>
   news: News
   place: string
-  /** Was read, and is not shown by the view yet. */
+  /** A page that was read, but that the view does not show yet. */
   page: NewsPage | undefined
 }
 
 /**
- * Reads what changes in a view and tells all listeners, while there are any. It keeps no checkpoint and needs no lease. One page is told after the other, so that versions
- * of a row never go back.
+ * Reads the changes of a view and reports them to all listeners, while there are any. Keeps no
+ * checkpoint and needs no lease. Pages are reported one by one, so that row versions never go back.
  */
 export class ChangesReader {
   readonly #core: ViewCore
@@ -35,7 +35,7 @@ export class ChangesReader {
   readonly #lifecycle: Lifecycle
   readonly #newsOf: () => News
   readonly #alarm: Alarm
-  /** The first is at the end of the log; others catch up with it and join it. */
+  /** The first group is at the end of the log; others catch up with it and join it. */
   #groups: Group[] = []
   #own: Commit[] = []
   #ending: AbortController | undefined
@@ -69,7 +69,7 @@ export class ChangesReader {
     const { store, onStored, onProjected, runtime } = this.#core
     const ending = new AbortController()
     const wake = () => this.#alarm.wake()
-    // The first listener has just looked.
+    // The first listener has just checked the generation.
     this.#lookedAt = runtime.now().getTime()
     const stored = store.capabilities.globalOrder ? wake : (commit: Commit) => this.#keep(commit)
     onStored.add(stored)
@@ -86,7 +86,7 @@ export class ChangesReader {
     void this.#run(ending.signal)
   }
 
-  /** Where the store has no global order, its news of these may come late. */
+  /** Keeps own commits: without a global order, the store may report them late. */
   #keep(commit: Commit): void {
     if (this.#view.consistency === 'inline') this.#own.push(commit)
     this.#alarm.wake()
@@ -103,7 +103,7 @@ export class ChangesReader {
       try {
         const isMore = await this.#lifecycle.run(title, () => this.#readOn(signal))
         failures = 0
-        // Where the store never waits, nothing else in the process would have its turn.
+        // A store that never waits would otherwise block all other work of the process.
         if (isMore) await this.#core.runtime.sleep(0)
         else await this.#alarm.sleep(this.#pauseMs(), wakes)
       } catch (error) {
@@ -118,7 +118,7 @@ export class ChangesReader {
     }
   }
 
-  /** True when there is more to read at once. */
+  /** Reads one page per group. Returns true if there is more to read at once. */
   async #readOn(signal: AbortSignal): Promise<boolean> {
     await this.#look()
     await this.#tellOwn()
@@ -127,7 +127,7 @@ export class ChangesReader {
     return isMore
   }
 
-  /** One page further, unless the view does not show it yet. */
+  /** Reports one page, unless the view does not show it yet. Returns true if there is more. */
   async #advance(group: Group): Promise<boolean> {
     try {
       group.page ??= await group.news.nextPage(group.place)
@@ -142,13 +142,13 @@ export class ChangesReader {
     group.place = page.place
     const [front] = this.#groups
     if (page.more || front === undefined || front === group) return page.more
-    // It has read everything that is stored by now, and so lacks nothing of what the front will read.
+    // It has read everything stored so far, so it misses nothing that the front reads next.
     for (const listener of group.listeners) front.listeners.add(listener)
     this.#groups = this.#groups.filter((one) => one !== group)
     return false
   }
 
-  /** The store has lost what came after the place. */
+  /** Starts over after the store lost what followed the place. */
   async #beginAnew(group: Group): Promise<boolean> {
     group.news = this.#newsOf()
     group.place = await group.news.end()
@@ -173,11 +173,11 @@ export class ChangesReader {
       else listener.push(rows, place)
   }
 
-  /** Whether the view has switched to other rows: as far as this process knows, and now and then in the store. */
+  /** Checks for a switch to other rows: in this process always, in the store from time to time. */
   async #look(): Promise<void> {
     const { generations, runtime, pollMs } = this.#core
     const now = runtime.now().getTime()
-    // Rows that were replaced never show what is awaited of them.
+    // Replaced rows never show the awaited events.
     const everyMs = this.#isAwaited ? Math.min(lookMs, pollMs) : lookMs
     const isDue = now - this.#lookedAt >= everyMs || now < this.#lookedAt
     if (isDue) this.#lookedAt = now
@@ -186,7 +186,7 @@ export class ChangesReader {
     for (const listener of this.#listeners) if (target !== undefined) listener.see(target.generation)
   }
 
-  /** Something was read that the view does not show yet. */
+  /** A page was read that the view does not show yet. */
   get #isAwaited(): boolean {
     return this.#groups.some(({ page }) => page !== undefined)
   }

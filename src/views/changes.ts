@@ -13,30 +13,30 @@ import { type News, newsOfAggregates, newsOfLog } from './news.ts'
 import type { ViewCore } from './view-core.ts'
 import type { ViewDefinition } from './view-definition.ts'
 
-/** Where an iteration begins. */
+/** Start of an iteration. */
 interface Start {
   readonly place: string
   readonly generation: number
-  /** Why it cannot begin where it was asked to. */
+  /** Why it cannot start at the requested place. */
   readonly reload?: ReloadReason
 }
 
-/** What `changes()` returns, with what the HTTP API asks of it. */
+/** Result of `changes()`, with additions for the HTTP API. */
 export interface OpenedChanges extends AsyncIterable<ViewChange<unknown>, undefined> {
-  /** `after` reads like a cursor. */
+  /** `after` has the form of a cursor. */
   readonly isCursor: boolean
-  /** Resolves when nothing is missed from then on, with the cursor of this moment if it is known. */
+  /** Resolves when later changes cannot be missed, with the cursor of this moment if known. */
   begin(): Promise<string | undefined>
   [Symbol.asyncIterator](): ChangesIterator
 }
 
 export interface ChangesIterator extends AsyncIterator<ViewChange<unknown>, undefined> {
   return(): Promise<IteratorResult<ViewChange<unknown>, undefined>>
-  /** Where a later iteration continues without missing anything, if that is known. */
+  /** The place where a later iteration continues without a gap, if known. */
   cursor(): string | undefined
 }
 
-/** The live changes of one view of an app. */
+/** Live changes of one view of an app. */
 export class Changes {
   readonly #core: ViewCore
   readonly #view: ViewDefinition
@@ -46,7 +46,7 @@ export class Changes {
   readonly #starts = new Set<Promise<Start>>()
   #shared: Promise<Start> | undefined
 
-  /** `position`: how far the view has come in the log. */
+  /** `position`: progress of the view in the log. */
   constructor(core: ViewCore, view: ViewDefinition, position: () => Promise<Position>, lifecycle: Lifecycle) {
     const newsOf = () => (core.store.capabilities.globalOrder ? newsOfLog(core, view, position) : newsOfAggregates(core, view))
     this.#core = core
@@ -56,7 +56,9 @@ export class Changes {
     this.#reader = new ChangesReader(core, view, lifecycle, newsOf)
   }
 
-  /** Resolves when all iterations that were asked for have their beginning, so that rows which are read then are not older. */
+  /**
+   * Waits until all requested iterations have a start, so that rows read afterwards are not older.
+   */
   async begun(): Promise<void> {
     if (this.#starts.size > 0) await Promise.allSettled(this.#starts)
   }
@@ -73,7 +75,7 @@ export class Changes {
       throw new ValidationError(`${at}: after must be the cursor of a change.`)
     if (!globalOrder && this.#core.store.readChanges === undefined)
       throw new DefinitionError(
-        `${at} needs a store that reports changes, and this one does not. Give dynamoDbStore streams: true and a streamsClient.`,
+        `${at} needs a store that reports changes, and this one does not. Pass streams: true and a streamsClient to dynamoDbStore.`,
       )
     const start = this.#begin(at, after)
     return {
@@ -86,7 +88,7 @@ export class Changes {
     }
   }
 
-  /** Iterations that are opened at the same time share the reads; an earlier beginning is right for all of them. */
+  /** Concurrent iterations share the reads: an earlier start is right for all of them. */
   #begin(at: string, after: string | undefined): Promise<Start> {
     if (after === undefined && this.#shared !== undefined) return this.#shared
     const start = this.#lifecycle.run(at, () => this.#findStart(after))
@@ -100,7 +102,7 @@ export class Changes {
     return start
   }
 
-  /** The place is asked for first, and at once: what this process stores from now on comes after it. */
+  /** Read the place first, and at once: later commits of this process come after it. */
   async #findStart(after: string | undefined): Promise<Start> {
     const from = after === undefined ? undefined : this.#placeIn(after)
     const isReachable = from !== undefined && (await this.#news.reachesBack(from.place))
@@ -149,7 +151,7 @@ export class Changes {
     }
   }
 
-  /** Ends with the signal and with the app. */
+  /** Creates a listener that ends with the signal and with the app. */
   #listen({ place, generation, reload }: Start, where: ViewFind['where'], signal: AbortSignal | undefined): Listener {
     const forget: (() => void)[] = []
     const listener = new Listener(where, { place, generation }, () => {

@@ -9,7 +9,7 @@ import type { ViewDefinition } from './view-definition.ts'
 
 const ranges = { gt: '>', gte: '>=', lt: '<', lte: '<=' } as const
 
-/** The conditions of a `where`, encoded. @throws ValidationError */
+/** Encodes the conditions of a `where`. @throws ValidationError */
 export function conditionsOf(view: ViewDefinition, method: string, where: unknown): ViewFind['where'] {
   const at = `View '${view.name}': ${method}`
   if (!isObject(where)) throw new ValidationError(`${at} takes an object of values by index.`)
@@ -44,7 +44,10 @@ function encoded(at: string, index: string, value: unknown): string {
   return encodeIndexValue(value as IndexValue)
 }
 
-/** Whether a row meets all conditions, as a store compares: by the bytes of encoded values. An absent field meets none. */
+/**
+ * Returns whether a row meets all conditions, comparing the bytes of encoded values as stores do.
+ * An absent field meets none.
+ */
 export const meets = (where: ViewFind['where'], row: unknown): boolean =>
   where.every(({ index, is, value }) => {
     const own = isObject(row) && Object.hasOwn(row, index) ? (row as Record<string, unknown>)[index] : undefined

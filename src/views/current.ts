@@ -11,13 +11,16 @@ import type { ViewDefinition } from './view-definition.ts'
 
 const waitMs = 20
 
-/** The rows in use, once they have all that they should have. Rows of another version are looked at again: that ends with a rebuild. */
+/**
+ * Returns the generation in use once it is ready. Rows of another version are read from the store
+ * again, which ends with a rebuild.
+ */
 export async function currentRows(core: ViewCore, view: ViewDefinition): Promise<Target> {
   const known = core.generations.known(view)
   return known?.isOwn ? known : currentRowsNow(core, view)
 }
 
-/** The same, by what is stored now. */
+/** Returns the generation in use once it is ready, always read from the store. */
 export async function currentRowsNow(core: ViewCore, view: ViewDefinition): Promise<Target> {
   for (;;) {
     const found = await core.generations.look(view)
@@ -27,8 +30,8 @@ export async function currentRowsNow(core: ViewCore, view: ViewDefinition): Prom
 }
 
 /**
- * Brings a generation that has gone live up to the end of the log, and says that it is ready. Ends when it is, whichever process has
- * done it, or when another one is live.
+ * Waits until a live generation has processed the log and is ready, filling it if necessary. Also
+ * ends when another generation is live.
  */
 async function waitUntilReady(core: ViewCore, view: ViewDefinition, generation: number): Promise<void> {
   const { store, runtime } = core
@@ -45,7 +48,9 @@ async function waitUntilReady(core: ViewCore, view: ViewDefinition, generation: 
   }
 }
 
-/** Runs what fills a generation; `more` where it was filled elsewhere meanwhile. */
+/**
+ * Runs the consumer that fills a generation. Returns `more` if another process filled it meanwhile.
+ */
 export async function fill(consumer: Consumer, request: RunRequest): Promise<RunResult> {
   try {
     return await consumer.run(request)

@@ -11,20 +11,20 @@ import { isReady, readyKey } from './generation-ready.ts'
 import type { ViewCore } from './view-core.ts'
 import type { ViewDefinition } from './view-definition.ts'
 
-/** Rows that are remembered at the most, so that a row which changes often is not read each time. */
+/** Size of the row cache, so that a row that changes often is not read each time. */
 const mostRows = 50_000
 
-/** A row with what its next save needs. */
+/** A row with the version that its next save expects. */
 interface Row {
   readonly version: number
   readonly view: unknown
   readonly sequence: number | undefined
 }
 
-/** This generation is to be filled no more: others moved the view to another one, or its commands write it. */
+/** Filling this generation is over: the view switched to another one, or commands write it. */
 export class GenerationGone extends Error {}
 
-/** Folds the log into the rows of one generation of a view; rows and checkpoint move together. */
+/** Folds the log into the rows of one generation; rows and checkpoint are stored together. */
 export class FoldRows implements Processor {
   readonly name: string
   readonly title: string
@@ -53,9 +53,12 @@ export class FoldRows implements Processor {
     this.batchSize = core.store.capabilities.itemsPerCommit < 1_000 ? 10 : 5_000
   }
 
-  /** The rows of an inline view are written by its commands, once it is live and has all that came before. Until then only the holder of the lease can end that. */
+  /**
+   * Commands write the rows of an inline view once its generation is live and complete. Until then
+   * only the lease holder can complete it.
+   */
   async isFinished(): Promise<boolean> {
-    // Others may have moved them since.
+    // Other processes may have changed the rows.
     this.#rows.clear()
     if (this.#view.consistency !== 'inline') return false
     const { storedAs: name } = this.#view
@@ -71,13 +74,13 @@ export class FoldRows implements Processor {
     for (;;) {
       const folded = this.#fold(plan.byId, rows, done)
       if (folded.failedAt === undefined) return { done, failure, effects: { rows: folded.writes } }
-      // What came before the failing event is stored, so that all is folded again up to there.
+      // Rows before the failing event are stored: fold again up to there.
       done = folded.failedAt
       failure = { error: folded.error, at: (batch[done] as Decoded).stored, kind: 'failed' }
     }
   }
 
-  /** Only what is stored is known: another batch may be in flight, and must not build on what this one only wanted. */
+  /** Keeps only stored rows: another batch may be in flight, and must not build on unsaved ones. */
   settled({ effects: { rows } }: RowsTaken, outcome: Saved): void {
     if (outcome !== 'saved') {
       this.#rows.clear()
@@ -90,7 +93,7 @@ export class FoldRows implements Processor {
     for (const tell of this.#core.onProjected) tell()
   }
 
-  /** The events of each row, in order, up to the first that cannot be read or placed. */
+  /** Groups the events by row, in order, up to the first one that cannot be read or placed. */
   #plan(batch: readonly Decoded[]) {
     const byId = new Map<string, Step[]>()
     for (const [nth, { events, failure, stored }] of batch.entries()) {
@@ -112,8 +115,9 @@ export class FoldRows implements Processor {
   }
 
   /**
-   * Where there is no order of all events, no fence holds back who has lost the lease, so it is also looked whether the generation is ready. As long as it is not, no event that was read by then is in
-   * its rows by a command; and what others have filled in they have marked as seen.
+   * Reads the rows that are not cached. Without a global order no fence stops a process that lost
+   * its lease, so this also checks that the generation is not ready. Until then commands have not
+   * written events that were read, and other fillers have marked theirs as seen.
    */
   async #read(ids: readonly string[]): Promise<ReadonlyMap<string, Row>> {
     const { store } = this.#core
@@ -143,7 +147,8 @@ export class FoldRows implements Processor {
       let last: EventEnvelope | undefined
       for (const { nth, event } of steps) {
         if (nth >= end) break
-        // A command may have folded it into the row already. A row that is marked as behind is left to whoever asks for it: it may lack more than what is followed here.
+        // A command may have folded the event already. Stale rows are left to their reader: they
+        // may lack more than this event.
         if (this.#view.followsOne && row.sequence !== undefined && (row.sequence === 0 || event.sequence <= row.sequence))
           continue
         try {
@@ -169,7 +174,7 @@ interface RowsTaken extends Taken {
   readonly effects: { readonly rows: readonly ViewWrite[] }
 }
 
-/** One event of a row, and its place in the batch. */
+/** An event of a row and its index in the batch. */
 interface Step {
   readonly nth: number
   readonly event: EventEnvelope

@@ -8,7 +8,7 @@ import { maxNameLength, nameProblem } from '../util/names.ts'
 import { isThenable, refusing } from '../util/refusing.ts'
 import type { ViewDefinition } from './view-definition.ts'
 
-/** The ids of the views that an event touches, each once. @throws ApplyError */
+/** Returns the ids of the rows that an event touches, without duplicates. @throws ApplyError */
 export function idsOf(view: ViewDefinition, event: EventEnvelope): readonly string[] {
   if (view.id === undefined) return [event.aggregateId]
   const answer = guard(view, 'id', event, () => view.id?.(event))
@@ -21,13 +21,17 @@ export function idsOf(view: ViewDefinition, event: EventEnvelope): readonly stri
   return [...ids] as string[]
 }
 
-/** The view after an event, frozen; `null` stands for no view, before and after. @throws ApplyError */
+/**
+ * Returns the frozen row after an event; `null` means no row, before and after.
+ *
+ * @throws ApplyError
+ */
 export function foldView(view: ViewDefinition, current: unknown, event: EventEnvelope): unknown {
   const update = view.update.get(event.type)
   if (update === undefined) return current
   const next = guard(view, `update.${event.type}`, event, () => update(current ?? view.initialView(), event))
   if (next === undefined)
-    throw failed(view, `update.${event.type}`, event, 'it returned nothing; it must return the next view, or null to delete it')
+    throw failed(view, `update.${event.type}`, event, 'it returned undefined. Return the next view, or null to delete the row')
   if (isThenable(next))
     throw refusing(
       failed(view, `update.${event.type}`, event, 'it returned a promise; it must return the next view at once'),
@@ -41,7 +45,7 @@ export function foldView(view: ViewDefinition, current: unknown, event: EventEnv
   }
 }
 
-/** A copy that JSON keeps as it is, frozen. @throws ApplyError */
+/** Returns a frozen copy that survives JSON unchanged. @throws ApplyError */
 export function storableView(view: ViewDefinition, id: string, value: unknown, event: EventEnvelope): unknown {
   try {
     return deepFreeze(toJson(value))
@@ -53,7 +57,7 @@ export function storableView(view: ViewDefinition, id: string, value: unknown, e
   }
 }
 
-/** What a view can be found by; an absent field has no value. @throws ApplyError */
+/** Returns the index values of a row; an absent field has none. @throws ApplyError */
 export function indexValues(
   view: ViewDefinition,
   id: string,
@@ -70,7 +74,7 @@ export function indexValues(
   })
 }
 
-/** What is wrong with a value to find views by. */
+/** Returns the problem with an index value, if any. */
 export function indexValueProblem(value: unknown): string | undefined {
   if (value === null || typeof value === 'boolean' || (typeof value === 'number' && Number.isFinite(value))) return undefined
   if (typeof value !== 'string') return `must be a text, a finite number, a boolean or null`
@@ -98,7 +102,12 @@ function failed(view: ViewDefinition, part: string, event: EventEnvelope, proble
   )
 }
 
-/** The write of a row as it will be after `last`, the event that changed it last. `sequence`: of the last event in it, where it follows one aggregate. @throws ApplyError */
+/**
+ * Returns the write of a row after `last`, its last event. `sequence`: the last event in it, where
+ * it follows one aggregate.
+ *
+ * @throws ApplyError
+ */
 export function rowWrite(
   view: ViewDefinition,
   { generation, id, expectedVersion }: Pick<ViewWrite, 'generation' | 'id' | 'expectedVersion'>,

@@ -3,13 +3,13 @@ import type { ViewWrite } from '../store/commit.ts'
 import { readyRows } from '../store/internal-rows.ts'
 
 /**
- * Where it says that a generation which went live has all that the one before it had. It is written once, under the lease of what
- * fills the generation, and never taken back: whatever reads that it is not there may go on filling, since no command has written
- * the rows by then.
+ * Key of the row that marks a live generation as complete: it contains everything its predecessor
+ * had. Written once, under the lease of the consumer that fills it, and never removed. If it is
+ * missing, filling may continue: commands have not written the rows yet.
  */
 export const readyKey = (name: string, generation: number) => readyRows.key(idOf(name, generation))
 
-/** Generation 1 is nobody's successor. */
+/** Returns whether a generation is complete. Generation 1 always is: it has no predecessor. */
 export async function isReady({ store }: Core, name: string, generation: number): Promise<boolean> {
   return generation === 1 || (await readyRows.read(store, idOf(name, generation))).version > 0
 }

@@ -7,16 +7,19 @@ import type { ViewGeneration } from '../store/store.ts'
 import { isReady } from './generation-ready.ts'
 import type { ViewDefinition } from './view-definition.ts'
 
-/** Which rows of a view are in use. */
+/** The rows of a view that are in use. */
 export interface Target {
   readonly generation: number
-  /** They were made by this program's version of the view. */
+  /** The rows have this program's `viewVersion`. */
   readonly isOwn: boolean
-  /** The version that they were made by. */
+  /** The `viewVersion` of the rows. */
   readonly version: string
 }
 
-/** Which generation of each view is live, as far as this process knows. A commit that names a wrong one is refused by the store, so being late does no harm. */
+/**
+ * Caches which generation of each view is live. A stale entry does no harm: the store refuses
+ * commits that name a wrong generation.
+ */
 export class Generations {
   readonly #core: ConsumerCore
   readonly #known = new Map<string, Target>()
@@ -27,12 +30,14 @@ export class Generations {
     this.#core = core
   }
 
-  /** What was found last. A view that nobody has raised the version of is taken to be at its first generation, without a read. */
+  /**
+   * Returns the cached generation. Version '1' is assumed to be at generation 1, without a read.
+   */
   known({ storedAs, viewVersion }: ViewDefinition): Target | undefined {
     return this.#known.get(storedAs) ?? (viewVersion === '1' ? { generation: 1, isOwn: true, version: '1' } : undefined)
   }
 
-  /** What is live now. `isReady`: it has all that it should have, as far as this process has to ask. */
+  /** Reads the live generation. `isReady`: it is complete, as far as this process must check. */
   async look(view: ViewDefinition): Promise<Target & { readonly isReady: boolean }> {
     const { storedAs: name, viewVersion } = view
     for (;;) {
@@ -46,7 +51,7 @@ export class Generations {
     }
   }
 
-  /** It is what readers and commands go by from now on. */
+  /** Makes a generation the one that readers and commands use from now on. */
   remember({ storedAs }: ViewDefinition, { generation, isOwn, version }: Target): Target {
     const target = { generation, isOwn, version }
     this.#known.set(storedAs, target)
@@ -54,8 +59,10 @@ export class Generations {
   }
 
   /**
-   * A step to rows of this version where no version has any, because nothing was stored. Generation 1 is never theirs: a program of version 1 takes it to be its own without a read, so that only
-   * a switch makes the store refuse what it writes there. What such a program stores before the switch is found by making it ready. False where there is something to rebuild.
+   * Switches to rows of this version when nothing is stored yet. Uses a generation above 1:
+   * programs of version 1 write generation 1 without a read, and only a switch makes the store
+   * refuse them. Filling the new generation finds what they stored before the switch. Returns false
+   * if there is something to rebuild.
    */
   async #begin(view: ViewDefinition, all: readonly ViewGeneration[]): Promise<boolean> {
     if (all.some(({ state }) => state !== 'building') || (await this.#hasEvents(view))) return false
@@ -71,41 +78,50 @@ export class Generations {
     return this.#begun.has(storedAs)
   }
 
-  /** Adds a generation for this version behind all there are; `undefined` when somebody else has added one since. */
+  /**
+   * Adds a generation for this version after all others. Returns `undefined` if another process
+   * added one since.
+   */
   async add({ storedAs: name, viewVersion }: ViewDefinition, all: readonly ViewGeneration[]): Promise<number | undefined> {
     const generation = Math.max(liveGeneration(all), ...all.map((one) => one.generation)) + 1
     return (await this.#core.store.addViewGeneration({ name, generation, viewVersion })) ? generation : undefined
   }
 
-  /** Makes a building generation live in the place of what was live when all were looked at. False when that has changed since. */
+  /**
+   * Makes a building generation live, in place of the one that was live in `all`. Returns false if
+   * that changed.
+   */
   async switchTo(view: ViewDefinition, all: readonly ViewGeneration[], to: number): Promise<boolean> {
     const { storedAs: name, viewVersion } = view
     const from = liveGeneration(all)
     if (!canSwitch(all, from, to)) return false
     const before = liveVersion(all)
-    // Those that were begun earlier than this one are of older programs, also where they have never come to their end.
+    // Generations that were begun earlier belong to older programs, even if never finished.
     const earlier = all.filter(({ generation }) => generation < to).map((one) => one.viewVersion)
     if (before !== viewVersion) await noteReplaced(this.#core, name, [before, ...earlier], to)
     return this.#core.store.switchViewGeneration({ name, from, to })
   }
 
-  /** A later version of the view is or was live: this program is an older one, and must not turn the view back. `all` were looked at before. */
+  /**
+   * Returns whether a later version is or was live: an older program must not switch the view back.
+   * Read `all` before calling it.
+   */
   isOutdated({ storedAs, viewVersion }: ViewDefinition, all: readonly ViewGeneration[]): Promise<boolean> {
     return isReplaced(this.#core, storedAs, viewVersion, all)
   }
 }
 
-/** Generation 1 is of version 1 where nobody has said otherwise. */
+/** Returns the live `viewVersion`; without a stored generation, '1'. */
 export const liveVersion = (all: readonly ViewGeneration[]): string =>
   all.find(({ state }) => state === 'live')?.viewVersion ?? '1'
 
-/** The generation that a program of this version has begun to fill. */
+/** Returns the generation that a program of this version has begun to fill. */
 export const begunBy = ({ viewVersion }: ViewDefinition, all: readonly ViewGeneration[]): number | undefined =>
   all.find((one) => one.state === 'building' && one.viewVersion === viewVersion)?.generation
 
 const mostReplaced = 100
 
-/** Says, before a generation goes live, which versions it takes the place of. It holds from when the generation has gone live. */
+/** Records, before a generation goes live, which versions it replaces. Applies once it is live. */
 async function noteReplaced(core: ConsumerCore, name: string, viewVersions: readonly string[], by: number): Promise<void> {
   await replacedRows.update(rowsOf(core), name, (row) => {
     const replaced = row?.replaced ?? []
@@ -116,7 +132,10 @@ async function noteReplaced(core: ConsumerCore, name: string, viewVersions: read
   })
 }
 
-/** Whether a program of another version has come later. `all` generations were looked at before, so that one which has gone live by then has said so. */
+/**
+ * Returns whether a later version replaced this one. Read `all` before calling it, so that the
+ * record of each live generation is visible.
+ */
 async function isReplaced({ store }: Core, name: string, viewVersion: string, all: readonly ViewGeneration[]): Promise<boolean> {
   const isBuilding = (by: number) => all.some(({ generation, state }) => generation === by && state === 'building')
   const { value } = await replacedRows.read(store, name)

@@ -15,11 +15,14 @@ import type { Target } from './generations.ts'
 import type { ViewCore } from './view-core.ts'
 import type { ViewDefinition } from './view-definition.ts'
 
-/** Other writers of a row may be first this often; each time one of them has come further. */
+/**
+ * Attempts to write a row that other writers change. Each lost race means that one of them made
+ * progress.
+ */
 const rowAttempts = 200
 const rowWaitMs = 2
 
-/** The inline views of one aggregate type. */
+/** Returns the function that computes the inline views of one aggregate type. */
 export function inlineViews(core: ViewCore, definition: AggregateDefinition, views: readonly ViewDefinition[]): InlineViews {
   return (aggregateId, added) => {
     const plan = planViews(views, envelopesOf(added))
@@ -35,7 +38,7 @@ export function inlineViews(core: ViewCore, definition: AggregateDefinition, vie
       retry: async (on, attempt) => {
         if (attempt === rowAttempts)
           throw new ConflictError(
-            `The inline views of ${definition.type} '${aggregateId}' were moved by other writers ${attempt} times in a row.`,
+            `The inline views of ${definition.type} '${aggregateId}' lost the race against other writers ${attempt} times in a row. Retry later.`,
             { aggregateType: definition.type, aggregateId, attempts: attempt },
           )
         if (on === 'generation') for (const view of views) await currentRowsNow(core, view)
@@ -46,14 +49,14 @@ export function inlineViews(core: ViewCore, definition: AggregateDefinition, vie
   }
 }
 
-/** One row that a commit will write, and the events that change it. */
+/** A row that a commit will write, and the events that change it. */
 interface PlannedRow {
   readonly view: ViewDefinition
   readonly id: string
   readonly events: readonly EventEnvelope[]
 }
 
-/** The rows that these events change. A view that names none of them has none. */
+/** Returns the rows that these events change; a view that handles none of them has none. */
 function planViews(views: readonly ViewDefinition[], events: readonly EventEnvelope[]): readonly PlannedRow[] {
   return views.flatMap((view) => {
     const byId = new Map<string, EventEnvelope[]>()
@@ -69,16 +72,21 @@ function planViews(views: readonly ViewDefinition[], events: readonly EventEnvel
   })
 }
 
-/** A planned row and the generation it is of. */
+/** A planned row and its generation. */
 interface TargetedRow extends PlannedRow {
   readonly target: Target
 }
 
-/** @throws ViewOutdatedError where rows are of another version of the view that cannot be made from one aggregate's events alone */
+/**
+ * Adds the generations to the rows.
+ *
+ * @throws ViewOutdatedError when rows of another version need more than one aggregate's events
+ */
 async function targeted(core: ViewCore, plan: readonly PlannedRow[]): Promise<readonly TargetedRow[]> {
   const rows: TargetedRow[] = []
   for (const row of plan) {
-    // Rows of one aggregate may be of another version, and the store tells when they are so no more; others are looked at before a command is refused.
+    // For rows of one aggregate a cached generation is enough: the store refuses a stale one. For
+    // others, check before refusing the command.
     const known = row.view.followsOne ? core.generations.known(row.view) : undefined
     const target = known ?? (await currentRows(core, row.view))
     if (!target.isOwn && !row.view.followsOne) throw outdated(row.view, target.version)
@@ -87,11 +95,14 @@ async function targeted(core: ViewCore, plan: readonly PlannedRow[]): Promise<re
   return rows
 }
 
-/** Keys of the rows that commands on other aggregates may write too. */
+/** Returns keys of rows that commands on other aggregates may also write. */
 const sharedRowKeys = (plan: readonly PlannedRow[]): readonly string[] =>
   plan.filter(({ view }) => !view.followsOne).map(({ view, id }) => `${view.storedAs}\0${id}`)
 
-/** Folds the events of a commit, the last of which has `sequence`, into the rows as they are now. `trustCache` is for the first try: later ones read. */
+/**
+ * Folds the events of a commit, up to `sequence`, into the current rows. The first attempt may use
+ * `trustCache`; later ones read the store.
+ */
 async function computeViews(
   core: ViewCore,
   definition: AggregateDefinition,
@@ -135,7 +146,7 @@ async function computeViews(
   return { writes, rows }
 }
 
-/** The row as of `base`, where this process knows it and it is of the right generation. */
+/** Returns the row as of `base`, if it is cached for the right generation. */
 function cachedRow(base: Loaded, { view, target }: TargetedRow): StoredView | undefined {
   const row = view.followsOne && target.isOwn ? base.rows?.get(view.storedAs) : undefined
   return row?.generation === target.generation ? row : undefined
@@ -148,7 +159,10 @@ async function readRows(core: ViewCore, plan: readonly TargetedRow[]): Promise<R
   return new Map(plan.map((planned, i) => [planned, rows[i]]))
 }
 
-/** The events that a row has not seen, because the view was added or rebuilt later or names none of them. */
+/**
+ * Reads the events that a row misses because the view was added or rebuilt later, or does not
+ * handle them.
+ */
 async function missedEvents(
   core: ViewCore,
   definition: AggregateDefinition,

@@ -2,43 +2,53 @@ import type { StoredView, ViewFind } from '../store/store.ts'
 import { meets } from './conditions.ts'
 import type { LiveRows } from './live-rows.ts'
 
-/** What `changes()` reports about a row, or about all of them. `cursor`: pass it as `after` to continue behind this report. */
+/**
+ * A change that `changes()` reports, of one row or of all. Pass `cursor` as `after` to continue
+ * from here.
+ */
 export type ViewChange<W> =
   | {
       readonly kind: 'changed'
       readonly id: string
       /** Frozen. */
       readonly view: W
-      /** How many times it was saved or deleted; never lower than the one reported before for this id. */
+      /**
+       * How many times the row was saved or deleted; never lower than in an earlier report for this
+       * id.
+       */
       readonly version: number
       readonly cursor: string
     }
   /**
-   * The row does not exist, or does not meet `where`. A new row that does not meet it is not reported. An older one is reported
-   * when it changes, even if it never met `where`: its former contents are not kept.
+   * The row does not exist, or does not meet `where`. A new row that does not meet it is not
+   * reported. An older one is reported when it changes, even if it never met `where`: its former
+   * contents are not kept.
    */
   | { readonly kind: 'gone'; readonly id: string; readonly cursor: string }
   /** Changes cannot be reported one by one: call `find` again. */
   | {
       readonly kind: 'reload'
-      /** `rebuilt`: the view switched to other rows. `too-many`: over 10,000 rows wait to be taken. `too-old`: `after` is too far back, or not of this log. */
+      /**
+       * Reason of the reload. With `rebuilt`, the view switched to other rows. With `too-many`,
+       * over 10,000 rows are pending. With `too-old`, `after` is too far back, or not of this log.
+       */
       readonly because: ReloadReason
       readonly cursor: string
     }
 
-/** Why changes cannot be reported one by one. */
+/** Reason why changes cannot be reported one by one. */
 export type ReloadReason = 'rebuilt' | 'too-many' | 'too-old'
 
-/** Rows that wait to be taken, at most. */
+/** Limit of pending rows. */
 export const mostPending = 10_000
-/** Reported versions that are remembered, at most, so that a row which is read twice is reported once. */
+/** Reported versions that are remembered, so that a row that is read twice is reported once. */
 const mostReported = 1_000
 
 type Report = { readonly kind: 'changed'; readonly view: unknown; readonly version: number } | { readonly kind: 'gone' }
 
 interface Pending {
   readonly report: Report
-  /** Everything up to here was reported before it. */
+  /** Everything up to here was reported before. */
   readonly since: string
 }
 
@@ -49,10 +59,10 @@ interface Waiting {
   readonly reject: (error: unknown) => void
 }
 
-/** A cursor names the generation too: its rows were reported, and those of another one were not. */
+/** Creates a cursor. It includes the generation, since other generations have other rows. */
 export const toCursor = (generation: number, place: string): string => `${generation}.${place}`
 
-/** What a cursor says, `undefined` for any other text. */
+/** Parses a cursor; `undefined` for any other text. */
 export function parseCursor(cursor: string): { readonly generation: number; readonly place: string } | undefined {
   const [, generation, place] = /^(\d{1,15})\.(.+)$/.exec(cursor) ?? []
   return generation === undefined || place === undefined ? undefined : { generation: Number(generation), place }
@@ -60,16 +70,19 @@ export function parseCursor(cursor: string): { readonly generation: number; read
 
 const over: Result = { done: true, value: undefined }
 
-/** One iteration over the changes of a view: what it has still to report, the latest content of each row only. */
+/**
+ * One iteration over the changes of a view. Of pending reports it keeps the latest content of each
+ * row.
+ */
 export class Listener implements AsyncIterator<ViewChange<unknown>, undefined> {
   readonly #where: ViewFind['where']
   readonly #onEnd: () => void
-  /** By id, in the order of their `since`. */
+  /** By id, in the order of `since`. */
   readonly #pending = new Map<string, Pending>()
   readonly #reported = new Map<string, { readonly version: number; readonly isGone: boolean }>()
   readonly #waiting: Waiting[] = []
   #reload: ReloadReason | undefined
-  /** What it was told goes up to here. */
+  /** Changes up to here were received. */
   #place: string
   #generation: number
   #ended: { readonly error?: unknown } | undefined
@@ -81,7 +94,10 @@ export class Listener implements AsyncIterator<ViewChange<unknown>, undefined> {
     this.#onEnd = onEnd
   }
 
-  /** Where a later iteration continues without missing anything; `undefined` while a `reload` waits. */
+  /**
+   * Cursor from which a later iteration continues without a gap; `undefined` while a `reload` is
+   * pending.
+   */
   get cursor(): string | undefined {
     if (this.#reload !== undefined) return undefined
     const [first] = this.#pending.values()
@@ -102,7 +118,7 @@ export class Listener implements AsyncIterator<ViewChange<unknown>, undefined> {
     return Promise.resolve(over)
   }
 
-  /** Ends the iteration, with an error if one is given; reports that wait are dropped. */
+  /** Ends the iteration, with `error` if given; pending reports are dropped. */
   end(error?: unknown): void {
     if (this.#ended !== undefined) return
     this.#clear()
@@ -114,21 +130,24 @@ export class Listener implements AsyncIterator<ViewChange<unknown>, undefined> {
     this.#onEnd()
   }
 
-  /** Takes the rows that were touched on the way to a place, if any. */
+  /** Adds the rows touched on the way to a place, if any. */
   push(found: LiveRows | undefined, place = this.#place): void {
     const since = this.#place
     this.#place = place
     if (found === undefined || this.see(found.generation) || this.#reload !== undefined) return
     for (const [id, row] of found.rows) {
       const report = this.#reportOf(id, row)
-      // A row that waits already keeps its turn.
+      // A pending row keeps its turn.
       if (report !== undefined) this.#pending.set(id, { report, since: this.#pending.get(id)?.since ?? since })
     }
     if (this.#pending.size > mostPending) this.reload('too-many')
     else this.#serve()
   }
 
-  /** Compares the live generation with the one that its rows were of; true when it reports a switch. */
+  /**
+   * Compares the live generation with that of the reported rows. Returns true if it reports a
+   * switch.
+   */
   see(generation: number): boolean {
     if (generation === this.#generation) return false
     this.#generation = generation
@@ -136,7 +155,7 @@ export class Listener implements AsyncIterator<ViewChange<unknown>, undefined> {
     return true
   }
 
-  /** Replaces everything that waits. */
+  /** Replaces all pending reports. */
   reload(because: ReloadReason, place = this.#place): void {
     this.#clear()
     this.#reload = because
@@ -159,7 +178,7 @@ export class Listener implements AsyncIterator<ViewChange<unknown>, undefined> {
     this.#reported.set(id, { version, isGone })
     if (this.#reported.size > mostReported) this.#reported.delete(this.#reported.keys().next().value as string)
     if (!isGone) return { kind: 'changed', view, version }
-    // In its first version nobody can have found it.
+    // At its first version no reader can know the row.
     return before?.isGone || version <= 1 ? undefined : { kind: 'gone' }
   }
 

@@ -6,16 +6,20 @@ import type { Target } from './generations.ts'
 import type { ViewCore } from './view-core.ts'
 import type { ViewDefinition } from './view-definition.ts'
 
-/** Ids of one read: no store has to take a longer list. */
+/** Ids per read: no store has to take a longer list. */
 const mostIds = 1_000
 
-/** Rows of one generation, frozen, by id; a deleted row has the view `null`. */
+/** Frozen rows of one generation by id; a deleted row is `null`. */
 export interface LiveRows {
   readonly generation: number
   readonly rows: ReadonlyMap<string, StoredView | undefined>
 }
 
-/** Reads rows of the live generation, complete also while the view switches to another one. @throws ViewOutdatedError */
+/**
+ * Reads rows of the live generation, complete even while the view switches.
+ *
+ * @throws ViewOutdatedError
+ */
 export async function readLiveRows(core: ViewCore, view: ViewDefinition, ids: readonly string[]): Promise<LiveRows> {
   for (;;) {
     const target = await currentRows(core, view)
@@ -40,7 +44,10 @@ async function readAll(core: ViewCore, { storedAs: name }: ViewDefinition, ids: 
   return found
 }
 
-/** Whether what was read is of the generation that was taken to be live. Nothing found may be a sign that another one is. */
+/**
+ * Returns whether rows were read from the live generation. Finding none may mean that another one
+ * is live.
+ */
 export async function isCurrent(
   core: ViewCore,
   view: ViewDefinition,

@@ -15,43 +15,49 @@ import { idsOf } from './fold.ts'
 import type { ViewCore } from './view-core.ts'
 import type { ViewDefinition } from './view-definition.ts'
 
-/** Positions that are read again for `after`, at most. */
+/** Limit of positions that are read again for `after`. */
 const mostBack = 10_000
 const eventsPerPage = 1_000
 const aggregatesPerPage = 200
-/** Aggregates whose last read event is remembered, at most. */
+/** Number of aggregates whose last read event is remembered. */
 const mostAggregates = 10_000
 
 /** Rows that events touch. */
 export interface Touched {
   readonly ids: ReadonlySet<string>
-  /** An event whose rows are not known is among them. */
+  /** Some event has unknown rows. */
   readonly isUnclear: boolean
   /** The last event that touches a row. */
   readonly last: StoredEvent | undefined
 }
 
-/** The touched rows between two places. */
+/** Touched rows between two places. */
 export interface NewsPage extends Touched {
   readonly place: string
   readonly more: boolean
-  /** Whether the view shows all of it. */
+  /** Returns whether the view shows all of the page. */
   isShown(): Promise<boolean>
 }
 
-/** Which rows of a view have changed since a place: a position, or a cursor of the store. One reader goes from page to page with it. */
+/**
+ * Finds the rows that changed after a place: a position, or a cursor of the store. Serves one
+ * reader that goes from page to page.
+ */
 export interface News {
-  /** Whether a text may be a place. */
+  /** Returns whether a text may be a place. */
   isPlace(text: string): boolean
-  /** Whether what follows a place can still be read, and is not too much. */
+  /** Returns whether everything after a place is still readable and not too much. */
   reachesBack(place: string): Promise<boolean>
-  /** What the view does not show yet comes after this place. */
+  /** Returns a place after everything that the view shows now. */
   end(): Promise<string>
-  /** @throws StoreError `STORE_BEHIND` when the store cannot continue there */
+  /** Reads a page. @throws StoreError `STORE_BEHIND` when the store cannot continue at `after` */
   nextPage(after: string): Promise<NewsPage>
 }
 
-/** The rows that events touch. Where an event cannot be read, its row is still known if the view follows one aggregate. */
+/**
+ * Returns the rows that events touch. The row of an unreadable event is still known if the view
+ * follows one aggregate.
+ */
 export async function touchedBy(core: ViewCore, view: ViewDefinition, page: readonly StoredEvent[]): Promise<Touched> {
   const ids = new Set<string>()
   let isUnclear = false
@@ -67,14 +73,14 @@ export async function touchedBy(core: ViewCore, view: ViewDefinition, page: read
       isUnclear ||= failure !== undefined && !view.followsOne
       if (touched.length > 0 || failure !== undefined) last = stored
     } catch {
-      // Its `id` throws: an async view stops there and says why.
+      // Its `id` throws: an async view stops there and reports the error.
       isUnclear = true
       last = stored
     }
   return { ids, isUnclear, last }
 }
 
-/** From the log. `position`: what the view shows. */
+/** Reads news from the log. `position`: progress of the view. */
 export function newsOfLog(core: ViewCore, view: ViewDefinition, position: () => Promise<Position>): News {
   const { store } = core
   const isAsync = view.consistency === 'async'
@@ -101,14 +107,17 @@ export function newsOfLog(core: ViewCore, view: ViewDefinition, position: () => 
   }
 }
 
-/** From a store without a global order, aggregate by aggregate. */
+/** Reads news from a store without a global order, aggregate by aggregate. */
 export function newsOfAggregates(core: ViewCore, view: ViewDefinition): News {
   const { store } = core
   const read = new Map<string, number>()
   const readChanges = (request: { cursor?: string; limit: number }) =>
     (store.readChanges as NonNullable<typeof store.readChanges>)(request)
 
-  /** All events of an aggregate when it comes first, since a change does not say how many of them are new. */
+  /**
+   * Reads the new events of an aggregate. At first all of them, since a change does not say how
+   * many are new.
+   */
   async function eventsOf(
     { aggregateType, aggregateId, sequence }: AggregateChange,
     from: number,
@@ -128,7 +137,7 @@ export function newsOfAggregates(core: ViewCore, view: ViewDefinition): News {
     const events: StoredEvent[] = []
     for (const change of changes) events.push(...(await eventsOf(change, read.get(placeIn(change)) ?? 0)))
     const touched = await touchedBy(core, view, events)
-    // Only now: a page that fails is read again.
+    // Only after success: a page that fails is read again.
     for (const change of changes) {
       read.delete(placeIn(change))
       read.set(placeIn(change), change.sequence)
@@ -137,7 +146,10 @@ export function newsOfAggregates(core: ViewCore, view: ViewDefinition): News {
     return touched
   }
 
-  /** The marks are those of the generation that is live in this process. */
+  /**
+   * Returns whether the view has processed the changes. The marks are those of this process's live
+   * generation.
+   */
   async function isProjected(changes: readonly AggregateChange[]): Promise<boolean> {
     const consumer = viewConsumer(view.storedAs, core.generations.known(view)?.generation ?? 1)
     const ids = await Promise.all(changes.map((change) => rowIdOf(consumer, change)))

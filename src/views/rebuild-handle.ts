@@ -5,31 +5,37 @@ import type { Position } from '../event-envelope.ts'
 import type { Lifecycle } from '../util/lifecycle.ts'
 import { checkCallOptions, checkId } from '../util/options.ts'
 
-/** How far a rebuild has come. */
+/** Progress of a rebuild. */
 export interface RebuildProgress {
-  /** Places of the log that are behind it. */
+  /** Log positions processed so far. */
   readonly events: number
-  /** Places of the log in all, as of the beginning. */
+  /** Log positions in all, at the start. */
   readonly total: number
-  /** Since this call began. */
+  /** Positions per second since this call began. */
   readonly eventsPerSecond: number
-  /** About how long it will still take, as far as can be told. */
+  /** Estimated remaining time in milliseconds, if known. */
   readonly remainingMs: number | undefined
-  /** The rebuilt rows are the ones that are read now. */
+  /** Readers now use the rebuilt rows. */
   readonly done: boolean
 }
 
-/** What `rebuild` takes. */
+/** Options of `rebuild`. */
 export interface RebuildOptions {
-  /** Only the row of this aggregate, at once and in its place; for views of one aggregate without an `id` of their own. */
+  /**
+   * Rebuilds only the row of this aggregate, in place. For views of one aggregate without a custom
+   * `id`.
+   */
   readonly id?: string | undefined
-  /** Called from time to time, and at the end; the rebuild waits for it, and ends with what it throws. */
+  /**
+   * Called from time to time and at the end. The rebuild awaits it, and ends with the error that it
+   * throws.
+   */
   readonly onProgress?: ((progress: RebuildProgress) => unknown) | undefined
-  /** Ends it, with the signal's reason; the next rebuild goes on from there. */
+  /** Ends the rebuild with the signal's reason; the next rebuild resumes it. */
   readonly signal?: AbortSignal | undefined
 }
 
-/** The checked `rebuild` of a view. */
+/** Returns the checked `rebuild` of a view. */
 export const rebuildOf =
   (at: string, rebuild: (options: RebuildOptions) => Promise<void>, lifecycle: Lifecycle) =>
   (options: RebuildOptions = {}): Promise<void> =>
@@ -41,7 +47,7 @@ export const rebuildOf =
       await rebuild(options)
     })
 
-/** Tells how far a consumer has come towards a position, since now. */
+/** Measures the progress of a consumer towards a position from now on. */
 export async function progressOf(
   { runtime }: ConsumerCore,
   consumer: Consumer,

@@ -14,10 +14,13 @@ import type { ViewDefinition } from './view-definition.ts'
 const sliceMs = 500
 const waitMs = 20
 
-/** Whether the generations are still as they were when the rebuild was decided on. */
+/** Returns whether the generations are still those on which the rebuild was decided. */
 type MayReplace = (all: readonly ViewGeneration[]) => boolean | Promise<boolean>
 
-/** Fills a generation, switches to it, makes it ready, and removes those before it; or some of the way. */
+/**
+ * Fills a generation, switches to it, makes it ready and removes earlier ones; or does a part of
+ * this.
+ */
 async function advance(
   core: ViewCore,
   view: ViewDefinition,
@@ -31,7 +34,7 @@ async function advance(
   if (result.state !== 'caught-up') return { result, isSwitched: false }
   const all = await store.viewGenerations(name)
   const isSwitched = (await mayReplace(all)) && (await generations.switchTo(view, all, generation))
-  // Readers and commands wait from the switch on until the new rows have what was stored before it.
+  // From the switch on, readers and commands wait until the new rows include all earlier events.
   await currentRowsNow(core, view)
   if (!isSwitched) return { result, isSwitched }
   const before = liveGeneration(all)
@@ -40,14 +43,18 @@ async function advance(
   return { result, isSwitched }
 }
 
-/** Some of the way to rows of this version. `undefined`: others were at it meanwhile, so that what is to be done must be looked at again. */
+/**
+ * Does a part of a rebuild to rows of this version. Returns `undefined` if another process
+ * interfered and the caller must check again.
+ */
 export async function rebuildStep(core: ViewCore, view: ViewDefinition, request: RunRequest): Promise<RunResult | undefined> {
-  // What is live, and what has been begun, is of one look: adding or switching after it makes ours fail.
+  // The live and the begun generation come from one read: if they change, adding or switching
+  // fails.
   const all = await core.store.viewGenerations(view.storedAs)
   if (liveVersion(all) === view.viewVersion) return undefined
   const error = outdated(view, liveVersion(all))
   if (await core.generations.isOutdated(view, all)) return { state: 'outdated', events: 0, error }
-  // A request that waits must not switch the view under programs that run.
+  // A waiting request must not switch the view under running programs.
   if (request.rebuild === false) return { state: 'waiting', events: 0, error }
   const generation = begunBy(view, all) ?? (await core.generations.add(view, all))
   if (generation === undefined) return undefined
@@ -58,14 +65,16 @@ export async function rebuildStep(core: ViewCore, view: ViewDefinition, request:
 }
 
 /**
- * Rebuilds the rows beside the live ones, then switches.
- * @throws StoppedError at an event that cannot be folded, ViewOutdatedError when a program of another version was first, and the signal's reason
+ * Rebuilds the rows in a new generation, then switches to it.
+ *
+ * @throws StoppedError at an event that cannot be folded, ViewOutdatedError when another version
+ * won, and the signal's reason
  */
 export async function rebuild(core: ViewCore, view: ViewDefinition, { onProgress, signal }: RebuildOptions): Promise<void> {
   const { store, runtime } = core
   signal?.throwIfAborted()
   const { generation, before } = await begin(core, view)
-  // It was asked for when these were live. What another program has put there since is not to be turned back.
+  // Only generations known at the start may be replaced, never those another program added since.
   const mayReplace = (all: readonly ViewGeneration[]) => [before, view.viewVersion].includes(liveVersion(all))
   const isToFill = (all: readonly ViewGeneration[]) =>
     mayReplace(all) && all.some((one) => one.generation === generation && one.state === 'building')
@@ -87,7 +96,10 @@ export async function rebuild(core: ViewCore, view: ViewDefinition, { onProgress
   await report(true)
 }
 
-/** The generation to fill: the one that was begun, unless it has stopped, else a new one. And what was live then. */
+/**
+ * Returns the generation to fill, and the version that is live. Continues a begun generation unless
+ * it has stopped.
+ */
 async function begin(core: ViewCore, view: ViewDefinition): Promise<{ readonly generation: number; readonly before: string }> {
   for (;;) {
     const all = await core.store.viewGenerations(view.storedAs)
@@ -102,7 +114,7 @@ async function begin(core: ViewCore, view: ViewDefinition): Promise<{ readonly g
     for (const one of all) if (generation === undefined && (await isOpen(one))) generation = one.generation
     generation ??= await core.generations.add(view, all)
     if (generation === undefined) continue
-    // Rows before the failed event may come of the same mistake: the rebuild starts over.
+    // Rows before the failed event may have the same fault: start over.
     for (const left of stopped) {
       await core.store.removeViewGeneration({ name: view.storedAs, generation: left })
       await clearStopped(core, viewConsumer(view.storedAs, left))

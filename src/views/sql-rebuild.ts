@@ -10,7 +10,10 @@ import type { SqlRows } from './sql-rows.ts'
 const sliceMs = 500
 const waitMs = 20
 
-/** Empties the tables of a view and processes all events again; readers see meanwhile how far it has come. */
+/**
+ * Empties the tables of a view and processes all events again. Readers see the partial tables
+ * meanwhile.
+ */
 export async function rebuildSql(
   core: ConsumerCore,
   rows: SqlRows,
@@ -18,7 +21,8 @@ export async function rebuildSql(
   options: RebuildOptions,
 ): Promise<void> {
   const { id, signal, onProgress } = options
-  if (id !== undefined) throw new ValidationError(`${rows.title} is tables of your own: it is rebuilt as a whole, without an id.`)
+  if (id !== undefined)
+    throw new ValidationError(`${rows.title} consists of your own tables. Rebuild it as a whole, without an id.`)
   refuseInHandler(core, `rebuild of ${rows.title}`, rows.title)
   signal?.throwIfAborted()
   const until = await endOf(core)
@@ -28,7 +32,7 @@ export async function rebuildSql(
       await report(false)
       await core.runtime.sleep(waitMs, signal)
     }
-    // What has stopped it before is over: it begins again.
+    // Clear an earlier stop: the rebuild starts over.
     await clearStopped(core, rows.name)
     consumer.lookAgain()
     for (;;) {

@@ -7,10 +7,10 @@ import type { Decoded } from '../evolution/decode.ts'
 import type { CommitOutcome } from '../store/commit.ts'
 import type { SqlViewDefinition } from './view-definition.ts'
 
-/** How often an event is tried: a database may refuse a statement for a while (a deadlock). */
+/** Attempts per event: a database may refuse a statement for a while (a deadlock). */
 const attempts = 3
 
-/** Hands events to the user's statements, in the transaction of the checkpoint. */
+/** Passes events to the user's statements, in the transaction of the checkpoint. */
 export class SqlRows implements Processor {
   readonly name: string
   readonly title: string
@@ -25,7 +25,7 @@ export class SqlRows implements Processor {
   readonly batchSize = 200
   readonly #core: ConsumerCore
   readonly #view: SqlViewDefinition
-  /** The event that failed, how often, and how. */
+  /** The event that failed, its attempts and its error. */
   #failing: { readonly id: string; readonly tries: number; readonly error: unknown } | undefined
 
   constructor(core: ConsumerCore, view: SqlViewDefinition) {
@@ -50,7 +50,7 @@ export class SqlRows implements Processor {
     const at = batch[done]
     const error = this.#failing?.error
     const steps = batch.slice(0, done)
-    // When it is resumed it is tried as often again.
+    // After a resume, the event has all its attempts again.
     if (refused === done) this.#failing = undefined
     return {
       done,
@@ -87,8 +87,9 @@ export class SqlRows implements Processor {
 }
 
 /**
- * One after another; at once as long as none of them gives a promise, for databases that know no waiting. What is given may be no promise of the language's own (a query builder's begins when it is
- * waited for), and so is this: where nobody waits, nothing more is begun. A store that refuses to wait catches `answer`.
+ * Runs one item after another, synchronously as long as none returns a promise, for synchronous
+ * drivers. Both the items and the result may be lazy thenables, as query builders have: without a
+ * `then` call, nothing more starts. A store that cannot wait catches the rejection of `answer`.
  */
 function inTurn<T>(items: readonly T[], run: (item: T) => unknown, from = 0): void | Promise<void> {
   for (let i = from; i < items.length; i++) {

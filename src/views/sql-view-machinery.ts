@@ -8,13 +8,13 @@ import { rebuildSql } from './sql-rebuild.ts'
 import { SqlRows } from './sql-rows.ts'
 import type { SqlViewDefinition } from './view-definition.ts'
 
-/** What runs views that are tables of the user's own. */
+/** Runs views that consist of the user's own tables. */
 export const sqlViewMachinery: Machinery<SqlViewDefinition> = {
   connect: connectReadSide,
   run: (core, [first]) => {
     if (core.store.transact === undefined)
       throw new DefinitionError(
-        `createApp: the view '${first?.name}' is made by defineSqlView, which needs a store that can run your statements in its transactions: one on Postgres, MySQL or SQLite.`,
+        `createApp: the view '${first?.name}' is made by defineSqlView, which needs a store that runs your statements in its transactions. Use Postgres, MySQL or SQLite.`,
       )
     return {
       open: (view, lifecycle) => {

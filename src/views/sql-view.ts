@@ -6,33 +6,43 @@ import { checkFunction, checkName, checkOptions } from '../util/options.ts'
 import { sqlViewMachinery } from './sql-view-machinery.ts'
 import type { SqlViewDefinition } from './view-definition.ts'
 
-/** A view that is tables of your own, ready for `createApp`. Made by `defineSqlView`. */
+/** A view that consists of your own tables, ready for `createApp`. Created by `defineSqlView`. */
 export interface SqlView<N extends string = string> {
-  /** As it was given. */
+  /** Name of the view. */
   readonly name: N
-  /** Tells it from a view of rows. */
+  /** Distinguishes it from a view of rows. */
   readonly '~sqlView': true
   /** @internal */
   readonly '~sql': SqlViewDefinition
 }
 
-/** What `defineSqlView` takes. `Client` is what your driver has inside a transaction. */
+/** Options of `defineSqlView`. `Client` is the type that your driver passes to a transaction. */
 export interface SqlViewOptions<N extends string, A extends readonly AnyAggregate[], Client> {
   /** Name of the view, 1–200 characters. */
   readonly name: N
-  /** Name of its checkpoint in the store, 1–200 characters: a view that gets another `name` continues with it. Default: `name`. */
+  /**
+   * Name of its checkpoint in the store, 1–200 characters. Default: `name`. Keep it when you change
+   * `name`: the view continues.
+   */
   readonly storedAs?: string
-  /** The aggregates whose events it gets. */
+  /** Aggregates whose events the view receives. */
   readonly aggregates: A
-  /** Changes your tables for one event, on the client of the transaction that also moves the checkpoint: each event has its effect once. On SQLite it must be synchronous. What it returns is waited for, and nothing else. */
+  /**
+   * Changes your tables for one event, with exactly one effect per event.
+   *
+   * Use the given client: its transaction also moves the checkpoint. On SQLite the function must be
+   * synchronous. Only the returned value is awaited.
+   */
   readonly update: (client: Client, event: EnvelopeOf<A[number]>) => unknown
-  /** Empties your tables, in the same way, before a rebuild. */
+  /** Empties your tables before a rebuild, on the given client like `update`. */
   readonly reset: (client: Client) => unknown
 }
 
 /**
- * Declares a view that is tables of your own, on the SQL stores: your statements run in the transaction that moves the checkpoint, behind the commands, by `app.start()` or `app.drain()`.
- * You make the tables and read them by yourself.
+ * Declares a view that consists of your own tables, on the SQL stores.
+ *
+ * Your statements run after the commit, by `app.start()` or `app.drain()`, in the transaction that
+ * moves the checkpoint. You create and read the tables yourself.
  *
  * @throws DefinitionError for a misspelt or missing option
  *

@@ -22,13 +22,13 @@ import type { ViewCore } from './view-core.ts'
 import type { ViewDefinition } from './view-definition.ts'
 
 interface Live extends Target {
-  /** Commands write its rows. */
+  /** Commands write the rows. */
   readonly isWritten: boolean
-  /** All generations, where they had to be looked at. */
+  /** All generations, if they were read. */
   readonly all: readonly ViewGeneration[]
 }
 
-/** Keeps the rows of a view: of one that is written behind the events, and of any while it is rebuilt. */
+/** Keeps the rows of a view: of an async view, and of any view during a rebuild. */
 export class ViewConsumer implements Consumer {
   readonly title: string
   readonly aggregateTypes: readonly string[]
@@ -49,7 +49,8 @@ export class ViewConsumer implements Consumer {
       return await this.#run(request)
     } catch (error) {
       if (error instanceof LeftToNewer) return { state: 'outdated', events: 0, error }
-      // An event stored just before a switch cannot be folded, so that what is live cannot be settled.
+      // An event stored just before a switch cannot be folded, so the live generation cannot become
+      // ready.
       if (isCqrsError(error, 'STOPPED')) return { state: 'stopped', events: 0, error }
       throw error
     }
@@ -67,7 +68,8 @@ export class ViewConsumer implements Consumer {
       try {
         const result = await this.#consumer(generation).run(request)
         if (result.state !== 'outdated') return result
-        // A newer program may have switched the view to other rows, and then nobody comes along here any more.
+        // A newer program may have switched the view; then the checkpoint of this generation never
+        // moves again.
         if ((await currentRowsNow(this.#core, this.#view)).generation === generation) return result
       } catch (error) {
         if (!(error instanceof GenerationGone)) throw error
@@ -80,7 +82,7 @@ export class ViewConsumer implements Consumer {
     if (!isLongAgo(this.#core, this.#notedAt)) return
     this.#notedAt = this.#core.runtime.now().toISOString()
     const isFirst = await noteRun(this.#core, `${rowPrefixes.view}${this.#view.storedAs}`, 'view')
-    // Its rows may have been removed.
+    // The rows may have been removed.
     if (isFirst) await currentRowsNow(this.#core, this.#view)
   }
 
@@ -106,7 +108,7 @@ export class ViewConsumer implements Consumer {
     for (const consumer of this.#begun()) consumer.lookAgain()
   }
 
-  /** What failed is not worth keeping others from it. */
+  /** Releases the leases: after a failure, other processes may try at once. */
   hold(): Promise<void> {
     return this.release()
   }
@@ -123,11 +125,11 @@ export class ViewConsumer implements Consumer {
   async position(): Promise<Position> {
     const { generation, isOwn, isWritten } = await this.#live()
     if (!isOwn) return beginning
-    // Its commands write its rows: nothing is ever behind.
+    // Commands write the rows, so the view never lags.
     return isWritten ? endOf(this.#core) : this.#consumer(generation).position()
   }
 
-  /** Where the rows in use are of another version: what fills the rows that will take their place. */
+  /** If the rows in use have another version, this is the consumer that fills their replacement. */
   async watched(): Promise<Watched> {
     const { generation, isOwn, isWritten, version, all } = await this.#live()
     if (isOwn) return { ...(await this.#consumer(generation).watched()), rows: isWritten ? 'written' : 'own' }
@@ -142,7 +144,7 @@ export class ViewConsumer implements Consumer {
     }
   }
 
-  /** Nothing is waited for here: what has to be ready before it can be used may be what has stopped. */
+  /** Does not wait for the generation to become ready: it may be the one that has stopped. */
   async resume(): Promise<void> {
     const all = await this.#core.store.viewGenerations(this.#view.storedAs)
     for (const generation of new Set([liveGeneration(all), ...all.map((one) => one.generation)]))
@@ -159,7 +161,7 @@ export class ViewConsumer implements Consumer {
     return rebuild(this.#core, this.#view, options)
   }
 
-  /** What is live, without waiting until it is ready. */
+  /** Returns the live generation, without waiting until it is ready. */
   async #live(): Promise<Live> {
     const isInline = this.#view.consistency === 'inline'
     const known = this.#core.generations.known(this.#view)

@@ -6,22 +6,22 @@ import { deepFreeze, isObject } from '../util/json.ts'
 import { listOf, oneOf, optional, readOptions, required, unchecked, withDefault } from '../util/option-table.ts'
 import { checkFunction, checkName } from '../util/options.ts'
 
-/** A view of rows, checked, types erased. */
+/** A checked view of rows with erased types. */
 export interface ViewDefinition extends ConsumerDefinition {
   readonly kind: 'view'
   readonly initialView: () => unknown
-  /** The ids an event touches; `undefined`: the aggregate's own. */
+  /** The ids that an event touches; `undefined`: the id of its aggregate. */
   readonly id: ((event: EventEnvelope) => unknown) | undefined
   readonly update: ReadonlyMap<string, (view: unknown, event: EventEnvelope) => unknown>
   readonly indexes: readonly string[]
   readonly viewVersion: string
   readonly consistency: 'inline' | 'async'
-  /** Each row belongs to one aggregate, has its id, and so knows which of its events it has seen. */
+  /** Each row belongs to one aggregate and has its id, so it knows which events it contains. */
   readonly followsOne: boolean
   readonly machinery: Machinery<ViewDefinition>
 }
 
-/** A view that is tables of the user's own, types erased. */
+/** A view that consists of the user's own tables, with erased types. */
 export interface SqlViewDefinition extends ConsumerDefinition {
   readonly kind: 'sqlView'
   readonly apply: (client: unknown, event: EventEnvelope) => unknown
@@ -29,7 +29,7 @@ export interface SqlViewDefinition extends ConsumerDefinition {
   readonly machinery: Machinery<SqlViewDefinition>
 }
 
-/** Made when a view is defined, so that a bundle without `defineView` does without it. */
+/** A function, so that bundles without `defineView` drop the options. */
 const optionsOfView = () => ({
   name: required<string>(checkViewName),
   storedAs: optional<string>(checkViewStoredAs),
@@ -100,21 +100,25 @@ function checkIndexes(at: string, indexes: readonly string[], first: unknown): r
     checkName(`${at}: an index`, index)
     if (!Object.hasOwn(first as object, index))
       throw new DefinitionError(
-        `${at}: the index '${index}' is no field of initialView(). Its fields: ${Object.keys(first as object).join(', ')}. One that may be absent starts as null.`,
+        `${at}: the index '${index}' is not a field of initialView(). Its fields: ${Object.keys(first as object).join(', ')}. Start an optional field as null.`,
       )
   }
   if (new Set(indexes).size < indexes.length) throw new DefinitionError(`${at} names an index twice.`)
   return [...indexes]
 }
 
-/** @throws DefinitionError when `value` is no view */
+/** Returns the definition of a view of rows. @throws DefinitionError when `value` is not a view */
 export function viewDefinitionOf(what: string, value: unknown): ViewDefinition {
   const definition = (value as { '~definition'?: ViewDefinition } | null | undefined)?.['~definition']
   if (definition === undefined) throw new DefinitionError(`${what} must be a view made by defineView(…).`)
   return definition
 }
 
-/** The same for a view of either kind. */
+/**
+ * Returns the definition of a view of either kind.
+ *
+ * @throws DefinitionError when `value` is not a view
+ */
 export function anyViewDefinitionOf(what: string, value: unknown): ViewDefinition | SqlViewDefinition {
   const sql = (value as { '~sql'?: SqlViewDefinition } | null | undefined)?.['~sql']
   return sql ?? viewDefinitionOf(what, value)

@@ -12,7 +12,7 @@ import type { ViewCore } from './view-core.ts'
 import type { ViewDefinition } from './view-definition.ts'
 import { viewsOf } from './views.ts'
 
-/** What runs views of rows. */
+/** Runs views of rows. */
 export const viewMachinery: Machinery<ViewDefinition> = {
   connect: connectReadSide,
   run: (core, views) => {

@@ -1,9 +1,9 @@
-/** The types of one view in one bag. */
+/** The types of one view, bundled. */
 export interface ViewTypes {
-  /** Its name in the store, a literal. */
+  /** Name of the view, a literal type. */
   readonly name: string
   /** One row. */
   readonly view: unknown
-  /** Names of its indexes; `never` without. */
+  /** Names of its indexes; `never` if it has none. */
   readonly indexes: string
 }

@@ -6,42 +6,65 @@ import { buildView } from './view-definition.ts'
 import { viewMachinery } from './view-machinery.ts'
 import type { ViewTypes } from './view-types.ts'
 
-/** A view, ready for `createApp` and for the test kit. Made by `defineView`. */
+/** A view, ready for `createApp` and for the test kit. Created by `defineView`. */
 export interface View<T extends ViewTypes = ViewTypes> {
-  /** As it was given. */
+  /** Name of the view. */
   readonly name: T['name']
-  /** Types only; not there at run time. */
+  /** For types only; absent at run time. */
   readonly '~types'?: T
   /** @internal */
   readonly '~definition': ViewDefinition
 }
 
-/** What `defineView` takes. */
+/** Options of `defineView`. */
 export interface ViewOptions<N extends string, A extends readonly AnyAggregate[], W, I extends string> {
   /** Name of the view, 1–200 characters. */
   readonly name: N
-  /** Name in the store, 1–200 characters: a view that gets another `name` keeps its rows with it. Default: `name`. */
+  /**
+   * Name in the store, 1–200 characters. Default: `name`. Keep it when you change `name`: the view
+   * keeps its rows.
+   */
   readonly storedAs?: string
-  /** The aggregates whose events it follows. Each app that writes them must be given the view, or its rows miss events. */
+  /**
+   * Aggregates whose events the view follows. Give the view to every app that writes them, or its
+   * rows miss events.
+   */
   readonly aggregates: A
-  /** What the first event of a row is folded into; JSON. */
+  /** Returns the row before its first event; JSON. */
   readonly initialView: () => W
   /**
-   * The row, or rows, that an event touches; `[]` for none. Asked only for events that `update` names. Default: the row with the aggregate's id.
+   * Ids of the rows that an event touches; `[]` for none. Default: the id of the aggregate.
    *
-   * Without it, over one aggregate, a row of a view that was added later catches up when its aggregate next changes it; otherwise older events are not seen.
+   * Called only for events that `update` names. With the default over one aggregate, a row of a
+   * view that was added later catches up when the aggregate next changes it. Any other inline view
+   * that was added later misses older events.
    */
   readonly id?: (event: EnvelopeOf<A[number]>) => string | readonly string[]
-  /** The next view, one pure function per event type; `null` deletes it. Events that are not named leave the view as it is. */
+  /**
+   * Pure functions by event type that return the next row, or `null` to delete it. Other events
+   * leave the row as it is.
+   */
   readonly update: ViewUpdate<NoInfer<W>, EnvelopeOf<A[number]>>
-  /** Fields of the view (`initialView()` has them all) to find it by: texts up to 255 characters, numbers, booleans or null. A row is found by a new index from its next save on. */
+  /**
+   * Fields of the view to find it by: texts up to 255 characters, numbers, booleans or null.
+   *
+   * All must be in `initialView()`. A new index finds a row from its next save on.
+   */
   readonly indexes?: readonly I[]
   /**
-   * `'inline'`: written in the same transaction as the events. `'async'`: behind them, by `app.start()` or `app.drain()`, each event once, and commands pay nothing for it. Must not
-   * change without a new `viewVersion`. Default `'inline'`.
+   * When rows are updated. Default `'inline'`.
+   *
+   * With `'inline'`, rows are written in the transaction of the events. With `'async'`,
+   * `app.start()` or `app.drain()` updates them after the commit. Each event has exactly one
+   * effect, and commands have no added latency. Change it only together with `viewVersion`.
    */
   readonly consistency?: 'inline' | 'async'
-  /** Raise it when the shape or the rules change: `app.start()` and `app.drain()` then rebuild the rows, a command that waits does not. Default 1. */
+  /**
+   * Version of the rows. Default 1.
+   *
+   * Raise it when the shape or the rules change: `app.start()` and `app.drain()` then rebuild the
+   * rows. A command with `waitFor` does not.
+   */
   readonly viewVersion?: number | string
 }
 
@@ -49,14 +72,16 @@ type ViewUpdate<W, E extends { readonly type: string }> = {
   readonly [K in E['type']]?: (view: W, event: Extract<E, { readonly type: K }>) => ReadonlyData<W> | null
 }
 
-/** The fields that can be an index. */
+/** Fields that can be an index. */
 type IndexableKey<W> = { [K in keyof W & string]: W[K] extends IndexValue | undefined ? K : never }[keyof W & string]
 
 /**
- * Declares a view: rows of JSON, each folded from the events that touch it, that are loaded by id or found by their indexes.
- * Give it to `createApp({ views })`.
+ * Declares a view: rows of JSON, folded from events, that you load by id or find by index.
  *
- * @throws DefinitionError for a misspelt option, an event the aggregates do not have, or an initial view that is not JSON
+ * Pass it to `createApp({ views })`.
+ *
+ * @throws DefinitionError for a misspelt option, an event the aggregates lack, or an initial view
+ * that is not JSON
  *
  * @example
  * ```ts

@@ -18,37 +18,50 @@ import type { ViewCore } from './view-core.ts'
 import type { ViewDefinition } from './view-definition.ts'
 import type { ViewTypes } from './view-types.ts'
 
-/** One view as it is stored. */
+/** A stored row of a view. */
 export interface ViewRow<W> {
-  /** The aggregate's, unless the view makes its own. */
+  /** Id of the aggregate, or the one that the view's `id` returned. */
   readonly id: string
   /** Frozen. */
   readonly view: W
-  /** How many times it was saved or deleted. */
+  /** How many times the row was saved or deleted. */
   readonly version: number
 }
 
-/** The rows of one view. */
+/** Reads, observes and rebuilds the rows of one view. */
 export interface ViewHandle<T extends ViewTypes> extends ConsumerHandle {
   /**
-   * The row of this id, `undefined` when there is none. `fresh`: with all that is stored by now, also where the view follows behind; for views of one aggregate without
-   * an `id` of their own.
+   * Returns the row of this id, or `undefined`.
+   *
+   * With `fresh`, the row includes everything stored so far, also in an async view. Only for views
+   * of one aggregate without a custom `id`.
+   *
    * @throws ValidationError for an unfit id or option, ViewOutdatedError, StoreError, ClosedError
    */
   load(id: string, options?: { readonly fresh?: boolean | undefined }): Promise<ViewRow<T['view']> | undefined>
   /**
-   * The views whose indexed fields meet all of `where` (a value, or a range of values), in byte order of their ids or by `orderBy`; all views when it is empty. `limit`: 1–1,000,
-   * default 100. `next` is there when more may follow: pass it as `after`.
-   * @throws ValidationError for a field that is no index, a value that cannot be one, an unfit option, ViewOutdatedError, StoreError, ClosedError
+   * Finds rows whose indexed fields meet all of `where`; an empty `where` finds all.
+   *
+   * Rows come in byte order of their ids, or by `orderBy`. A condition is a value or a range.
+   * `limit`: 1–1,000, default 100. If `next` is present, more rows may follow: pass it as `after`.
+   *
+   * @throws ValidationError for a field that is not an index, an unfit value or option,
+   * ViewOutdatedError, StoreError, ClosedError
    */
   find(
     where?: { readonly [K in T['indexes']]?: K extends keyof T['view'] ? IndexCondition<T['view'][K]> : never },
     options?: FindOptions<T['indexes']>,
   ): Promise<{ readonly items: readonly ViewRow<T['view']>[]; readonly next?: string }>
   /**
-   * Reports each row that changes, for as long as it is iterated over. It begins when it is called: rows that you `find` afterwards and changes together miss nothing. An inline row is reported when it
-   * is stored, an async one when the view shows it; a slow listener receives the latest content only. Ends with `signal` and with the app, which need not be started.
-   * @throws ValidationError for an unfit option, DefinitionError where the store reports no changes, ClosedError; while iterating ViewOutdatedError, StoreError
+   * Reports each row that changes, until the iteration ends.
+   *
+   * It begins with the call: rows that you `find` afterwards and the changes together miss nothing.
+   * An inline row is reported when it is stored, an async one when the view shows it. A slow reader
+   * receives only the latest content. The iteration ends with `signal` and with the app. The app
+   * need not be started.
+   *
+   * @throws ValidationError for an unfit option, DefinitionError if the store reports no changes,
+   * ClosedError; while iterating also ViewOutdatedError, StoreError
    *
    * @example
    * ```ts
@@ -85,36 +98,48 @@ export interface ViewHandle<T extends ViewTypes> extends ConsumerHandle {
    */
   changes(options?: ChangesOptions<T>): AsyncIterable<ViewChange<T['view']>>
   /**
-   * Makes all rows anew from the events, beside the ones that are read, which are then switched over; commands and readers go on meanwhile. One that was broken off is gone on with; one that has stopped begins again.
-   * @throws StoppedError at an event that cannot be folded, ViewOutdatedError when a program of another version was first, StoreError, ClosedError, and the signal's reason
+   * Rebuilds all rows from the events in a new generation, then switches to it.
+   *
+   * Commands and readers continue meanwhile. An interrupted rebuild resumes; one that has stopped
+   * starts over.
+   *
+   * @throws StoppedError at an event that cannot be folded, ViewOutdatedError when another version
+   * won, StoreError, ClosedError, the signal's reason
    */
   rebuild(options?: RebuildOptions): Promise<void>
 }
 
-/** What an index must be: a value, or between values; a bound that is `undefined` is none. Values are ordered: `null`, `false`, `true`, numbers, texts by their bytes. */
+/**
+ * Condition on an index: a value or a range; an `undefined` bound is ignored.
+ *
+ * Values are ordered: `null`, `false`, `true`, numbers, texts by their bytes.
+ */
 export type IndexCondition<V> =
   | V
   | { readonly gt?: V | undefined; readonly gte?: V | undefined; readonly lt?: V | undefined; readonly lte?: V | undefined }
 
-/** Which changes of a view to report. */
+/** Options of `changes`. */
 export interface ChangesOptions<T extends ViewTypes> {
-  /** Only rows whose indexed fields meet all of it, as in `find`. A changed row that does not meet it is `gone`. */
+  /**
+   * Reports only rows that meet these conditions, as in `find`. A changed row that does not meet
+   * them is `gone`.
+   */
   readonly where?: { readonly [K in T['indexes']]?: K extends keyof T['view'] ? IndexCondition<T['view'][K]> : never } | undefined
-  /** The `cursor` of the last change of an earlier iteration. Default: now. */
+  /** `cursor` of the last change of an earlier iteration. Default: now. */
   readonly after?: string | undefined
   /** Ends the iteration. */
   readonly signal?: AbortSignal | undefined
 }
 
-/** Which page of a `find`. */
+/** Page and order of a `find`. */
 export interface FindOptions<I extends string = string> {
-  /** Rows at the most: 1–1,000. Default 100. */
+  /** Page size, 1–1,000. Default 100. */
   readonly limit?: number | undefined
-  /** The `next` of the page before, of a `find` with the same order. */
+  /** `next` of the page before, from a `find` with the same order. */
   readonly after?: string | undefined
-  /** An index that the rows are ordered by, then by id; rows without a value for it are left out. Default: by id. */
+  /** Index to order by, then by id; rows without a value are left out. Default: by id. */
   readonly orderBy?: I | undefined
-  /** The greatest value first. Default `false`. */
+  /** Greatest value first. Default `false`. */
   readonly descending?: boolean | undefined
 }
 
@@ -136,7 +161,7 @@ export function viewsOf(
         checkBoolean(`${at}: load: fresh`, fresh, ValidationError)
         if (fresh && !view.followsOne)
           throw new ValidationError(
-            `${at}: load: a fresh row can be had of a view of one aggregate without an id of its own; of this one use waitFor.`,
+            `${at}: load: fresh works only for a view of one aggregate without a custom id. Use waitFor for this view.`,
           )
         await changes.begun()
         const row = await loadRow(core, view, id, fresh)
@@ -163,7 +188,7 @@ export function viewsOf(
   })
 }
 
-/** The row, which is right also while its view is switched over to other rows. */
+/** Loads a row, correct even while the view switches to other rows. */
 async function loadRow(core: ViewCore, view: ViewDefinition, id: string, fresh: boolean): Promise<StoredView | undefined> {
   for (;;) {
     const target = await currentRows(core, view)
@@ -178,7 +203,7 @@ async function loadRow(core: ViewCore, view: ViewDefinition, id: string, fresh: 
   }
 }
 
-/** A row of one aggregate can be made of its events whatever is stored. */
+/** Computes a row of one aggregate from its events, whatever version is stored. */
 async function outdatedRow(core: ViewCore, view: ViewDefinition, id: string, target: Target): Promise<StoredView | undefined> {
   if (!view.followsOne) throw outdated(view, target.version)
   const { folded, last } = await fromHistory(core, view, id)

@@ -61,9 +61,9 @@ test('a ViewOutdatedError names the version of the rows and that of the program'
   await old.aggregates.counter.execute('a', count(1))
   const newer = createApp({ store, aggregates: { counter }, views: { totals: totalsOf('inline', { viewVersion: 2 }) } })
   const said = (one: typeof old) => failureOf(one.views.totals.find()).then(({ message }) => message)
-  expect(await said(newer)).toContain("The rows of the view 'totals' are of version '1', and this program has version '2'.")
+  expect(await said(newer)).toContain("The rows of the view 'totals' have version '1'; this program has version '2'.")
   await newer.views.totals.rebuild()
-  expect(await said(old)).toContain("are of version '2', and this program has version '1'.")
+  expect(await said(old)).toContain("have version '2'; this program has version '1'.")
 })
 
 test('an ApplyError says that update must return a new view when update has changed its row', async () => {
@@ -138,7 +138,7 @@ test('an app without an observer logs a stopped subscription on the console once
     const app = createApp({ store, aggregates: { counter }, subscriptions: { stopping } })
     await app.aggregates.counter.execute('a', count(1))
     await app.drain()
-    const sentence = expect.stringContaining("The subscription 'stopping' has stopped at event counter/a/1: boom.")
+    const sentence = expect.stringContaining("The subscription 'stopping' stopped at event counter/a/1: boom.")
     expect(console.mock.calls).toEqual([[sentence, boom]])
     // Another process knows no more than the sentence.
     await createApp({ store, aggregates: { counter }, subscriptions: { stopping } }).drain()

@@ -128,7 +128,7 @@ describe('the state of a subscription', () => {
     await app.drain()
     expect(await of(app)).toMatchObject({
       state: 'stopped',
-      because: expect.stringMatching(/^Since 2.*Z: The subscription 'log' has stopped at event counter\/a\/1: boom\./),
+      because: expect.stringMatching(/^Since 2.*Z: The subscription 'log' stopped at event counter\/a\/1: boom\./),
       error: { code: 'STOPPED', cause: { message: 'boom' } },
     })
     await app.subscriptions.log.resume()
@@ -140,7 +140,7 @@ describe('the state of a subscription', () => {
     await app.drain()
     expect(await of(app)).toMatchObject({
       state: 'waiting',
-      because: 'It tries again by itself after an error: boom',
+      because: 'It retries after an error: boom',
       error: { message: 'boom' },
     })
   })
@@ -156,7 +156,7 @@ describe('the state of a subscription', () => {
       lag: 0,
       retrying: 2,
       nextTryAt: nextDue?.toISOString(),
-      because: `2 aggregates wait for another try, the next at ${nextDue?.toISOString()}.`,
+      because: `2 aggregates wait for a retry, the next at ${nextDue?.toISOString()}.`,
     })
   })
 
@@ -219,7 +219,7 @@ test('a consumer that has caught up says how much of the log older transactions 
   expect(await app.subscriptions.log.health()).toMatchObject({
     state: 'idle',
     lag: 6,
-    because: 'It has caught up, and the last 6 places of the log can be read once older transactions have ended.',
+    because: 'It has caught up, and the last 6 positions of the log become readable once older transactions end.',
   })
 })
 
@@ -232,9 +232,9 @@ describe('the state of a view', () => {
     await old.aggregates.counter.execute('a', countEach(...Array.from({ length: 8 }, () => 1)))
     await old.drain()
     const because = async () => (await young.views.totals.health()).because
-    expect(await because()).toMatch(/^No process holds its lease, and its rows are of another version\./)
+    expect(await because()).toMatch(/^No process holds its lease, and its rows have another version\./)
     await young.drain({ maxEvents: 2 })
-    expect(await because()).toMatch(/its rows are of another version: the rebuild has come to 25 % of the log\./)
+    expect(await because()).toMatch(/its rows have another version: the rebuild has reached 25 % of the log\./)
     await young.drain()
     expect(await because()).toBe('It has caught up.')
   })

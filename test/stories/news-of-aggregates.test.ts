@@ -338,7 +338,7 @@ describe('on a store without a global order', () => {
       const restored = appOn(changed(store, { readAggregate }), seen)
       const { code, message } = await failureOf(restored.drain())
       expect(code).toBe('STORE_BEHIND')
-      expect(message).toMatch(/has come to event 2 of counter 'a'.*restored/)
+      expect(message).toMatch(/has processed event 2 of counter 'a'.*restored/)
     })
   })
 

@@ -194,7 +194,7 @@ describe.each([
     await app.drain()
     const failure = await failureOf(app.subscriptions.subscription.caughtUp())
     expect(failure.code).toBe('STOPPED')
-    expect(failure.message).toContain('reaction(event, name?) needs the event of its batch')
+    expect(failure.message).toContain('reaction(event, name?) needs an event of the current batch')
     expect(await reserved(app)).toBe(0)
     const log = givenLog().of(counter, 'o', [{ type: 'Counted', data: { by: 1 } }])
     await log.deliveredTo(app.subscription).thenFails('reaction(event, name?)')
@@ -204,6 +204,6 @@ describe.each([
     const app = await twice(async (event, { app, reaction }) =>
       app.aggregate(stock).execute('tea', reserve(), reaction(event as never)),
     )
-    expect((await failureOf(app.subscriptions.subscription.caughtUp())).message).toContain('a name that is no text')
+    expect((await failureOf(app.subscriptions.subscription.caughtUp())).message).toContain('a name that is not a text')
   })
 })

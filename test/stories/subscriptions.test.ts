@@ -235,7 +235,7 @@ describe('a handler that fails', () => {
     const failure = await failureOf(app.subscriptions.bad.caughtUp())
     expect(failure).toMatchObject({ code: 'STOPPED', eventId: 'counter/a/2', cause: { message: 'boom 2' } })
     expect(failure.message).toBe(
-      "The subscription 'log' has stopped at event counter/a/2: boom 2. Nothing behind it was delivered. When the cause is gone, call resume().",
+      "The subscription 'log' stopped at event counter/a/2: boom 2. Later events wait. Fix the cause, then call resume().",
     )
     const elsewhere = logging(store, () => {})
     expect((await failureOf(elsewhere.subscriptions.log.caughtUp())).message).toBe(failure.message)
@@ -392,7 +392,7 @@ describe('a handler that fails', () => {
     await app.drain()
     await app.drain()
     expect(told.mock.calls.map(([sentence]) => sentence)).toEqual([
-      expect.stringContaining('has stopped at event counter/a/1: boom 1.'),
+      expect.stringContaining('stopped at event counter/a/1: boom 1.'),
     ])
   })
 })
@@ -649,7 +649,7 @@ describe('the definition of a subscription', () => {
     [{ onFailure: 'ignore' }, "onFailure must be 'stop', 'retry', 'park' or { retry, then }"],
     [{ maxAttempts: 0 }, 'maxAttempts must be a whole number'],
     [{ timeoutMs: 0 }, 'timeoutMs must be a whole number'],
-    [{ slots: 64 }, 'slots is gone'],
+    [{ slots: 64 }, 'slots is not an option'],
     [{ batchSize: 5 }, 'batchSize is for handleBatch'],
     [{ aggregates: [] }, 'needs at least one aggregate'],
     [{ aggregates: [counter, counter] }, 'names an aggregate twice'],

@@ -42,7 +42,7 @@ describe('an async view', () => {
     expect(await app.views.totals.load('a', { fresh: true })).toMatchObject({ view: { total: 7, count: 3 } })
     expect(await app.views.totals.load('nobody', { fresh: true })).toBeUndefined()
     const failure = await failureOf(app.views.sizes.load('by-1', { fresh: true }))
-    expect(failure).toMatchObject({ code: 'VALIDATION', message: expect.stringContaining('of this one use waitFor') })
+    expect(failure).toMatchObject({ code: 'VALIDATION', message: expect.stringContaining('Use waitFor for this view') })
     expect((await failureOf(app.views.totals.load('a', { fresh: 'yes' as never }))).code).toBe('VALIDATION')
   })
 

@@ -201,7 +201,7 @@ test('caughtUp() times out on time while a handler runs, and the handler continu
   const app = createApp({ store: memoryStore(), aggregates: { counter }, subscriptions: { slow } })
   await app.aggregates.counter.execute('a', count(1))
   const failure = await failureOf(app.subscriptions.slow.caughtUp({ timeoutMs: 30 }))
-  expect(failure).toMatchObject({ code: 'NOT_YET', message: expect.stringContaining('within 30 ms: it is at position 0') })
+  expect(failure).toMatchObject({ code: 'NOT_YET', message: expect.stringContaining('within 30 ms; it is at 0') })
   expect(ended).toBe(0)
   door.open()
   await app.subscriptions.slow.caughtUp()

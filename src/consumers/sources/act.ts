@@ -18,34 +18,34 @@ import { aggregateOf, type Item, Window } from '../window.ts'
 import type { Feed, Gathered } from './feed.ts'
 import { newOf, type SliceResult } from './slice.ts'
 
-/** Events that a process has in hand, at most; half of them are read at once. */
+/** Limit of events in hand; half of them are read at once. */
 const mostInHand = 1_000
-/** Handlers in flight get this long at the end of a slice, before the next one begins beside them. */
+/** Time for handlers in flight at the end of a slice, before the next slice begins. */
 const graceMs = 250
 
-/** What a slice works on. */
+/** Input of a slice. */
 export interface Scene {
   readonly core: ConsumerCore
   readonly processor: Processor
   readonly checkpoints: readonly LogCheckpoint[]
-  /** Left out where a failure stops everything. */
+  /** Absent if a failure stops everything. */
   readonly failed: FailedAggregates | undefined
   readonly saver: Saver
   readonly feed: Feed
   readonly request: RunRequest
   readonly slice: Slice
-  /** Asked now and then by a run that slow handlers keep from its end. False: it ends once they have. */
+  /** Called while slow handlers delay the end of a run. False: the run ends after them. */
   mayGoOn(): Promise<boolean>
-  /** An event to pass over. */
+  /** An event to skip. */
   readonly skipped: SkippedRow | undefined
 }
 
-/** Hands the events of some partitions to a processor that acts, several at a time where it may. */
+/** Passes the events of some partitions to an acting processor, several in parallel if allowed. */
 export class Acting {
   readonly #scene: Scene
   readonly #window: Window
   #countdown: Countdown
-  /** No handler could do anything in the time that is left. */
+  /** The remaining time is too short for a handler. */
   #isOver = false
   #due: Known[] = []
   #active = 0
@@ -93,7 +93,7 @@ export class Acting {
           await this.#idle()
           break
         }
-        // Slow handlers hold up nobody.
+        // Slow handlers must not hold up due retries.
         this.#giveBackDue()
         this.#scene.failed?.begin()
         this.#countdown = new Countdown(core.runtime, request.budgetMs)
@@ -110,20 +110,20 @@ export class Acting {
     return { events: this.#events, isWhole, failure: this.#failure }
   }
 
-  /** What is in flight must end, and then the slice fails with it. */
+  /** Ends work in flight; then the slice fails with the error. */
   fail(error: unknown): void {
     this.#error ??= { error }
     this.#scene.slice.abort(error)
     this.#notify()
   }
 
-  /** What had to wait for a save goes on. */
+  /** Continues work that waited for a save. */
   resume(): void {
     this.#pump()
     this.#notify()
   }
 
-  /** Works until nothing is left, or until it is over. True: nothing is left. */
+  /** Works until nothing is left or time is up. Returns true if nothing is left. */
   async #stretch(): Promise<boolean> {
     const { core, feed, request } = this.#scene
     const { maxEvents = Number.POSITIVE_INFINITY } = request
@@ -137,10 +137,10 @@ export class Acting {
         more = gathered.more
         for (const checkpoint of this.#scene.checkpoints) await this.#admit(checkpoint, gathered)
       }
-      // After what is new is in hand, so that it has its turns.
+      // New events come first, so that they get their turns.
       await this.#findDue()
       this.#pump()
-      // Where neither the store nor the handler ever waits, nothing else in the process would have its turn.
+      // Let other work of the process run, even if neither the store nor the handler waits.
       if (reads && more) await core.runtime.sleep(0)
       const isIdle = this.#active === 0 && this.#window.size === 0 && this.#due.length === 0
       if (!reads && isIdle && !this.#isEnding) return true
@@ -153,7 +153,7 @@ export class Acting {
     const { core, failed } = this.#scene
     const all = await decoded(core, await newOf(checkpoint, events))
     await failed?.lookUp(all.map(({ stored }) => stored))
-    // From here on nothing is waited for: who ends a wait, and who passes over what waits, cannot miss each other.
+    // No await from here on: ending a wait and skipping a waiting event would race.
     const items = all.map((one): Item => ({ decoded: one, checkpoint, aggregate: aggregateOf(one.stored) }))
     const waiting = new Set(items.filter(({ aggregate }) => failed?.has(aggregate)))
     const own = items.filter((item) => !waiting.has(item))
@@ -183,7 +183,7 @@ export class Acting {
 
   #pump(): void {
     const { processor, saver } = this.#scene
-    // With one at a time, each is saved before the next begins.
+    // With concurrency 1, each event is saved before the next begins.
     while (this.#active < processor.concurrency && !this.#isEnding && !(processor.concurrency === 1 && saver.isSaving)) {
       const job = this.#next()
       if (job === undefined) return
@@ -198,7 +198,7 @@ export class Acting {
     }
   }
 
-  /** What failed before takes at most half of the handlers, so that what is new is not held up by it. */
+  /** Returns the next job. At most half are retries, so that they do not hold up new events. */
   #next(): (() => Promise<void>) | undefined {
     const { concurrency } = this.#scene.processor
     const isTurn = concurrency === 1 ? !this.#wasDue : this.#activeDue < Math.floor(concurrency / 2)
@@ -238,7 +238,7 @@ export class Acting {
     if (failure !== undefined) await this.#noteFailure(failure)
   }
 
-  /** What waits in an aggregate, up to where its partition was read by then. */
+  /** Processes waiting events of an aggregate, up to where its partition was read. */
   async #retry(known: Known): Promise<void> {
     const { core, processor, checkpoints, failed, saver } = this.#scene
     const checkpoint = checkpoints.find((one) => one.covers(known))
@@ -276,7 +276,7 @@ export class Acting {
     }
   }
 
-  /** True: only its aggregate waits. */
+  /** Returns true if only the aggregate waits. */
   #setAside(failure: Failure, before?: Known['value']): boolean {
     const { core, processor, failed } = this.#scene
     const { row, halts } = afterFailure(core, processor, failure, failed?.resumes ?? 0, before)
@@ -306,7 +306,7 @@ export class Acting {
     return this.#scene.slice.signal.aborted || this.#failure !== undefined || this.#error !== undefined
   }
 
-  /** Nothing more shall begin. What was read comes to something, however long reading took. */
+  /** Nothing more should begin, except the first event after a slow read. */
   get #isEnding(): boolean {
     const { maxEvents = Number.POSITIVE_INFINITY } = this.#scene.request
     const mayBegin = this.#begun === 0 && this.#window.size > 0
@@ -324,7 +324,7 @@ export class Acting {
     this.#notify()
   }
 
-  /** Until something has ended or has come, or time is up. */
+  /** Waits until a handler ends, an event arrives or time is up. */
   #change(): Promise<void> {
     return new Promise((resolve) => this.#waiting.add(resolve))
   }

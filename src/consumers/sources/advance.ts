@@ -16,34 +16,39 @@ import { stoppedError, toStopped } from '../stopped.ts'
 import { begunAt, type Start, startAmong, startAtNews } from './from-now.ts'
 import { AggregateMark, type Era } from './mark.ts'
 
-/** How it was learned that an aggregate has news: it says where a processor begins that was never in it. */
+/**
+ * Source of a change. It decides the start position in an aggregate that the processor has not met.
+ */
 export type Word = 'told' | 'marks' | 'all'
 
 const pageSize = 1_000
 
-/** The end of a call or a run. */
+/** Limits of a call or a run. */
 export type Limits = Pick<Turn, 'signal' | 'isOver'>
 
-/** Brings aggregates up to their ends, one task at a time for each, where there is no global order. */
+/**
+ * Processes aggregates up to their ends, one task at a time for each, where there is no global
+ * order.
+ */
 export class Aggregates {
   readonly #core: ConsumerCore
   readonly #processor: Processor
   readonly #lease: () => Lease | undefined
   readonly #queue = new KeyedQueue()
-  /** An event to pass over: it has stopped the processor. */
+  /** An event to skip: it has stopped the processor. */
   skipped: SkippedRow | undefined
-  /** As it was read last. */
+  /** Epoch and reset, as last read. */
   era: Era = { epoch: 1 }
   #since: Promise<number> | undefined
 
-  /** `lease`: what proves that this process may work on them, where that is asked for. */
+  /** `lease`: proves that this process may work on the aggregates, if required. */
   constructor(core: ConsumerCore, processor: Processor, lease: () => Lease | undefined) {
     this.#core = core
     this.#processor = processor
     this.#lease = lease
   }
 
-  /** From the mark of an aggregate to its end. */
+  /** Processes an aggregate from its mark to its end. */
   advance(change: AggregateChange, word: Word, limits: Limits): Promise<RunResult> {
     return this.inTurn(change, limits.signal, async () => {
       const mark = await this.markOf(change)
@@ -61,7 +66,7 @@ export class Aggregates {
     await this.#beginIn(mark, change, word)
     if (mark.waits) events += await this.#retryIfDue(mark, change, limits)
     if (mark.sequence >= change.sequence) return { state: 'caught-up', events }
-    // A look at all also looks whether the last event that was seen is still there.
+    // A scan also checks that the last processed event still exists.
     for (let isLook = change.sequence === Number.POSITIVE_INFINITY && mark.sequence > 0; ; isLook = false) {
       const after = mark.sequence - (isLook ? 1 : 0)
       const page = await aggregatePage(this.#core, { aggregateType, aggregateId, after }, size)
@@ -72,7 +77,10 @@ export class Aggregates {
     }
   }
 
-  /** What failed, and then what waits behind it. Answers how many events were processed. */
+  /**
+   * Retries a failed event, then processes the later ones that wait. Returns the number of
+   * processed events.
+   */
   async retry(mark: AggregateMark, row: FailedRow, resumes: number, limits: Limits): Promise<number> {
     const turn = this.#turnOf(limits)
     const id = await rowIdOf(this.#processor.name, row)
@@ -90,7 +98,7 @@ export class Aggregates {
       const left = isEmpty ? null : failure === undefined ? next : await this.#rowOf(failure, resumes, from)
       const saved = await mark.move(mark.sequence, { rows: [failedRows.write(stored, left)] }, left !== null)
       if (saved === 'saved') return events
-      // Another process has passed over more that waits, or has skipped an event.
+      // Another process has added waiting events, or skipped one.
       from = next
     }
   }
@@ -104,7 +112,7 @@ export class Aggregates {
   async #retryIfDue(mark: AggregateMark, change: AggregateChange, limits: Limits): Promise<number> {
     const { name } = this.#processor
     const { value } = await failedRows.read(this.#core.store, await rowIdOf(name, change))
-    // What was parked is left to the process that holds the lease.
+    // Parked events are left to the lease holder.
     if (value?.nextTryAt === undefined || value.nextTryAt > this.#core.runtime.now().toISOString()) return 0
     const { resumes } = await readProcessor(this.#core, name)
     return this.retry(mark, value, resumes, limits)
@@ -117,11 +125,11 @@ export class Aggregates {
   #ahead({ sequence }: AggregateMark, { aggregateType, aggregateId }: AggregateChange): StoreError {
     return new StoreError(
       'STORE_BEHIND',
-      `${this.#processor.title} has come to event ${sequence} of ${aggregateType} '${aggregateId}', which has no such event: was the table of events restored to an earlier moment than that of views?`,
+      `${this.#processor.title} has processed event ${sequence} of ${aggregateType} '${aggregateId}', which does not exist. The events table seems restored to an earlier time than the views table: restore both to one time.`,
     )
   }
 
-  /** In an aggregate where it was never. */
+  /** Sets the start position in an aggregate that the processor has not met. */
   async #beginIn(mark: AggregateMark, change: AggregateChange, word: Word): Promise<void> {
     await this.enter(mark, change)
     while (mark.isNew && !mark.hasBegun && this.#processor.from !== 'beginning' && word !== 'all') {
@@ -132,7 +140,10 @@ export class Aggregates {
     }
   }
 
-  /** Begins where the last reset says, where it was not here since. What failed after that comes again by itself. */
+  /**
+   * Applies the last reset to an aggregate not met since. Deletes later failures, since their
+   * events are delivered again.
+   */
   async enter(mark: AggregateMark, change: AggregateChange): Promise<void> {
     const { epoch, since } = this.era
     while (epoch > 1 && (mark.isOlder || (mark.isNew && since !== undefined && !mark.hasBegun))) {
@@ -146,7 +157,7 @@ export class Aggregates {
     }
   }
 
-  /** Of the last event that does not come again. */
+  /** Returns the sequence of the last event that is not delivered again. */
   async #sequenceAt(change: AggregateChange): Promise<number> {
     const { since } = this.era
     if ((since ?? this.#processor.from) === 'beginning') return 0
@@ -162,7 +173,10 @@ export class Aggregates {
     return this.#since
   }
 
-  /** A task that is told to end is waited for no longer: the versions of the rows see to it that nothing is done twice. */
+  /**
+   * Runs one task at a time per aggregate. Aborted tasks are not awaited: row versions prevent
+   * double effects.
+   */
   inTurn<T>(change: AggregateChange, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
     return this.#queue.run(placeIn(change), work, signal, { until: signal })
   }
@@ -187,7 +201,7 @@ export class Aggregates {
     let events = 0
     for (;;) {
       if (mark.waits) {
-        // What waits is passed over; who ends the wait looks for it.
+        // Skip waiting events: the call that ends the wait processes them.
         if ((await mark.move(last.sequence)) === 'saved') return { state: 'caught-up', events }
       } else {
         const result = await processBatch(this.#core, this.#processor, mark, left, turn)
@@ -202,7 +216,10 @@ export class Aggregates {
     }
   }
 
-  /** `undefined`: only what comes behind it in the aggregate waits, or another process was here. */
+  /**
+   * Handles a failure. Returns `undefined` if only later events of the aggregate wait, or another
+   * process interfered.
+   */
   async #fail(failure: Failure, mark: AggregateMark): Promise<RunResult | undefined> {
     const { error, at, kind } = failure
     if (kind === 'outdated') return { state: 'outdated', events: 0, error, leftAt: at }
@@ -224,7 +241,7 @@ export class Aggregates {
     return { state: 'stopped', events: 0, error: stoppedError(this.#processor.title, stopped, failure.error) }
   }
 
-  /** Not read yet. */
+  /** Returns the mark of an aggregate, not read yet. */
   async markOf(change: AggregateChange): Promise<AggregateMark> {
     return new AggregateMark(this.#core, await rowIdOf(this.#processor.name, change), () => this.era)
   }

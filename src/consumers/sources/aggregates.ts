@@ -23,17 +23,21 @@ import { Aggregates, type Limits, type Word } from './advance.ts'
 import { catchUp, type NewsConsumer } from './catch-up.ts'
 import { afterPage, isLeft, readCursor, type ScanCursor, toChange, withoutLeft } from './scan.ts'
 
-/** Aggregates that are worked on at the same time. */
+/** Aggregates processed in parallel. */
 const atOnce = 8
 const pageSize = 200
-/** DynamoDB's indexes follow their table within this long, as far as anybody has seen. */
+/** DynamoDB's indexes follow their table within this time, as far as observed. */
 const settleMs = 2_000
-/** So many aggregates that wait for another try do not keep it from the others; behind more, it waits too. */
+/**
+ * Up to this many waiting aggregates are skipped and retried later; with more, the consumer waits.
+ */
 const mostLeft = 100
 
 /**
- * The consumer of a store without a global order: it is told which aggregates have changed, as often and in whatever order, and brings each up to its end. How far it
- * has come in each is stored with the effects, so that each event has its effects once.
+ * The consumer of a store without a global order.
+ *
+ * It receives changed aggregates in any order, with duplicates, and processes each to its end.
+ * Progress in each aggregate is stored with the effects, so that each event has its effects once.
  */
 export class AggregatesConsumer implements ResettableConsumer {
   readonly title: string
@@ -47,7 +51,7 @@ export class AggregatesConsumer implements ResettableConsumer {
   #touched = 0
   /** Failed rows that this program cannot read either, with their versions. */
   readonly #beyond = new Set<string>()
-  /** Runs and calls that have ever begun, and those in flight. */
+  /** Runs and calls begun so far, and those in flight. */
   #begun = 0
   #underWay = 0
 
@@ -65,15 +69,15 @@ export class AggregatesConsumer implements ResettableConsumer {
     return this.#runs.run('', () => this.#counted(() => this.#run(request)), signal, { until: signal })
   }
 
-  /** Every run looks. */
+  /** Does nothing: every run checks. */
   lookAgain(): void {}
 
-  /** No lease is kept between runs. */
+  /** Does nothing: no lease is kept between runs. */
   async hold(): Promise<void> {}
 
   async release(): Promise<void> {}
 
-  /** To bring aggregates up to their ends needs no lease. */
+  /** Returns false: processing aggregates needs no lease. */
   async isHeld(): Promise<boolean> {
     return false
   }
@@ -98,7 +102,7 @@ export class AggregatesConsumer implements ResettableConsumer {
     return setsAside(this.#processor) ? nextDue(this.#core, this.#processor.name) : undefined
   }
 
-  /** Brings aggregates up to their ends, for whoever knows that they have changed. */
+  /** Processes aggregates that a caller reports as changed. */
   catchUp(changes: readonly AggregateChange[], signal: AbortSignal = this.#core.neverAborts): Promise<readonly CatchUpOutcome[]> {
     return this.#counted((isAlone) => {
       const consumer: NewsConsumer = {
@@ -120,7 +124,10 @@ export class AggregatesConsumer implements ResettableConsumer {
     })
   }
 
-  /** `isAlone`: nothing else of this consumer was in flight since the work began, so that what was read since then still holds in this process. */
+  /**
+   * Counts work in flight. While `isAlone()` is true, no other run or call overlapped, so earlier
+   * reads are still valid in this process.
+   */
   async #counted<T>(work: (isAlone: () => boolean) => Promise<T>): Promise<T> {
     const begun = ++this.#begun
     const isFirst = this.#underWay++ === 0
@@ -167,12 +174,12 @@ export class AggregatesConsumer implements ResettableConsumer {
     const isNew = cursor.scan === undefined && cursor.scanned !== true
     const marks = isNew && this.#processor.from !== 'beginning'
     const scanAll = isNew || request.until !== undefined || request.reconcile === true || store.readChanges === undefined
-    // What has to be whole must be looked at from now on.
+    // A complete result needs a scan that begins now.
     if (scanAll && (cursor.scan === undefined || request.finish !== undefined))
       cursor = await this.#beginScan(lease, cursor, marks || cursor.scan?.marks === true, request.finish !== undefined)
     const most = request.maxEvents ?? Number.POSITIVE_INFINITY
     let failed: RunResult | undefined
-    /** What it came to with some more aggregates. */
+    /** Processes some more aggregates. */
     const take = async (changes: readonly AggregateChange[], word: Word) => {
       const { left, ...result } = await this.#advanceAll(changes, word, cursor.left ?? [], limits)
       events += result.events
@@ -217,7 +224,7 @@ export class AggregatesConsumer implements ResettableConsumer {
         page = await store.readChanges({ cursor: cursor.changes as string, limit: pageSize })
       } catch (error) {
         if (!isCqrsError(error, 'STORE_BEHIND')) throw error
-        // What came after the cursor is forgotten: look at everything once.
+        // The store has lost the changes after the cursor: scan all aggregates once.
         await this.#beginScan(lease, {}, false)
         return { state: 'more', events }
       }
@@ -230,7 +237,7 @@ export class AggregatesConsumer implements ResettableConsumer {
     }
   }
 
-  /** Answers how many events were processed of what waited behind a failed one. */
+  /** Retries failed events and the later ones that wait. Returns the number of processed events. */
   async #tryAgain(limits: Limits): Promise<number> {
     if (this.#processor.mode === 'fold') return 0
     const { name } = this.#processor
@@ -263,12 +270,13 @@ export class AggregatesConsumer implements ResettableConsumer {
     })
   }
 
-  /** A look at all is not begun before what was stored shortly before can be seen. */
+  /** Starts a scan of all aggregates, late enough to see what was stored shortly before. */
   async #beginScan(lease: Lease, { changes: known }: ScanCursor, marks: boolean, isWhole = false): Promise<ScanCursor> {
     const { store, runtime } = this.#core
     if (marks) await this.#aggregates.begunAt()
     const changes = known ?? (await store.readChanges?.({ limit: 1 }))?.cursor
-    // The list of aggregates may be a moment behind: what was stored just before the cursor, or before what waits for this, must be in it.
+    // The list of aggregates may lag, but must include everything stored before the cursor or
+    // before `finish`.
     const settles = changes !== known || isWhole ? settleMs : 0
     const scan = { type: this.#processor.aggregateTypes[0] as string, marks, at: runtime.now().getTime() + settles }
     const { epoch } = this.#aggregates.era
@@ -277,10 +285,10 @@ export class AggregatesConsumer implements ResettableConsumer {
     return cursor
   }
 
-  /** Waits until then, for as long as there is time, and keeps the lease. */
+  /** Waits until the scan may start, as far as time allows, and keeps the lease. */
   async #isTooSoon(at: number, lease: Lease, { budgetMs = settleMs, signal }: RunRequest): Promise<boolean> {
     const { runtime, leaseMs } = this.#core
-    // It was that far ahead at the most; a clock that was set back says more.
+    // Limited, because a clock that was set back yields more.
     const waitMs = Math.min(settleMs, at - runtime.now().getTime())
     const step = leaseMs / 3
     for (let leftMs = Math.min(waitMs, budgetMs); leftMs > 0; leftMs -= step) {
@@ -290,7 +298,10 @@ export class AggregatesConsumer implements ResettableConsumer {
     return waitMs > budgetMs
   }
 
-  /** Some aggregates, of which one that waits does not keep it from the others. `left`: who waits now, of those and of `before`. */
+  /**
+   * Processes some aggregates; a waiting one does not hold up the others. Returns as `left` all
+   * that wait now, including those of `before`.
+   */
   async #advanceAll(
     changes: readonly AggregateChange[],
     word: Word,

@@ -5,43 +5,51 @@ import type { Processor } from '../processor.ts'
 import { stoppedError, stoppedToRun } from '../stopped.ts'
 import type { AggregateMark, Era } from './mark.ts'
 
-/** Aggregates that are looked up at once: with the consumer's own rows as many as DynamoDB reads in one request. */
+/**
+ * Aggregates per read: together with the consumer's own rows as many as DynamoDB reads in one
+ * request.
+ */
 const mostAtOnce = 98
-/** What was looked up is believed for so long. */
+/** Reads are considered valid for this time. */
 const believedMs = 5_000
 
-/** A consumer that is told which aggregates have news. */
+/** A consumer that receives changed aggregates. */
 export interface NewsConsumer {
   readonly core: ConsumerCore
   readonly processor: Processor
-  /** An event that is to be passed over, where there is one. */
+  /** Sets the event to skip, if any. */
   passOver(skipped: SkippedRow | undefined): void
-  /** What was read about resets. */
+  /** Sets the epoch and reset that were read. */
   enter(era: Era): void
   /** Ends the call. */
   readonly signal: AbortSignal
-  /** Nothing else of it was in flight in this process since the call began: what the call has read still holds. */
+  /**
+   * Returns whether nothing else ran in this process since the call began, so that its reads are
+   * still valid.
+   */
   isAlone(): boolean
-  /** Nobody else in this process is at the aggregate meanwhile. */
+  /** Runs work while nothing else in this process works on the aggregate. */
   inTurn<T>(change: AggregateChange, work: () => Promise<T>): Promise<T>
-  /** Not read yet. */
+  /** Returns the mark of an aggregate, not read yet. */
   markOf(change: AggregateChange): Promise<AggregateMark>
   advance(mark: AggregateMark, change: AggregateChange): Promise<RunResult>
 }
 
-/** What was read for the changes of a call, but for their events. */
+/** Reads for the changes of a call, without their events. */
 interface Look {
   readonly at: number
-  /** By aggregate, how far the consumer has come. */
+  /** Progress by aggregate. */
   readonly marks: Map<string, AggregateMark>
-  /** Why it stands still. */
+  /** Error that stopped the consumer. */
   trouble: unknown
   readonly goesOn: boolean
 }
 
 /**
- * Brings aggregates up to their ends, one after the other. The outcome of a change is what its aggregate, or the whole consumer, stands still at, or the reason of the signal that has cut it short. Whether it does, and how
- * far it has come in each aggregate, is read for all of them together.
+ * Processes aggregates up to their ends, one after the other, with shared reads of progress and
+ * stops.
+ *
+ * Each outcome is the error that blocks the aggregate or the consumer, or the abort reason.
  */
 export async function catchUp(consumer: NewsConsumer, changes: readonly AggregateChange[]): Promise<readonly CatchUpOutcome[]> {
   const { processor, signal, isAlone } = consumer
@@ -62,7 +70,7 @@ export async function catchUp(consumer: NewsConsumer, changes: readonly Aggregat
       return state === 'caught-up' ? undefined : { error }
     }
     const failed = (error: unknown): CatchUpOutcome => {
-      // How far it has come in the aggregate is not certain now.
+      // After an error, the progress in the aggregate is uncertain.
       look?.marks.delete(place)
       return { error }
     }

@@ -3,7 +3,7 @@ import type { StoredEvent } from '../../store/commit.ts'
 import type { FeedPage, LogEvent, Store } from '../../store/store.ts'
 import { logPage } from '../log-page.ts'
 
-/** Some pages of the log together. */
+/** Several pages of the log. */
 export interface Gathered {
   readonly events: readonly StoredEvent[]
   readonly position: Position | undefined
@@ -11,14 +11,17 @@ export interface Gathered {
   readonly more: boolean
 }
 
-/** The log of these aggregate types from a position on, one page read ahead. */
+/** Reads the log of these aggregate types from a position on, one page ahead. */
 export class Feed {
   readonly #read: (after: Position | undefined, last: LogEvent | undefined) => Promise<FeedPage>
   #after: Position | undefined
   #last: LogEvent | undefined
   #next: Promise<FeedPage> | undefined
 
-  /** `first`: the first page, where it was read already. `last` is an event that was read before, at or before `start`. A log that does not have it any more is a StoreError `STORE_BEHIND`. */
+  /**
+   * `first`: the first page, if it was read already. `last`: an event at or before `start` that was
+   * read before. If the log has lost it, reading throws StoreError `STORE_BEHIND`.
+   */
   constructor(store: Store, aggregateTypes: readonly string[], start: Position, size: number, last?: LogEvent, first?: FeedPage) {
     this.#after = start
     this.#last = last
@@ -26,7 +29,7 @@ export class Feed {
     this.#read = (after, confirm) => logPage({ store }, aggregateTypes, after, size, confirm)
   }
 
-  /** So many events, or as many as there are; at the end of the log the next ones are what came since. */
+  /** Returns up to about `most` events. At the end of the log, later calls return newer ones. */
   async gather(most: number): Promise<Gathered> {
     const events: StoredEvent[] = []
     for (;;) {
@@ -36,7 +39,7 @@ export class Feed {
       try {
         page = await next
       } catch (error) {
-        // What was read before comes first, and the error when it is asked for more.
+        // Return what was read first; the next call throws the error.
         if (events.length === 0) throw error
         return { events, position: this.#after, last: this.#last, more: true }
       }

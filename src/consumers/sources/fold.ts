@@ -7,7 +7,7 @@ import type { Processor, Turn } from '../processor.ts'
 import type { Feed } from './feed.ts'
 import { newOf, type SliceResult } from './slice.ts'
 
-/** What a slice works on. */
+/** Input of a slice. */
 interface Scene {
   readonly core: ConsumerCore
   readonly processor: Processor
@@ -17,7 +17,7 @@ interface Scene {
   readonly slice: Slice
 }
 
-/** Folds page after page; what they come to is stored with the checkpoint. @throws LeaseLost */
+/** Folds page after page; the results are stored with the checkpoint. @throws LeaseLost */
 export async function fold({ core, processor, checkpoint, feed, request, slice }: Scene): Promise<SliceResult> {
   const { until, maxEvents = Number.POSITIVE_INFINITY, finish } = request
   const turn: Turn = { signal: slice.signal, isOver: slice.isOver, prove: () => checkpoint.lease.prove() }
@@ -32,7 +32,8 @@ export async function fold({ core, processor, checkpoint, feed, request, slice }
     const result = await processBatch(core, processor, checkpoint, batch, turn)
     events += result.events
     if (!result.isWhole) return { events, isWhole: false, failure: result.failure }
-    // Where the store never waits, nothing else in the process would have its turn, and what is held weakly would stay in memory.
+    // If the store never waits, other work of the process would starve, and weakly held objects
+    // would stay in memory.
     if (more) await core.runtime.sleep(0)
   }
   if (isReached() && finish !== undefined) await checkpoint.write(checkpoint.progress, { rows: finish })

@@ -5,23 +5,26 @@ import type { AggregateChange } from '../change.ts'
 import type { ConsumerCore } from '../core.ts'
 import { readOrCreate } from '../rows.ts'
 
-/** When it ran first, in whichever process, in milliseconds since 1970. */
+/** Returns the time of the first run in any process, in milliseconds since 1970. */
 export async function begunAt(core: ConsumerCore, consumer: string): Promise<number> {
   const now = () => ({ at: core.runtime.now().toISOString() })
   return Date.parse((await readOrCreate(core, begunRows, consumer, now)).at)
 }
 
-/** Where it begins in an aggregate that it was never in. */
+/** Start position in an aggregate that the consumer has not met. */
 export interface Start {
-  /** Of the last event that counts as seen. */
+  /** Sequence of the last event that counts as seen. */
   readonly sequence: number
-  /** What comes behind it was all stored since it runs: whoever looks again comes to the same. */
+  /** All later events were stored after the first run: reading again yields the same. */
   readonly isCertain: boolean
 }
 
 /**
- * Where it begins when it is told of an aggregate: at the first event that is told of, or at an earlier one that belongs to it (that of the same commit, whose records come in any order)
- * or was stored since it runs (whose record failed, or is still to come).
+ * Returns the start position for a reported change.
+ *
+ * It is the first reported event, or an earlier one. Events of the same commit count too, since
+ * their records arrive in any order. So do events stored since the first run, whose records failed
+ * or are still to come.
  */
 export async function startAtNews(core: ConsumerCore, change: AggregateChange, since: number): Promise<Start> {
   const first = change.first ?? change.sequence
@@ -37,7 +40,7 @@ export async function startAtNews(core: ConsumerCore, change: AggregateChange, s
   }
 }
 
-/** Where it begins in an aggregate that was there before: at the first event since it runs. */
+/** Returns the start position in an older aggregate: the first event since the first run. */
 export async function startAmong(
   core: ConsumerCore,
   { aggregateType, aggregateId }: AggregateChange,

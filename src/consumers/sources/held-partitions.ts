@@ -10,22 +10,22 @@ import { beginning } from '../positions.ts'
 import type { Processor } from '../processor.ts'
 import { Saver } from '../saver.ts'
 
-/** The partitions that a consumer of the log holds, and what has failed in them. */
+/** Partitions that a consumer of the log holds, with their failures. */
 export class HeldPartitions {
   checkpoints: readonly LogCheckpoint[] = []
   failed: FailedAggregates | undefined
-  /** A run has kept the leases for runs to come, and its caller will give them up. */
+  /** A run has kept the leases for later runs; its caller will release them. */
   isKept = false
   /** Other processes may take some of the partitions. */
   isShared = false
-  /** Others may have the rest for up to this long. */
+  /** Longest remaining time of other leases in milliseconds. */
   remainingMs = 0
   readonly #core: ConsumerCore
   readonly #processor: Processor
   readonly #beyond = new Set<string>()
-  /** Partitions whose unreadable events this process has looked at, with their epoch. */
+  /** Partitions whose unreadable events this process has checked, with their epoch. */
   readonly #seen = new Set<string>()
-  /** Partitions that had something to do when they were taken. */
+  /** Number of partitions that had something to do when they were taken. */
   #wanted = 1
 
   constructor(core: ConsumerCore, processor: Processor) {
@@ -37,7 +37,7 @@ export class HeldPartitions {
     return this.checkpoints.length === 0
   }
 
-  /** Others have some that have something to do. */
+  /** Other processes hold some partitions that have something to do. */
   get isPartial(): boolean {
     return this.checkpoints.length < this.#wanted
   }
@@ -46,12 +46,15 @@ export class HeldPartitions {
     return this.checkpoints.find((checkpoint) => checkpoint.covers(event))
   }
 
-  /** Whether this process has held a partition, and so knows which of its failed events it can read. */
+  /**
+   * Returns whether this process has held a partition, and so knows which of its failed events it
+   * can read.
+   */
   hasSeen({ epoch }: Layout, partition: number): boolean {
     return this.#seen.has(`${epoch}/${partition}`)
   }
 
-  /** Takes some, in place of those that it has. False: the layout is not the one in use. */
+  /** Replaces the held partitions. Returns false if the layout is not the one in use. */
   async take(layout: Layout, wanted: readonly number[]): Promise<boolean> {
     const { checkpoints, remainingMs, isStale } = await takePartitions(this.#core, this.#processor.name, layout, wanted)
     const names = checkpoints.map(({ lease }) => lease.name)
@@ -64,7 +67,7 @@ export class HeldPartitions {
     return !isStale
   }
 
-  /** Reads what has failed. `isAnew`: by another process, it may be, since this one last held them. */
+  /** Reads the failures. With `isAnew`, another process may have held the partitions in between. */
   async loadFailed(resumes: number, isAnew: boolean): Promise<void> {
     if (isAnew) this.failed = new FailedAggregates(this.#core, this.#processor, this.#beyond)
     await this.failed?.load(resumes)
@@ -75,10 +78,10 @@ export class HeldPartitions {
     await eachEnded(this.checkpoints.map(({ lease }) => lease.prove({ freshly: true })))
   }
 
-  /** Gives up all but these. */
+  /** Releases all partitions except these. */
   async release(kept: readonly LogCheckpoint[] = [], { saves = true } = {}): Promise<void> {
     const released = this.checkpoints.filter((checkpoint) => !kept.includes(checkpoint))
-    // What has failed is stored with the checkpoint that passes over it.
+    // Failures are stored with the checkpoint that skips them.
     const saver = new Saver(this.#core, released, this.failed)
     this.checkpoints = kept
     if (kept.length === 0) {

@@ -4,14 +4,17 @@ import type { Layout } from '../layout.ts'
 import type { Processor } from '../processor.ts'
 import { changeLayout } from '../relayout.ts'
 
-/** The number of partitions is changed at most this often. */
+/** Minimum time between changes of the number of partitions. */
 const betweenChangesMs = 60_000
 
-/** Divides a processor as its definition says: once, since older programs that run already follow the newer one that starts. */
+/**
+ * Divides a processor as its definition says, once: later, running older programs follow a newer
+ * one.
+ */
 export class LayoutChanges {
   readonly #core: ConsumerCore
   readonly #processor: Processor
-  /** Not any more once it has done so, or a newer program has. */
+  /** False after a change by this or a newer program. */
   #mayChange: boolean
   #epoch: number | undefined
 
@@ -21,7 +24,7 @@ export class LayoutChanges {
     this.#mayChange = processor.mode === 'act'
   }
 
-  /** To be asked with each layout that is read: whether it is to be changed now, by `change`. */
+  /** Returns whether `change` is due. Call it with each layout that is read. */
   isDue({ epoch, partitions, changedAt }: Layout): boolean {
     this.#epoch ??= epoch
     if (epoch !== this.#epoch || partitions === this.#processor.partitions) this.#mayChange = false
@@ -31,12 +34,15 @@ export class LayoutChanges {
     return true
   }
 
-  /** False: others have some of the partitions, or were first. */
+  /** Changes the layout. Returns false if other processes hold partitions or won the race. */
   change({ budgetMs, signal }: RunRequest, partitions = this.#processor.partitions): Promise<boolean> {
     return changeLayout(this.#core, this.#processor.name, partitions, { budgetMs, signal })
   }
 
-  /** Another process has changed the layout, or has died while it did. False: it has to be waited for. */
+  /**
+   * Finishes a change of another process, which may have died. Returns false if the change has to
+   * be awaited.
+   */
   async finish({ epoch, partitions }: Layout, request: RunRequest): Promise<boolean> {
     const { value } = await processorRows.read(this.#core.store, this.#processor.name)
     return value?.epoch !== epoch || this.change(request, partitions)

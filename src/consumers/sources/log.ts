@@ -30,11 +30,11 @@ import { isPassed, type Left, outdated } from './left.ts'
 import type { SliceResult } from './slice.ts'
 
 const pageSize = 1_000
-/** A checkpoint that only passes what is of no interest is stored this often. */
+/** Positions without events of interest after which a checkpoint is stored. */
 const mostUnsaved = 1_000
-/** What has stopped, or was asked for, is looked for again. */
+/** Interval of checks for stops and requests. */
 const lookAgainMs = 5_000
-/** Reads the log from the checkpoint on, under its leases, and has it processed. One run at a time. */
+/** Reads the log from the checkpoint on, under its leases, and processes it. One run at a time. */
 export class LogConsumer implements ResettableConsumer {
   readonly title: string
   readonly aggregateTypes: readonly string[]
@@ -46,11 +46,11 @@ export class LogConsumer implements ResettableConsumer {
   readonly #changes: LayoutChanges
   #lookedAt = 0
   #touched = 0
-  /** What is left to a newer program. */
+  /** Event that is left to a newer program. */
   #left: Left | undefined
-  /** What was read to find out which partitions have something to do. */
+  /** Page that was read to find out which partitions have something to do. */
   #page: FeedPage | undefined
-  /** The event that has stopped it, and that someone wants passed over. */
+  /** The event that has stopped it and should be skipped. */
   #skipped: SkippedRow | undefined
   #cause: { readonly eventId: string; readonly error: unknown } | undefined
 
@@ -80,7 +80,7 @@ export class LogConsumer implements ResettableConsumer {
     return this.#runs.run('', () => this.#held.release())
   }
 
-  /** Asked for by taking it, so seldom. */
+  /** Returns whether another process holds the lease, by taking it; rarely called. */
   isHeld(): Promise<boolean> {
     return this.#runs.run('', async () => {
       const { store, holder, leaseMs } = this.#core
@@ -123,10 +123,14 @@ export class LogConsumer implements ResettableConsumer {
     this.#lookedAt = 0
   }
 
-  /** Takes the lease and goes back to the beginning. False: another process has it. @throws what an event was left to a newer program for */
+  /**
+   * Takes the lease and moves back to the beginning. Returns false if another process has it.
+   *
+   * @throws the error of an event left to a newer program
+   */
   rewind(transaction: NonNullable<Effects['transaction']>): Promise<boolean> {
     return this.#runs.run('', async () => {
-      // What this program cannot read to its end it must not begin anew.
+      // A program that cannot read the log to its end must not start over.
       if (this.#left !== undefined && !(await isPassed(this.#core, this.#left))) throw this.#left.failure.error
       if (this.#held.isEmpty) await this.#held.take(undivided, [0])
       const [checkpoint] = this.#held.checkpoints
@@ -152,7 +156,7 @@ export class LogConsumer implements ResettableConsumer {
     try {
       return await this.#runOnce(request)
     } catch (error) {
-      // A log that went back has taken the place of an unsaved position away.
+      // If the log went back, the position of unsaved progress no longer exists.
       await this.#held.release([], { saves: !isCqrsError(error, 'STORE_BEHIND') }).catch(() => {})
       if (error instanceof LeaseLost) return { state: 'elsewhere', events: 0, remainingMs: this.#core.leaseMs }
       if (isCqrsError(error, 'SCHEMA_TOO_NEW')) return { state: 'outdated', events: 0, error }
@@ -167,7 +171,7 @@ export class LogConsumer implements ResettableConsumer {
     }
     const now = this.#core.runtime.now().getTime()
     if (this.#held.isEmpty || this.#held.isShared || now - this.#lookedAt > lookAgainMs || now < this.#lookedAt) {
-      // Noted first: what is asked for meanwhile is looked at once more.
+      // Set before reading: requests during the read cause another check.
       this.#lookedAt = now
       const found = await this.#look(request)
       if (found !== undefined) return found
@@ -180,14 +184,18 @@ export class LogConsumer implements ResettableConsumer {
     const result = await underLeases(this.#core, leases, request, (slice) => this.#work(request, slice))
     const { isPartial } = this.#held
     if (request.keep) this.#held.isKept = true
-    // A run that does not keep leaves what another has kept: its caller gives it up.
+    // A run that does not keep leases leaves those that another run keeps; its caller releases
+    // them.
     const isOver = !this.#held.isKept || result.state === 'stopped' || result.state === 'outdated' || this.#held.isShared
     const stays = !isOver || (result.state === 'waiting' && this.#held.isKept)
     await this.#held.release(stays ? this.#held.checkpoints : [])
     return isPartial ? { ...result, isPartial, remainingMs: this.#held.remainingMs } : result
   }
 
-  /** Looks at what has stopped it and what was asked for, and takes what it needs. Answers why it does not run. */
+  /**
+   * Checks for stops and requests, and takes the necessary leases. Returns a result if it cannot
+   * run.
+   */
   async #look(request: RunRequest): Promise<RunResult | undefined> {
     const core = this.#core
     const { name, mode, kind } = this.#processor
@@ -236,7 +244,10 @@ export class LogConsumer implements ResettableConsumer {
     }
   }
 
-  /** Looks at what was asked for since the run began. False: another process waits for some of the partitions. */
+  /**
+   * Checks for requests since the run began. Returns false if another process waits for some
+   * partitions.
+   */
   async #mayGoOn(): Promise<boolean> {
     const { touched, resumes } = await readProcessor(this.#core, this.#processor.name)
     if (touched !== this.#touched) await this.#held.loadFailed(resumes, false)
@@ -244,7 +255,7 @@ export class LogConsumer implements ResettableConsumer {
     return !(this.#held.isShared && (await isWaitedFor(this.#core, this.#processor.name)))
   }
 
-  /** No partition has anything to do. */
+  /** Ends a run in which no partition has anything to do. */
   async #idle(): Promise<RunResult> {
     await this.#held.release()
     const due = await this.nextDue()
@@ -272,7 +283,7 @@ export class LogConsumer implements ResettableConsumer {
     return this.#end(request, await acting.run(), saver)
   }
 
-  /** Stores the checkpoints that passed something, and says why nothing more is done. */
+  /** Stores the checkpoints that moved, and returns why nothing more is done. */
   async #end(
     request: RunRequest,
     { events, isWhole, failure }: SliceResult,
@@ -290,7 +301,7 @@ export class LogConsumer implements ResettableConsumer {
     if (failure !== undefined) return { state: 'waiting', events, error: failure.error }
     if (!isWhole) return { state: 'more', events }
     const due = this.#held.failed?.mayBeDue ? await nextDue(this.#core, this.#processor.name) : undefined
-    // Of other partitions the feed has passed what is not done.
+    // The feed may have passed open events of other partitions.
     const reached = this.#held.isShared ? undefined : this.#held.checkpoints[0]?.position
     return { state: 'caught-up', events, ...(due && { nextDue: due }), ...(reached && { reached }) }
   }
@@ -300,7 +311,7 @@ export class LogConsumer implements ResettableConsumer {
     const stopped = toStopped(failure, this.#core.runtime.now())
     this.#cause = { eventId: failure.at.id, error: failure.error }
     const checkpoint = this.#held.covering(failure.at) as LogCheckpoint
-    // Another process, with other partitions, may have stopped it too; perhaps it was resumed since.
+    // A process with other partitions may have stopped it too, and it may have been resumed since.
     const stop = async () => {
       const row = await readStopped(this.#core, name)
       return row.value === undefined ? [stoppedRows.write(row, stopped)] : []

@@ -5,24 +5,24 @@ import type { ConsumerCore } from '../core.ts'
 import type { Checkpoint, Effects, Saved } from '../processor.ts'
 import { saveRows } from '../rows.ts'
 
-/** Since the last reset; before the first one all is of epoch 1. */
+/** Period since the last reset; 1 before the first. */
 export interface Era {
   readonly epoch: number
-  /** What the reset was to: `beginning`, or a time, ISO 8601. */
+  /** Target of the reset: `beginning`, or a time, ISO 8601. */
   readonly since?: string | undefined
 }
 
-/** How far a processor has come in one aggregate: its checkpoint where there is no global order. */
+/** Progress of a processor in one aggregate: its checkpoint where there is no global order. */
 export class AggregateMark implements Checkpoint {
   sequence = 0
   /**
-   * Its events wait behind one that failed. It is in the row that every save moves: passing over what waits and ending the wait
-   * conflict with each other instead of racing.
+   * Events wait after a failed one. Stored in the row that every save moves, so that skipping and
+   * ending the wait conflict with each other instead of racing.
    */
   waits = false
-  /** It is known where a processor begins that was never in the aggregate. */
+  /** The start position in an aggregate not met before is set. */
   hasBegun = false
-  /** It was stored before the last reset that this process knows of. */
+  /** Stored before the last reset that this process knows. */
   isOlder = false
   readonly #core: ConsumerCore
   readonly #id: string
@@ -44,7 +44,7 @@ export class AggregateMark implements Checkpoint {
     return seenRows.key(this.#id)
   }
 
-  /** Where a processor that has never been in this aggregate begins. */
+  /** Sets the start position of a processor that has not met this aggregate. */
   beginAt(sequence: number): void {
     this.sequence = sequence
     this.hasBegun = true
@@ -59,7 +59,7 @@ export class AggregateMark implements Checkpoint {
     this.take(row)
   }
 
-  /** The row as it was read. */
+  /** Takes over the row as read. */
   take(row: StoredView | undefined): void {
     const { version, value: seen } = seenRows.parse(this.#id, row)
     const { epoch } = this.#era()
@@ -77,7 +77,10 @@ export class AggregateMark implements Checkpoint {
     return this.move(sequence, effects)
   }
 
-  /** Moves it, never back. Where another process was here, nothing is stored, and the mark is read again. */
+  /**
+   * Moves the mark, never back. If another process was faster, nothing is stored, and the mark is
+   * read again.
+   */
   async move(to: number, { rows = [] }: Effects = {}, waits = this.waits): Promise<Saved> {
     const sequence = Math.max(this.sequence, to)
     const epoch = this.#epoch

@@ -4,36 +4,42 @@ import type { RunResult } from '../core.ts'
 import type { Processor } from '../processor.ts'
 import { damaged } from '../progress.ts'
 
-/** A look at every aggregate. */
+/** A scan of all aggregates. */
 export interface Scan {
   readonly type: string
   readonly after?: string | undefined
-  /** What is there already is not delivered. */
+  /** Existing events are not delivered. */
   readonly marks: boolean
-  /** Not before, in milliseconds since 1970. */
+  /** Earliest start, in milliseconds since 1970. */
   readonly at: number
 }
 
-/** What the checkpoint says: where to go on in the changes, and in the scan of all aggregates that comes first. */
+/**
+ * The stored checkpoint: progress in the changes, and in the scan of all aggregates that precedes
+ * them.
+ */
 export interface ScanCursor {
-  /** Of its consumer; left out for the first. One of an earlier epoch is over: all aggregates are looked at again. */
+  /**
+   * Epoch of its consumer; absent for the first. With an earlier epoch, all aggregates are scanned
+   * again.
+   */
   readonly epoch?: number
   readonly changes?: string
   readonly scan?: Scan | undefined
-  /** All aggregates were looked at once. */
+  /** A scan has been completed. */
   readonly scanned?: true
-  /** Aggregates behind it that wait for another try: types and ids. */
+  /** Skipped aggregates that wait for a retry: types and ids. */
   readonly left?: readonly (readonly [string, string])[]
 }
 
-/** @throws StoreError `STORE_CORRUPT` for what no version writes */
+/** Parses a checkpoint. @throws StoreError `STORE_CORRUPT` for a text that no version writes */
 export function readCursor(text: string | null): ScanCursor {
   if (text === null) return {}
   let found: unknown
   try {
     found = JSON.parse(text)
   } catch {
-    // What is no JSON is damaged, too.
+    // Text that is not JSON is also damaged.
   }
   if (!isCursor(found)) throw damaged(text)
   return found
@@ -60,21 +66,21 @@ function isScan(value: unknown): value is Scan {
 
 const isOptional = (kind: 'string' | 'number', value: unknown): boolean => value === undefined || typeof value === kind
 
-/** Where a look at every aggregate goes on; `undefined` at its end. */
+/** Returns the next step of a scan; `undefined` at its end. */
 export function afterPage({ aggregateTypes }: Processor, { type, marks, at }: Scan, last: string | undefined): Scan | undefined {
   if (last !== undefined) return { type, after: last, marks, at }
   const next = aggregateTypes[aggregateTypes.indexOf(type) + 1]
   return next === undefined ? undefined : { type: next, marks, at }
 }
 
-/** To the end of an aggregate, wherever that is. */
+/** Returns a change that covers an aggregate up to its end. */
 export const toChange = ([aggregateType, aggregateId]: readonly [string, string]): AggregateChange => ({
   aggregateType,
   aggregateId,
   sequence: Number.POSITIVE_INFINITY,
 })
 
-/** It is left behind, with what comes after it, and others go on. */
+/** Returns whether the aggregate is skipped with its later events, while others continue. */
 export const isLeft = ({ state }: RunResult): boolean => state === 'waiting' || state === 'outdated'
 
 export const withoutLeft = ({ left: _, ...cursor }: ScanCursor): ScanCursor => cursor

@@ -3,14 +3,17 @@ import { aggregatePage } from '../../execution/read-page.ts'
 import type { StoredEvent } from '../../store/commit.ts'
 import type { Store } from '../../store/store.ts'
 
-/** Aggregates that are remembered at the most; one that is forgotten is taken at its word when it comes next. */
+/** Limit of remembered aggregates. A forgotten one is trusted when it comes next. */
 const most = 100_000
 
-/** Checks that the events of each aggregate arrive as n, n + 1, n + 2: a mistake of the feed can then never be silent. */
+/**
+ * Checks that the events of each aggregate arrive as n, n + 1, n + 2, so that no fault of the feed
+ * is silent.
+ */
 export class Sequences {
   readonly #store: Store
   readonly #last = new Map<string, number>()
-  /** Read in this run, and perhaps not done. */
+  /** Sequences read in this run, perhaps not done. */
   readonly #read = new Map<string, number>()
 
   constructor(store: Store) {
@@ -18,8 +21,10 @@ export class Sequences {
   }
 
   /**
-   * The events that are new, in order. What came before is left out; what is missing is read from its aggregate.
-   * @throws StoreError `STORE_CORRUPT` when it is not there either
+   * Returns the new events in order, without earlier ones. Missing events are read from their
+   * aggregate.
+   *
+   * @throws StoreError `STORE_CORRUPT` when an event is missing there too
    */
   async inOrder(events: readonly StoredEvent[]): Promise<readonly StoredEvent[]> {
     const found: StoredEvent[] = []
@@ -34,7 +39,7 @@ export class Sequences {
     return found
   }
 
-  /** An event is done. */
+  /** Records that an event is done. */
   pass(event: StoredEvent): void {
     const key = keyOf(event)
     this.#last.delete(key)
@@ -43,12 +48,12 @@ export class Sequences {
     if (this.#last.size > most) this.#last.delete(this.#last.keys().next().value as string)
   }
 
-  /** What is not done comes again. */
+  /** Prepares for reading again the events that are not done. */
   readAgain(): void {
     this.#read.clear()
   }
 
-  /** All comes again. */
+  /** Prepares for reading everything again. */
   forget(): void {
     this.#read.clear()
     this.#last.clear()
@@ -62,7 +67,7 @@ export class Sequences {
       if (page.events.length === 0 || page.events.at(-1)?.sequence !== at)
         throw new StoreError(
           'STORE_CORRUPT',
-          `The events of ${aggregateType} '${aggregateId}' have a hole: event ${sequence} came after ${last}, and what is between is not in the store. Nothing more is delivered; look at the store.`,
+          `The events of ${aggregateType} '${aggregateId}' have a hole: event ${sequence} follows ${last}, and the store lacks those between. Later events wait. Restore the missing events.`,
         )
     }
     return missing

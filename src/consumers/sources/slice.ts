@@ -2,16 +2,19 @@ import type { StoredEvent } from '../../store/commit.ts'
 import type { LogCheckpoint } from '../log-checkpoint.ts'
 import type { Failure } from '../processor.ts'
 
-/** What a slice of work came to. */
+/** Result of a slice of work. */
 export interface SliceResult {
   readonly events: number
-  /** There was nothing left to do. */
+  /** Nothing was left to do. */
   readonly isWhole: boolean
   /** Why it cannot continue. */
   readonly failure?: Failure | undefined
 }
 
-/** What the checkpoint has not passed, in order; and what the feed has left out, whatever the checkpoint says. */
+/**
+ * Returns the events that the checkpoint has not passed, in order, together with events that the
+ * feed left out.
+ */
 export async function newOf(checkpoint: LogCheckpoint, events: readonly StoredEvent[]): Promise<readonly StoredEvent[]> {
   const page = new Set(events.filter((event) => checkpoint.covers(event)))
   const ordered = await checkpoint.sequences.inOrder([...page])
