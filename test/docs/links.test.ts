@@ -2,6 +2,7 @@ import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { dirname, join, normalize, sep } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { root } from '../run.ts'
+import { isGenerated } from './snippets.ts'
 
 interface Link {
   readonly line: number
@@ -48,7 +49,7 @@ function pages(): string[] {
   const nested = below.flatMap((folder) =>
     readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
       .map((file) => `${folder}/${file.split(sep).join('/')}`)
-      .filter((file) => !file.includes('node_modules/')),
+      .filter((file) => !file.includes('node_modules/') && !isGenerated(file)),
   )
   return [...readdirSync(root), ...nested].filter((file) => file.endsWith('.md')).sort()
 }

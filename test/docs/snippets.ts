@@ -23,11 +23,14 @@ interface Fence {
   readonly isListing: boolean
 }
 
+/** The API reference is made from doc comments when the site is built. */
+export const isGenerated = (page: string): boolean => page.startsWith('docs/reference/api/')
+
 /** All snippets of README.md, docs and the doc comments of src. */
 export function readSnippets(root: string): readonly Snippet[] {
   const pages = [
     ...list(root, '').filter((page) => page === 'README.md'),
-    ...tree(root, 'docs', '.md'),
+    ...tree(root, 'docs', '.md').filter((page) => !isGenerated(page)),
     ...tree(root, 'src', '.ts'),
   ]
   return pages.flatMap((page) => {

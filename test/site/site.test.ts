@@ -68,7 +68,10 @@ describe.each<readonly [string, BrowserContextOptions]>(looks)('the site, %s,', 
   test.each(pages)('%s has no errors, foreign requests, sideways scrolling or accessibility violations', async (path) => {
     await page.goto(`${origin}${base}${path}`, { waitUntil: 'networkidle' })
     expect(await page.locator('h1').first().innerText()).not.toBe('404')
-    const { scrollWidth, clientWidth } = await page.evaluate(() => document.documentElement)
+    const { scrollWidth, clientWidth } = await page.evaluate(() => ({
+      scrollWidth: document.documentElement.scrollWidth,
+      clientWidth: document.documentElement.clientWidth,
+    }))
     expect(scrollWidth).toBeLessThanOrEqual(clientWidth)
     expect(await violationsIn(page)).toEqual([])
     expect(troubles).toEqual([])

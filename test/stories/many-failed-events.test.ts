@@ -3,12 +3,14 @@ import type { Store } from 'cqrs-es'
 import { memoryStore } from 'cqrs-es/memory'
 import { describe, expect, test } from 'vitest'
 import { bucketOf } from '../../src/consumers/progress.ts'
+import { atStrength } from '../strength.ts'
 import { failureOf } from '../support/async.ts'
 import { count } from '../support/counter.ts'
 import { lastFound, putFailed } from '../support/failed-rows.ts'
 import { keeping } from '../support/keeping.ts'
 import { type LogOptions, logging } from '../support/logging.ts'
-import { unordered } from '../support/stores.ts'
+import { onSqlite } from '../support/sqlite.ts'
+import { counting, unordered } from '../support/stores.ts'
 
 const kept = keeping()
 const onFailure = { retry: { forMs: 3_600_000 }, then: 'park' } as const
@@ -128,4 +130,32 @@ test('skipped() continues after a page also for the longest name of a subscripti
   const { items, next } = await log.skipped({ limit: 1 })
   const rest = await log.skipped({ limit: 1, after: next as string })
   expect([...items, ...rest.items].map(({ eventId }) => eventId).sort()).toEqual(['counter/a/1', 'counter/a/2'])
+})
+
+const parked = atStrength({ moderate: 10_000, full: 100_000 })
+
+test.each([
+  { name: 'memory', open: async () => memoryStore() },
+  { name: 'SQLite', open: onSqlite },
+])(`${parked} parked events on $name cost a new event, health() and resume() few calls`, async ({ open }) => {
+  const store = await open()
+  await putFailed(
+    store,
+    idsOf(parked).map((aggregateId) => ({ aggregateId })),
+  )
+  const calls: string[] = []
+  const { app, seen, log } = appOn(counting(store, calls), undefined)
+  await app.drain()
+  await app.aggregates.counter.execute('new', count(1))
+  calls.length = 0
+  expect(await app.drain({ maxEvents: 1 })).toMatchObject({ events: 1 })
+  expect(seen).toEqual(['new'])
+  expect(calls.length).toBeLessThanOrEqual(10)
+  calls.length = 0
+  expect(await log.health()).toMatchObject({ state: 'idle', parked: 100, isMore: true })
+  // One more than with few: above a hundred, each state is counted by itself.
+  expect(calls.length).toBeLessThanOrEqual(6)
+  calls.length = 0
+  await log.resume()
+  expect(calls.filter((name) => name === 'append').length).toBeLessThanOrEqual(2)
 })

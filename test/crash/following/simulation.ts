@@ -77,7 +77,7 @@ export function processOf(
     ...base,
     consumerQueue: consumerQueue(base as unknown as ConsumerCore),
     definitions: new Map([[name, aggregate['~definition']]]),
-    holder,
+    holder: () => holder,
     leaseMs,
     pulse: { onWake: () => () => {} },
   } as unknown as ConsumerCore
