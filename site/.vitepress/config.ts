@@ -104,6 +104,7 @@ export default defineConfig({
         text: version,
         items: [
           { text: 'Changelog', link: `${repository}/blob/main/CHANGELOG.md` },
+          { text: 'Questions', link: '/faq' },
           { text: 'Decisions', link: '/decisions/' },
           { text: 'Architecture', link: `${repository}/blob/main/ARCHITECTURE.md` },
           { text: 'Contributing', link: `${repository}/blob/main/CONTRIBUTING.md` },
