@@ -19,11 +19,7 @@ export type ViewChange<W> =
       readonly version: number
       readonly cursor: string
     }
-  /**
-   * The row does not exist, or does not meet `where`. A new row that does not meet it is not
-   * reported. An older one is reported when it changes, even if it never met `where`: its former
-   * contents are not kept.
-   */
+  /** The row does not exist, or does not meet `where`. It may never have met `where`. */
   | { readonly kind: 'gone'; readonly id: string; readonly cursor: string }
   /** Changes cannot be reported one by one: call `find` again. */
   | {
@@ -178,8 +174,7 @@ export class Listener implements AsyncIterator<ViewChange<unknown>, undefined> {
     this.#reported.set(id, { version, isGone })
     if (this.#reported.size > mostReported) this.#reported.delete(this.#reported.keys().next().value as string)
     if (!isGone) return { kind: 'changed', view, version }
-    // At its first version no reader can know the row.
-    return before?.isGone || version <= 1 ? undefined : { kind: 'gone' }
+    return before?.isGone ? undefined : { kind: 'gone' }
   }
 
   #take(): ViewChange<unknown> | undefined {
