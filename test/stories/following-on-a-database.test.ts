@@ -171,7 +171,7 @@ describe.each(databases)('on $name', ({ skipped, host }) => {
     await corruptEvent?.('counter', 'damaged', 2)
     const wanted = ['counter/a/1', 'counter/damaged/1', ...[1, 2, 3, 4, 5].map((n) => `counter/c/${n}`)].sort()
     await eventually(app, async () => seen.length >= wanted.length && (await app.subscriptions.log.parked()).items.length > 0)
-    const parked = { eventId: 'counter/damaged/2', message: expect.stringContaining('counter/damaged/2 is not JSON') }
+    const parked = { eventId: 'counter/damaged/2', message: expect.stringContaining("'counter/damaged/2' is not JSON") }
     expect((await app.subscriptions.log.parked()).items).toEqual([expect.objectContaining(parked)])
     await app.subscriptions.log.resume()
     await app.drain()
