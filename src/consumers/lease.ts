@@ -89,10 +89,20 @@ export async function leaseOf(
   }
 }
 
+/** Asks for a lease in the name of this app. */
+export const askForLease = ({ store, holder, leaseMs }: ConsumerCore, name: string): Promise<LeaseAnswer> =>
+  store.acquireLease({ name, holder: holder(), ttlMs: leaseMs })
+
+/** Returns whether another process has the lease. It asks by taking it, so ask seldom. */
+export async function isLeasedElsewhere(core: ConsumerCore, name: string): Promise<boolean> {
+  const answer = await askForLease(core, name)
+  if (answer.acquired) await core.store.releaseLease({ name, fence: answer.fence })
+  return !answer.acquired
+}
+
 /** Runs work under a lease. Returns false if another process has it or takes it over. */
 export async function withLease(core: ConsumerCore, name: string, work: (lease: Lease) => Promise<void>): Promise<boolean> {
-  const { store, holder, leaseMs } = core
-  const answer = await store.acquireLease({ name, holder: holder(), ttlMs: leaseMs })
+  const answer = await askForLease(core, name)
   if (!answer.acquired) return false
   const lease = await leaseOf(core, name, answer)
   try {

@@ -1,7 +1,7 @@
 import type { ConsumerCore } from './core.ts'
 import { eachEnded } from './each-ended.ts'
 import { type Layout, partitionName, progressIn } from './layout.ts'
-import { type Lease, leaseOf } from './lease.ts'
+import { askForLease, isLeasedElsewhere, type Lease, leaseOf } from './lease.ts'
 import { LogCheckpoint } from './log-checkpoint.ts'
 import type { LogProgress } from './progress.ts'
 import { Sequences } from './sources/sequences.ts'
@@ -56,10 +56,10 @@ async function takeShare(
   wanted: readonly number[],
   held: Held[],
 ): Promise<number> {
-  const { store, holder, leaseMs, runtime } = core
+  const { store, runtime } = core
   const others = new Map<string, number>()
   const acquire = async (lease: string) => {
-    const answer = await store.acquireLease({ name: lease, holder: holder(), ttlMs: leaseMs })
+    const answer = await askForLease(core, lease)
     if (answer.acquired) return answer
     others.set(answer.holder, Math.max(others.get(answer.holder) ?? 0, answer.remainingMs))
     return undefined
@@ -89,11 +89,7 @@ async function takeShare(
 const waitingName = (name: string): string => `waiting/${name}`
 
 /** Returns whether another process has no partition and wants some. */
-export async function isWaitedFor({ store, holder, leaseMs }: ConsumerCore, consumer: string): Promise<boolean> {
-  const name = waitingName(consumer)
-  const answer = await store.acquireLease({ name, holder: holder(), ttlMs: leaseMs })
-  if (answer.acquired) await store.releaseLease({ name, fence: answer.fence })
-  return !answer.acquired
-}
+export const isWaitedFor = (core: ConsumerCore, consumer: string): Promise<boolean> =>
+  isLeasedElsewhere(core, waitingName(consumer))
 
 const giveBack = (held: readonly Held[]) => eachEnded(held.map(({ lease }) => lease.release()))

@@ -4,7 +4,7 @@ import { Countdown } from '../util/countdown.ts'
 import type { ConsumerCore } from './core.ts'
 import { eachEnded } from './each-ended.ts'
 import { type Layout, layoutOf, partitionNames, progressIn } from './layout.ts'
-import { type Lease, LeaseLost, leaseOf } from './lease.ts'
+import { askForLease, type Lease, LeaseLost, leaseOf } from './lease.ts'
 import { type LogProgress, union, writeProgress } from './progress.ts'
 import { saveRows } from './rows.ts'
 
@@ -100,11 +100,11 @@ async function takeAll(
   leases: Map<string, Lease>,
   { budgetMs = Number.POSITIVE_INFINITY, signal }: ChangeLimits,
 ): Promise<boolean> {
-  const { store, holder, leaseMs, runtime } = core
+  const { leaseMs, runtime } = core
   const countdown = new Countdown(runtime, Math.min(budgetMs, leaseMs + patienceMs))
   for (const one of partitionNames(name, layout))
     for (;;) {
-      const answer = await store.acquireLease({ name: one, holder: holder(), ttlMs: leaseMs })
+      const answer = await askForLease(core, one)
       if (answer.acquired) {
         leases.set(one, await leaseOf(core, one, answer))
         break

@@ -12,7 +12,7 @@ import { failedEventId, resume } from '../failures.ts'
 import { dueRows, nextDue, unreadableRows } from '../find-failed.ts'
 import { HandlerCall } from '../handler-call.ts'
 import { readOrBegin } from '../layout.ts'
-import { type Lease, LeaseLost, leaseOf } from '../lease.ts'
+import { askForLease, type Lease, LeaseLost, leaseOf } from '../lease.ts'
 import type { Watched } from '../look.ts'
 import { canRead } from '../outdated.ts'
 import { beginning } from '../positions.ts'
@@ -140,13 +140,13 @@ export class AggregatesConsumer implements ResettableConsumer {
   }
 
   async #run(request: RunRequest): Promise<RunResult> {
-    const { store, holder, leaseMs, runtime } = this.#core
+    const { leaseMs, runtime } = this.#core
     const { name } = this.#processor
     const { value: stopped } = await stoppedToRun(this.#core, name, await readStopped(this.#core, name))
     this.#aggregates.skipped = stopped?.skipped
     if (stopped !== undefined && stopped.skipped === undefined)
       return { state: 'stopped', events: 0, error: stoppedError(this.title, stopped) }
-    const answer = await store.acquireLease({ name, holder: holder(), ttlMs: leaseMs })
+    const answer = await askForLease(this.#core, name)
     if (!answer.acquired) return { state: 'elsewhere', events: 0, remainingMs: answer.remainingMs }
     const lease = await leaseOf(this.#core, name, answer)
     this.#lease = lease

@@ -12,7 +12,7 @@ import { eachEnded } from '../each-ended.ts'
 import { readProcessor, resume } from '../failures.ts'
 import { nextDue } from '../find-failed.ts'
 import { isLongAgo, layoutOf, noteRun, readOrBegin, undivided } from '../layout.ts'
-import { LeaseLost, type Slice, underLeases } from '../lease.ts'
+import { isLeasedElsewhere, LeaseLost, type Slice, underLeases } from '../lease.ts'
 import type { LogCheckpoint } from '../log-checkpoint.ts'
 import type { Watched } from '../look.ts'
 import { isWaitedFor } from '../partitions.ts'
@@ -82,13 +82,7 @@ export class LogConsumer implements ResettableConsumer {
 
   /** Returns whether another process holds the lease, by taking it; rarely called. */
   isHeld(): Promise<boolean> {
-    return this.#runs.run('', async () => {
-      const { store, holder, leaseMs } = this.#core
-      const name = this.#left?.lease ?? this.#processor.name
-      const lease = await store.acquireLease({ name, holder: holder(), ttlMs: leaseMs })
-      if (lease.acquired) await store.releaseLease({ name, fence: lease.fence })
-      return !lease.acquired
-    })
+    return this.#runs.run('', () => isLeasedElsewhere(this.#core, this.#left?.lease ?? this.#processor.name))
   }
 
   async position(): Promise<Position> {
