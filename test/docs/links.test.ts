@@ -2,7 +2,7 @@ import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { dirname, join, normalize, sep } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { root } from '../run.ts'
-import { isGenerated } from './snippets.ts'
+import { pagesBelow } from './snippets.ts'
 
 interface Link {
   readonly line: number
@@ -45,13 +45,8 @@ describe('the checks of links', () => {
 
 /** All pages but those that are installed. */
 function pages(): string[] {
-  const below = ['create', 'docs', 'examples', 'bench', 'test', '.github'].filter((folder) => existsSync(join(root, folder)))
-  const nested = below.flatMap((folder) =>
-    readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
-      .map((file) => `${folder}/${file.split(sep).join('/')}`)
-      .filter((file) => !file.includes('node_modules/') && !isGenerated(file)),
-  )
-  return [...readdirSync(root), ...nested].filter((file) => file.endsWith('.md')).sort()
+  const nested = ['create', 'docs', 'examples', 'bench', 'test', '.github'].flatMap((folder) => pagesBelow(root, folder))
+  return [...readdirSync(root).filter((file) => file.endsWith('.md')), ...nested].sort()
 }
 
 /** Pages that are read elsewhere link to this repository so. */

@@ -1,14 +1,12 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join, sep } from 'node:path'
+import { join } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
 import { root } from '../run.ts'
 import { listingsOf, withListings } from './listings.ts'
+import { pagesBelow } from './snippets.ts'
 
-const pages = readdirSync(join(root, 'docs'), { recursive: true, encoding: 'utf8' })
-  .filter((file) => file.endsWith('.md'))
-  .map((file) => `docs/${file.split(sep).join('/')}`)
-  .filter((page) => listingsOf(page, read(page)).length > 0)
+const pages = pagesBelow(root, 'docs').filter((page) => listingsOf(page, read(page)).length > 0)
 
 describe('the listings of all pages', () => {
   test.each(pages)('%s shows its files as they are (npm run docs:listings)', (page) => {

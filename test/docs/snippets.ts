@@ -24,13 +24,13 @@ interface Fence {
 }
 
 /** The API reference is made from doc comments when the site is built. */
-export const isGenerated = (page: string): boolean => page.startsWith('docs/reference/api/')
+const isGenerated = (page: string): boolean => page.startsWith('docs/reference/api/')
 
 /** All snippets of README.md, docs and the doc comments of src. */
 export function readSnippets(root: string): readonly Snippet[] {
   const pages = [
     ...list(root, '').filter((page) => page === 'README.md'),
-    ...tree(root, 'docs', '.md').filter((page) => !isGenerated(page)),
+    ...pagesBelow(root, 'docs'),
     ...tree(root, 'src', '.ts'),
   ]
   return pages.flatMap((page) => {
@@ -118,6 +118,10 @@ function inPlace(fences: readonly Fence[]): string {
   }
   return `${lines.join('\n')}\n`
 }
+
+/** The pages below a folder, without those that are generated. */
+export const pagesBelow = (root: string, folder: string): readonly string[] =>
+  tree(root, folder, '.md').filter((page) => !page.includes('node_modules/') && !isGenerated(page))
 
 function tree(root: string, folder: string, extension: string): readonly string[] {
   const pages = list(root, folder, { recursive: true }).map((file) => `${folder}/${file.split(sep).join('/')}`)
