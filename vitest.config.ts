@@ -60,8 +60,8 @@ export default defineConfig({
   test: {
     globalSetup: ['test/servers/setup.ts'],
     reporters: report === undefined ? ['default'] : ['default', ['json', { outputFile: report }]],
-    // Much of a test's time is waiting; by itself Vitest leaves one of two cores idle.
-    maxWorkers: Math.max(2, availableParallelism()),
+    // Much of a test's time is waiting: one worker more than cores keeps all cores busy.
+    maxWorkers: availableParallelism() + 1,
     projects: [
       ...Object.entries(kinds).map(([name, include]) => ({
         resolve: { alias: aliasTo('src/index.ts') },

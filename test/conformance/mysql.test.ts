@@ -1,15 +1,15 @@
 import { describe } from 'vitest'
 import { serverUrl } from '../servers/ask.ts'
 import { mysqlServers, noMysql } from '../stores/mysql-database.ts'
-import { isFull } from '../strength.ts'
+import { everySecond } from '../strength.ts'
 import { hostConformance } from './host.ts'
 import { mysqlHostThatReuses } from './mysql-host.ts'
 
 const drivers = ['mysql2', 'mariadb'] as const
 
-/** MariaDB with both drivers at full strength only. */
+/** By day each server with one driver. */
 describe.skipIf(noMysql).each(mysqlServers)('$name', ({ server }) => {
-  describe.each(drivers.filter((driver) => isFull || server === 'mysql' || driver === 'mysql2'))('on %s', async (driver) => {
+  describe.each(everySecond(drivers, server === 'mysql' ? 1 : 0))('on %s', async (driver) => {
     if (noMysql) return
     // Not within the time of the first case: the server may have to be fetched.
     await serverUrl(server)

@@ -15,7 +15,7 @@ const patienceMs = 200
 const holdMs = 230
 
 /** Connections to cut while an append is under way. */
-const wanted = atStrength({ moderate: 40, full: 500 })
+const wanted = atStrength({ moderate: 16, full: 500 })
 
 for (const kind of crashStores)
   describe.skipIf(unselected(kind.store))(`${kind.name} behind a network that cuts connections`, () => {

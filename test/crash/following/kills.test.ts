@@ -10,7 +10,7 @@ import { Workers } from './processes.ts'
 import { sharedStores } from './stores.ts'
 
 /** On each of the three stores. */
-const kills = atStrength({ moderate: 10, full: 34 })
+const kills = atStrength({ moderate: 6, full: 34 })
 
 let workers: Workers
 beforeAll(async () => {

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
-import { unselected } from '../../servers/stores.ts'
-import { atStrength, patienceMs } from '../../strength.ts'
+import { type StoreName, unselected } from '../../servers/stores.ts'
+import { atStrength, isFull, patienceMs } from '../../strength.ts'
 import { openApp, subscriptionName } from './app.ts'
 import { checkAlone, checkOrder, checkRows, untilDrained } from './check.ts'
 import { connect } from './connect.ts'
@@ -42,8 +42,12 @@ beforeAll(async () => {
 })
 afterAll(() => workers?.close())
 
+/** By day Postgres with each test, MariaDB and SQLite with every second one. */
+const isLeftOut = (store: StoreName, test: 'turns' | 'share' | 'frozen') =>
+  unselected(store) || !(isFull || store === 'postgres' || (store === 'mariadb') === (test === 'share'))
+
 describe.each(sharedStores)('processes with one subscription on $name', ({ store: kind, name, fresh }) => {
-  test.skipIf(unselected(kind))(
+  test.skipIf(isLeftOut(kind, 'turns'))(
     'two and then three processes take turns without handling an event twice or out of order',
     async () => {
       const url = await fresh()
@@ -77,7 +81,7 @@ describe.each(sharedStores)('processes with one subscription on $name', ({ store
     },
   )
 
-  test.skipIf(unselected(kind))(
+  test.skipIf(isLeftOut(kind, 'share'))(
     'several processes share the partitions, each aggregate in one at a time and in order',
     async () => {
       const url = await fresh()
@@ -109,73 +113,76 @@ describe.each(sharedStores)('processes with one subscription on $name', ({ store
     },
   )
 
-  test.skipIf(unselected(kind))('a process that was frozen past its lease handles nothing more and damages nothing', async () => {
-    const url = await fresh()
-    const notesFile = join(workers.folder, `${name}-frozen`)
-    const { store, close } = await connect(url)
-    await store.createSchema()
-    const writer = await workers.start({ url, does: 'write', pauseMs: 30 })
-    const task = { url, does: 'follow', notesFile, handleMs: 3, leaseMs } as const
-    const pair = await Promise.all([workers.start(task), workers.start(task)])
+  test.skipIf(isLeftOut(kind, 'frozen'))(
+    'a process that was frozen past its lease handles nothing more and damages nothing',
+    async () => {
+      const url = await fresh()
+      const notesFile = join(workers.folder, `${name}-frozen`)
+      const { store, close } = await connect(url)
+      await store.createSchema()
+      const writer = await workers.start({ url, does: 'write', pauseMs: 30 })
+      const task = { url, does: 'follow', notesFile, handleMs: 3, leaseMs } as const
+      const pair = await Promise.all([workers.start(task), workers.start(task)])
 
-    const checkpoints: bigint[] = []
-    let watching = true
-    const watched = (async () => {
-      while (watching) {
-        checkpoints.push(BigInt((await store.readCheckpoint(`subscription/${subscriptionName}`))?.position ?? 0))
-        await sleep(10)
+      const checkpoints: bigint[] = []
+      let watching = true
+      const watched = (async () => {
+        while (watching) {
+          checkpoints.push(BigInt((await store.readCheckpoint(`subscription/${subscriptionName}`))?.position ?? 0))
+          await sleep(10)
+        }
+      })()
+      const holder = async (patienceMs = Number.POSITIVE_INFINITY): Promise<number | undefined> => {
+        const seen = readNotes(notesFile).length
+        for (let waited = 0; waited < patienceMs; waited += 10) {
+          await sleep(10)
+          const news = readNotes(notesFile).slice(seen)
+          if (news.length > 20) return news.at(-1)?.pid as number
+        }
+        return undefined
       }
-    })()
-    const holder = async (patienceMs = Number.POSITIVE_INFINITY): Promise<number | undefined> => {
-      const seen = readNotes(notesFile).length
-      for (let waited = 0; waited < patienceMs; waited += 10) {
-        await sleep(10)
-        const news = readNotes(notesFile).slice(seen)
-        if (news.length > 20) return news.at(-1)?.pid as number
+      /** Where the holder is frozen in the middle of a transaction, the database lets nobody go on: then it is frozen at another moment. */
+      const freeze = async () => {
+        for (;;) {
+          const frozen = (await holder()) as number
+          const frozenAt = process.hrtime.bigint()
+          process.kill(frozen, 'SIGSTOP')
+          const other = await holder(10_000)
+          if (other !== undefined) return { frozen, frozenAt, other }
+          process.kill(frozen, 'SIGCONT')
+        }
       }
-      return undefined
-    }
-    /** Where the holder is frozen in the middle of a transaction, the database lets nobody go on: then it is frozen at another moment. */
-    const freeze = async () => {
-      for (;;) {
-        const frozen = (await holder()) as number
-        const frozenAt = process.hrtime.bigint()
-        process.kill(frozen, 'SIGSTOP')
-        const other = await holder(10_000)
-        if (other !== undefined) return { frozen, frozenAt, other }
+      await sleep(200)
+      for (let n = 0; n < victims; n++) {
+        for (const seen = checkpoints.at(-1); checkpoints.at(-1) === seen; ) await sleep(10)
+        const { frozen, frozenAt, other } = await freeze()
+        expect(other).not.toBe(frozen)
+        const wokenAt = process.hrtime.bigint()
         process.kill(frozen, 'SIGCONT')
+        await sleep(400)
+        const ofFrozen = readNotes(notesFile).filter(({ pid, what, at }) => pid === frozen && what === 'began' && at > wokenAt)
+        const since = readNotes(notesFile).filter(({ pid, at }) => pid === other && at > frozenAt)
+        // It may have got the lease again, but then for what comes after the other's work.
+        const first = ofFrozen[0]
+        if (first !== undefined) {
+          const others = since.filter(({ what, at }) => what === 'began' && at < first.at)
+          const behind = since.filter(({ at }) => at > first.at)
+          expect(behind, 'the other still had the lease').toEqual([])
+          expect(others.length).toBeGreaterThan(0)
+        }
       }
-    }
-    await sleep(200)
-    for (let n = 0; n < victims; n++) {
-      for (const seen = checkpoints.at(-1); checkpoints.at(-1) === seen; ) await sleep(10)
-      const { frozen, frozenAt, other } = await freeze()
-      expect(other).not.toBe(frozen)
-      const wokenAt = process.hrtime.bigint()
-      process.kill(frozen, 'SIGCONT')
-      await sleep(400)
-      const ofFrozen = readNotes(notesFile).filter(({ pid, what, at }) => pid === frozen && what === 'began' && at > wokenAt)
-      const since = readNotes(notesFile).filter(({ pid, at }) => pid === other && at > frozenAt)
-      // It may have got the lease again, but then for what comes after the other's work.
-      const first = ofFrozen[0]
-      if (first !== undefined) {
-        const others = since.filter(({ what, at }) => what === 'began' && at < first.at)
-        const behind = since.filter(({ at }) => at > first.at)
-        expect(behind, 'the other still had the lease').toEqual([])
-        expect(others.length).toBeGreaterThan(0)
-      }
-    }
-    await writer.stop()
-    watching = false
-    await watched
-    await Promise.all(pair.map((one) => one.stop()))
-    expect(checkpoints).toEqual([...checkpoints].sort((a, b) => (a < b ? -1 : a > b ? 1 : 0)))
-    expect(new Set(checkpoints).size).toBeGreaterThan(2)
+      await writer.stop()
+      watching = false
+      await watched
+      await Promise.all(pair.map((one) => one.stop()))
+      expect(checkpoints).toEqual([...checkpoints].sort((a, b) => (a < b ? -1 : a > b ? 1 : 0)))
+      expect(new Set(checkpoints).size).toBeGreaterThan(2)
 
-    const app = openApp(store, { notes: notesIn(notesFile) })
-    expect(await untilDrained(app)).toBe(true)
-    checkOrder(readNotes(notesFile), await checkRows(app))
-    await app.close()
-    await close()
-  })
+      const app = openApp(store, { notes: notesIn(notesFile) })
+      expect(await untilDrained(app)).toBe(true)
+      checkOrder(readNotes(notesFile), await checkRows(app))
+      await app.close()
+      await close()
+    },
+  )
 })
