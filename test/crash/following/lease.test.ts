@@ -82,27 +82,28 @@ describe.each(sharedStores)('processes with one subscription on $name', ({ store
   )
 
   test.skipIf(isLeftOut(kind, 'share'))(
-    'several processes share the partitions, each aggregate in one at a time and in order',
+    'three processes share four partitions, a fourth one gets a share, and each aggregate is in one and in order',
     async () => {
       const url = await fresh()
       const notesFile = join(workers.folder, `${name}-partitions`)
       const { store, close } = await connect(url)
       await store.createSchema()
       const writer = await workers.start({ url, does: 'write', pauseMs: 100 })
-      const task = { url, does: 'follow', notesFile, partitions: 16, leaseMs, views: ['behind'] } as const
-      const sharers = [await workers.start(task), await workers.start(task)]
-      const share = (workOf: ReadonlyMap<number, number>) => [...workOf.values()].filter((notes) => notes > 20).length
-      await noted(notesFile, (workOf) => share(workOf) > 1)
-      sharers.push(await workers.start(task))
-      await goesOn(notesFile)
+      const task = { url, does: 'follow', notesFile, partitions: 4, leaseMs, views: ['behind'] } as const
+      const sharers: Worker[] = []
+      const share = (workOf: ReadonlyMap<number, number>) => sharers.filter(({ pid }) => (workOf.get(pid) ?? 0) > 20).length
+      for (const processes of [1, 2, 3, 4]) {
+        sharers.push(await workers.start(task))
+        await noted(notesFile, (workOf) => share(workOf) === processes)
+      }
       const victim = sharers.shift() as Worker
       await victim.kill()
       sharers.push(await workers.start(task))
-      await goesOn(notesFile)
+      await noted(notesFile, (workOf) => share(workOf) === 4)
       await writer.stop()
       await Promise.all(sharers.map((sharer) => sharer.stop()))
 
-      const app = openApp(store, { notes: notesIn(notesFile), partitions: 16 })
+      const app = openApp(store, { notes: notesIn(notesFile), partitions: 4 })
       expect(await untilDrained(app)).toBe(true)
       const notes = readNotes(notesFile)
       checkOrder(notes, await checkRows(app))
