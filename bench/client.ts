@@ -1,33 +1,31 @@
 /**
  * Cost of a warm command to the client: CPU time and bytes allocated, on stores that answer within
- * the process. `npm run bench -- client [commit]` also measures another commit: both take turns,
- * each time in a new process, and the ratio is the median of those of the rounds.
+ * the process. `npm run bench -- client <commit>` also measures another commit: in one process both
+ * take turns, and the ratio is the median of those of all turns.
  */
 import { join } from 'node:path'
 import { root, run } from '../test/run.ts'
 import { withBase } from './base.ts'
-import type { QuickStore, quickStores } from './client/quick-stores.ts'
-import type { Cost } from './client/warm.ts'
+import type { Costs } from './client/measure.ts'
+import { type QuickStore, quickStores } from './client/quick-stores.ts'
 import { figure, shown, writeResults } from './report.ts'
 
-const callers = 64
-const stores: readonly QuickStore[] = ['instant', 'fake Postgres client', 'memory'] satisfies (keyof typeof quickStores)[]
-const asked = process.argv[2]
-const rounds = Number(process.env.ROUNDS ?? (asked === undefined ? 5 : 9))
+const callers = Number(process.env.CALLERS ?? 64)
+/** Each in its own process, since the compiler does not decide the same every time. */
+const rounds = Number(process.env.ROUNDS ?? 5)
 
-if (asked === undefined) await measure()
-else await withBase(asked, measure)
+const commit = process.argv[2]
+if (commit === undefined) await measure([root])
+else await withBase(commit, (folder) => measure([root, folder]))
 process.exit()
 
-async function measure(base?: string, commit?: string): Promise<void> {
+async function measure(trees: readonly string[]): Promise<void> {
   const results = []
-  for (const store of stores) {
-    const costs: { now: Cost[]; before: Cost[] } = { now: [], before: [] }
-    for (let round = 0; round < rounds; round++) {
-      const turns = [['now', root] as const, ...(base === undefined ? [] : [['before', base] as const])]
-      for (const [when, folder] of round % 2 === 0 ? turns : turns.reverse()) costs[when].push(await costOf(folder, store))
-    }
-    results.push({ store, ...summaryOf(costs, 'cpuMicroseconds'), ...summaryOf(costs, 'bytes') })
+  for (const store of Object.keys(quickStores) as QuickStore[]) {
+    const all: Costs[][] = []
+    for (let round = 0; round < rounds; round++) all.push(await costsOf(store, round % 2 === 0 ? trees : [...trees].reverse()))
+    const [now, before] = trees.map((_, tree) => all.map((costs, round) => costs.at(round % 2 === 0 ? tree : -1 - tree) as Costs))
+    results.push({ store, ...summaryOf('CPU µs', cpuOf, now, before), ...summaryOf('bytes', bytesOf, now, before) })
   }
   console.table(
     results.map((result) =>
@@ -37,18 +35,21 @@ async function measure(base?: string, commit?: string): Promise<void> {
   await writeResults('client', { rounds, callers, ...(commit && { commit }) }, results)
 }
 
-function summaryOf({ now, before }: { now: readonly Cost[]; before: readonly Cost[] }, of: keyof Cost) {
-  const own = { [of]: figure(now.map((cost) => cost[of])) }
-  if (before.length === 0) return own
-  const ratios = now.map((cost, round) => cost[of] / (before[round]?.[of] ?? Number.NaN))
-  return { ...own, [`${of} before`]: figure(before.map((cost) => cost[of])), [`${of}, now / before`]: figure(ratios) }
+const cpuOf = ({ cpuMicroseconds }: Costs) => cpuMicroseconds
+const bytesOf = ({ bytes }: Costs) => [bytes]
+
+function summaryOf(name: string, of: (costs: Costs) => readonly number[], now: readonly Costs[] = [], before?: readonly Costs[]) {
+  const [own, other] = [now.flatMap(of), before?.flatMap(of)]
+  if (other === undefined) return { [name]: figure(own) }
+  const ratios = figure(own.map((value, turn) => value / (other[turn] ?? Number.NaN)))
+  return { [name]: figure(own), [`${name} before`]: figure(other), [`${name}, now / before`]: ratios }
 }
 
-/** Measures the built package of a tree. */
-async function costOf(folder: string, store: QuickStore): Promise<Cost> {
-  const program = ['--import', 'tsx', join(folder, 'bench/client/warm.ts'), '--store', store, '--callers', String(callers)]
-  const env = { TSX_TSCONFIG_PATH: join(folder, 'bench/tsconfig.json') }
-  const { code, output } = await run(process.execPath, program, { cwd: folder, env })
+/** Measures the built packages of these trees, in this order. */
+async function costsOf(store: QuickStore, trees: readonly string[]): Promise<Costs[]> {
+  const program = join(root, 'bench/client/measure.ts')
+  const args = ['--import', 'tsx', program, '--store', store, '--callers', String(callers), '--trees', trees.join()]
+  const { code, output } = await run(process.execPath, args)
   if (code !== 0) throw new Error(output)
-  return JSON.parse(output.slice(output.indexOf('{')))
+  return JSON.parse(output.slice(output.indexOf('[{')))
 }
