@@ -201,9 +201,23 @@ export const execution: readonly Mutation[] = [
   {
     breaks: 'events are recorded at another time than the handler saw',
     file: 'src/execution/decide.ts',
-    find: 'const recordedAt = now.toISOString()',
+    find: 'const recordedAt = isoText(now)',
     put: 'const recordedAt = new Date(0).toISOString()',
     test: 'test/stories/handlers.test.ts › the now of a handler is the recordedAt of its events',
+  },
+  {
+    breaks: 'the text of the first time is given for all later ones',
+    file: 'src/util/iso-text.ts',
+    find: 'if (ms !== of)',
+    put: "if (text === '')",
+    test: 'test/stories/handlers.test.ts › the now of a handler is the recordedAt of its events',
+  },
+  {
+    breaks: 'a command that lost a race is sent again under the same commit id',
+    file: 'src/execution/execute.ts',
+    find: 'key === undefined && lost === undefined ? commandId',
+    put: 'key === undefined ? commandId',
+    test: 'test/stories/concurrency.test.ts › a command that lost a race is sent again under another commit id',
   },
   {
     breaks: 'a failing query is not reported',
