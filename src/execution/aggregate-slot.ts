@@ -1,4 +1,3 @@
-import { aggregateKey } from '../util/names.ts'
 import { Turns } from '../util/turns.ts'
 import type { Loaded } from './loaded.ts'
 import type { Fate, PendingState } from './pending-state.ts'
@@ -7,14 +6,14 @@ import type { Fate, PendingState } from './pending-state.ts'
 export class AggregateSlot {
   readonly aggregateType: string
   readonly aggregateId: string
-  /** One text for the aggregate. */
-  readonly key: string
   /** Commands are decided one after another: they could not win against each other anyway. */
   readonly turns = new Turns()
   /** The latest known stored state. It may lag behind the store, but is never ahead of it. */
   cached: Loaded | undefined
   /** The state after the last commit in flight. */
   pending: PendingState | undefined
+  /** A commit of the aggregate is in an append. */
+  isInFlight = false
   /** Calls that use the slot now. */
   users = 0
   /** Neighbours among the slots that no call uses. */
@@ -24,7 +23,6 @@ export class AggregateSlot {
   constructor(aggregateType: string, aggregateId: string) {
     this.aggregateType = aggregateType
     this.aggregateId = aggregateId
-    this.key = aggregateKey(aggregateType, aggregateId)
   }
 
   /**

@@ -46,7 +46,7 @@ async function sendUntilSettled(
       const computed = inline && (await inline.compute(on, attempt))
       const next = { state, sequence, commitId, rows: computed === undefined ? on.rows : computed.rows }
       const whole = computed === undefined ? bare : { ...bare, views: computed.writes }
-      const commit = core.commitQueue.send(whole, slot.key, predecessor?.commit)
+      const commit = core.commitQueue.send(whole, slot, predecessor?.commit)
       if (inline?.areShared !== true) {
         const instead = pending
         pending = { state: next, commit, chain, fate }
