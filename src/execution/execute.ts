@@ -66,7 +66,7 @@ async function decideAndStore(core: Core, aggregate: WiredAggregate, call: Call,
     const parsed = parseCommand(definition, call)
     // A caller that aborts right after its call wants nothing decided.
     const data = parsed instanceof Promise || signal !== undefined ? await parsed : parsed
-    const commandId = idempotencyKey ?? core.runtime.randomUUID()
+    const randomId = core.runtime.randomUUID()
     const execution: Execution = {
       core,
       aggregate,
@@ -74,7 +74,8 @@ async function decideAndStore(core: Core, aggregate: WiredAggregate, call: Call,
       tally,
       slot,
       key,
-      commandId,
+      commandId: idempotencyKey ?? randomId,
+      freeId: randomId,
       data,
       hasTurn: false,
       conflicts: 0,
@@ -111,8 +112,7 @@ async function attempt(execution: Execution): Promise<Accepted | Rejected | unde
     else {
       tally.attempts++
       try {
-        const { data, commandId, key, lost } = execution
-        const freeId = key === undefined && lost === undefined ? commandId : undefined
+        const { data, commandId, freeId } = execution
         const deciding = decide(core, aggregate, call, data, commandId, base.loaded, freeId)
         decision = deciding instanceof Promise ? await deciding : deciding
       } catch (error) {
@@ -193,6 +193,7 @@ async function lostRace(
   const { type: aggregateType } = aggregate.definition
   core.observe?.({ kind: 'retry', aggregateType, aggregateId: call.aggregateId, attempt: tally.attempts, on: 'sequence' })
   execution.lost = { on: pending === undefined ? loaded : undefined }
+  execution.freeId = undefined
   if (isFresh) await core.runtime.sleep(firstRetryWaitMs * 2 ** execution.conflicts * core.runtime.random(), call.signal)
   return undefined
 }
