@@ -5,40 +5,26 @@
  * Both take turns in one run, the other one twice, so that its two halves show the noise. It
  * reports and never fails.
  */
-import { cp, mkdir, rm, symlink } from 'node:fs/promises'
 import { join } from 'node:path'
-import { root, run } from '../test/run.ts'
+import { root } from '../test/run.ts'
 import { selected } from '../test/servers/stores.ts'
+import { withBase } from './base.ts'
 import { type Played, play } from './commands/play.ts'
 import { benches } from './commands/servers.ts'
 import { figure, shown, writeResults } from './report.ts'
-import { makeFolder } from './stores.ts'
 
 const rounds = 5
 const load = { callers: [64, 1], seconds: 1, accounts: 1_000 }
 const stores = { memory: 'memory,,warm', sqlite: 'libsql,full,warm', postgres: 'postgres,,warm' } as const
 
 try {
-  await compare()
+  await withBase(process.argv[2], measure)
 } catch (error) {
   console.log(`There is nothing to compare with: ${(error as Error).message}`)
 }
 process.exit(0)
 
-async function compare(): Promise<void> {
-  const commit = await baseCommit()
-  const folder = join(await makeFolder(), 'base')
-  try {
-    console.log(`Building ${await git('log', '-1', '--format=%h %s', commit)}, to compare this tree with it.`)
-    await buildBase(commit, folder)
-    await measure(commit, folder)
-  } finally {
-    await run('git', ['worktree', 'remove', '--force', folder])
-    await rm(join(folder, '..'), { recursive: true, force: true })
-  }
-}
-
-async function measure(commit: string, folder: string): Promise<void> {
+async function measure(folder: string, commit: string): Promise<void> {
   const results = []
   for (const store of Object.keys(stores) as (keyof typeof stores)[]) {
     if (!selected.includes(store)) continue
@@ -82,32 +68,4 @@ async function measure(commit: string, folder: string): Promise<void> {
   )
   console.log('A ratio inside the range of the noise says nothing.')
   await writeResults('regression', { rounds, ...load, commit }, results)
-}
-
-/** A separate checkout, with the dependencies and the measuring program of this tree. */
-async function buildBase(commit: string, folder: string): Promise<void> {
-  await git('worktree', 'add', '--detach', folder, commit)
-  await symlink(`${root}node_modules`, join(folder, 'node_modules'), 'junction')
-  await rm(join(folder, 'bench'), { recursive: true, force: true })
-  await mkdir(join(folder, 'test'), { recursive: true })
-  const filter = (path: string) => !/bench.(peers|results)/.test(path.slice(root.length - 1))
-  await cp(`${root}bench`, join(folder, 'bench'), { recursive: true, filter })
-  await cp(`${root}test/run.ts`, join(folder, 'test/run.ts'))
-  const { code, output } = await run(process.execPath, ['--import', 'tsx', 'scripts/build.ts'], { cwd: folder })
-  if (code !== 0) throw new Error(`${commit} could not be built.\n${output}`)
-}
-
-async function baseCommit(): Promise<string> {
-  const asked = process.argv[2]
-  for (const ref of asked === undefined ? ['origin/main', 'HEAD~1'] : [asked]) {
-    const { code, output } = await run('git', ['rev-parse', '--verify', '--quiet', `${ref}^{commit}`])
-    if (code === 0) return output.trim()
-  }
-  throw new Error(`there is no commit ${asked ?? 'before this one'}.`)
-}
-
-async function git(...args: string[]): Promise<string> {
-  const { code, output } = await run('git', args)
-  if (code !== 0) throw new Error(output.trim())
-  return output.trim()
 }

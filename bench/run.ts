@@ -1,13 +1,14 @@
 /**
  * `npm run bench` answers all questions, `npm run bench -- commands` one. Each is its own program,
  * so that none warms up another. `npm run bench -- regression [commit]` compares with another
- * commit; it is not part of all questions.
+ * commit; it is not part of all questions. `npm run bench -- client <commit>` compares, too.
  */
 import { spawn } from 'node:child_process'
 import { root } from '../test/run.ts'
 
 const questions: Readonly<Record<string, string>> = {
   commands: 'bench/commands.ts',
+  client: 'bench/client.ts',
   statements: 'bench/statements.ts',
   'round-trips': 'bench/round-trips.ts',
   costs: 'bench/costs.ts',
@@ -21,7 +22,9 @@ const questions: Readonly<Record<string, string>> = {
 }
 
 const asked = process.argv.slice(2)
-if (asked[0] === 'regression') process.exit(await program('bench/regression.ts', asked.slice(1)))
+const [first, second = ''] = asked
+const compares = first === 'regression' || (first === 'client' && asked.length === 2 && !Object.hasOwn(questions, second))
+if (compares) process.exit(await program(`bench/${first}.ts`, asked.slice(1)))
 const unknown = asked.find((question) => !Object.hasOwn(questions, question))
 if (unknown !== undefined)
   throw new Error(`There is no question '${unknown}'. Questions: ${Object.keys(questions).join(', ')}, and regression [commit].`)

@@ -12,6 +12,7 @@ import { checkedRuntime, platformRuntime, type Runtime } from './runtime.ts'
 import type { Capabilities, Store } from './store/store.ts'
 import type { SubscriptionDefinition } from './subscriptions/definition.ts'
 import { subscriptionDefinitionOf } from './subscriptions/definition.ts'
+import { isoTexts } from './util/iso-text.ts'
 import { isObject } from './util/json.ts'
 import { type OptionsOf, optional, readOptions, required, unchecked, wholeNumberFrom, withDefault } from './util/option-table.ts'
 import { checkFunction, checkName } from './util/options.ts'
@@ -91,6 +92,7 @@ function coreOf({ store: given, runtime: chosen, observe: observer, ...options }
   return {
     store,
     runtime,
+    isoText: isoTexts(),
     maxAttempts,
     slots: new AggregateSlots(cacheSize(options.cache)),
     commitQueue: new CommitQueue({ store, runtime, observe }, batching, limit),

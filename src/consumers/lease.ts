@@ -14,6 +14,8 @@ export class Lease {
   readonly fence: number
   /** Stored text; `null` before the first save. */
   text: string | null
+  /** A write is in an append. */
+  isInFlight = false
   readonly #core: ConsumerCore
   #provedAt: number
   #proving: Promise<void> | undefined
@@ -33,7 +35,7 @@ export class Lease {
     const checkpoint = { name: this.name, fence: this.fence, position: text, expectedPosition: this.text }
     const outcome =
       transaction === undefined
-        ? await consumerQueue.send({ id, appends: [], ...(rows && { views: rows }), checkpoint }, this.name, undefined).outcome
+        ? await consumerQueue.send({ id, appends: [], ...(rows && { views: rows }), checkpoint }, this, undefined).outcome
         : await this.#transact({ id, checkpoint }, transaction)
     if (outcome.kind === 'conflict' && outcome.on === 'fence') throw new LeaseLost()
     const saved = savedOr(outcome)

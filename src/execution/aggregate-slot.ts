@@ -1,24 +1,28 @@
 import { Turns } from '../util/turns.ts'
 import type { Loaded } from './loaded.ts'
-import type { PendingState } from './pending-state.ts'
+import type { Fate, PendingState } from './pending-state.ts'
 
 /** The knowledge of this process about one aggregate. */
 export class AggregateSlot {
-  readonly key: string
+  readonly aggregateType: string
+  readonly aggregateId: string
   /** Commands are decided one after another: they could not win against each other anyway. */
   readonly turns = new Turns()
   /** The latest known stored state. It may lag behind the store, but is never ahead of it. */
   cached: Loaded | undefined
   /** The state after the last commit in flight. */
   pending: PendingState | undefined
+  /** A commit of the aggregate is in an append. */
+  isInFlight = false
   /** Calls that use the slot now. */
   users = 0
   /** Neighbours among the slots that no call uses. */
   older: AggregateSlot = this
   newer: AggregateSlot = this
 
-  constructor(key: string) {
-    this.key = key
+  constructor(aggregateType: string, aggregateId: string) {
+    this.aggregateType = aggregateType
+    this.aggregateId = aggregateId
   }
 
   /**
@@ -34,7 +38,7 @@ export class AggregateSlot {
    * Drops the pending state of a commit that is settled. If it was not stored, neither is what
    * builds on it.
    */
-  settle({ chain, fate }: Pick<PendingState, 'chain' | 'fate'>, isStored: boolean): void {
+  settle(chain: Fate, fate: Fate, isStored: boolean): void {
     const { pending } = this
     if (pending?.fate === fate || (!isStored && pending?.chain === chain)) this.pending = undefined
   }
@@ -49,12 +53,13 @@ export class AggregateSlot {
  */
 export class AggregateSlots {
   readonly #maxCached: number
-  readonly #slots = new Map<string, AggregateSlot>()
+  /** By type, then by id: joining the two for each command would cost more than a second lookup. */
+  readonly #byType = new Map<string, Map<string, AggregateSlot>>()
   /**
    * Of a ring of the unused slots: between the newest and the oldest. A ring spares the `Map` a
    * deletion for each use.
    */
-  readonly #ends = new AggregateSlot('')
+  readonly #ends = new AggregateSlot('', '')
   #unused = 0
 
   constructor(maxCached: number) {
@@ -62,24 +67,22 @@ export class AggregateSlots {
   }
 
   /** Must be followed by `release`, whatever happens. */
-  use(key: string): AggregateSlot {
-    let slot = this.#slots.get(key)
-    if (slot === undefined) {
-      slot = new AggregateSlot(key)
-      this.#slots.set(key, slot)
-    } else if (slot.users === 0) this.#unlink(slot)
+  use(aggregateType: string, aggregateId: string): AggregateSlot {
+    let slot = this.#byType.get(aggregateType)?.get(aggregateId)
+    if (slot === undefined) slot = this.#add(aggregateType, aggregateId)
+    else if (slot.users === 0) this.#unlink(slot)
     slot.users++
     return slot
   }
 
   release(slot: AggregateSlot): void {
     if (--slot.users > 0) return
-    if (slot.cached === undefined) this.#slots.delete(slot.key)
+    if (slot.cached === undefined) this.#drop(slot)
     else this.#link(slot)
     if (this.#unused <= this.#maxCached) return
     const oldest = this.#ends.newer
     this.#unlink(oldest)
-    this.#slots.delete(oldest.key)
+    this.#drop(oldest)
   }
 
   /**
@@ -91,6 +94,17 @@ export class AggregateSlots {
     const { cached } = slot
     if (cached !== undefined && cached.sequence > loaded.sequence) return
     if (cached === undefined || !isSame(cached, loaded) || loaded.rows !== undefined) slot.cached = loaded
+  }
+
+  #add(aggregateType: string, aggregateId: string): AggregateSlot {
+    const slot = new AggregateSlot(aggregateType, aggregateId)
+    const byId = this.#byType.get(aggregateType) ?? new Map<string, AggregateSlot>()
+    this.#byType.set(aggregateType, byId.set(aggregateId, slot))
+    return slot
+  }
+
+  #drop({ aggregateType, aggregateId }: AggregateSlot): void {
+    this.#byType.get(aggregateType)?.delete(aggregateId)
   }
 
   #link(slot: AggregateSlot): void {

@@ -28,6 +28,12 @@ interface Scene {
   readonly observe: ((what: Observation) => void) | undefined
 }
 
+/** The commits of one place never overtake one another. */
+export interface Place {
+  /** One of its commits is in an append, so the next one waits. */
+  isInFlight: boolean
+}
+
 /** A commit whose outcome is not known yet. */
 export class PendingCommit {
   readonly outcome: Promise<CommitResult>
@@ -38,15 +44,15 @@ export class PendingCommit {
    */
   predecessor: PendingCommit | undefined
   readonly commit: Commit
-  readonly key: string
+  readonly place: Place
   readonly bytes: number
   sends = 0
   settle!: (outcome: CommitResult) => void
   refuse!: (error: unknown) => void
 
-  constructor(commit: Commit, key: string, predecessor: PendingCommit | undefined) {
+  constructor(commit: Commit, place: Place, predecessor: PendingCommit | undefined) {
     this.commit = commit
-    this.key = key
+    this.place = place
     this.predecessor = predecessor
     this.bytes = sizeOf(commit)
     this.outcome = new Promise((resolve, reject) => {
@@ -73,7 +79,6 @@ export class CommitQueue {
   readonly #batching: Batching
   readonly #commands: { readonly inside: number }
   #waiting: PendingCommit[] = []
-  readonly #busy = new Set<string>()
   #flying = 0
   #gathering = false
 
@@ -85,11 +90,11 @@ export class CommitQueue {
   }
 
   /**
-   * `key` names the aggregate. The outcome rejects with a StoreError if the commit was not stored,
+   * `place` is that of the aggregate. The outcome rejects with a StoreError if the commit was not stored,
    * or with an OutcomeUnknownError.
    */
-  send(commit: Commit, key: string, predecessor: PendingCommit | undefined): PendingCommit {
-    const pending = new PendingCommit(commit, key, predecessor?.failed === false ? predecessor : undefined)
+  send(commit: Commit, place: Place, predecessor: PendingCommit | undefined): PendingCommit {
+    const pending = new PendingCommit(commit, place, predecessor?.failed === false ? predecessor : undefined)
     if (predecessor?.failed) drop(pending)
     else {
       this.#waiting.push(pending)
@@ -126,17 +131,17 @@ export class CommitQueue {
     const { maxCommits, maxBytes } = this.#batching
     const batch: PendingCommit[] = []
     const left: PendingCommit[] = []
-    const held = new Set<string>()
+    const held = new Set<Place>()
     let bytes = 0
     for (const pending of this.#waiting) {
       if (pending.predecessor?.failed) drop(pending)
       else if (
         batch.length >= maxCommits ||
         (batch.length > 0 && bytes + pending.bytes > maxBytes) ||
-        this.#busy.has(pending.key) ||
-        held.has(pending.key)
+        pending.place.isInFlight ||
+        held.has(pending.place)
       ) {
-        held.add(pending.key)
+        held.add(pending.place)
         left.push(pending)
       } else {
         batch.push(pending)
@@ -148,13 +153,12 @@ export class CommitQueue {
   }
 
   async #fly(batch: readonly PendingCommit[]): Promise<void> {
-    const keys = new Set(batch.map(({ key }) => key))
-    for (const key of keys) this.#busy.add(key)
+    for (const { place } of batch) place.isInFlight = true
     this.#flying++
     this.#start()
-    await this.#append(batch).then((open) => Promise.all(byKey(open).map((one) => this.#sendAgain(one))))
+    await this.#append(batch).then((open) => Promise.all(byPlace(open).map((one) => this.#sendAgain(one))))
     this.#flying--
-    for (const key of keys) this.#busy.delete(key)
+    for (const { place } of batch) place.isInFlight = false
     this.#start()
   }
 
@@ -179,14 +183,14 @@ export class CommitQueue {
   }
 }
 
-function byKey(batch: readonly PendingCommit[]): readonly (readonly PendingCommit[])[] {
-  const keys = new Map<string, PendingCommit[]>()
+function byPlace(batch: readonly PendingCommit[]): readonly (readonly PendingCommit[])[] {
+  const places = new Map<Place, PendingCommit[]>()
   for (const pending of batch) {
-    const same = keys.get(pending.key)
-    if (same === undefined) keys.set(pending.key, [pending])
+    const same = places.get(pending.place)
+    if (same === undefined) places.set(pending.place, [pending])
     else same.push(pending)
   }
-  return [...keys.values()]
+  return [...places.values()]
 }
 
 /** A store that violates its contract leaves the outcome of all commits unknown. */

@@ -13,24 +13,14 @@ import type { CommitResult } from './result.ts'
 /**
  * Stores decided events with the due snapshot, inline views and idempotency key: all or nothing.
  */
-export async function commit(execution: Execution, base: Base, decision: DecidedEvents): Promise<CommitResult> {
-  const { aggregate, call, slot, key } = execution
+export function commit(execution: Execution, base: Base, decision: DecidedEvents): Promise<CommitResult> {
+  const { aggregate, call, key } = execution
   const { commitId: id } = decision
   const appends = [appendOf(aggregate.definition, call.aggregateId, base.loaded, decision)]
   const bare: Commit = key === undefined ? { id, appends } : { id, appends, key }
   const inline = aggregate.inlineViews?.(call.aggregateId, decision)
-  const fate = new Fate()
-  const family = { fate, chain: base.pending?.chain ?? fate }
-  const send = () => sendUntilSettled(execution, bare, inline, base, decision, family)
-  let isStored = false
-  try {
-    const outcome = await (inline === undefined ? send() : inline.exclusively(send))
-    isStored = outcome.kind !== 'conflict'
-    return outcome
-  } finally {
-    slot.settle(family, isStored)
-    fate.settle(isStored)
-  }
+  const send = () => sendUntilSettled(execution, bare, inline, base, decision)
+  return inline === undefined ? send() : inline.exclusively(send)
 }
 
 /**
@@ -43,37 +33,45 @@ async function sendUntilSettled(
   inline: InlineRows | undefined,
   base: Base,
   { state, sequence, commitId }: DecidedEvents,
-  { fate, chain }: Pick<PendingState, 'fate' | 'chain'>,
 ): Promise<CommitResult> {
   const { core, slot } = execution
+  const fate = new Fate()
+  const chain = base.pending?.chain ?? fate
   let on = base.loaded
   let predecessor = base.pending
   let pending: PendingState | undefined
-  for (let attempt = 1; ; attempt++) {
-    const computed = inline && (await inline.compute(on, attempt))
-    const next = { state, sequence, commitId, rows: computed === undefined ? on.rows : computed.rows }
-    const whole = computed === undefined ? bare : { ...bare, views: computed.writes }
-    const commit = core.commitQueue.send(whole, slot.key, predecessor?.commit)
-    if (inline?.areShared !== true) {
-      const instead = pending
-      pending = { state: next, commit, chain, fate }
-      slot.expect(pending, instead)
-      passTurn(execution)
+  let isStored = false
+  try {
+    for (let attempt = 1; ; attempt++) {
+      const computed = inline && (await inline.compute(on, attempt))
+      const next = { state, sequence, commitId, rows: computed === undefined ? on.rows : computed.rows }
+      const whole = computed === undefined ? bare : { ...bare, views: computed.writes }
+      const commit = core.commitQueue.send(whole, slot, predecessor?.commit)
+      if (inline?.areShared !== true) {
+        const instead = pending
+        pending = { state: next, commit, chain, fate }
+        slot.expect(pending, instead)
+        passTurn(execution)
+      }
+      const outcome = await commit.outcome
+      if (outcome.kind !== 'conflict') {
+        // Cached before the pending state is dropped, so that the next command finds one of the two.
+        core.slots.cache(slot, next)
+        for (const tell of core.onStored) tell(whole)
+        isStored = true
+        return outcome
+      }
+      if (inline !== undefined && (outcome.on === 'view' || outcome.on === 'generation')) await inline.retry(outcome.on, attempt)
+      else if (predecessor !== undefined && (await predecessor.fate.isStored())) {
+        // The predecessor was stored after all, with recomputed views, so the decision is still valid.
+        on = { ...on, rows: slot.cached?.rows }
+        predecessor = undefined
+        attempt = 0
+      } else return outcome
     }
-    const outcome = await commit.outcome
-    if (outcome.kind !== 'conflict') {
-      // Cached before the pending state is dropped, so that the next command finds one of the two.
-      core.slots.cache(slot, next)
-      for (const tell of core.onStored) tell(whole)
-      return outcome
-    }
-    if (inline !== undefined && (outcome.on === 'view' || outcome.on === 'generation')) await inline.retry(outcome.on, attempt)
-    else if (predecessor !== undefined && (await predecessor.fate.isStored())) {
-      // The predecessor was stored after all, with recomputed views, so the decision is still valid.
-      on = { ...on, rows: slot.cached?.rows }
-      predecessor = undefined
-      attempt = 0
-    } else return outcome
+  } finally {
+    slot.settle(chain, fate, isStored)
+    fate.settle(isStored)
   }
 }
 

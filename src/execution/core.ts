@@ -14,6 +14,7 @@ import type { NewEvents } from './new-events.ts'
 export interface Core {
   readonly store: Store
   readonly runtime: Runtime
+  readonly isoText: (time: Date) => string
   readonly maxAttempts: number
   readonly slots: AggregateSlots
   readonly commitQueue: CommitQueue

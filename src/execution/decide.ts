@@ -11,27 +11,29 @@ import { encodeEvents, type NewEvents, newEvents } from './new-events.ts'
 export type Decision = { readonly kind: 'rejected'; readonly rejection: Rejection } | { readonly kind: 'nothing' } | DecidedEvents
 export type DecidedEvents = NewEvents & { readonly kind: 'events'; readonly commitId: string }
 
-type Scene = Pick<Core, 'runtime' | 'neverAborts'>
+type Scene = Pick<Core, 'runtime' | 'isoText' | 'neverAborts'>
 
 /**
  * Runs the handler and checks its result, synchronously unless the handler returns a promise.
- * Exceptions of the handler pass through.
+ * Exceptions of the handler pass through. The commit gets the id `freeId` if there is one: a random
+ * one that no commit was sent under.
  *
  * @throws InvalidEventError, ApplyError
  */
 export function decide(
-  { runtime, neverAborts }: Scene,
+  { runtime, isoText, neverAborts }: Scene,
   { definition, services }: Pick<WiredAggregate, 'definition' | 'services'>,
   call: Pick<Call, 'aggregateId' | 'command' | 'metadata' | 'signal'>,
   data: unknown,
   commandId: string,
   base: Loaded,
+  freeId?: string,
 ): Decision | Promise<Decision> {
   const { aggregateId, command, metadata } = call
   const by = () => `${command.type} on ${definition.type} '${aggregateId}' returned`
   const now = runtime.now()
   const handle = definition.handle.get(command.type) as Handler
-  const recordedAt = now.toISOString()
+  const recordedAt = isoText(now)
   const decided = handle(base.state, data, {
     services,
     aggregateId,
@@ -52,7 +54,7 @@ export function decide(
     if (isRejection(result)) return { kind: 'rejected', rejection: result }
     const events = result === undefined ? [] : Array.isArray(result) ? result : [result]
     if (events.length === 0) return { kind: 'nothing' }
-    const commitId = runtime.randomUUID()
+    const commitId = freeId ?? runtime.randomUUID()
     const context = { aggregateId, metadata, commitId, recordedAt }
     const { stored, data: decoded, state, sequence } = newEvents(definition, context, by, base, events)
     return { kind: 'events', commitId, stored, data: decoded, state, sequence }

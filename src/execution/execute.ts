@@ -1,5 +1,4 @@
 import { ConflictError } from '../errors.ts'
-import { aggregateKey } from '../util/names.ts'
 import type { Call } from './call.ts'
 import { commit } from './commit.ts'
 import type { Core, WiredAggregate } from './core.ts'
@@ -19,8 +18,13 @@ const firstRetryWaitMs = 4
 /**
  * Decides and stores a command, reports it to the observer, and calls the queries with its events.
  */
-export async function execute(core: Core, aggregate: WiredAggregate, call: Call): Promise<Accepted | Rejected> {
+export function execute(core: Core, aggregate: WiredAggregate, call: Call): Promise<Accepted | Rejected> {
   const tally: Tally = { attempts: 0 }
+  const isFollowed = core.observe !== undefined || core.queries.length > 0
+  return isFollowed ? executeAndReport(core, aggregate, call, tally) : decideAndStore(core, aggregate, call, tally)
+}
+
+async function executeAndReport(core: Core, aggregate: WiredAggregate, call: Call, tally: Tally): Promise<Accepted | Rejected> {
   const ms = stopwatch(core)
   const observe = (outcome: 'stored' | 'nothing' | 'rejected' | 'replayed' | 'failed', failure?: { readonly error: unknown }) =>
     core.observe?.({
@@ -34,7 +38,6 @@ export async function execute(core: Core, aggregate: WiredAggregate, call: Call)
       ...failure,
     })
   try {
-    call.signal?.throwIfAborted()
     const result = await decideAndStore(core, aggregate, call, tally)
     observe(!result.ok ? 'rejected' : result.replayed ? 'replayed' : result.events.length === 0 ? 'nothing' : 'stored')
     if (core.queries.length > 0 && result.ok && !result.replayed && result.events.length > 0) await dispatch(core, result.events)
@@ -52,8 +55,9 @@ export async function execute(core: Core, aggregate: WiredAggregate, call: Call)
 async function decideAndStore(core: Core, aggregate: WiredAggregate, call: Call, tally: Tally): Promise<Accepted | Rejected> {
   const { definition } = aggregate
   const { idempotencyKey, signal } = call
+  signal?.throwIfAborted()
   core.limit.enter(call)
-  const slot = core.slots.use(aggregateKey(definition.type, call.aggregateId))
+  const slot = core.slots.use(definition.type, call.aggregateId)
   try {
     const key =
       idempotencyKey === undefined ? undefined : { idempotencyKey, commandHash: await commandHash(definition.type, call) }
@@ -62,7 +66,7 @@ async function decideAndStore(core: Core, aggregate: WiredAggregate, call: Call,
     const parsed = parseCommand(definition, call)
     // A caller that aborts right after its call wants nothing decided.
     const data = parsed instanceof Promise || signal !== undefined ? await parsed : parsed
-    const commandId = idempotencyKey ?? core.runtime.randomUUID()
+    const randomId = core.runtime.randomUUID()
     const execution: Execution = {
       core,
       aggregate,
@@ -70,7 +74,8 @@ async function decideAndStore(core: Core, aggregate: WiredAggregate, call: Call,
       tally,
       slot,
       key,
-      commandId,
+      commandId: idempotencyKey ?? randomId,
+      freeId: randomId,
       data,
       hasTurn: false,
       conflicts: 0,
@@ -107,7 +112,8 @@ async function attempt(execution: Execution): Promise<Accepted | Rejected | unde
     else {
       tally.attempts++
       try {
-        const deciding = decide(core, aggregate, call, execution.data, execution.commandId, base.loaded)
+        const { data, commandId, freeId } = execution
+        const deciding = decide(core, aggregate, call, data, commandId, base.loaded, freeId)
         decision = deciding instanceof Promise ? await deciding : deciding
       } catch (error) {
         decision = { kind: 'failed', error }
@@ -187,6 +193,7 @@ async function lostRace(
   const { type: aggregateType } = aggregate.definition
   core.observe?.({ kind: 'retry', aggregateType, aggregateId: call.aggregateId, attempt: tally.attempts, on: 'sequence' })
   execution.lost = { on: pending === undefined ? loaded : undefined }
+  execution.freeId = undefined
   if (isFresh) await core.runtime.sleep(firstRetryWaitMs * 2 ** execution.conflicts * core.runtime.random(), call.signal)
   return undefined
 }

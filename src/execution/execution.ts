@@ -14,6 +14,8 @@ export interface Execution {
   readonly slot: AggregateSlot
   readonly key: Commit['key']
   readonly commandId: string
+  /** A random id that no commit was sent under: the id of the first commit. */
+  freeId: string | undefined
   /** As the schema of the command returns it. */
   readonly data: unknown
   /** No other command on the aggregate is decided meanwhile. */

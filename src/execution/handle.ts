@@ -1,7 +1,6 @@
 import { ValidationError } from '../errors.ts'
 import type { EventEnvelope } from '../event-envelope.ts'
 import type { Lifecycle } from '../util/lifecycle.ts'
-import { aggregateKey } from '../util/names.ts'
 import { optional, readCallOptions, signalOption, unchecked, wholeNumberFrom, withDefault } from '../util/option-table.ts'
 import { checkId, checkPage } from '../util/options.ts'
 import { type Call, checkCall, type ExecuteOptions } from './call.ts'
@@ -46,7 +45,7 @@ export function handleOf(core: Core, aggregate: WiredAggregate, lifecycle: Lifec
       lifecycle.run(at('load'), async () => {
         checkId(at('load'), aggregateId)
         const { asOf, signal } = readCallOptions(at('load'), options, optionsOfLoad, `${at('load')} '${aggregateId}'`)
-        const slot = core.slots.use(aggregateKey(definition.type, aggregateId))
+        const slot = core.slots.use(definition.type, aggregateId)
         try {
           const known = slot.cached
           const from = asOf !== undefined && known !== undefined && known.sequence > asOf ? undefined : known

@@ -42,18 +42,16 @@ export function newEvents(
 ): NewEvents {
   const aggregateType = definition.type
   const { aggregateId, metadata, commitId, recordedAt } = context
-  const stored: Omit<StoredEvent, 'position'>[] = []
-  const decoded: unknown[] = []
+  const encoded = encodeEvents(definition, by, events)
   let { state, sequence } = base
-  for (const { type, version, storedData, data, noData } of encodeEvents(definition, by, events)) {
+  const stored = encoded.map(({ type, version, storedData, data, noData }) => {
     sequence++
     const id = eventId(aggregateType, aggregateId, sequence)
     const event = { id, type, data: storedData, version, aggregateType, aggregateId, sequence, metadata, commitId, recordedAt }
-    stored.push(noData ? { ...event, noData } : event)
-    decoded.push(data)
     state = applyEvent(definition, state, { type, data, aggregateId, sequence })
-  }
-  return { stored, data: decoded, state, sequence }
+    return noData ? { ...event, noData } : event
+  })
+  return { stored, data: encoded.map(({ data }) => data), state, sequence }
 }
 
 /** The events as a later read returns them, with their positions if those are known. */

@@ -31,12 +31,12 @@ export class FailedDependencies {
 
   /** Whether these events would follow events that were not stored. */
   blocks({ aggregateType, aggregateId, expectedSequence }: Append): boolean {
-    return this.#made.get(place(aggregateType, aggregateId, expectedSequence)) === false
+    return this.#made.size > 0 && this.#made.get(place(aggregateType, aggregateId, expectedSequence)) === false
   }
 
   /** Whether this row would follow one that was not stored. */
   blocksView({ name, generation, id, expectedVersion }: ViewWrite): boolean {
-    return this.#made.get(place(name, generation, id, expectedVersion)) === false
+    return this.#made.size > 0 && this.#made.get(place(name, generation, id, expectedVersion)) === false
   }
 }
 

@@ -6,6 +6,7 @@ import { decide } from '../execution/decide.ts'
 import { envelopesOf, newEvents } from '../execution/new-events.ts'
 import { parseCommand } from '../execution/parse-command.ts'
 import { platformRuntime } from '../runtime.ts'
+import { isoTexts } from '../util/iso-text.ts'
 import { deepFreeze, jsonProblem, toJson } from '../util/json.ts'
 import { refusing } from '../util/refusing.ts'
 import { foldView, idsOf, indexValues, storableView } from '../views/fold.ts'
@@ -60,7 +61,14 @@ export async function runCommand(scene: Scene, command: { readonly type: string;
   const wired = { definition, services: options.services ?? (definition.needsServices ? noServices(command.type) : undefined) }
   const base = { state: stateAfter(scene, given), sequence: given.length }
   const call = { aggregateId, command, metadata, signal: undefined }
-  const decision = await decide({ runtime, neverAborts: new AbortController().signal }, wired, call, data, 'test', base)
+  const decision = await decide(
+    { runtime, isoText: isoTexts(), neverAborts: new AbortController().signal },
+    wired,
+    call,
+    data,
+    'test',
+    base,
+  )
   if (decision.kind === 'rejected')
     return { ok: false, reason: decision.rejection['~rejected'], details: decision.rejection.details }
   const envelopes = decision.kind === 'events' ? envelopesOf(decision) : []

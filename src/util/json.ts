@@ -167,18 +167,26 @@ export const pathText = (path: readonly PropertyKey[]): string =>
 export const difference = (a: unknown, b: unknown): readonly PropertyKey[] | undefined =>
   isSame(a, b) ? undefined : firstDifference(a, b, [])
 
-/**
- * Whether two values are equal, found without allocation. `false` may be wrong, as for two equal
- * dates.
- */
+/** Whether two values are equal, found quickly. `false` may be wrong, as for two equal dates. */
 function isSame(a: unknown, b: unknown): boolean {
   if (a === b) return true
-  if (!isObject(a) || !isObject(b) || Array.isArray(a) !== Array.isArray(b)) return false
-  if (!Array.isArray(a) && !(isPlain(a) && isPlain(b))) return false
-  const keys = Object.keys(a)
-  if (keys.length !== Object.keys(b).length) return false
-  for (const key of keys) if (!Object.hasOwn(b, key) || !isSame(a[key as keyof typeof a], b[key as keyof typeof b])) return false
-  return true
+  if (!isObject(a) || !isObject(b)) return false
+  if (Array.isArray(a)) return Array.isArray(b) && isSameList(a, b)
+  if (Array.isArray(b) || !isPlain(a) || !isPlain(b)) return false
+  let more = 0
+  for (const key in a) {
+    if (!Object.hasOwn(b, key) || !isSame(a[key as keyof typeof a], b[key as keyof typeof b])) return false
+    more++
+  }
+  for (const _ in b) more--
+  return more === 0
+}
+
+/** A list with a hole, or with properties of its own, is left to `firstDifference`. */
+function isSameList(a: readonly unknown[], b: readonly unknown[]): boolean {
+  if (a.length !== b.length) return false
+  for (let i = 0; i < a.length; i++) if (a[i] === undefined || !isSame(a[i], b[i])) return false
+  return Object.keys(a).length === a.length && Object.keys(b).length === b.length
 }
 
 function firstDifference(a: unknown, b: unknown, path: readonly PropertyKey[]): readonly PropertyKey[] | undefined {

@@ -6,8 +6,11 @@ import { kindOf, nameProblem } from './names.ts'
 export type Failure = new (message: string) => CqrsError
 
 /** The first key of `value` that is not in `known`. */
-export const unknownKey = (value: object, known: readonly string[]): string | undefined =>
-  Object.keys(value).find((key) => !known.includes(key))
+export function unknownKey(value: object, known: readonly string[]): string | undefined {
+  // A list of the keys would be made for each command and each event.
+  for (const key in value) if (!known.includes(key) && Object.hasOwn(value, key)) return key
+  return undefined
+}
 
 /** Refuses a value that is not an object, and misspelt options. */
 export function checkOptions(what: string, value: unknown, known: readonly string[], Failure: Failure = DefinitionError): void {

@@ -66,6 +66,18 @@ describe('several writers of one state', () => {
   })
 })
 
+test('a command that lost a race is sent again under another commit id', async () => {
+  const store = memoryStore()
+  const sent: string[] = []
+  const recorded = sendingBy(store, async (commit, really) => {
+    sent.push(commit.id)
+    return really(commit)
+  })
+  const quicker = overtaken(recorded, () => appOn(store).execute('c', count(1)))
+  expect(await appOn(quicker).execute('c', count(2))).toMatchObject({ ok: true, sequence: 2, events: [{ commitId: sent[1] }] })
+  expect(new Set(sent).size).toBe(2)
+})
+
 describe('a stale cached state', () => {
   test('a stale cached state never decides a rejection', async () => {
     const store = memoryStore()
