@@ -43,11 +43,12 @@ const numbered = (list: string, columns: string, alias: string): string =>
 /**
  * The function that stores a round (src/sql/round.ts), or returns the facts (src/sql/facts.ts).
  *
- * Its parameters are lists of rows, NULL for an empty list: roots and events as one array per
- * column, which Postgres reads in half the time of JSON, the others as JSON. Everything is checked
- * first. Then rows are written table by table, in the order of their keys, so that two rounds
- * cannot deadlock. Events arrive in that order, with their place in the log. Unique keys and row
- * counts detect changes between check and write.
+ * Its parameters are lists of rows, NULL for an empty list. Roots and events are one array per
+ * column, because Postgres reads JSON slowly. The others, of which there are few, are JSON.
+ *
+ * Everything is checked first. Then rows are written table by table, in the order of their keys, so
+ * that two rounds cannot deadlock. Events arrive in that order, with their place in the round.
+ * Unique keys and row counts detect changes between check and write.
  */
 export const appendFunction = (n: Names): string => `
 CREATE OR REPLACE FUNCTION ${n.append}(

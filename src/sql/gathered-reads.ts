@@ -13,8 +13,8 @@ export class GatheredReads<Q, A> {
   #inFlight = 0
 
   /**
-   * @param read resolves to a function per request that returns its answer or throws, or to fewer
-   * than requested: the others are read with the next ones
+   * `read` resolves to one function per request, which returns its answer or throws. If there are
+   * fewer, the other requests are read with the next ones.
    */
   constructor(read: (requests: readonly Q[]) => Promise<readonly (() => A)[]>) {
     this.#read = read
