@@ -28,8 +28,8 @@ describe.each(servers)('appends of several aggregates on $store', ({ store, star
     const server = await start()
     const kind = store === 'postgres' ? 'postgres' : 'mysql'
     const { url, deadlocks, end } = await (kind === 'postgres' ? onPostgres(server.url) : onMysql(server.url))
+    const { store: ours, close } = openShared(kind, url)
     try {
-      const { store: ours, close } = openShared(kind, url)
       await ours.createSchema()
       const counts = await Promise.all(
         writers.map((seed) => write({ server: kind, url, rounds: rounds / writers.length, seed: seed * 97 })),
@@ -48,8 +48,8 @@ describe.each(servers)('appends of several aggregates on $store', ({ store, star
           more = page.more
         }
       }
-      await close()
     } finally {
+      await close()
       await end()
       await server.stop()
     }
