@@ -34,6 +34,7 @@ BEGIN
   DECLARE last_position BIGINT;
   DECLARE found_now BIGINT;
   DECLARE in_the_way BIGINT DEFAULT 0;
+  DECLARE unplaced BIGINT DEFAULT 0;
 
 ${refuseUnfit}
 
@@ -45,12 +46,10 @@ ${startTransaction}
     END IF;
 
     IF roots IS NOT NULL THEN
-      SELECT COUNT(*) INTO found_now
-      FROM ${rootRows} AS r
-      WHERE r.s <> ${lastSequence(n)}
-        OR r.c IS NOT NULL AND NOT EXISTS (
-          SELECT 1 FROM ${n.events} AS e WHERE ${sameAggregate} AND e.sequence = r.s AND e.commit_id = r.c COLLATE ${collation}
-        );
+      SELECT COUNT(CASE WHEN r.s <> ${lastSequence(n)} OR r.c <> COALESCE(e.commit_id, '') COLLATE ${collation} THEN 1 END),
+        COUNT(CASE WHEN e.row_id IS NOT NULL AND e.position IS NULL THEN 1 END)
+      INTO found_now, unplaced
+      FROM ${rootRows} AS r LEFT JOIN ${n.events} AS e FORCE INDEX (by_aggregate) ON ${sameAggregate} AND e.sequence = r.s;
       SET in_the_way = in_the_way + found_now;
     END IF;
 
@@ -92,7 +91,7 @@ ${startTransaction}
       ROLLBACK AND NO CHAIN NO RELEASE;
     ELSE
       IF events IS NOT NULL THEN
-        IF EXISTS (SELECT 1 FROM ${rootRows} AS r STRAIGHT_JOIN ${n.events} AS e ON ${sameAggregate} AND e.sequence = r.s WHERE e.position IS NULL) THEN
+        IF unplaced > 0 THEN
           SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = ${raised.unplaced}, MESSAGE_TEXT = 'the last event of an aggregate has no position';
         END IF;
         INSERT INTO ${n.events} (aggregate_type, aggregate_id, sequence, event_type, event_version, payload, metadata, position, recorded_at, commit_id)

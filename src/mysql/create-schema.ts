@@ -4,6 +4,7 @@ import { isThereAlready, isWorthAnother, toStoreError } from './errors.ts'
 import type { Names } from './names.ts'
 import {
   adoptTable,
+  indexesForCrate,
   placeEvents,
   positionTrigger,
   procedures,
@@ -77,7 +78,7 @@ async function makeSchema({ connection, names, foreignWriters }: Target): Promis
       await make(raiseSequencer(names))
       await make(setRecordedNow(names))
       for (const procedure of procedures(names)) await make(procedure)
-      if (foreignWriters) await make(positionTrigger(names))
+      if (foreignWriters) for (const statement of [...indexesForCrate(names), positionTrigger(names)]) await make(statement)
       await make(saveVersion(names))
       return adopted
     } finally {

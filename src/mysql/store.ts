@@ -78,7 +78,8 @@ export interface MysqlStoreOptions {
    * Whether another program inserts events, too. Default `false`.
    *
    * `createSchema()` and `printSchema()` then add a trigger that gives a position to each of its
-   * rows. Without the trigger, reading the log fails at such a row.
+   * rows, and the indexes that the Rust crate needs. Without the trigger, reading the log fails at
+   * such a row.
    */
   readonly foreignWriters?: boolean
   /**

@@ -1,16 +1,40 @@
 import { checkIsolation, generationLock, indexKey, restoredSequence } from './fragments.ts'
 import type { Names } from './names.ts'
 
-const rootsOf = `json_to_recordset(roots::json) AS root(t text, i text, s bigint, c text)`
+/**
+ * The columns of roots and events (src/sql/round.ts), with the place of each event in the round.
+ *
+ * The expected commit id of a root is empty if there is none, and begins with `=` otherwise.
+ */
+const roots = ['t', 'i', 's', 'c'].map((name) => `root_${name}`)
+const events = ['p', 't', 'i', 's', 'e', 'v', 'd', 'm', 'r', 'c'].map((name) => `event_${name}`)
+const arrays = [...roots, ...events]
+const jsonLists = ['snapshots', 'keys', 'generations', 'views', 'indexes', 'checkpoints']
+
+const typeOf = (array: string): string => (/_[sp]$/.test(array) ? 'bigint[]' : /_[dm]$/.test(array) ? 'json[]' : 'text[]')
+
+/** The call of the function. All values are texts, because drivers differ in other types. */
+export const appendCall = (n: Names): string => {
+  const values = [...arrays.map((array) => `::text::${typeOf(array)}`), ...jsonLists.map(() => '')]
+  return `SELECT ${n.append}(${values.map((cast, at) => `$${at + 1}${cast}`).join(', ')}) AS answer`
+}
+
+/** The rows of arrays, with columns of one letter, and on request with the number of each row. */
+const rowsOf = (arrays: readonly string[], nth = ''): string =>
+  `unnest(${arrays.join(', ')})${nth && ' WITH ORDINALITY'} AS input(${arrays.map((name) => name.slice(-1)).join(', ')}${nth})`
 const keysOf = `json_to_recordset(keys::json) AS key(t text, i text, k text, h text, c text, f bigint, l bigint)`
 const viewsOf = `json_to_recordset(views::json) AS view(n text, g bigint, i text, f bigint, v bigint, d json, s bigint)`
 const indexesOf = `json_to_recordset(indexes::json) AS entry(n text, g bigint, i text, x text, v text)`
 const checkpointsOf = `json_to_recordset(checkpoints::json) AS moved(n text, p text, f bigint, c text, e json)`
 const snapshotsOf = `json_to_recordset(snapshots::json) AS state(t text, i text, s bigint, v text, d json, n bigint)`
 
-/** The last event of the aggregate `i` of type `t`. */
-const headOf = (n: Names): string =>
-  `SELECT sequence, commit_id FROM ${n.events} WHERE aggregate_type = t AND aggregate_id = i ORDER BY sequence DESC LIMIT 1`
+/**
+ * The last event of the aggregate `i` of type `t`.
+ *
+ * A lower bound in `more` keeps Postgres from comparing all of its events on a page of the index.
+ */
+const headOf = (n: Names, more = ''): string =>
+  `SELECT sequence, commit_id FROM ${n.events} WHERE aggregate_type = t AND aggregate_id = i ${more} ORDER BY sequence DESC LIMIT 1`
 
 /** The rows of a list, numbered in list order. */
 const numbered = (list: string, columns: string, alias: string): string =>
@@ -19,19 +43,24 @@ const numbered = (list: string, columns: string, alias: string): string =>
 /**
  * The function that stores a round (src/sql/round.ts), or returns the facts (src/sql/facts.ts).
  *
- * Its parameters are lists of rows as JSON, NULL for an empty list. Everything is checked first.
- * Then rows are written table by table, in the order of their keys, so that two rounds cannot
- * deadlock. Unique keys and row counts detect changes between check and write.
+ * Its parameters are lists of rows, NULL for an empty list. Roots and events are one array per
+ * column, because Postgres reads JSON slowly. The others, of which there are few, are JSON.
+ *
+ * Everything is checked first. Then rows are written table by table, in the order of their keys, so
+ * that two rounds cannot deadlock. Events arrive in that order, with their place in the round.
+ * Unique keys and row counts detect changes between check and write.
  */
 export const appendFunction = (n: Names): string => `
 CREATE OR REPLACE FUNCTION ${n.append}(
-  roots text, events text, event_count integer, snapshots text, keys text, generations text, views text, indexes text, checkpoints text
+  ${arrays.map((array) => `${array} ${typeOf(array)}`).join(', ')},
+  ${jsonLists.map((list) => `${list} text`).join(', ')}
 ) RETURNS text LANGUAGE plpgsql
 -- Postgres assumes 100 rows in each list, and would scan a whole table of similar size.
 SET enable_seqscan TO off SET enable_hashjoin TO off SET enable_mergejoin TO off
 AS $body$
 DECLARE
   free boolean := true;
+  event_count integer := cardinality(event_p);
   positions json := '[]';
   written bigint;
   inserted bigint;
@@ -52,10 +81,10 @@ ${checkIsolation}
   END IF;
 
   -- One query per list that is not empty: Postgres prepares all of an expression, also the parts that it skips.
-  IF roots IS NOT NULL THEN
+  IF root_s IS NOT NULL THEN
     free := NOT EXISTS (
-      SELECT FROM ${rootsOf} LEFT JOIN LATERAL (${headOf(n)}) AS head ON true
-      WHERE s <> coalesce(head.sequence, 0) OR c IS NOT NULL AND c IS DISTINCT FROM head.commit_id
+      SELECT FROM ${rowsOf(roots)} LEFT JOIN LATERAL (${headOf(n, 'AND sequence >= s')}) AS head ON true
+      WHERE s <> coalesce(head.sequence, 0) OR c <> '' AND c IS DISTINCT FROM '=' || head.commit_id
     );
   END IF;
   IF free AND keys IS NOT NULL THEN
@@ -88,16 +117,14 @@ ${checkIsolation}
 
   IF free THEN
   BEGIN
-    IF events IS NOT NULL THEN
+    IF event_p IS NOT NULL THEN
       SELECT CASE WHEN is_called THEN last_value ELSE last_value - 1 END INTO last FROM ${n.positions};
-      -- Only the INSERT reads the list, so positions are drawn in list order and after the trigger has taken its lock.
-      WITH drawn AS MATERIALIZED (
-        SELECT nextval('${n.positions}') AS position, event.*
-        FROM json_to_recordset(events::json) AS event(t text, i text, s bigint, e text, v text, d json, m json, r text, c text)
-      ), stored AS (
+      -- Positions are drawn when the first row is read, after the trigger has taken its lock.
+      WITH stored AS (
         INSERT INTO ${n.events}
           (position, aggregate_type, aggregate_id, sequence, event_type, event_version, payload, metadata, recorded_at, commit_id)
-        SELECT position, t, i, s, e, v, coalesce(d, 'null'), m, r, c FROM drawn ORDER BY t COLLATE "C", i COLLATE "C", s
+        SELECT (ARRAY(SELECT nextval('${n.positions}') FROM generate_series(1, event_count)))[p], t, i, s, e, v, d, m, r, c
+        FROM ${rowsOf(events)}
         RETURNING position
       )
       SELECT count(*), json_agg(position::text ORDER BY position), min(position) INTO written, positions, first FROM stored;
@@ -173,10 +200,10 @@ ${checkIsolation}
   RETURN (SELECT json_build_object('refused', refused, 'facts', json_build_object(
     'heads', coalesce((
       SELECT json_agg(json_build_object('sequence', coalesce(head.sequence, 0), 'commitId', head.commit_id) ORDER BY nth)
-      FROM ${numbered('roots', 't text, i text', 'root(t, i, nth)')} LEFT JOIN LATERAL (${headOf(n)}) AS head ON true), '[]'),
+      FROM ${rowsOf(['root_t', 'root_i'], ', nth')} LEFT JOIN LATERAL (${headOf(n)}) AS head ON true), '[]'),
     'positions', coalesce((
-      SELECT json_agg((SELECT position::text FROM ${n.events} WHERE aggregate_type = t AND aggregate_id = i AND sequence = s AND commit_id = c) ORDER BY nth)
-      FROM ${numbered('events', 't text, i text, s bigint, c text', 'event(t, i, s, c, nth)')}), '[]'),
+      SELECT json_agg((SELECT position::text FROM ${n.events} WHERE aggregate_type = t AND aggregate_id = i AND sequence = s AND commit_id = c) ORDER BY p)
+      FROM ${rowsOf(['event_p', 'event_t', 'event_i', 'event_s', 'event_c'])}), '[]'),
     'keys', coalesce((
       SELECT json_agg(EXISTS (SELECT FROM ${n.keys} WHERE aggregate_type = t AND aggregate_id = i AND idempotency_key = k) ORDER BY nth)
       FROM ${numbered('keys', 't text, i text, k text', 'key(t, i, k, nth)')}), '[]'),

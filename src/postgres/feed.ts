@@ -60,8 +60,7 @@ async function position(connection: Connection, { readPositions }: Statements, w
 }
 
 /** Whether the page was cut off. */
-export const isFollowed = (last: Row | undefined): boolean =>
-  last !== undefined && oneOf(last, 'followed', followed) === followed[0]
+const isFollowed = (last: Row | undefined): boolean => last !== undefined && oneOf(last, 'followed', followed) === followed[0]
 
 const noAnswer = (): StoreError =>
   new StoreError('STORE_FAILED', 'The Postgres client returned no row for a statement that always returns one.')

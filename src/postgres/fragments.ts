@@ -6,8 +6,7 @@ import type { Names } from './names.ts'
  *
  * These are stored sizes, possibly compressed: reading them does not decompress the values.
  */
-export const bytesBefore = (order: 'sequence' | 'position'): string =>
-  `sum(pg_column_size(payload)) OVER (ORDER BY ${order}) - pg_column_size(payload) AS bytes_before`
+export const bytesBefore = `sum(pg_column_size(payload)) OVER (ORDER BY position) - pg_column_size(payload) AS bytes_before`
 
 /** The key of the advisory lock for a view's generations. */
 export const generationLock = (n: Names, view: string): string => `hashtextextended(${n.generationLock} || ${view}, 0)`

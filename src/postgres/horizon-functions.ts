@@ -91,7 +91,7 @@ BEGIN
   SELECT NULL::bigint, NULL::bigint, page.position, page.aggregate_type, page.aggregate_id, page.sequence,
     page.event_type, page.event_version, page.payload::text, page.metadata::text, page.recorded_at, page.commit_id, ${isFollowed('page.next')}
   FROM (
-    SELECT *, ${bytesBefore('position')}, lead(position) OVER (ORDER BY position) AS next
+    SELECT *, ${bytesBefore}, lead(position) OVER (ORDER BY position) AS next
     FROM ${n.events}
     WHERE position > after AND position <= page_end
       AND (types IS NULL

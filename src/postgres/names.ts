@@ -46,6 +46,7 @@ export function namesOf(schema: string, tables: PostgresTables) {
     trigger: `"${of.events}_lock_horizon"`,
     checkSession: full(`${of.events}_check_${own}`),
     append: full(`${of.events}_append_${own}`),
+    read: full(`${of.events}_read_${own}`),
     horizon: full(`${of.events}_horizon_${own}`),
     feed: full(`${of.events}_feed_${own}`),
     acquireLease: full(`${of.leases}_acquire_${own}`),

@@ -3,6 +3,7 @@ import { generationFunctions } from './generation-functions.ts'
 import { hasTrigger, horizonFunctions } from './horizon-functions.ts'
 import { leaseFunction } from './lease-function.ts'
 import type { Names } from './names.ts'
+import { readFunction } from './read-function.ts'
 import { sessionFunction } from './session-function.ts'
 
 /** Version of the schema. A released version never changes; later ones only add. */
@@ -194,11 +195,23 @@ ALTER TABLE ${n.snapshots}
   }),
 
   {
-    is: [n.checkSession, n.horizon, n.feed, n.addGeneration, n.switchGeneration, n.removeGeneration, n.acquireLease, n.append]
+    is: [
+      n.checkSession,
+      n.read,
+      n.horizon,
+      n.feed,
+      n.addGeneration,
+      n.switchGeneration,
+      n.removeGeneration,
+      n.acquireLease,
+      n.append,
+    ]
       .map((name) => `to_regproc('${name}') IS NOT NULL`)
       .concat(hasTrigger(n))
       .join(' AND '),
-    make: [sessionFunction(n), horizonFunctions(n), generationFunctions(n), leaseFunction(n), appendFunction(n)].join('').trim(),
+    make: [sessionFunction(n), readFunction(n), horizonFunctions(n), generationFunctions(n), leaseFunction(n), appendFunction(n)]
+      .join('')
+      .trim(),
   },
 ]
 

@@ -1,6 +1,7 @@
 import { digest } from '../sql/names.ts'
+import { appendCall } from './append-function.ts'
 import type { Statement } from './connection.ts'
-import { bytesBefore, inCheckedSession, isFollowed } from './fragments.ts'
+import { inCheckedSession } from './fragments.ts'
 import { remainingMs } from './lease-function.ts'
 import type { Names } from './names.ts'
 import { isComplete, schemaStatement } from './schema.ts'
@@ -29,31 +30,16 @@ export function statementsOf(n: Names) {
 
     readSchema: { text: `SELECT max(version)::text AS version, (${isComplete(n)})::text AS complete FROM ${n.version}` },
 
-    append: statement('append', `SELECT ${n.append}($1, $2, $3, $4, $5, $6, $7, $8, $9) AS answer`),
+    append: statement('append', appendCall(n)),
 
     notify: statement('notify', "SELECT pg_notify($1, '')"),
 
-    readEvents: statement('readEvents', checked(11, `${eventsPage(n, '$3::bigint')} ORDER BY page.sequence`)),
-
-    /** The first row is the snapshot, if there is one. */
-    readSnapshotAndEvents: statement(
-      'readSnapshotAndEvents',
-      checked(
-        12,
-        `
-WITH snapshot AS MATERIALIZED (
-  SELECT last_sequence, current_snapshot, payload FROM ${n.snapshots}
-  WHERE aggregate_type = $1 AND aggregate_id = $2 AND state_version = $7 AND vouched_sequence = last_sequence
-    AND last_sequence > $3::bigint AND last_sequence <= $4::bigint
-  ORDER BY last_sequence DESC LIMIT 1
-)
-SELECT NULL AS position, NULL AS aggregate_type, NULL AS aggregate_id, last_sequence::text AS sequence, NULL AS event_type, NULL AS event_version,
-  payload::text AS payload, NULL AS metadata, NULL AS recorded_at,
-  (SELECT commit_id FROM ${n.events} WHERE aggregate_type = $1 AND aggregate_id = $2 AND sequence = last_sequence) AS commit_id, NULL AS followed, current_snapshot::text AS saved
-FROM snapshot
-UNION ALL
-(${eventsPage(n, 'coalesce((SELECT last_sequence FROM snapshot), $3::bigint)', ', NULL AS saved')} ORDER BY page.sequence)`,
-      ),
+    /** The requests are a JSON list. */
+    readAggregates: statement(
+      'readAggregates',
+      `
+SELECT nth, kind, position, aggregate_type, aggregate_id, sequence, event_type, event_version, payload, metadata, recorded_at, commit_id, version
+FROM ${n.read}($1, $2)`,
     ),
 
     /** Jumps from id to id through the index, however many events each has. */
@@ -188,18 +174,6 @@ ${checked(1, 'SELECT fence FROM released')}`,
     ),
   }
 }
-
-/** A page of one aggregate: up to $5 rows, cut off after about $6 bytes. */
-const eventsPage = (n: Names, after: string, more = ''): string => `
-SELECT position::text, aggregate_type, aggregate_id, sequence::text, event_type, event_version,
-  payload::text, metadata::text, recorded_at, commit_id, ${isFollowed('next')} AS followed${more}
-FROM (
-  SELECT *, ${bytesBefore('sequence')}, lead(sequence) OVER (ORDER BY sequence) AS next
-  FROM ${n.events}
-  WHERE aggregate_type = $1 AND aggregate_id = $2 AND sequence > ${after} AND sequence <= $4::bigint
-  ORDER BY sequence LIMIT $5
-) AS page
-WHERE bytes_before < $6::bigint`
 
 export const liveGeneration = (n: Names, view: string): string =>
   `coalesce((SELECT live.generation FROM ${n.generations} AS live WHERE live.view_name = ${view} AND live.state = 'live'), 1)`

@@ -1,6 +1,6 @@
 import type { Position } from '../event-envelope.ts'
 import { appendBatch, type RoundDatabase } from '../sql/append.ts'
-import { oneOf, text, whole, wholeOrNull } from '../sql/columns.ts'
+import { oneOf, text, whole } from '../sql/columns.ts'
 import { mostEvents } from '../sql/page.ts'
 import {
   type EventRow,
@@ -9,7 +9,6 @@ import {
   toIdsPage,
   toStoredConsumers,
   toStoredKey,
-  toStoredSnapshot,
   toStoredView,
   toViewGeneration,
   toViewPage,
@@ -41,10 +40,11 @@ import { roundDatabase } from './append.ts'
 import { checkClient, type PostgresClient, type PostgresValue } from './client.ts'
 import { Connection, type Statement } from './connection.ts'
 import { createSchema } from './create-schema.ts'
-import { endPosition, isFollowed, lastPosition, readFeed } from './feed.ts'
+import { endPosition, lastPosition, readFeed } from './feed.ts'
 import { findViewsStatement } from './find-views.ts'
 import { type Names, namesOf, type PostgresTables } from './names.ts'
 import { checkListener, Listener, Notifier, type PostgresListener } from './push.ts'
+import { AggregateReads } from './read.ts'
 import { schemaStatement } from './schema.ts'
 import { type Statements, statementsOf } from './statements.ts'
 import { transactionDatabase } from './transact.ts'
@@ -164,6 +164,7 @@ class PostgresStore implements Store {
   readonly #names: Names
   readonly #statements: Statements
   readonly #rounds: RoundDatabase
+  readonly #reads: AggregateReads
   readonly #notifier: Notifier | undefined
   readonly #toStoredEvent: (row: EventRow) => StoredEvent
 
@@ -188,6 +189,7 @@ class PostgresStore implements Store {
     this.#statements = statementsOf(names)
     this.#rounds = roundDatabase(connection, this.#statements.append, { format, limits })
     this.#toStoredEvent = eventReader(format, inexactNumbers)
+    this.#reads = new AggregateReads(connection, this.#statements, most.bytes, this.#toStoredEvent)
     this.#notifier = notify ? new Notifier(connection, this.#statements, names.channel) : undefined
     if (listener === undefined) return
     const listening = new Listener(listener, names.channel)
@@ -208,22 +210,8 @@ class PostgresStore implements Store {
     return outcomes
   }
 
-  async readAggregate(request: AggregateRequest): Promise<AggregatePage> {
-    const { aggregateType, aggregateId, after, upTo = Number.MAX_SAFE_INTEGER, snapshot: wanted } = request
-    const limit = Math.min(request.limit ?? most.events, most.events)
-    const values = [aggregateType, aggregateId, after, upTo, limit, most.bytes]
-    const rows = wanted
-      ? await this.#connection.all(this.#statements.readSnapshotAndEvents, ...values, wanted.stateVersion)
-      : await this.#connection.all(this.#statements.readEvents, ...values)
-    const [first] = rows
-    const saved = wanted && first && wholeOrNull(first, 'saved') !== null ? rows.shift() : undefined
-    const snapshot = wanted && saved && toStoredSnapshot(wanted.stateVersion, { ...saved, version: saved.saved })
-    if (saved !== undefined && snapshot === undefined) {
-      const { snapshot: _, ...withoutSnapshot } = request
-      return this.readAggregate(withoutSnapshot)
-    }
-    const events = rows.map(this.#toStoredEvent)
-    return { ...(snapshot && { snapshot }), events, more: isFollowed(rows.at(-1)) }
+  readAggregate(request: AggregateRequest): Promise<AggregatePage> {
+    return this.#reads.read(request)
   }
 
   async readIds({ aggregateType, after = '', limit }: IdsRequest): Promise<IdsPage> {

@@ -210,7 +210,7 @@ class Plan {
       this.#heads.set(place, { sequence: s + events.length, commitId: c })
       events.forEach(({ type: e, version: v, recordedAt: r }, n) => {
         const { data: d = '', metadata: m = '' } = texts.events[at]?.[n] ?? {}
-        this.#events.push({ t, i, s: s + 1 + n, e, v, d, m, r, c })
+        this.#events.push({ t, i, s: s + 1 + n, e, v, r, c, d, m })
       })
       const d = texts.snapshots[at]
       if (snapshot === undefined || d === undefined) return

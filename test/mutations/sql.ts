@@ -149,4 +149,18 @@ export const sql: readonly Mutation[] = [
     test: 'src/conformance/heads.ts › an append that names another commit than that of the last event is a conflict',
     on: 'postgres',
   },
+  {
+    breaks: 'one damaged aggregate fails all that were read with it',
+    file: 'src/sql/gathered-reads.ts',
+    find: 'if (batch.length === 1 || !mayBeOfOne(error)) {',
+    put: 'if (batch.length > 0) {',
+    test: 'test/stores/gathered-reads.test.ts › a request that fails alone fails alone',
+  },
+  {
+    breaks: 'a call is sent for each read',
+    file: 'src/sql/gathered-reads.ts',
+    find: 'if (this.#waiting.length === 1 && this.#inFlight < lanes) queueMicrotask(() => this.#send())',
+    put: 'this.#send()',
+    test: 'test/stores/gathered-reads.test.ts › requests of one turn share a call, and later ones wait for a free lane',
+  },
 ]

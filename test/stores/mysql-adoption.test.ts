@@ -223,6 +223,21 @@ describe.skipIf(noMysql).each(mysqlServers)('events that another program inserts
     server = on.server
   })
 
+  it('tables have the indexes of the crate once foreignWriters is set, and not before', async () => {
+    const database = await fresh()
+    const indexed = () =>
+      database.sql(
+        "SELECT table_name AS t FROM information_schema.statistics WHERE table_schema = ? AND index_name = 'by_name' AND seq_in_index = 1",
+        database.name,
+      )
+    await adopt(database, {})
+    expect(await indexed()).toEqual([])
+    for (let i = 0; i < 2; i++) await adopt(database)
+    expect((await indexed()).length).toBe(2)
+    const [plan] = await database.sql(`EXPLAIN FORMAT=TRADITIONAL ${crate.selectEvents}`, 'counter', 'counter-1')
+    expect(plan?.key).toBe('by_name')
+  })
+
   it('rows of another program stop the feed, which names one, until createSchema() orders them', async () => {
     const database = await fresh()
     const store = await adopt(database, {})

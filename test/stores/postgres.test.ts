@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { type PGlite, PGlite as PGliteDatabase } from '@electric-sql/pglite'
 import type * as neonTypes from '@neondatabase/serverless'
 import { neon } from '@neondatabase/serverless'
+import { createApp, defineAggregate, noData, typed } from 'cqrs-es'
 import { type PostgresClient, type PostgresListener, type PostgresStoreOptions, postgresStore } from 'cqrs-es/postgres'
 import { comparePositions, type Position, type Store } from 'cqrs-es/store'
 import pg from 'pg'
@@ -32,6 +33,16 @@ async function open(options: PostgresStoreOptions = {}, poolOptions: pg.PoolConf
   await store.createSchema()
   return { url, pool, store }
 }
+
+const counterAccount = defineAggregate({
+  type: 'account',
+  events: { MoneyDeposited: typed<unknown>() },
+  commands: { DepositMoney: noData },
+  initialState: () => ({}),
+}).implement({
+  handle: { DepositMoney: () => ({ type: 'MoneyDeposited', data: {} }) },
+  apply: { MoneyDeposited: (state) => state },
+})
 
 /** What the crate, or anybody else, does: an event by plain SQL. */
 const insert = (client: pg.ClientBase | pg.Pool, id: string, sequence: number) =>
@@ -794,6 +805,106 @@ describe.skipIf(unselected('postgres'))('the Postgres store', () => {
     expect(page.events.length).toBeLessThan(12)
     const feed = await store.readFeed({ limit: 100 })
     expect([feed.more, feed.events.length < 12, feed.position]).toEqual([true, true, feed.events.at(-1)?.position])
+  })
+
+  it('small aggregates are read whole next to a huge one, in pages bounded by bytes', async () => {
+    const { pool, store } = await open()
+    const noise = () => Array.from({ length: 40_000 }, () => Math.random().toString(36).slice(2)).join('')
+    for (let i = 0; i < 12; i++) await appendOne(store, commit(`huge${i}`, 'huge', i, [{ noise: noise() }]))
+    const small = Array.from({ length: 50 }, (_, i) => `small-${i}`)
+    await store.append(small.map((id) => commit(id, id, 0, [{ id }])))
+    const answers: unknown[] = []
+    const noting = postgresStore({
+      query: async (text, values) => {
+        const answer = await pool.query(text, values)
+        answers.push(answer.rows)
+        return answer
+      },
+    })
+    const read = (aggregateId: string) => noting.readAggregate({ aggregateType: 'account', aggregateId, after: 0 })
+    const [first, huge, ...others] = await Promise.all(['small-0', 'huge', ...small.slice(1), 'unknown'].map(read))
+    expect([first, ...others.slice(0, -1)].map((page) => [page?.events.map(({ data }) => data), page?.more])).toEqual(
+      small.map((id) => [[{ id }], false]),
+    )
+    expect(others.at(-1)).toEqual({ events: [], more: false })
+    expect(huge?.more).toBe(true)
+    expect(huge?.events.length).toBeGreaterThan(3)
+    expect(answers.length).toBe(2)
+    for (const rows of answers) expect(JSON.stringify(rows).length).toBeLessThan(6_000_000)
+  })
+
+  it('a thousand aggregates are read in a few calls, of which a corrupt one fails alone', async () => {
+    const { pool, store } = await open()
+    const ids = Array.from({ length: 1_000 }, (_, i) => `a-${i}`)
+    await store.append(ids.map((id) => commit(id, id, 0, [{ id }])))
+    await pool.query('ALTER TABLE events ALTER COLUMN payload TYPE text')
+    await pool.query(`UPDATE events SET payload = '{"a' WHERE aggregate_id = 'a-500'`)
+    let calls = 0
+    const counting = postgresStore({
+      query: (text, values) => {
+        calls++
+        return pool.query(text, values)
+      },
+    })
+    const pages = await Promise.allSettled(
+      ids.map((aggregateId) => counting.readAggregate({ aggregateType: 'account', aggregateId, after: 0 })),
+    )
+    expect(pages.flatMap(({ status }, at) => (status === 'rejected' ? [at] : []))).toEqual([500])
+    expect(pages[500]).toMatchObject({ reason: { code: 'DESERIALIZATION' } })
+    expect(pages[999]).toMatchObject({ value: { events: [{ data: { id: 'a-999' } }], more: false } })
+    expect(calls).toBeLessThan(20)
+  })
+
+  it('a caller that gives up does not disturb the others that are read with it', async () => {
+    const { store } = await open()
+    await store.append(['a', 'b', 'c'].map((id) => commit(id, id, 0)))
+    const { account } = createApp({ store, aggregates: { account: counterAccount } }).aggregates
+    const leaving = new AbortController()
+    const commands = ['a', 'b', 'c'].map((id) =>
+      account.execute(id, { type: 'DepositMoney' }, id === 'b' ? { signal: leaving.signal } : {}),
+    )
+    leaving.abort(new Error('gone'))
+    const [a, b, c] = await Promise.allSettled(commands)
+    expect([a, b, c]).toMatchObject([{ value: { sequence: 2 } }, { status: 'rejected' }, { value: { sequence: 2 } }])
+  })
+
+  it('a connection that dies under a gathered read costs no caller anything', async () => {
+    const { pool, store } = await open()
+    const ids = Array.from({ length: 30 }, (_, i) => `a-${i}`)
+    await store.append(ids.map((id) => commit(id, id, 0)))
+    let dead = 2
+    const dying = postgresStore({
+      query: (text, values) =>
+        dead-- > 0
+          ? Promise.reject(Object.assign(new Error('read ECONNRESET'), { code: 'ECONNRESET' }))
+          : pool.query(text, values),
+    })
+    const { account } = createApp({ store: dying, aggregates: { account: counterAccount } }).aggregates
+    const loaded = await Promise.all(ids.map((id) => account.load(id)))
+    expect(loaded.map(({ sequence }) => sequence)).toEqual(ids.map(() => 1))
+  })
+
+  it('positions are in list order, whatever the order of the keys', async () => {
+    const { store } = await open()
+    const ids = ['m', 'z', 'a', 'Z', 'é', '\u{1f600}', '\uff5e', 'b']
+    const outcomes = await store.append([
+      ...ids.map((id) => commit(id, id, 0)),
+      { id: 'both', appends: [append('both', 'account', 'z', 1, [1, 2]), append('both', 'account', 'a', 1, [3])] },
+    ])
+    const log = await idsFrom(store)
+    expect(log.ids).toEqual([...ids, 'z', 'z', 'a'])
+    const positions = outcomes.flatMap((outcome) => (outcome.kind === 'stored' ? outcome.positions : []))
+    expect(positions).toEqual([...positions].sort(comparePositions))
+    expect(positions.length).toBe(11)
+  })
+
+  it('an id with a lone surrogate or NUL is refused, and the others of its batch are stored', async () => {
+    const { store } = await open()
+    const ids = ['a', 'b\ud800', '"\\{},NULL', 'c\0', 'NULL', '\n\t ']
+    const outcomes = await store.append(ids.map((id, i) => commit(`c${i}`, id, 0)))
+    expect(outcomes.map(({ kind }) => kind)).toEqual(['stored', 'failed', 'stored', 'failed', 'stored', 'stored'])
+    expect(outcomes[1]).toMatchObject({ certain: true })
+    expect((await idsFrom(store)).ids).toEqual(['a', '"\\{},NULL', 'NULL', '\n\t '])
   })
 
   it('the store works with the documented grants and can do nothing more', async () => {
