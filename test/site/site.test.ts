@@ -7,10 +7,13 @@ import type { Browser, BrowserContextOptions, Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { root, run } from '../run.ts'
 import { startChromium } from '../servers/chromium.ts'
-import { isFull } from '../strength.ts'
+import { isFull, patienceMs } from '../strength.ts'
 
 const base = '/cqrs-es-ts'
 const axe = readFileSync(`${root}node_modules/axe-core/axe.min.js`, 'utf8')
+
+/** The build takes more than a tenth of the time that tests have otherwise. */
+const buildPatienceMs = 3 * patienceMs
 
 let browser: Browser
 let server: ReturnType<typeof createAdaptorServer>
@@ -25,7 +28,7 @@ beforeAll(async () => {
   )
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
-})
+}, buildPatienceMs)
 afterAll(async () => {
   await browser?.close()
   server?.close()
