@@ -33,6 +33,12 @@ export async function isAnyDue(core: Reading, name: string, until: string): Prom
   return pages.some(({ items }) => items.length > 0)
 }
 
+/** Returns the first row of each shard that is due, now or later. */
+export async function firstDueRows(core: Reading, name: string): Promise<readonly StoredView[]> {
+  const pages = await inShards(core, (shard) => dueInShard(core, name, shard, '<', waitsForEvents, 1))
+  return pages.flatMap(({ items }) => items)
+}
+
 /** Returns the first row of each shard that is due after a time. */
 export async function nextDueRows(core: Reading, name: string, after: string): Promise<readonly StoredView[]> {
   const pages = await inShards(core, (shard) => dueInShard(core, name, shard, '>', after, 1))
@@ -44,7 +50,7 @@ export function dueInShard(
   { store }: Reading,
   name: string,
   shard: number,
-  is: '<=' | '>' | undefined,
+  is: '<' | '<=' | '>' | undefined,
   at: string,
   limit: number,
   after?: ViewFind['after'],

@@ -93,14 +93,13 @@ export class FoldInstances implements Processor {
   }
 
   settled({ changed, observed }: InstancesTaken, outcome: Saved): void {
+    // The answer to an earlier send of the same commit may have been lost.
+    for (const { id } of changed) this.instances.noteChanged(id)
     if (outcome !== 'saved') {
       this.instances.clear()
       return
     }
-    for (const { id, version, value } of changed) {
-      this.instances.put({ id, version: version + 1, value })
-      this.instances.noteChanged(id)
-    }
+    for (const { id, version, value } of changed) this.instances.put({ id, version: version + 1, value })
     observeSteps(this.#core, this.label, observed)
   }
 

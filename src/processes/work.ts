@@ -2,7 +2,8 @@ import type { Besides, BesidesLimits, BesidesResult } from '../consumers/besides
 import { eachEnded } from '../consumers/each-ended.ts'
 import { HandlerCall } from '../consumers/handler-call.ts'
 import { storable } from '../consumers/stopped.ts'
-import { dueAtOnce, duePages, nextDueRows, waitsForEvents } from '../due/due-rows.ts'
+import { dueAtOnce, duePages, firstDueRows, nextDueRows, waitsForEvents } from '../due/due-rows.ts'
+import type { StoredView } from '../store/store.ts'
 import { onTimer, StepFailed, stuckAt } from './decide-step.ts'
 import type { StoredInstance } from './instance-cache.ts'
 import { dueOf } from './instance-row.ts'
@@ -28,11 +29,8 @@ export class Work implements Besides {
     const round = new Round(this.#work, limits, isBehind)
     try {
       await round.all(this.#work.instances.takeChanged().map((id) => ({ id, known: this.#work.instances.get(id) })))
-      for (let before = -1; round.steps !== before && !round.isOver; ) {
-        before = round.steps
-        await this.#duePages(round, isBehind)
-      }
-      const dueAt = round.isOver ? undefined : await this.#nextDue()
+      const next = await this.#workUntilLater(round, isBehind)
+      const dueAt = next === undefined || next === dueAtOnce ? undefined : new Date(next)
       return { steps: round.steps, isWhole: !round.isOver, dueAt, error: round.error }
     } finally {
       HandlerCall.rest()
@@ -45,6 +43,21 @@ export class Work implements Besides {
     await round.all(this.#work.instances.takeChanged().map((id) => ({ id, known: this.#work.instances.get(id) })))
   }
 
+  /** Works until nothing is due that can be done. Returns when the next is due. */
+  async #workUntilLater(round: Round, isBehind: boolean): Promise<string | undefined> {
+    const { core, rows } = this.#work
+    while (!round.isOver) {
+      const first = this.#earliest(await firstDueRows(core, rows.name))
+      const now = core.runtime.now().toISOString()
+      if (first === undefined || first > (isBehind ? dueAtOnce : now)) return first
+      const before = round.steps
+      await this.#duePages(round, isBehind)
+      // What is left is left to another program.
+      if (round.steps === before && !round.isOver) return this.#earliest(await nextDueRows(core, rows.name, now))
+    }
+    return undefined
+  }
+
   async #duePages(round: Round, isBehind: boolean): Promise<void> {
     const { core, rows } = this.#work
     const until = isBehind ? dueAtOnce : core.runtime.now().toISOString()
@@ -54,15 +67,12 @@ export class Work implements Besides {
     }
   }
 
-  async #nextDue(): Promise<Date | undefined> {
-    const { core, rows } = this.#work
-    const next = await nextDueRows(core, rows.name, core.runtime.now().toISOString())
-    const times = next.flatMap((row) => {
-      const { value } = rows.parse(row.id, row)
+  #earliest(found: readonly StoredView[]): string | undefined {
+    const times = found.flatMap((row) => {
+      const { value } = this.#work.rows.parse(row.id, row)
       return (value && dueOf(value)) ?? []
     })
-    const [first] = times.filter((time) => time !== dueAtOnce && time !== waitsForEvents).sort()
-    return first === undefined ? undefined : new Date(first)
+    return times.filter((time) => time !== waitsForEvents).sort()[0]
   }
 }
 
