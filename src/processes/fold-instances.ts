@@ -38,6 +38,8 @@ export class FoldInstances implements Processor {
   readonly onFailure = 'stop'
   readonly rows: InternalRows<InstanceRow>
   readonly instances = new InstanceCache()
+  /** Retries the input at which an instance is stuck. */
+  retry: (row: StoredInstance) => Promise<StoredInstance> = async (row) => row
   readonly #core: ConsumerCore
   readonly #process: ProcessDefinition
   readonly #mostRows: number
@@ -145,6 +147,8 @@ export class FoldInstances implements Processor {
     const unknown = [...ids].filter((id) => rows.get(id) === undefined)
     const found = unknown.length === 0 ? [] : await this.#core.store.readViews(unknown.map((id) => this.rows.key(id)))
     for (const [i, id] of unknown.entries()) rows.set(id, this.rows.parse(id, found[i]))
+    // Room for more events may depend on it.
+    for (const [id, row] of rows) if (row?.value?.stuck?.again) rows.set(id, await this.retry(row))
     return rows as Map<string, StoredInstance>
   }
 

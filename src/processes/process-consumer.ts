@@ -25,6 +25,7 @@ export class ProcessConsumer implements Consumer {
     this.#core = core
     this.work = { core, process, rows: fold.rows, instances: fold.instances, execute, isForeign }
     this.#work = new Work(this.work)
+    fold.retry = (row) => this.#work.retry(row)
     this.#consumer = consumerOf(
       core,
       Object.assign(fold, { besides: this.#work, stuck: (most: number) => countStuck(this.work, most) }),

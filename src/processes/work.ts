@@ -37,6 +37,15 @@ export class Work implements Besides {
     }
   }
 
+  /** Retries the input at which an instance is stuck, also while others move it. */
+  async retry(stuck: StoredInstance): Promise<StoredInstance> {
+    const { process } = this.#work
+    let row = stuck
+    while (row.value?.stuck?.again && row.value.stateVersion <= process.stateVersion)
+      row = (await retryInput(this.#work, row as Running)) ?? (await readInstance(this.#work, row.id))
+    return row
+  }
+
   /** Works on instances that events have just changed. */
   async workOnChanged(limits: BesidesLimits): Promise<void> {
     const round = new Round(this.#work, limits, false)

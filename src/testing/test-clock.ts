@@ -1,6 +1,7 @@
 import { type Duration, durationMs } from '../due/duration.ts'
 import { DefinitionError } from '../errors.ts'
 import { platformRuntime, type Runtime } from '../runtime.ts'
+import { whenAborted } from '../util/abort.ts'
 
 /** A clock that only a test moves. */
 export interface TestClock extends Runtime {
@@ -10,13 +11,16 @@ export interface TestClock extends Runtime {
   set(to: string | Date): void
 }
 
-/** A wait of the library takes up to this time, and moves no clock. */
-const longestWaitMs = 5
+/** A short wait takes up to this time, and moves no clock. */
+const shortWaitMs = 5
+/** A longer wait is a time limit, which must not end early: it ends when the clock is moved past it. */
+const limitMs = 10_000
 
 /**
  * Creates a clock that stands still until the test moves it: the `runtime` of an app.
  *
- * Waits of the library take up to 5 ms of real time and do not move the clock.
+ * Waits of the library below 10 s take up to 5 ms of real time and do not move the clock. Longer
+ * ones, such as the time limit of a call, end when the clock is moved past them, or in real time.
  *
  * @throws DefinitionError for a time that cannot be read
  *
@@ -43,18 +47,44 @@ const longestWaitMs = 5
  */
 export function testClock(start: string | Date = '2000-01-01T00:00:00.000Z'): TestClock {
   let now = timeOf('testClock', start)
+  const limits = new Set<() => void>()
+  const move = (to: number) => {
+    now = to
+    for (const look of [...limits]) look()
+  }
+  const sleep: Runtime['sleep'] = async (ms, signal) => {
+    if (ms < limitMs) return platformRuntime.sleep(Math.min(ms, shortWaitMs), signal)
+    const end = now + ms
+    const done = new AbortController()
+    let look = () => {}
+    const passed = new Promise<void>((resolve) => {
+      look = () => {
+        if (now >= end) resolve()
+      }
+      limits.add(look)
+    })
+    const forget = signal && whenAborted(signal, () => done.abort(signal.reason))
+    try {
+      signal?.throwIfAborted()
+      await Promise.race([passed, platformRuntime.sleep(ms, done.signal)])
+    } finally {
+      limits.delete(look)
+      forget?.()
+      done.abort()
+    }
+  }
   return {
     ...platformRuntime,
     now: () => new Date(now),
-    sleep: (ms, signal) => platformRuntime.sleep(Math.min(ms, longestWaitMs), signal),
+    sleep,
     advance: (by) => {
       const ms = durationMs(by)
       if (ms === undefined)
         throw new DefinitionError(`testClock: advance takes a duration, such as '90s' or '15m', not '${String(by)}'.`)
-      now += ms
+      move(now + ms)
     },
     set: (to) => {
-      now = timeOf('testClock: set', to)
+      move(timeOf('testClock: set', to))
     },
   }
 }

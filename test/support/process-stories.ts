@@ -1,6 +1,6 @@
-import { createApp, defineAggregate, defineProcess, noData, reject, type Store, typed } from 'cqrs-es'
+import { createApp, defineAggregate, defineProcess, noData, type Process, type Runtime, reject, type Store, typed } from 'cqrs-es'
 import { memoryStore } from 'cqrs-es/memory'
-import { testClock } from 'cqrs-es/testing'
+import { type TestClock, testClock } from 'cqrs-es/testing'
 import { onSqlite } from './sqlite.ts'
 import { unordered } from './stores.ts'
 
@@ -108,11 +108,21 @@ export const named = ({ aggregateId, data }: Loose) => data.to ?? aggregateId
 export const toDo = (what: string, id = 't') => ({ to: 'target', id, type: 'Do', data: { what } })
 export const plain = (type: 'Refuse' | 'Ignore' | 'Throw', id = 't') => ({ to: 'target', id, type })
 
+interface Setting {
+  readonly store?: Store
+  readonly clock?: Runtime
+  readonly views?: object
+  readonly processes?: object
+  readonly following?: object
+  readonly queries?: object
+}
+
 /** An app with a process, and a clock that a test moves. */
 export function stepping(
   process: Loose,
-  { store = memoryStore(), clock = testClock('2030-01-01T00:00:00Z'), ...options }: Loose = {},
+  { store = memoryStore(), clock: runtime = testClock('2030-01-01T00:00:00Z'), ...options }: Setting = {},
 ) {
+  const clock = runtime as TestClock
   const services = { isFailing: true, seen: [] as string[], fails: () => services.isFailing }
   const observed: Loose[] = []
   const observe = (one: Loose) => {
@@ -122,10 +132,10 @@ export function stepping(
     store,
     aggregates: { signal, target },
     services: { target: services },
-    processes: { steps: process },
+    processes: { steps: process as Process<'steps', Loose> },
     runtime: clock,
     observe,
-    ...options,
+    ...(options as object),
   })
   const begin = (id: string, to?: readonly string[]) =>
     app.aggregates.signal.execute(id, { type: 'Begin', data: to === undefined ? {} : { to } })

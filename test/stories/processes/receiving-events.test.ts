@@ -227,7 +227,7 @@ test('an event for three hundred instances changes them in one commit where the 
 test('an instance starts by what upcasters make of an event, or not at all', async () => {
   const store = memoryStore()
   const old = createApp({ store, aggregates: { signal }, runtime: testClock() })
-  for (const id of ['dropped', 'split']) await old.aggregates.signal.execute(id, { type: 'Begin', data: {} })
+  for (const id of ['dropped', 'split']) await old.aggregates.signal.execute(id, { type: 'Begin', data: { to: [id] } })
   await old.close()
   const upcasted = defineAggregate({
     type: 'signal',
@@ -238,7 +238,7 @@ test('an instance starts by what upcasters make of an event, or not at all', asy
       {
         canUpcast: (type: string) => type === 'Began',
         upcast: (event) =>
-          event.aggregateId === 'dropped'
+          (event.data as { readonly to: readonly string[] }).to[0] === 'dropped'
             ? []
             : [1, 2].map((nth) => ({ ...event, type: 'Started', version: '1.0', data: { nth } })),
       },
