@@ -311,6 +311,7 @@ test('a timer waits until the events before it are processed', async () => {
   )
   await begin('a')
   await app.drain()
+  await begin('b')
   await note('a', 'in time')
   clock.advance('1m')
   await app.drain({ maxEvents: 1 })
