@@ -9,12 +9,17 @@ import { waitingFor } from './consumers/waiting.ts'
 import { DefinitionError, ValidationError } from './errors.ts'
 import type { EventEnvelope, Position } from './event-envelope.ts'
 import { type AggregateDefinition, definitionOf } from './execution/aggregate-definition.ts'
-import type { Query } from './execution/core.ts'
+import type { Call } from './execution/call.ts'
+import type { Query, WiredAggregate } from './execution/core.ts'
+import { execute } from './execution/execute.ts'
 import { handleOf } from './execution/handle.ts'
 import { readLog } from './execution/log.ts'
 import { checkReplay, replay } from './execution/replay.ts'
+import type { Accepted, Rejected } from './execution/result.ts'
 import { notingErrors } from './execution/user-code-errors.ts'
 import type { Observation } from './observation.ts'
+import type { ProcessHandle } from './processes/handle.ts'
+import type { Process } from './processes/types.ts'
 import type { Runtime } from './runtime.ts'
 import type { Store } from './store/store.ts'
 import type { FailedEvent, FailedPage, ListFailed, SkippedEvent } from './subscriptions/failed-events.ts'
@@ -36,6 +41,7 @@ export interface AppOptions<
   A extends Record<string, AnyAggregate>,
   W extends Record<string, View | SqlView>,
   U extends Record<string, Subscription> = Record<never, never>,
+  P extends Record<string, Process> = Record<never, never>,
 > {
   /**
    * The store, such as `memoryStore()` or `sqliteStore(db)`. Its schema must exist: call
@@ -52,7 +58,12 @@ export interface AppOptions<
    */
   readonly subscriptions?: U
   /**
-   * Timing of subscriptions and async views. Another process takes over from one that died after
+   * Processes, under their names in `app.processes`. They run after `start()`, in `drain()` and in
+   * `catchUp()`.
+   */
+  readonly processes?: P
+  /**
+   * Timing of subscriptions, async views and processes. Another process takes over from one that died after
    * `leaseMs` (default 5,000). A store without notifications is polled every `pollMs` (default
    * 1,000). Operators see this process under the name `holder`, such as its host, with random text
    * added. Default: random text.
@@ -101,6 +112,7 @@ export interface App<
   A extends Record<string, AnyAggregate>,
   W extends Record<string, View | SqlView>,
   U extends Record<string, Subscription> = Record<never, never>,
+  P extends Record<string, Process> = Record<never, never>,
 > extends SubscriptionApp {
   /** @internal */
   readonly '~parts': AppParts
@@ -110,6 +122,8 @@ export interface App<
   readonly views: { readonly [K in keyof W]: W[K] extends SqlView ? SqlViewHandle : ViewHandle<ViewTypesOf<W[K]>> }
   /** Subscriptions under the names passed to `createApp`. */
   readonly subscriptions: { readonly [K in keyof U]: SubscriptionHandle }
+  /** Processes under the names passed to `createApp`. */
+  readonly processes: { readonly [K in keyof P]: ProcessHandle<StateOfProcess<P[K]>> }
   /**
    * Waits until a view has processed the log up to a position; runs it if no other process does.
    * Resolves at once for an inline view. Does not rebuild a view with a new `viewVersion`.
@@ -234,6 +248,8 @@ export interface AppParts {
   readonly views: ReadonlyMap<string, ViewDefinition | SqlViewDefinition>
   /** Whether a handler or a schema of a command threw the error. */
   readonly isForeign: (error: unknown) => boolean
+  /** Executes a command of a process. @throws DefinitionError for a type that the app does not have */
+  readonly execute: (aggregateType: string, call: Call) => Promise<Accepted | Rejected>
   readonly sleep: Runtime['sleep']
 }
 
@@ -315,6 +331,7 @@ export interface SubscriptionHandle extends ConsumerHandle {
   reset(options: ResetOptions): Promise<void>
 }
 
+type StateOfProcess<P> = P extends Process<string, infer S> ? S : never
 type ViewTypesOf<V> = V extends View<infer T> ? T : ViewTypes
 
 /**
@@ -345,23 +362,24 @@ export function createApp<
   const A extends Record<string, AnyAggregate>,
   const W extends Record<string, View | SqlView> = Record<never, never>,
   const U extends Record<string, Subscription> = Record<never, never>,
->(options: AppOptions<A, W, U> & ServicesOption<A>): App<A, W, U> {
-  const { core, aggregates, views, subscriptions, readSide } = wire(options)
+  const P extends Record<string, Process> = Record<never, never>,
+>(options: AppOptions<A, W, U, P> & ServicesOption<A>): App<A, W, U, P> {
+  const { core, aggregates, views, subscriptions, processes, readSide } = wire(options)
   const lifecycle = new Lifecycle()
   const definitions = new Map([...aggregates.values()].map(({ definition }) => [definition.type, definition]))
   const waiting = waitingFor(readSide, views, lifecycle)
   const foreign = new WeakSet<object>()
-  const handles = new Map(
-    [...aggregates].map(([key, aggregate]) => {
-      const noting = { ...aggregate, definition: notingErrors(aggregate.definition, foreign) }
-      return [key, handleOf(core, noting, lifecycle, waiting.prepare)]
-    }),
+  const noting = new Map(
+    [...aggregates].map(([key, one]) => [key, { ...one, definition: notingErrors(one.definition, foreign) }]),
   )
+  const byType = new Map([...noting.values()].map((one) => [one.definition.type, one]))
+  const handles = new Map([...noting].map(([key, one]) => [key, handleOf(core, one, lifecycle, waiting.prepare)]))
   const app: Record<string, unknown> = {
     '~parts': {
       aggregates: new Map([...aggregates].map(([key, { definition }]) => [key, definition])),
       views,
       isForeign: (error: unknown) => isObject(error) && foreign.has(error),
+      execute: (aggregateType: string, call: Call) => execute(core, aggregateOf(byType, aggregateType), call),
       sleep: core.runtime.sleep,
     } satisfies AppParts,
     aggregates: Object.fromEntries(handles),
@@ -387,7 +405,7 @@ export function createApp<
     health: () =>
       lifecycle.run('app.health', async (): Promise<AppHealth> => {
         const statuses = (await readSide?.health()) ?? []
-        const all = [...views, ...subscriptions]
+        const all = [...views, ...subscriptions, ...processes]
         return { consumers: statuses.map((status, i) => ({ ...namesOf(all[i] as (typeof all)[number]), ...status })) }
       }),
     replay: (query: Query, request: object = {}) =>
@@ -413,7 +431,14 @@ export function createApp<
     Object.fromEntries([...definitions].map(([key, one]) => [key, readSide?.open(one, lifecycle, app)]))
   app.views = open(views)
   app.subscriptions = open(subscriptions)
-  return Object.freeze(app) as unknown as App<A, W, U>
+  app.processes = open(processes)
+  return Object.freeze(app) as unknown as App<A, W, U, P>
+}
+
+function aggregateOf(byType: ReadonlyMap<string, WiredAggregate>, type: string): WiredAggregate {
+  const found = byType.get(type)
+  if (found === undefined) throw new DefinitionError(`This app has no aggregate of the type '${type}'.`)
+  return found
 }
 
 const namesOf = ([key, { name, kind }]: readonly [string, ConsumerDefinition]) => ({ key, name, kind })

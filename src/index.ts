@@ -34,6 +34,8 @@ export type { ConsumerHandle } from './consumers/handle.ts'
 export type { Holder } from './consumers/look.ts'
 export type { ResetOptions, ResetTarget } from './consumers/reset.ts'
 export type { AppHealth, ConsumerHealth, ConsumerStatus } from './consumers/status.ts'
+// Processes
+export type { Due, Duration } from './due/duration.ts'
 // Errors
 export {
   ApplyError,
@@ -77,6 +79,25 @@ export {
   typed,
 } from './message.ts'
 export type { Observation } from './observation.ts'
+export type { Instance, ListInstances, ProcessHandle } from './processes/handle.ts'
+export { defineProcess, type ProcessOptions } from './processes/process.ts'
+export type {
+  Callable,
+  CallContext,
+  CallReply,
+  Calls,
+  CallTo,
+  Failed,
+  Process,
+  ProcessDeclaration,
+  ReplyFrom,
+  SendTo,
+  Step,
+  StepContext,
+  StepOf,
+  TimerInput,
+  Waiting,
+} from './processes/types.ts'
 export { type Rejection, reject } from './reject.ts'
 export { platformRuntime, type Runtime } from './runtime.ts'
 // Stores

@@ -80,4 +80,26 @@ export type Observation =
       readonly name: string
       readonly error: unknown
     }
+  | {
+      /** An instance of a process has processed an input, and the result is stored. */
+      readonly kind: 'step'
+      readonly process: string
+      readonly instance: string
+      /** Id of an event, number of a command or call whose reply it is, or `timer <name>`. */
+      readonly at: string
+      /** With `retrying`, a command or call has failed and is sent again later. */
+      readonly outcome: 'processed' | 'ended' | 'stuck' | 'retrying'
+      readonly error?: unknown
+    }
+  | {
+      /** An external call of a process has ended. */
+      readonly kind: 'call'
+      readonly process: string
+      readonly instance: string
+      readonly call: string
+      readonly key: string
+      readonly attempt: number
+      readonly ms: number
+      readonly error?: unknown
+    }
   | { readonly kind: 'query'; readonly query: number; readonly events: number; readonly ms: number; readonly error?: unknown }

@@ -8,6 +8,7 @@ import { CommitQueue } from './execution/commit-queue.ts'
 import type { Core, Query, WiredAggregate } from './execution/core.ts'
 import { withResentReads } from './execution/resent-reads.ts'
 import type { Observation } from './observation.ts'
+import { type ProcessDefinition, processDefinitionOf } from './processes/definition.ts'
 import { checkedRuntime, platformRuntime, type Runtime } from './runtime.ts'
 import type { Capabilities, Store } from './store/store.ts'
 import type { SubscriptionDefinition } from './subscriptions/definition.ts'
@@ -26,6 +27,7 @@ const optionsOfCreateApp = {
   services: withDefault<Named>({}, checkNamed),
   views: withDefault<Named>({}, checkNamed),
   subscriptions: withDefault<Named>({}, checkNamed),
+  processes: withDefault<Named>({}, checkNamed),
   queries: withDefault<readonly Query[]>([], checkQueries),
   onQueryError: withDefault<Core['onQueryError']>(reportQueryError, checkFunction),
   /** Attempts after a lost race. */
@@ -65,21 +67,24 @@ export function wire(given: object): {
   aggregates: Map<string, WiredAggregate>
   views: Map<string, ViewDefinition | SqlViewDefinition>
   subscriptions: Map<string, SubscriptionDefinition>
+  processes: Map<string, ProcessDefinition>
   readSide: ReadSide | undefined
 } {
   const options = readOptions('createApp', given, optionsOfCreateApp)
   const core = coreOf(options)
   const views = namedByKey('view', 'views', options.views, anyViewDefinitionOf)
   const subscriptions = namedByKey('subscription', 'subscriptions', options.subscriptions, subscriptionDefinitionOf)
+  const processes = namedByKey('process', 'processes', options.processes, processDefinitionOf)
   const definitions = definitionsByKey(options.aggregates)
   const following = readOptions('createApp: following', options.following, optionsOfFollowing)
-  const consumers = [...views.values(), ...subscriptions.values()]
+  const consumers = [...views.values(), ...subscriptions.values(), ...processes.values()]
   const readSide = consumers[0]?.machinery.connect(core, {
     consumers,
     definitions: new Map([...definitions.values()].map((definition) => [definition.type, definition])),
     ...following,
   })
-  return { core, aggregates: aggregatesByKey(definitions, options.services, readSide), views, subscriptions, readSide }
+  const wired = aggregatesByKey(definitions, options.services, readSide)
+  return { core, aggregates: wired, views, subscriptions, processes, readSide }
 }
 
 function coreOf({ store: given, runtime: chosen, observe: observer, ...options }: Options): Core {
@@ -184,7 +189,7 @@ function servicesOf(
   return given
 }
 
-const exampleKeys: Named = { views: 'balances', subscriptions: 'mailer' }
+const exampleKeys: Named = { views: 'balances', subscriptions: 'mailer', processes: 'shipping' }
 
 function checkNamed(what: string, value: unknown): void {
   const example = exampleKeys[what.split(': ')[1] as string] ?? 'account'

@@ -13,6 +13,7 @@ import { findCases } from './find.ts'
 import { generationCases } from './generations.ts'
 import { headCases } from './heads.ts'
 import type { ConformanceHost } from './host.ts'
+import { instanceCases } from './instances.ts'
 import { keyCases } from './keys.ts'
 import { leaseCases } from './leases.ts'
 import { limitCases } from './limits.ts'
@@ -88,6 +89,7 @@ const subjects: readonly Cases[] = [
   viewCases,
   findCases,
   generationCases,
+  instanceCases,
   feedCases,
   feedRaceCases,
   changeCases,

@@ -24,6 +24,8 @@ export interface Consumer {
   readonly aggregateTypes: readonly string[]
   /** Requests from any process; absent if the consumer accepts none. */
   readonly asked?: Asked | undefined
+  /** Returns whether work besides events is due. Absent if there is no such work. */
+  readonly isDue?: () => Promise<boolean>
   /** Makes the next run check again for stops and requests. */
   lookAgain(): void
   /** Renews the leases that earlier runs kept. */

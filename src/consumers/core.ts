@@ -3,6 +3,7 @@ import type { AggregateDefinition } from '../execution/aggregate-definition.ts'
 import type { CommitQueue } from '../execution/commit-queue.ts'
 import type { Core } from '../execution/core.ts'
 import type { StoredEvent, ViewWrite } from '../store/commit.ts'
+import type { AggregateChange } from './change.ts'
 
 /** Shared by all consumers of an app. */
 export interface ConsumerCore extends Core {
@@ -67,6 +68,12 @@ export interface RunResult {
   readonly leftAt?: StoredEvent
   /** Time of the next retry of a failed event. */
   readonly nextDue?: Date
+  /** Inputs besides events that it processed, such as timers of a process. */
+  readonly steps?: number
+  /** Time of the next timer or retry of a process. Nothing is late until then. */
+  readonly dueAt?: Date
+  /** Aggregates to process to their ends first, without a global order. */
+  readonly first?: readonly AggregateChange[] | undefined
   /** Other processes hold some of its partitions. */
   readonly isPartial?: boolean
   /** With `elsewhere` or `isPartial`: remaining time of other leases. */

@@ -10,9 +10,9 @@ import type { ConsumerCore } from './core.ts'
 import type { Patience, WaitLimits } from './patience.ts'
 import type { ConsumerStatus } from './status.ts'
 
-/** A checked subscription or view with erased types. */
+/** A checked subscription, view or process with erased types. */
 export interface ConsumerDefinition {
-  readonly kind: 'view' | 'sqlView' | 'subscription'
+  readonly kind: 'view' | 'sqlView' | 'subscription' | 'process'
   readonly name: string
   /** Name in the store, for leases, checkpoints and rows. */
   readonly storedAs: string
@@ -22,11 +22,11 @@ export interface ConsumerDefinition {
   readonly machinery: Machinery<never>
 }
 
-/** Runs the views and subscriptions of one app. */
+/** Runs the views, subscriptions and processes of one app. */
 export interface ReadSide {
   /** Returns `undefined` for an aggregate that no inline view follows. */
   inlineViews(definition: AggregateDefinition): InlineViews | undefined
-  /** Creates an entry of `app.views` or `app.subscriptions`. Called once for each. */
+  /** Creates an entry of `app.views`, `app.subscriptions` or `app.processes`. Called once for each. */
   open(one: ConsumerDefinition, lifecycle: Lifecycle, app: object): object
   start(): void
   drain(request: DrainRequest): Promise<DrainResult>
@@ -85,7 +85,7 @@ export interface Running<D> {
 export interface Opened {
   /** Runs after `app.start()` and during `app.drain()`. */
   readonly consumer: Consumer
-  /** Entry of `app.views` or `app.subscriptions`. */
+  /** Entry of `app.views`, `app.subscriptions` or `app.processes`. */
   readonly handle: object
 }
 
@@ -94,7 +94,7 @@ export interface DrainResult {
   /** Nothing is left, waits, has stopped, or runs in another process. */
   readonly caughtUp: boolean
   readonly events: number
-  /** Time of the next retry of a failed event. */
+  /** Time of the next retry of a failed event, or of the next timer or retry of a process. */
   readonly nextDue?: Date
 }
 
@@ -106,9 +106,9 @@ export interface DrainRequest {
   readonly signal?: AbortSignal | undefined
 }
 
-/** State in the store of a subscription or a view that the app does not define. */
+/** State in the store of a subscription, view or process that the app does not define. */
 export interface Leftover {
-  readonly kind: 'subscription' | 'view' | 'sqlView'
+  readonly kind: 'subscription' | 'view' | 'sqlView' | 'process'
   /** Its name in the store. */
   readonly name: string
   /** Everything up to here is done. Absent before the first event, and without a global order. */
@@ -116,7 +116,7 @@ export interface Leftover {
   /** Time of the last run, accurate to about ten minutes; ISO 8601. */
   readonly lastRunAt?: string
   /**
-   * Removes its checkpoints, its failed events and the rows of a view.
+   * Removes its checkpoints, its failed events, the rows of a view and the instances of a process.
    *
    * Tables of your own stay. A later definition of the name starts at its `from`.
    *

@@ -57,10 +57,12 @@ async function drainUntil(
     const runs = await eachEnded(consumers.map((consumer, i) => run(consumer, endings[i]?.signal)))
     const results = runs.map((result, i) => scene.note(consumers[i] as Consumer, result))
     busy = results.filter(({ state }) => state === 'more').length
-    const done = results.reduce((sum, result) => sum + result.events, 0)
-    events += done
+    const found = results.reduce((sum, result) => sum + result.events, 0)
+    const done = results.reduce((sum, { steps = 0 }) => sum + steps, found)
+    events += found
     const due = results.flatMap(({ nextDue }) => nextDue ?? []).map((date) => date.getTime())
-    const nextDue = due.length === 0 ? {} : { nextDue: new Date(Math.min(...due)) }
+    const all = [...due, ...results.flatMap(({ dueAt }) => dueAt ?? []).map((date) => date.getTime())]
+    const nextDue = all.length === 0 ? {} : { nextDue: new Date(Math.min(...all)) }
     const isDone = ({ state, isPartial }: RunResult) => state === 'caught-up' && isPartial !== true
     const caughtUp = due.length === 0 && results.every(isDone)
     const isOver = leftOf() === 0 || (maxEvents !== undefined && events >= maxEvents) || signal?.aborted

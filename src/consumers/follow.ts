@@ -66,12 +66,12 @@ interface Circumstances {
 async function pause(
   scene: Scene,
   { consumer, bell }: Followed,
-  { state, isPartial, remainingMs = 0, nextDue }: RunResult,
+  { state, isPartial, remainingMs = 0, nextDue, dueAt }: RunResult,
   { failures, since, signal }: Circumstances,
 ): Promise<void> {
   const { pollMs, runtime } = scene
   const sleep = (ms: number) => runtime.sleep(ms, signal).catch(() => {})
-  const woken = async (ms: number | undefined) => bell.wait(ms, since, signal)
+  const woken = async (ms: number | undefined) => wokenOrDue(scene, { consumer, bell }, ms, since, signal)
   const theirsMs = Math.max(20, Math.min(remainingMs, pollMs)) * (0.5 + runtime.random())
   if (state === 'more') {
     // Other processes may be waiting for the lease.
@@ -83,12 +83,33 @@ async function pause(
   if (state === 'stopped' || state === 'outdated') return void (await woken(pollMs))
   // Retries that are due in another process, or became due during the run, are not checked at once.
   const dueMs = nextDue && nextDue.getTime() - runtime.now().getTime()
-  const untilDueMs = dueMs === undefined || dueMs > 0 ? dueMs : lookDueMs
+  const untilRetryMs = dueMs === undefined || dueMs > 0 ? dueMs : lookDueMs
+  const untilTimerMs = dueAt && Math.max(1, dueAt.getTime() - runtime.now().getTime())
+  const untilDueMs = least(untilRetryMs, untilTimerMs)
   if (untilDueMs !== undefined && untilDueMs <= lingerMs) return void (await woken(untilDueMs))
   if (await woken(lingerMs)) return
   await consumer.release().catch((error: unknown) => scene.report(consumer, error))
   // Holders of the other partitions may have died and left old events unprocessed.
   await woken(isPartial ? theirsMs : untilDueMs && untilDueMs - lingerMs)
+}
+
+const least = (a: number | undefined, b: number | undefined) => (a === undefined || b === undefined ? (a ?? b) : Math.min(a, b))
+
+/** Waits up to `ms` until something may be new, and checks in between whether something is due. */
+async function wokenOrDue(
+  { pollMs }: Scene,
+  { consumer, bell }: Followed,
+  ms: number | undefined,
+  since: number,
+  signal: AbortSignal,
+): Promise<boolean> {
+  if (consumer.isDue === undefined) return bell.wait(ms, since, signal)
+  for (let left = ms ?? Number.POSITIVE_INFINITY; left > 0 && !signal.aborted; left -= pollMs) {
+    if (await bell.wait(Math.min(left, pollMs), since, signal)) return true
+    // After a failed read, wait on: the next run reports the error.
+    if (left > pollMs && (await consumer.isDue().catch(() => false))) return true
+  }
+  return false
 }
 
 /** Waits while holding the lease: another process would start with short waits again. */

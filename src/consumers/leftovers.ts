@@ -5,6 +5,7 @@ import {
   begunRows,
   failedRows,
   type InternalRow,
+  InternalRows,
   type ProcessorRow,
   processorRows,
   replacedRows,
@@ -33,6 +34,8 @@ interface Removed {
 
 const hourMs = 3_600_000
 const pageSize = 1_000
+/** Instances that are deleted in one commit: each needs several items on DynamoDB. */
+const instancesAtOnce = 20
 /** Version of the rows of a removed view; no program can have it. */
 const removedVersion = '~removed'
 
@@ -81,7 +84,8 @@ async function allRows({ store }: ConsumerCore): Promise<readonly InternalRow<Pr
 async function positionOf(core: ConsumerCore, id: string, name: string, row: ProcessorRow): Promise<Position | undefined> {
   const { store } = core
   if (!store.capabilities.globalOrder) return undefined
-  if (row.kind === 'subscription') return lowest((await readProgresses(core, id, layoutOf(id, row))).map(startOf))
+  if (row.kind === 'subscription' || row.kind === 'process')
+    return lowest((await readProgresses(core, id, layoutOf(id, row))).map(startOf))
   const isView = row.kind === 'view'
   const consumer = isView ? viewConsumer(name, liveGeneration(await store.viewGenerations(name))) : id
   const checkpoint = await store.readCheckpoint(consumer)
@@ -99,13 +103,14 @@ async function remove(core: ConsumerCore, id: string, name: string, said: Remove
       : kind === 'sqlView'
         ? await removeSqlView(core, id, name)
         : await removeSubscription(core, id, said)
+  if (isRemoved && kind === 'process') await removeInstances(core, name)
   if (!isRemoved) throw inUse(name, 'a process holds its lease')
 }
 
 const inUse = (name: string, why: string): NotYetError =>
   new NotYetError(`The leftover '${name}' was not removed: ${why}. Retry later, when no program runs it.`)
 
-/** Removes a subscription. Returns false if another process has a partition. */
+/** Removes the progress of a subscription or a process. Returns false if another process has a partition. */
 async function removeSubscription(core: ConsumerCore, id: string, removed: Removed): Promise<boolean> {
   if (!core.store.capabilities.globalOrder) return removeUnordered(core, id, removed)
   const reset = { ...removed, to: beginning, isCleared: false }
@@ -113,6 +118,19 @@ async function removeSubscription(core: ConsumerCore, id: string, removed: Remov
   if (!(await beginEpoch(core, id, { budgetMs: 0 }, next, () => stoppedWrites(core, id)))) return false
   await finishReset(core, id)
   return true
+}
+
+/** Deletes the instances of a process: a definition of its name must not continue them. */
+async function removeInstances(core: ConsumerCore, process: string): Promise<void> {
+  const rows = new InternalRows<object>(`~process/${process}`)
+  for (;;) {
+    const { items } = await core.store.findViews({ name: rows.name, generation: 1, where: [], limit: instancesAtOnce })
+    if (items.length === 0) return
+    await saveRows(
+      core,
+      items.map(({ id, version }) => rows.write({ id, version }, null)),
+    )
+  }
 }
 
 /** Begins a new epoch, in which earlier progress in aggregates is ignored. */

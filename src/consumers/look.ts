@@ -9,7 +9,7 @@ import { findFailed, findInState } from './find-failed.ts'
 import { type Layout, layoutOf, partitionNames, progressIn, undivided } from './layout.ts'
 import { findOldest } from './oldest.ts'
 import { beginning, lowest } from './positions.ts'
-import type { Processor } from './processor.ts'
+import { keepsStart, type Processor } from './processor.ts'
 import { startOf } from './progress.ts'
 
 /** Limit of failed aggregates that are counted. */
@@ -62,6 +62,8 @@ export interface Look {
   readonly parked: number
   readonly retrying: number
   readonly isMore: boolean
+  /** Instances that are stuck; absent if it has no instances. */
+  readonly stuck?: number | undefined
   readonly nextTryAt: string | undefined
   readonly stopped: (StoppedRow & { readonly error: StoppedError }) | undefined
   /** The error, if it is left to a newer program. */
@@ -140,8 +142,11 @@ function holdersOf({ holder }: ConsumerCore, stored: readonly StoredConsumer[]):
   return [...holders.values()]
 }
 
-async function failedOf(core: ConsumerCore, { mode, name }: Processor) {
-  if (mode === 'fold') return { parked: 0, retrying: 0, isMore: false, nextTryAt: undefined }
+async function failedOf(core: ConsumerCore, { mode, name, stuck }: Processor) {
+  if (mode === 'fold') {
+    const found = await stuck?.(mostCounted)
+    return { parked: 0, retrying: 0, isMore: found === mostCounted, nextTryAt: undefined, stuck: found }
+  }
   const all = await findFailed(core, name, mostCounted)
   const isMore = all.next !== undefined
   // The first hundred may all have the same state.
@@ -157,18 +162,19 @@ type Place = Pick<Look, 'position' | 'isLate' | 'oldest' | 'held' | 'rebuild'> &
 
 async function placeOf(core: ConsumerCore, seen: Seen, stored: readonly StoredConsumer[], end: Position): Promise<Place> {
   const { watched, layout, isBegun } = seen
-  const { from, mode } = watched.processor
+  const { from } = watched.processor
+  const keeps = keepsStart(watched.processor)
   const nothing = { isLate: false, oldest: undefined, held: 0, rebuild: undefined }
   if (!core.store.capabilities.globalOrder) return { ...nothing, position: undefined }
   if (watched.rows === 'written') return { ...nothing, position: end }
-  if (mode === 'act' && !isBegun && from === 'now') return { ...nothing, position: end }
+  if (keeps && !isBegun && from === 'now') return { ...nothing, position: end }
   try {
     const progresses = stored.map(({ checkpoint }, partition) => progressIn(layout, partition, checkpoint?.position))
     if (watched.rows === 'other') {
       const reached = watched.isRebuilding ? lowest(progresses.map(startOf)) : undefined
       return { ...nothing, position: beginning, isLate: end !== beginning, rebuild: { reached } }
     }
-    const isAtStart = mode === 'act' && !isBegun && from !== 'beginning' && from !== 'now'
+    const isAtStart = keeps && !isBegun && from !== 'beginning' && from !== 'now'
     const places = isAtStart ? [{ epoch: 1, at: from }] : progresses
     const { position, event, isSure } = await findOldest(core, watched.processor, places, { end, mostPages })
     const isLate = event !== undefined || !isSure

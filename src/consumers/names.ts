@@ -9,5 +9,8 @@ export const viewConsumer = (storedAs: string, generation: number): string => `v
  */
 export const sqlViewConsumer = (storedAs: string): string => `sql/${storedAs}`
 
+/** Returns the name of the lease and checkpoint of a process. */
+export const processConsumer = (name: string): string => `process/${name}`
+
 /** Prefixes of processor row ids by kind. The row of a view covers all its generations. */
-export const rowPrefixes = { subscription: 'subscription/', sqlView: 'sql/', view: 'rows/' } as const
+export const rowPrefixes = { subscription: 'subscription/', sqlView: 'sql/', view: 'rows/', process: 'process/' } as const

@@ -5,6 +5,7 @@ import type { AggregateDefinition } from '../execution/aggregate-definition.ts'
 import { aggregatePage } from '../execution/read-page.ts'
 import type { StoredEvent } from '../store/commit.ts'
 import type { ConsumerCore } from './core.ts'
+import { placeOfEvent } from './event-place.ts'
 import type { Failure } from './processor.ts'
 
 /** Returns why an event could not be decoded, if so. */
@@ -56,12 +57,10 @@ export function standstillOf({ leaseMs }: ConsumerCore, moving: Moving): (waited
 
 /** Returns whether this program can read a stored event; false if there is none. */
 export async function canRead(core: ConsumerCore, eventId: string): Promise<boolean> {
-  const [first, last] = [eventId.indexOf('/'), eventId.lastIndexOf('/')]
-  const aggregateType = eventId.slice(0, first)
-  const aggregateId = eventId.slice(first + 1, last)
-  const sequence = Number(eventId.slice(last + 1))
-  const definition: AggregateDefinition | undefined = core.definitions.get(aggregateType)
-  if (definition === undefined) return false
+  const place = placeOfEvent(eventId)
+  const definition: AggregateDefinition | undefined = place && core.definitions.get(place.aggregateType)
+  if (place === undefined || definition === undefined) return false
+  const { aggregateType, aggregateId, sequence } = place
   const { events } = await aggregatePage(core, { aggregateType, aggregateId, after: sequence - 1, upTo: sequence })
   const decoded = await decodeApart(core, () => definition, events)
   return decoded.length > 0 && decoded.every(({ failure }) => failure === undefined)

@@ -1,6 +1,7 @@
 import { type Decoded, decodeApart } from '../evolution/decode.ts'
 import type { AggregateDefinition } from '../execution/aggregate-definition.ts'
 import type { StoredEvent } from '../store/commit.ts'
+import type { AggregateChange } from './change.ts'
 import type { ConsumerCore } from './core.ts'
 import type { Checkpoint, Failure, Processor, Turn } from './processor.ts'
 
@@ -11,6 +12,8 @@ export interface BatchResult {
   readonly isWhole: boolean
   /** Why the batch ended early. */
   readonly failure?: Failure | undefined
+  /** Aggregates to process to their ends first. */
+  readonly first?: readonly AggregateChange[] | undefined
 }
 
 export const decoded = (core: ConsumerCore, events: readonly StoredEvent[]): Promise<readonly Decoded[]> =>
@@ -34,7 +37,7 @@ export async function processBatch(
     // Process at least one part, however long reading took.
     if (turn.signal.aborted || (events > 0 && turn.isOver())) return { events, isWhole: false }
     const taken = await processor.take(left, turn)
-    const { done, effects, failure } = taken
+    const { done, effects, failure, first } = taken
     const last = left[done - 1]?.stored
     if (last !== undefined) {
       const saved = await checkpoint.save(last, effects)
@@ -46,7 +49,7 @@ export async function processBatch(
     }
     events += done
     left = left.slice(done)
-    if (failure !== undefined || done === 0) return { events, isWhole: false, failure }
+    if (failure !== undefined || done === 0) return { events, isWhole: false, failure, first }
   }
   return { events, isWhole: true }
 }

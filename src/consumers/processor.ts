@@ -1,6 +1,8 @@
 import type { Position } from '../event-envelope.ts'
 import type { Decoded } from '../evolution/decode.ts'
 import type { CheckpointWrite, CommitOutcome, StoredEvent, ViewWrite } from '../store/commit.ts'
+import type { Besides } from './besides.ts'
+import type { AggregateChange } from './change.ts'
 
 /** Processes events. Knows nothing of leases, positions and stores. */
 export interface Processor {
@@ -10,7 +12,7 @@ export interface Processor {
   readonly title: string
   /** Name of its definition. */
   readonly label: string
-  readonly kind: 'subscription' | 'view' | 'sqlView'
+  readonly kind: 'subscription' | 'view' | 'sqlView' | 'process'
   readonly aggregateTypes: readonly string[]
   readonly from: 'beginning' | 'now' | Position
   /**
@@ -26,6 +28,10 @@ export interface Processor {
   readonly batchSize: number
   /** Policy for an event that cannot be processed. */
   readonly onFailure: 'stop' | 'retry' | 'park' | RetryLater
+  /** Returns the number of instances that are stuck, up to `most`. */
+  readonly stuck?: (most: number) => Promise<number>
+  /** Work besides events, under the same lease. */
+  readonly besides?: Besides
   /** Returns whether nothing is left to do. Called under a lease, before events are read. */
   isFinished?(): Promise<boolean>
   take(events: readonly Decoded[], turn: Turn): Promise<Taken>
@@ -35,6 +41,9 @@ export interface Processor {
 
 /** Returns whether only the aggregate of a failed event waits, while others continue. */
 export const setsAside = ({ onFailure }: Pick<Processor, 'onFailure'>): boolean => onFailure !== 'stop' && onFailure !== 'retry'
+
+/** Returns whether the row of a processor has its start: a view has its own, and begins at the beginning. */
+export const keepsStart = ({ kind }: Pick<Processor, 'kind'>): boolean => kind === 'subscription' || kind === 'process'
 
 /** Retries a failed event at stored times; later events of its aggregate wait. */
 export interface RetryLater {
@@ -62,6 +71,8 @@ export interface Taken {
   readonly effects?: Effects
   /** Why the next event is not done. */
   readonly failure?: Failure | undefined
+  /** Aggregates to process to their ends before the next event, without a global order. */
+  readonly first?: readonly AggregateChange[]
 }
 
 /** Writes to store together with a checkpoint. */

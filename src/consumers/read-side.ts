@@ -13,7 +13,7 @@ import { consumerQueue } from './rows.ts'
 import { reach } from './shared-wait.ts'
 
 /**
- * Connects the views and subscriptions of an app. Definitions bring their machinery, so that
+ * Connects the views, subscriptions and processes of an app. Definitions bring their machinery, so that
  * bundles contain only what they use.
  *
  * @throws DefinitionError
@@ -98,7 +98,7 @@ const catchUp = (consumer: Consumer, changes: readonly AggregateChange[], signal
   consumer.catchUp(changes, signal).catch((error: unknown): readonly CatchUpOutcome[] => changes.map(() => ({ error })))
 
 function checkIsFed(one: ConsumerDefinition, known: readonly string[]): void {
-  const what = one.kind === 'subscription' ? one.kind : 'view'
+  const what = one.kind === 'subscription' || one.kind === 'process' ? one.kind : 'view'
   for (const type of one.aggregateTypes)
     if (!known.includes(type))
       throw new DefinitionError(

@@ -1,4 +1,4 @@
-import { CommitQueue } from '../execution/commit-queue.ts'
+import { CommitQueue, placeOfOne } from '../execution/commit-queue.ts'
 import type { Core } from '../execution/core.ts'
 import type { CommitResult } from '../execution/result.ts'
 import type { ViewWrite } from '../store/commit.ts'
@@ -17,7 +17,7 @@ export const consumerQueue = ({ store, runtime, observe }: Core): CommitQueue =>
 /** Stores rows alone: all of them or none. */
 export async function saveRows({ consumerQueue, runtime }: RowCore, views: readonly ViewWrite[]): Promise<Saved> {
   const id = runtime.randomUUID()
-  return savedOr(await consumerQueue.send({ id, appends: [], views }, { isInFlight: false }, undefined).outcome)
+  return savedOr(await consumerQueue.send({ id, appends: [], views }, placeOfOne(), undefined).outcome)
 }
 
 /** Returns access to internal rows of this app's store. */

@@ -5,7 +5,7 @@ import type { ConsumerCore, RunResult } from './core.ts'
 import type { Holder, Look } from './look.ts'
 import { beginning } from './positions.ts'
 
-/** Status of a subscription or an async view. */
+/** Status of a subscription, an async view or a process. */
 export interface ConsumerStatus {
   /**
    * State of the consumer, the first of these that applies.
@@ -36,7 +36,9 @@ export interface ConsumerStatus {
   readonly parked: number
   /** Aggregates whose failed event is retried automatically. */
   readonly retrying: number
-  /** There are more parked or retrying aggregates: up to 100 were counted. */
+  /** Instances that wait for `resume()`. Only of a process. */
+  readonly stuck?: number
+  /** There are more parked or retrying aggregates, or stuck instances: up to 100 were counted. */
   readonly isMore: boolean
   /** Time of the next retry. */
   readonly nextTryAt?: string
@@ -44,18 +46,18 @@ export interface ConsumerStatus {
   readonly error?: unknown
 }
 
-/** Status of all subscriptions and views of an app. */
+/** Status of all subscriptions, views and processes of an app. */
 export interface AppHealth {
   readonly consumers: readonly ConsumerHealth[]
 }
 
-/** Status of one subscription or view of an app. */
+/** Status of one subscription, view or process of an app. */
 export interface ConsumerHealth extends ConsumerStatus {
-  /** Key in `app.subscriptions` or `app.views`. */
+  /** Key in `app.subscriptions`, `app.views` or `app.processes`. */
   readonly key: string
   /** Its `name`, which may differ from `storedAs`. */
   readonly name: string
-  readonly kind: 'subscription' | 'view' | 'sqlView'
+  readonly kind: 'subscription' | 'view' | 'sqlView' | 'process'
 }
 
 type State = Pick<ConsumerStatus, 'state' | 'because' | 'error'>
@@ -68,7 +70,7 @@ interface Known {
 }
 
 export function statusOf(core: ConsumerCore, look: Look, known: Known): ConsumerStatus {
-  const { position, end, oldest, holders, parked, retrying, isMore, nextTryAt } = look
+  const { position, end, oldest, holders, parked, retrying, isMore, nextTryAt, stuck } = look
   const { state, because, error } = stateOf(core, look, known)
   return {
     state,
@@ -80,6 +82,7 @@ export function statusOf(core: ConsumerCore, look: Look, known: Known): Consumer
     parked,
     retrying,
     isMore,
+    ...(stuck === undefined ? {} : { stuck }),
     ...(nextTryAt === undefined ? {} : { nextTryAt }),
     ...(error === undefined ? {} : { error }),
   }
@@ -87,7 +90,7 @@ export function statusOf(core: ConsumerCore, look: Look, known: Known): Consumer
 
 /** Derives the state from the store first, then from the last run in this process. */
 function stateOf(core: ConsumerCore, look: Look, { last, isFollowing }: Known): State {
-  const { stopped, outdated, holders, isLate, parked, retrying, nextTryAt } = look
+  const { stopped, outdated, holders, isLate, parked, retrying, nextTryAt, stuck = 0, isMore } = look
   if (outdated !== undefined) return { state: 'outdated', because: messageOf(outdated), error: outdated }
   if (stopped !== undefined && stopped.skipped === undefined) {
     const { error, stoppedAt } = stopped
@@ -114,6 +117,17 @@ function stateOf(core: ConsumerCore, look: Look, { last, isFollowing }: Known): 
     }
   if (retrying > 0) return { state: 'waiting', because: `${aggregates(look, retrying)} for a retry, the next at ${nextTryAt}.` }
   if (parked > 0) return { state: 'idle', because: `It has caught up, but ${aggregates(look, parked)} for resume() or retry().` }
+  if (stuck > 0) {
+    const instances = isMore
+      ? `${stuck} instances or more are stuck`
+      : stuck === 1
+        ? '1 instance is stuck'
+        : `${stuck} instances are stuck`
+    return {
+      state: 'idle',
+      because: `It has caught up, but ${instances}. Call list({ only: 'stuck' }), then resume() or abandon().`,
+    }
+  }
   return { state: 'idle', because: `It has caught up${waits}.` }
 }
 

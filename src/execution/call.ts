@@ -6,6 +6,7 @@ import { deepFreeze, isObject, toJson } from '../util/json.ts'
 import { listOf, optional, readCallOptions, signalOption, unchecked, wholeNumberFrom, withDefault } from '../util/option-table.ts'
 import { checkId, checkName, unknownKey } from '../util/options.ts'
 import { refusing } from '../util/refusing.ts'
+import type { Together } from './decided.ts'
 
 /** Options of `execute`. */
 export interface ExecuteOptions {
@@ -47,6 +48,8 @@ export interface Call {
   readonly signal: AbortSignal | undefined
   readonly waitFor: readonly string[] | undefined
   readonly timeoutMs: number
+  /** Rows of a process, which are stored with the command or refuse it. */
+  readonly together?: Together
 }
 
 const noMetadata: Metadata = Object.freeze({})

@@ -34,6 +34,9 @@ export interface Place {
   isInFlight: boolean
 }
 
+/** Returns the place of a commit that no other one follows. */
+export const placeOfOne = (): Place => ({ isInFlight: false })
+
 /** A commit whose outcome is not known yet. */
 export class PendingCommit {
   readonly outcome: Promise<CommitResult>

@@ -9,6 +9,7 @@ import { type Base, type Execution, passTurn } from './execution.ts'
 import type { Loaded } from './loaded.ts'
 import { Fate, type PendingState } from './pending-state.ts'
 import type { CommitResult } from './result.ts'
+import { checkStands } from './together.ts'
 
 /**
  * Stores decided events with the due snapshot, inline views and idempotency key: all or nothing.
@@ -17,7 +18,8 @@ export function commit(execution: Execution, base: Base, decision: DecidedEvents
   const { aggregate, call, key } = execution
   const { commitId: id } = decision
   const appends = [appendOf(aggregate.definition, call.aggregateId, base.loaded, decision)]
-  const bare: Commit = key === undefined ? { id, appends } : { id, appends, key }
+  const plain: Commit = key === undefined ? { id, appends } : { id, appends, key }
+  const bare: Commit = execution.beside === undefined ? plain : { ...plain, views: execution.beside.views }
   const inline = aggregate.inlineViews?.(call.aggregateId, decision)
   const send = () => sendUntilSettled(execution, bare, inline, base, decision)
   return inline === undefined ? send() : inline.exclusively(send)
@@ -45,7 +47,7 @@ async function sendUntilSettled(
     for (let attempt = 1; ; attempt++) {
       const computed = inline && (await inline.compute(on, attempt))
       const next = { state, sequence, commitId, rows: computed === undefined ? on.rows : computed.rows }
-      const whole = computed === undefined ? bare : { ...bare, views: computed.writes }
+      const whole = computed === undefined ? bare : { ...bare, views: [...computed.writes, ...(bare.views ?? [])] }
       const commit = core.commitQueue.send(whole, slot, predecessor?.commit)
       if (inline?.areShared !== true) {
         const instead = pending
@@ -61,6 +63,7 @@ async function sendUntilSettled(
         isStored = true
         return outcome
       }
+      await checkStands(execution.call.together, outcome)
       if (inline !== undefined && (outcome.on === 'view' || outcome.on === 'generation')) await inline.retry(outcome.on, attempt)
       else if (predecessor !== undefined && (await predecessor.fate.isStored())) {
         // The predecessor was stored after all, with recomputed views, so the decision is still valid.

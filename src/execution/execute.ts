@@ -12,6 +12,7 @@ import { envelopesOf } from './new-events.ts'
 import { parseCommand } from './parse-command.ts'
 import type { Accepted, CommitResult, Rejected } from './result.ts'
 import { stopwatch } from './stopwatch.ts'
+import { besideOf, storeBeside } from './together.ts'
 
 const firstRetryWaitMs = 4
 
@@ -74,12 +75,13 @@ async function decideAndStore(core: Core, aggregate: WiredAggregate, call: Call,
       tally,
       slot,
       key,
-      commandId: idempotencyKey ?? randomId,
+      commandId: idempotencyKey ?? call.together?.commandId ?? randomId,
       freeId: randomId,
       data,
       hasTurn: false,
       conflicts: 0,
       lost: undefined,
+      beside: undefined,
     }
     for (;;) {
       const turn = slot.turns.take(signal, execution.lost !== undefined)
@@ -115,6 +117,7 @@ async function attempt(execution: Execution): Promise<Accepted | Rejected | unde
         const { data, commandId, freeId } = execution
         const deciding = decide(core, aggregate, call, data, commandId, base.loaded, freeId)
         decision = deciding instanceof Promise ? await deciding : deciding
+        if (call.together !== undefined) execution.beside = besideOf(call.together, core, decision, base.loaded)
       } catch (error) {
         decision = { kind: 'failed', error }
       }
@@ -128,7 +131,10 @@ async function attempt(execution: Execution): Promise<Accepted | Rejected | unde
     }
     const newer = await newerBase(execution, base)
     // The same command, sent twice at the same time, may have led to this state.
-    if (newer === undefined) return (await replay(execution)) ?? answer(decision, base.loaded)
+    if (newer === undefined) {
+      const result = (await replay(execution)) ?? answer(decision, base.loaded)
+      return execution.beside === undefined || (await isStoredBeside(execution)) ? result : undefined
+    }
     base = newer
   }
 }
@@ -164,6 +170,11 @@ async function newerBase(execution: Execution, { loaded, isFresh, pending }: Bas
 /** The outcome of an earlier execution under the same key, if there is one by now. */
 async function replay({ core, slot, aggregate, call, key }: Execution): Promise<Accepted | undefined> {
   return key && (await findReplay(core, slot, aggregate.definition, call, key))
+}
+
+/** Stores the rows of a decision without events. Returns false if another attempt is needed. @throws Gone */
+async function isStoredBeside({ core, call, beside }: Execution): Promise<boolean> {
+  return call.together === undefined || beside === undefined || storeBeside(core, call.together, beside)
 }
 
 function answer(decision: Exclude<Decision, { kind: 'events' }> | Failed, { state, sequence }: Loaded): Accepted | Rejected {

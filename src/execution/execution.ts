@@ -4,6 +4,7 @@ import type { Call } from './call.ts'
 import type { Core, WiredAggregate } from './core.ts'
 import type { Loaded } from './loaded.ts'
 import type { PendingState } from './pending-state.ts'
+import type { Beside } from './together.ts'
 
 /** One command in progress: what its attempts share. */
 export interface Execution {
@@ -24,6 +25,8 @@ export interface Execution {
   conflicts: number
   /** The last race was lost, on this state where it was a stored one. */
   lost: { readonly on: Loaded | undefined } | undefined
+  /** Rows of `call.together` for the last decision. */
+  beside: Beside | undefined
 }
 
 /** Decisions of one command, for observers. */

@@ -4,7 +4,7 @@ import { encodeIndexValue } from './index-value.ts'
 import type { Store, StoredView } from './store.ts'
 
 // The library keeps its own state as rows of generation 1 of views whose names begin with `~`,
-// which no user's view can have. All of them are declared here.
+// which no user's view can have. All of them are declared here, except those of processes.
 
 /** The reason why a consumer has stopped. Its id is the consumer's name. */
 export interface StoppedRow {
@@ -58,7 +58,7 @@ export interface ProcessorRow {
    * Format of this row and of the checkpoints. A program ignores a consumer with an unknown format.
    */
   readonly format: number
-  readonly kind: 'subscription' | 'view' | 'sqlView'
+  readonly kind: 'subscription' | 'view' | 'sqlView' | 'process'
   /** Number of times that the consumer was partitioned. */
   readonly epoch: number
   readonly partitions: number
@@ -120,12 +120,12 @@ export interface RowAccess {
   save(writes: readonly ViewWrite[]): Promise<boolean>
 }
 
-/** The rows of one name. `indexesOf` returns the index values of a row. */
+/** The rows of one name. `indexesOf` returns the index values of a row by index. */
 export class InternalRows<T extends object> {
   readonly name: string
-  readonly #indexesOf: (value: T) => Readonly<Record<string, string>>
+  readonly #indexesOf: (value: T, id: string) => Readonly<Record<string, string>>
 
-  constructor(name: string, indexesOf: (value: T) => Readonly<Record<string, string>> = () => ({})) {
+  constructor(name: string, indexesOf: (value: T, id: string) => Readonly<Record<string, string>> = () => ({})) {
     this.name = name
     this.#indexesOf = indexesOf
   }
@@ -146,7 +146,7 @@ export class InternalRows<T extends object> {
 
   /** Replaces a row as it was read; `null` deletes it. */
   write({ id, version }: Omit<InternalRow<T>, 'value'>, value: T | null): ViewWrite {
-    const indexes = value === null ? [] : Object.entries(this.#indexesOf(value))
+    const indexes = value === null ? [] : Object.entries(this.#indexesOf(value, id))
     return {
       ...this.key(id),
       expectedVersion: version,

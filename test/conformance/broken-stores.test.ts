@@ -58,6 +58,28 @@ const brokenStores: readonly BrokenStore[] = [
     },
   },
   {
+    what: 'writes the events of a commit, then checks the versions of its internal rows',
+    break: (store) => ({
+      append: async (commits) => {
+        const outcomes: CommitOutcome[] = []
+        for (const commit of commits) {
+          const isInternal = commit.appends.length > 0 && commit.views?.every(({ name }) => name.startsWith('~'))
+          const { views = [], ...events } = commit
+          const [outcome] = await store.append([isInternal ? events : commit])
+          const isStored = isInternal && outcome?.kind === 'stored'
+          const [rows] = isStored ? await store.append([{ id: `${commit.id}-rows`, appends: [], views }]) : []
+          outcomes.push((rows?.kind === 'conflict' ? rows : outcome) as CommitOutcome)
+        }
+        return outcomes
+      },
+    }),
+    fails: {
+      'an internal row that has moved keeps the event of its commit from being stored': /sequences: expected \[\], got \[1\]/,
+      'one of eight concurrent commits with the same internal row is stored, with its event': /events: expected/,
+      'a stale event is named before a stale internal row, and neither is stored': /sequences: expected \[1\], got \[1,2\]/,
+    },
+  },
+  {
     what: 'checks the sequence of the last event and not its commit',
     break: (store) => ({
       append: (commits) =>

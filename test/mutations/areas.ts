@@ -6,6 +6,7 @@ import { memory } from './memory.ts'
 import type { Mutation } from './mutation.ts'
 import { mysql } from './mysql.ts'
 import { postgres } from './postgres.ts'
+import { processes } from './processes.ts'
 import { sql } from './sql.ts'
 import { sqlite } from './sqlite.ts'
 import { subscriptions } from './subscriptions.ts'
@@ -17,6 +18,7 @@ export const areas: Readonly<Record<string, readonly Mutation[]>> = {
   evolution,
   views,
   subscriptions,
+  processes,
   sql,
   memory,
   sqlite,

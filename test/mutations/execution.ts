@@ -67,8 +67,8 @@ export const execution: readonly Mutation[] = [
   {
     breaks: 'the key is not asked for again when the command is refused',
     file: 'src/execution/execute.ts',
-    find: 'if (newer === undefined) return (await replay(execution)) ?? answer',
-    put: 'if (newer === undefined) return answer',
+    find: 'const result = (await replay(execution)) ?? answer',
+    put: 'const result = answer',
     test: 'test/stories/batching.test.ts › concurrent commands with one key are stored once, even if a second one would be rejected',
   },
   {
@@ -130,8 +130,8 @@ export const execution: readonly Mutation[] = [
   {
     breaks: 'a command has another id than its key',
     file: 'src/execution/execute.ts',
-    find: 'commandId: idempotencyKey ?? randomId',
-    put: 'commandId: randomId',
+    find: 'idempotencyKey ?? call.together?.commandId ?? randomId',
+    put: 'call.together?.commandId ?? randomId',
     test: 'test/stories/handlers.test.ts › the command id is the idempotency key if there is one',
   },
   {

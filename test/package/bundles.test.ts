@@ -37,6 +37,30 @@ const kinds = {
     'subscriptions/reset.ts',
     'subscriptions/subscription.ts',
   ],
+  defineProcess: [
+    'due/back-off.ts',
+    'due/due-rows.ts',
+    'due/duration.ts',
+    'due/shards.ts',
+    'processes/decide-step.ts',
+    'processes/fold-instances.ts',
+    'processes/handle.ts',
+    'processes/instance-cache.ts',
+    'processes/instance-row.ts',
+    'processes/instances.ts',
+    'processes/jobs.ts',
+    'processes/machinery.ts',
+    'processes/make-call.ts',
+    'processes/observe-steps.ts',
+    'processes/process-consumer.ts',
+    'processes/process.ts',
+    'processes/retry-input.ts',
+    'processes/send-command.ts',
+    'processes/send-failures.ts',
+    'processes/take-step.ts',
+    'processes/work-core.ts',
+    'processes/work.ts',
+  ],
 } as const
 type Kind = keyof typeof kinds
 const names = Object.keys(kinds) as Kind[]
@@ -44,8 +68,13 @@ const names = Object.keys(kinds) as Kind[]
 describe('a bundled program', async () => {
   const followings = Object.fromEntries(await Promise.all(names.map(async (name) => [name, await bundled(name)])))
 
-  test("a program with only aggregates bundles only createApp's checks of views and subscriptions", async () => {
-    expect(await bundled()).toEqual(['consumers/waiting.ts', 'subscriptions/definition.ts', 'views/view-definition.ts'])
+  test("a program with only aggregates bundles only createApp's checks of views, subscriptions and processes", async () => {
+    expect(await bundled()).toEqual([
+      'consumers/waiting.ts',
+      'processes/definition.ts',
+      'subscriptions/definition.ts',
+      'views/view-definition.ts',
+    ])
   })
 
   test.each(names)('a program with %s bundles what that needs and nothing of the others', (kind) => {
@@ -59,7 +88,7 @@ describe('a bundled program', async () => {
   })
 })
 
-/** The modules of views and subscriptions that a bundler leaves in a program which takes these from the package. */
+/** The modules of views, subscriptions and processes that a bundler leaves in a program which takes these from the package. */
 async function bundled(...imports: readonly string[]): Promise<readonly string[]> {
   const { metafile } = await build({
     absWorkingDir: source,
@@ -73,7 +102,7 @@ async function bundled(...imports: readonly string[]): Promise<readonly string[]
   })
   const [output] = Object.values(metafile.outputs)
   return Object.entries(output?.inputs ?? {})
-    .filter(([module, { bytesInOutput }]) => /^(views|subscriptions|consumers)\//.test(module) && bytesInOutput > 0)
+    .filter(([module, { bytesInOutput }]) => /^(views|subscriptions|consumers|processes|due)\//.test(module) && bytesInOutput > 0)
     .map(([module]) => module)
     .sort()
 }

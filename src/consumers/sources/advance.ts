@@ -48,13 +48,47 @@ export class Aggregates {
     this.#lease = lease
   }
 
-  /** Processes an aggregate from its mark to its end. */
-  advance(change: AggregateChange, word: Word, limits: Limits): Promise<RunResult> {
-    return this.inTurn(change, limits.signal, async () => {
-      const mark = await this.markOf(change)
-      await mark.read()
-      return this.advanceFrom(mark, change, word, limits)
-    })
+  /**
+   * Processes an aggregate from its mark to its end, after the aggregates that must come first.
+   * `waiting`: aggregates that wait for this one.
+   */
+  async advance(
+    change: AggregateChange,
+    word: Word,
+    limits: Limits,
+    waiting: ReadonlySet<string> = new Set(),
+  ): Promise<RunResult> {
+    let events = 0
+    for (;;) {
+      const result = await this.inTurn(change, limits.signal, async () => {
+        const mark = await this.markOf(change)
+        await mark.read()
+        return this.advanceFrom(mark, change, word, limits)
+      })
+      events += result.events
+      if (result.first === undefined) return { ...result, events }
+      const unfinished = await this.advanceFirst(change, result.first, limits, waiting)
+      if (unfinished !== undefined) return { ...unfinished, events }
+    }
+  }
+
+  /**
+   * Processes the aggregates that must come before `change`, whose turn is not held: two aggregates
+   * may need each other. Returns the result of one that did not reach its end.
+   */
+  async advanceFirst(
+    change: AggregateChange,
+    first: readonly AggregateChange[],
+    limits: Limits,
+    before: ReadonlySet<string> = new Set(),
+  ): Promise<RunResult | undefined> {
+    const waiting = new Set([...before, placeIn(change)])
+    for (const one of first) {
+      if (waiting.has(placeIn(one))) continue
+      const result = await this.advance(one, 'marks', limits, waiting)
+      if (result.state !== 'caught-up') return result
+    }
+    return undefined
   }
 
   async advanceFrom(mark: AggregateMark, change: AggregateChange, word: Word, limits: Limits): Promise<RunResult> {
@@ -207,7 +241,7 @@ export class Aggregates {
         const result = await processBatch(this.#core, this.#processor, mark, left, turn)
         events += result.events
         if (result.isWhole) return { state: 'caught-up', events }
-        if (result.failure === undefined) return { state: 'more', events }
+        if (result.failure === undefined) return { state: 'more', events, first: result.first }
         const failed = await this.#fail(result.failure, mark)
         if (failed !== undefined) return { ...failed, events }
       }

@@ -4,6 +4,7 @@ import { type FailedRow, type ProcessorRow, processorRows } from '../../store/in
 import { Countdown } from '../../util/countdown.ts'
 import { KeyedQueue } from '../../util/keyed-queue.ts'
 import { type Asked, askedOf } from '../asked.ts'
+import { withoutBesides, workBesides } from '../besides.ts'
 import { type AggregateChange, type CatchUpOutcome, placeIn } from '../change.ts'
 import type { ResettableConsumer } from '../consumer.ts'
 import type { ConsumerCore, RunRequest, RunResult } from '../core.ts'
@@ -12,11 +13,11 @@ import { failedEventId, resume } from '../failures.ts'
 import { dueRows, nextDue, unreadableRows } from '../find-failed.ts'
 import { HandlerCall } from '../handler-call.ts'
 import { readOrBegin } from '../layout.ts'
-import { askForLease, type Lease, LeaseLost, leaseOf } from '../lease.ts'
+import { askForLease, type Lease, LeaseLost, leaseOf, underLeases } from '../lease.ts'
 import type { Watched } from '../look.ts'
 import { canRead } from '../outdated.ts'
 import { beginning } from '../positions.ts'
-import { type Processor, setsAside } from '../processor.ts'
+import { keepsStart, type Processor, setsAside } from '../processor.ts'
 import { type ResetOptions, resetAggregates } from '../reset.ts'
 import { readStopped, stoppedError, stoppedToRun } from '../stopped.ts'
 import { Aggregates, type Limits, type Word } from './advance.ts'
@@ -104,6 +105,7 @@ export class AggregatesConsumer implements ResettableConsumer {
 
   /** Processes aggregates that a caller reports as changed. */
   catchUp(changes: readonly AggregateChange[], signal: AbortSignal = this.#core.neverAborts): Promise<readonly CatchUpOutcome[]> {
+    const limits: Limits = { signal, isOver: () => signal.aborted }
     return this.#counted((isAlone) => {
       const consumer: NewsConsumer = {
         core: this.#core,
@@ -118,7 +120,9 @@ export class AggregatesConsumer implements ResettableConsumer {
         },
         inTurn: (change, work) => this.#aggregates.inTurn(change, signal, work),
         markOf: (change) => this.#aggregates.markOf(change),
-        advance: (mark, change) => this.#aggregates.advanceFrom(mark, change, 'told', { signal, isOver: () => signal.aborted }),
+        advance: (mark, change) => this.#aggregates.advanceFrom(mark, change, 'told', limits),
+        advanceAfter: async (first, change) =>
+          (await this.#aggregates.advanceFirst(change, first, limits)) ?? this.#aggregates.advance(change, 'told', limits),
       }
       return catchUp(consumer, changes)
     })
@@ -150,10 +154,16 @@ export class AggregatesConsumer implements ResettableConsumer {
     if (!answer.acquired) return { state: 'elsewhere', events: 0, remainingMs: answer.remainingMs }
     const lease = await leaseOf(this.#core, name, answer)
     this.#lease = lease
-    const countdown = new Countdown(runtime, request.budgetMs)
+    const { besides } = this.#processor
+    const whole = new Countdown(runtime, request.budgetMs)
+    const ofEvents = withoutBesides(besides, request)
+    const countdown = new Countdown(runtime, ofEvents.budgetMs)
     const isOver = () => request.signal?.aborted === true || countdown.isOver
     try {
-      return await this.#consume(lease, request, { signal: request.signal ?? this.#core.neverAborts, isOver })
+      const result = await this.#consume(lease, ofEvents, { signal: request.signal ?? this.#core.neverAborts, isOver })
+      if (besides === undefined) return result
+      const left = request.budgetMs === undefined ? request : { ...request, budgetMs: whole.leftMs }
+      return await underLeases(this.#core, [lease], left, (slice) => workBesides(besides, result, slice))
     } catch (error) {
       if (error instanceof LeaseLost) return { state: 'elsewhere', events: 0, remainingMs: leaseMs }
       throw error
@@ -239,12 +249,13 @@ export class AggregatesConsumer implements ResettableConsumer {
 
   /** Retries failed events and the later ones that wait. Returns the number of processed events. */
   async #tryAgain(limits: Limits): Promise<number> {
-    if (this.#processor.mode === 'fold') return 0
-    const { name } = this.#processor
+    const { name, mode } = this.#processor
+    if (!keepsStart(this.#processor)) return 0
     const { value } = await processorRows.read(this.#core.store, name)
     const { resumes, touched, epoch, reset } = (await readOrBegin(this.#core, this.#processor, value)) as ProcessorRow
     this.#touched = touched
     this.#aggregates.era = { epoch, since: reset?.to }
+    if (mode === 'fold') return 0
     let taken = 0
     for await (const { value: row } of dueRows(this.#core, name, resumes)) {
       if (limits.isOver()) return taken

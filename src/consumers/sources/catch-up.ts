@@ -33,6 +33,8 @@ export interface NewsConsumer {
   /** Returns the mark of an aggregate, not read yet. */
   markOf(change: AggregateChange): Promise<AggregateMark>
   advance(mark: AggregateMark, change: AggregateChange): Promise<RunResult>
+  /** Processes aggregates to their ends, then the one that needs them. Called outside of its turn. */
+  advanceAfter(first: readonly AggregateChange[], change: AggregateChange): Promise<RunResult>
 }
 
 /** Reads for the changes of a call, without their events. */
@@ -57,6 +59,12 @@ export async function catchUp(consumer: NewsConsumer, changes: readonly Aggregat
   let look: Look | undefined
   for (const [i, change] of changes.entries()) {
     const place = placeIn(change)
+    let first: readonly AggregateChange[] | undefined
+    const outcomeOf = ({ state, error }: RunResult): CatchUpOutcome => {
+      if (state === 'more') throw signal.reason
+      if (state === 'stopped' && look !== undefined) look.trouble = error
+      return state === 'caught-up' ? undefined : { error }
+    }
     const one = async (): Promise<CatchUpOutcome> => {
       signal.throwIfAborted()
       const isKnown = look?.marks.has(place) && isAlone() && now(consumer) - look.at < believedMs
@@ -64,10 +72,9 @@ export async function catchUp(consumer: NewsConsumer, changes: readonly Aggregat
       look = known
       if (known.trouble !== undefined) return { error: known.trouble }
       if (!known.goesOn) return undefined
-      const { state, error } = await consumer.advance(known.marks.get(place) as AggregateMark, change)
-      if (state === 'more') throw signal.reason
-      if (state === 'stopped') known.trouble = error
-      return state === 'caught-up' ? undefined : { error }
+      const result = await consumer.advance(known.marks.get(place) as AggregateMark, change)
+      first = result.first
+      return first === undefined ? outcomeOf(result) : undefined
     }
     const failed = (error: unknown): CatchUpOutcome => {
       // After an error, the progress in the aggregate is uncertain.
@@ -75,7 +82,12 @@ export async function catchUp(consumer: NewsConsumer, changes: readonly Aggregat
       return { error }
     }
     const isOurs = processor.aggregateTypes.includes(change.aggregateType)
-    outcomes.push(isOurs ? await consumer.inTurn(change, one).catch(failed) : undefined)
+    const outcome = isOurs ? await consumer.inTurn(change, one).catch(failed) : undefined
+    if (first === undefined) outcomes.push(outcome)
+    else {
+      look?.marks.delete(place)
+      outcomes.push(await consumer.advanceAfter(first, change).then(outcomeOf).catch(failed))
+    }
   }
   return outcomes
 }

@@ -3,8 +3,10 @@ import type { Position } from '../../event-envelope.ts'
 import { processorRows, type SkippedRow, type StoppedRow, stoppedRows } from '../../store/internal-rows.ts'
 import { comparePositions } from '../../store/order.ts'
 import type { FeedPage } from '../../store/store.ts'
+import { Countdown } from '../../util/countdown.ts'
 import { KeyedQueue } from '../../util/keyed-queue.ts'
 import { type Asked, askedOf } from '../asked.ts'
+import { withoutBesides, workBesides } from '../besides.ts'
 import type { AggregateChange, CatchUpOutcome } from '../change.ts'
 import type { ResettableConsumer } from '../consumer.ts'
 import type { ConsumerCore, RunRequest, RunResult } from '../core.ts'
@@ -16,7 +18,7 @@ import { isLeasedElsewhere, LeaseLost, type Slice, underLeases } from '../lease.
 import type { LogCheckpoint } from '../log-checkpoint.ts'
 import type { Watched } from '../look.ts'
 import { isWaitedFor } from '../partitions.ts'
-import { type Effects, type Failure, type Processor, setsAside } from '../processor.ts'
+import { type Effects, type Failure, keepsStart, type Processor, setsAside } from '../processor.ts'
 import { finishReset, type ResetOptions, resetLog } from '../reset.ts'
 import { Saver } from '../saver.ts'
 import { readStopped, stoppedError, stoppedToRun, toStopped } from '../stopped.ts'
@@ -86,8 +88,8 @@ export class LogConsumer implements ResettableConsumer {
   }
 
   async position(): Promise<Position> {
-    const { name, mode } = this.#processor
-    const { value } = mode === 'fold' ? { value: undefined } : await processorRows.read(this.#core.store, name)
+    const { name } = this.#processor
+    const { value } = !keepsStart(this.#processor) ? { value: undefined } : await processorRows.read(this.#core.store, name)
     return findPosition(this.#core, this.#processor, layoutOf(name, value))
   }
 
@@ -175,7 +177,7 @@ export class LogConsumer implements ResettableConsumer {
       }
     }
     const leases = this.#held.checkpoints.map(({ lease }) => lease)
-    const result = await underLeases(this.#core, leases, request, (slice) => this.#work(request, slice))
+    const result = await underLeases(this.#core, leases, request, (slice) => this.#workOn(request, slice))
     const { isPartial } = this.#held
     if (request.keep) this.#held.isKept = true
     // A run that does not keep leases leaves those that another run keeps; its caller releases
@@ -202,7 +204,7 @@ export class LogConsumer implements ResettableConsumer {
         return { state: 'stopped', events: 0, error: this.#stoppedError(value) }
       }
       const found = processorRows.parse(name, said).value
-      const row = mode === 'fold' ? found : await readOrBegin(core, this.#processor, found)
+      const row = !keepsStart(this.#processor) ? found : await readOrBegin(core, this.#processor, found)
       if (kind === 'sqlView' && isLongAgo(core, found?.ranAt)) await noteRun(core, name, kind)
       const layout = layoutOf(name, row)
       if (row?.reset?.isCleared === false) {
@@ -254,6 +256,14 @@ export class LogConsumer implements ResettableConsumer {
     await this.#held.release()
     const due = await this.nextDue()
     return { state: 'caught-up', events: 0, ...(due && { nextDue: due }) }
+  }
+
+  async #workOn(request: RunRequest, slice: Slice): Promise<RunResult> {
+    const { besides } = this.#processor
+    const { budgetMs } = withoutBesides(besides, request)
+    const countdown = new Countdown(this.#core.runtime, budgetMs)
+    const isOver = () => slice.isOver() || countdown.isOver
+    return workBesides(besides, await this.#work(request, { ...slice, isOver }), slice)
   }
 
   async #work(request: RunRequest, slice: Slice): Promise<RunResult> {
