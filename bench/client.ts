@@ -14,6 +14,9 @@ const callers = Number(process.env.CALLERS ?? 64)
 /** Each in its own process, since the compiler does not decide the same every time. */
 const rounds = Number(process.env.ROUNDS ?? 5)
 
+const cpuOf = ({ cpuMicroseconds }: Costs) => cpuMicroseconds
+const bytesOf = ({ bytes }: Costs) => [bytes]
+
 const commit = process.argv[2]
 if (commit === undefined) await measure([root])
 else await withBase(commit, (folder) => measure([root, folder]))
@@ -34,9 +37,6 @@ async function measure(trees: readonly string[]): Promise<void> {
   )
   await writeResults('client', { rounds, callers, ...(commit && { commit }) }, results)
 }
-
-const cpuOf = ({ cpuMicroseconds }: Costs) => cpuMicroseconds
-const bytesOf = ({ bytes }: Costs) => [bytes]
 
 function summaryOf(name: string, of: (costs: Costs) => readonly number[], now: readonly Costs[] = [], before?: readonly Costs[]) {
   const [own, other] = [now.flatMap(of), before?.flatMap(of)]
