@@ -78,10 +78,12 @@ async function allRows({ store }: ConsumerCore): Promise<readonly InternalRow<Pr
   }
 }
 
+const isActing = (kind: ProcessorRow['kind']): boolean => kind === 'subscription' || kind === 'publication'
+
 async function positionOf(core: ConsumerCore, id: string, name: string, row: ProcessorRow): Promise<Position | undefined> {
   const { store } = core
   if (!store.capabilities.globalOrder) return undefined
-  if (row.kind === 'subscription') return lowest((await readProgresses(core, id, layoutOf(id, row))).map(startOf))
+  if (isActing(row.kind)) return lowest((await readProgresses(core, id, layoutOf(id, row))).map(startOf))
   const isView = row.kind === 'view'
   const consumer = isView ? viewConsumer(name, liveGeneration(await store.viewGenerations(name))) : id
   const checkpoint = await store.readCheckpoint(consumer)

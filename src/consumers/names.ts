@@ -1,5 +1,5 @@
-/** Returns the name of a subscription's lease and checkpoint. */
-export const subscriptionConsumer = (storedAs: string): string => `subscription/${storedAs}`
+/** Returns the name of the lease and checkpoint of a subscription or a publication. */
+export const actingConsumer = (kind: 'subscription' | 'publication', storedAs: string): string => `${rowPrefixes[kind]}${storedAs}`
 
 /** Returns the name of the lease and checkpoint of one generation of a view. */
 export const viewConsumer = (storedAs: string, generation: number): string => `view/${generation}/${storedAs}`
@@ -10,4 +10,4 @@ export const viewConsumer = (storedAs: string, generation: number): string => `v
 export const sqlViewConsumer = (storedAs: string): string => `sql/${storedAs}`
 
 /** Prefixes of processor row ids by kind. The row of a view covers all its generations. */
-export const rowPrefixes = { subscription: 'subscription/', sqlView: 'sql/', view: 'rows/' } as const
+export const rowPrefixes = { subscription: 'subscription/', publication: 'publication/', sqlView: 'sql/', view: 'rows/' } as const

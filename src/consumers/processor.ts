@@ -10,7 +10,7 @@ export interface Processor {
   readonly title: string
   /** Name of its definition. */
   readonly label: string
-  readonly kind: 'subscription' | 'view' | 'sqlView'
+  readonly kind: 'subscription' | 'publication' | 'view' | 'sqlView'
   readonly aggregateTypes: readonly string[]
   readonly from: 'beginning' | 'now' | Position
   /**
@@ -88,6 +88,11 @@ export interface Failure {
   readonly kind: 'outdated' | 'unreadable' | 'failed'
   /** Attempts in all. */
   readonly attempts?: number
+  /**
+   * With `all`, the event is not the cause, such as when a broker is away: everything waits for a
+   * retry, whatever the policy. With `never`, a retry would fail in the same way.
+   */
+  readonly retry?: 'all' | 'never'
 }
 
 /**

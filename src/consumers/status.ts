@@ -55,7 +55,7 @@ export interface ConsumerHealth extends ConsumerStatus {
   readonly key: string
   /** Its `name`, which may differ from `storedAs`. */
   readonly name: string
-  readonly kind: 'subscription' | 'view' | 'sqlView'
+  readonly kind: 'subscription' | 'publication' | 'view' | 'sqlView'
 }
 
 type State = Pick<ConsumerStatus, 'state' | 'because' | 'error'>

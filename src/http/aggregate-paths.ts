@@ -15,7 +15,7 @@ import {
   stateSchema,
   wholeNumber,
 } from './parameters.ts'
-import type { Schemas } from './schemas.ts'
+import type { Schemas } from '../evolution/json-schemas.ts'
 import { eventsSegment } from './segments.ts'
 
 /** Paths of an aggregate in the OpenAPI document. */

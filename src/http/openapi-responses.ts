@@ -1,5 +1,5 @@
 import { etagHeader, json } from './parameters.ts'
-import type { Schemas } from './schemas.ts'
+import type { Schemas } from '../evolution/json-schemas.ts'
 
 /** The responses of all operations. */
 export class OpenApiResponses {

@@ -1,4 +1,4 @@
-import type { Parser } from '../evolution/schema.ts'
+import type { Parser } from './schema.ts'
 import { isObject } from '../util/json.ts'
 
 type Direction = 'input' | 'output'
