@@ -3,7 +3,6 @@ import type { AggregateHandle } from './aggregate-handle.ts'
 import type { AggregateChange } from './consumers/change.ts'
 import type { ConsumerDefinition, DrainRequest, DrainResult, Leftover } from './consumers/definitions.ts'
 import type { ConsumerHandle } from './consumers/handle.ts'
-import type { ResetOptions } from './consumers/reset.ts'
 import type { AppHealth } from './consumers/status.ts'
 import { waitingFor } from './consumers/waiting.ts'
 import { DefinitionError, ValidationError } from './errors.ts'
@@ -14,10 +13,16 @@ import { handleOf } from './execution/handle.ts'
 import { readLog } from './execution/log.ts'
 import { checkReplay, replay } from './execution/replay.ts'
 import { notingErrors } from './execution/user-code-errors.ts'
+import type { InboxHandle } from './inboxes/handle.ts'
+import type { Inbox } from './inboxes/inbox.ts'
+import type { InboxDefinition } from './inboxes/inbox-definition.ts'
 import type { Observation } from './observation.ts'
+import type { PublicationHandle } from './publications/handle.ts'
+import type { BoundPublication } from './publications/publication.ts'
+import type { PublicationDefinition } from './publications/publication-definition.ts'
 import type { Runtime } from './runtime.ts'
 import type { Store } from './store/store.ts'
-import type { FailedEvent, FailedPage, ListFailed, SkippedEvent } from './subscriptions/failed-events.ts'
+import type { SubscriptionHandle } from './subscriptions/handle.ts'
 import type { Subscription, SubscriptionApp } from './subscriptions/subscription.ts'
 import { isObject } from './util/json.ts'
 import { Lifecycle } from './util/lifecycle.ts'
@@ -36,6 +41,8 @@ export interface AppOptions<
   A extends Record<string, AnyAggregate>,
   W extends Record<string, View | SqlView>,
   U extends Record<string, Subscription> = Record<never, never>,
+  B extends Record<string, BoundPublication> = Record<never, never>,
+  I extends Record<string, Inbox> = Record<never, never>,
 > {
   /**
    * The store, such as `memoryStore()` or `sqliteStore(db)`. Its schema must exist: call
@@ -51,6 +58,13 @@ export interface AppOptions<
    * `drain()`.
    */
   readonly subscriptions?: U
+  /**
+   * Publications with their targets, under their names in `app.publications`. They run after
+   * `start()` and in `drain()`.
+   */
+  readonly publications?: B
+  /** Inboxes, under their names in `app.inboxes`. */
+  readonly inboxes?: I
   /**
    * Timing of subscriptions and async views. Another process takes over from one that died after
    * `leaseMs` (default 5,000). A store without notifications is polled every `pollMs` (default
@@ -101,6 +115,8 @@ export interface App<
   A extends Record<string, AnyAggregate>,
   W extends Record<string, View | SqlView>,
   U extends Record<string, Subscription> = Record<never, never>,
+  B extends Record<string, BoundPublication> = Record<never, never>,
+  I extends Record<string, Inbox> = Record<never, never>,
 > extends SubscriptionApp {
   /** @internal */
   readonly '~parts': AppParts
@@ -110,6 +126,10 @@ export interface App<
   readonly views: { readonly [K in keyof W]: W[K] extends SqlView ? SqlViewHandle : ViewHandle<ViewTypesOf<W[K]>> }
   /** Subscriptions under the names passed to `createApp`. */
   readonly subscriptions: { readonly [K in keyof U]: SubscriptionHandle }
+  /** Publications under the names passed to `createApp`. */
+  readonly publications: { readonly [K in keyof B]: PublicationHandle }
+  /** Inboxes under the names passed to `createApp`. */
+  readonly inboxes: { readonly [K in keyof I]: InboxHandle }
   /**
    * Waits until a view has processed the log up to a position; runs it if no other process does.
    * Resolves at once for an inline view. Does not rebuild a view with a new `viewVersion`.
@@ -232,6 +252,8 @@ export interface App<
 export interface AppParts {
   readonly aggregates: ReadonlyMap<string, AggregateDefinition>
   readonly views: ReadonlyMap<string, ViewDefinition | SqlViewDefinition>
+  readonly publications: ReadonlyMap<string, PublicationDefinition>
+  readonly inboxes: ReadonlyMap<string, InboxDefinition>
   /** Whether a handler or a schema of a command threw the error. */
   readonly isForeign: (error: unknown) => boolean
   readonly sleep: Runtime['sleep']
@@ -245,74 +267,6 @@ export interface SqlViewHandle extends ConsumerHandle {
    * signal's reason
    */
   rebuild(options?: Omit<RebuildOptions, 'id'>): Promise<void>
-}
-
-/** A subscription of an app. */
-export interface SubscriptionHandle extends ConsumerHandle {
-  /**
-   * Lists failed events, in pages of `limit` (1–1,000, default 100), in no order. With `state`,
-   * only those that wait for a retry, or only those that are parked.
-   * @throws ValidationError, StoreError, ClosedError
-   */
-  parked(options?: ListFailed): Promise<FailedPage<FailedEvent>>
-  /**
-   * Retries one failed event now. Returns `false` if it has not failed or is already dealt with.
-   * @throws StoreError, ClosedError
-   */
-  retry(eventId: string): Promise<boolean>
-  /**
-   * Skips one event for good: one that failed, or one at which the subscription has stopped.
-   * Records the skip with its reason, and delivers the later events of its aggregate. Returns
-   * `false` if the event has not failed or is already dealt with.
-   * @throws ValidationError without a reason, StoreError, ClosedError
-   */
-  skip(eventId: string, options: { readonly reason: string; readonly by?: string | undefined }): Promise<boolean>
-  /**
-   * Lists skipped events, the latest first, in pages of `limit` (1–1,000, default 100).
-   * @throws ValidationError, StoreError, ClosedError
-   */
-  skipped(options?: {
-    readonly limit?: number | undefined
-    readonly after?: string | undefined
-  }): Promise<FailedPage<SkippedEvent>>
-  /**
-   * Moves the subscription to a place: delivers later events again, or passes over undelivered
-   * ones. Also ends a stop. Events that failed after that place are delivered again; earlier
-   * failures stay. Commands sent with `reaction` are not stored twice; all other effects happen
-   * again. Waits up to `leaseMs` and 5 s for running handlers.
-   * @throws ValidationError for an invalid option, a position after the end of the log or a time in
-   * the future. DefinitionError for a position where the store has no global order. NotYetError
-   * when handlers ran for too long. StoreError, ClosedError
-   *
-   * @example
-   * ```ts
-   * import { createApp, defineAggregate, defineSubscription, typed } from 'cqrs-es'
-   * import { memoryStore } from 'cqrs-es/memory'
-   *
-   * const task = defineAggregate({
-   *   type: 'task',
-   *   events: { Assigned: typed<{ to: string }>() },
-   *   commands: { Assign: typed<{ to: string }>() },
-   *   initialState: () => ({}),
-   * }).implement({
-   *   handle: { Assign: (_, data) => ({ type: 'Assigned', data }) },
-   *   apply: { Assigned: (state) => state },
-   * })
-   * const mailer = defineSubscription({
-   *   name: 'mailer',
-   *   aggregates: [task],
-   *   handle: (event) => console.log(event.id),
-   * })
-   *
-   * const app = createApp({ store: memoryStore(), aggregates: { task }, subscriptions: { mailer } })
-   * await app.aggregates.task.execute('t-1', { type: 'Assign', data: { to: 'ann' } })
-   * await app.drain() // task/t-1/1
-   * await app.subscriptions.mailer.reset({ to: 'beginning', reason: 'the mails were lost' })
-   * await app.drain() // task/t-1/1
-   * await app.close()
-   * ```
-   */
-  reset(options: ResetOptions): Promise<void>
 }
 
 type ViewTypesOf<V> = V extends View<infer T> ? T : ViewTypes
@@ -345,8 +299,10 @@ export function createApp<
   const A extends Record<string, AnyAggregate>,
   const W extends Record<string, View | SqlView> = Record<never, never>,
   const U extends Record<string, Subscription> = Record<never, never>,
->(options: AppOptions<A, W, U> & ServicesOption<A>): App<A, W, U> {
-  const { core, aggregates, views, subscriptions, readSide } = wire(options)
+  const B extends Record<string, BoundPublication> = Record<never, never>,
+  const I extends Record<string, Inbox> = Record<never, never>,
+>(options: AppOptions<A, W, U, B, I> & ServicesOption<A>): App<A, W, U, B, I> {
+  const { core, aggregates, views, subscriptions, publications, inboxes, readSide } = wire(options)
   const lifecycle = new Lifecycle()
   const definitions = new Map([...aggregates.values()].map(({ definition }) => [definition.type, definition]))
   const waiting = waitingFor(readSide, views, lifecycle)
@@ -361,6 +317,8 @@ export function createApp<
     '~parts': {
       aggregates: new Map([...aggregates].map(([key, { definition }]) => [key, definition])),
       views,
+      publications,
+      inboxes,
       isForeign: (error: unknown) => isObject(error) && foreign.has(error),
       sleep: core.runtime.sleep,
     } satisfies AppParts,
@@ -387,7 +345,7 @@ export function createApp<
     health: () =>
       lifecycle.run('app.health', async (): Promise<AppHealth> => {
         const statuses = (await readSide?.health()) ?? []
-        const all = [...views, ...subscriptions]
+        const all = [...views, ...subscriptions, ...publications]
         return { consumers: statuses.map((status, i) => ({ ...namesOf(all[i] as (typeof all)[number]), ...status })) }
       }),
     replay: (query: Query, request: object = {}) =>
@@ -413,7 +371,12 @@ export function createApp<
     Object.fromEntries([...definitions].map(([key, one]) => [key, readSide?.open(one, lifecycle, app)]))
   app.views = open(views)
   app.subscriptions = open(subscriptions)
-  return Object.freeze(app) as unknown as App<A, W, U>
+  app.publications = open(publications)
+  const byType = new Map([...aggregates].map(([key, { definition }]) => [definition.type, handles.get(key)]))
+  app.inboxes = Object.fromEntries(
+    [...inboxes].map(([key, inbox]) => [key, inbox.open(lifecycle, (type) => byType.get(type) as never)]),
+  )
+  return Object.freeze(app) as unknown as App<A, W, U, B, I>
 }
 
 const namesOf = ([key, { name, kind }]: readonly [string, ConsumerDefinition]) => ({ key, name, kind })

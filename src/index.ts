@@ -25,7 +25,6 @@ export {
   createApp,
   type ServicesOption,
   type SqlViewHandle,
-  type SubscriptionHandle,
 } from './app.ts'
 // Subscriptions
 export type { AggregateChange } from './consumers/change.ts'
@@ -82,6 +81,7 @@ export { platformRuntime, type Runtime } from './runtime.ts'
 // Stores
 export type { Store } from './store/store.ts'
 export type { FailedEvent, FailedPage, ListFailed, SkippedEvent } from './subscriptions/failed-events.ts'
+export type { SubscriptionHandle } from './subscriptions/handle.ts'
 export type { ReactionOptions } from './subscriptions/reaction.ts'
 export {
   type BatchContext,

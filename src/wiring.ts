@@ -7,7 +7,9 @@ import { CommandLimit } from './execution/command-limit.ts'
 import { CommitQueue } from './execution/commit-queue.ts'
 import type { Core, Query, WiredAggregate } from './execution/core.ts'
 import { withResentReads } from './execution/resent-reads.ts'
+import { type InboxDefinition, inboxDefinitionOf } from './inboxes/inbox-definition.ts'
 import type { Observation } from './observation.ts'
+import { type PublicationDefinition, publicationDefinitionOf } from './publications/publication-definition.ts'
 import { checkedRuntime, platformRuntime, type Runtime } from './runtime.ts'
 import type { Capabilities, Store } from './store/store.ts'
 import type { SubscriptionDefinition } from './subscriptions/definition.ts'
@@ -25,6 +27,8 @@ const optionsOfCreateApp = {
   services: withDefault<Named>({}, checkNamed),
   views: withDefault<Named>({}, checkNamed),
   subscriptions: withDefault<Named>({}, checkNamed),
+  publications: withDefault<Named>({}, checkNamed),
+  inboxes: withDefault<Named>({}, checkNamed),
   queries: withDefault<readonly Query[]>([], checkQueries),
   onQueryError: withDefault<Core['onQueryError']>(reportQueryError, checkFunction),
   /** Attempts after a lost race. */
@@ -64,21 +68,27 @@ export function wire(given: object): {
   aggregates: Map<string, WiredAggregate>
   views: Map<string, ViewDefinition | SqlViewDefinition>
   subscriptions: Map<string, SubscriptionDefinition>
+  publications: Map<string, PublicationDefinition>
+  inboxes: Map<string, InboxDefinition>
   readSide: ReadSide | undefined
 } {
   const options = readOptions('createApp', given, optionsOfCreateApp)
   const core = coreOf(options)
   const views = namedByKey('view', 'views', options.views, anyViewDefinitionOf)
   const subscriptions = namedByKey('subscription', 'subscriptions', options.subscriptions, subscriptionDefinitionOf)
+  const publications = namedByKey('publication', 'publications', options.publications, publicationDefinitionOf)
   const definitions = definitionsByKey(options.aggregates)
+  const types = new Set([...definitions.values()].map(({ type }) => type))
+  const inboxes = namedByKey('inbox', 'inboxes', options.inboxes, (what, value) => inboxDefinitionOf(what, value, types))
   const following = readOptions('createApp: following', options.following, optionsOfFollowing)
-  const consumers = [...views.values(), ...subscriptions.values()]
+  const consumers = [...views.values(), ...subscriptions.values(), ...publications.values()]
   const readSide = consumers[0]?.machinery.connect(core, {
     consumers,
     definitions: new Map([...definitions.values()].map((definition) => [definition.type, definition])),
     ...following,
   })
-  return { core, aggregates: aggregatesByKey(definitions, options.services, readSide), views, subscriptions, readSide }
+  const wired = aggregatesByKey(definitions, options.services, readSide)
+  return { core, aggregates: wired, views, subscriptions, publications, inboxes, readSide }
 }
 
 function coreOf({ store: given, runtime: chosen, observe: observer, ...options }: Options): Core {
@@ -182,7 +192,7 @@ function servicesOf(
   return given
 }
 
-const exampleKeys: Named = { views: 'balances', subscriptions: 'mailer' }
+const exampleKeys: Named = { views: 'balances', subscriptions: 'mailer', publications: 'orders', inboxes: 'payments' }
 
 function checkNamed(what: string, value: unknown): void {
   const example = exampleKeys[what.split(': ')[1] as string] ?? 'account'

@@ -50,7 +50,8 @@ export function afterFailure(
   before?: FailedRow,
 ): { readonly row?: FailedRow; readonly halts?: true } {
   const { onFailure } = processor
-  if (failure.kind === 'outdated' || failure.retry === 'all' || onFailure === 'stop' || onFailure === 'retry') return { halts: true }
+  if (failure.kind === 'outdated' || failure.retry === 'all' || onFailure === 'stop' || onFailure === 'retry')
+    return { halts: true }
   const row = toFailed(core, processor, failure, resumes, before)
   if (onFailure === 'park') return { row }
   const now = core.runtime.now().getTime()

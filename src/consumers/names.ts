@@ -1,5 +1,6 @@
 /** Returns the name of the lease and checkpoint of a subscription or a publication. */
-export const actingConsumer = (kind: 'subscription' | 'publication', storedAs: string): string => `${rowPrefixes[kind]}${storedAs}`
+export const actingConsumer = (kind: 'subscription' | 'publication', storedAs: string): string =>
+  `${rowPrefixes[kind]}${storedAs}`
 
 /** Returns the name of the lease and checkpoint of one generation of a view. */
 export const viewConsumer = (storedAs: string, generation: number): string => `view/${generation}/${storedAs}`

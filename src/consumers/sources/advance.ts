@@ -96,7 +96,11 @@ export class Aggregates {
       const next = { ...from, sequence, attempts: isElsewhere ? 0 : from.attempts }
       const waits = failure?.kind === 'outdated' || failure?.retry === 'all'
       if (!isElsewhere && (failure === undefined ? !isEmpty : waits)) return events
-      const left = isEmpty ? null : failure === undefined || failure.retry === 'all' ? next : await this.#rowOf(failure, resumes, from)
+      const left = isEmpty
+        ? null
+        : failure === undefined || failure.retry === 'all'
+          ? next
+          : await this.#rowOf(failure, resumes, from)
       const saved = await mark.move(mark.sequence, { rows: [failedRows.write(stored, left)] }, left !== null)
       if (saved === 'saved') return events
       // Another process has added waiting events, or skipped one.
