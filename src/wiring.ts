@@ -206,7 +206,7 @@ function refuseDoubles<T>(what: string, option: string, given: ReadonlyMap<strin
     const first = keys.get(name)
     if (first !== undefined)
       throw new DefinitionError(
-        `createApp: the ${what} '${name}' is registered twice, as ${option}.${first} and ${option}.${key}.`,
+        `createApp: the ${what} '${name}' is registered twice, as ${option}.${first} and ${option}.${key}. Remove one, or give one a name of its own.`,
       )
     keys.set(name, key)
   }

@@ -1,4 +1,4 @@
-import { createApp, type Store } from 'cqrs-es'
+import { createApp, type Observation, type Runtime, type Store } from 'cqrs-es'
 import { memoryStore } from 'cqrs-es/memory'
 import { type CloudEvent, definePublication, type PublicationOptions, type Target } from 'cqrs-es/messaging'
 import { z } from 'zod'
@@ -9,21 +9,24 @@ const counted = z.object({ by: z.number(), from: z.string() })
 type Public = { Counted: typeof counted }
 
 /** The contract of the counter: `Counted` leaves as `test.counted.v1`. */
-export const counts = (options: Partial<PublicationOptions<string, [typeof counter], Public>> = {}) =>
-  definePublication({
-    name: 'counts',
-    aggregates: [counter],
-    source: '/tests',
-    from: 'beginning',
-    events: {
-      Counted: {
-        type: 'test.counted.v1',
-        data: counted,
-        map: (event) => ({ by: event.data.by, from: event.aggregateId }),
+export const counts = Object.assign(
+  (options: Partial<PublicationOptions<string, [typeof counter], Public>> = {}) =>
+    definePublication({
+      name: 'counts',
+      aggregates: [counter],
+      source: '/tests',
+      from: 'beginning',
+      events: {
+        Counted: {
+          type: 'test.counted.v1',
+          data: counted,
+          map: (event) => ({ by: event.data.by, from: event.aggregateId }),
+        },
       },
-    },
-    ...options,
-  })
+      ...options,
+    }),
+  { data: counted },
+)
 
 type Deliver = (messages: readonly CloudEvent[]) => ReturnType<Target['send']> | undefined
 
@@ -46,8 +49,16 @@ export function sink(deliver: Deliver = () => undefined, options: Partial<Target
   return { target, sent, calls, ids: () => sent.map(({ id }) => id) }
 }
 
+interface Options {
+  readonly store?: Store
+  readonly publication?: ReturnType<typeof counts>
+  readonly observe?: (what: Observation) => void
+  readonly runtime?: Runtime
+  readonly following?: object
+}
+
 /** An app with the counter that publishes to a target. */
-export const publishing = (
-  target: Target,
-  { store = memoryStore(), publication = counts(), ...rest }: { store?: Store; publication?: ReturnType<typeof counts> } & object = {},
-) => createApp({ store, aggregates: { counter }, publications: { counts: publication.to(target) }, ...rest })
+export const publishing = (target: Target, options: Options = {}) => {
+  const { store = memoryStore(), publication = counts(), observe = () => {}, ...rest } = options
+  return createApp({ store, aggregates: { counter }, publications: { counts: publication.to(target) }, observe, ...rest })
+}
