@@ -14,7 +14,6 @@ const publishing = (...args: Parameters<typeof publishingTo>) => kept(publishing
 
 /** Ids as long as allowed, and with any characters: brokers allow less than the package. */
 const ids = ['a', 'b', 'ü€😀 ', 'x'.repeat(255)]
-const rounds = 6
 
 /** Every third call fails: in turn before the broker has the messages, and after it. */
 function unreliable(target: Target): Target {
@@ -40,7 +39,8 @@ describe.each(labs.filter(({ broker }) => brokers.includes(broker)))(
     afterAll(() => lab?.close())
 
     test('publishes each event in the order of its aggregate when every third call fails', async () => {
-      const app = publishing(unreliable(lab.target), { publication: counts() })
+      const app = publishing(unreliable(lab.target))
+      const rounds = keepsOrder ? 6 : 2
       for (let i = 1; i <= rounds; i++) for (const id of ids) await app.aggregates.counter.execute(id, count(i))
       for (let i = 0; i < 100 && !(await app.drain()).caughtUp; i++);
       expect((await app.publications.counts.parked()).items).toEqual([])
@@ -53,14 +53,14 @@ describe.each(labs.filter(({ broker }) => brokers.includes(broker)))(
         const expected = Array.from({ length: rounds }, (_, i) => i + 1)
         expect(keepsOrder ? own : [...own].sort()).toEqual(expected)
       }
-      const one = seen.get(`counter/${ids[2]}/6`)
+      const one = seen.get(`counter/${ids[2]}/2`)
       expect(one).toMatchObject({
         specversion: '1.0',
         source: '/tests',
         type: 'test.counted.v1',
         partitionkey: `counter/${ids[2]}`,
-        sequence: '0000000000000006',
-        data: { by: 6, from: ids[2] },
+        sequence: '0000000000000002',
+        data: { by: 2, from: ids[2] },
       })
     })
 
