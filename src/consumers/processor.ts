@@ -89,8 +89,10 @@ export interface Failure {
   /** Attempts in all. */
   readonly attempts?: number
   /**
+   * Exception to the policy.
+   *
    * With `all`, the event is not the cause, such as when a broker is away: everything waits for a
-   * retry, whatever the policy. With `never`, a retry would fail in the same way.
+   * retry. With `never`, a retry would fail in the same way.
    */
   readonly retry?: 'all' | 'never'
 }

@@ -3,9 +3,13 @@ import type { CloudEvent } from '../publications/cloud-event.ts'
 /** Outcome of a received message. Acknowledge the message in every case. */
 export interface Received {
   /**
-   * Outcome of the command. `stored`: its events are stored. `repeated`: an earlier delivery
-   * stored them. `nothing`: it resulted in no events. `refused`: the aggregate rejected it. `ignored`: the inbox does not want
-   * the message.
+   * Outcome of the command.
+   *
+   * * `stored`: its events are stored.
+   * * `repeated`: an earlier delivery stored them.
+   * * `nothing`: it resulted in no events.
+   * * `refused`: the aggregate rejected it.
+   * * `ignored`: the inbox does not want the message.
    */
   readonly outcome: 'stored' | 'repeated' | 'nothing' | 'refused' | 'ignored'
   /** Reason of a rejection. */

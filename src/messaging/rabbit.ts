@@ -1,6 +1,7 @@
 import { DefinitionError, messageOf } from '../errors.ts'
 import type { CloudEvent } from '../publications/cloud-event.ts'
-import type { Target } from '../publications/target.ts'
+import { bytesOf, type Target } from '../publications/target.ts'
+import { sha256 } from '../util/digest.ts'
 import { checkFunction, checkOptions } from '../util/options.ts'
 import { structuredType } from './headers.ts'
 import { commonOf } from './options.ts'
@@ -33,7 +34,7 @@ export interface RabbitOptions {
  *
  * Up to 256 messages of different keys wait for their confirms at a time, so that those of one
  * `partitionkey` stay in order. A message that the broker rejects is retried. RabbitMQ does not
- * drop repeats: consumers do, by `messageId`. It confirms a message that no queue receives, so bind
+ * drop repeats: consumers do, by `messageId`, the id of the event or the SHA-256 of a longer one. It confirms a message that no queue receives, so bind
  * a queue first. A closed channel stays closed: pass a function that returns an open one.
  *
  * @throws DefinitionError for wrong options, and a channel without confirms
@@ -71,17 +72,23 @@ export function rabbit<Content>(
 }
 
 /** Resolves with `undefined` or a rejection by the broker. Rejects when the channel is closed. */
-const publish = <Content>(channel: RabbitConfirmChannel<Content>, exchange: string, key: string, message: CloudEvent) =>
-  new Promise<unknown>((resolve, reject) => {
-    const { id, type, time } = message
-    const timestamp = Math.floor(Date.parse(time ?? '') / 1_000)
-    const properties = { messageId: id, persistent: true, contentType: structuredType, type, timestamp }
-    channel.publish(exchange, key, toBuffer(JSON.stringify(message)) as Content, properties, (error) => {
+async function publish<Content>(channel: RabbitConfirmChannel<Content>, exchange: string, key: string, message: CloudEvent) {
+  const { id, type, time } = message
+  const messageId = bytesOf(id) > mostIdBytes ? await sha256(id) : id
+  const timestamp = Math.floor(Date.parse(time ?? '') / 1_000)
+  const properties = { messageId, persistent: true, contentType: structuredType, type, timestamp }
+  const content = toBuffer(JSON.stringify(message)) as Content
+  return new Promise<unknown>((resolve, reject) => {
+    channel.publish(exchange, key, content, properties, (error) => {
       if (!error) resolve(undefined)
       else if (/nack/i.test(messageOf(error))) resolve(new Error(`RabbitMQ rejected the message of event ${id} (basic.nack).`))
       else reject(error)
     })
   })
+}
+
+/** A short string of AMQP. */
+const mostIdBytes = 255
 
 function checkChannel(channel: unknown): void {
   const { publish, waitForConfirms } = (channel ?? {}) as Readonly<Record<string, unknown>>

@@ -25,8 +25,11 @@ export interface Target {
   /** Name of the destination, 1–255 characters. Part of the name in the store. */
   readonly name: string
   /**
-   * Order that one call keeps. `'order'`: all messages in order, all or none. `'one-per-key'`: none,
-   * so a call has at most one message of each key. `'nothing'`: the destination has no order.
+   * Order that one call keeps.
+   *
+   * * `'order'`: it takes all messages in order, or none.
+   * * `'one-per-key'`: none, so a call has at most one message of each key.
+   * * `'nothing'`: the destination has no order.
    */
   readonly keeps: 'order' | 'one-per-key' | 'nothing'
   /** Limits of one call. */

@@ -29,12 +29,19 @@ export async function startRabbitMq(): Promise<Server> {
     RABBITMQ_LOG_BASE: folder,
     RABBITMQ_ENABLED_PLUGINS_FILE: `${folder}/plugins`,
   }
-  const child = await startProgram(program, [], { env }, (output) => output.includes('completed with') && isOpen(port))
+  const child = await startProgram(program, [], { env }, () => isOpen(port))
+  // The script starts a machine of its own, in the same process group.
+  const kill = () => {
+    try {
+      process.kill(-(child.pid as number), 'SIGKILL')
+    } catch {}
+  }
+  process.once('exit', kill)
   return {
     url: `amqp://guest:guest@127.0.0.1:${port}`,
     async stop() {
-      // SIGTERM: the script passes it on to the Erlang machine.
-      await endProgram(child, 'SIGTERM')
+      kill()
+      await endProgram(child, 'SIGKILL')
       await rm(folder, { recursive: true, force: true })
     },
   }

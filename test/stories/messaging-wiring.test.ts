@@ -46,7 +46,7 @@ describe('definePublication', () => {
     [{ ...sink().target, most: {} }, 'most.messages must be a whole number'],
     [{ ...sink().target, calls: 0 }, 'calls must be a whole number'],
     [{ ...sink().target, send: 1 }, 'send must be a function'],
-  ])('to refuses the target %j', (target, message) => {
+  ])('definePublication(…).to refuses the target %j', (target, message) => {
     const error = thrownBy(() => definePublication(valid as never).to(target as never))
     expect(error).toMatchObject({ code: 'DEFINITION' })
     expect((error as Error).message).toContain(message)

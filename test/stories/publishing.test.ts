@@ -340,7 +340,7 @@ describe('a failure', () => {
     expect(calls.length).toBe(1)
   })
 
-  test('a message that its target refuses for now is retried at stored times, and retry() sends it at once', async () => {
+  test('a message refused for now is retried at stored times, and at once by retry()', async () => {
     let isOpen = false
     const { target, ids } = sink(async (messages) => messages.map(() => (isOpen ? undefined : new Error('not now'))))
     const app = publishing(target)

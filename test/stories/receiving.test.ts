@@ -80,7 +80,7 @@ describe('an inbox', () => {
     expect(await total(app)).toBe(2)
   })
 
-  test('a message is ignored when its type or source is not named, or its mapping returns undefined', async () => {
+  test('a message is ignored without a named type and source, or without a command', async () => {
     const app = receiving({ sources: ['/meters'], map: (one) => (one.data.by > 5 ? undefined : mapping(one)) })
     for (const one of [
       message(undefined, { type: 'com.test.other.v1' }),
