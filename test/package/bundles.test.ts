@@ -29,14 +29,24 @@ const kinds = {
   ],
   defineSqlView: ['views/sql-rebuild.ts', 'views/sql-rows.ts', 'views/sql-view-machinery.ts', 'views/sql-view.ts'],
   defineSubscription: [
-    'subscriptions/attempt.ts',
     'subscriptions/deliver.ts',
-    'subscriptions/failed-events.ts',
     'subscriptions/machinery.ts',
     'subscriptions/reaction.ts',
-    'subscriptions/reset.ts',
     'subscriptions/subscription.ts',
   ],
+  definePublication: [
+    'publications/build-publication.ts',
+    'publications/machinery.ts',
+    'publications/map-events.ts',
+    'publications/publication.ts',
+    'publications/publishing.ts',
+    'publications/replay.ts',
+    'publications/round.ts',
+    'publications/send.ts',
+    'publications/target.ts',
+    'publications/to-cloud-event.ts',
+  ],
+  defineInbox: ['inboxes/build-inbox.ts', 'inboxes/check-cloud-event.ts', 'inboxes/inbox.ts', 'inboxes/receive.ts'],
 } as const
 type Kind = keyof typeof kinds
 const names = Object.keys(kinds) as Kind[]
@@ -44,8 +54,14 @@ const names = Object.keys(kinds) as Kind[]
 describe('a bundled program', async () => {
   const followings = Object.fromEntries(await Promise.all(names.map(async (name) => [name, await bundled(name)])))
 
-  test("a program with only aggregates bundles only createApp's checks of views and subscriptions", async () => {
-    expect(await bundled()).toEqual(['consumers/waiting.ts', 'subscriptions/definition.ts', 'views/view-definition.ts'])
+  test("a program with only aggregates bundles only createApp's checks of the others", async () => {
+    expect(await bundled()).toEqual([
+      'consumers/waiting.ts',
+      'inboxes/inbox-definition.ts',
+      'publications/publication-definition.ts',
+      'subscriptions/definition.ts',
+      'views/view-definition.ts',
+    ])
   })
 
   test.each(names)('a program with %s bundles what that needs and nothing of the others', (kind) => {
@@ -59,11 +75,16 @@ describe('a bundled program', async () => {
   })
 })
 
-/** The modules of views and subscriptions that a bundler leaves in a program which takes these from the package. */
+const inMessaging = ['definePublication', 'defineInbox']
+
+/** The modules of these folders that a bundler leaves in a program which takes these from the package. */
 async function bundled(...imports: readonly string[]): Promise<readonly string[]> {
+  const main = ['createApp', 'defineAggregate', ...imports.filter((name) => !inMessaging.includes(name))]
+  const messaging = imports.filter((name) => inMessaging.includes(name))
+  const contents = `export { ${main.join(', ')} } from './index.ts'; export { ${messaging.join(', ')} } from './messaging/index.ts'`
   const { metafile } = await build({
     absWorkingDir: source,
-    stdin: { contents: `export { createApp, defineAggregate, ${imports.join(', ')} } from './index.ts'`, resolveDir: source },
+    stdin: { contents, resolveDir: source },
     bundle: true,
     format: 'esm',
     platform: 'neutral',
@@ -73,7 +94,10 @@ async function bundled(...imports: readonly string[]): Promise<readonly string[]
   })
   const [output] = Object.values(metafile.outputs)
   return Object.entries(output?.inputs ?? {})
-    .filter(([module, { bytesInOutput }]) => /^(views|subscriptions|consumers)\//.test(module) && bytesInOutput > 0)
+    .filter(
+      ([module, { bytesInOutput }]) =>
+        /^(views|subscriptions|publications|inboxes|messaging|consumers)\//.test(module) && bytesInOutput > 0,
+    )
     .map(([module]) => module)
     .sort()
 }
