@@ -59,7 +59,9 @@ export const cloudEventFrom: CloudEventFrom = {
   },
   eventBridge: ({ detail }) => checked('The event of EventBridge', detail),
   request: async (request) => {
-    const all = textsOf([...request.headers])
+    const found: [string, string][] = []
+    request.headers.forEach((value, name) => void found.push([name, value]))
+    const all = textsOf(found)
     return read('The request', all.get('content-type'), decoded(attributesIn(all, 'ce-')), await request.text())
   },
 }
