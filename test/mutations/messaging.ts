@@ -61,8 +61,8 @@ export const messaging: readonly Mutation[] = [
   {
     breaks: 'the key of a message has no source',
     file: 'src/inboxes/receive.ts',
-    find: 'sha256(`${source}\\n${id}`)',
-    put: 'sha256(id)',
+    find: 'async function optionsOf({ source, id, correlationid, traceparent }: CloudEvent) {',
+    put: "async function optionsOf({ source, id, correlationid, traceparent }: CloudEvent) {\n  source = ''",
     test: 'test/stories/receiving.test.ts › messages with one id and different sources are both stored',
   },
   {
@@ -75,15 +75,15 @@ export const messaging: readonly Mutation[] = [
   {
     breaks: 'ids for FIFO queues have no limit',
     file: 'src/messaging/aws-batch.ts',
-    find: 'MessageDeduplicationId: await sha256(`${source}\\n${id}`)',
-    put: 'MessageDeduplicationId: id',
+    find: 'MessageDeduplicationId: await sha256(',
+    put: 'MessageDeduplicationId: String(',
     test: 'test/messaging/targets.test.ts › a FIFO queue has one message of a group per call, and ids of 128 characters at most',
   },
   {
-    breaks: 'a signature has no timestamp',
+    breaks: 'a signature has another time',
     file: 'src/messaging/webhook.ts',
-    find: '`${id}.${timestamp}.${body}`',
-    put: '`${id}.${body}`',
+    find: 'const timestamp = String(Math.floor(at.getTime() / 1_000))',
+    put: "const timestamp = '0'",
     test: 'test/messaging/targets.test.ts › a request is signed as Standard Webhooks define',
   },
 ]
