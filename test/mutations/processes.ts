@@ -1,3 +1,4 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: these are texts of the source, as they are there
 import type { Mutation } from './mutation.ts'
 
 const stories = 'test/stories/processes'
