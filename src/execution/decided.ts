@@ -14,6 +14,6 @@ export interface Together {
    * counts as one of the handler: nothing is stored.
    */
   rows(decided: Decided, commitId: string): readonly ViewWrite[]
-  /** Returns whether the rows are still as `rows` expects. Otherwise nobody can store the command. */
+  /** Returns whether the rows are still as `rows` expects. Otherwise no worker can store the command. */
   stands(): Promise<boolean>
 }

@@ -123,7 +123,7 @@ type SurplusOf<F> = F extends (...args: never[]) => infer R
   : never
 type Unknown<H, Known> = { readonly [K in Exclude<keyof H, keyof Known>]: never }
 
-/** What a process may send. */
+/** A command or call of a process. */
 export type SendOf<C extends readonly AnyAggregate[], K extends Calls> = SendTo<C[number]> | CallTo<K>
 
 /** A process without its behavior. */

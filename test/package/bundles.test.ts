@@ -78,7 +78,7 @@ const names = Object.keys(kinds) as Kind[]
 describe('a bundled program', async () => {
   const followings = Object.fromEntries(await Promise.all(names.map(async (name) => [name, await bundled(name)])))
 
-  test("a program with only aggregates bundles only createApp's checks of the others", async () => {
+  test("a program with only aggregates bundles only createApp's checks of other definitions", async () => {
     expect(await bundled()).toEqual([
       'consumers/waiting.ts',
       'inboxes/inbox-definition.ts',

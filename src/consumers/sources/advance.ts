@@ -49,7 +49,8 @@ export class Aggregates {
   }
 
   /**
-   * Processes an aggregate from its mark to its end, after the aggregates that must come first.
+   * Processes an aggregate from its mark to its end, after those that must come first.
+   *
    * `waiting`: aggregates that wait for this one.
    */
   async advance(
