@@ -8,6 +8,7 @@ import { root } from '../test/run.ts'
 
 const questions: Readonly<Record<string, string>> = {
   commands: 'bench/commands.ts',
+  network: 'bench/network.ts',
   statements: 'bench/statements.ts',
   'round-trips': 'bench/round-trips.ts',
   costs: 'bench/costs.ts',

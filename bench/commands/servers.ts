@@ -9,6 +9,8 @@ import type { StoreName } from './systems.ts'
 export interface Bench {
   /** Kind of the server. */
   readonly server?: string
+  /** Address of the server. */
+  readonly url?: string
   /** Returns the address of an empty database, with the server at rest. */
   fresh(): Promise<string>
   stop(): Promise<void>
@@ -33,6 +35,7 @@ async function onPostgres(): Promise<Bench> {
   let count = 0
   return {
     server: `Postgres ${rows[0].server_version}`,
+    url: server.url,
     async fresh() {
       if (count > 0) await admin.query(`DROP DATABASE bench${count} WITH (FORCE)`)
       await admin.query(`CREATE DATABASE bench${++count}`)
