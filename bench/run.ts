@@ -9,6 +9,8 @@ import { root } from '../test/run.ts'
 const questions: Readonly<Record<string, string>> = {
   commands: 'bench/commands.ts',
   network: 'bench/network.ts',
+  client: 'bench/client.ts',
+  append: 'bench/append.ts',
   statements: 'bench/statements.ts',
   'round-trips': 'bench/round-trips.ts',
   costs: 'bench/costs.ts',

@@ -39,9 +39,9 @@ export function cpuOf(client: number | undefined): Cpu | undefined {
   }
   let [ofClient, ofServer, ofProxy] = [0, 0, 0]
   for (const [pid, { program, own, gone }] of all) {
-    if (blocks(pid, client)) ofClient += own
-    else if (serverPrograms.test(program) && blocks(pid, process.pid)) ofServer += own + gone
+    if (serverPrograms.test(program) && blocks(pid, process.pid)) ofServer += own + gone
     else if (program === proxyProgram && blocks(pid, process.pid)) ofProxy += own
+    else if (blocks(pid, client)) ofClient += own
   }
   return { client: ofClient / ticksPerSecond, server: ofServer / ticksPerSecond, proxy: ofProxy / ticksPerSecond }
 }
