@@ -11,7 +11,7 @@ import { drive, options } from './drive.ts'
 const asked = options()
 const [name = '', durability, cache] = asked.system.split(',')
 const { store, close, calls } = await openAny()
-const caches = { warm: {}, cold: false, crowded: { maxAggregates: asked.accounts / 10 } } as const
+const caches = { warm: {}, cold: false, crowded: { maxAggregates: Math.ceil(asked.accounts / 10) } } as const
 const app = createApp({
   store,
   aggregates: { account: accountWith('never', asked.event) },
