@@ -1,7 +1,7 @@
 /**
  * `npm run bench` answers all questions, `npm run bench -- commands` one. Each is its own program,
  * so that none warms up another. `npm run bench -- regression [commit]` compares with another
- * commit; it is not part of all questions.
+ * commit, `npm run bench -- goals` writes the table of goals. Neither is part of all questions.
  */
 import { spawn } from 'node:child_process'
 import { root } from '../test/run.ts'
@@ -23,11 +23,20 @@ const questions: Readonly<Record<string, string>> = {
   weight: 'scripts/size.ts',
 }
 
+/** Not part of all questions. */
+const alone: Readonly<Record<string, string>> = {
+  goals: 'bench/goals.ts',
+  growth: 'bench/growth.ts',
+  regression: 'bench/regression.ts',
+}
+
 const asked = process.argv.slice(2)
-if (asked[0] === 'regression') process.exit(await program('bench/regression.ts', asked.slice(1)))
+if (Object.hasOwn(alone, asked[0] ?? '')) process.exit(await program(alone[asked[0] ?? ''] as string, asked.slice(1)))
 const unknown = asked.find((question) => !Object.hasOwn(questions, question))
 if (unknown !== undefined)
-  throw new Error(`There is no question '${unknown}'. Questions: ${Object.keys(questions).join(', ')}, and regression [commit].`)
+  throw new Error(
+    `There is no question '${unknown}'. Questions: ${Object.keys({ ...questions, ...alone }).join(', ')}. The last one takes a commit.`,
+  )
 
 for (const question of asked.length > 0 ? asked : Object.keys(questions)) {
   console.log(`\n## ${question}\n`)

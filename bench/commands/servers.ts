@@ -11,8 +11,11 @@ export interface Bench {
   readonly server?: string
   /** Address of the server. */
   readonly url?: string
-  /** Returns the address of an empty database, with the server at rest. */
-  fresh(): Promise<string>
+  /**
+   * Returns the address of an empty database, with the server at rest. Drops the one before, unless
+   * told to keep it.
+   */
+  fresh(options?: { readonly keep?: boolean }): Promise<string>
   stop(): Promise<void>
 }
 
@@ -36,8 +39,8 @@ async function onPostgres(): Promise<Bench> {
   return {
     server: `Postgres ${rows[0].server_version}`,
     url: server.url,
-    async fresh() {
-      if (count > 0) await admin.query(`DROP DATABASE bench${count} WITH (FORCE)`)
+    async fresh({ keep = false } = {}) {
+      if (count > 0 && !keep) await admin.query(`DROP DATABASE bench${count} WITH (FORCE)`)
       await admin.query(`CREATE DATABASE bench${++count}`)
       // The next system must not pay for pending writes of the previous one.
       await admin.query('CHECKPOINT')

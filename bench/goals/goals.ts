@@ -1,0 +1,131 @@
+import { short } from '../report.ts'
+import type { Measured, StoredEntry } from './measured.ts'
+
+export interface GoalRow {
+  readonly what: string
+  readonly goal: string
+  /** The measured figure, or why there is none. */
+  readonly text: string
+  readonly isMet: boolean | undefined
+  readonly command: string
+}
+
+type MeasuredEntry = Exclude<StoredEntry, { readonly missing: string }>
+
+interface Surroundings {
+  readonly store?: string
+  readonly callers?: number
+  readonly network?: number
+}
+
+/** Figures of the measurement, or the reason for a missing one. */
+class Figures {
+  readonly #results: readonly StoredEntry[]
+
+  constructor({ results }: Measured) {
+    this.#results = results
+  }
+
+  /** @throws Error when the system is missing, or was wrong */
+  of(system: string, { store = 'postgres', callers = 64, network = 0 }: Surroundings = {}): MeasuredEntry {
+    const same = this.#results.filter(
+      (one) => one.system === system && one.store === store && one.roundTripMs === network && one.event === 'small',
+    )
+    const missing = same.find((one) => 'missing' in one)
+    if (missing) throw new Error(missing.missing)
+    const found = same.find((one): one is MeasuredEntry => 'callers' in one && one.callers === callers)
+    if (found === undefined) throw new Error('not measured')
+    if (found.faults.length > 0) throw new Error(`wrong: ${found.faults[0]}`)
+    return found
+  }
+
+  speedAgainst(other: string, where: Surroundings, system = 'cqrs-es'): number {
+    return this.of(system, where).commandsPerSecond / this.of(other, where).commandsPerSecond
+  }
+}
+
+const goals = 'npm run bench -- goals'
+
+/** Each figure that has a goal. */
+export function goalRows(measured: Measured): readonly GoalRow[] {
+  const figures = new Figures(measured)
+  const { client, append, http, log, importMs, growth } = measured
+  const clientCpu = (way: string) =>
+    client.results.find((one) => one.way === way && one.event === 'small')?.cpuMicroseconds.median
+  const ofAppend = (store: string) => append.results.find((one) => one.store === store && one.event === 'small')
+  const httpOn = (major: string) => http.find(({ settings }) => settings.node.startsWith(`v${major}.`))?.added
+  const grown = (what: string) => growth?.results.find((one) => one.what === what)?.ratio.median
+  const ratio = (where: Surroundings, other: string) => () => figures.speedAgainst(other, where)
+  const network = (ms: number) => `, ${ms} ms round trip`
+
+  return [
+    most('Client CPU of a warm command, store that responds at once', 5, 'µs', () => clientCpu('instant store'), 'client'),
+    most(
+      'Client CPU of a warm command, Postgres client that responds at once',
+      9,
+      'µs',
+      () => clientCpu('Postgres store, instant client'),
+      'client',
+    ),
+    most('Postgres CPU of an event, 256 in an append', 12, 'µs', () => ofAppend('postgres')?.serverMicroseconds.median, 'append'),
+    most('MariaDB CPU of an event, 256 in an append', 24, 'µs', () => ofAppend('mysql')?.serverMicroseconds.median, 'append'),
+    most('WAL of an event on Postgres', 420, 'bytes', () => ofAppend('postgres')?.logBytes?.median, 'append'),
+    most('Round trips of a warm command', 1, '', () => figures.of('cqrs-es', { callers: 1 }).callsPerCommand),
+    most('Round trips of a cold command', 2, '', () => figures.of('cqrs-es, no cache', { callers: 1 }).callsPerCommand),
+    least('Against the Rust crate', 8, ratio({}, 'cqrs-es (Rust)')),
+    least('Against emmett', 15, ratio({}, 'emmett')),
+    least(`Against the Rust crate${network(1)}`, 12, ratio({ network: 1 }, 'cqrs-es (Rust)')),
+    least(`Against the Rust crate${network(5)}`, 20, ratio({ network: 5 }, 'cqrs-es (Rust)')),
+    most(`p99${network(5)}`, 12, 'ms', () => figures.of('cqrs-es', { network: 5 }).p99Ms),
+    least('`cache: false` against the Rust crate', 2.5, () => figures.speedAgainst('cqrs-es (Rust)', {}, 'cqrs-es, no cache')),
+    most(
+      'Memory store, client CPU of a command',
+      8,
+      'µs',
+      () => figures.of('cqrs-es', { store: 'memory' }).cpuMicroseconds?.client,
+    ),
+    least('MariaDB against one transaction per command', 5.5, ratio({ store: 'mysql' }, 'by hand: a transaction')),
+    least('Rebuild of a view on Postgres', 120_000, () => log.rebuild, 'events/s'),
+    ...['warm command', 'cold command', 'page of 1,000 events'].map((what) =>
+      most(`10 million events against 10 thousand, ${what}`, 1.15, 'x', () => grown(what), 'growth'),
+    ),
+    most('HTTP handler over `execute`, Node 24', 15, 'µs', () => httpOn('24'), 'http'),
+    most('HTTP handler over `execute`, Node 20', 45, 'µs', () => httpOn('20'), 'http'),
+    most('Import of the core and the Postgres store', 12, 'ms', () => importMs.median),
+    explained('DynamoDB emulator, cores that it keeps busy', () => {
+      const { commandsPerSecond, cpuMicroseconds } = figures.of('cqrs-es', { store: 'dynamodb' })
+      return cpuMicroseconds?.server && (commandsPerSecond * cpuMicroseconds.server) / 1e6
+    }),
+  ]
+}
+
+const most = (what: string, limit: number, unit: string, read: () => number | undefined, question = 'goals') =>
+  row(what, `≤ ${shown(limit, unit)}`, unit, read, (value) => value <= limit, question)
+
+const least = (what: string, limit: number, read: () => number | undefined, unit = 'x') =>
+  row(what, `≥ ${shown(limit, unit)}`, unit, read, (value) => value >= limit, 'goals')
+
+const explained = (what: string, read: () => number | undefined) => row(what, 'explained', '', read, undefined, 'goals')
+
+function row(
+  what: string,
+  goal: string,
+  unit: string,
+  read: () => number | undefined,
+  meets: ((value: number) => boolean) | undefined,
+  question: string,
+): GoalRow {
+  const command = question === 'goals' ? goals : `npm run bench -- ${question}`
+  const without = (why: string) => ({ what, goal, text: why, isMet: undefined, command })
+  try {
+    const value = read()
+    if (value === undefined || Number.isNaN(value)) return without('not measured')
+    return { what, goal, text: shown(value, unit), isMet: meets?.(value), command }
+  } catch (error) {
+    return without((error as Error).message)
+  }
+}
+
+function shown(value: number, unit: string): string {
+  return `${short(value).toLocaleString('en-US')}${unit === '' ? '' : unit === 'x' ? ' x' : ` ${unit}`}`
+}
