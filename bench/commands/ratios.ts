@@ -12,7 +12,7 @@ export interface Ratio {
   readonly each: readonly number[]
 }
 
-export const keyOf = ({ store, callers, system, roundTripMs, event }: Entry): string =>
+export const keyOf = ({ store, callers, system, roundTripMs, event }: Omit<Entry, 'samples'>): string =>
   [store, callers, system, ...(roundTripMs > 0 ? [`${roundTripMs} ms`] : []), ...(event === 'large' ? ['large'] : [])].join('/')
 
 /** Compares the system `cqrs-es` with all others. */

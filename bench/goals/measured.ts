@@ -16,6 +16,8 @@ export interface Measured {
     readonly minutes: number
   }
   readonly results: readonly StoredEntry[]
+  /** By `keyOf` of the other system. */
+  readonly spreadOfRatios: Readonly<Record<string, Figure>>
   readonly client: {
     readonly results: readonly { readonly way: string; readonly event: string; readonly cpuMicroseconds: Figure }[]
   }
@@ -31,6 +33,7 @@ export interface Measured {
   readonly log: ReadLine
   readonly importMs: Figure
   readonly growth?: {
+    readonly settings: { readonly sizes: { readonly large: number } }
     readonly results: readonly { readonly what: string; readonly ratio: Figure; readonly serverCpuRatio: Figure }[]
   }
 }

@@ -13,17 +13,22 @@ export function replaceSection(page: string, section: string): string {
 }
 
 export function pageSection(measured: Measured, rows: readonly GoalRow[]): string {
-  const { node, cores, rounds, servers, networks } = measured.settings
+  const { node, cores, rounds, servers, networks, minutes } = measured.settings
+  const { subscription, pages, rebuild } = measured.log
+  const rate = (value: number) => `${short(value).toLocaleString('en-US')} events/s`
   const added = Object.entries(networks).map(([name, { direct, through }]) => `${name}: ${(through - direct).toFixed(2)} ms`)
   return [
     wrapped(`![${altOf(measured.results)}](benchmarks.svg)`),
     wrapped(
-      `Measured in rounds on ${cores} cores with Node ${node.slice(1)}, ${servers.map(withoutBuild).join(', ')}; medians of ${rounds}. ` +
+      `Measured in ${Math.ceil(minutes)} minutes on ${cores} cores with Node ${node.slice(1)}, ${servers.map(withoutBuild).join(', ')}; medians of ${rounds} rounds, smallest and largest in brackets. ` +
         (added.length === 0 ? '' : `The networks added to a \`SELECT 1\`: ${added.join(', ')}.`),
     ),
     table(
       ['Figure', 'Goal', 'Measured', 'Met', 'Command'],
       rows.map(({ what, goal, text, isMet, command }) => [what, goal, text, met(isMet), `\`${command}\``]),
+    ),
+    wrapped(
+      `Reading the log on Postgres: ${rate(pages)} in pages, ${rate(rebuild)} in a rebuild, ${rate(subscription)} through a subscription.`,
     ),
     'All systems of that run, 64 callers unless the row says otherwise. CPU is processor time of one command in µs.',
     table(
