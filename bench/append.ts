@@ -7,11 +7,11 @@ import { mysqlStore } from 'cqrs-es/mysql'
 import { postgresStore } from 'cqrs-es/postgres'
 import type { Commit, Store } from 'cqrs-es/store'
 import { createPool } from 'mysql2/promise'
-import pg from 'pg'
 import { selected } from '../test/servers/stores.ts'
 import { cpuOf } from './commands/cpu.ts'
 import { detailsOf, type EventSize } from './commands/event.ts'
 import { benches } from './commands/servers.ts'
+import { openPool } from './log.ts'
 import { type Figure, figure, shown, writeResults } from './report.ts'
 
 const rounds = Number(process.env.ROUNDS ?? 5)
@@ -28,7 +28,7 @@ interface Target {
 const targets = { postgres: onPostgres, mysql: onMysql } as const
 
 async function onPostgres(url: string): Promise<Target> {
-  const pool = new pg.Pool({ connectionString: url })
+  const pool = openPool(url)
   const logged = async () => Number((await pool.query("SELECT pg_current_wal_insert_lsn() - '0/0' AS bytes")).rows[0].bytes)
   return { store: postgresStore(pool), logged, close: () => pool.end() }
 }
