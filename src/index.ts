@@ -3,10 +3,12 @@
 export {
   type Aggregate,
   type AggregateDeclaration,
+  type AggregateExtension,
   type AggregateOptions,
   type AggregateTypes,
   type AnyAggregate,
   type CommandOf,
+  type DeadlineOf,
   defineAggregate,
   type Envelope,
   type EnvelopeOf,
@@ -15,6 +17,7 @@ export {
   type RejectionsOf,
   type SnapshotPolicy,
   type StateOf,
+  type Taken,
   type TypesOf,
 } from './aggregate.ts'
 // App
@@ -114,6 +117,8 @@ export {
   type SubscriptionContext,
   type SubscriptionOptions,
 } from './subscriptions/subscription.ts'
+// Unique values
+export { unique } from './unique/unique.ts'
 // Views
 export type { ReloadReason, ViewChange } from './views/listener.ts'
 export type { RebuildOptions, RebuildProgress } from './views/rebuild-handle.ts'

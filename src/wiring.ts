@@ -7,6 +7,7 @@ import { CommandLimit } from './execution/command-limit.ts'
 import { CommitQueue } from './execution/commit-queue.ts'
 import type { Core, Query, WiredAggregate } from './execution/core.ts'
 import { withResentReads } from './execution/resent-reads.ts'
+import { rowsOf } from './execution/state-rules.ts'
 import type { Observation } from './observation.ts'
 import { type ProcessDefinition, processDefinitionOf } from './processes/definition.ts'
 import { checkedRuntime, platformRuntime, type Runtime } from './runtime.ts'
@@ -83,7 +84,7 @@ export function wire(given: object): {
     definitions: new Map([...definitions.values()].map((definition) => [definition.type, definition])),
     ...following,
   })
-  const wired = aggregatesByKey(definitions, options.services, readSide)
+  const wired = aggregatesByKey(core, definitions, options.services, readSide)
   return { core, aggregates: wired, views, subscriptions, processes, readSide }
 }
 
@@ -161,6 +162,7 @@ function definitionsByKey(aggregates: Readonly<Record<string, unknown>>): Map<st
 }
 
 function aggregatesByKey(
+  core: Core,
   definitions: ReadonlyMap<string, AggregateDefinition>,
   services: Readonly<Record<string, unknown>>,
   readSide: ReadSide | undefined,
@@ -172,7 +174,7 @@ function aggregatesByKey(
       )
   return new Map(
     [...definitions].map(([key, definition]) => {
-      const inlineViews = readSide?.inlineViews(definition)
+      const inlineViews = rowsOf(core, definition, readSide?.inlineViews(definition))
       return [key, { definition, services: servicesOf(key, definition, services), inlineViews }]
     }),
   )

@@ -37,6 +37,7 @@ const kinds = {
     'subscriptions/reset.ts',
     'subscriptions/subscription.ts',
   ],
+  unique: ['rules/adopt.ts', 'rules/combine.ts', 'rules/own-rows.ts', 'unique/claims.ts', 'unique/rows.ts', 'unique/unique.ts'],
   defineProcess: [
     'due/back-off.ts',
     'due/due-rows.ts',
@@ -102,7 +103,7 @@ async function bundled(...imports: readonly string[]): Promise<readonly string[]
   })
   const [output] = Object.values(metafile.outputs)
   return Object.entries(output?.inputs ?? {})
-    .filter(([module, { bytesInOutput }]) => /^(views|subscriptions|consumers|processes|due)\//.test(module) && bytesInOutput > 0)
+    .filter(([module, { bytesInOutput }]) => /^(views|subscriptions|consumers|processes|due|rules|unique|deadlines)\//.test(module) && bytesInOutput > 0)
     .map(([module]) => module)
     .sort()
 }
