@@ -6,6 +6,7 @@ import type { ConsumerHandle } from './consumers/handle.ts'
 import type { ResetOptions } from './consumers/reset.ts'
 import type { AppHealth } from './consumers/status.ts'
 import { waitingFor } from './consumers/waiting.ts'
+import type { DeadlinesHandle } from './deadlines/handle.ts'
 import { DefinitionError, ValidationError } from './errors.ts'
 import type { EventEnvelope, Position } from './event-envelope.ts'
 import { type AggregateDefinition, definitionOf } from './execution/aggregate-definition.ts'
@@ -16,6 +17,7 @@ import { handleOf } from './execution/handle.ts'
 import { readLog } from './execution/log.ts'
 import { checkReplay, replay } from './execution/replay.ts'
 import type { Accepted, Rejected } from './execution/result.ts'
+import type { Adopted } from './execution/state-rules.ts'
 import { notingErrors } from './execution/user-code-errors.ts'
 import type { Observation } from './observation.ts'
 import type { ProcessHandle } from './processes/handle.ts'
@@ -197,6 +199,21 @@ export interface App<
    */
   health(): Promise<AppHealth>
   /**
+   * The deadlines of all aggregates.
+   * @throws DefinitionError in an app without deadlines
+   */
+  readonly deadlines: DeadlinesHandle
+  /**
+   * Stores the unique values and deadlines of aggregates that are older than these rules. Until it
+   * has run, such values are not protected, and such deadlines are not sent. Returns the number of
+   * rows it has stored, and the values that several aggregates have: the first of `ids` owns the
+   * value, and the others keep it until a command changes it. Commands continue meanwhile. You may
+   * abort and repeat it.
+   * @throws DefinitionError for an aggregate without `unique` and `deadlines`. ApplyError,
+   * DeserializationError, StoreError, ClosedError, and the signal's reason
+   */
+  adopt(aggregate: A[keyof A], options?: { readonly signal?: AbortSignal | undefined }): Promise<Adopted>
+  /**
    * Calls a query with stored events again, one commit at a time. Returns the number of events.
    * Replays the events of the app in commit order (without a global order, aggregate by aggregate),
    * of one aggregate type, or of one aggregate. Stops at the first error. With `onError` it
@@ -364,7 +381,7 @@ export function createApp<
   const U extends Record<string, Subscription> = Record<never, never>,
   const P extends Record<string, Process> = Record<never, never>,
 >(options: AppOptions<A, W, U, P> & ServicesOption<A>): App<A, W, U, P> {
-  const { core, aggregates, views, subscriptions, processes, readSide } = wire(options)
+  const { core, aggregates, views, subscriptions, processes, deadlines, readSide } = wire(options)
   const lifecycle = new Lifecycle()
   const definitions = new Map([...aggregates.values()].map(({ definition }) => [definition.type, definition]))
   const waiting = waitingFor(readSide, views, lifecycle)
@@ -402,10 +419,19 @@ export function createApp<
         if (readSide !== undefined) return readSide.leftovers(lifecycle)
         throw new DefinitionError('app.leftovers: this app has no view and no subscription. Call it on an app that has one.')
       }),
+    adopt: async (aggregate: unknown, request: { signal?: AbortSignal } = {}) => {
+      readCallOptions('app.adopt', request, { signal: signalOption })
+      const { type } = definitionOf('app.adopt: the argument', aggregate)
+      const definition = definitions.get(type)
+      const extension = definition?.rules[0]?.extension
+      if (definition === undefined || extension === undefined)
+        throw new DefinitionError(`app.adopt: this app has no aggregate '${type}' with unique or deadlines.`)
+      return lifecycle.follow('app.adopt', request.signal, (signal) => extension.adopt(core, definition, signal))
+    },
     health: () =>
       lifecycle.run('app.health', async (): Promise<AppHealth> => {
         const statuses = (await readSide?.health()) ?? []
-        const all = [...views, ...subscriptions, ...processes]
+        const all = [...views, ...subscriptions, ...processes, ...deadlines]
         return { consumers: statuses.map((status, i) => ({ ...namesOf(all[i] as (typeof all)[number]), ...status })) }
       }),
     replay: (query: Query, request: object = {}) =>
@@ -432,8 +458,17 @@ export function createApp<
   app.views = open(views)
   app.subscriptions = open(subscriptions)
   app.processes = open(processes)
+  Object.defineProperty(app, 'deadlines', { get: deadlinesGetter(open(deadlines)) })
   return Object.freeze(app) as unknown as App<A, W, U, P>
 }
+
+/** Accessing the deadlines of an app without any is a mistake. */
+const deadlinesGetter =
+  ({ deadlines }: { readonly deadlines?: unknown }) =>
+  () => {
+    if (deadlines === undefined) throw new DefinitionError('app.deadlines: no aggregate of this app has deadlines.')
+    return deadlines
+  }
 
 function aggregateOf(byType: ReadonlyMap<string, WiredAggregate>, type: string): WiredAggregate {
   const found = byType.get(type)

@@ -37,6 +37,9 @@ export type { ConsumerHandle } from './consumers/handle.ts'
 export type { Holder } from './consumers/look.ts'
 export type { ResetOptions, ResetTarget } from './consumers/reset.ts'
 export type { AppHealth, ConsumerHealth, ConsumerStatus } from './consumers/status.ts'
+// Deadlines
+export { deadlines } from './deadlines/deadlines.ts'
+export type { DeadlinesHandle, ListDeadlines, WaitingDeadline } from './deadlines/handle.ts'
 // Processes
 export type { Due, Duration } from './due/duration.ts'
 // Errors
@@ -67,6 +70,7 @@ export type { EnvelopeContext, EventEnvelope, Metadata, Position } from './event
 export { type StoredForm, semanticVersionUpcaster, type Upcaster } from './evolution/upcaster.ts'
 export { type Versioned, versions } from './evolution/versions.ts'
 export type { ExecuteOptions } from './execution/call.ts'
+export type { Adopted } from './execution/state-rules.ts'
 export {
   type DataOf,
   type Message,

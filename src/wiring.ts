@@ -1,4 +1,4 @@
-import type { ReadSide } from './consumers/definitions.ts'
+import type { ConsumerDefinition, ReadSide } from './consumers/definitions.ts'
 import { DefinitionError } from './errors.ts'
 import type { EventEnvelope } from './event-envelope.ts'
 import { type AggregateDefinition, definitionOf } from './execution/aggregate-definition.ts'
@@ -7,7 +7,7 @@ import { CommandLimit } from './execution/command-limit.ts'
 import { CommitQueue } from './execution/commit-queue.ts'
 import type { Core, Query, WiredAggregate } from './execution/core.ts'
 import { withResentReads } from './execution/resent-reads.ts'
-import { rowsOf } from './execution/state-rules.ts'
+import { deadlinesOf, rowsOf } from './execution/state-rules.ts'
 import type { Observation } from './observation.ts'
 import { type ProcessDefinition, processDefinitionOf } from './processes/definition.ts'
 import { checkedRuntime, platformRuntime, type Runtime } from './runtime.ts'
@@ -69,6 +69,7 @@ export function wire(given: object): {
   views: Map<string, ViewDefinition | SqlViewDefinition>
   subscriptions: Map<string, SubscriptionDefinition>
   processes: Map<string, ProcessDefinition>
+  deadlines: ReadonlyMap<string, ConsumerDefinition>
   readSide: ReadSide | undefined
 } {
   const options = readOptions('createApp', given, optionsOfCreateApp)
@@ -78,14 +79,15 @@ export function wire(given: object): {
   const processes = namedByKey('process', 'processes', options.processes, processDefinitionOf)
   const definitions = definitionsByKey(options.aggregates)
   const following = readOptions('createApp: following', options.following, optionsOfFollowing)
-  const consumers = [...views.values(), ...subscriptions.values(), ...processes.values()]
+  const deadlines = deadlinesOf([...definitions.values()])
+  const consumers = [...views.values(), ...subscriptions.values(), ...processes.values(), ...deadlines.values()]
   const readSide = consumers[0]?.machinery.connect(core, {
     consumers,
     definitions: new Map([...definitions.values()].map((definition) => [definition.type, definition])),
     ...following,
   })
   const wired = aggregatesByKey(core, definitions, options.services, readSide)
-  return { core, aggregates: wired, views, subscriptions, processes, readSide }
+  return { core, aggregates: wired, views, subscriptions, processes, deadlines, readSide }
 }
 
 function coreOf({ store: given, runtime: chosen, observe: observer, ...options }: Options): Core {

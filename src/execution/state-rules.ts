@@ -1,9 +1,11 @@
 import type { ConsumerDefinition } from '../consumers/definitions.ts'
 import { DefinitionError } from '../errors.ts'
+import type { ViewWrite } from '../store/commit.ts'
 import { isObject } from '../util/json.ts'
 import { checkFunction } from '../util/options.ts'
 import type { AggregateDefinition } from './aggregate-definition.ts'
 import type { Core, InlineViews } from './core.ts'
+import type { Loaded } from './loaded.ts'
 
 /** A pure function of an aggregate's state. */
 export type StateFunction = (state: unknown) => unknown
@@ -26,8 +28,22 @@ export interface ExtensionParts {
   /** Combines rows of two kinds. */
   readonly combine: (one: InlineViews | undefined, other: InlineViews) => InlineViews
   readonly adopt: (core: Core, definition: AggregateDefinition, signal: AbortSignal) => Promise<Adopted>
+  /** Returns the rows that an aggregate from before the rules lacks. */
+  readonly missing: (core: Core, adopting: Adopting) => Promise<readonly ViewWrite[]>
   /** Returns what runs the rules of an app. Absent if nothing has to run. */
   readonly consumer?: (aggregateTypes: readonly string[]) => ConsumerDefinition
+}
+
+/** An aggregate whose rows `app.adopt` completes. */
+export interface Adopting {
+  readonly definition: AggregateDefinition
+  readonly aggregateId: string
+  readonly rules: StateRules
+  readonly state: Loaded
+  /** Reads the current state of any aggregate of the type. */
+  readonly readState: (aggregateId: string) => Promise<Loaded>
+  /** Values that several aggregates have, by a text of their own: the owner first. */
+  readonly doubles: Map<string, { readonly unique: string; readonly ids: Set<string> }>
 }
 
 /** Result of `app.adopt`. */
@@ -88,3 +104,12 @@ export const rowsOf = (core: Core, definition: AggregateDefinition, inlineViews:
     (rows, rules) => rules.extension.combine(rows, rules.extension.rows(core, definition, rules)),
     inlineViews,
   )
+
+/** Returns what sends the deadlines of an app, under its key in `app.health`; empty without deadlines. */
+export function deadlinesOf(definitions: readonly AggregateDefinition[]): ReadonlyMap<string, ConsumerDefinition> {
+  const own = definitions.flatMap(({ type, rules }) =>
+    rules.flatMap(({ extension: { consumer } }) => (consumer === undefined ? [] : [{ type, consumer }])),
+  )
+  const [first] = own
+  return new Map(first === undefined ? [] : [['deadlines', first.consumer(own.map(({ type }) => type))]])
+}

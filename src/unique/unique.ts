@@ -1,6 +1,7 @@
 import type { AggregateExtension } from '../aggregate.ts'
 import { adopt } from '../rules/adopt.ts'
 import { combine } from '../rules/combine.ts'
+import { missingClaims } from './missing.ts'
 import { claimRowsOf } from './rows.ts'
 
 /**
@@ -32,5 +33,5 @@ import { claimRowsOf } from './rows.ts'
  * ```
  */
 export const unique: AggregateExtension<'unique'> = {
-  '~extension': { option: 'unique', rows: claimRowsOf, combine, adopt },
+  '~extension': { option: 'unique', rows: claimRowsOf, combine, adopt, missing: missingClaims },
 }

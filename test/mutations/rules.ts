@@ -1,6 +1,8 @@
 import type { Mutation } from './mutation.ts'
 
 const unique = 'test/stories/unique-values.test.ts'
+const deadlines = 'test/stories/deadlines.test.ts'
+const adopting = 'test/stories/adopting.test.ts'
 
 /** Of unique values and deadlines. */
 export const rules: readonly Mutation[] = [
@@ -61,5 +63,63 @@ export const rules: readonly Mutation[] = [
     find: 'problem(409, { detail: `Another',
     put: 'problem(422, { detail: `Another',
     test: 'test/http/unique-values.test.ts › a command whose unique value is taken is 409 with the name of the rule',
+  },
+  {
+    breaks: 'a deadline is sent early',
+    file: 'src/deadlines/work.ts',
+    find: 'due <= now && definition',
+    put: 'definition',
+    test: `${deadlines} › a command is sent when its time has come, not a millisecond before`,
+  },
+  {
+    breaks: 'a rejected deadline is sent again',
+    file: 'src/deadlines/wanted.ts',
+    find: 'command === settled || known.done',
+    put: 'known.done',
+    test: `${deadlines} › eight apps send a deadline once`,
+  },
+  {
+    breaks: 'a moved deadline keeps its time',
+    file: 'src/deadlines/wanted.ts',
+    find: 'if (known?.at !== at) return',
+    put: 'if (known === undefined) return',
+    test: `${deadlines} › a deadline follows the state: moved, withdrawn, set again`,
+  },
+  {
+    breaks: 'a deadline is sent though its row has moved',
+    file: 'src/deadlines/send-deadline.ts',
+    find: 'rows: (decided) => [rows.write(row, rowOf(',
+    put: 'rows: (decided) => [] || [rows.write(row, rowOf(',
+    test: `${deadlines} › eight apps send a deadline once`,
+    hangs: true,
+  },
+  {
+    breaks: 'an unreadable time is ignored',
+    file: 'src/deadlines/wanted.ts',
+    find: 'if (text === undefined)\n    throw new TypeError(',
+    put: 'if (text === undefined) return undefined\n  if (text === null)\n    throw new TypeError(',
+    test: `${deadlines} › a deadline whose time cannot be read fails its command`,
+  },
+  {
+    breaks: 'a command that leaves the deadlines as they are writes them',
+    file: 'src/deadlines/rows.ts',
+    find: 'together?.hasDeadlines || isSame(before, after)',
+    put: 'together?.hasDeadlines',
+    test: `${deadlines} › a command that leaves the deadlines as they are reads and writes no row`,
+  },
+  {
+    breaks: 'adopt writes over a later command',
+    file: 'src/unique/rows.ts',
+    find: 'others[i] ? []',
+    put: '(others[i] || (i >= taken.length && row.value === undefined)) ? []',
+    test: `${adopting} › a command between the reads of adopt and its commit is not overwritten`,
+  },
+  {
+    breaks: 'adopt takes a value from its owner',
+    file: 'src/unique/missing.ts',
+    find: 'if (!has) {',
+    put: 'if (has !== null) {',
+    test: `${adopting} › adopt claims the values of earlier aggregates, once, and reports doubles`,
+    hangs: true,
   },
 ]
