@@ -76,14 +76,14 @@ export const rules: readonly Mutation[] = [
     file: 'src/deadlines/wanted.ts',
     find: 'command === settled || known.done',
     put: 'known.done',
-    test: `${deadlines} › eight apps send a deadline once`,
+    test: `${deadlines} › a deadline that the handler %ss is sent once, until its time changes`,
   },
   {
-    breaks: 'a moved deadline keeps its time',
+    breaks: 'a moved deadline keeps its outcome',
     file: 'src/deadlines/wanted.ts',
     find: 'if (known?.at !== at) return',
     put: 'if (known === undefined) return',
-    test: `${deadlines} › a deadline follows the state: moved, withdrawn, set again`,
+    test: `${deadlines} › a deadline that the handler %ss is sent once, until its time changes`,
   },
   {
     breaks: 'a deadline is sent though its row has moved',
