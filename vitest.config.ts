@@ -22,6 +22,7 @@ const kinds = {
     'test/stories/{*on-a-database,sql-views}.test.ts',
     'test/lambda/on-dynamodb.test.ts',
     'test/servers/*.test.ts',
+    'test/brokers/brokers.test.ts',
   ],
   crash: ['test/crash/**/*.test.ts'],
   docs: ['test/docs/docs.test.ts', 'test/site/*.test.ts'],

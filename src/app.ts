@@ -3,7 +3,6 @@ import type { AggregateHandle } from './aggregate-handle.ts'
 import type { AggregateChange } from './consumers/change.ts'
 import type { ConsumerDefinition, DrainRequest, DrainResult, Leftover } from './consumers/definitions.ts'
 import type { ConsumerHandle } from './consumers/handle.ts'
-import type { ResetOptions } from './consumers/reset.ts'
 import type { AppHealth } from './consumers/status.ts'
 import { waitingFor } from './consumers/waiting.ts'
 import type { DeadlinesHandle } from './deadlines/handle.ts'
@@ -19,12 +18,18 @@ import { checkReplay, replay } from './execution/replay.ts'
 import type { Accepted, Rejected } from './execution/result.ts'
 import type { Adopted } from './execution/state-rules.ts'
 import { notingErrors } from './execution/user-code-errors.ts'
+import type { InboxHandle } from './inboxes/handle.ts'
+import type { Inbox } from './inboxes/inbox.ts'
+import type { InboxDefinition } from './inboxes/inbox-definition.ts'
 import type { Observation } from './observation.ts'
 import type { ProcessHandle } from './processes/handle.ts'
 import type { Process } from './processes/types.ts'
+import type { PublicationHandle } from './publications/handle.ts'
+import type { BoundPublication } from './publications/publication.ts'
+import type { PublicationDefinition } from './publications/publication-definition.ts'
 import type { Runtime } from './runtime.ts'
 import type { Store } from './store/store.ts'
-import type { FailedEvent, FailedPage, ListFailed, SkippedEvent } from './subscriptions/failed-events.ts'
+import type { SubscriptionHandle } from './subscriptions/handle.ts'
 import type { Subscription, SubscriptionApp } from './subscriptions/subscription.ts'
 import { isObject } from './util/json.ts'
 import { Lifecycle } from './util/lifecycle.ts'
@@ -44,6 +49,8 @@ export interface AppOptions<
   W extends Record<string, View | SqlView>,
   U extends Record<string, Subscription> = Record<never, never>,
   P extends Record<string, Process> = Record<never, never>,
+  B extends Record<string, BoundPublication> = Record<never, never>,
+  I extends Record<string, Inbox> = Record<never, never>,
 > {
   /**
    * The store, such as `memoryStore()` or `sqliteStore(db)`. Its schema must exist: call
@@ -65,10 +72,17 @@ export interface AppOptions<
    */
   readonly processes?: P
   /**
-   * Timing of subscriptions, async views and processes. Another process takes over from one that died after
-   * `leaseMs` (default 5,000). A store without notifications is polled every `pollMs` (default
-   * 1,000). Operators see this process under the name `holder`, such as its host, with random text
-   * added. Default: random text.
+   * Publications with their targets, under their names in `app.publications`. They run after
+   * `start()` and in `drain()`.
+   */
+  readonly publications?: B
+  /** Inboxes, under their names in `app.inboxes`. */
+  readonly inboxes?: I
+  /**
+   * Timing of subscriptions, async views, processes and publications. Another program takes over
+   * from one that died after `leaseMs` (default 5,000). A store without notifications is polled
+   * every `pollMs` (default 1,000). Operators see this program under the name `holder`, such as its
+   * host, with random text added. Default: random text.
    */
   readonly following?: { readonly leaseMs?: number; readonly pollMs?: number; readonly holder?: string }
   /**
@@ -115,6 +129,8 @@ export interface App<
   W extends Record<string, View | SqlView>,
   U extends Record<string, Subscription> = Record<never, never>,
   P extends Record<string, Process> = Record<never, never>,
+  B extends Record<string, BoundPublication> = Record<never, never>,
+  I extends Record<string, Inbox> = Record<never, never>,
 > extends SubscriptionApp {
   /** @internal */
   readonly '~parts': AppParts
@@ -126,6 +142,10 @@ export interface App<
   readonly subscriptions: { readonly [K in keyof U]: SubscriptionHandle }
   /** Processes under the names passed to `createApp`. */
   readonly processes: { readonly [K in keyof P]: ProcessHandle<StateOfProcess<P[K]>> }
+  /** Publications under the names passed to `createApp`. */
+  readonly publications: { readonly [K in keyof B]: PublicationHandle }
+  /** Inboxes under the names passed to `createApp`. */
+  readonly inboxes: { readonly [K in keyof I]: InboxHandle }
   /**
    * Waits until a view has processed the log up to a position; runs it if no other process does.
    * Resolves at once for an inline view. Does not rebuild a view with a new `viewVersion`.
@@ -263,6 +283,8 @@ export interface App<
 export interface AppParts {
   readonly aggregates: ReadonlyMap<string, AggregateDefinition>
   readonly views: ReadonlyMap<string, ViewDefinition | SqlViewDefinition>
+  readonly publications: ReadonlyMap<string, PublicationDefinition>
+  readonly inboxes: ReadonlyMap<string, InboxDefinition>
   /** Whether a handler or a schema of a command threw the error. */
   readonly isForeign: (error: unknown) => boolean
   /** Executes a command of a process. @throws DefinitionError for a type that the app does not have */
@@ -278,74 +300,6 @@ export interface SqlViewHandle extends ConsumerHandle {
    * signal's reason
    */
   rebuild(options?: Omit<RebuildOptions, 'id'>): Promise<void>
-}
-
-/** A subscription of an app. */
-export interface SubscriptionHandle extends ConsumerHandle {
-  /**
-   * Lists failed events, in pages of `limit` (1–1,000, default 100), in no order. With `state`,
-   * only those that wait for a retry, or only those that are parked.
-   * @throws ValidationError, StoreError, ClosedError
-   */
-  parked(options?: ListFailed): Promise<FailedPage<FailedEvent>>
-  /**
-   * Retries one failed event now. Returns `false` if it has not failed or is already dealt with.
-   * @throws StoreError, ClosedError
-   */
-  retry(eventId: string): Promise<boolean>
-  /**
-   * Skips one event for good: one that failed, or one at which the subscription has stopped.
-   * Records the skip with its reason, and delivers the later events of its aggregate. Returns
-   * `false` if the event has not failed or is already dealt with.
-   * @throws ValidationError without a reason, StoreError, ClosedError
-   */
-  skip(eventId: string, options: { readonly reason: string; readonly by?: string | undefined }): Promise<boolean>
-  /**
-   * Lists skipped events, the latest first, in pages of `limit` (1–1,000, default 100).
-   * @throws ValidationError, StoreError, ClosedError
-   */
-  skipped(options?: {
-    readonly limit?: number | undefined
-    readonly after?: string | undefined
-  }): Promise<FailedPage<SkippedEvent>>
-  /**
-   * Moves the subscription to a place: delivers later events again, or passes over undelivered
-   * ones. Also ends a stop. Events that failed after that place are delivered again; earlier
-   * failures stay. Commands sent with `reaction` are not stored twice; all other effects happen
-   * again. Waits up to `leaseMs` and 5 s for running handlers.
-   * @throws ValidationError for an invalid option, a position after the end of the log or a time in
-   * the future. DefinitionError for a position where the store has no global order. NotYetError
-   * when handlers ran for too long. StoreError, ClosedError
-   *
-   * @example
-   * ```ts
-   * import { createApp, defineAggregate, defineSubscription, typed } from 'cqrs-es'
-   * import { memoryStore } from 'cqrs-es/memory'
-   *
-   * const task = defineAggregate({
-   *   type: 'task',
-   *   events: { Assigned: typed<{ to: string }>() },
-   *   commands: { Assign: typed<{ to: string }>() },
-   *   initialState: () => ({}),
-   * }).implement({
-   *   handle: { Assign: (_, data) => ({ type: 'Assigned', data }) },
-   *   apply: { Assigned: (state) => state },
-   * })
-   * const mailer = defineSubscription({
-   *   name: 'mailer',
-   *   aggregates: [task],
-   *   handle: (event) => console.log(event.id),
-   * })
-   *
-   * const app = createApp({ store: memoryStore(), aggregates: { task }, subscriptions: { mailer } })
-   * await app.aggregates.task.execute('t-1', { type: 'Assign', data: { to: 'ann' } })
-   * await app.drain() // task/t-1/1
-   * await app.subscriptions.mailer.reset({ to: 'beginning', reason: 'the mails were lost' })
-   * await app.drain() // task/t-1/1
-   * await app.close()
-   * ```
-   */
-  reset(options: ResetOptions): Promise<void>
 }
 
 type StateOfProcess<P> = P extends Process<string, infer S> ? S : never
@@ -380,8 +334,10 @@ export function createApp<
   const W extends Record<string, View | SqlView> = Record<never, never>,
   const U extends Record<string, Subscription> = Record<never, never>,
   const P extends Record<string, Process> = Record<never, never>,
->(options: AppOptions<A, W, U, P> & ServicesOption<A>): App<A, W, U, P> {
-  const { core, aggregates, views, subscriptions, processes, deadlines, readSide } = wire(options)
+  const B extends Record<string, BoundPublication> = Record<never, never>,
+  const I extends Record<string, Inbox> = Record<never, never>,
+>(options: AppOptions<A, W, U, P, B, I> & ServicesOption<A>): App<A, W, U, P, B, I> {
+  const { core, aggregates, views, subscriptions, processes, publications, inboxes, deadlines, readSide } = wire(options)
   const lifecycle = new Lifecycle()
   const definitions = new Map([...aggregates.values()].map(({ definition }) => [definition.type, definition]))
   const waiting = waitingFor(readSide, views, lifecycle)
@@ -395,6 +351,8 @@ export function createApp<
     '~parts': {
       aggregates: new Map([...aggregates].map(([key, { definition }]) => [key, definition])),
       views,
+      publications,
+      inboxes,
       isForeign: (error: unknown) => isObject(error) && foreign.has(error),
       execute: (aggregateType: string, call: Call) => execute(core, aggregateOf(byType, aggregateType), call),
       sleep: core.runtime.sleep,
@@ -431,7 +389,7 @@ export function createApp<
     health: () =>
       lifecycle.run('app.health', async (): Promise<AppHealth> => {
         const statuses = (await readSide?.health()) ?? []
-        const all = [...views, ...subscriptions, ...processes, ...deadlines]
+        const all = [...views, ...subscriptions, ...processes, ...publications, ...deadlines]
         return { consumers: statuses.map((status, i) => ({ ...namesOf(all[i] as (typeof all)[number]), ...status })) }
       }),
     replay: (query: Query, request: object = {}) =>
@@ -458,8 +416,13 @@ export function createApp<
   app.views = open(views)
   app.subscriptions = open(subscriptions)
   app.processes = open(processes)
+  app.publications = open(publications)
+  const handleOfType = new Map([...aggregates].map(([key, { definition }]) => [definition.type, handles.get(key)]))
+  app.inboxes = Object.fromEntries(
+    [...inboxes].map(([key, inbox]) => [key, inbox.open(lifecycle, (type) => handleOfType.get(type) as never)]),
+  )
   Object.defineProperty(app, 'deadlines', { get: deadlinesGetter(open(deadlines)) })
-  return Object.freeze(app) as unknown as App<A, W, U, P>
+  return Object.freeze(app) as unknown as App<A, W, U, P, B, I>
 }
 
 /** Accessing the deadlines of an app without any is a mistake. */

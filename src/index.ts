@@ -28,7 +28,6 @@ export {
   createApp,
   type ServicesOption,
   type SqlViewHandle,
-  type SubscriptionHandle,
 } from './app.ts'
 // Subscriptions
 export type { AggregateChange } from './consumers/change.ts'
@@ -98,7 +97,6 @@ export type {
   Process,
   ProcessDeclaration,
   ReplyFrom,
-  SendTo,
   Step,
   StepContext,
   StepOf,
@@ -107,9 +105,11 @@ export type {
 } from './processes/types.ts'
 export { type Rejection, reject } from './reject.ts'
 export { platformRuntime, type Runtime } from './runtime.ts'
+export type { SendTo } from './send-to.ts'
 // Stores
 export type { Store } from './store/store.ts'
 export type { FailedEvent, FailedPage, ListFailed, SkippedEvent } from './subscriptions/failed-events.ts'
+export type { SubscriptionHandle } from './subscriptions/handle.ts'
 export type { ReactionOptions } from './subscriptions/reaction.ts'
 export {
   type BatchContext,

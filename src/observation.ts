@@ -49,7 +49,17 @@ export type Observation =
       readonly on: 'sequence' | 'view' | 'generation' | 'unknown-outcome'
     }
   | {
-      /** The handler of a subscription failed, or an event could not be read. */
+      /** A publication sent messages. Each of `failed` is also reported as `delivery`, once it is next. */
+      readonly kind: 'published'
+      readonly publication: string
+      readonly target: string
+      /** Number of acknowledged messages. */
+      readonly messages: number
+      readonly failed: number
+      readonly ms: number
+    }
+  | {
+      /** The handler of a subscription or a publication failed, or an event could not be read. */
       readonly kind: 'delivery'
       readonly subscription: string
       readonly eventId: string

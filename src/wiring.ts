@@ -8,8 +8,10 @@ import { CommitQueue } from './execution/commit-queue.ts'
 import type { Core, Query, WiredAggregate } from './execution/core.ts'
 import { withResentReads } from './execution/resent-reads.ts'
 import { deadlinesOf, rowsOf } from './execution/state-rules.ts'
+import { type InboxDefinition, inboxDefinitionOf } from './inboxes/inbox-definition.ts'
 import type { Observation } from './observation.ts'
 import { type ProcessDefinition, processDefinitionOf } from './processes/definition.ts'
+import { type PublicationDefinition, publicationDefinitionOf } from './publications/publication-definition.ts'
 import { checkedRuntime, platformRuntime, type Runtime } from './runtime.ts'
 import type { Capabilities, Store } from './store/store.ts'
 import type { SubscriptionDefinition } from './subscriptions/definition.ts'
@@ -29,6 +31,8 @@ const optionsOfCreateApp = {
   views: withDefault<Named>({}, checkNamed),
   subscriptions: withDefault<Named>({}, checkNamed),
   processes: withDefault<Named>({}, checkNamed),
+  publications: withDefault<Named>({}, checkNamed),
+  inboxes: withDefault<Named>({}, checkNamed),
   queries: withDefault<readonly Query[]>([], checkQueries),
   onQueryError: withDefault<Core['onQueryError']>(reportQueryError, checkFunction),
   /** Attempts after a lost race. */
@@ -69,6 +73,8 @@ export function wire(given: object): {
   views: Map<string, ViewDefinition | SqlViewDefinition>
   subscriptions: Map<string, SubscriptionDefinition>
   processes: Map<string, ProcessDefinition>
+  publications: Map<string, PublicationDefinition>
+  inboxes: Map<string, InboxDefinition>
   deadlines: ReadonlyMap<string, ConsumerDefinition>
   readSide: ReadSide | undefined
 } {
@@ -77,17 +83,26 @@ export function wire(given: object): {
   const views = namedByKey('view', 'views', options.views, anyViewDefinitionOf)
   const subscriptions = namedByKey('subscription', 'subscriptions', options.subscriptions, subscriptionDefinitionOf)
   const processes = namedByKey('process', 'processes', options.processes, processDefinitionOf)
+  const publications = namedByKey('publication', 'publications', options.publications, publicationDefinitionOf)
   const definitions = definitionsByKey(options.aggregates)
+  const types = new Set([...definitions.values()].map(({ type }) => type))
+  const inboxes = namedByKey('inbox', 'inboxes', options.inboxes, (what, value) => inboxDefinitionOf(what, value, types))
   const following = readOptions('createApp: following', options.following, optionsOfFollowing)
   const deadlines = deadlinesOf([...definitions.values()])
-  const consumers = [...views.values(), ...subscriptions.values(), ...processes.values(), ...deadlines.values()]
+  const consumers = [
+    ...views.values(),
+    ...subscriptions.values(),
+    ...processes.values(),
+    ...publications.values(),
+    ...deadlines.values(),
+  ]
   const readSide = consumers[0]?.machinery.connect(core, {
     consumers,
     definitions: new Map([...definitions.values()].map((definition) => [definition.type, definition])),
     ...following,
   })
   const wired = aggregatesByKey(core, definitions, options.services, readSide)
-  return { core, aggregates: wired, views, subscriptions, processes, deadlines, readSide }
+  return { core, aggregates: wired, views, subscriptions, processes, publications, inboxes, deadlines, readSide }
 }
 
 function coreOf({ store: given, runtime: chosen, observe: observer, ...options }: Options): Core {
@@ -193,7 +208,13 @@ function servicesOf(
   return given
 }
 
-const exampleKeys: Named = { views: 'balances', subscriptions: 'mailer', processes: 'shipping' }
+const exampleKeys: Named = {
+  views: 'balances',
+  subscriptions: 'mailer',
+  processes: 'shipping',
+  publications: 'orders',
+  inboxes: 'payments',
+}
 
 function checkNamed(what: string, value: unknown): void {
   const example = exampleKeys[what.split(': ')[1] as string] ?? 'account'
@@ -207,7 +228,7 @@ function refuseDoubles<T>(what: string, option: string, given: ReadonlyMap<strin
     const first = keys.get(name)
     if (first !== undefined)
       throw new DefinitionError(
-        `createApp: the ${what} '${name}' is registered twice, as ${option}.${first} and ${option}.${key}.`,
+        `createApp: the ${what} '${name}' is registered twice, as ${option}.${first} and ${option}.${key}. Remove one, or give one a name of its own.`,
       )
     keys.set(name, key)
   }

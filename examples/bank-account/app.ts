@@ -14,7 +14,7 @@ export const bankApp = (store: Store) =>
     store,
     aggregates: { account: bankAccount, transfer },
     views: { accounts, days },
-    subscriptions: { transfers },
+    processes: { transfers },
     services: { account: cityServices() },
     following: { pollMs: 200 },
   })

@@ -37,7 +37,6 @@ export const bankAccount = defineAggregate({
     TransferSent: z.object({ transfer: z.string(), to: z.string(), amount: money, balance: money }),
     TransferReceived: z.object({ transfer: z.string(), from: z.string(), amount: money, balance: money }),
     TransferTakenBack: z.object({ transfer: z.string(), amount: money, balance: money }),
-    TransferDeclined: z.object({ transfer: z.string(), because: z.string() }),
   },
   services: typed<BankServices>(),
   initialState: (): Account => ({ open: false, balance: 0, checks: [] }),
@@ -75,17 +74,14 @@ export const bankAccount = defineAggregate({
       return balance === 0 ? { type: 'AccountClosed', data: {} } : reject('not-empty', { balance })
     },
 
-    // Declining a step is an event, so that the account gives the same answer when asked again.
     SendTransfer: ({ open, balance }, { transfer, to, amount }) => {
-      if (!open) return { type: 'TransferDeclined', data: { transfer, because: 'not-open' } }
-      if (balance < amount) return { type: 'TransferDeclined', data: { transfer, because: 'insufficient-funds' } }
+      if (!open) return reject('not-open')
+      if (balance < amount) return reject('insufficient-funds', { balance })
       return { type: 'TransferSent', data: { transfer, to, amount, balance: balance - amount } }
     },
 
     ReceiveTransfer: ({ open, balance }, { transfer, from, amount }) =>
-      open
-        ? { type: 'TransferReceived', data: { transfer, from, amount, balance: balance + amount } }
-        : { type: 'TransferDeclined', data: { transfer, because: 'not-open' } },
+      open ? { type: 'TransferReceived', data: { transfer, from, amount, balance: balance + amount } } : reject('not-open'),
 
     // Even if the account is closed by now: the money belongs to its holder.
     TakeBackTransfer: ({ balance }, { transfer, amount }) => ({
@@ -103,7 +99,6 @@ export const bankAccount = defineAggregate({
     TransferSent: (account, { balance }) => ({ ...account, balance }),
     TransferReceived: (account, { balance }) => ({ ...account, balance }),
     TransferTakenBack: (account, { balance }) => ({ ...account, balance }),
-    TransferDeclined: (account) => account,
   },
 })
 

@@ -80,7 +80,7 @@ async function story({ kind, name }: Place) {
   await sendMoney()
 }
 
-/** Sends money. A subscription moves the transfer along, after the response. */
+/** Sends money. A process moves the transfer along, after the response. */
 async function sendMoney() {
   say('\nShe sends 30 to Bob. A subscription takes the money from one account to the other.')
   if ((await request('/account/acct-bob')).status === 404) await post('/account/acct-bob/OpenAccount', { owner: 'bob' })

@@ -98,11 +98,9 @@ describe('internal commands', () => {
     ['account', 'SendTransfer', { transfer: 't-1', to: 'acct-2', amount: 50 }],
     ['account', 'ReceiveTransfer', { transfer: 't-1', from: 'acct-2', amount: 50 }],
     ['account', 'TakeBackTransfer', { transfer: 't-1', amount: 50 }],
-    ['transfer', 'RecordWithdrawal', undefined],
-    ['transfer', 'RecordRefusal', { because: 'x' }],
-    ['transfer', 'RecordDeposit', undefined],
-    ['transfer', 'RecordReturn', { because: 'x' }],
-    ['transfer', 'RecordRefund', undefined],
+    ['transfer', 'CompleteTransfer', undefined],
+    ['transfer', 'RefuseTransfer', { because: 'x' }],
+    ['transfer', 'RefundTransfer', { because: 'x' }],
   ])('an internal command is not reachable: %s %s', async (aggregate, type, data) => {
     await open('one')
     await post('/transfer/one/RequestTransfer', { from: 'one', to: 'two', amount: 1 })

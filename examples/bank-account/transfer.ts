@@ -4,9 +4,9 @@ import * as z from 'zod'
 const order = z.object({ from: z.string(), to: z.string(), amount: z.int() })
 const because = z.object({ because: z.string() })
 
-/** A transfer from one account to another: its progress and both accounts. */
+/** A transfer from one account to another, and its outcome. */
 interface Transfer {
-  readonly status: 'new' | 'requested' | 'under way' | 'coming back' | 'completed' | 'refused' | 'refunded'
+  readonly status: 'new' | 'requested' | 'completed' | 'refused' | 'refunded'
   readonly from: string
   readonly to: string
   readonly amount: number
@@ -21,20 +21,11 @@ export const transfer = defineAggregate({
       to: z.string().min(1).max(200),
       amount: z.int().positive().max(1_000_000_000),
     }),
-    RecordWithdrawal: noData,
-    RecordRefusal: because,
-    RecordDeposit: noData,
-    RecordReturn: because,
-    RecordRefund: noData,
+    CompleteTransfer: noData,
+    RefuseTransfer: because,
+    RefundTransfer: because,
   },
-  events: {
-    TransferRequested: order,
-    MoneyWithdrawn: noData,
-    TransferRefused: because,
-    TransferCompleted: noData,
-    DepositDeclined: because,
-    TransferRefunded: noData,
-  },
+  events: { TransferRequested: order, TransferCompleted: noData, TransferRefused: because, TransferRefunded: because },
   initialState: (): Transfer => ({ status: 'new', from: '', to: '', amount: 0 }),
 }).implement({
   handle: {
@@ -42,18 +33,14 @@ export const transfer = defineAggregate({
       if (status !== 'new') return reject('already-requested')
       return order.from === order.to ? reject('same-account') : { type: 'TransferRequested', data: order }
     },
-    RecordWithdrawal: ({ status }) => (status === 'requested' ? { type: 'MoneyWithdrawn' } : undefined),
-    RecordRefusal: ({ status }, data) => (status === 'requested' ? { type: 'TransferRefused', data } : undefined),
-    RecordDeposit: ({ status }) => (status === 'under way' ? { type: 'TransferCompleted' } : undefined),
-    RecordReturn: ({ status }, data) => (status === 'under way' ? { type: 'DepositDeclined', data } : undefined),
-    RecordRefund: ({ status }) => (status === 'coming back' ? { type: 'TransferRefunded' } : undefined),
+    CompleteTransfer: () => ({ type: 'TransferCompleted' }),
+    RefuseTransfer: (_, data) => ({ type: 'TransferRefused', data }),
+    RefundTransfer: (_, data) => ({ type: 'TransferRefunded', data }),
   },
   apply: {
     TransferRequested: (_, order) => ({ status: 'requested', ...order }),
-    MoneyWithdrawn: (transfer) => ({ ...transfer, status: 'under way' }),
-    TransferRefused: (transfer, { because }) => ({ ...transfer, status: 'refused', because }),
     TransferCompleted: (transfer) => ({ ...transfer, status: 'completed' }),
-    DepositDeclined: (transfer, { because }) => ({ ...transfer, status: 'coming back', because }),
-    TransferRefunded: (transfer) => ({ ...transfer, status: 'refunded' }),
+    TransferRefused: (transfer, { because }) => ({ ...transfer, status: 'refused', because }),
+    TransferRefunded: (transfer, { because }) => ({ ...transfer, status: 'refunded', because }),
   },
 })

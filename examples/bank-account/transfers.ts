@@ -1,46 +1,39 @@
-import { defineSubscription, type EnvelopeOf, type SubscriptionContext } from 'cqrs-es'
+import { defineProcess } from 'cqrs-es'
 import { bankAccount } from './bank-account.ts'
 import { transfer } from './transfer.ts'
 
-/** Takes each transfer from step to step. */
-export const transfers = defineSubscription({
+/**
+ * Takes each transfer from step to step. Each command is stored in one commit with the decision on
+ * its reply, so a crash neither repeats nor loses a step.
+ */
+export const transfers = defineProcess({
   name: 'transfers',
   aggregates: [transfer],
-  onFailure: 'retry',
-  handle: takeNextStep,
+  sends: [bankAccount, transfer],
+  initialState: () => ({ from: '', to: '', amount: 0 }),
+  from: 'beginning',
+}).implement({
+  starts: ['TransferRequested'],
+  on: {
+    TransferRequested: (_, { data }, { id }) => ({
+      state: data,
+      send: [{ to: 'account', id: data.from, type: 'SendTransfer', data: { transfer: id, to: data.to, amount: data.amount } }],
+    }),
+  },
+  replies: {
+    SendTransfer: ({ from, to, amount }, reply, { id }) =>
+      reply.ok
+        ? { send: [{ to: 'account', id: to, type: 'ReceiveTransfer', data: { transfer: id, from, amount } }] }
+        : { send: [{ to: 'transfer', id, type: 'RefuseTransfer', data: { because: reply.reason } }], done: 'refused' },
+    ReceiveTransfer: ({ from, amount }, reply, { id }) =>
+      reply.ok
+        ? { send: [{ to: 'transfer', id, type: 'CompleteTransfer' }], done: 'completed' }
+        : {
+            send: [
+              { to: 'account', id: from, type: 'TakeBackTransfer', data: { transfer: id, amount } },
+              { to: 'transfer', id, type: 'RefundTransfer', data: { because: reply.reason } },
+            ],
+            done: 'refunded',
+          },
+  },
 })
-
-/**
- * An event may be delivered again after a crash. Each command carries the idempotency key that
- * `reaction()` derives from the event, so the second delivery has the outcome of the first. This
- * includes refusals, because an account that declines records it as an event.
- */
-export async function takeNextStep(event: EnvelopeOf<typeof transfer>, { app, reaction }: SubscriptionContext): Promise<void> {
-  const accounts = app.aggregate(bankAccount)
-  const transfers = app.aggregate(transfer)
-  const id = event.aggregateId
-  const { from, to, amount } = (await transfers.load(id)).state
-
-  if (event.type === 'TransferRequested') {
-    const { events } = await accounts.execute(from, { type: 'SendTransfer', data: { transfer: id, to, amount } }, reaction())
-    const because = declined(events)
-    if (because === undefined) await transfers.execute(id, { type: 'RecordWithdrawal' }, reaction())
-    else await transfers.execute(id, { type: 'RecordRefusal', data: { because } }, reaction())
-  }
-
-  if (event.type === 'MoneyWithdrawn') {
-    const { events } = await accounts.execute(to, { type: 'ReceiveTransfer', data: { transfer: id, from, amount } }, reaction())
-    const because = declined(events)
-    if (because === undefined) await transfers.execute(id, { type: 'RecordDeposit' }, reaction())
-    else await transfers.execute(id, { type: 'RecordReturn', data: { because } }, reaction())
-  }
-
-  if (event.type === 'DepositDeclined') {
-    await accounts.execute(from, { type: 'TakeBackTransfer', data: { transfer: id, amount } }, reaction())
-    await transfers.execute(id, { type: 'RecordRefund' }, reaction())
-  }
-}
-
-/** The reason why the account declined; `undefined` if it did not. */
-const declined = ([event]: readonly EnvelopeOf<typeof bankAccount>[]): string | undefined =>
-  event?.type === 'TransferDeclined' ? event.data.because : undefined

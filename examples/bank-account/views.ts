@@ -39,7 +39,6 @@ export const accounts = defineView({
     TransferReceived: (view, event) => booked(view, event, `transfer from ${event.data.from}`, event.data.amount),
     TransferTakenBack: (view, event) => booked(view, event, 'transfer came back', event.data.amount),
     // An account that was never opened may decline: it has no row.
-    TransferDeclined: (view, { sequence }) => (view.owner === '' ? null : { ...view, sequence }),
   },
   indexes: ['owner'],
 })

@@ -12,7 +12,7 @@ import type { ConsumerStatus } from './status.ts'
 
 /** A checked subscription, view or process with erased types. */
 export interface ConsumerDefinition {
-  readonly kind: 'view' | 'sqlView' | 'subscription' | 'process' | 'deadlines'
+  readonly kind: 'view' | 'sqlView' | 'subscription' | 'publication' | 'process' | 'deadlines'
   readonly name: string
   /** Name in the store, for leases, checkpoints and rows. */
   readonly storedAs: string
@@ -108,7 +108,7 @@ export interface DrainRequest {
 
 /** State in the store of a subscription, view or process that the app does not define. */
 export interface Leftover {
-  readonly kind: 'subscription' | 'view' | 'sqlView' | 'process'
+  readonly kind: 'subscription' | 'publication' | 'process' | 'view' | 'sqlView'
   /** Its name in the store. */
   readonly name: string
   /** Everything up to here is done. Absent before the first event, and without a global order. */

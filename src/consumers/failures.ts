@@ -50,12 +50,13 @@ export function afterFailure(
   before?: FailedRow,
 ): { readonly row?: FailedRow; readonly halts?: true } {
   const { onFailure } = processor
-  if (failure.kind === 'outdated' || onFailure === 'stop' || onFailure === 'retry') return { halts: true }
+  if (failure.kind === 'outdated' || failure.retry === 'all' || onFailure === 'stop' || onFailure === 'retry')
+    return { halts: true }
   const row = toFailed(core, processor, failure, resumes, before)
   if (onFailure === 'park') return { row }
   const now = core.runtime.now().getTime()
   const { firstMs, factor, maxMs, forMs } = onFailure.retry
-  const isOver = now - Date.parse(row.failedAt) >= forMs
+  const isOver = failure.retry === 'never' || now - Date.parse(row.failedAt) >= forMs
   if (isOver) return onFailure.then === 'park' ? { row } : { row, halts: true }
   const waitMs = Math.min(maxMs, firstMs * factor ** (row.attempts - 1)) * (0.5 + core.runtime.random() / 2)
   const { resumes: _, ...retried } = row

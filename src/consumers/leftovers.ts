@@ -19,6 +19,7 @@ import { isLongAgo, layoutOf, readProgresses } from './layout.ts'
 import { withLease } from './lease.ts'
 import { rowPrefixes, sqlViewConsumer, viewConsumer } from './names.ts'
 import { beginning, lowest } from './positions.ts'
+import { keepsStart } from './processor.ts'
 import { readProgress, startOf } from './progress.ts'
 import { beginEpoch } from './relayout.ts'
 import { finishReset, stoppedWrites } from './reset.ts'
@@ -86,8 +87,7 @@ async function allRows({ store }: ConsumerCore): Promise<readonly InternalRow<Pr
 async function positionOf(core: ConsumerCore, id: string, name: string, row: ProcessorRow): Promise<Position | undefined> {
   const { store } = core
   if (!store.capabilities.globalOrder) return undefined
-  if (row.kind === 'subscription' || row.kind === 'process')
-    return lowest((await readProgresses(core, id, layoutOf(id, row))).map(startOf))
+  if (keepsStart(row)) return lowest((await readProgresses(core, id, layoutOf(id, row))).map(startOf))
   const isView = row.kind === 'view'
   const consumer = isView ? viewConsumer(name, liveGeneration(await store.viewGenerations(name))) : id
   const checkpoint = await store.readCheckpoint(consumer)

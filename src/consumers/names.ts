@@ -1,5 +1,6 @@
-/** Returns the name of a subscription's lease and checkpoint. */
-export const subscriptionConsumer = (storedAs: string): string => `subscription/${storedAs}`
+/** Returns the name of the lease and checkpoint of a subscription or a publication. */
+export const actingConsumer = (kind: 'subscription' | 'publication', storedAs: string): string =>
+  `${rowPrefixes[kind]}${storedAs}`
 
 /** Returns the name of the lease and checkpoint of one generation of a view. */
 export const viewConsumer = (storedAs: string, generation: number): string => `view/${generation}/${storedAs}`
@@ -13,4 +14,10 @@ export const sqlViewConsumer = (storedAs: string): string => `sql/${storedAs}`
 export const processConsumer = (name: string): string => `process/${name}`
 
 /** Prefixes of processor row ids by kind. The row of a view covers all its generations. */
-export const rowPrefixes = { subscription: 'subscription/', sqlView: 'sql/', view: 'rows/', process: 'process/' } as const
+export const rowPrefixes = {
+  subscription: 'subscription/',
+  publication: 'publication/',
+  process: 'process/',
+  sqlView: 'sql/',
+  view: 'rows/',
+} as const

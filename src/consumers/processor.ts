@@ -12,7 +12,7 @@ export interface Processor {
   readonly title: string
   /** Name of its definition. */
   readonly label: string
-  readonly kind: 'subscription' | 'view' | 'sqlView' | 'process'
+  readonly kind: 'subscription' | 'publication' | 'process' | 'view' | 'sqlView'
   readonly aggregateTypes: readonly string[]
   readonly from: 'beginning' | 'now' | Position
   /**
@@ -43,7 +43,7 @@ export interface Processor {
 export const setsAside = ({ onFailure }: Pick<Processor, 'onFailure'>): boolean => onFailure !== 'stop' && onFailure !== 'retry'
 
 /** Returns whether the row of a processor has its start: a view has its own, and begins at the beginning. */
-export const keepsStart = ({ kind }: Pick<Processor, 'kind'>): boolean => kind === 'subscription' || kind === 'process'
+export const keepsStart = ({ kind }: Pick<Processor, 'kind'>): boolean => kind !== 'view' && kind !== 'sqlView'
 
 /** Retries a failed event at stored times; later events of its aggregate wait. */
 export interface RetryLater {
@@ -99,6 +99,13 @@ export interface Failure {
   readonly kind: 'outdated' | 'unreadable' | 'failed'
   /** Attempts in all. */
   readonly attempts?: number
+  /**
+   * Exception to the policy.
+   *
+   * With `all`, the event is not the cause, such as when a broker is away: everything waits for a
+   * retry. With `never`, a retry would fail in the same way.
+   */
+  readonly retry?: 'all' | 'never'
 }
 
 /**

@@ -98,7 +98,7 @@ const catchUp = (consumer: Consumer, changes: readonly AggregateChange[], signal
   consumer.catchUp(changes, signal).catch((error: unknown): readonly CatchUpOutcome[] => changes.map(() => ({ error })))
 
 function checkIsFed(one: ConsumerDefinition, known: readonly string[]): void {
-  const what = one.kind === 'subscription' || one.kind === 'process' ? one.kind : 'view'
+  const what = one.kind === 'sqlView' ? 'view' : one.kind
   for (const type of one.aggregateTypes)
     if (!known.includes(type))
       throw new DefinitionError(

@@ -57,7 +57,7 @@ export interface ConsumerHealth extends ConsumerStatus {
   readonly key: string
   /** Its `name`, which may differ from `storedAs`. */
   readonly name: string
-  readonly kind: 'subscription' | 'view' | 'sqlView' | 'process' | 'deadlines'
+  readonly kind: 'subscription' | 'publication' | 'process' | 'view' | 'sqlView' | 'deadlines'
 }
 
 type State = Pick<ConsumerStatus, 'state' | 'because' | 'error'>

@@ -1,8 +1,9 @@
 import type { Store } from '../store/store.ts'
 
 /**
- * Shards of the due index on a store without a global order: its values grow with time, and one
- * partition of DynamoDB would receive all writes.
+ * Shards of the due index on a store without a global order.
+ *
+ * Its values grow with time, so one partition of DynamoDB would receive all writes.
  */
 const mostShards = 8
 

@@ -14,7 +14,7 @@ export interface Together {
    * counts as one of the handler: nothing is stored.
    */
   rows(decided: Decided, commitId: string): readonly ViewWrite[]
-  /** Returns whether the rows are still as `rows` expects. Otherwise nobody can store the command. */
+  /** Returns whether the rows are still as `rows` expects. Otherwise no worker can store the command. */
   stands(): Promise<boolean>
   /** One of the rows is the one with the deadlines of the aggregate. */
   readonly hasDeadlines?: true

@@ -1,5 +1,5 @@
 import { ValidationError } from '../errors.ts'
-import type { EventEnvelope } from '../event-envelope.ts'
+import type { EventEnvelope, Position } from '../event-envelope.ts'
 import { type Decoded, decodeApart } from '../evolution/decode.ts'
 import type { StoredEvent } from '../store/commit.ts'
 import { optional, readCallOptions, signalOption, unchecked } from '../util/option-table.ts'
@@ -47,8 +47,7 @@ export async function replay(
     }
     events += handed.length
   }
-  const pages = id === undefined ? allPages(core, definitions, types) : ofAggregate(core, definitions, types[0] as string, id)
-  for await (const page of pages) {
+  for await (const page of storedPages(core, definitions, types, { id })) {
     signal?.throwIfAborted()
     const decoded: readonly Decoded[] = await decodeApart(core, (type) => definitions.get(type) as AggregateDefinition, page)
     for (const { stored, events: parts, failure } of decoded) {
@@ -62,13 +61,28 @@ export async function replay(
   return events
 }
 
+/** The stored events of these types after a position, or those of one aggregate of the first type. */
+export const storedPages = (
+  core: Core,
+  definitions: ReadonlyMap<string, AggregateDefinition>,
+  types: readonly string[],
+  {
+    id,
+    after,
+    signal,
+  }: { readonly id?: string | undefined; readonly after?: Position | undefined; readonly signal?: AbortSignal },
+) =>
+  id === undefined ? allPages(core, definitions, types, after, signal) : ofAggregate(core, definitions, types[0] as string, id)
+
 /** In commit order, or without a global order one aggregate after the other. */
 async function* allPages(
   core: Core,
   definitions: ReadonlyMap<string, AggregateDefinition>,
   types: readonly string[],
+  from?: Position,
+  signal?: AbortSignal,
 ): AsyncGenerator<readonly StoredEvent[], void, undefined> {
-  if (core.store.capabilities.globalOrder) return yield* logPages(core, types)
+  if (core.store.capabilities.globalOrder) return yield* logPages(core, types, from, signal)
   for (const aggregateType of types)
     for (let after: string | undefined; ; ) {
       const ids = await core.store.readIds({ aggregateType, limit: pageSize, ...(after === undefined ? {} : { after }) })

@@ -1,3 +1,4 @@
+import type { Schemas } from '../evolution/json-schemas.ts'
 import type { Parser } from '../evolution/schema.ts'
 import { type ExposedAggregate, uniqueRulesOf } from './exposed.ts'
 import type { OpenApiResponses } from './openapi-responses.ts'
@@ -15,7 +16,6 @@ import {
   stateSchema,
   wholeNumber,
 } from './parameters.ts'
-import type { Schemas } from './schemas.ts'
 import { eventsSegment } from './segments.ts'
 
 /** Paths of an aggregate in the OpenAPI document. */

@@ -1,8 +1,8 @@
+import { Schemas } from '../evolution/json-schemas.ts'
 import { pathsOfAggregate } from './aggregate-paths.ts'
 import type { Exposed } from './exposed.ts'
 import { OpenApiResponses, problemSchema } from './openapi-responses.ts'
 import type { OpenApiOptions } from './options.ts'
-import { Schemas } from './schemas.ts'
 import { documentSegment } from './segments.ts'
 import { pathsOfView } from './view-paths.ts'
 

@@ -1,5 +1,5 @@
+import type { Schemas } from '../evolution/json-schemas.ts'
 import { etagHeader, json } from './parameters.ts'
-import type { Schemas } from './schemas.ts'
 
 /** The responses of all operations. */
 export class OpenApiResponses {

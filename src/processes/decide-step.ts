@@ -150,11 +150,22 @@ function replyOf(reply: ReplyInput): object {
 export class Refused extends StepFailed {}
 
 function refused(send: PendingSend, { reason, details }: Extract<ReplyInput, { ok: false }>): Refused {
-  const shown = details === undefined ? '' : ` ${JSON.stringify(details)}`
+  const shown = details === undefined ? '' : ` ${shownJson(details)}`
   return new Refused(
     `${send.type} on ${send.to} '${send.id}' was rejected: ${reason}${shown}, and replies has no function for it.`,
   )
 }
+
+/** Details are any value, also one that is not JSON. */
+function shownJson(value: unknown): string {
+  try {
+    return JSON.stringify(toJson(value))
+  } catch {
+    return `(${jsonProblemOf(value)})`
+  }
+}
+
+const jsonProblemOf = (value: unknown): string => (isObject(value) ? 'details that are not JSON' : String(value))
 
 /** Returns why an instance is stuck, for its row. */
 export function stuckAt(at: string, error: unknown, now: string, storable: (text: string) => string): Stuck {

@@ -1,6 +1,6 @@
 import { headOf, type InstanceRow, type PendingSend, timersOf } from './instance-row.ts'
 
-/** What an instance does next. */
+/** The next action of an instance. */
 export type Job =
   | { readonly kind: 'again' }
   | { readonly kind: 'command'; readonly send: PendingSend }

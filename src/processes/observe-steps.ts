@@ -15,7 +15,8 @@ export interface Observed {
 export function observeSteps({ observe }: Pick<Core, 'observe'>, process: string, steps: readonly Observed[]): void {
   if (observe === undefined) return
   for (const { id, at, row, error } of steps) {
-    const outcome = error !== undefined && isStuck(row) ? 'stuck' : row.ended === undefined ? 'processed' : 'ended'
+    const failed = isStuck(row) ? 'stuck' : row.todo[0]?.notBefore === undefined ? undefined : 'retrying'
+    const outcome = (error === undefined ? undefined : failed) ?? (row.ended === undefined ? 'processed' : 'ended')
     observe({ kind: 'step', process, instance: id, at, outcome, ...(error === undefined ? {} : { error }) })
   }
 }

@@ -6,7 +6,7 @@ import { isThenable, refusing } from '../util/refusing.ts'
 import type { ProcessDefinition } from './definition.ts'
 import type { InstanceRow, PendingSend, SetTimer } from './instance-row.ts'
 
-/** What a step was decided on. */
+/** The input of a step. */
 export interface StepInput {
   /** Milliseconds since 1970, from which `{ in }` counts. */
   readonly at: number

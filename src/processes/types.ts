@@ -3,21 +3,7 @@ import type { RejectedBy } from '../aggregate-handle.ts'
 import type { Due } from '../due/duration.ts'
 import type { Metadata } from '../event-envelope.ts'
 import type { DataOf, Message, ReadonlyData, SchemaInput, SchemaOutput, Shape } from '../message.ts'
-
-/**
- * A command to an aggregate, as plain data: `{ to: 'stock', id: 'tea', type: 'Reserve', data }`.
- *
- * `to` is the type of the aggregate.
- */
-export type SendTo<A> =
-  A extends Aggregate<infer T>
-    ? { [K in keyof T['commands'] & string]: SentCommandOf<T['type'], K, T['commands'][K]> }[keyof T['commands'] & string]
-    : never
-type SentCommandOf<N extends string, K extends string, D> = {
-  readonly to: N
-  readonly id: string
-  readonly type: K
-} & DataOf<D>
+import type { SendTo, SentCommandOf } from '../send-to.ts'
 
 /** External calls that a process may ask for: name → shapes of the input and the output, both JSON. */
 export type Calls = Readonly<Record<string, { readonly input: Shape; readonly output: Shape }>>
@@ -137,7 +123,7 @@ type SurplusOf<F> = F extends (...args: never[]) => infer R
   : never
 type Unknown<H, Known> = { readonly [K in Exclude<keyof H, keyof Known>]: never }
 
-/** What a process may send. */
+/** A command or call of a process. */
 export type SendOf<C extends readonly AnyAggregate[], K extends Calls> = SendTo<C[number]> | CallTo<K>
 
 /** A process without its behavior. */

@@ -58,7 +58,7 @@ export interface ProcessorRow {
    * Format of this row and of the checkpoints. A program ignores a consumer with an unknown format.
    */
   readonly format: number
-  readonly kind: 'subscription' | 'view' | 'sqlView' | 'process'
+  readonly kind: 'subscription' | 'publication' | 'process' | 'view' | 'sqlView'
   /** Number of times that the consumer was partitioned. */
   readonly epoch: number
   readonly partitions: number

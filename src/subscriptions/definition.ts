@@ -79,12 +79,10 @@ export function buildSubscription(options: Options): SubscriptionDefinition {
   const at = `Subscription '${name}'`
   checkConsumerName(at, name)
   checkStoredAs(`${at}: storedAs`, storedAs)
-  if (aggregates.length === 0) throw new DefinitionError(`${at} needs at least one aggregate.`)
   const aggregateTypes = aggregates.map(({ type }) => type)
-  if (new Set(aggregateTypes).size < aggregateTypes.length) throw new DefinitionError(`${at} names an aggregate twice.`)
+  checkAggregateTypes(at, aggregateTypes)
   checkEventTypes(at, eventTypes, aggregates)
-  if (from !== 'beginning' && from !== 'now' && !isPosition(from))
-    throw new DefinitionError(`${at}: from must be 'beginning', 'now' or the position of an event.`)
+  checkFrom(at, from)
   const policy = policyOf(at, onFailure)
   checkWholeNumber(`${at}: maxAttempts`, maxAttempts, 1)
   if (typeof policy === 'object' && maxAttempts !== 1)
@@ -96,7 +94,7 @@ export function buildSubscription(options: Options): SubscriptionDefinition {
       `${at}: slots is not an option. Use concurrency for parallel handlers, and partitions for several processes.`,
     )
   checkUpTo(`${at}: concurrency`, concurrency, 256)
-  checkUpTo(`${at}: partitions`, partitions, 64)
+  checkPartitions(at, partitions)
   if ((handle === undefined) === (handleBatch === undefined))
     throw new DefinitionError(`${at} needs either handle or handleBatch.`)
   checkFunction(`${at}: ${handle === undefined ? 'handleBatch' : 'handle'}`, handle ?? handleBatch)
@@ -124,9 +122,25 @@ export function buildSubscription(options: Options): SubscriptionDefinition {
   }
 }
 
+/** @throws DefinitionError */
+export function checkAggregateTypes(at: string, types: readonly string[]): void {
+  if (types.length === 0) throw new DefinitionError(`${at} needs at least one aggregate.`)
+  if (new Set(types).size < types.length) throw new DefinitionError(`${at} names an aggregate twice.`)
+}
+
+/** @throws DefinitionError */
+export function checkFrom(at: string, from: unknown): asserts from is 'beginning' | 'now' | Position {
+  if (from !== 'beginning' && from !== 'now' && !isPosition(from))
+    throw new DefinitionError(`${at}: from must be 'beginning', 'now' or the position of an event.`)
+}
+
+/** @throws DefinitionError */
+export const checkPartitions = (at: string, partitions: unknown): void => checkUpTo(`${at}: partitions`, partitions, 64)
+
 const retryDefaults = { firstMs: 1_000, factor: 2, maxMs: 60_000 }
 
-function policyOf(at: string, onFailure: unknown): Processor['onFailure'] {
+/** @throws DefinitionError */
+export function policyOf(at: string, onFailure: unknown): Processor['onFailure'] {
   if (onFailure === 'stop' || onFailure === 'retry' || onFailure === 'park') return onFailure
   if (!isObject(onFailure)) throw new DefinitionError(`${at}: onFailure must be 'stop', 'retry', 'park' or { retry, then }.`)
   checkOptions(`${at}: onFailure`, onFailure, ['retry', 'then'])

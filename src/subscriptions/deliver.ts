@@ -1,7 +1,7 @@
 import type { ConsumerCore } from '../consumers/core.ts'
 import { HandlerCall } from '../consumers/handler-call.ts'
 import { LeaseLost } from '../consumers/lease.ts'
-import { subscriptionConsumer } from '../consumers/names.ts'
+import { actingConsumer } from '../consumers/names.ts'
 import { undecoded } from '../consumers/outdated.ts'
 import type { Failure, Processor, Taken, Turn } from '../consumers/processor.ts'
 import type { EventEnvelope, Position } from '../event-envelope.ts'
@@ -40,7 +40,7 @@ export class Delivery implements Processor {
     this.#core = core
     this.#definition = definition
     this.#app = app
-    this.name = subscriptionConsumer(definition.storedAs)
+    this.name = actingConsumer('subscription', definition.storedAs)
     this.title = `The subscription '${definition.name}'`
     this.aggregateTypes = definition.aggregateTypes
     this.from = definition.from

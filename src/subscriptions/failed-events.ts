@@ -1,9 +1,10 @@
 import { rowIdOf } from '../consumers/change.ts'
 import type { ConsumerCore } from '../consumers/core.ts'
+import type { ConsumerDefinition } from '../consumers/definitions.ts'
 import { failedEventId } from '../consumers/failures.ts'
 import { findFailed, findInState } from '../consumers/find-failed.ts'
 import { undividedRow } from '../consumers/layout.ts'
-import { subscriptionConsumer } from '../consumers/names.ts'
+import { actingConsumer } from '../consumers/names.ts'
 import { saveRows } from '../consumers/rows.ts'
 import { checkSaid } from '../consumers/said.ts'
 import { skippedId } from '../consumers/skips.ts'
@@ -22,7 +23,6 @@ import {
 import type { Lifecycle } from '../util/lifecycle.ts'
 import { checkCallOptions, checkPage } from '../util/options.ts'
 import { type LastRow, parsePageCursor, toPageCursor } from '../util/page-cursor.ts'
-import type { SubscriptionDefinition } from './definition.ts'
 
 /** An event that failed. The later events of its aggregate wait. */
 export interface FailedEvent {
@@ -81,13 +81,16 @@ export interface ListFailed {
   readonly after?: string | undefined
 }
 
-/** Creates the methods of a subscription that list, retry and skip failed events. */
-export function failedEventsOf(core: ConsumerCore, { name, storedAs }: SubscriptionDefinition, lifecycle: Lifecycle) {
-  const consumer = subscriptionConsumer(storedAs)
-  const at = (method: string) => `${method} of the subscription '${name}'`
+/** A subscription or a publication. */
+type Acting = ConsumerDefinition & { readonly kind: 'subscription' | 'publication' }
+
+/** Creates the methods that list, retry and skip failed events. */
+export function failedEventsOf(core: ConsumerCore, { kind, name, storedAs }: Acting, lifecycle: Lifecycle) {
+  const consumer = actingConsumer(kind, storedAs)
+  const at = (method: string) => `${method} of the ${kind} '${name}'`
   const change = (method: string, eventId: string, plan: (failed: FailedRow) => Plan) =>
     lifecycle.run(at(method), async () => {
-      const isChanged = await changeFailed(core, consumer, eventId, plan)
+      const isChanged = await changeFailed(core, kind, consumer, eventId, plan)
       if (isChanged) core.pulse.wake()
       return isChanged
     })
@@ -152,6 +155,7 @@ const withoutWaits = ({ resumes: _, nextTryAt: __, ...row }: FailedRow): FailedR
  */
 async function changeFailed(
   core: ConsumerCore,
+  kind: Acting['kind'],
   consumer: string,
   eventId: string,
   plan: (failed: FailedRow) => Plan,
@@ -162,7 +166,7 @@ async function changeFailed(
     const row = await failedRows.read(core.store, await rowIdOf(consumer, aggregate))
     if (row.value === undefined || failedEventId(row.value) !== eventId || row.value.attempts === 0) return false
     const { next, skipped } = plan(row.value)
-    const writes = [failedRows.write(row, next), ...(await touch(core, consumer)), ...(await record(core, skipped))]
+    const writes = [failedRows.write(row, next), ...(await touch(core, kind, consumer)), ...(await record(core, skipped))]
     const stopped = await stoppedRows.read(core.store, consumer)
     if (stopped.value?.eventId === eventId) writes.push(stoppedRows.write(stopped, null))
     if ((await saveRows(core, writes)) === 'saved') return true
@@ -170,9 +174,9 @@ async function changeFailed(
 }
 
 /** Makes the process that runs the subscription check its failed events. */
-async function touch(core: ConsumerCore, consumer: string): Promise<readonly ViewWrite[]> {
+async function touch(core: ConsumerCore, kind: Acting['kind'], consumer: string): Promise<readonly ViewWrite[]> {
   const row = await processorRows.read(core.store, consumer)
-  const before = row.value ?? undividedRow('subscription', core.runtime.now())
+  const before = row.value ?? undividedRow(kind, core.runtime.now())
   return [processorRows.write(row, { ...before, touched: before.touched + 1 })]
 }
 

@@ -17,7 +17,7 @@ const shortWaitMs = 5
 const limitMs = 10_000
 
 /**
- * Creates a clock that stands still until the test moves it: the `runtime` of an app.
+ * Creates a clock that only the test moves: the `runtime` of an app.
  *
  * Waits of the library below 10 s take up to 5 ms of real time and do not move the clock. Longer
  * ones, such as the time limit of a call, end when the clock is moved past them, or in real time.

@@ -1,7 +1,7 @@
 import type { Module } from './modules.ts'
 
 const stores = ['memory', 'sqlite', 'postgres', 'mysql', 'dynamodb']
-const outerFolders = ['testing', 'conformance', 'http', 'lambda']
+const outerFolders = ['testing', 'conformance', 'http', 'lambda', 'messaging']
 const foundations = ['errors.ts', 'event-envelope.ts', 'util/options.ts', 'util/refusing.ts', 'util/lru-map.ts']
 
 /** Where modules of one part may import from, besides their own folder. Parts not named here are the core. */
@@ -11,10 +11,12 @@ const allowed: Readonly<Record<string, (target: string) => boolean>> = {
   store: only(...foundations),
   sql: only('store', ...foundations),
   conformance: only('store', ...foundations),
-  testing: (target) => ![...stores, 'sql', 'conformance', 'http', 'lambda'].includes(partOf(target)),
-  http: (target) => ![...stores, 'sql', 'testing', 'conformance', 'lambda'].includes(partOf(target)),
+  testing: (target) => ![...stores, 'sql', 'conformance', 'http', 'lambda', 'messaging'].includes(partOf(target)),
+  http: (target) => ![...stores, 'sql', 'testing', 'conformance', 'lambda', 'messaging'].includes(partOf(target)),
   lambda: (target) =>
-    target === 'dynamodb/changes.ts' || ![...stores, 'sql', 'testing', 'conformance', 'http'].includes(partOf(target)),
+    target === 'dynamodb/changes.ts' ||
+    ![...stores, 'sql', 'testing', 'conformance', 'http', 'messaging'].includes(partOf(target)),
+  messaging: (target) => ![...stores, 'sql', 'testing', 'conformance', 'http', 'lambda'].includes(partOf(target)),
 }
 const allowedInCore = (target: string) => ![...stores, 'sql', ...outerFolders].includes(partOf(target))
 

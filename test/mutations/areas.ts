@@ -3,6 +3,7 @@ import { dynamodb } from './dynamodb.ts'
 import { evolution } from './evolution.ts'
 import { execution } from './execution.ts'
 import { memory } from './memory.ts'
+import { messaging } from './messaging.ts'
 import type { Mutation } from './mutation.ts'
 import { mysql } from './mysql.ts'
 import { postgres } from './postgres.ts'
@@ -28,4 +29,5 @@ export const areas: Readonly<Record<string, readonly Mutation[]>> = {
   mysql,
   dynamodb,
   connections,
+  messaging,
 }

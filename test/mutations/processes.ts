@@ -1,3 +1,4 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: these are texts of the source, as they are there
 import type { Mutation } from './mutation.ts'
 
 const stories = 'test/stories/processes'
@@ -89,7 +90,7 @@ export const processes: readonly Mutation[] = [
     file: 'src/processes/fold-instances.ts',
     find: 'if (before?.stuck !== undefined) {',
     put: 'if (before?.stuck === null) {',
-    test: `${stories}/failing-and-changing.test.ts › an instance that is stuck at an event sends what waits, and continues in order after resume() on $name`,
+    test: `${stories}/failing-and-changing.test.ts › an instance stuck at an event still sends, and continues in order on $name`,
   },
   {
     breaks: 'each attempt of a call has a key of its own',
@@ -126,6 +127,6 @@ export const processes: readonly Mutation[] = [
     file: 'src/consumers/leftovers.ts',
     find: "if (isRemoved && kind === 'process') await removeInstances(core, name)",
     put: '',
-    test: `${stories}/leaving-processes.test.ts › a process that no program defines is a leftover, and its removal starts it anew, on $name`,
+    test: `${stories}/leaving-processes.test.ts › an undefined process is a leftover, and begins again after its removal, on $name`,
   },
 ]

@@ -62,15 +62,15 @@ export const subscriptions: readonly Mutation[] = [
   {
     breaks: 'stop waits instead',
     file: 'src/consumers/sources/log.ts',
-    find: "failure.kind !== 'outdated' && onFailure !== 'retry'",
-    put: "failure.kind !== 'outdated' && onFailure === 'park'",
+    find: "failure.retry !== 'all' && onFailure !== 'retry'",
+    put: "failure.retry !== 'all' && onFailure === 'park'",
     test: 'test/stories/subscriptions.test.ts › a failing handler stops its subscription at that event, and no other subscription',
   },
   {
     breaks: 'retry stops instead',
     file: 'src/consumers/sources/log.ts',
-    find: "failure.kind !== 'outdated' && onFailure !== 'retry'",
-    put: "failure.kind !== 'outdated'",
+    find: "failure.retry !== 'all' && onFailure !== 'retry'",
+    put: "failure.retry !== 'all'",
     test: "test/stories/subscriptions.test.ts › onFailure 'retry' retries an event until it succeeds, and no event overtakes it",
   },
   {

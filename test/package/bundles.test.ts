@@ -29,12 +29,9 @@ const kinds = {
   ],
   defineSqlView: ['views/sql-rebuild.ts', 'views/sql-rows.ts', 'views/sql-view-machinery.ts', 'views/sql-view.ts'],
   defineSubscription: [
-    'subscriptions/attempt.ts',
     'subscriptions/deliver.ts',
-    'subscriptions/failed-events.ts',
     'subscriptions/machinery.ts',
     'subscriptions/reaction.ts',
-    'subscriptions/reset.ts',
     'subscriptions/subscription.ts',
   ],
   unique: ['unique/claims.ts', 'unique/missing.ts', 'unique/rows.ts', 'unique/unique.ts'],
@@ -68,6 +65,19 @@ const kinds = {
     'processes/work-core.ts',
     'processes/work.ts',
   ],
+  definePublication: [
+    'publications/build-publication.ts',
+    'publications/machinery.ts',
+    'publications/map-events.ts',
+    'publications/publication.ts',
+    'publications/publishing.ts',
+    'publications/replay.ts',
+    'publications/round.ts',
+    'publications/send.ts',
+    'publications/target.ts',
+    'publications/to-cloud-event.ts',
+  ],
+  defineInbox: ['inboxes/build-inbox.ts', 'inboxes/check-cloud-event.ts', 'inboxes/inbox.ts', 'inboxes/receive.ts'],
 } as const
 type Kind = keyof typeof kinds
 const names = Object.keys(kinds) as Kind[]
@@ -75,10 +85,12 @@ const names = Object.keys(kinds) as Kind[]
 describe('a bundled program', async () => {
   const followings = Object.fromEntries(await Promise.all(names.map(async (name) => [name, await bundled(name)])))
 
-  test("a program with only aggregates bundles only createApp's checks of views, subscriptions and processes", async () => {
+  test("a program with only aggregates bundles only createApp's checks of other definitions", async () => {
     expect(await bundled()).toEqual([
       'consumers/waiting.ts',
+      'inboxes/inbox-definition.ts',
       'processes/definition.ts',
+      'publications/publication-definition.ts',
       'subscriptions/definition.ts',
       'views/view-definition.ts',
     ])
@@ -95,11 +107,16 @@ describe('a bundled program', async () => {
   })
 })
 
-/** The modules of views, subscriptions and processes that a bundler leaves in a program which takes these from the package. */
+const inMessaging = ['definePublication', 'defineInbox']
+
+/** The modules of these folders that a bundler leaves in a program which takes these from the package. */
 async function bundled(...imports: readonly string[]): Promise<readonly string[]> {
+  const main = ['createApp', 'defineAggregate', ...imports.filter((name) => !inMessaging.includes(name))]
+  const messaging = imports.filter((name) => inMessaging.includes(name))
+  const contents = `export { ${main.join(', ')} } from './index.ts'; export { ${messaging.join(', ')} } from './messaging/index.ts'`
   const { metafile } = await build({
     absWorkingDir: source,
-    stdin: { contents: `export { createApp, defineAggregate, ${imports.join(', ')} } from './index.ts'`, resolveDir: source },
+    stdin: { contents, resolveDir: source },
     bundle: true,
     format: 'esm',
     platform: 'neutral',
@@ -111,7 +128,8 @@ async function bundled(...imports: readonly string[]): Promise<readonly string[]
   return Object.entries(output?.inputs ?? {})
     .filter(
       ([module, { bytesInOutput }]) =>
-        /^(views|subscriptions|consumers|processes|due|rules|unique|deadlines)\//.test(module) && bytesInOutput > 0,
+        /^(views|subscriptions|processes|due|publications|inboxes|messaging|consumers|rules|unique|deadlines)\//.test(module) &&
+        bytesInOutput > 0,
     )
     .map(([module]) => module)
     .sort()

@@ -1,37 +1,19 @@
-import { existsSync } from 'node:fs'
-import { mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises'
-import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { isFull } from '../strength.ts'
 import { endProgram, freePort, privateFolder, runProgram, type Server, startProgram } from './child.ts'
+import { fromMaven } from './maven.ts'
 
 /** Amazon's own emulator. Maven has it, npm does not. */
 export const dynamoDbLocalVersion = '2.6.1'
 
-const cache = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'cqrs-es-tests')
-const library = join(cache, `dynamodb-local-${dynamoDbLocalVersion}`)
-
-const pom = `<project xmlns="http://maven.apache.org/POM/4.0.0">
-  <modelVersion>4.0.0</modelVersion>
-  <groupId>cqrs-es</groupId>
-  <artifactId>dynamodb-local</artifactId>
-  <version>1</version>
-  <dependencies>
-    <dependency>
-      <groupId>com.amazonaws</groupId>
-      <artifactId>DynamoDBLocal</artifactId>
-      <version>${dynamoDbLocalVersion}</version>
-    </dependency>
-  </dependencies>
-</project>
-`
+const fetchLibrary = (): Promise<string> => fromMaven('dynamodb-local', 'com.amazonaws', 'DynamoDBLocal', dynamoDbLocalVersion)
 
 /**
  * Starts a private DynamoDB Local, with its tables in memory. Maven fetches it once, into a cache
  * outside of the repository.
  */
 export async function startDynamoDbLocal(): Promise<Server> {
-  await fetchLibrary()
+  const library = await fetchLibrary()
   const cwd = await privateFolder('dynamodb-local')
   const port = await freePort()
   const url = `http://127.0.0.1:${port}`
@@ -75,22 +57,5 @@ export async function withoutDynamoDbLocal(): Promise<string | undefined> {
     if (isFull) throw new Error(said, { cause: error })
     console.warn(said, why.startsWith('Maven') ? (error as Error).message : '')
     return why
-  }
-}
-
-async function fetchLibrary(): Promise<void> {
-  if (existsSync(library)) return
-  await mkdir(cache, { recursive: true })
-  const folder = await mkdtemp(join(cache, 'fetching-'))
-  try {
-    await writeFile(join(folder, 'pom.xml'), pom)
-    const output = join(folder, 'lib')
-    await runProgram('mvn', ['-q', '-B', 'dependency:copy-dependencies', `-DoutputDirectory=${output}`], { cwd: folder })
-    // Atomic: another run may have been first.
-    await rename(output, library).catch((error: unknown) => {
-      if (!existsSync(library)) throw error
-    })
-  } finally {
-    await rm(folder, { recursive: true, force: true })
   }
 }

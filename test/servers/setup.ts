@@ -4,9 +4,14 @@ import { startPackage } from '../package/tarball.ts'
 import type { Server } from './child.ts'
 import { startDynamoDb } from './dynamodb.ts'
 import { startDynamoDbLocal } from './dynamodb-local.ts'
+import { startElasticMq } from './elasticmq.ts'
+import { startKafka } from './kafka.ts'
 import { startMariaDb } from './mariadb.ts'
+import { startMoto } from './moto.ts'
 import { startMySql } from './mysql.ts'
+import { startNats } from './nats.ts'
 import { startPostgres } from './postgres.ts'
+import { startRabbitMq } from './rabbitmq.ts'
 import { all, selected } from './stores.ts'
 
 /** By name: the variable with the address of an existing server, and a function that starts one. */
@@ -16,6 +21,11 @@ const servers = {
   mysql: { given: 'TEST_MYSQL_URL', start: () => startMySql() },
   dynamodb: { given: 'TEST_DYNAMODB_ENDPOINT', start: () => startDynamoDb() },
   'dynamodb-local': { given: 'TEST_DYNAMODB_LOCAL_ENDPOINT', start: () => startDynamoDbLocal() },
+  nats: { given: 'TEST_NATS_URL', start: () => startNats() },
+  moto: { given: 'TEST_MOTO_URL', start: () => startMoto() },
+  elasticmq: { given: 'TEST_ELASTICMQ_URL', start: () => startElasticMq() },
+  kafka: { given: 'TEST_KAFKA_URL', start: () => startKafka() },
+  rabbitmq: { given: 'TEST_RABBITMQ_URL', start: () => startRabbitMq() },
   // No server, but as expensive: the packed package, whose address is the path of the tarball.
   package: { given: 'TEST_PACKAGE_TARBALL', start: () => startPackage() },
 } as const satisfies Record<string, { given: string; start: () => Promise<Server> }>

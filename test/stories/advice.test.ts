@@ -103,7 +103,7 @@ describe('wrong wiring', () => {
 
   test('createApp names both registrations of a duplicate aggregate or view', () => {
     expect(build({ aggregates: { order: counter, d: counter } })).toBe(
-      "createApp: the aggregate type 'counter' is registered twice, as aggregates.order and aggregates.d.",
+      "createApp: the aggregate type 'counter' is registered twice, as aggregates.order and aggregates.d. Remove one, or give one a name of its own.",
     )
     const totals = totalsOf('async')
     expect(build({ aggregates: { counter }, views: { a: totals, b: totals } })).toContain('twice, as views.a and views.b.')

@@ -174,12 +174,14 @@ test('two definitions stored under one name are a DefinitionError', () => {
   const subscriptions = { one: reserving({ name: 'one' }, []), two: reserving({ name: 'two', storedAs: 'one' }, []) }
   expect(thrownBy(() => createApp({ store, aggregates: { counter, stock }, subscriptions }))).toMatchObject({
     code: 'DEFINITION',
-    message: "createApp: the subscription stored as 'one' is registered twice, as subscriptions.one and subscriptions.two.",
+    message:
+      "createApp: the subscription stored as 'one' is registered twice, as subscriptions.one and subscriptions.two. Remove one, or give one a name of its own.",
   })
   const views = { one: sums({ name: 'one', storedAs: 'rows' }, 'async'), two: sums({ name: 'two', storedAs: 'rows' }, 'inline') }
   expect(thrownBy(() => createApp({ store, aggregates: { counter }, views }))).toMatchObject({
     code: 'DEFINITION',
-    message: "createApp: the view stored as 'rows' is registered twice, as views.one and views.two.",
+    message:
+      "createApp: the view stored as 'rows' is registered twice, as views.one and views.two. Remove one, or give one a name of its own.",
   })
 })
 

@@ -49,7 +49,8 @@ export class Aggregates {
   }
 
   /**
-   * Processes an aggregate from its mark to its end, after the aggregates that must come first.
+   * Processes an aggregate from its mark to its end, after those that must come first.
+   *
    * `waiting`: aggregates that wait for this one.
    */
   async advance(
@@ -128,8 +129,13 @@ export class Aggregates {
       events += result.events
       const isElsewhere = sequence !== from.sequence
       const next = { ...from, sequence, attempts: isElsewhere ? 0 : from.attempts }
-      if (!isElsewhere && (failure === undefined ? !isEmpty : failure.kind === 'outdated')) return events
-      const left = isEmpty ? null : failure === undefined ? next : await this.#rowOf(failure, resumes, from)
+      const waits = failure?.kind === 'outdated' || failure?.retry === 'all'
+      if (!isElsewhere && (failure === undefined ? !isEmpty : waits)) return events
+      const left = isEmpty
+        ? null
+        : failure === undefined || failure.retry === 'all'
+          ? next
+          : await this.#rowOf(failure, resumes, from)
       const saved = await mark.move(mark.sequence, { rows: [failedRows.write(stored, left)] }, left !== null)
       if (saved === 'saved') return events
       // Another process has added waiting events, or skipped one.
@@ -266,7 +272,8 @@ export class Aggregates {
       if (row.nextTryAt === undefined) this.#core.observe?.({ kind: 'parked', subscription: label, eventId: at.id, error })
     }
     if (!halts) return undefined
-    return this.#processor.onFailure === 'retry' ? { state: 'waiting', events: 0, error } : this.#stop(failure)
+    const waits = failure.retry === 'all' || this.#processor.onFailure === 'retry'
+    return waits ? { state: 'waiting', events: 0, error } : this.#stop(failure)
   }
 
   async #stop(failure: Failure): Promise<RunResult> {

@@ -4,7 +4,7 @@ import { type FailedRow, type ProcessorRow, processorRows } from '../../store/in
 import { Countdown } from '../../util/countdown.ts'
 import { KeyedQueue } from '../../util/keyed-queue.ts'
 import { type Asked, askedOf } from '../asked.ts'
-import { withoutBesides, workBesides } from '../besides.ts'
+import { withoutBesides } from '../besides.ts'
 import { type AggregateChange, type CatchUpOutcome, placeIn } from '../change.ts'
 import type { ResettableConsumer } from '../consumer.ts'
 import type { ConsumerCore, RunRequest, RunResult } from '../core.ts'
@@ -13,7 +13,7 @@ import { failedEventId, resume } from '../failures.ts'
 import { dueRows, nextDue, unreadableRows } from '../find-failed.ts'
 import { HandlerCall } from '../handler-call.ts'
 import { readOrBegin } from '../layout.ts'
-import { askForLease, type Lease, LeaseLost, leaseOf, underLeases } from '../lease.ts'
+import { askForLease, type Lease, LeaseLost, leaseOf } from '../lease.ts'
 import type { Watched } from '../look.ts'
 import { canRead } from '../outdated.ts'
 import { beginning } from '../positions.ts'
@@ -21,6 +21,7 @@ import { keepsStart, type Processor, setsAside } from '../processor.ts'
 import { type ResetOptions, resetAggregates } from '../reset.ts'
 import { readStopped, stoppedError, stoppedToRun } from '../stopped.ts'
 import { Aggregates, type Limits, type Word } from './advance.ts'
+import { workAfterEvents } from './after-events.ts'
 import { catchUp, type NewsConsumer } from './catch-up.ts'
 import { afterPage, isLeft, readCursor, type ScanCursor, toChange, withoutLeft } from './scan.ts'
 
@@ -75,7 +76,6 @@ export class AggregatesConsumer implements ResettableConsumer {
 
   /** Does nothing: no lease is kept between runs. */
   async hold(): Promise<void> {}
-
   async release(): Promise<void> {}
 
   /** Returns false: processing aggregates needs no lease. */
@@ -154,16 +154,13 @@ export class AggregatesConsumer implements ResettableConsumer {
     if (!answer.acquired) return { state: 'elsewhere', events: 0, remainingMs: answer.remainingMs }
     const lease = await leaseOf(this.#core, name, answer)
     this.#lease = lease
-    const { besides } = this.#processor
     const whole = new Countdown(runtime, request.budgetMs)
-    const ofEvents = withoutBesides(besides, request)
+    const ofEvents = withoutBesides(this.#processor.besides, request)
     const countdown = new Countdown(runtime, ofEvents.budgetMs)
     const isOver = () => request.signal?.aborted === true || countdown.isOver
     try {
       const result = await this.#consume(lease, ofEvents, { signal: request.signal ?? this.#core.neverAborts, isOver })
-      if (besides === undefined) return result
-      const left = request.budgetMs === undefined ? request : { ...request, budgetMs: whole.leftMs }
-      return await underLeases(this.#core, [lease], left, (slice) => workBesides(besides, result, slice))
+      return await workAfterEvents(this.#core, this.#processor, lease, result, request, whole)
     } catch (error) {
       if (error instanceof LeaseLost) return { state: 'elsewhere', events: 0, remainingMs: leaseMs }
       throw error

@@ -294,7 +294,7 @@ export class LogConsumer implements ResettableConsumer {
     saver = new Saver(this.#core, this.#held.checkpoints, undefined),
   ): Promise<RunResult> {
     const { onFailure } = this.#processor
-    if (failure !== undefined && failure.kind !== 'outdated' && onFailure !== 'retry')
+    if (failure !== undefined && failure.kind !== 'outdated' && failure.retry !== 'all' && onFailure !== 'retry')
       return { ...(await this.#stop(failure, saver)), events }
     const isLeft = failure?.kind === 'outdated'
     if (isLeft) this.#left = { lease: this.#held.covering(failure.at)?.lease.name ?? this.#processor.name, failure }

@@ -238,7 +238,7 @@ test('failed decides on what has failed for good', async () => {
   await app.close()
 })
 
-test('an instance that is stuck at a command still receives events and timers, and instead frees it', async () => {
+test('an instance stuck at a command still receives events and timers; instead frees it', async () => {
   const { reached, pass, open } = gate()
   const store = memoryStore()
   let isHeld = false
@@ -280,48 +280,45 @@ test('an instance that is stuck at a command still receives events and timers, a
   await frozen.app.close()
 })
 
-test.each(stores)(
-  'an instance that is stuck at an event sends what waits, and continues in order after resume() on $name',
-  async ({ open }) => {
-    let isBroken = true
-    const { app, begin, note, load, done, drain } = stepping(
-      processOf({
-        on: {
-          Began: () => ({ send: [toDo('one'), toDo('two')], timers: { first: { in: '0s' } } }),
-          Noted: (state: State, { data }: Noted) => {
-            if (isBroken && data.note === 'odd') throw new Error('What is odd?')
-            return saw(state, data.note)
-          },
+test.each(stores)('an instance stuck at an event still sends, and continues in order on $name', async ({ open }) => {
+  let isBroken = true
+  const { app, begin, note, load, done, drain } = stepping(
+    processOf({
+      on: {
+        Began: () => ({ send: [toDo('one'), toDo('two')], timers: { first: { in: '0s' } } }),
+        Noted: (state: State, { data }: Noted) => {
+          if (isBroken && data.note === 'odd') throw new Error('What is odd?')
+          return saw(state, data.note)
         },
-        timers: { first: (state: State) => saw(state, 'timer') },
-      }),
-      { store: await open() },
-    )
-    await begin('a')
-    await note('a', 'odd')
-    await note('a', 'next')
-    expect(await drain()).toMatchObject({ caughtUp: true })
-    expect(await done()).toEqual(['one', 'two'])
-    expect(await load('a')).toMatchObject({
-      status: 'stuck',
-      state: { seen: [] },
-      error: { at: 'signal/a/2', message: 'What is odd?' },
-      waitsFor: { events: ['signal/a/3'], timers: { first: expect.any(String) } },
-    })
-    isBroken = false
-    await note('a', 'last')
-    await app.processes.steps.resume('a')
-    await drain()
-    expect(await load('a')).toMatchObject({
-      status: 'running',
-      state: { seen: ['odd', 'next', 'last', 'timer'] },
-      waitsFor: { events: [] },
-    })
-    await app.close()
-  },
-)
+      },
+      timers: { first: (state: State) => saw(state, 'timer') },
+    }),
+    { store: await open() },
+  )
+  await begin('a')
+  await note('a', 'odd')
+  await note('a', 'next')
+  expect(await drain()).toMatchObject({ caughtUp: true })
+  expect(await done()).toEqual(['one', 'two'])
+  expect(await load('a')).toMatchObject({
+    status: 'stuck',
+    state: { seen: [] },
+    error: { at: 'signal/a/2', message: 'What is odd?' },
+    waitsFor: { events: ['signal/a/3'], timers: { first: expect.any(String) } },
+  })
+  isBroken = false
+  await note('a', 'last')
+  await app.processes.steps.resume('a')
+  await drain()
+  expect(await load('a')).toMatchObject({
+    status: 'running',
+    state: { seen: ['odd', 'next', 'last', 'timer'] },
+    waitsFor: { events: [] },
+  })
+  await app.close()
+})
 
-test('an instance behind a stuck event holds a thousand events, then the process stops until it is resumed', async () => {
+test('a stuck instance keeps 1,000 events, then its process stops until resume()', async () => {
   let isBroken = true
   const { app, begin, load, drain } = stepping(
     processOf({
@@ -495,7 +492,7 @@ test('an instance that has ended is stuck at its last command until it is abando
   await app.close()
 })
 
-test('replies to what an ended instance still sends reach nobody', async () => {
+test('an ended instance receives no reply to its last commands', async () => {
   const { app, begin, load, done, drain } = stepping(
     processOf({
       on: { Began: () => ({ send: [toDo('last')], done: 'over' }) },

@@ -303,7 +303,8 @@ test('a timer waits until the events before it are processed', async () => {
     processOf({
       on: {
         Began: () => ({ timers: { first: { in: '1m' } } }),
-        Noted: () => ({ timers: { first: null } }),
+        Noted: (_: State, { data }: { readonly data: { readonly note: string } }) =>
+          data.note === 'in time' ? { timers: { first: null } } : undefined,
       },
       timers,
     }),
@@ -311,7 +312,7 @@ test('a timer waits until the events before it are processed', async () => {
   )
   await begin('a')
   await app.drain()
-  await begin('b')
+  await note('a', 'before')
   await note('a', 'in time')
   clock.advance('1m')
   await app.drain({ maxEvents: 1 })

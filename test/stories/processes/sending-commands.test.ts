@@ -315,7 +315,7 @@ test('a command has the same id in each attempt', async () => {
   await app.close()
 })
 
-test('the target’s inline view is stored in the commit of the command and the instance, also during a rebuild', async () => {
+test('an inline view is stored in the commit of command and instance, also during a rebuild', async () => {
   const store = memoryStore()
   const done = (viewVersion: number) =>
     defineView({
@@ -339,7 +339,7 @@ test('the target’s inline view is stored in the commit of the command and the 
   await second.app.close()
 })
 
-test('a commit with more items than the store takes leaves the instance stuck with the error of the store', async () => {
+test('a commit with too many items for the store leaves the instance stuck with its error', async () => {
   const { StoreError } = await import('cqrs-es')
   const refusing = sendingBy(memoryStore(), async (commit, really) =>
     isOfInstance(commit) && commit.appends.length > 0

@@ -1,7 +1,9 @@
-import type { Parser } from '../evolution/schema.ts'
 import { isObject } from '../util/json.ts'
+import type { Parser } from './schema.ts'
 
 type Direction = 'input' | 'output'
+/** Version of JSON Schema: that of OpenAPI 3.1, or that of AsyncAPI 3.0. */
+type Dialect = 'draft-2020-12' | 'draft-07'
 
 /**
  * The JSON Schema part of Standard JSON Schema, version 1 (https://standardschema.dev/json-schema).
@@ -13,9 +15,11 @@ interface StandardJsonSchema {
 /** The named schemas of a document. */
 export class Schemas {
   readonly #all: Map<string, object>
+  readonly #dialect: Dialect
 
-  constructor(first: Readonly<Record<string, object>>) {
+  constructor(first: Readonly<Record<string, object>>, dialect: Dialect = 'draft-2020-12') {
     this.#all = new Map(Object.entries(first))
+    this.#dialect = dialect
   }
 
   all(): Record<string, object> {
@@ -46,19 +50,20 @@ export class Schemas {
   /** Any value, if the schema offers no JSON Schema or has no equivalent in it. */
   #of(wanted: string, { kind, schema }: Parser, direction: Direction): object {
     if (kind === 'none') return { type: 'object', maxProperties: 0 }
-    const made = schema && jsonSchemaOf(schema['~standard'] as StandardJsonSchema, direction)
+    const made = schema && jsonSchemaOf(schema['~standard'] as StandardJsonSchema, direction, this.#dialect)
     if (made === undefined) return {}
     const name = this.#freeName(wanted)
-    const { $schema: _, $defs = {}, ...rest } = made
+    const group = this.#dialect === 'draft-07' ? 'definitions' : '$defs'
+    const { $schema: _, [group]: parts = {}, ...rest } = made
     this.#all.set(name, {})
-    const names = new Map(Object.keys($defs as object).map((key) => [`#/$defs/${key}`, this.#reserve(`${name}.${key}`)]))
+    const names = new Map(Object.keys(parts as object).map((key) => [`#/${group}/${key}`, this.#reserve(`${name}.${key}`)]))
     const refer = (ref: string) => {
       const [found, rest] =
         [...names].map(([from, to]) => [to, after(ref, from)] as const).find(([, rest]) => rest !== undefined) ?? []
       return found === undefined ? `#/components/schemas/${name}${after(ref, '#') ?? ''}` : `#/components/schemas/${found}${rest}`
     }
-    for (const [key, definition] of Object.entries($defs as object))
-      this.#all.set(names.get(`#/$defs/${key}`) as string, moved(definition, refer) as object)
+    for (const [key, definition] of Object.entries(parts as object))
+      this.#all.set(names.get(`#/${group}/${key}`) as string, moved(definition, refer) as object)
     this.#all.set(name, moved(rest, refer) as object)
     return this.reference(name)
   }
@@ -78,9 +83,9 @@ export class Schemas {
   }
 }
 
-function jsonSchemaOf(standard: StandardJsonSchema, direction: Direction): Record<string, unknown> | undefined {
+function jsonSchemaOf(standard: StandardJsonSchema, direction: Direction, target: Dialect): Record<string, unknown> | undefined {
   try {
-    return standard.jsonSchema?.[direction]({ target: 'draft-2020-12' })
+    return standard.jsonSchema?.[direction]({ target })
   } catch {
     // Libraries throw for anything that JSON Schema cannot express, such as a transformation.
     return undefined

@@ -1,0 +1,49 @@
+import type { CloudEvent } from '../publications/cloud-event.ts'
+import { permanent } from '../publications/target.ts'
+import { sha256 } from '../util/digest.ts'
+
+/** Messages of one batch call of SQS, SNS and EventBridge. */
+export const mostMessages = 10
+/** 256 KiB. */
+export const defaultBytes = 262_144
+/** Batch calls in parallel. */
+export const batchCalls = 4
+
+/** The used part of the answer to a batch. */
+export interface BatchFailures {
+  readonly Failed?:
+    | readonly {
+        readonly Id?: string | undefined
+        readonly Code?: string | undefined
+        readonly Message?: string | undefined
+        readonly SenderFault?: boolean | undefined
+      }[]
+    | undefined
+}
+
+/** Passed to the AWS SDK with each call. */
+export interface CallOptions {
+  readonly abortSignal?: AbortSignal
+}
+
+/** Ids of a message for FIFO queues and topics. */
+export async function fifoIds({ id, source, partitionkey = id }: CloudEvent) {
+  return {
+    MessageGroupId: /^[!-~]{1,128}$/.test(partitionkey) ? partitionkey : await sha256(partitionkey),
+    // Up to 128 characters are allowed, and an id of an event may have 500.
+    MessageDeduplicationId: await sha256(`${source}\n${id}`),
+  }
+}
+
+/** Returns an error or `undefined` for each entry. Entries have their index as id. */
+export function errorsOf(service: string, count: number, { Failed = [] }: BatchFailures): readonly (Error | undefined)[] {
+  const errors = Array.from<Error | undefined>({ length: count })
+  for (const { Id, Code, Message, SenderFault } of Failed) {
+    const message = `${service} refused the message: ${Code ?? 'no code'}${Message === undefined ? '' : `, ${Message}`}`
+    errors[Number(Id)] = SenderFault === true ? permanent(message) : new Error(message)
+  }
+  return errors
+}
+
+/** The last part of the address of a queue or topic. */
+export const lastPartOf = (address: string): string => address.split(/[/:]/).pop() || address
