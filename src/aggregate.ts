@@ -1,7 +1,7 @@
 import type { EnvelopeContext, Metadata } from './event-envelope.ts'
 import type { Upcaster } from './evolution/upcaster.ts'
 import { type AggregateDefinition, buildDefinition, readAggregateOptions } from './execution/aggregate-definition.ts'
-import type { ExtensionParts } from './execution/state-rules.ts'
+import type { Extension } from './execution/state-rules.ts'
 import type {
   Message,
   MessageInput,
@@ -24,7 +24,7 @@ export type SnapshotPolicy = 'never' | 'always' | { readonly every: number }
 /** Code that an option of `defineAggregate` needs: `unique` or `deadlines`. */
 export interface AggregateExtension<K extends string = string> {
   /** @internal */
-  readonly '~extension': ExtensionParts & { readonly option: K }
+  readonly '~extension': Extension & { readonly option: K }
 }
 
 /**

@@ -12,11 +12,11 @@ import { type AggregateDefinition, definitionOf } from './execution/aggregate-de
 import type { Call } from './execution/call.ts'
 import type { Query, WiredAggregate } from './execution/core.ts'
 import { execute } from './execution/execute.ts'
+import { type Adopted, partsOf } from './execution/extension.ts'
 import { handleOf } from './execution/handle.ts'
 import { readLog } from './execution/log.ts'
 import { checkReplay, replay } from './execution/replay.ts'
 import type { Accepted, Rejected } from './execution/result.ts'
-import type { Adopted } from './execution/state-rules.ts'
 import { notingErrors } from './execution/user-code-errors.ts'
 import type { InboxHandle } from './inboxes/handle.ts'
 import type { Inbox } from './inboxes/inbox.ts'
@@ -381,10 +381,10 @@ export function createApp<
       readCallOptions('app.adopt', request, { signal: signalOption })
       const { type } = definitionOf('app.adopt: the argument', aggregate)
       const definition = definitions.get(type)
-      const extension = definition?.rules[0]?.extension
-      if (definition === undefined || extension === undefined)
+      const [rules] = definition?.rules ?? []
+      if (definition === undefined || rules === undefined)
         throw new DefinitionError(`app.adopt: this app has no aggregate '${type}' with unique or deadlines.`)
-      return lifecycle.follow('app.adopt', request.signal, (signal) => extension.adopt(core, definition, signal))
+      return lifecycle.follow('app.adopt', request.signal, (signal) => partsOf(rules).adopt(core, definition, signal))
     },
     health: () =>
       lifecycle.run('app.health', async (): Promise<AppHealth> => {

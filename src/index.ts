@@ -69,7 +69,7 @@ export type { EnvelopeContext, EventEnvelope, Metadata, Position } from './event
 export { type StoredForm, semanticVersionUpcaster, type Upcaster } from './evolution/upcaster.ts'
 export { type Versioned, versions } from './evolution/versions.ts'
 export type { ExecuteOptions } from './execution/call.ts'
-export type { Adopted } from './execution/state-rules.ts'
+export type { Adopted } from './execution/extension.ts'
 export {
   type DataOf,
   type Message,

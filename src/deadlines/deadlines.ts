@@ -2,6 +2,7 @@ import type { AggregateExtension } from '../aggregate.ts'
 import type { ConsumerDefinition, Machinery } from '../consumers/definitions.ts'
 import { connectReadSide } from '../consumers/read-side.ts'
 import { messageOf } from '../errors.ts'
+import type { ExtensionParts } from '../execution/extension.ts'
 import { adopt } from '../rules/adopt.ts'
 import { combine } from '../rules/combine.ts'
 import { DeadlineConsumer, deadlinesName } from './consumer.ts'
@@ -28,6 +29,21 @@ const machinery: Machinery<ConsumerDefinition> = {
       const consumer = new DeadlineConsumer(work, aggregateTypes)
       return { consumer, handle: deadlinesHandle(work, consumer, lifecycle) }
     },
+  }),
+}
+
+const parts: ExtensionParts & { readonly option: 'deadlines' } = {
+  option: 'deadlines',
+  rows: deadlineWritesOf,
+  combine,
+  adopt,
+  missing: missingDeadlines,
+  consumer: (aggregateTypes) => ({
+    kind: 'deadlines',
+    name: 'deadlines',
+    storedAs: deadlinesName,
+    aggregateTypes,
+    machinery: machinery as Machinery<never>,
   }),
 }
 
@@ -62,19 +78,4 @@ const machinery: Machinery<ConsumerDefinition> = {
  * await app.close()
  * ```
  */
-export const deadlines: AggregateExtension<'deadlines'> = {
-  '~extension': {
-    option: 'deadlines',
-    rows: deadlineWritesOf,
-    combine,
-    adopt,
-    missing: missingDeadlines,
-    consumer: (aggregateTypes) => ({
-      kind: 'deadlines',
-      name: 'deadlines',
-      storedAs: deadlinesName,
-      aggregateTypes,
-      machinery: machinery as Machinery<never>,
-    }),
-  },
-}
+export const deadlines: AggregateExtension<'deadlines'> = { '~extension': parts }

@@ -1,6 +1,7 @@
 import type { AggregateDefinition } from '../execution/aggregate-definition.ts'
 import type { Core, InlineViews } from '../execution/core.ts'
-import type { Adopting, StateRules } from '../execution/state-rules.ts'
+import type { Adopting } from '../execution/extension.ts'
+import type { StateRules } from '../execution/state-rules.ts'
 import { evaluated, rowsBesides } from '../rules/own-rows.ts'
 import type { ViewWrite } from '../store/commit.ts'
 import { type DeadlineRow, type Deadlines, deadlineName, deadlineRowsIn, rowIdOf } from './deadline-row.ts'

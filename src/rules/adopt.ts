@@ -2,8 +2,8 @@ import { eachEnded } from '../consumers/each-ended.ts'
 import type { AggregateDefinition } from '../execution/aggregate-definition.ts'
 import { placeOfOne } from '../execution/commit-queue.ts'
 import type { Core } from '../execution/core.ts'
+import { type Adopted, type Adopting, partsOf } from '../execution/extension.ts'
 import { loadAggregate } from '../execution/load.ts'
-import type { Adopted, Adopting } from '../execution/state-rules.ts'
 import type { ViewWrite } from '../store/commit.ts'
 
 const pageSize = 200
@@ -57,7 +57,7 @@ async function adoptOne(
     const state = await readState(aggregateId)
     const found: ViewWrite[] = []
     for (const rules of definition.rules)
-      found.push(...(await rules.extension.missing(core, { definition, aggregateId, rules, state, readState, doubles })))
+      found.push(...(await partsOf(rules).missing(core, { definition, aggregateId, rules, state, readState, doubles })))
     if (found.length === 0) return 0
     const again = await readState(aggregateId)
     if (again.sequence !== state.sequence || again.commitId !== state.commitId) continue

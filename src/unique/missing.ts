@@ -1,5 +1,5 @@
 import type { Core } from '../execution/core.ts'
-import type { Adopting } from '../execution/state-rules.ts'
+import type { Adopting } from '../execution/extension.ts'
 import type { ViewWrite } from '../store/commit.ts'
 import { claimRows, claimsOf, readClaims } from './claims.ts'
 

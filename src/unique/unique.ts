@@ -1,8 +1,17 @@
 import type { AggregateExtension } from '../aggregate.ts'
+import type { ExtensionParts } from '../execution/extension.ts'
 import { adopt } from '../rules/adopt.ts'
 import { combine } from '../rules/combine.ts'
 import { missingClaims } from './missing.ts'
 import { claimRowsOf } from './rows.ts'
+
+const parts: ExtensionParts & { readonly option: 'unique' } = {
+  option: 'unique',
+  rows: claimRowsOf,
+  combine,
+  adopt,
+  missing: missingClaims,
+}
 
 /**
  * Code of the option `unique` of `defineAggregate`. Pass it in `with`; programs without it do not
@@ -32,6 +41,4 @@ import { claimRowsOf } from './rows.ts'
  * await app.close()
  * ```
  */
-export const unique: AggregateExtension<'unique'> = {
-  '~extension': { option: 'unique', rows: claimRowsOf, combine, adopt, missing: missingClaims },
-}
+export const unique: AggregateExtension<'unique'> = { '~extension': parts }
