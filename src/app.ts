@@ -226,8 +226,8 @@ export interface App<
   /**
    * Stores the unique values and deadlines of aggregates that are older than these rules. Until it
    * has run, such values are not protected, and such deadlines are not sent. Returns the number of
-   * rows it has stored, and the values that several aggregates have: the first of `ids` owns the
-   * value, and the others keep it until a command changes it. Commands continue meanwhile. You may
+   * rows it has stored, and the values that several aggregates have. The first of `ids` owns the
+   * value; the others keep it until a command changes it. Commands continue meanwhile. You may
    * abort and repeat it.
    * @throws DefinitionError for an aggregate without `unique` and `deadlines`. ApplyError,
    * DeserializationError, StoreError, ClosedError, and the signal's reason

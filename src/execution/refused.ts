@@ -6,7 +6,7 @@ export interface Failed {
   readonly error: unknown
 }
 
-/** What becomes of a command whose rows cannot be stored. */
+/** Outcome of a command whose rows cannot be stored. */
 export type Refusal = Failed | { readonly kind: 'rejected'; readonly rejection: Rejection }
 
 /** The rows of a decision cannot be stored: the command is rejected or fails, on this state. */

@@ -49,7 +49,7 @@ describe.each(stores)('app.adopt on $name', ({ open }) => {
     expect(await change(app, other, { email: 'a' })).toMatchObject({ ok: true })
   })
 
-  test('adopt frees a value for an aggregate that has it, when its owner gave it up without the rule', async () => {
+  test('adopt takes a value over from an owner that gave it up without the rule', async () => {
     const store = await open()
     const app = appOn(store)
     await change(app, 'm-1', { email: 'a' })

@@ -147,7 +147,7 @@ describe.each(stores)('deadlines on $name', ({ open }) => {
     expect(new Set(services.calls).size).toBe(120)
   })
 
-  test('a deadline and its aggregate may have long names, and states come from snapshots or the log', async () => {
+  test('ids of deadlines may be long, and an app without a cache sends them', async () => {
     const store = await open()
     const { app, clock, hold } = seating(store, { options: { cache: false } })
     const id = 's'.repeat(255)

@@ -16,7 +16,7 @@ async function runs(count: number, way: 'together' | 'apart') {
   return sum
 }
 
-test('each value has one owner and each deadline its time when workers die before or after any call', async () => {
+test('values and deadlines survive workers that die before or after any call of the store', async () => {
   const { deaths, taken, expired, problems } = await runs(atStrength({ moderate: 25, full: 1_000 }), 'together')
   expect(problems).toEqual([])
   expect(Math.min(deaths, taken, expired)).toBeGreaterThan(0)
