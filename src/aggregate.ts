@@ -1,6 +1,7 @@
 import type { EnvelopeContext, Metadata } from './event-envelope.ts'
 import type { Upcaster } from './evolution/upcaster.ts'
 import { type AggregateDefinition, buildDefinition, readAggregateOptions } from './execution/aggregate-definition.ts'
+import type { Extension } from './execution/state-rules.ts'
 import type {
   Message,
   MessageInput,
@@ -20,8 +21,20 @@ import type { Rejection } from './reject.ts'
  */
 export type SnapshotPolicy = 'never' | 'always' | { readonly every: number }
 
+/** Code that an option of `defineAggregate` needs: `unique` or `deadlines`. */
+export interface AggregateExtension<K extends string = string> {
+  /** @internal */
+  readonly '~extension': Extension & { readonly option: K }
+}
+
+/**
+ * When a command is sent to the aggregate: ISO 8601 text or `Date`, with data if the command has
+ * some.
+ */
+export type DeadlineOf<D> = [D] extends [void] ? string | Date : { readonly at: string | Date; readonly data: D }
+
 /** Options of `defineAggregate`. */
-export interface AggregateOptions<N extends string, E extends Shapes, C extends Shapes, S, V> {
+export interface AggregateOptions<N extends string, E extends Shapes, C extends Shapes, S, V, U extends string = never> {
   /** Name of the aggregate type, stored with each event: 1–255 characters without `:` and `/`. */
   readonly type: N
   /**
@@ -53,6 +66,21 @@ export interface AggregateOptions<N extends string, E extends Shapes, C extends 
   readonly stateSchema?: StandardSchema<unknown, NoInfer<S>>
   /** Upcasters for events of older forms, in list order. They run before `versions(…)`. */
   readonly upcasters?: readonly Upcaster[]
+  /**
+   * Values that only one aggregate of this type may have, such as an e-mail address. Rule name →
+   * pure function of the state that returns a text, a list of texts, or nothing. A command that
+   * would take a value of another aggregate is rejected: `{ ok: false, reason: 'taken', details: {
+   * unique } }`. Needs `with: [unique]`. Call `app.adopt` if there are aggregates already.
+   */
+  readonly unique?: { readonly [K in U]: (state: NoInfer<S>) => string | readonly string[] | undefined | null }
+  /**
+   * Commands that the aggregate receives when a time has come. Command type → pure function of the
+   * state that returns the time, or nothing. Each time is sent once, also if the handler rejects the
+   * command; a state without the time withdraws it. Needs `with: [deadlines]`.
+   */
+  readonly deadlines?: { readonly [K in keyof C]?: (state: NoInfer<S>) => DeadlineOf<SchemaInput<C[K]>> | undefined | null }
+  /** Code of `unique` and `deadlines`: `[unique]`, `[deadlines]` or both, imported from `cqrs-es`. */
+  readonly with?: readonly AggregateExtension[]
 }
 
 /** Context that a command handler receives besides the state and the command. */
@@ -116,7 +144,7 @@ export interface Aggregate<T extends AggregateTypes = AggregateTypes> {
 }
 
 /** A declared aggregate without its handlers. */
-export interface AggregateDeclaration<N extends string, E extends Shapes, C extends Shapes, S, V> {
+export interface AggregateDeclaration<N extends string, E extends Shapes, C extends Shapes, S, V, U extends string = never> {
   /**
    * Adds the behavior: `handle` has one function per command, `apply` one function per event. A
    * handler receives the frozen state, the command's data as its schema returns it, and the
@@ -135,9 +163,12 @@ export interface AggregateDeclaration<N extends string, E extends Shapes, C exte
     events: { -readonly [K in keyof E & string]: SchemaOutput<E[K]> }
     commands: { -readonly [K in keyof C & string]: SchemaInput<C[K]> }
     services: V
-    rejections: { -readonly [K in keyof H]: RejectionOf<H[K]> }
+    rejections: { -readonly [K in keyof H]: RejectionOf<H[K]> | Taken<U> }
   }>
 }
+
+/** Rejection of a command that would take a unique value of another aggregate. `U`: the rules. */
+export type Taken<U extends string> = [U] extends [never] ? never : Rejection<'taken', { readonly unique: U }>
 
 type EventData<E extends Shapes> = { [K in keyof E & string]: SchemaOutput<E[K]> } & {}
 type Decision<D> = MessageInput<D> | readonly MessageInput<D>[] | Rejection | void | undefined
@@ -196,9 +227,14 @@ type KeyOf<T> = T extends unknown ? keyof T : never
  * const result = await app.aggregates.counter.execute('c1', { type: 'Count', data: { by: 3 } })
  * ```
  */
-export function defineAggregate<const N extends string, const E extends Shapes, const C extends Shapes, S, V = undefined>(
-  definition: AggregateOptions<N, E, C, S, V>,
-): AggregateDeclaration<N, E, C, S, V> {
+export function defineAggregate<
+  const N extends string,
+  const E extends Shapes,
+  const C extends Shapes,
+  S,
+  V = undefined,
+  const U extends string = never,
+>(definition: AggregateOptions<N, E, C, S, V, U>): AggregateDeclaration<N, E, C, S, V, U> {
   const options = readAggregateOptions(definition)
   return {
     implement: (implementation) => ({ type: definition.type, '~definition': buildDefinition(options, implementation) }),

@@ -5,12 +5,14 @@ import type { ConsumerDefinition, DrainRequest, DrainResult, Leftover } from './
 import type { ConsumerHandle } from './consumers/handle.ts'
 import type { AppHealth } from './consumers/status.ts'
 import { waitingFor } from './consumers/waiting.ts'
+import type { DeadlinesHandle } from './deadlines/handle.ts'
 import { DefinitionError, ValidationError } from './errors.ts'
 import type { EventEnvelope, Position } from './event-envelope.ts'
 import { type AggregateDefinition, definitionOf } from './execution/aggregate-definition.ts'
 import type { Call } from './execution/call.ts'
 import type { Query, WiredAggregate } from './execution/core.ts'
 import { execute } from './execution/execute.ts'
+import { type Adopted, partsOf } from './execution/extension.ts'
 import { handleOf } from './execution/handle.ts'
 import { readLog } from './execution/log.ts'
 import { checkReplay, replay } from './execution/replay.ts'
@@ -217,6 +219,21 @@ export interface App<
    */
   health(): Promise<AppHealth>
   /**
+   * The deadlines of all aggregates.
+   * @throws DefinitionError in an app without deadlines
+   */
+  readonly deadlines: DeadlinesHandle
+  /**
+   * Stores the unique values and deadlines of aggregates that are older than these rules. Until it
+   * has run, such values are not protected, and such deadlines are not sent. Returns the number of
+   * rows it has stored, and the values that several aggregates have. The first of `ids` owns the
+   * value; the others keep it until a command changes it. Commands continue meanwhile. You may
+   * abort and repeat it.
+   * @throws DefinitionError for an aggregate without `unique` and `deadlines`. ApplyError,
+   * DeserializationError, StoreError, ClosedError, and the signal's reason
+   */
+  adopt(aggregate: A[keyof A], options?: { readonly signal?: AbortSignal | undefined }): Promise<Adopted>
+  /**
    * Calls a query with stored events again, one commit at a time. Returns the number of events.
    * Replays the events of the app in commit order (without a global order, aggregate by aggregate),
    * of one aggregate type, or of one aggregate. Stops at the first error. With `onError` it
@@ -320,7 +337,7 @@ export function createApp<
   const B extends Record<string, BoundPublication> = Record<never, never>,
   const I extends Record<string, Inbox> = Record<never, never>,
 >(options: AppOptions<A, W, U, P, B, I> & ServicesOption<A>): App<A, W, U, P, B, I> {
-  const { core, aggregates, views, subscriptions, processes, publications, inboxes, readSide } = wire(options)
+  const { core, aggregates, views, subscriptions, processes, publications, inboxes, deadlines, readSide } = wire(options)
   const lifecycle = new Lifecycle()
   const definitions = new Map([...aggregates.values()].map(({ definition }) => [definition.type, definition]))
   const waiting = waitingFor(readSide, views, lifecycle)
@@ -360,10 +377,19 @@ export function createApp<
         if (readSide !== undefined) return readSide.leftovers(lifecycle)
         throw new DefinitionError('app.leftovers: this app has no view and no subscription. Call it on an app that has one.')
       }),
+    adopt: async (aggregate: unknown, request: { signal?: AbortSignal } = {}) => {
+      readCallOptions('app.adopt', request, { signal: signalOption })
+      const { type } = definitionOf('app.adopt: the argument', aggregate)
+      const definition = definitions.get(type)
+      const [rules] = definition?.rules ?? []
+      if (definition === undefined || rules === undefined)
+        throw new DefinitionError(`app.adopt: this app has no aggregate '${type}' with unique or deadlines.`)
+      return lifecycle.follow('app.adopt', request.signal, (signal) => partsOf(rules).adopt(core, definition, signal))
+    },
     health: () =>
       lifecycle.run('app.health', async (): Promise<AppHealth> => {
         const statuses = (await readSide?.health()) ?? []
-        const all = [...views, ...subscriptions, ...processes, ...publications]
+        const all = [...views, ...subscriptions, ...processes, ...publications, ...deadlines]
         return { consumers: statuses.map((status, i) => ({ ...namesOf(all[i] as (typeof all)[number]), ...status })) }
       }),
     replay: (query: Query, request: object = {}) =>
@@ -395,8 +421,17 @@ export function createApp<
   app.inboxes = Object.fromEntries(
     [...inboxes].map(([key, inbox]) => [key, inbox.open(lifecycle, (type) => handleOfType.get(type) as never)]),
   )
+  Object.defineProperty(app, 'deadlines', { get: deadlinesGetter(open(deadlines)) })
   return Object.freeze(app) as unknown as App<A, W, U, P, B, I>
 }
+
+/** Accessing the deadlines of an app without any is a mistake. */
+const deadlinesGetter =
+  ({ deadlines }: { readonly deadlines?: unknown }) =>
+  () => {
+    if (deadlines === undefined) throw new DefinitionError('app.deadlines: no aggregate of this app has deadlines.')
+    return deadlines
+  }
 
 function aggregateOf(byType: ReadonlyMap<string, WiredAggregate>, type: string): WiredAggregate {
   const found = byType.get(type)

@@ -3,10 +3,12 @@
 export {
   type Aggregate,
   type AggregateDeclaration,
+  type AggregateExtension,
   type AggregateOptions,
   type AggregateTypes,
   type AnyAggregate,
   type CommandOf,
+  type DeadlineOf,
   defineAggregate,
   type Envelope,
   type EnvelopeOf,
@@ -15,6 +17,7 @@ export {
   type RejectionsOf,
   type SnapshotPolicy,
   type StateOf,
+  type Taken,
   type TypesOf,
 } from './aggregate.ts'
 // App
@@ -33,6 +36,9 @@ export type { ConsumerHandle } from './consumers/handle.ts'
 export type { Holder } from './consumers/look.ts'
 export type { ResetOptions, ResetTarget } from './consumers/reset.ts'
 export type { AppHealth, ConsumerHealth, ConsumerStatus } from './consumers/status.ts'
+// Deadlines
+export { deadlines } from './deadlines/deadlines.ts'
+export type { DeadlinesHandle, ListDeadlines, WaitingDeadline } from './deadlines/handle.ts'
 // Processes
 export type { Due, Duration } from './due/duration.ts'
 // Errors
@@ -63,6 +69,7 @@ export type { EnvelopeContext, EventEnvelope, Metadata, Position } from './event
 export { type StoredForm, semanticVersionUpcaster, type Upcaster } from './evolution/upcaster.ts'
 export { type Versioned, versions } from './evolution/versions.ts'
 export type { ExecuteOptions } from './execution/call.ts'
+export type { Adopted } from './execution/extension.ts'
 export {
   type DataOf,
   type Message,
@@ -118,6 +125,8 @@ export {
   type SubscriptionContext,
   type SubscriptionOptions,
 } from './subscriptions/subscription.ts'
+// Unique values
+export { unique } from './unique/unique.ts'
 // Views
 export type { ReloadReason, ViewChange } from './views/listener.ts'
 export type { RebuildOptions, RebuildProgress } from './views/rebuild-handle.ts'

@@ -1,4 +1,4 @@
-import type { ReadSide } from './consumers/definitions.ts'
+import type { ConsumerDefinition, ReadSide } from './consumers/definitions.ts'
 import { DefinitionError } from './errors.ts'
 import type { EventEnvelope } from './event-envelope.ts'
 import { type AggregateDefinition, definitionOf } from './execution/aggregate-definition.ts'
@@ -6,6 +6,7 @@ import { AggregateSlots } from './execution/aggregate-slot.ts'
 import { CommandLimit } from './execution/command-limit.ts'
 import { CommitQueue } from './execution/commit-queue.ts'
 import type { Core, Query, WiredAggregate } from './execution/core.ts'
+import { deadlinesOf, rowsOf } from './execution/extension.ts'
 import { withResentReads } from './execution/resent-reads.ts'
 import { type InboxDefinition, inboxDefinitionOf } from './inboxes/inbox-definition.ts'
 import type { Observation } from './observation.ts'
@@ -74,6 +75,7 @@ export function wire(given: object): {
   processes: Map<string, ProcessDefinition>
   publications: Map<string, PublicationDefinition>
   inboxes: Map<string, InboxDefinition>
+  deadlines: ReadonlyMap<string, ConsumerDefinition>
   readSide: ReadSide | undefined
 } {
   const options = readOptions('createApp', given, optionsOfCreateApp)
@@ -86,14 +88,21 @@ export function wire(given: object): {
   const types = new Set([...definitions.values()].map(({ type }) => type))
   const inboxes = namedByKey('inbox', 'inboxes', options.inboxes, (what, value) => inboxDefinitionOf(what, value, types))
   const following = readOptions('createApp: following', options.following, optionsOfFollowing)
-  const consumers = [...views.values(), ...subscriptions.values(), ...processes.values(), ...publications.values()]
+  const deadlines = deadlinesOf([...definitions.values()])
+  const consumers = [
+    ...views.values(),
+    ...subscriptions.values(),
+    ...processes.values(),
+    ...publications.values(),
+    ...deadlines.values(),
+  ]
   const readSide = consumers[0]?.machinery.connect(core, {
     consumers,
     definitions: new Map([...definitions.values()].map((definition) => [definition.type, definition])),
     ...following,
   })
-  const wired = aggregatesByKey(definitions, options.services, readSide)
-  return { core, aggregates: wired, views, subscriptions, processes, publications, inboxes, readSide }
+  const wired = aggregatesByKey(core, definitions, options.services, readSide)
+  return { core, aggregates: wired, views, subscriptions, processes, publications, inboxes, deadlines, readSide }
 }
 
 function coreOf({ store: given, runtime: chosen, observe: observer, ...options }: Options): Core {
@@ -170,6 +179,7 @@ function definitionsByKey(aggregates: Readonly<Record<string, unknown>>): Map<st
 }
 
 function aggregatesByKey(
+  core: Core,
   definitions: ReadonlyMap<string, AggregateDefinition>,
   services: Readonly<Record<string, unknown>>,
   readSide: ReadSide | undefined,
@@ -181,7 +191,7 @@ function aggregatesByKey(
       )
   return new Map(
     [...definitions].map(([key, definition]) => {
-      const inlineViews = readSide?.inlineViews(definition)
+      const inlineViews = rowsOf(core, definition, readSide?.inlineViews(definition))
       return [key, { definition, services: servicesOf(key, definition, services), inlineViews }]
     }),
   )

@@ -12,7 +12,7 @@ import type { ConsumerStatus } from './status.ts'
 
 /** A checked subscription, view or process with erased types. */
 export interface ConsumerDefinition {
-  readonly kind: 'view' | 'sqlView' | 'subscription' | 'publication' | 'process'
+  readonly kind: 'view' | 'sqlView' | 'subscription' | 'publication' | 'process' | 'deadlines'
   readonly name: string
   /** Name in the store, for leases, checkpoints and rows. */
   readonly storedAs: string

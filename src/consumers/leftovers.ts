@@ -46,7 +46,9 @@ export async function findLeftovers(
   definitions: readonly ConsumerDefinition[],
   lifecycle: Lifecycle,
 ): Promise<readonly Leftover[]> {
-  const own = new Set(definitions.map(({ kind, storedAs }) => `${rowPrefixes[kind]}${storedAs}`))
+  const own = new Set(
+    definitions.flatMap(({ kind, storedAs }) => (kind === 'deadlines' ? [] : [`${rowPrefixes[kind]}${storedAs}`])),
+  )
   const found: Leftover[] = []
   for (const { id, value } of await allRows(core)) {
     if (value === undefined || value.removed !== undefined || own.has(id)) continue

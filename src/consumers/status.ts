@@ -53,11 +53,11 @@ export interface AppHealth {
 
 /** Status of one subscription, view or process of an app. */
 export interface ConsumerHealth extends ConsumerStatus {
-  /** Key in `app.subscriptions`, `app.views` or `app.processes`. */
+  /** Key in `app.subscriptions`, `app.views` or `app.processes`, or `deadlines`. */
   readonly key: string
   /** Its `name`, which may differ from `storedAs`. */
   readonly name: string
-  readonly kind: 'subscription' | 'publication' | 'process' | 'view' | 'sqlView'
+  readonly kind: 'subscription' | 'publication' | 'process' | 'view' | 'sqlView' | 'deadlines'
 }
 
 type State = Pick<ConsumerStatus, 'state' | 'because' | 'error'>

@@ -21,3 +21,10 @@ export function instantOf(ms: number): string | undefined {
   const text = date.toISOString()
   return text.length === 24 ? text : undefined
 }
+
+/** Returns the milliseconds of a `Date` or of an ISO 8601 text: other texts depend on the platform. */
+export function instantMs(at: unknown): number {
+  if (at instanceof Date) return at.getTime()
+  if (typeof at !== 'string' || !/^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d))?$/.test(at)) return Number.NaN
+  return Date.parse(at)
+}

@@ -19,6 +19,7 @@ import {
 } from '../util/option-table.ts'
 import { checkFunction, checkName } from '../util/options.ts'
 import { isThenable, refusing } from '../util/refusing.ts'
+import { rulesOf, type StateRules } from './state-rules.ts'
 
 export type Handler = (state: unknown, command: unknown, context: object) => unknown
 export type Applier = (state: unknown, data: unknown) => unknown
@@ -40,6 +41,8 @@ export interface AggregateDefinition {
   /** What is wrong with a state, `undefined` when nothing is. */
   readonly stateProblem: (state: unknown) => string | undefined
   readonly upcasters: readonly Upcaster[]
+  /** Of `unique` and `deadlines`. */
+  readonly rules: readonly StateRules[]
 }
 
 /** Of `implement`. Their functions are checked one by one. */
@@ -58,6 +61,9 @@ const optionsOfAggregate = () => ({
   stateVersion: withDefault<string | number>(1, (what, version, Failure) => checkName(what, String(version), Failure)),
   stateSchema: optional<unknown>(unchecked),
   upcasters: withDefault<readonly Upcaster[]>([], listOf('a list')),
+  unique: optional<object>(unchecked),
+  deadlines: optional<object>(unchecked),
+  with: withDefault<readonly unknown[]>([], listOf('a list')),
 })
 
 export type AggregateOptions = OptionsOf<ReturnType<typeof optionsOfAggregate>>
@@ -112,6 +118,7 @@ export function buildDefinition(
     stateVersion: String(options.stateVersion),
     stateProblem: stateProblemBy(options.stateSchema),
     upcasters,
+    rules: rulesOf(at, options),
   }
 }
 

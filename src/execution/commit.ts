@@ -13,6 +13,8 @@ import { checkStands } from './together.ts'
 
 /**
  * Stores decided events with the due snapshot, inline views and idempotency key: all or nothing.
+ *
+ * @throws Refused
  */
 export function commit(execution: Execution, base: Base, decision: DecidedEvents): Promise<CommitResult> {
   const { aggregate, call, key } = execution
@@ -20,7 +22,7 @@ export function commit(execution: Execution, base: Base, decision: DecidedEvents
   const appends = [appendOf(aggregate.definition, call.aggregateId, base.loaded, decision)]
   const plain: Commit = key === undefined ? { id, appends } : { id, appends, key }
   const bare: Commit = execution.beside === undefined ? plain : { ...plain, views: execution.beside.views }
-  const inline = aggregate.inlineViews?.(call.aggregateId, decision)
+  const inline = aggregate.inlineViews?.(call.aggregateId, decision, base.loaded, call.together)
   const send = () => sendUntilSettled(execution, bare, inline, base, decision)
   return inline === undefined ? send() : inline.exclusively(send)
 }

@@ -7,6 +7,7 @@ import type { AggregateDefinition } from './aggregate-definition.ts'
 import type { AggregateSlots } from './aggregate-slot.ts'
 import type { CommandLimit } from './command-limit.ts'
 import type { CommitQueue } from './commit-queue.ts'
+import type { Together } from './decided.ts'
 import type { Loaded } from './loaded.ts'
 import type { NewEvents } from './new-events.ts'
 
@@ -35,14 +36,22 @@ export type Query = (events: readonly EventEnvelope[]) => unknown
 export interface WiredAggregate {
   readonly definition: AggregateDefinition
   readonly services: unknown
-  /** `undefined` for an aggregate without inline views. */
+  /** `undefined` for an aggregate without inline views, unique values and deadlines. */
   readonly inlineViews: InlineViews | undefined
 }
 
-/** Returns the rows of inline views that these events change, `undefined` for none. */
-export type InlineViews = (aggregateId: string, added: NewEvents) => InlineRows | undefined
+/**
+ * Returns the rows that these events change, `undefined` for none: of inline views, unique values
+ * and deadlines.
+ */
+export type InlineViews = (
+  aggregateId: string,
+  added: NewEvents,
+  base: Loaded,
+  together: Together | undefined,
+) => InlineRows | undefined
 
-/** The rows of inline views that one commit changes. */
+/** The rows that one commit changes. */
 export interface InlineRows {
   /**
    * Other aggregates may write some of them too, so the next command is not decided before this
@@ -51,7 +60,11 @@ export interface InlineRows {
   readonly areShared: boolean
   /** Runs `task` while no other commit of this process writes a shared row. */
   exclusively<T>(task: () => Promise<T>): Promise<T>
-  /** Computes the rows after the events of the commit. The first attempt may use cached rows. */
+  /**
+   * Computes the rows after the events of the commit. The first attempt may use cached rows.
+   *
+   * @throws Refused
+   */
   compute(base: Loaded, attempt: number): Promise<ComputedRows>
   /**
    * Prepares another attempt after a row or its generation has moved.

@@ -16,4 +16,6 @@ export interface Together {
   rows(decided: Decided, commitId: string): readonly ViewWrite[]
   /** Returns whether the rows are still as `rows` expects. Otherwise no worker can store the command. */
   stands(): Promise<boolean>
+  /** One of the rows is the one with the deadlines of the aggregate. */
+  readonly hasDeadlines?: true
 }

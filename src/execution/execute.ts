@@ -10,6 +10,7 @@ import { loadAggregate } from './load.ts'
 import type { Loaded } from './loaded.ts'
 import { envelopesOf } from './new-events.ts'
 import { parseCommand } from './parse-command.ts'
+import { type Failed, type Refusal, Refused } from './refused.ts'
 import type { Accepted, CommitResult, Rejected } from './result.ts'
 import { stopwatch } from './stopwatch.ts'
 import { besideOf, storeBeside } from './together.ts'
@@ -124,10 +125,14 @@ async function attempt(execution: Execution): Promise<Accepted | Rejected | unde
     }
     if (decision.kind === 'events') {
       signal?.throwIfAborted()
-      const outcome = await commit(execution, base, decision)
-      if (outcome.kind === 'conflict') return lostRace(execution, base, outcome)
-      const events = envelopesOf(decision, outcome.positions)
-      return { ok: true, state: decision.state, sequence: decision.sequence, events, replayed: false }
+      try {
+        const outcome = await commit(execution, base, decision)
+        if (outcome.kind === 'conflict') return lostRace(execution, base, outcome)
+        const events = envelopesOf(decision, outcome.positions)
+        return { ok: true, state: decision.state, sequence: decision.sequence, events, replayed: false }
+      } catch (error) {
+        decision = refusalOf(execution, base, error)
+      }
     }
     const newer = await newerBase(execution, base)
     // The same command, sent twice at the same time, may have led to this state.
@@ -139,9 +144,18 @@ async function attempt(execution: Execution): Promise<Accepted | Rejected | unde
   }
 }
 
-interface Failed {
-  readonly kind: 'failed'
-  readonly error: unknown
+/** Returns the decision that replaces one whose rows cannot be stored. Other errors pass through. */
+function refusalOf(execution: Execution, { loaded }: Base, refused: unknown): Refusal {
+  if (!(refused instanceof Refused)) throw refused
+  const { decision } = refused
+  const { core, call } = execution
+  if (call.together === undefined || decision.kind === 'failed') return decision
+  try {
+    execution.beside = besideOf(call.together, core, decision, loaded)
+    return decision
+  } catch (error) {
+    return { kind: 'failed', error }
+  }
 }
 
 /** The base that needs no read. There is none after a race lost on a stored state. */
@@ -177,7 +191,7 @@ async function isStoredBeside({ core, call, beside }: Execution): Promise<boolea
   return call.together === undefined || beside === undefined || storeBeside(core, call.together, beside)
 }
 
-function answer(decision: Exclude<Decision, { kind: 'events' }> | Failed, { state, sequence }: Loaded): Accepted | Rejected {
+function answer(decision: Exclude<Decision, { kind: 'events' }> | Refusal, { state, sequence }: Loaded): Accepted | Rejected {
   if (decision.kind === 'failed') throw decision.error
   return decision.kind === 'rejected'
     ? { ok: false, reason: decision.rejection['~rejected'], details: decision.rejection.details }

@@ -1,6 +1,6 @@
 import type { Schemas } from '../evolution/json-schemas.ts'
 import type { Parser } from '../evolution/schema.ts'
-import type { ExposedAggregate } from './exposed.ts'
+import { type ExposedAggregate, uniqueRulesOf } from './exposed.ts'
 import type { OpenApiResponses } from './openapi-responses.ts'
 import {
   afterParameter,
@@ -24,6 +24,7 @@ export function pathsOfAggregate(aggregate: ExposedAggregate, schemas: Schemas, 
   const at = `/${encodeURIComponent(name)}`
   const event = aggregate.events ? eventSchema(aggregate, schemas) : undefined
   const accepted = acceptedSchema(aggregate, event, answers.isOpen)
+  const responses = answers.command(accepted, uniqueRulesOf(aggregate.definition))
   const described = [...commands].map(([command, parser]) => ({
     command,
     isOptional: parser.kind === 'none',
@@ -34,9 +35,9 @@ export function pathsOfAggregate(aggregate: ExposedAggregate, schemas: Schemas, 
   if (aggregate.ids) add(at, 'get', readIds(name, answers))
   if (aggregate.state) add(`${at}/{id}`, 'get', readState(name, answers))
   if (aggregate.events) add(`${at}/{id}/${eventsSegment}`, 'get', readEvents(name, event, answers))
-  if (described.length > 0) add(`${at}/{id}`, 'post', anyCommand(name, described, accepted, answers))
+  if (described.length > 0) add(`${at}/{id}`, 'post', anyCommand(name, described, responses, answers))
   for (const one of described)
-    add(`${at}/{id}/${encodeURIComponent(one.command)}`, 'post', oneCommand(name, one, accepted, answers))
+    add(`${at}/{id}/${encodeURIComponent(one.command)}`, 'post', oneCommand(name, one, responses, answers))
   return [...paths]
 }
 
@@ -47,24 +48,24 @@ interface DescribedCommand {
   readonly data: object
 }
 
-const oneCommand = (name: string, { command, data }: DescribedCommand, accepted: object, answers: OpenApiResponses): object => ({
+const oneCommand = (name: string, { command, data }: DescribedCommand, responses: object, answers: OpenApiResponses): object => ({
   ...operation(`${name}.${command}`, command, name),
   parameters: commandParameters(answers.canWait),
   // Required also for a command without data: a client that sends no body sends no content type.
   requestBody: { required: true, content: json(data) },
-  responses: answers.command(accepted),
+  responses,
 })
 
 const anyCommand = (
   name: string,
   commands: readonly DescribedCommand[],
-  accepted: object,
+  responses: object,
   answers: OpenApiResponses,
 ): object => ({
   ...operation(`${name}.command`, 'A command', name),
   parameters: commandParameters(answers.canWait),
   requestBody: { required: true, content: json({ oneOf: commands.map(messageSchema) }) },
-  responses: answers.command(accepted),
+  responses,
 })
 
 const messageSchema = ({ command, isOptional, data }: DescribedCommand): object => ({

@@ -8,7 +8,7 @@ import { readJson } from './body.ts'
 import { callHook } from './call-hook.ts'
 import { optionsOf } from './conditions.ts'
 import { etagOf } from './etags.ts'
-import type { ExposedAggregate } from './exposed.ts'
+import { type ExposedAggregate, uniqueRulesOf } from './exposed.ts'
 import { parametersOf } from './query.ts'
 import { answer, HttpProblem, problem } from './responses.ts'
 import type { Route } from './routes.ts'
@@ -41,7 +41,7 @@ export async function execute(
     )
   try {
     const result = await handle.execute(id, message as never, { ...options, ...metadata })
-    return result.ok ? accepted(result, 200) : rejected(name, result as unknown as Rejected)
+    return result.ok ? accepted(result, 200) : rejected(aggregate, result as unknown as Rejected)
   } catch (error) {
     if (isCqrsError(error, 'NOT_YET') && isObject(error.result) && !setup.isForeign(error))
       return accepted(error.result as Accepted, 202)
@@ -146,5 +146,13 @@ interface Rejected {
   readonly details: unknown
 }
 
-const rejected = (name: string, { reason, details }: Rejected): Response =>
-  problem(422, { detail: `The ${name} rejected the command: ${reason}.`, reason, ...(details === undefined ? {} : { details }) })
+function rejected({ name, definition }: ExposedAggregate, { reason, details }: Rejected): Response {
+  const unique = reason === 'taken' && isObject(details) ? (details as { unique?: unknown }).unique : undefined
+  if (typeof unique === 'string' && uniqueRulesOf(definition).includes(unique))
+    return problem(409, { detail: `Another ${name} has this ${unique}.`, reason, details })
+  return problem(422, {
+    detail: `The ${name} rejected the command: ${reason}.`,
+    reason,
+    ...(details === undefined ? {} : { details }),
+  })
+}

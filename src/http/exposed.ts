@@ -23,6 +23,10 @@ export interface ExposedAggregate {
   readonly ids: boolean
 }
 
+/** Returns the names of the unique values of an aggregate. */
+export const uniqueRulesOf = ({ rules }: AggregateDefinition): readonly string[] =>
+  rules.flatMap(({ kind, functions }) => (kind === 'unique' ? [...functions.keys()] : []))
+
 /** An exposed view, types erased. */
 export interface ExposedView {
   /** Name in the app. */

@@ -18,7 +18,8 @@ export class OpenApiResponses {
     this.canWait = waitFor.length > 0
   }
 
-  command(accepted: object): object {
+  /** `unique`: the rules of unique values, one of which may be taken. */
+  command(accepted: object, unique: readonly string[]): object {
     const waited = { schema: { type: 'string' }, description: 'Maximum time that the command waited for views, if it did.' }
     const headers = { ETag: etagHeader, ...(this.canWait ? { 'Preference-Applied': waited } : {}) }
     const done = { content: json(accepted), headers }
@@ -26,6 +27,7 @@ export class OpenApiResponses {
       200: { description: 'The command was accepted.', ...done },
       ...(this.canWait ? { 202: { description: 'The command was accepted, but views do not show it yet.', ...done } } : {}),
       ...this.#refer(400, ...this.#unauthorized, 409, 412, 413, 415, 422, 500, 503),
+      ...(unique.length === 0 ? {} : { 409: this.#taken(unique) }),
     }
   }
 
@@ -54,6 +56,15 @@ export class OpenApiResponses {
 
   get #unauthorized(): readonly number[] {
     return this.isOpen ? [] : [401, 403]
+  }
+
+  #taken(unique: readonly string[]): object {
+    const details = { type: 'object', required: ['unique'], properties: { unique: { enum: unique } } }
+    const taken = { type: 'object', properties: { reason: { const: 'taken' }, details } }
+    return {
+      description: `${meanings[409]} Or another aggregate has a unique value (\`reason: 'taken'\`), named in \`details\`; do not retry.`,
+      content: { 'application/problem+json': { schema: { allOf: [this.#problem, taken] } } },
+    }
   }
 
   #refer(...numbers: readonly number[]): object {

@@ -1,8 +1,9 @@
+import { isOutage } from '../due/command-errors.ts'
 import type { Together } from '../execution/decided.ts'
 import { Gone } from '../execution/together.ts'
 import { onReply, StepFailed } from './decide-step.ts'
 import type { InstanceRow, PendingSend } from './instance-row.ts'
-import { countFailure, isOutage, isPermanent, stickSend } from './send-failures.ts'
+import { countFailure, isPermanent, stickSend } from './send-failures.ts'
 import { noteSaved, type Running, readInstance, stamped, type WorkCore } from './work-core.ts'
 
 /** Metadata of what a process sends. */

@@ -1,33 +1,12 @@
 import { storable } from '../consumers/stopped.ts'
 import { retryWaitMs } from '../due/back-off.ts'
-import { type CqrsErrorCode, isCqrsError, messageOf } from '../errors.ts'
+import { wouldFailAgain } from '../due/command-errors.ts'
+import { messageOf } from '../errors.ts'
 import { onFailed, StepFailed, stuckAt } from './decide-step.ts'
 import type { InstanceRow, PendingSend } from './instance-row.ts'
 import { type Running, saveInstance, type WorkCore } from './work-core.ts'
 
-/** The same attempt would fail again. */
-const permanent: readonly CqrsErrorCode[] = ['VALIDATION', 'INVALID_EVENT', 'APPLY', 'DEFINITION', 'STORE_LIMIT']
-/** The fault is not the command's: nothing is counted, and the run ends. */
-const outage: readonly CqrsErrorCode[] = [
-  'OVERLOADED',
-  'OUTCOME_UNKNOWN',
-  'CLOSED',
-  'STORE_FAILED',
-  'STORE_BUSY',
-  'STORE_FULL',
-  'STORE_READ_ONLY',
-  'STORE_UNAVAILABLE',
-  'STORE_BEHIND',
-  'SCHEMA_MISSING',
-  'SCHEMA_TOO_NEW',
-]
-
-const isOf = (error: unknown, codes: readonly CqrsErrorCode[]): boolean => codes.some((code) => isCqrsError(error, code))
-
-/** Returns whether an error of the library means that no command could be stored now. */
-export const isOutage = (error: unknown): boolean => isOf(error, outage)
-
-export const isPermanent = (error: unknown): boolean => error instanceof StepFailed || isOf(error, permanent)
+export const isPermanent = (error: unknown): boolean => error instanceof StepFailed || wouldFailAgain(error)
 
 /** Leaves an instance stuck at its first send. */
 export function stickSend(work: WorkCore, row: Running, error: unknown): Promise<Running | undefined> {

@@ -1,4 +1,4 @@
-import { type Due, durationMs, instantOf } from '../due/duration.ts'
+import { type Due, durationMs, instantMs, instantOf } from '../due/duration.ts'
 import { isObject, jsonProblem, NotJson, toJson } from '../util/json.ts'
 import { kindOf, nameProblem } from '../util/names.ts'
 import { unknownKey } from '../util/options.ts'
@@ -156,18 +156,11 @@ function dueTime(name: string, due: unknown, from: number): string {
   const ms = span === undefined ? undefined : durationMs(span)
   if (span !== undefined && ms === undefined)
     throw new UnfitStep(`sets the timer '${name}' to ${shown(span)}, which is no duration, such as '90s', '15m', '24h' or '30d'.`)
-  const time = ms === undefined ? timeOf(at) : from + ms
+  const time = ms === undefined ? instantMs(at) : from + ms
   const text = instantOf(time)
   if (text === undefined)
     throw new UnfitStep(`sets the timer '${name}' to a time that cannot be read, or is not in the years 0–9999.`)
   return text
-}
-
-/** A text must be ISO 8601: other texts depend on the platform. */
-function timeOf(at: unknown): number {
-  if (at instanceof Date) return at.getTime()
-  if (typeof at !== 'string' || !/^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d))?$/.test(at)) return Number.NaN
-  return Date.parse(at)
 }
 
 const shown = (value: unknown): string => (typeof value === 'string' ? `'${value}'` : kindOf(value))

@@ -163,7 +163,8 @@ function whenScene(scene: Scene, command: { readonly type: string; readonly data
       if ((await check(events)) === false) fail(`Events of ${command.type} do not match: ${shown(events)}`)
     },
     thenNothing: async () => assertEqual(`Events of ${command.type}: the decision`, (await accepted()).events, []),
-    thenRejected: async (reason: string, ...details: unknown[]) => thenRejected(command.type, await run(), reason, details),
+    thenRejected: async (reason: string, ...details: unknown[]) =>
+      thenRejected(scene, command.type, await run(), reason, details),
     thenThrows: async (expected?: string | ((error: unknown) => unknown)) => {
       const outcome = await run().catch((error: unknown) => ({ error }))
       if ('error' in outcome) return thenThrows(command.type, outcome.error, expected)
@@ -203,7 +204,15 @@ const cameTo = (outcome: Outcome): string =>
     ? `was accepted with ${outcome.events.length === 0 ? 'no events' : shown(outcome.events)}`
     : `was rejected: ${outcome.reason}${outcome.details === undefined ? '' : ` ${shown(outcome.details)}`}`
 
-function thenRejected(command: string, outcome: Outcome, reason: string, details: readonly unknown[]): void {
+function thenRejected(
+  { definition }: Scene,
+  command: string,
+  outcome: Outcome,
+  reason: string,
+  details: readonly unknown[],
+): void {
+  if (outcome.ok && reason === 'taken' && definition.rules.some(({ kind }) => kind === 'unique'))
+    fail('given(…) knows one aggregate, so no unique value is ever taken. Test it with createApp and memoryStore().')
   if (outcome.ok) fail(`${command} was expected to be rejected (${reason}), but ${cameTo(outcome)}.`)
   assertEqual(`The reason why ${command} was rejected`, outcome.reason, reason)
   if (details.length > 0) assertEqual(`The details of the rejection ${reason}`, outcome.details, details[0])

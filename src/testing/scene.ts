@@ -2,9 +2,13 @@ import { AssertionError } from 'node:assert'
 import type { EventEnvelope, Metadata } from '../event-envelope.ts'
 import type { AggregateDefinition } from '../execution/aggregate-definition.ts'
 import { applyEvent } from '../execution/apply-event.ts'
+import type { Core } from '../execution/core.ts'
 import { decide } from '../execution/decide.ts'
-import { envelopesOf, newEvents } from '../execution/new-events.ts'
+import { rowsOf } from '../execution/extension.ts'
+import type { Loaded } from '../execution/loaded.ts'
+import { envelopesOf, type NewEvents, newEvents } from '../execution/new-events.ts'
 import { parseCommand } from '../execution/parse-command.ts'
+import { Refused } from '../execution/refused.ts'
 import { platformRuntime } from '../runtime.ts'
 import { isoTexts } from '../util/iso-text.ts'
 import { deepFreeze, jsonProblem, toJson } from '../util/json.ts'
@@ -71,9 +75,19 @@ export async function runCommand(scene: Scene, command: { readonly type: string;
   )
   if (decision.kind === 'rejected')
     return { ok: false, reason: decision.rejection['~rejected'], details: decision.rejection.details }
+  if (decision.kind === 'events') checkRules(definition, aggregateId, decision, base)
   const envelopes = decision.kind === 'events' ? envelopesOf(decision) : []
   const events = envelopes.map(({ type, data }) => (data === undefined ? { type } : { type, data }))
   return { ok: true, events, envelopes, state: stateAfter(scene, [...given, ...envelopes]) }
+}
+
+/** Evaluates the functions of `unique` and `deadlines`, as `execute` does. @throws ApplyError */
+function checkRules(definition: AggregateDefinition, aggregateId: string, added: NewEvents, base: Loaded): void {
+  try {
+    rowsOf({} as Core, definition, undefined)?.(aggregateId, added, base, undefined)
+  } catch (error) {
+    throw error instanceof Refused && error.decision.kind === 'failed' ? error.decision.error : error
+  }
 }
 
 /**

@@ -8,6 +8,7 @@ import type { Mutation } from './mutation.ts'
 import { mysql } from './mysql.ts'
 import { postgres } from './postgres.ts'
 import { processes } from './processes.ts'
+import { rules } from './rules.ts'
 import { sql } from './sql.ts'
 import { sqlite } from './sqlite.ts'
 import { subscriptions } from './subscriptions.ts'
@@ -20,6 +21,7 @@ export const areas: Readonly<Record<string, readonly Mutation[]>> = {
   views,
   subscriptions,
   processes,
+  rules,
   sql,
   memory,
   sqlite,

@@ -123,8 +123,8 @@ export const execution: readonly Mutation[] = [
   {
     breaks: 'an aborted command is appended',
     file: 'src/execution/execute.ts',
-    find: 'signal?.throwIfAborted()\n      const outcome',
-    put: 'const outcome',
+    find: 'signal?.throwIfAborted()\n      try {',
+    put: 'try {',
     test: 'test/stories/aborting.test.ts › an aborted command stores nothing when its handler ignores the signal and returns an event',
   },
   {

@@ -928,8 +928,8 @@ export const parity: readonly ParityMutation[] = [
     nth: 2,
     breaks: 'a refused command is answered with 400',
     file: 'src/http/command.ts',
-    find: 'problem(422, { detail: `The ${name} rejected',
-    put: 'problem(400, { detail: `The ${name} rejected',
+    find: 'problem(422, {\n    detail: `The ${name} rejected',
+    put: 'problem(400, {\n    detail: `The ${name} rejected',
   },
   {
     row: 108,

@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest'
 
 const source = fileURLToPath(new URL('../../src', import.meta.url))
 
-/** What follows the events, and the modules that no other kind may bring into a program. */
+/** What a program takes from the package, and the modules that nothing else may bring into it. */
 const kinds = {
   defineView: [
     'views/alarm.ts',
@@ -34,11 +34,18 @@ const kinds = {
     'subscriptions/reaction.ts',
     'subscriptions/subscription.ts',
   ],
+  unique: ['unique/claims.ts', 'unique/missing.ts', 'unique/rows.ts', 'unique/unique.ts'],
+  deadlines: [
+    'deadlines/consumer.ts',
+    'deadlines/deadline-row.ts',
+    'deadlines/deadlines.ts',
+    'deadlines/handle.ts',
+    'deadlines/rows.ts',
+    'deadlines/send-deadline.ts',
+    'deadlines/wanted.ts',
+    'deadlines/work.ts',
+  ],
   defineProcess: [
-    'due/back-off.ts',
-    'due/due-rows.ts',
-    'due/duration.ts',
-    'due/shards.ts',
     'processes/decide-step.ts',
     'processes/fold-instances.ts',
     'processes/handle.ts',
@@ -121,7 +128,8 @@ async function bundled(...imports: readonly string[]): Promise<readonly string[]
   return Object.entries(output?.inputs ?? {})
     .filter(
       ([module, { bytesInOutput }]) =>
-        /^(views|subscriptions|processes|due|publications|inboxes|messaging|consumers)\//.test(module) && bytesInOutput > 0,
+        /^(views|subscriptions|processes|due|publications|inboxes|messaging|consumers|rules|unique|deadlines)\//.test(module) &&
+        bytesInOutput > 0,
     )
     .map(([module]) => module)
     .sort()
