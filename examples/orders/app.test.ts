@@ -74,18 +74,22 @@ describe('the shop', () => {
     let isBroken = true
     const { app, calls, clock, place, shown, left } = await open({ charge: async () => (isBroken ? broken() : 'c-1') })
     await place('o-1')
-    await app.drain()
-    // Attempts 2 to 9 come 1 s, 3 s, 7 s … 511 s after the first, attempt 10 is the last.
-    for (let wait = 1; wait <= 128; wait *= 2) {
-      clock.advance(`${wait}s`)
+    for (const time of ['00:14:58', '00:14:59', '00:15:00'] as const) {
+      clock.set(`2030-01-01T${time}Z`)
       await app.drain()
     }
     expect(await app.processes.fulfilment.load('o-1')).toMatchObject({
-      status: 'running',
-      waitsFor: { sends: [{ attempts: 9 }] },
+      state: { status: 'canceled' },
+      waitsFor: {
+        sends: [
+          { what: 'call charge', attempts: 2 },
+          { what: "ReleaseStock to stock 'tea'" },
+          { what: "CancelOrder to order 'o-1'" },
+        ],
+      },
     })
     isBroken = false
-    clock.set('2030-01-01T00:15:00Z')
+    clock.advance('1s')
     await app.drain()
     expect(await shown('o-1')).toMatchObject({
       status: 'canceled',
@@ -93,8 +97,26 @@ describe('the shop', () => {
       reserved: [],
       money: [{ reference: 'c-1', isRefunded: true }],
     })
-    expect(calls.at(-1)?.name).toBe('refund c-1')
+    expect(new Set(calls.map(({ key }) => key)).size).toBe(2)
     expect(await left('tea')).toBe(100)
+    await app.close()
+  })
+
+  it('a charge that failed for good is repeated after the deadline, under its key', async () => {
+    let isBroken = true
+    const { app, calls, clock, place, shown } = await open({ charge: async () => (isBroken ? broken() : 'c-1') })
+    await place('o-1')
+    for (const wait of ['0s', '1s', '2s', '4s', '8s', '16s', '32s', '64s', '128s', '256s'] as const) {
+      clock.advance(wait)
+      await app.drain()
+    }
+    expect(await app.processes.fulfilment.load('o-1')).toMatchObject({ status: 'stuck', error: { message: 'no connection' } })
+    isBroken = false
+    clock.set('2030-01-01T00:15:00Z')
+    await app.drain()
+    expect(await shown('o-1')).toMatchObject({ status: 'canceled', money: [{ reference: 'c-1', isRefunded: true }] })
+    expect(calls.map(({ name }) => name)).toEqual([...Array(11).fill('charge'), 'refund c-1'])
+    expect(new Set(calls.map(({ key }) => key)).size).toBe(2)
     await app.close()
   })
 

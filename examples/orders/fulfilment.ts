@@ -1,4 +1,4 @@
-import { defineProcess, type StepContext, type StepOf } from 'cqrs-es'
+import { defineProcess, type StepContext, type StepOf, type Waiting } from 'cqrs-es'
 import * as z from 'zod'
 import { type Line, order } from './order.ts'
 import { payment } from './payment.ts'
@@ -102,19 +102,18 @@ const reserve = (sku: string, order: string, quantity: number) =>
 const release = (sku: string, order: string) => ({ to: 'stock', id: sku, type: 'ReleaseStock', data: { order } }) as const
 
 /**
- * Trap: `instead` drops everything that waits, so pass on what must still happen to money. A call
- * that may have been made stays by itself, and its reply comes: money of a late charge is recorded,
- * and sent back.
+ * Trap: `instead` drops all that waits, so pass on what may have moved money. A charge in flight
+ * stays by itself; one that failed for good would be dropped, though it may have taken the money.
  */
-const money = (waiting: readonly Send[]): readonly Send[] =>
-  waiting.filter((one) => ('call' in one ? one.call === 'refund' : one.to === 'payment'))
+const money = (waiting: readonly Waiting<Send>[]): readonly Send[] =>
+  waiting.filter((one) => ('call' in one ? one.call === 'refund' || one.begun : one.to === 'payment'))
 
 /** Books the shipment. A charge that has not begun is dropped: the order is paid. */
 function ship(state: Fulfilment, { id, waiting }: StepContext<Send>): Step {
   const items = state.lines.reduce((sum, { quantity }) => sum + quantity, 0)
   return {
     state: { ...state, status: 'shipping' },
-    instead: [...money(waiting), { to: 'shipment', id, type: 'BookShipment', data: { order: id, items } }],
+    instead: [{ to: 'shipment', id, type: 'BookShipment', data: { order: id, items } }, ...money(waiting)],
     timers: { unpaid: null },
   }
 }
@@ -127,10 +126,10 @@ function cancel(state: Fulfilment, { id, waiting }: StepContext<Send>, because: 
   return {
     state: { ...state, status: 'canceled', reserved: [] },
     instead: [
-      ...money(waiting),
       ...state.reserved.map((sku) => release(sku, id)),
-      ...(state.paid === null ? [] : [refund(state.paid.reference)]),
       { to: 'order', id, type: 'CancelOrder', data: { because } },
+      ...(state.paid === null ? [] : [refund(state.paid.reference)]),
+      ...money(waiting),
     ],
     timers: { unpaid: null, closed: { in: '30d' } },
   }
