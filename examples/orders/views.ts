@@ -4,7 +4,10 @@ import { payment } from './payment.ts'
 import { shipment } from './shipment.ts'
 import { stock } from './stock.ts'
 
-/** An order as the page shows it. Async, because it has events of four aggregates. */
+/**
+ * An order as the page shows it. Async, because it has events of four aggregates. Without a global
+ * order they come in any order, so none undoes a later status.
+ */
 export interface OrderView {
   /** `expected`: money is here, and its order is not. */
   readonly status: 'expected' | 'placed' | 'shipped' | 'confirmed' | 'canceled'
@@ -42,7 +45,12 @@ export const orders = defineView({
   }),
   id: orderOf,
   update: {
-    OrderPlaced: (view, { data, recordedAt }) => ({ ...view, ...data, status: 'placed' as const, placedAt: recordedAt }),
+    OrderPlaced: (view, { data, recordedAt }) => ({
+      ...view,
+      ...data,
+      status: view.status === 'expected' ? ('placed' as const) : view.status,
+      placedAt: recordedAt,
+    }),
     OrderConfirmed: (view) => ({ ...view, status: 'confirmed' as const }),
     OrderCanceled: (view, { data }) => ({ ...view, status: 'canceled' as const, because: data.because }),
     StockReserved: (view, { aggregateId }) => ({ ...view, reserved: [...view.reserved, aggregateId] }),
@@ -55,7 +63,7 @@ export const orders = defineView({
       ...view,
       money: view.money.map((one) => (one.reference === aggregateId ? { ...one, isRefunded: true } : one)),
     }),
-    ShipmentBooked: (view) => ({ ...view, status: 'shipped' as const }),
+    ShipmentBooked: (view) => (view.status === 'confirmed' ? view : { ...view, status: 'shipped' as const }),
   },
   indexes: ['placedAt', 'status'],
 })
