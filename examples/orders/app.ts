@@ -1,7 +1,9 @@
 import { createApp, type Runtime, type Store } from 'cqrs-es'
+import type { Target } from 'cqrs-es/messaging'
 import { catalog } from './catalog.ts'
 import { customer } from './customer.ts'
 import { fulfilment } from './fulfilment.ts'
+import { orderMessages, paymentMessages, printed } from './messages.ts'
 import { order } from './order.ts'
 import { payment } from './payment.ts'
 import { flakyPayments, type Payments } from './payments.ts'
@@ -13,16 +15,20 @@ export type Shop = ReturnType<typeof shopApp>
 
 export interface ShopOptions {
   readonly payments?: Payments
+  /** Receives the messages about orders. */
+  readonly partner?: Target
   /** Tests pass a clock of their own. */
   readonly runtime?: Runtime
   readonly following?: { readonly leaseMs?: number; readonly pollMs?: number }
 }
 
-export const shopApp = (store: Store, { payments = flakyPayments(), ...options }: ShopOptions = {}) =>
+export const shopApp = (store: Store, { payments = flakyPayments(), partner = printed, ...options }: ShopOptions = {}) =>
   createApp({
     store,
     aggregates: { customer, order, stock, payment, shipment },
     views: { orders, items },
+    publications: { orders: orderMessages.to(partner) },
+    inboxes: { payments: paymentMessages },
     processes: { fulfilment: fulfilment.with(callsOf(payments)) },
     ...options,
   })

@@ -1,10 +1,9 @@
+import { isCqrsError } from 'cqrs-es'
 import { createHandler } from 'cqrs-es/http'
+import { cloudEventFrom } from 'cqrs-es/messaging'
 import type { Shop } from './app.ts'
 
-/**
- * The API of the shop. It authenticates no caller: `listen.ts` serves this machine only. A transfer
- * is reported by `POST /payment/{reference}/RecordPayment`.
- */
+/** The API of the shop. It authenticates no caller: `listen.ts` serves this machine only. */
 export const shopHandler = (app: Shop, shutdown?: AbortSignal) =>
   createHandler(app, {
     authorize: 'none',
@@ -15,9 +14,23 @@ export const shopHandler = (app: Shop, shutdown?: AbortSignal) =>
         customer: { commands: ['RegisterCustomer', 'ChangeEmail'] },
         order: { commands: ['PlaceOrder'] },
         stock: { commands: ['AddStock'] },
-        payment: { commands: ['RecordPayment'] },
+        payment: { commands: [] },
         shipment: { commands: [] },
       },
     },
     openApi: { title: 'Orders' },
   })
+
+/**
+ * `POST /inbox/payments`: a report of the payment service, as a CloudEvent. In production verify
+ * its signature first.
+ */
+export async function receivePayment(app: Shop, request: Request): Promise<Response> {
+  try {
+    return Response.json(await app.inboxes.payments.receive(await cloudEventFrom.request(request)))
+  } catch (error) {
+    // No redelivery can succeed. After any other error the service delivers it again.
+    if (isCqrsError(error, 'VALIDATION')) return new Response(error.message, { status: 400 })
+    throw error
+  }
+}

@@ -4,7 +4,7 @@ import { createAdaptorServer } from '@hono/node-server'
 import { Hono } from 'hono'
 import type { OpenStore } from '../bank-account/stores.ts'
 import { openShelves, type Shop, type ShopOptions, shopApp } from './app.ts'
-import { shopHandler } from './http.ts'
+import { receivePayment, shopHandler } from './http.ts'
 import { page } from './page.ts'
 
 export interface ListenOptions extends ShopOptions {
@@ -28,7 +28,10 @@ export async function listen({ openStore, port, ...options }: ListenOptions): Pr
   const app = shopApp(store, options)
   const shutdown = new AbortController()
   const handler = shopHandler(app, shutdown.signal)
-  const site = new Hono().route('/', page()).all('*', (c) => handler(c.req.raw))
+  const site = new Hono()
+    .route('/', page())
+    .post('/inbox/payments', (c) => receivePayment(app, c.req.raw))
+    .all('*', (c) => handler(c.req.raw))
   const server = createAdaptorServer({ fetch: site.fetch }) as Server
   const end = async () => {
     await app.close()

@@ -23,14 +23,20 @@ function live(view, order, show) {
   })
 }
 
-async function command(path, data) {
-  const response = await fetch(path, {
-    method: 'POST',
-    headers: { 'Content-Type': 'application/json', 'Idempotency-Key': crypto.randomUUID() },
-    body: JSON.stringify(data),
-  })
+async function post(path, contentType, body) {
+  const headers = { 'Content-Type': contentType, 'Idempotency-Key': crypto.randomUUID() }
+  const response = await fetch(path, { method: 'POST', headers, body: JSON.stringify(body) })
   const { reason, detail } = response.ok ? {} : await response.json()
   answer.textContent = response.ok ? '' : (reason ?? detail)
+}
+const command = (path, data) => post(path, 'application/json', data)
+
+/** Plays the payment service: reports a transfer as a CloudEvent. */
+function transfer(order, amount) {
+  const id = crypto.randomUUID()
+  const data = { reference: `transfer-${id.slice(0, 8)}`, order, amount }
+  const event = { specversion: '1.0', id, source: '/psp', type: 'com.psp.transfer.received.v1', data }
+  post('/inbox/payments', 'application/cloudevents+json', event)
 }
 
 const [place, lines, answer, items, orders] = ['place', 'lines', 'answer', 'items', 'orders'].map((id) =>
@@ -68,9 +74,7 @@ live('orders', '?orderBy=placedAt&descending=true&limit=100', (rows) => {
 function orderRow({ id, view }) {
   const row = element('tr', '', { id: `order-${id}` })
   const pay = element('button', 'Transfer', { title: 'Pay the total by bank transfer, also late or twice' })
-  pay.addEventListener('click', () =>
-    command(`/payment/transfer-${crypto.randomUUID().slice(0, 8)}/RecordPayment`, { order: id, amount: view.total }),
-  )
+  pay.addEventListener('click', () => transfer(id, view.total))
   const cell = element('td', '')
   cell.append(pay)
   row.append(

@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { Target } from 'cqrs-es/messaging'
 import { testClock } from 'cqrs-es/testing'
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
@@ -13,9 +14,18 @@ let folder: string
 let shop: OpenShop
 /** Stands still until a test moves it. */
 let clock: ReturnType<typeof testClock>
+/** Types of the messages that a partner has received. */
+let published: string[]
+const partner: Target = {
+  name: 'partner',
+  keeps: 'order',
+  most: { messages: 100, bytes: 1_000_000 },
+  send: async (messages) => void published.push(...messages.map(({ type, subject }) => `${type} ${subject}`)),
+}
 
 beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), 'orders-'))
+  published = []
   clock = testClock('2030-01-01T00:00:00Z')
   const payments = {
     charge: async ({ amount }: { amount: number }) => (amount > 100_000 ? null : 'c-1'),
@@ -25,6 +35,7 @@ beforeEach(async () => {
     openStore: sqlite(join(folder, 'orders.db')),
     port: 0,
     payments,
+    partner,
     runtime: clock,
     following: { pollMs: 20 },
   })
@@ -47,7 +58,19 @@ describe('the API', () => {
     ])
   })
 
-  it.each(['/order/o-1/CancelOrder', '/stock/tea/ReserveStock', '/payment/t-1/RecordRefund', '/shipment/o-1/BookShipment'])(
+  it('the inbox stores a report once, and refuses one that is none', async () => {
+    const data = { reference: 't-1', order: 'o-1', amount: 900 }
+    const report = { specversion: '1.0', id: 'e-1', source: '/psp', type: 'com.psp.transfer.received.v1', data }
+    const deliver = async (event: object) => {
+      const response = await post('/inbox/payments', event)
+      return response.ok ? ((await response.json()) as { outcome: string }).outcome : response.status
+    }
+    expect([await deliver(report), await deliver(report)]).toEqual(['stored', 'repeated'])
+    expect(await deliver({ ...report, id: 'e-2', data: { ...data, amount: 'much' } })).toBe(400)
+    expect((await shop.app.aggregates.payment.load('t-1')).sequence).toBe(1)
+  })
+
+  it.each(['/order/o-1/CancelOrder', '/stock/tea/ReserveStock', '/payment/t-1/RecordPayment', '/shipment/o-1/BookShipment'])(
     'the API does not have the command of the process %s',
     async (path) => {
       expect((await post(path, {})).status).toBe(404)
@@ -98,6 +121,7 @@ describe('the page in a browser', () => {
     await shows('piano: 2')
     await row.getByRole('button', { name: 'Transfer' }).click()
     await row.getByText('(sent back)').waitFor()
+    await expect.poll(() => published).toEqual(['com.example.order.placed.v1 o-1', 'com.example.order.canceled.v1 o-1'])
     expect(complaints).toEqual([])
   })
 

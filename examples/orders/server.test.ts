@@ -81,9 +81,16 @@ async function placeMany(urls: readonly string[], name: string): Promise<void> {
       ],
     })
   const transfer = (i: number) =>
-    post(i, `/payment/${name}-${i}/RecordPayment`, {
-      order: `${name}-piano-0`,
-      amount: (catalog.piano?.price ?? 0) + (catalog.cup?.price ?? 0),
+    post(i, '/inbox/payments', {
+      specversion: '1.0',
+      id: `${name}-${i}`,
+      source: '/psp',
+      type: 'com.psp.transfer.received.v1',
+      data: {
+        reference: `${name}-${i}`,
+        order: `${name}-piano-0`,
+        amount: (catalog.piano?.price ?? 0) + (catalog.cup?.price ?? 0),
+      },
     })
   await Promise.all([
     ...Array.from({ length: 8 }, (_, i) => place(i, 'tea')),

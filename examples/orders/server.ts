@@ -29,12 +29,14 @@ async function serve(openStore: OpenStore, name: string): Promise<void> {
   // Another process takes over 2 s after this one was killed.
   const shop = await listen({ openStore, port: Number(PORT), following: { pollMs: 200, leaseMs: 2_000 } })
   console.log(`${name} is open at ${shop.url}`)
+  let closing: Promise<void> | undefined
   const close = async () => {
-    await shop.close()
-    console.log(`${name} is closed.`)
+    closing ??= shop.close()
+    await closing
     if (process.connected) process.disconnect()
   }
   process.once('SIGINT', close).once('SIGTERM', close).once('disconnect', close)
+  process.once('exit', () => console.log(`${name} is closed.`))
 }
 
 function privatePostgres(): Promise<string> {
