@@ -3,23 +3,20 @@ import { createHandler } from 'cqrs-es/http'
 import { cloudEventFrom } from 'cqrs-es/messaging'
 import type { Shop } from './app.ts'
 
+/** What callers may send. Only the process sends the other commands. */
+export const exposed = {
+  aggregates: {
+    customer: { commands: ['RegisterCustomer', 'ChangeEmail'] },
+    order: { commands: ['PlaceOrder'] },
+    stock: { commands: ['AddStock'] },
+    payment: { commands: [] },
+    shipment: { commands: [] },
+  },
+} as const
+
 /** The API of the shop. It authenticates no caller: `listen.ts` serves this machine only. */
-export const shopHandler = (app: Shop, shutdown?: AbortSignal) =>
-  createHandler(app, {
-    authorize: 'none',
-    ...(shutdown && { shutdown }),
-    // Only the process sends the other commands.
-    expose: {
-      aggregates: {
-        customer: { commands: ['RegisterCustomer', 'ChangeEmail'] },
-        order: { commands: ['PlaceOrder'] },
-        stock: { commands: ['AddStock'] },
-        payment: { commands: [] },
-        shipment: { commands: [] },
-      },
-    },
-    openApi: { title: 'Orders' },
-  })
+export const shopHandler = (app: Shop, shutdown: AbortSignal) =>
+  createHandler(app, { authorize: 'none', expose: exposed, shutdown, openApi: { title: 'Orders' } })
 
 /**
  * `POST /inbox/payments`: a report of the payment service, as a CloudEvent. In production verify
