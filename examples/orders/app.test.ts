@@ -10,7 +10,7 @@ async function open(payments: Partial<Payments> = {}) {
   const clock = testClock('2030-01-01T00:00:00Z')
   const app = shopApp(memoryStore(), {
     runtime: clock,
-    partner: { name: 'nobody', keeps: 'nothing', most: { messages: 100, bytes: 1_000_000 }, send: async () => {} },
+    partner: { name: 'partner', keeps: 'nothing', most: { messages: 100, bytes: 1_000_000 }, send: async () => {} },
     payments: {
       charge: async (request, key) => {
         calls.push({ name: 'charge', key })

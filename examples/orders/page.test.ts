@@ -109,7 +109,7 @@ describe('the page in a browser', () => {
     expect(complaints).toEqual([])
   })
 
-  it('the page shows an order of somebody else, its deadline and its late money', async () => {
+  it('the page shows the order of another client, its deadline and its late money', async () => {
     await shows('piano: 2')
     await place('o-1', 'piano')
     const row = page.locator('#order-o-1')
