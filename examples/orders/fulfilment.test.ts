@@ -133,6 +133,19 @@ describe('money at the wrong time', () => {
     await pay(done, 'c-1').thenSends([refund('c-1')])
   })
 
+  it('a charge in flight stays when the time is over', async () => {
+    await reserved
+      .begun('charge')
+      .after('15m')
+      .thenSends([charge, release('tea'), release('cup'), cancel('not paid within 15 minutes')])
+  })
+
+  it('a charge that failed for good is repeated after the cancellation', async () => {
+    const failed = reserved.failed('charge', 'no connection')
+    await failed.thenStuck('no connection')
+    await failed.after('15m').thenSends([release('tea'), release('cup'), cancel('not paid within 15 minutes'), charge])
+  })
+
   it('a refund that waits stays when the order is canceled', async () => {
     await pay(placed, 't-1', 1)
       .refused('ReserveStock', 'out-of-stock', { left: 0 })
