@@ -37,7 +37,7 @@ beforeEach(async () => {
     payments,
     partner,
     runtime: clock,
-    following: { pollMs: 20 },
+    following: { pollMs: 50 },
   })
 })
 afterEach(async () => {
