@@ -1,4 +1,4 @@
-import { defineAggregate, reject } from 'cqrs-es'
+import { defineAggregate, reject, unique } from 'cqrs-es'
 import * as z from 'zod'
 
 export const customer = defineAggregate({
@@ -12,6 +12,9 @@ export const customer = defineAggregate({
     EmailChanged: z.object({ email: z.string() }),
   },
   initialState: (): { readonly email?: string } => ({}),
+  // Claimed in the commit of the event: of two customers at once, one is rejected with `taken`.
+  unique: { email: (state) => state.email?.toLowerCase() },
+  with: [unique],
 }).implement({
   handle: {
     RegisterCustomer: ({ email }, data) =>
