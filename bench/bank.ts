@@ -1,14 +1,21 @@
 import { defineAggregate, defineView, reject, type SnapshotPolicy } from 'cqrs-es'
 import { z } from 'zod'
+import { type Details, detailsOf, detailsSchema, type EventSize } from './commands/event.ts'
+
+interface Deposited extends Partial<Details> {
+  readonly amount: number
+  readonly balance: number
+}
+
+const small = z.object({ amount: z.number(), balance: z.number() })
+const depositedOf = (size: EventSize): z.ZodType<Deposited, Deposited> =>
+  size === 'large' ? small.extend(detailsSchema.shape) : small
 
 /** The measured bank account, with a schema for each message. */
-export const accountWith = (snapshots: SnapshotPolicy) =>
+export const accountWith = (snapshots: SnapshotPolicy, size: EventSize = 'small') =>
   defineAggregate({
     type: 'account',
-    events: {
-      AccountOpened: z.object({ owner: z.string() }),
-      MoneyDeposited: z.object({ amount: z.number(), balance: z.number() }),
-    },
+    events: { AccountOpened: z.object({ owner: z.string() }), MoneyDeposited: depositedOf(size) },
     commands: {
       OpenAccount: z.object({ owner: z.string() }),
       DepositMoney: z.object({ amount: z.number().positive() }),
@@ -24,11 +31,11 @@ export const accountWith = (snapshots: SnapshotPolicy) =>
       DepositMoney: (account, { amount }) =>
         account.owner === ''
           ? reject('not-open')
-          : { type: 'MoneyDeposited', data: { amount, balance: account.balance + amount } },
+          : { type: 'MoneyDeposited', data: { amount, balance: account.balance + amount, ...detailsOf(size) } },
       DepositDaily: (account, { amount, days }) =>
         Array.from({ length: days }, (_, day) => ({
           type: 'MoneyDeposited' as const,
-          data: { amount, balance: account.balance + amount * (day + 1) },
+          data: { amount, balance: account.balance + amount * (day + 1), ...detailsOf(size) },
         })),
     },
     apply: {
@@ -36,6 +43,8 @@ export const accountWith = (snapshots: SnapshotPolicy) =>
       MoneyDeposited: (account, { balance }) => ({ ...account, balance }),
     },
   })
+
+export type Account = ReturnType<typeof accountWith>
 
 export const account = accountWith('never')
 

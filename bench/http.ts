@@ -19,8 +19,8 @@ import { account, open } from './bank.ts'
 import type { Sending } from './http-client.ts'
 import { figure, short, shown, writeResults } from './report.ts'
 
-const rounds = 9
-const commands = 5_000
+const rounds = Number(process.env.ROUNDS ?? 9)
+const commands = Math.round(Number(process.env.SECONDS ?? 1) * 5_000)
 const callers = 8
 
 const app = createApp({ store: memoryStore(), aggregates: { account } })

@@ -1,14 +1,17 @@
 /**
  * `npm run bench` answers all questions, `npm run bench -- commands` one. Each is its own program,
  * so that none warms up another. `npm run bench -- regression [commit]` compares with another
- * commit; it is not part of all questions. `npm run bench -- client <commit>` compares, too.
+ * commit, `npm run bench -- goals` writes the table of goals. Neither is part of all questions.
+ * `npm run bench -- client <commit>` compares, too.
  */
 import { spawn } from 'node:child_process'
 import { root } from '../test/run.ts'
 
 const questions: Readonly<Record<string, string>> = {
   commands: 'bench/commands.ts',
+  network: 'bench/network.ts',
   client: 'bench/client.ts',
+  append: 'bench/append.ts',
   statements: 'bench/statements.ts',
   'round-trips': 'bench/round-trips.ts',
   costs: 'bench/costs.ts',
@@ -21,13 +24,23 @@ const questions: Readonly<Record<string, string>> = {
   weight: 'scripts/size.ts',
 }
 
+/** Not part of all questions. */
+const alone: Readonly<Record<string, string>> = {
+  goals: 'bench/goals.ts',
+  growth: 'bench/growth.ts',
+  regression: 'bench/regression.ts',
+}
+
 const asked = process.argv.slice(2)
-const [first, second = ''] = asked
-const compares = first === 'regression' || (first === 'client' && asked.length === 2 && !Object.hasOwn(questions, second))
-if (compares) process.exit(await program(`bench/${first}.ts`, asked.slice(1)))
+const [first = '', second = ''] = asked
+if (Object.hasOwn(alone, first)) process.exit(await program(alone[first] as string, asked.slice(1)))
+const isCommit = asked.length === 2 && !Object.hasOwn(questions, second)
+if (first === 'client' && isCommit) process.exit(await program('bench/client.ts', [second]))
 const unknown = asked.find((question) => !Object.hasOwn(questions, question))
 if (unknown !== undefined)
-  throw new Error(`There is no question '${unknown}'. Questions: ${Object.keys(questions).join(', ')}, and regression [commit].`)
+  throw new Error(
+    `There is no question '${unknown}'. Questions: ${Object.keys({ ...questions, ...alone }).join(', ')}. The last one takes a commit.`,
+  )
 
 for (const question of asked.length > 0 ? asked : Object.keys(questions)) {
   console.log(`\n## ${question}\n`)

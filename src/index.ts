@@ -93,19 +93,23 @@ export type {
   CallReply,
   Calls,
   CallTo,
+  EventHandlers,
   Failed,
   Process,
   ProcessDeclaration,
   ReplyFrom,
+  ReplyHandlers,
+  SendOf,
   Step,
   StepContext,
   StepOf,
+  TimerHandlers,
   TimerInput,
   Waiting,
 } from './processes/types.ts'
 export { type Rejection, reject } from './reject.ts'
 export { platformRuntime, type Runtime } from './runtime.ts'
-export type { SendTo } from './send-to.ts'
+export type { SendTo, SentCommand } from './send-to.ts'
 // Stores
 export type { Store } from './store/store.ts'
 export type { FailedEvent, FailedPage, ListFailed, SkippedEvent } from './subscriptions/failed-events.ts'

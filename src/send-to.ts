@@ -8,9 +8,10 @@ import type { DataOf } from './message.ts'
  */
 export type SendTo<A> =
   A extends Aggregate<infer T>
-    ? { [K in keyof T['commands'] & string]: SentCommandOf<T['type'], K, T['commands'][K]> }[keyof T['commands'] & string]
+    ? { [K in keyof T['commands'] & string]: SentCommand<T['type'], K, T['commands'][K]> }[keyof T['commands'] & string]
     : never
-export type SentCommandOf<N extends string, K extends string, D> = {
+/** A command of one type to an aggregate, as plain data. */
+export type SentCommand<N extends string, K extends string, D> = {
   readonly to: N
   readonly id: string
   readonly type: K

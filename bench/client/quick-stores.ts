@@ -27,15 +27,23 @@ const stored: CommitOutcome = { kind: 'stored', positions: ['1' as Position] }
 /** Answers each append as if it was stored, and each read as if there was nothing. */
 function fakeClient(): PostgresClient {
   const answerOf = (values: readonly PostgresValue[]) => {
-    // Among the values of an append is the number of its events.
-    const events = values.find((value) => typeof value === 'number')
-    return { rows: [{ answer: `{"positions":[${'"1",'.repeat(events ?? 0).slice(0, -1)}]}` }] }
+    const positions = Array.from({ length: eventsIn(values) }, () => '"1"')
+    return { rows: [{ answer: `{"positions":[${positions}]}` }] }
   }
   const query = async (statement: string | Statement, given: readonly PostgresValue[] = []) => {
     const { text, values } = typeof statement === 'string' ? { text: statement, values: given } : statement
     return /append/.test(text) ? answerOf(values) : { rows: [] }
   }
   return { query }
+}
+
+/** The number of events in an append. Older commits send it; others send lists with a number for each event. */
+function eventsIn(values: readonly PostgresValue[]): number {
+  for (const value of values) {
+    if (typeof value === 'number') return value
+    if (typeof value === 'string' && /^\{\d+(,\d+)*\}$/.test(value)) return value.split(',').length
+  }
+  throw new Error('An append does not look like this any more.')
 }
 
 interface Statement {

@@ -4,9 +4,18 @@ import { readdirSync, readFileSync } from 'node:fs'
 export interface Cpu {
   readonly client: number
   readonly server: number
+  /** The proxy that delays requests; 0 without one. */
+  readonly proxy: number
 }
 
+export const spent = (before: Cpu, after: Cpu): Cpu => ({
+  client: after.client - before.client,
+  server: after.server - before.server,
+  proxy: after.proxy - before.proxy,
+})
+
 const serverPrograms = /^(postgres|mariadbd|dynoxide)$/
+const proxyProgram = 'proxy'
 const ticksPerSecond = 100
 
 interface Process {
@@ -18,8 +27,8 @@ interface Process {
 }
 
 /**
- * CPU time of a started program, and of the database servers below this process. Only Linux reports
- * it.
+ * CPU time of a started program, of the database servers and the proxy below this process. Only
+ * Linux reports it.
  */
 export function cpuOf(client: number | undefined): Cpu | undefined {
   if (process.platform !== 'linux' || client === undefined) return undefined
@@ -28,12 +37,13 @@ export function cpuOf(client: number | undefined): Cpu | undefined {
     for (let at = pid; at > 1; at = all.get(at)?.parent ?? 0) if (at === ancestor) return true
     return false
   }
-  let [ofClient, ofServer] = [0, 0]
+  let [ofClient, ofServer, ofProxy] = [0, 0, 0]
   for (const [pid, { program, own, gone }] of all) {
-    if (blocks(pid, client)) ofClient += own
-    else if (serverPrograms.test(program) && blocks(pid, process.pid)) ofServer += own + gone
+    if (serverPrograms.test(program) && blocks(pid, process.pid)) ofServer += own + gone
+    else if (program === proxyProgram && blocks(pid, process.pid)) ofProxy += own
+    else if (blocks(pid, client)) ofClient += own
   }
-  return { client: ofClient / ticksPerSecond, server: ofServer / ticksPerSecond }
+  return { client: ofClient / ticksPerSecond, server: ofServer / ticksPerSecond, proxy: ofProxy / ticksPerSecond }
 }
 
 function processes(): Map<number, Process> {

@@ -1,11 +1,13 @@
 /**
  * Work of each system of the question `commands`, ours and the peers, each in its own process:
  * opens accounts, lets callers deposit for some seconds, reads everything back. Options: `--url …
- * --callers 1,64 --seconds 1 --accounts 1000`. Prints one JSON line at the start and end of each
- * measurement, and one for the verdict. `bench/peers/rust` does the same in Rust.
+ * --callers 1,64 --seconds 1 --accounts 1000 --event large`. Prints one JSON line at the start and
+ * end of each measurement, and one for the verdict. `bench/peers/rust` does the same in Rust, and
+ * `bench/peers/python` in Python.
  */
 import { parseArgs } from 'node:util'
 import { percentile } from '../report.ts'
+import type { EventSize } from './event.ts'
 
 /** The bank account on one system. */
 export interface Bank {
@@ -41,6 +43,7 @@ export interface Options {
   readonly callers: readonly number[]
   readonly seconds: number
   readonly accounts: number
+  readonly event: EventSize
   /** Name of a system in the program. */
   readonly system: string
 }
@@ -48,12 +51,15 @@ export interface Options {
 /** Options from the command line. */
 export function options(): Options {
   const text = { type: 'string', default: '' } as const
-  const { values } = parseArgs({ options: { url: text, callers: text, seconds: text, accounts: text, system: text } })
+  const { values } = parseArgs({
+    options: { url: text, callers: text, seconds: text, accounts: text, system: text, event: text },
+  })
   return {
     url: values.url,
     callers: values.callers.split(',').map(Number),
     seconds: Number(values.seconds),
     accounts: Number(values.accounts),
+    event: values.event === 'large' ? 'large' : 'small',
     system: values.system,
   }
 }

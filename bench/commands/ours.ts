@@ -1,17 +1,22 @@
 /**
  * This package on one store, set up like a program. `drive.ts` has the command line; `--system`
- * names the store and the cache.
+ * names the store and the cache: `warm`, `cold` (none), or `crowded` (ten accounts for each place).
  */
 import { createApp } from 'cqrs-es'
 import type pg from 'pg'
-import { account, deposit, open } from '../bank.ts'
+import { accountWith, deposit, open } from '../bank.ts'
 import { type Durability, type OpenStore, openStore, type StoreName } from '../stores.ts'
 import { drive, options } from './drive.ts'
 
 const asked = options()
 const [name = '', durability, cache] = asked.system.split(',')
 const { store, close, calls } = await openAny()
-const app = createApp({ store, aggregates: { account }, ...(cache === 'cold' ? { cache: false as const } : {}) })
+const caches = { warm: {}, cold: false, crowded: { maxAggregates: Math.ceil(asked.accounts / 10) } } as const
+const app = createApp({
+  store,
+  aggregates: { account: accountWith('never', asked.event) },
+  cache: caches[cache as keyof typeof caches],
+})
 const bank = app.aggregates.account
 
 await drive(

@@ -1,4 +1,4 @@
-import { existsSync, statSync } from 'node:fs'
+import { copyFileSync, existsSync, readFileSync, statSync } from 'node:fs'
 import { root, run } from '../../test/run.ts'
 
 /** A program to start, or the reason why there is none. */
@@ -40,6 +40,9 @@ async function installPackages(): Promise<string | undefined> {
 /** The peer in Rust, built in release mode. */
 export const rustPeer = (): Promise<Program> => cargoPeer('rust', 'release', 'peer')
 
+/** The proxy that is a network, built with the peer in Rust. */
+export const rustProxy = (): Promise<Program> => cargoPeer('rust', 'release', 'proxy')
+
 /** The peer in Rust on DynamoDB. Its requests are counted, not timed. */
 export const rustPeerOnDynamoDb = (): Promise<Program> => cargoPeer('rust-dynamodb', 'debug', 'costs')
 
@@ -56,6 +59,30 @@ async function cargoBuild(project: string, profile: 'release' | 'debug', file: s
   const args = ['build', ...release, '--manifest-path', `${folder}/${project}/Cargo.toml`]
   const { code, output } = await run('cargo', args, { timeout: 15 * minutes })
   return code === 0 ? undefined : `cargo could not build it: ${lastLine(output)}`
+}
+
+/** The peer in Python, with its packages in an environment of its own. */
+export async function pythonPeer(): Promise<Program> {
+  const here = `${folder}/python`
+  const python = `${here}/.venv/bin/python`
+  const missing = await once('python', () => installPython(here, python))
+  return missing === undefined ? { file: python, args: [`${here}/peer.py`] } : { missing }
+}
+
+async function installPython(here: string, python: string): Promise<string | undefined> {
+  const [installed, wanted] = [`${here}/.venv/installed.txt`, `${here}/requirements.txt`]
+  if (existsSync(installed) && readFileSync(installed).equals(readFileSync(wanted))) return undefined
+  console.log('Installing the peer from PyPI into bench/peers/python.')
+  const commands = [
+    ['python3', '-m', 'venv', '.venv'],
+    [python, '-m', 'pip', 'install', '--quiet', '--requirement', wanted],
+  ] as const
+  for (const [file, ...args] of commands) {
+    const { code, output } = await run(file, args, { cwd: here, timeout: 5 * minutes })
+    if (code !== 0) return `it could not be installed from PyPI: ${lastLine(output)}`
+  }
+  copyFileSync(wanted, installed)
+  return undefined
 }
 
 export const lastLine = (output: string): string => output.trim().split('\n').at(-1) ?? ''

@@ -1,8 +1,9 @@
 import { spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
 import { root } from '../../test/run.ts'
-import { type Cpu, cpuOf } from './cpu.ts'
+import { type Cpu, cpuOf, spent } from './cpu.ts'
 import type { Line, Measured } from './drive.ts'
+import type { EventSize } from './event.ts'
 import { lastLine, type Program } from './peers.ts'
 
 export type Run = Measured & { readonly cpu?: Cpu }
@@ -18,14 +19,15 @@ export interface Load {
   readonly callers: readonly number[]
   readonly seconds: number
   readonly accounts: number
+  readonly event?: EventSize
 }
 
 /** Runs one round of one system in its own process. @throws Error with its last line of output */
 export async function play(
   { file, args, env }: Exclude<Program, { missing: string }>,
-  { url, callers, seconds, accounts }: Load,
+  { event = 'small', ...load }: Load,
 ): Promise<Played> {
-  const asked = ['--url', url, '--callers', callers.join(), '--seconds', String(seconds), '--accounts', String(accounts)]
+  const asked = Object.entries({ ...load, event }).flatMap(([name, value]) => [`--${name}`, String(value)])
   const child = spawn(file, [...args, ...asked], {
     cwd: root,
     env: { ...process.env, ...env },
@@ -49,7 +51,7 @@ export async function play(
     else if ('faults' in line) faults = line.faults
     else {
       const after = cpuOf(child.pid)
-      const cpu = before && after && { client: after.client - before.client, server: after.server - before.server }
+      const cpu = before && after && spent(before, after)
       runs.push(cpu === undefined ? line : { ...line, cpu })
     }
   }

@@ -9,8 +9,13 @@ import type { StoreName } from './systems.ts'
 export interface Bench {
   /** Kind of the server. */
   readonly server?: string
-  /** Returns the address of an empty database, with the server at rest. */
-  fresh(): Promise<string>
+  /** Address of the server. */
+  readonly url?: string
+  /**
+   * Returns the address of an empty database, with the server at rest. Drops the one before, unless
+   * told to keep it.
+   */
+  fresh(options?: { readonly keep?: boolean }): Promise<string>
   stop(): Promise<void>
 }
 
@@ -33,8 +38,9 @@ async function onPostgres(): Promise<Bench> {
   let count = 0
   return {
     server: `Postgres ${rows[0].server_version}`,
-    async fresh() {
-      if (count > 0) await admin.query(`DROP DATABASE bench${count} WITH (FORCE)`)
+    url: server.url,
+    async fresh({ keep = false } = {}) {
+      if (count > 0 && !keep) await admin.query(`DROP DATABASE bench${count} WITH (FORCE)`)
       await admin.query(`CREATE DATABASE bench${++count}`)
       // The next system must not pay for pending writes of the previous one.
       await admin.query('CHECKPOINT')

@@ -1,6 +1,6 @@
 import { root } from '../../test/run.ts'
 import { binary, type Runtime } from '../../test/runtimes/binaries.ts'
-import { npmPeer, type Program, rustPeer } from './peers.ts'
+import { npmPeer, type Program, pythonPeer, rustPeer } from './peers.ts'
 
 /** Storage of a group. A group has one server, and its systems take turns. */
 export type StoreName = 'postgres' | 'mysql' | 'sqlite' | 'memory' | 'dynamodb'
@@ -52,9 +52,12 @@ export const systems: Readonly<Record<StoreName, readonly System[]>> = {
   postgres: [
     { name: 'cqrs-es', callers: crowd, program: ours('postgres,,warm') },
     { name: 'cqrs-es, no cache', callers: [64], program: ours('postgres,,cold'), facts: { cache: false } },
+    { name: 'cqrs-es, crowded cache', callers: [64], program: ours('postgres,,crowded'), facts: { accountsPerPlace: 10 } },
     { name: 'cqrs-es (Rust)', callers: crowd, program: rustPeer },
     { name: 'emmett', callers: crowd, program: from(() => npmPeer('emmett'), '--system', 'postgres') },
     { name: 'castore', callers: crowd, program: from(() => npmPeer('castore'), '--system', 'postgres') },
+    { name: 'message-db', callers: few, program: () => npmPeer('message-db') },
+    { name: 'pyeventsourcing', callers: few, program: pythonPeer },
     { name: 'by hand: our append', callers: few, program: byHand('postgres,single') },
     { name: 'by hand: our append, gathered', callers: few, program: byHand('postgres,gathered') },
   ],

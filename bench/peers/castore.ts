@@ -7,12 +7,16 @@
 import { Command, EventStore, EventType, tuple } from '@castore/core'
 import { PostgresEventStorageAdapter } from '@castore/event-storage-adapter-postgres'
 import { drive, options } from '../commands/drive.ts'
+import { type Details, detailsOf } from '../commands/event.ts'
 
 const asked = options()
+const details = detailsOf(asked.event)
 await PostgresEventStorageAdapter.createEventTable({
   connectionString: asked.url,
   aggregateId: { type: 'VARCHAR', length: 255 },
 })
+
+type Deposited = { amount: number; balance: number } & Partial<Details>
 
 interface Account {
   readonly aggregateId: string
@@ -25,7 +29,7 @@ const accounts = new EventStore({
   eventStoreId: 'account',
   eventTypes: [
     new EventType<'AccountOpened', { owner: string }>({ type: 'AccountOpened' }),
-    new EventType<'MoneyDeposited', { amount: number; balance: number }>({ type: 'MoneyDeposited' }),
+    new EventType<'MoneyDeposited', Deposited>({ type: 'MoneyDeposited' }),
   ],
   reducer: (account: Account, event): Account => {
     const { aggregateId, version } = event
@@ -63,7 +67,7 @@ const depositMoney = new Command({
     const { aggregate } = await store.getAggregate(aggregateId)
     if (aggregate === undefined) throw new Error('not-open')
     if (!(amount > 0)) throw new Error('invalid')
-    const payload = { amount, balance: aggregate.balance + amount }
+    const payload = { amount, balance: aggregate.balance + amount, ...details }
     const event = { aggregateId, version: aggregate.version + 1, type: 'MoneyDeposited', payload } as const
     await store.pushEvent(event, { prevAggregate: aggregate })
   },

@@ -7,13 +7,18 @@
 import { CommandHandler, type Event, getInMemoryEventStore } from '@event-driven-io/emmett'
 import { getPostgreSQLEventStore } from '@event-driven-io/emmett-postgresql'
 import { type Bank, drive, options } from '../commands/drive.ts'
+import { type Details, detailsOf } from '../commands/event.ts'
 
-type AccountEvent = Event<'AccountOpened', { owner: string }> | Event<'MoneyDeposited', { amount: number; balance: number }>
+type Deposited = { amount: number; balance: number } & Partial<Details>
+type AccountEvent = Event<'AccountOpened', { owner: string }> | Event<'MoneyDeposited', Deposited>
 
 interface Account {
   readonly owner: string
   readonly balance: number
 }
+
+const asked = options()
+const details = detailsOf(asked.event)
 
 const handle = CommandHandler<Account, AccountEvent>({
   initialState: () => ({ owner: '', balance: 0 }),
@@ -34,10 +39,9 @@ const depositMoney =
   (account: Account): AccountEvent => {
     if (account.owner === '') throw new Error('not-open')
     if (!(amount > 0)) throw new Error('invalid')
-    return { type: 'MoneyDeposited', data: { amount, balance: account.balance + amount } }
+    return { type: 'MoneyDeposited', data: { amount, balance: account.balance + amount, ...details } }
   }
 
-const asked = options()
 await drive(asked.system === 'memory' ? inMemory() : await onPostgres(), asked)
 
 async function onPostgres(): Promise<Bank> {

@@ -21,14 +21,14 @@ export const sqlite =
     return withSchema(sqliteStore(db, options), async () => void db.close())
   }
 
-/** The schema `bank` of a Postgres database. */
+/** A schema of a Postgres database. */
 export const postgres =
-  (connectionString: string): OpenStore =>
+  (connectionString: string, schema = 'bank'): OpenStore =>
   async () => {
     const [{ postgresStore }, { default: pg }] = await Promise.all([import('cqrs-es/postgres'), import('pg')])
     const pool = new pg.Pool({ connectionString, connectionTimeoutMillis: 5_000, keepAlive: true })
     pool.on('error', (error) => console.error(`A connection to Postgres broke: ${error.message}`))
-    return withSchema(postgresStore(pool, { schema: 'bank' }), () => pool.end())
+    return withSchema(postgresStore(pool, { schema }), () => pool.end())
   }
 
 /** A database of MySQL or MariaDB. */

@@ -12,9 +12,12 @@ export interface Bundle {
   readonly imports: readonly string[]
 }
 
-/** Bundles all functions, without the AWS SDK: Lambda's runtime for Node has it. */
-export async function bundleFunctions(folder: string): Promise<Readonly<Record<FunctionName, Bundle>>> {
-  const bundles = functionNames.map(async (name) => [name, await bundle(`functions/${name}.ts`, join(folder, name))] as const)
+/**
+ * Bundles all functions, without the AWS SDK: Lambda's runtime for Node has it. `source` is the
+ * folder of their files, as seen from this one.
+ */
+export async function bundleFunctions(folder: string, source = 'functions'): Promise<Readonly<Record<FunctionName, Bundle>>> {
+  const bundles = functionNames.map(async (name) => [name, await bundle(`${source}/${name}.ts`, join(folder, name))] as const)
   return Object.fromEntries(await Promise.all(bundles)) as Record<FunctionName, Bundle>
 }
 

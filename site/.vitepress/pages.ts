@@ -21,7 +21,14 @@ export const sections = {
   guides: {
     Write: ['start-a-project', 'define-an-aggregate', 'execute-commands', 'retry-safely', 'snapshots', 'test'],
     Read: ['build-a-view', 'read-your-writes', 'live-lists', 'rebuild-a-view', 'sql-views', 'replay'],
-    React: ['react-to-events', 'handle-failing-events', 'processes-and-timers', 'set-deadlines', 'publish-events', 'receive-messages'],
+    React: [
+      'react-to-events',
+      'handle-failing-events',
+      'processes-and-timers',
+      'set-deadlines',
+      'publish-events',
+      'receive-messages',
+    ],
     Design: ['enforce-uniqueness', 'personal-data'],
     Serve: ['serve-http', 'authenticate-and-authorize'],
     Deploy: ['deploy-to-aws', 'run-on-the-edge', 'postgres-poolers', 'operate', 'back-up-and-restore'],

@@ -3,7 +3,7 @@ import type { RejectedBy } from '../aggregate-handle.ts'
 import type { Due } from '../due/duration.ts'
 import type { Metadata } from '../event-envelope.ts'
 import type { DataOf, Message, ReadonlyData, SchemaInput, SchemaOutput, Shape } from '../message.ts'
-import type { SendTo, SentCommandOf } from '../send-to.ts'
+import type { SendTo, SentCommand } from '../send-to.ts'
 
 /** External calls that a process may ask for: name → shapes of the input and the output, both JSON. */
 export type Calls = Readonly<Record<string, { readonly input: Shape; readonly output: Shape }>>
@@ -61,12 +61,12 @@ export type ReplyFrom<A, K> =
       ?
           | {
               readonly ok: true
-              readonly sent: SentCommandOf<T['type'], K, T['commands'][K]>
+              readonly sent: SentCommand<T['type'], K, T['commands'][K]>
               /** Empty if the handler decided nothing. */
               readonly events: readonly Message<T['events']>[]
               readonly state: T['state']
             }
-          | (RejectedBy<T, K> & { readonly sent: SentCommandOf<T['type'], K, T['commands'][K]> })
+          | (RejectedBy<T, K> & { readonly sent: SentCommand<T['type'], K, T['commands'][K]> })
       : never
     : never
 

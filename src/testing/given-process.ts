@@ -28,6 +28,8 @@ export interface GivenProcess<S, Q> {
   refused(command: CommandIn<Q>, reason: string, details?: unknown): GivenProcess<S, Q>
   /** Expects that this call is the first that waits, and returns its result. */
   answered(call: CallIn<Q>, result: unknown): GivenProcess<S, Q>
+  /** Expects that this call is the first that waits, and begins it: `instead` keeps it. */
+  begun(call: CallIn<Q>): GivenProcess<S, Q>
   /** Expects that this command or call is the first that waits, and lets it fail for good. */
   failed(sent: CommandIn<Q> | CallIn<Q>, message: string): GivenProcess<S, Q>
   /** Moves the clock forward. Timers that become due fire one after another. */
@@ -121,6 +123,7 @@ function scene(given: Scene): GivenProcess<unknown, unknown> {
       and({ kind: 'accepted', name: command, events, state }),
     refused: (command: string, reason: string, details?: unknown) => and({ kind: 'refused', name: command, reason, details }),
     answered: (call: string, result: unknown) => and({ kind: 'answered', name: call, result }),
+    begun: (call: string) => and({ kind: 'begun', name: call }),
     failed: (sent: string, message: string) => and({ kind: 'failed', name: sent, message }),
     after: (duration: Duration) => and({ kind: 'after', duration }),
     inAnyOrder: () => scene({ ...given, isInAnyOrder: true }),

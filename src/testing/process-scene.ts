@@ -15,7 +15,7 @@ import {
   sentOf,
 } from '../processes/decide-step.ts'
 import type { ProcessDefinition } from '../processes/definition.ts'
-import { type InstanceRow, isStuck, type PendingSend, timersOf } from '../processes/instance-row.ts'
+import { type InstanceRow, type PendingSend, type Stuck, timersOf } from '../processes/instance-row.ts'
 import { fail } from './assert.ts'
 
 /** One input of an instance. */
@@ -24,6 +24,7 @@ export type ProcessInput =
   | { readonly kind: 'accepted'; readonly name: string; readonly events: readonly object[]; readonly state: unknown }
   | { readonly kind: 'refused'; readonly name: string; readonly reason: string; readonly details: unknown }
   | { readonly kind: 'answered'; readonly name: string; readonly result: unknown }
+  | { readonly kind: 'begun'; readonly name: string }
   | { readonly kind: 'failed'; readonly name: string; readonly message: string }
   | { readonly kind: 'after'; readonly duration: string }
 
@@ -57,6 +58,7 @@ class SceneInstance {
   readonly #title: string
   readonly #sequences = new Map<string, { readonly state: unknown; readonly sequence: number }>()
   #row: InstanceRow | undefined
+  /** Why it is stuck at an input. At a send it is `stuckSend` of the row, and inputs go on. */
   #stuck: string | undefined
   #now: number
   #positions = 0
@@ -69,9 +71,9 @@ class SceneInstance {
 
   get result(): SceneResult {
     const { initialState } = this.#scene.process
-    const { todo = [], timers = {}, state = initialState(), ended } = this.#row ?? {}
+    const { todo = [], timers = {}, state = initialState(), ended, stuckSend } = this.#row ?? {}
     const left = Object.entries(timers).map(([name, { at }]) => [name, Date.parse(at) - this.#now])
-    return { sends: todo.map(sentOf), timers: Object.fromEntries(left), state, ended, stuck: this.#stuck }
+    return { sends: todo.map(sentOf), timers: Object.fromEntries(left), state, ended, stuck: this.#stuck ?? stuckSend?.message }
   }
 
   take(input: ProcessInput): void {
@@ -134,6 +136,11 @@ class SceneInstance {
     const name = head && (head.call ?? head.type)
     if (row === undefined || head === undefined || name !== input.name)
       fail(`${this.#title} was expected to send ${input.name} next, but it sends ${name ?? 'nothing'}.`)
+    if (row.stuckSend !== undefined) fail(`${this.#title} is stuck at ${name} and sends nothing: ${row.stuckSend.message}`)
+    if (input.kind === 'begun') {
+      this.#row = withHead(row, { ...head, begun: true })
+      return
+    }
     if (input.kind === 'failed') {
       this.#failed(row, head, input.message)
       return
@@ -148,27 +155,32 @@ class SceneInstance {
         : input.kind === 'answered'
           ? { ok: true, result: input.result }
           : { ok: false, reason: input.reason, details: input.details }
-    this.#step(row, () => onReply(process, id, row, reply, this.#now))
+    this.#step(row, () => onReply(process, id, row, reply, this.#now), head)
   }
 
   #failed(row: InstanceRow, head: PendingSend, message: string): void {
     const { process, id } = this.#scene
-    const tried = { ...row, todo: [{ ...head, tries: process.attempts }, ...row.todo.slice(1)] }
-    const failed = { at: String(head.n), message, since: new Date(this.#now).toISOString() }
-    if (process.failed === undefined || row.ended !== undefined) this.#stuck = message
-    else this.#step(tried, () => onFailed(process, id, tried, failed, this.#now))
+    const begun = head.call === undefined ? {} : { begun: true as const }
+    const tried = withHead(row, { ...head, ...begun, tries: process.attempts })
+    const failed = this.#stuckAt(head, message)
+    if (process.failed === undefined || row.ended !== undefined) this.#row = { ...tried, stuckSend: failed }
+    else this.#step(tried, () => onFailed(process, id, tried, failed, this.#now), head)
   }
 
-  /** Keeps the instance as it was if the step fails. */
-  #step(row: InstanceRow, decide: () => InstanceRow): void {
+  /** Keeps the instance as it was if the step fails. It is then stuck at the send, or at the input. */
+  #step(row: InstanceRow, decide: () => InstanceRow, send?: PendingSend): void {
     try {
-      const next = decide()
-      this.#row = next
-      if (isStuck(next)) this.#stuck = next.stuckSend?.message
+      this.#row = decide()
     } catch (error) {
       if (!(error instanceof StepFailed)) throw error
-      this.#row = row
-      this.#stuck = messageOf(error)
+      this.#row = send === undefined ? row : { ...row, stuckSend: this.#stuckAt(send, messageOf(error)) }
+      if (send === undefined) this.#stuck = messageOf(error)
     }
   }
+
+  #stuckAt({ n }: PendingSend, message: string): Stuck {
+    return { at: String(n), message, since: new Date(this.#now).toISOString() }
+  }
 }
+
+const withHead = (row: InstanceRow, head: PendingSend): InstanceRow => ({ ...row, todo: [head, ...row.todo.slice(1)] })

@@ -1,4 +1,4 @@
-import { createApp, platformRuntime } from 'cqrs-es'
+import { createApp, defineProcess, platformRuntime, typed } from 'cqrs-es'
 import { memoryStore } from 'cqrs-es/memory'
 import { givenProcess, testClock } from 'cqrs-es/testing'
 import { describe, expect, test } from 'vitest'
@@ -43,6 +43,32 @@ describe('givenProcess', () => {
     expect((await failureOf(placed.thenSends([reserve('tea')]))).message).toContain('what it sends differs')
     await placed.failed('ReserveStock', 'The store is odd.').thenStuck('The store is odd.')
     await placed.refused('ReserveStock', 'out-of-stock', { left: 0 }).accepted('CancelOrder').thenSends([])
+  })
+
+  test('givenProcess keeps a call in flight, and drops one that failed for good, as instead does', async () => {
+    const charging = defineProcess({
+      name: 'charging',
+      aggregates: [order],
+      sends: [order],
+      calls: { charge: { input: typed<number>(), output: typed<boolean>() } },
+      timers: ['unpaid'],
+      initialState: () => ({}),
+      from: 'beginning',
+    }).implement({
+      starts: ['OrderPlaced'],
+      on: { OrderPlaced: () => ({ send: [{ call: 'charge', data: 9 }], timers: { unpaid: { in: '15m' } } }) },
+      timers: { unpaid: (_, __, { id }) => ({ instead: [{ to: 'order', id, type: 'ConfirmOrder' }] }) },
+    })
+    const started = givenProcess(charging, 'o-1').on(order, 'o-1', [{ type: 'OrderPlaced', data: { lines: lines('tea') } }])
+    const charge = { call: 'charge', data: 9 } as const
+    const confirm = { to: 'order', id: 'o-1', type: 'ConfirmOrder' } as const
+    await started.after('15m').thenSends([confirm])
+    await started.begun('charge').after('15m').thenSends([charge, confirm])
+    const failed = started.failed('charge', 'no connection')
+    await failed.thenStuck('no connection')
+    await failed.after('15m').thenSends([confirm])
+    const refused = failed.answered('charge', true).thenSends([])
+    expect(await failureOf(refused)).toMatchObject({ message: expect.stringContaining('stuck at charge') })
   })
 
   test('inAnyOrder finds that a payment before its order is lost', async () => {

@@ -7,7 +7,7 @@ import { startDynamoDb } from '../../../test/servers/dynamodb.ts'
 import { type Bundle, bundle, bundleFunctions } from '../bundle.ts'
 import { type FunctionName, functionNames, functionSettings } from '../settings.ts'
 import { environmentOf } from './environment.ts'
-import { routes } from './routes.ts'
+import { routes, scheduled } from './routes.ts'
 import { LocalFunction } from './sandbox.ts'
 import { type DeadRecords, LocalStream } from './stream.ts'
 import { makeTables } from './tables.ts'
@@ -19,6 +19,10 @@ export interface BankOptions {
   readonly endpoint: string | undefined
   /** Prefix of the table names. */
   readonly prefix: string
+  /** Folder of the functions of another app, as seen from `serverless-bank`. */
+  readonly source?: string
+  /** Milliseconds between two calls of the function `drain`. By default, only `/_local/drain` calls it. */
+  readonly drainMs?: number
 }
 
 export interface LocalBank {
@@ -32,7 +36,7 @@ export interface LocalBank {
  * The stack on this machine: the functions as deployed. This process plays AWS around them, except
  * DynamoDB, which is an emulator.
  */
-export async function openBank({ port, endpoint: given, prefix }: BankOptions): Promise<LocalBank> {
+export async function openBank({ port, endpoint: given, prefix, source, drainMs }: BankOptions): Promise<LocalBank> {
   const closing: (() => Promise<unknown>)[] = []
   const close = async () => {
     for (const step of closing.splice(0).reverse()) await step()
@@ -48,7 +52,7 @@ export async function openBank({ port, endpoint: given, prefix }: BankOptions): 
     await mkdir(dist, { recursive: true })
     const folder = await mkdtemp(`${dist}local-`)
     closing.push(() => rm(folder, { recursive: true, force: true }))
-    const bundles = await bundleFunctions(folder)
+    const bundles = await bundleFunctions(folder, source)
     const worker = (await bundle('local/worker.ts', `${folder}/worker`)).file
     const functions = Object.fromEntries(
       functionNames.map((name) => [
@@ -76,6 +80,11 @@ export async function openBank({ port, endpoint: given, prefix }: BankOptions): 
     })
     stream.start()
     closing.push(() => stream.close())
+
+    if (drainMs !== undefined) {
+      const schedule = setInterval(() => functions.drain.invoke(scheduled()), drainMs)
+      closing.push(async () => clearInterval(schedule))
+    }
 
     const server = await listen(port, routes({ functions, stream, dead }))
     closing.push(() => new Promise((resolve) => server.close(resolve)))

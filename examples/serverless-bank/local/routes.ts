@@ -37,7 +37,7 @@ const answerOf = (outcome: Outcome): Response =>
   'answer' in outcome ? Response.json(outcome.answer) : Response.json(outcome.failure, { status: 500 })
 
 /** An event as EventBridge sends it. */
-const scheduled = () => ({
+export const scheduled = () => ({
   version: '0',
   id: crypto.randomUUID(),
   'detail-type': 'Scheduled Event',

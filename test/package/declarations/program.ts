@@ -1,6 +1,7 @@
 import {
   createApp,
   defineAggregate,
+  defineProcess,
   defineSqlView,
   defineSubscription,
   defineView,
@@ -16,11 +17,12 @@ import { dynamoDbChanges, dynamoDbStore, tableDefinitions } from 'cqrs-es/dynamo
 import { createHandler, openApiDocument } from 'cqrs-es/http'
 import { onDynamoDbStream, onHttp, onSchedule, onSqs } from 'cqrs-es/lambda'
 import { memoryStore } from 'cqrs-es/memory'
+import { asyncApi, cloudEventFrom, defineInbox, definePublication, webhook } from 'cqrs-es/messaging'
 import { mysqlStore } from 'cqrs-es/mysql'
 import { postgresStore } from 'cqrs-es/postgres'
 import { sqliteStore } from 'cqrs-es/sqlite'
 import { eventId, FailedDependencies, serializeCommit } from 'cqrs-es/store'
-import { given, givenLog } from 'cqrs-es/testing'
+import { given, givenLog, givenProcess, testClock } from 'cqrs-es/testing'
 
 /** One of each thing that a program can hold. The test exports every member of each, and emits declarations of it. */
 
@@ -63,12 +65,48 @@ export const balances = defineView({
 export const reports = defineSqlView({ name: 'reports', aggregates: [account], update: () => {}, reset: () => {} })
 export const mailer = defineSubscription({ name: 'mailer', aggregates: [account], handle: () => {} })
 
+export const declaredProcess = defineProcess({
+  name: 'closing',
+  aggregates: [account],
+  sends: [account, plain],
+  calls: { charge: { input: typed<{ owner: string }>(), output: typed<{ receipt: string }>() } },
+  timers: ['late'],
+  initialState: () => ({ owner: '' }),
+  from: 'beginning',
+})
+export const closing = declaredProcess.implement({
+  starts: ['Opened'],
+  on: { Opened: (_, { data: { owner } }) => ({ state: { owner }, send: [{ call: 'charge', data: { owner } }] }) },
+  replies: { charge: (_, reply, { id }) => (reply.ok ? { send: [{ to: 'account', id, type: 'Close' }] } : { done: 'unpaid' }) },
+  timers: { late: () => ({ done: 'late' }) },
+})
+export const publication = definePublication({
+  name: 'accounts',
+  aggregates: [account],
+  source: '/accounts',
+  from: 'beginning',
+  events: {
+    Opened: { type: 'com.example.opened.v1', data: typed<{ owner: string }>(), map: ({ data: { owner } }) => ({ owner }) },
+  },
+})
+export const published = publication.to(webhook('https://example.com'))
+export const inbox = defineInbox({
+  name: 'openings',
+  messages: { 'com.example.open.v1': typed<{ owner: string }>() },
+  sends: [account],
+}).implement({
+  'com.example.open.v1': ({ data: { owner } }) => ({ to: 'account', id: owner, type: 'Open', data: { owner } }),
+})
+
 export const store = memoryStore()
 export const app = createApp({
   store,
   aggregates: { account, plain },
   views: { balances, reports },
   subscriptions: { mailer },
+  processes: { closing: closing.with({ charge: async ({ owner }) => ({ receipt: owner }) }) },
+  publications: { published },
+  inboxes: { inbox },
   services: { account: { clock: () => new Date() } },
 })
 export const stores = {
@@ -80,6 +118,9 @@ export const stores = {
 export const makers = {
   createApp,
   defineAggregate,
+  defineInbox,
+  defineProcess,
+  definePublication,
   defineSubscription,
   defineView,
   dynamoDbStore,
@@ -104,6 +145,8 @@ export const helpers = { conformanceCases, dynamoDbChanges, eventId, platformRun
 export const unstored = new FailedDependencies()
 export const kit = given(account, [{ type: 'Closed' }])
 export const decided = kit.when({ type: 'Open', data: { owner: 'ann' } })
+export const process = givenProcess(closing, 'a')
+export const clock = testClock('2030-01-01')
 export const log = givenLog().of(account, 'a', [{ type: 'Closed' }])
 export const delivered = log.deliveredTo(mailer)
 
@@ -116,6 +159,11 @@ export const row = await app.views.balances.load('a')
 export const found = await app.views.balances.find({ owner: { gte: 'a' } }, { orderBy: 'owner' })
 export const parked = await app.subscriptions.mailer.parked()
 export const status = app.subscriptions.mailer.status()
+export const instance = await app.processes.closing.load('a')
+export const instances = await app.processes.closing.list()
+export const received = await app.inboxes.inbox.receive(null as never)
+export const document = asyncApi(app, { title: 'Accounts', version: '1' })
+export const messages = cloudEventFrom
 export const drained = await app.drain()
 export const caughtUp = await app.catchUp([])
 export const inspected = await decided.inspect()

@@ -1,8 +1,8 @@
 //! `DepositMoney` by many callers at once, on the crates `cqrs-es` and `postgres-es` as their documentation sets them up: `postgres_cqrs` on
 //! `default_postgress_pool` (10 connections), the crate's own tables. A lost race is decided again by the caller, since the crate does not.
 //!
-//! Speaks as every peer does (bench/drive.ts): `--url … --callers 1,64 --seconds 1 --accounts 1000`, one JSON line at the start and one at the end of each
-//! measurement.
+//! Speaks as every peer does (bench/commands/drive.ts): `--url … --callers 1,64 --seconds 1 --accounts 1000 --event large`, one JSON line at the start and one
+//! at the end of each measurement.
 use std::collections::{BTreeMap, HashMap};
 use std::env::args;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -26,12 +26,62 @@ struct Account {
 enum AccountEvent {
     AccountOpened { owner: String },
     MoneyDeposited { amount: f64, balance: f64 },
+    LargeMoneyDeposited(Box<LargeDeposit>),
+}
+
+/// The large event, with the fields of bench/commands/event.ts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct LargeDeposit {
+    amount: f64,
+    balance: f64,
+    currency: String,
+    reference: String,
+    description: String,
+    channel: String,
+    branch: String,
+    teller: String,
+    counterparty: String,
+    counterparty_iban: String,
+    value_date: String,
+    booking_date: String,
+    fee: f64,
+    exchange_rate: f64,
+    batch: i64,
+    instant: bool,
+    reversed: bool,
+    category: String,
+}
+
+impl LargeDeposit {
+    fn new(amount: f64, balance: f64) -> Self {
+        Self {
+            amount,
+            balance,
+            currency: "EUR".into(),
+            reference: "RF18-5390-0754-7034".into(),
+            description: "Invoice 2026-0417 of March, paid in full after the second reminder".into(),
+            channel: "online-banking".into(),
+            branch: "Zürich-Oerlikon".into(),
+            teller: "terminal-0042".into(),
+            counterparty: "Müller & Söhne Holzbau GmbH".into(),
+            counterparty_iban: "CH93 0076 2011 6238 5295 7".into(),
+            value_date: "2026-04-17".into(),
+            booking_date: "2026-04-16T09:41:07.318Z".into(),
+            fee: 0.35,
+            exchange_rate: 1.0642,
+            batch: 118_402,
+            instant: true,
+            reversed: false,
+            category: "income/invoices".into(),
+        }
+    }
 }
 
 #[derive(Debug)]
 enum AccountCommand {
     OpenAccount { owner: String },
-    DepositMoney { amount: f64 },
+    DepositMoney { amount: f64, large: bool },
 }
 
 #[derive(Debug)]
@@ -48,7 +98,7 @@ impl DomainEvent for AccountEvent {
     fn event_type(&self) -> String {
         match self {
             AccountEvent::AccountOpened { .. } => "AccountOpened",
-            AccountEvent::MoneyDeposited { .. } => "MoneyDeposited",
+            AccountEvent::MoneyDeposited { .. } | AccountEvent::LargeMoneyDeposited(_) => "MoneyDeposited",
         }
         .into()
     }
@@ -73,7 +123,7 @@ impl Aggregate for Account {
                 }
                 sink.write(AccountEvent::AccountOpened { owner }, self).await;
             }
-            AccountCommand::DepositMoney { amount } => {
+            AccountCommand::DepositMoney { amount, large } => {
                 if self.owner.is_empty() {
                     return Err(Refused("not-open"));
                 }
@@ -81,7 +131,12 @@ impl Aggregate for Account {
                     return Err(Refused("invalid"));
                 }
                 let balance = self.balance + amount;
-                sink.write(AccountEvent::MoneyDeposited { amount, balance }, self).await;
+                let event = if large {
+                    AccountEvent::LargeMoneyDeposited(Box::new(LargeDeposit::new(amount, balance)))
+                } else {
+                    AccountEvent::MoneyDeposited { amount, balance }
+                };
+                sink.write(event, self).await;
             }
         }
         Ok(())
@@ -91,6 +146,7 @@ impl Aggregate for Account {
         match event {
             AccountEvent::AccountOpened { owner } => self.owner = owner,
             AccountEvent::MoneyDeposited { balance, .. } => self.balance = balance,
+            AccountEvent::LargeMoneyDeposited(deposit) => self.balance = deposit.balance,
         }
     }
 }
@@ -132,7 +188,7 @@ struct Load {
     seconds: f64,
 }
 
-async fn load(bank: &Bank, ids: &Arc<Vec<String>>, callers: usize, time: Duration) -> Load {
+async fn load(bank: &Bank, ids: &Arc<Vec<String>>, callers: usize, time: Duration, large: bool) -> Load {
     let next = Arc::new(AtomicUsize::new(0));
     let over = Arc::new(AtomicBool::new(false));
     let began = Instant::now();
@@ -144,7 +200,7 @@ async fn load(bank: &Bank, ids: &Arc<Vec<String>>, callers: usize, time: Duratio
                 while !over.load(Ordering::Relaxed) {
                     let id = &ids[next.fetch_add(1, Ordering::Relaxed) % ids.len()];
                     let start = Instant::now();
-                    conflicts += execute(&bank, id, || AccountCommand::DepositMoney { amount: 1.0 }).await;
+                    conflicts += execute(&bank, id, || AccountCommand::DepositMoney { amount: 1.0, large }).await;
                     latencies.push(start.elapsed().as_secs_f64() * 1_000.0);
                 }
                 (latencies, conflicts)
@@ -181,6 +237,7 @@ async fn faults(pool: &Pool<Postgres>, deposits: usize) -> Vec<String> {
         }
         let balance = match event {
             AccountEvent::MoneyDeposited { balance, .. } => balance,
+            AccountEvent::LargeMoneyDeposited(deposit) => deposit.balance,
             AccountEvent::AccountOpened { .. } => balance,
         };
         seen.insert(id, (sequence, balance));
@@ -206,6 +263,7 @@ async fn main() {
     let options: HashMap<&str, &str> = args.chunks_exact(2).map(|pair| (pair[0].as_str(), pair[1].as_str())).collect();
     let number = |name: &str| options[name].parse::<f64>().expect("a number");
     let (seconds, accounts) = (number("--seconds"), number("--accounts") as usize);
+    let large = options["--event"] == "large";
     let callers: Vec<usize> = options["--callers"].split(',').map(|count| count.parse().expect("a number")).collect();
 
     let pool = default_postgress_pool(options["--url"]).await;
@@ -218,9 +276,9 @@ async fn main() {
     for count in callers {
         let ids = ids(&format!("account-{count}"), accounts);
         open_all(&bank, &ids).await;
-        deposits += load(&bank, &warm_up, count, Duration::from_secs_f64(seconds / 2.0)).await.latencies.len();
+        deposits += load(&bank, &warm_up, count, Duration::from_secs_f64(seconds / 2.0), large).await.latencies.len();
         println!("{}", json!({ "begin": count }));
-        let Load { latencies, conflicts, seconds } = load(&bank, &ids, count, Duration::from_secs_f64(seconds)).await;
+        let Load { latencies, conflicts, seconds } = load(&bank, &ids, count, Duration::from_secs_f64(seconds), large).await;
         deposits += latencies.len();
         println!(
             "{}",
