@@ -4,7 +4,8 @@ import { encodeIndexValue } from './index-value.ts'
 import type { Store, StoredView } from './store.ts'
 
 // The library keeps its own state as rows of generation 1 of views whose names begin with `~`,
-// which no user's view can have. All of them are declared here, except those of processes.
+// which no user's view can have. All of them are declared here, except those of processes, unique
+// values and deadlines.
 
 /** The reason why a consumer has stopped. Its id is the consumer's name. */
 export interface StoppedRow {

@@ -2,7 +2,7 @@ import { createApp, type Store } from 'cqrs-es'
 import type { TestDatabase } from 'cqrs-es/conformance'
 import { afterEach, describe, expect, test } from 'vitest'
 import { databases } from '../conformance/hosts.ts'
-import { member } from '../support/members.ts'
+import { formerMember, member } from '../support/members.ts'
 import { withoutStreamWaits } from '../support/runtime.ts'
 
 describe.each(databases)('unique values on $name', ({ skipped, host }) => {
@@ -42,6 +42,21 @@ describe.each(databases)('unique values on $name', ({ skipped, host }) => {
       expect((await change(two, 'm-3', { email: 'a' })).ok).toBe(!result.ok)
       for (const id of ['m-2', 'm-3']) await change(two, id, { email: null })
     }
+  })
+
+  test.skipIf(skipped)('adopt claims the values of earlier aggregates, and none that is given up meanwhile', async () => {
+    const { store, connect } = await created()
+    const before = createApp({ store, aggregates: { member: formerMember } }).aggregates.member
+    for (const [id, email] of Object.entries({ 'm-1': 'a', 'm-2': 'A', 'm-3': 'b', 'm-4': 'c' }))
+      await before.execute(id, { type: 'Change', data: { email } })
+    const [one, two] = [appOn(store), appOn(await connect())] as const
+    await change(one, 'm-4', { email: 'd' }) // releases a value that was never claimed
+    const both = await Promise.all([one.adopt(member), two.adopt(member)])
+    expect(both.map(({ written }) => written).reduce((sum, written) => sum + written)).toBe(2)
+    const { written, doubles } = await two.adopt(member)
+    expect([written, doubles.map(({ ids }) => [...ids].sort())]).toEqual([0, [['m-1', 'm-2']]])
+    for (const email of ['a', 'b', 'd']) expect(await change(one, 'm-9', { email })).toEqual(taken('email'))
+    expect(await change(one, 'm-9', { email: 'c' })).toMatchObject({ ok: true })
   })
 
   test.skipIf(skipped)('commands of one aggregate in flight keep their claims', async () => {
