@@ -13,6 +13,8 @@ export interface BacklogResult {
   /** No event waits any more. */
   readonly isEmpty: boolean
   readonly failure?: Failure | undefined
+  /** The last event must be saved as done before the next one begins. */
+  readonly isCut?: true
 }
 
 /**
@@ -36,6 +38,8 @@ export async function processBacklog(
       if (done === 0) return { events, sequence, isEmpty: false, failure }
       events++
       sequence = one.stored.sequence + 1
+      const isCut = turn.results?.holdsOneEvent === true && turn.results.of(one.stored) !== undefined
+      if (isCut) return { events, sequence, isEmpty: false, isCut }
     }
     if (!page.more || passed.length < page.events.length) return { events, sequence, isEmpty: true }
   }

@@ -1,5 +1,6 @@
 import type { Position } from '../event-envelope.ts'
 import type { StoredEvent, ViewWrite } from '../store/commit.ts'
+import type { OnceResults } from '../store/internal-rows.ts'
 import type { LogEvent } from '../store/store.ts'
 import type { Lease } from './lease.ts'
 import { beginning, laterOf } from './positions.ts'
@@ -33,6 +34,8 @@ export class LogCheckpoint implements Checkpoint {
   #lastDone: Position
   /** Events read in this run and not done, in log order. */
   readonly #open = new Set<StoredEvent>()
+  /** Results of `once` by event, and their buckets. Empty in most programs. */
+  readonly #results = new Map<string, { readonly bucket: number; readonly results: OnceResults }>()
 
   constructor(lease: Lease, partition: number, partitions: number, progress: LogProgress, sequences: Sequences) {
     this.lease = lease
@@ -42,6 +45,8 @@ export class LogCheckpoint implements Checkpoint {
     this.#base = progress
     this.#reach = startOf(progress)
     this.#lastDone = progress.at
+    for (const [bucket, events] of Object.entries(progress.once ?? {}))
+      for (const [id, results] of Object.entries(events)) this.#results.set(id, { bucket: Number(bucket), results })
   }
 
   covers(of: AggregateOf): boolean {
@@ -91,6 +96,16 @@ export class LogCheckpoint implements Checkpoint {
     this.seen = last ?? this.seen
   }
 
+  resultsOf({ id }: StoredEvent): OnceResults | undefined {
+    return this.#results.get(id)?.results
+  }
+
+  /** Keeps a result of an open event, for the next save. */
+  keep(event: StoredEvent, key: string, result: OnceResults[string]): void {
+    if (!this.#open.has(event)) return
+    this.#results.set(event.id, { bucket: bucketOf(event), results: { ...this.resultsOf(event), [key]: result } })
+  }
+
   done(event: StoredEvent): void {
     if (this.#open.has(event)) this.passOver(event)
   }
@@ -98,6 +113,7 @@ export class LogCheckpoint implements Checkpoint {
   /** Removes an event that waits after a failed one: the reader does not meet it again. */
   passOver(event: StoredEvent): void {
     this.#open.delete(event)
+    this.#results.delete(event.id)
     this.#lastDone = laterOf(this.#lastDone, event.position as Position)
     this.sequences.pass(event)
   }
@@ -152,6 +168,11 @@ export class LogCheckpoint implements Checkpoint {
     }
     for (const [bucket, positions] of Object.entries(base.open ?? {}))
       for (const position of positions) if (isBeyond(position, this.#reach)) leaveOpen(Number(bucket), position)
-    return { epoch: base.epoch, at, ahead: Object.fromEntries(ahead), open }
+    const once: Record<number, Record<string, OnceResults>> = {}
+    for (const [id, { bucket, results }] of this.#results) {
+      once[bucket] ??= {}
+      once[bucket][id] = results
+    }
+    return { epoch: base.epoch, at, ahead: Object.fromEntries(ahead), open, once }
   }
 }

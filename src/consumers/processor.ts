@@ -1,6 +1,7 @@
 import type { Position } from '../event-envelope.ts'
 import type { Decoded } from '../evolution/decode.ts'
 import type { CheckpointWrite, CommitOutcome, StoredEvent, ViewWrite } from '../store/commit.ts'
+import type { OnceResults } from '../store/internal-rows.ts'
 import type { Besides } from './besides.ts'
 import type { AggregateChange } from './change.ts'
 
@@ -56,12 +57,24 @@ export interface RetryLater {
 export interface Turn {
   /** Earlier failures of the first event. Absent if only the processor counts them. */
   readonly failures?: number
+  /** Results of `once`. Absent if the processor only folds. */
+  readonly results?: Results
   /** Aborts when the lease is lost or the app closes. */
   readonly signal: AbortSignal
   /** Verifies that this process still holds the lease. @throws LeaseLost */
   prove(): Promise<void>
   /** Returns whether nothing more should begin: time is up, or the app closes. */
   isOver(): boolean
+}
+
+/** Results that handlers have stored for events that are not done. */
+export interface Results {
+  /** The results of a later event replace those of an event, which must be saved as done before. */
+  readonly holdsOneEvent?: true
+  /** Returns the results of an event by key. */
+  of(event: StoredEvent): OnceResults | undefined
+  /** Stores a result, unless the event has passed. @throws LeaseLost */
+  store(event: StoredEvent, key: string, result: { readonly value?: unknown }): Promise<void>
 }
 
 /** Result of a `take`. */

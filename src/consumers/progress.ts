@@ -1,6 +1,7 @@
 import { StoreError } from '../errors.ts'
 import type { Position } from '../event-envelope.ts'
 import type { StoredEvent } from '../store/commit.ts'
+import type { OnceResults } from '../store/internal-rows.ts'
 import { comparePositions } from '../store/order.ts'
 import { isObject } from '../util/json.ts'
 import { isPosition } from '../util/names.ts'
@@ -16,6 +17,8 @@ export interface LogProgress {
   readonly ahead?: Readonly<Record<number, Position>>
   /** Positions of events that are not done yet, by bucket. */
   readonly open?: Readonly<Record<number, readonly Position[]>>
+  /** Results of `once` by bucket and id of an event that is not done yet. */
+  readonly once?: Readonly<Record<number, Readonly<Record<string, OnceResults>>>>
   /** The epoch is over: this partition never moves again. */
   readonly sealed?: true
 }
@@ -41,8 +44,13 @@ export const newerFormat = (what: string): StoreError =>
 const isFilled = (record: object | undefined): boolean => record !== undefined && Object.keys(record).length > 0
 
 /** Serializes a progress for the checkpoint: just the position if nothing else is set. */
-export function writeProgress({ epoch, at, ahead, open, sealed }: LogProgress): string {
-  const rest = { ...(isFilled(ahead) && { ahead }), ...(isFilled(open) && { open }), ...(sealed && { sealed }) }
+export function writeProgress({ epoch, at, ahead, open, once, sealed }: LogProgress): string {
+  const rest = {
+    ...(isFilled(ahead) && { ahead }),
+    ...(isFilled(open) && { open }),
+    ...(isFilled(once) && { once }),
+    ...(sealed && { sealed }),
+  }
   return epoch <= 1 && !isFilled(rest) ? at : JSON.stringify({ e: epoch, at, ...rest })
 }
 
@@ -92,10 +100,10 @@ export const isBeyond = (position: Position, reach: Position): boolean => compar
 export const reachOf = ({ at, ahead }: LogProgress, bucket: number): Position => laterOf(ahead?.[bucket] ?? at, at)
 
 /** Returns the part of a progress that concerns the buckets of one partition. */
-export function ofPartition({ ahead, open, ...progress }: LogProgress, partition: number, partitions: number): LogProgress {
+export function ofPartition({ ahead, open, once, ...progress }: LogProgress, partition: number, partitions: number): LogProgress {
   const own = <T>(record: Readonly<Record<number, T>> = {}) =>
     Object.fromEntries(Object.entries(record).filter(([bucket]) => Number(bucket) % partitions === partition))
-  return { ...progress, ahead: own(ahead), open: own(open) }
+  return { ...progress, ahead: own(ahead), open: own(open), once: own(once) }
 }
 
 /** Combines the progress of all partitions of an epoch, in the order of their numbers. */
@@ -107,5 +115,7 @@ export function union(all: readonly LogProgress[]): LogProgress {
     if (isBeyond(reach, at)) ahead[bucket] = reach
   }
   const [{ epoch }] = all as readonly [LogProgress]
-  return { epoch, at, ahead, open: Object.assign({}, ...all.map((one) => one.open ?? {})) }
+  const joined = <K extends 'open' | 'once'>(of: K): NonNullable<LogProgress[K]> =>
+    Object.assign({}, ...all.map((one) => one[of] ?? {}))
+  return { epoch, at, ahead, open: joined('open'), once: joined('once') }
 }

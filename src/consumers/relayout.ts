@@ -32,7 +32,10 @@ export type NextEpoch = (row: ProcessorRow, reached: LogProgress) => Beginning
  * process has a partition or won the race.
  */
 export const changeLayout = (core: ConsumerCore, name: string, partitions: number, limits: ChangeLimits): Promise<boolean> =>
-  beginEpoch(core, name, limits, (_, { at, ahead = {}, open = {} }) => ({ partitions, progress: { at, ahead, open } }))
+  beginEpoch(core, name, limits, (_, { at, ahead = {}, open = {}, once = {} }) => ({
+    partitions,
+    progress: { at, ahead, open, once },
+  }))
 
 /**
  * Begins the next epoch of a processor.

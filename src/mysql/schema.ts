@@ -136,7 +136,7 @@ CREATE TABLE IF NOT EXISTS ${n.generations} (
   `
 CREATE TABLE IF NOT EXISTS ${n.checkpoints} (
   name ${name} NOT NULL,
-  position ${text} NOT NULL,
+  position MEDIUMTEXT CHARACTER SET utf8mb4 NOT NULL,
   fence BIGINT NOT NULL,
   commit_id ${name} NOT NULL,
   PRIMARY KEY (name)

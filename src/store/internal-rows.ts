@@ -29,6 +29,9 @@ export interface SkippedRow {
   readonly skippedAt: string
 }
 
+/** Results of calls of `once` for an event, by key. Without `value`, the result was `undefined`. */
+export type OnceResults = Readonly<Record<string, { readonly value?: unknown }>>
+
 /** An aggregate whose events wait after a failure. Its id is a digest of consumer and aggregate. */
 export interface FailedRow {
   readonly consumer: string
@@ -51,6 +54,8 @@ export interface FailedRow {
   readonly resumes?: number
   /** The event could not be decoded: a program that can decode it retries it without a call. */
   readonly unreadable?: true
+  /** Results of `once` for the event, on stores with a global order. */
+  readonly once?: OnceResults
 }
 
 /** Settings of a consumer by programs and operators. Its id is the consumer's name. */
@@ -99,6 +104,8 @@ export interface SeenRow {
   /** Epoch of the consumer when the row was stored; absent for the first. */
   readonly epoch?: number
   readonly isParked?: true
+  /** Results of `once` for the event that is being processed, or that waits after a failure. */
+  readonly once?: { readonly sequence: number; readonly results: OnceResults }
 }
 
 /** A version of a view that generation `by` replaced. It must not return without a request. */

@@ -10,6 +10,7 @@ import type { StoredEvent } from '../store/commit.ts'
 import { Countdown } from '../util/countdown.ts'
 import { attempt, type Interrupted } from './attempt.ts'
 import type { SubscriptionDefinition } from './definition.ts'
+import { OnceCalls } from './once.ts'
 import { reactionsTo } from './reaction.ts'
 
 /** The checkpoint follows the handler within this time. */
@@ -140,7 +141,7 @@ export class Delivery implements Processor {
       const tries = alone === undefined ? { inAll: 1, inTurn: maxAttempts } : this.#count(alone, turn.failures)
       let outcome: Awaited<ReturnType<typeof attempt>> = 'done'
       for (let i = 0; outcome === 'done' && i < calls.length; i++)
-        outcome = await this.#call(calls[i] as readonly EventEnvelope[], tries.inAll, turn)
+        outcome = await this.#call(calls[i] as readonly EventEnvelope[], tries.inAll, turn, alone)
       if (outcome === 'done' && alone !== undefined) this.#tries.delete(alone.id)
       if (outcome === 'interrupted') tries.inTurn--
       if (outcome === 'done' || outcome === 'interrupted') return outcome
@@ -162,12 +163,23 @@ export class Delivery implements Processor {
     events: readonly EventEnvelope[],
     nth: number,
     turn: Turn,
+    alone: StoredEvent | undefined,
   ): Promise<'done' | Interrupted | { readonly error: unknown }> {
-    const { handle, timeoutMs } = this.#definition
+    const { handle, timeoutMs, isBatched } = this.#definition
     if (turn.signal.reason instanceof LeaseLost) throw turn.signal.reason
     if (turn.signal.aborted) return 'interrupted'
     await turn.prove()
     const { reaction, scope } = await reactionsTo(this.#definition, events)
+    const [first] = events as readonly [EventEnvelope]
+    const { results } = turn
+    const stored = alone && results && { event: alone, results }
+    let calls: OnceCalls | undefined
+    let hasEnded = false
+    const once: OnceCalls['once'] = (...args) => {
+      calls ??= new OnceCalls(this.#definition, first, stored)
+      if (hasEnded) void calls.end()
+      return calls.once(...args)
+    }
     const app = this.#app
     const call = new HandlerCall(this.#core, this.title)
     const answer = await attempt(this.#core, turn.signal, timeoutMs, (ending) =>
@@ -176,15 +188,19 @@ export class Delivery implements Processor {
           app,
           attempt: nth,
           reaction,
+          ...(isBatched ? {} : { once }),
           get signal() {
             return ending.signal
           },
         }),
       ),
     ).finally(() => call.end())
+    hasEnded = true
+    await calls?.end()
     if (turn.signal.reason instanceof LeaseLost) throw turn.signal.reason
+    if (calls?.failure !== undefined) throw calls.failure.error
     const outcome = answer === 'done' && scope.misuse !== undefined ? { error: scope.misuse } : answer
-    if (typeof outcome === 'object') this.#report((events[0] as EventEnvelope).id, nth, outcome.error)
+    if (typeof outcome === 'object') this.#report(first.id, nth, outcome.error)
     return outcome
   }
 

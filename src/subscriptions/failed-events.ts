@@ -126,7 +126,7 @@ export function failedEventsOf(core: ConsumerCore, { kind, name, storedAs }: Act
         skippedAt: core.runtime.now().toISOString(),
       })
       return change('skip', eventId, (failed) => {
-        const { unreadable: _, ...next } = withoutWaits(failed)
+        const { unreadable: _, once: __, ...next } = withoutWaits(failed)
         const nextTryAt = core.runtime.now().toISOString()
         return { next: { ...next, sequence: failed.sequence + 1, attempts: 0, nextTryAt }, skipped: skipped(failed.message) }
       }).then((isSkipped) => isSkipped || lifecycle.run(at('skip'), () => skipStopped(core, consumer, eventId, skipped)))

@@ -43,9 +43,56 @@ export interface SubscriptionContext extends AnyContext {
    * the same key, `execute` rejects with it, and the delivery fails.
    */
   readonly reaction: (name?: string) => ReactionOptions
+  /**
+   * Calls `act` once for this event, and stores its result before returning it.
+   *
+   * A redelivery of the event receives the stored result, also after a restart and in another
+   * process. If the process dies after `act` and before the result is stored, `act` is called again
+   * with the same `key`: pass it to the service as its idempotency key. The same `name` for one
+   * event gives the same result. The result is stored as JSON until the event has passed, up to
+   * 20,000 characters for all results of an event. `reset` and a new `storedAs` forget it.
+   *
+   * @throws ValidationError for a result that is not JSON or too long. DefinitionError for an empty
+   * or too long name, and for a call after the handler has ended. Anything that `act` throws
+   *
+   * @example
+   * ```ts
+   * import { createApp, defineAggregate, defineSubscription, typed } from 'cqrs-es'
+   * import { memoryStore } from 'cqrs-es/memory'
+   *
+   * const task = defineAggregate({
+   *   type: 'task',
+   *   events: { Assigned: typed<{ to: string }>() },
+   *   commands: { Assign: typed<{ to: string }>() },
+   *   initialState: () => ({}),
+   * }).implement({
+   *   handle: { Assign: (_, data) => ({ type: 'Assigned', data }) },
+   *   apply: { Assigned: (state) => state },
+   * })
+   * const mailer = defineSubscription({
+   *   name: 'mailer',
+   *   aggregates: [task],
+   *   maxAttempts: 2,
+   *   handle: async (event, { once, attempt }) => {
+   *     const id = await once('mail', (key) => {
+   *       console.log(`send ${key}`)
+   *       return 'mail-1'
+   *     })
+   *     if (attempt === 1) throw new Error('The log is away.')
+   *     console.log(`sent ${id}`)
+   *   },
+   * })
+   *
+   * const app = createApp({ store: memoryStore(), aggregates: { task }, subscriptions: { mailer } })
+   * await app.aggregates.task.execute('t-1', { type: 'Assign', data: { to: 'ann' } })
+   * await app.drain() // send mailer/task/t-1/1/mail, then sent mail-1
+   * await app.close()
+   * ```
+   */
+  readonly once: <R>(name: string, act: (key: string) => R | Promise<R>) => Promise<R>
 }
 
-/** Context passed to a batch handler. */
+/** Context passed to a batch handler. It has no `once`: use `handle` for calls to services. */
 export interface BatchContext<E = EventEnvelope> extends AnyContext {
   /**
    * Returns options for commands that follow from one event of the batch.

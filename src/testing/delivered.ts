@@ -4,6 +4,7 @@ import type { EventEnvelope } from '../event-envelope.ts'
 import { definitionOf } from '../execution/aggregate-definition.ts'
 import type { ReadonlyData } from '../message.ts'
 import type { SubscriptionDefinition } from '../subscriptions/definition.ts'
+import { OnceCalls } from '../subscriptions/once.ts'
 import { reactionsTo } from '../subscriptions/reaction.ts'
 import { checkFunction, checkOptions } from '../util/options.ts'
 import { assertEqual, fail, shown } from './assert.ts'
@@ -98,15 +99,16 @@ async function deliver(
   app: FakeApp,
 ): Promise<{ readonly sent: readonly SentCommand[]; readonly failure?: { readonly error: unknown } }> {
   const { signal } = new AbortController()
-  const { aggregateTypes, eventTypes, batchSize, handle } = definition
+  const { aggregateTypes, eventTypes, batchSize, isBatched, handle } = definition
   const followed = log.filter(({ aggregateType }) => aggregateTypes.includes(aggregateType))
   for (let start = 0; start < followed.length; start += batchSize) {
     const page = followed.slice(start, start + batchSize)
     const events = page.filter(({ type }) => eventTypes === undefined || eventTypes.has(type))
     if (events.length === 0) continue
     const { reaction, scope } = await reactionsTo(definition, events)
+    const calls = isBatched ? undefined : new OnceCalls(definition, events[0] as EventEnvelope)
     try {
-      await handle(events, { app: app.forHandler, signal, attempt: 1, reaction })
+      await handle(events, { app: app.forHandler, signal, attempt: 1, reaction, ...(calls && { once: calls.once }) })
     } catch (error) {
       await app.settle()
       return { sent: app.sent, failure: { error } }

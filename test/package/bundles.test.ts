@@ -31,6 +31,7 @@ const kinds = {
   defineSubscription: [
     'subscriptions/deliver.ts',
     'subscriptions/machinery.ts',
+    'subscriptions/once.ts',
     'subscriptions/reaction.ts',
     'subscriptions/subscription.ts',
   ],

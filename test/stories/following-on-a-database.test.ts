@@ -73,6 +73,53 @@ describe.each(databases)('on $name', ({ skipped, host }) => {
     ])
   })
 
+  test.skipIf(skipped)('another process receives the stored result of once, also for a parked event', async () => {
+    const { store, connect } = await created()
+    const keys: string[] = []
+    let works = false
+    const appFor = (onFailure: 'stop' | 'park', on: Store) => {
+      const mailer = defineSubscription({
+        name: `mailer-${onFailure}`,
+        aggregates: [counter],
+        onFailure,
+        handle: async (_, { once }) => {
+          const text = await once('mail', (key) => {
+            keys.push(key)
+            return `${key}: 🙂`.repeat(100)
+          })
+          expect(text).toContain('/mail: 🙂')
+          if (!works) throw new Error('down')
+        },
+      })
+      const app = createApp({
+        store: on,
+        aggregates: { counter },
+        subscriptions: { mailer },
+        runtime: withoutStreamWaits.runtime,
+        following: withoutStreamWaits.following,
+        observe: () => {},
+      })
+      apps.push(app)
+      return app
+    }
+    for (const onFailure of ['stop', 'park'] as const) {
+      works = false
+      keys.length = 0
+      const [one, two] = [appFor(onFailure, store), appFor(onFailure, await connect())]
+      await one.aggregates.counter.execute(onFailure, countEach(1, 2))
+      const expected = (type: string) => [1, 2].map((nth) => `mailer-${onFailure}/counter/${type}/${nth}/mail`)
+      while (!keys.some((key) => key.includes(`/${onFailure}/`))) await one.drain().catch(() => {})
+      works = true
+      await two.subscriptions.mailer.resume()
+      const own = () => keys.filter((key) => key.includes(`/${onFailure}/`))
+      while (own().length < 2) await two.drain()
+      await two.drain()
+      expect(own()).toEqual(expected(onFailure))
+      expect(new Set(keys).size).toBe(keys.length)
+      expect((await two.subscriptions.mailer.parked()).items).toEqual([])
+    }
+  })
+
   test.skipIf(skipped)('a subscription is reset, in partitions on a store with a global order', async () => {
     const { store, connect } = await created()
     const reason = 'the receiver has lost them'

@@ -1,21 +1,21 @@
 import type { Position } from '../../event-envelope.ts'
-import type { FailedRow, SkippedRow } from '../../store/internal-rows.ts'
+import type { FailedRow } from '../../store/internal-rows.ts'
 import { comparePositions } from '../../store/order.ts'
 import { Countdown } from '../../util/countdown.ts'
 import { processBacklog } from '../backlog.ts'
-import type { ConsumerCore, RunRequest } from '../core.ts'
-import type { FailedAggregates, Known } from '../failed-aggregates.ts'
+import type { Known } from '../failed-aggregates.ts'
 import { afterFailure, toFailed } from '../failures.ts'
 import { HandlerCall } from '../handler-call.ts'
-import { LeaseLost, type Slice } from '../lease.ts'
+import { LeaseLost } from '../lease.ts'
 import type { LogCheckpoint } from '../log-checkpoint.ts'
+import { LogResults } from '../log-results.ts'
 import { lowest } from '../positions.ts'
 import { decoded } from '../process-batch.ts'
-import type { Failure, Processor, Turn } from '../processor.ts'
-import type { Saver } from '../saver.ts'
+import type { Failure, Turn } from '../processor.ts'
 import { skipWrites } from '../skips.ts'
 import { aggregateOf, type Item, Window } from '../window.ts'
-import type { Feed, Gathered } from './feed.ts'
+import type { Gathered } from './feed.ts'
+import type { Scene } from './scene.ts'
 import { newOf, type SliceResult } from './slice.ts'
 
 /** Limit of events in hand; half of them are read at once. */
@@ -23,27 +23,11 @@ const mostInHand = 1_000
 /** Time for handlers in flight at the end of a slice, before the next slice begins. */
 const graceMs = 250
 
-/** Input of a slice. */
-export interface Scene {
-  readonly core: ConsumerCore
-  readonly processor: Processor
-  readonly checkpoints: readonly LogCheckpoint[]
-  /** Absent if a failure stops everything. */
-  readonly failed: FailedAggregates | undefined
-  readonly saver: Saver
-  readonly feed: Feed
-  readonly request: RunRequest
-  readonly slice: Slice
-  /** Called while slow handlers delay the end of a run. False: the run ends after them. */
-  mayGoOn(): Promise<boolean>
-  /** An event to skip. */
-  readonly skipped: SkippedRow | undefined
-}
-
 /** Passes the events of some partitions to an acting processor, several in parallel if allowed. */
 export class Acting {
   readonly #scene: Scene
   readonly #window: Window
+  readonly #results: LogResults
   #countdown: Countdown
   /** The remaining time is too short for a handler. */
   #isOver = false
@@ -61,6 +45,7 @@ export class Acting {
   constructor(scene: Scene) {
     const { processor, request } = scene
     this.#scene = scene
+    this.#results = new LogResults(scene.checkpoints, scene.failed, scene.saver)
     this.#window = new Window(processor.concurrency)
     this.#countdown = new Countdown(scene.core.runtime, request.budgetMs)
   }
@@ -251,7 +236,12 @@ export class Acting {
         const { events, sequence, isEmpty, failure } = result
         this.#events += events
         const isElsewhere = sequence !== row.sequence
-        const next = { ...row, sequence, attempts: isElsewhere ? 0 : row.attempts, nextTryAt: core.runtime.now().toISOString() }
+        const next = {
+          ...(known.value ?? row),
+          sequence,
+          attempts: isElsewhere ? 0 : row.attempts,
+          nextTryAt: core.runtime.now().toISOString(),
+        }
         if (failure?.kind === 'outdated') {
           // The aggregate waits already; the rest does not have to.
           if (isElsewhere) failed.set(known, toFailed(core, processor, failure, failed.resumes))
@@ -282,7 +272,7 @@ export class Acting {
     const { row, halts } = afterFailure(core, processor, failure, failed?.resumes ?? 0, before)
     if (halts) this.#failure ??= failure
     if (row === undefined || failed === undefined) return false
-    failed.set(failure.at, row)
+    failed.set(failure.at, this.#results.added(row, failure.at))
     return true
   }
 
@@ -299,7 +289,7 @@ export class Acting {
     const prove = async () => {
       for (const { lease } of checkpoints) await lease.prove()
     }
-    return { signal, prove, isOver: () => this.#isEnding }
+    return { signal, prove, results: this.#results, isOver: () => this.#isEnding }
   }
 
   get #isHalted(): boolean {

@@ -9,7 +9,7 @@ import type { ConsumerCore, RunResult } from '../core.ts'
 import { afterFailure, readProcessor, toFailed } from '../failures.ts'
 import type { Lease } from '../lease.ts'
 import { processBatch } from '../process-batch.ts'
-import { type Failure, type Processor, setsAside, type Turn } from '../processor.ts'
+import { type Failure, type Processor, type Results, setsAside, type Turn } from '../processor.ts'
 import { rowsOf } from '../rows.ts'
 import { skipWrites } from '../skips.ts'
 import { stoppedError, toStopped } from '../stopped.ts'
@@ -96,7 +96,7 @@ export class Aggregates {
     const { aggregateType, aggregateId } = change
     const { mode, batchSize } = this.#processor
     const size = mode === 'fold' ? batchSize : pageSize
-    const turn = this.#turnOf(limits)
+    const turn = this.#turnOf(limits, mark)
     let events = 0
     await this.#beginIn(mark, change, word)
     if (mark.waits) events += await this.#retryIfDue(mark, change, limits)
@@ -117,7 +117,7 @@ export class Aggregates {
    * processed events.
    */
   async retry(mark: AggregateMark, row: FailedRow, resumes: number, limits: Limits): Promise<number> {
-    const turn = this.#turnOf(limits)
+    const turn = this.#turnOf(limits, mark)
     const id = await rowIdOf(this.#processor.name, row)
     let events = 0
     for (let from = row; ; ) {
@@ -137,7 +137,7 @@ export class Aggregates {
           ? next
           : await this.#rowOf(failure, resumes, from)
       const saved = await mark.move(mark.sequence, { rows: [failedRows.write(stored, left)] }, left !== null)
-      if (saved === 'saved') return events
+      if (saved === 'saved' && (!result.isCut || turn.isOver())) return events
       // Another process has added waiting events, or skipped one.
       from = next
     }
@@ -158,8 +158,8 @@ export class Aggregates {
     return this.retry(mark, value, resumes, limits)
   }
 
-  #turnOf({ signal, isOver }: Limits): Turn {
-    return { signal, isOver, prove: async () => this.#lease()?.prove() }
+  #turnOf({ signal, isOver }: Limits, results: Results): Turn {
+    return { signal, isOver, results, prove: async () => this.#lease()?.prove() }
   }
 
   #ahead({ sequence }: AggregateMark, { aggregateType, aggregateId }: AggregateChange): StoreError {

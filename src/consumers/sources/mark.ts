@@ -1,8 +1,8 @@
 import type { StoredEvent } from '../../store/commit.ts'
-import { type SeenRow, seenRows } from '../../store/internal-rows.ts'
+import { type OnceResults, type SeenRow, seenRows } from '../../store/internal-rows.ts'
 import type { StoredView } from '../../store/store.ts'
 import type { ConsumerCore } from '../core.ts'
-import type { Checkpoint, Effects, Saved } from '../processor.ts'
+import type { Checkpoint, Effects, Results, Saved } from '../processor.ts'
 import { saveRows } from '../rows.ts'
 
 /** Period since the last reset; 1 before the first. */
@@ -13,7 +13,8 @@ export interface Era {
 }
 
 /** Progress of a processor in one aggregate: its checkpoint where there is no global order. */
-export class AggregateMark implements Checkpoint {
+export class AggregateMark implements Checkpoint, Results {
+  readonly holdsOneEvent = true
   sequence = 0
   /**
    * Events wait after a failed one. Stored in the row that every save moves, so that skipping and
@@ -29,6 +30,7 @@ export class AggregateMark implements Checkpoint {
   readonly #era: () => Era
   #version = 0
   #epoch = 1
+  #once: SeenRow['once']
 
   constructor(core: ConsumerCore, id: string, era: () => Era) {
     this.#core = core
@@ -71,6 +73,23 @@ export class AggregateMark implements Checkpoint {
     const isKnown = seen !== undefined && !this.isOlder
     this.sequence = isKnown ? seen.sequence : this.hasBegun ? this.sequence : 0
     this.waits = isKnown && seen.isParked === true
+    this.#once = seen?.once
+  }
+
+  of({ sequence }: StoredEvent): OnceResults | undefined {
+    return this.#once?.sequence === sequence ? this.#once.results : undefined
+  }
+
+  /** Stores a result with the mark, which first moves up to its event. */
+  async store(event: StoredEvent, key: string, result: OnceResults[string]): Promise<void> {
+    const { sequence } = event
+    for (;;) {
+      const hasPassed = !this.waits && this.isDone(event)
+      // Another process has stored the result, or is further ahead.
+      if (hasPassed || this.of(event)?.[key] !== undefined || (this.#once?.sequence ?? 0) > sequence) return
+      const results = { ...this.of(event), [key]: result }
+      if ((await this.move(sequence - 1, {}, this.waits, { sequence, results })) === 'saved') return
+    }
   }
 
   save({ sequence }: StoredEvent, effects?: Effects): Promise<Saved> {
@@ -78,19 +97,22 @@ export class AggregateMark implements Checkpoint {
   }
 
   /**
-   * Moves the mark, never back. If another process was faster, nothing is stored, and the mark is
+   * Moves the mark, never back. Drops the results of an event that has passed. If another process was faster, nothing is stored, and the mark is
    * read again.
    */
-  async move(to: number, { rows = [] }: Effects = {}, waits = this.waits): Promise<Saved> {
+  async move(to: number, { rows = [] }: Effects = {}, waits = this.waits, results = this.#once): Promise<Saved> {
     const sequence = Math.max(this.sequence, to)
+    const isOpen = results !== undefined && (waits || (results.sequence > sequence && !this.isOlder))
+    const once = isOpen ? results : undefined
     const epoch = this.#epoch
-    const seen: SeenRow = { sequence, ...(waits && { isParked: true }), ...(epoch > 1 && { epoch }) }
+    const seen: SeenRow = { sequence, ...(waits && { isParked: true }), ...(epoch > 1 && { epoch }), ...(once && { once }) }
     const write = seenRows.write({ id: this.#id, version: this.#version }, seen)
     const saved = await saveRows(this.#core, [...rows, write])
     if (saved === 'saved') {
       this.#version++
       this.sequence = sequence
       this.waits = waits
+      this.#once = once
       this.isOlder = false
     } else await this.read()
     return saved
