@@ -77,6 +77,7 @@ export const rules: readonly Mutation[] = [
     find: 'command === settled || known.done',
     put: 'known.done',
     test: `${deadlines} › a deadline that the handler %ss is sent once, until its time changes`,
+    hangs: true,
   },
   {
     breaks: 'a moved deadline keeps its outcome',
