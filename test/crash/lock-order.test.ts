@@ -13,7 +13,7 @@ import { atStrength } from '../strength.ts'
 import { aggregateIds, type Counts, openShared, type Task } from './lock-order-writer.ts'
 
 const program = fileURLToPath(new URL('lock-order-writer.ts', import.meta.url))
-const rounds = atStrength({ moderate: 400, full: 10_000 })
+const rounds = atStrength({ moderate: 160, full: 10_000 })
 const writers = [1, 2, 3, 4]
 
 const servers = [

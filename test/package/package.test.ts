@@ -133,30 +133,34 @@ describe('a program that installed it', () => {
       expect(code).toBe(0)
     })
 
-    test(`${compiler} emits declarations of each member of each public type`, async () => {
-      await copyFile(join(root, 'test/package/declarations/program.ts'), join(project, 'program.ts'))
-      await writeFile(join(project, 'values.ts'), valuesOf(join(project, 'program.ts'), specifiers))
-      const files = ['program.ts', 'values.ts']
-      for (const file of [...files]) {
-        const exported = membersOf(join(project, file)).map((member, i) => `export const m${i} = ${member}`)
-        expect(exported.length).toBeGreaterThan(300)
-        files.push(`members-of-${file}`)
-        const from = file.replace('.ts', '.js')
-        await writeFile(join(project, `members-of-${file}`), `import * as all from './${from}'\n${exported.join('\n')}\n`)
-      }
-      const emitting = { declaration: true, emitDeclarationOnly: true, outDir: 'declarations', skipLibCheck: true }
-      const compilerOptions = {
-        target: 'ES2022',
-        module: 'nodenext',
-        strict: true,
-        types: [],
-        lib: ['ES2022', 'DOM'],
-        ...emitting,
-      }
-      await writeFile(join(project, 'tsconfig.json'), JSON.stringify({ compilerOptions, files }))
-      const { code, output } = await run(process.execPath, [path, '-p', project, '--pretty', 'false'], { cwd: project })
-      expect(output).toBe('')
-      expect(code).toBe(0)
-    })
+    // By day one compiler: the older one takes four times as long.
+    test.skipIf(!isFull && compiler !== 'TypeScript 7')(
+      `${compiler} emits declarations of each member of each public type`,
+      async () => {
+        await copyFile(join(root, 'test/package/declarations/program.ts'), join(project, 'program.ts'))
+        await writeFile(join(project, 'values.ts'), valuesOf(join(project, 'program.ts'), specifiers))
+        const files = ['program.ts', 'values.ts']
+        for (const file of [...files]) {
+          const exported = membersOf(join(project, file)).map((member, i) => `export const m${i} = ${member}`)
+          expect(exported.length).toBeGreaterThan(300)
+          files.push(`members-of-${file}`)
+          const from = file.replace('.ts', '.js')
+          await writeFile(join(project, `members-of-${file}`), `import * as all from './${from}'\n${exported.join('\n')}\n`)
+        }
+        const emitting = { declaration: true, emitDeclarationOnly: true, outDir: 'declarations', skipLibCheck: true }
+        const compilerOptions = {
+          target: 'ES2022',
+          module: 'nodenext',
+          strict: true,
+          types: [],
+          lib: ['ES2022', 'DOM'],
+          ...emitting,
+        }
+        await writeFile(join(project, 'tsconfig.json'), JSON.stringify({ compilerOptions, files }))
+        const { code, output } = await run(process.execPath, [path, '-p', project, '--pretty', 'false'], { cwd: project })
+        expect(output).toBe('')
+        expect(code).toBe(0)
+      },
+    )
   }
 })

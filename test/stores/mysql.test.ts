@@ -222,6 +222,8 @@ describe.skipIf(noMysql).each(mysqlServers)('the MySQL store, on $name', (on) =>
           await put('b', 6)(client)
         }),
       ).rejects.toThrow()
+      // The server rolls back after it has closed the connection.
+      await vi.waitUntil(async () => (await state()).open === 0, { timeout: patienceMs })
       expect(await state()).toEqual(nothing)
       for (const n of ['1', '2', '3']) expect((await store.transact?.(move(n), put(n, 7)))?.kind).toBe('stored')
     })

@@ -1,6 +1,6 @@
 import { memoryStore } from 'cqrs-es/memory'
 import { expect, test } from 'vitest'
-import { atStrength } from '../../strength.ts'
+import { atStrength, isFull } from '../../strength.ts'
 import { unordered } from '../../support/stores.ts'
 import { fulfilOrders, type Outcome } from './orders.ts'
 
@@ -19,7 +19,7 @@ async function runs(count: number, run: (seed: number) => Promise<Outcome>) {
 }
 
 test('no command is lost or stored twice when workers die before or after any call of the store', async () => {
-  const { deaths, shipped, canceled, problems } = await runs(atStrength({ moderate: 30, full: 1_000 }), (seed) =>
+  const { deaths, shipped, canceled, problems } = await runs(atStrength({ moderate: 12, full: 1_000 }), (seed) =>
     fulfilOrders(memoryStore(), seed),
   )
   expect(problems).toEqual([])
@@ -31,7 +31,14 @@ test('no command is lost or stored twice on a store without a global order', asy
   expect(problems).toEqual([])
 })
 
-test.each(['keyed', 'apart'] as const)('the test notices when commands are stored before their instance: %s', async (way) => {
-  const { problems } = await runs(atStrength({ moderate: 20, full: 40 }), (seed) => fulfilOrders(memoryStore(), seed, way))
+/** How workers take turns depends on the machine, so that no single seed is sure to break. */
+const mostSeeds = 5_000
+/** With a key it takes hundreds of seeds to break. */
+const wrong = isFull ? (['apart', 'keyed'] as const) : (['apart'] as const)
+
+test.each(wrong)('the test notices when commands are stored before their instance: %s', async (way) => {
+  let problems: readonly string[] = []
+  for (let seed = 1; seed <= mostSeeds && problems.length === 0; seed++)
+    problems = (await fulfilOrders(memoryStore(), seed, way)).problems
   expect(problems).not.toEqual([])
 })
