@@ -1,5 +1,5 @@
 import type { CloudEvent } from '../publications/cloud-event.ts'
-import { permanent } from '../publications/target.ts'
+import { permanent, type Target } from '../publications/target.ts'
 import { sha256 } from '../util/digest.ts'
 
 /** Messages of one batch call of SQS, SNS and EventBridge. */
@@ -27,7 +27,7 @@ export interface CallOptions {
 }
 
 /** Ids of a message for FIFO queues and topics. */
-export async function fifoIds({ id, source, partitionkey = id }: CloudEvent) {
+async function fifoIds({ id, source, partitionkey = id }: CloudEvent) {
   return {
     MessageGroupId: /^[!-~]{1,128}$/.test(partitionkey) ? partitionkey : await sha256(partitionkey),
     // Up to 128 characters are allowed, and an id of an event may have 500.
@@ -45,5 +45,39 @@ export function errorsOf(service: string, count: number, { Failed = [] }: BatchF
   return errors
 }
 
+interface Entry {
+  readonly Id: string
+  readonly MessageGroupId?: string
+  readonly MessageDeduplicationId?: string
+  readonly text: string
+}
+
+/** A target for batches of a queue or topic, which keeps an order if its address ends with `.fifo`. */
+export function batchTarget(
+  service: 'SNS' | 'SQS',
+  address: string,
+  {
+    name = `${service.toLowerCase()}:${lastPartOf(address)}`,
+    mostBytes,
+  }: { readonly name: string | undefined; readonly mostBytes: number },
+  send: (entries: readonly Entry[], options: CallOptions) => Promise<BatchFailures>,
+): Target {
+  const isFifo = address.endsWith('.fifo')
+  return {
+    name,
+    keeps: isFifo ? 'one-per-key' : 'nothing',
+    most: { messages: mostMessages, bytes: mostBytes },
+    calls: batchCalls,
+    send: async (messages, { signal }) => {
+      const entries = messages.map(async (message, i) => ({
+        Id: String(i),
+        text: JSON.stringify(message),
+        ...(isFifo && (await fifoIds(message))),
+      }))
+      return errorsOf(service, messages.length, await send(await Promise.all(entries), { abortSignal: signal }))
+    },
+  }
+}
+
 /** The last part of the address of a queue or topic. */
-export const lastPartOf = (address: string): string => address.split(/[/:]/).pop() || address
+const lastPartOf = (address: string): string => address.split(/[/:]/).pop() || address

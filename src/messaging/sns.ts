@@ -1,14 +1,5 @@
 import type { Target } from '../publications/target.ts'
-import {
-  type BatchFailures,
-  batchCalls,
-  type CallOptions,
-  defaultBytes,
-  errorsOf,
-  fifoIds,
-  lastPartOf,
-  mostMessages,
-} from './aws-batch.ts'
+import { type BatchFailures, batchTarget, type CallOptions, defaultBytes } from './aws-batch.ts'
 import { checkTargetOptions, checkText } from './options.ts'
 
 /** The used part of an SNS client; `SNS` of the AWS SDK fits. */
@@ -50,23 +41,13 @@ export interface SnsOptions {
  * ```
  */
 export function sns(client: SnsClient, options: SnsOptions): Target {
-  const { name, mostBytes } = checkTargetOptions('sns', client, 'publishBatch', options, ['topicArn'], defaultBytes)
+  const common = checkTargetOptions('sns', client, 'publishBatch', options, ['topicArn'], defaultBytes)
   const { topicArn } = options
   checkText('sns: topicArn', topicArn)
-  const isFifo = topicArn.endsWith('.fifo')
-  return {
-    name: name ?? `sns:${lastPartOf(topicArn)}`,
-    keeps: isFifo ? 'one-per-key' : 'nothing',
-    most: { messages: mostMessages, bytes: mostBytes },
-    calls: batchCalls,
-    send: async (messages, { signal }) => {
-      const entries = messages.map(async (message, i) => ({
-        Id: String(i),
-        Message: JSON.stringify(message),
-        ...(isFifo && (await fifoIds(message))),
-      }))
-      const input = { TopicArn: topicArn, PublishBatchRequestEntries: await Promise.all(entries) }
-      return errorsOf('SNS', messages.length, await client.publishBatch(input, { abortSignal: signal }))
-    },
-  }
+  return batchTarget('SNS', topicArn, common, (entries, calling) =>
+    client.publishBatch(
+      { TopicArn: topicArn, PublishBatchRequestEntries: entries.map(({ text, ...ids }) => ({ ...ids, Message: text })) },
+      calling,
+    ),
+  )
 }

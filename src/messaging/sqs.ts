@@ -1,14 +1,5 @@
 import type { Target } from '../publications/target.ts'
-import {
-  type BatchFailures,
-  batchCalls,
-  type CallOptions,
-  defaultBytes,
-  errorsOf,
-  fifoIds,
-  lastPartOf,
-  mostMessages,
-} from './aws-batch.ts'
+import { type BatchFailures, batchTarget, type CallOptions, defaultBytes } from './aws-batch.ts'
 import { checkTargetOptions, checkText } from './options.ts'
 
 /** The used part of an SQS client; `SQS` of the AWS SDK fits. */
@@ -50,23 +41,13 @@ export interface SqsTargetOptions {
  * ```
  */
 export function sqs(client: SqsClient, options: SqsTargetOptions): Target {
-  const { name, mostBytes } = checkTargetOptions('sqs', client, 'sendMessageBatch', options, ['queueUrl'], defaultBytes)
+  const common = checkTargetOptions('sqs', client, 'sendMessageBatch', options, ['queueUrl'], defaultBytes)
   const { queueUrl } = options
   checkText('sqs: queueUrl', queueUrl)
-  const isFifo = queueUrl.endsWith('.fifo')
-  return {
-    name: name ?? `sqs:${lastPartOf(queueUrl)}`,
-    keeps: isFifo ? 'one-per-key' : 'nothing',
-    most: { messages: mostMessages, bytes: mostBytes },
-    calls: batchCalls,
-    send: async (messages, { signal }) => {
-      const entries = messages.map(async (message, i) => ({
-        Id: String(i),
-        MessageBody: JSON.stringify(message),
-        ...(isFifo && (await fifoIds(message))),
-      }))
-      const input = { QueueUrl: queueUrl, Entries: await Promise.all(entries) }
-      return errorsOf('SQS', messages.length, await client.sendMessageBatch(input, { abortSignal: signal }))
-    },
-  }
+  return batchTarget('SQS', queueUrl, common, (entries, calling) =>
+    client.sendMessageBatch(
+      { QueueUrl: queueUrl, Entries: entries.map(({ text, ...ids }) => ({ ...ids, MessageBody: text })) },
+      calling,
+    ),
+  )
 }
