@@ -1,12 +1,11 @@
 import type { ConsumerCore } from '../consumers/core.ts'
-import { savedOr } from '../consumers/rows.ts'
+import { saveRows } from '../consumers/rows.ts'
 import { storable } from '../consumers/stopped.ts'
 import { retryWaitMs } from '../due/back-off.ts'
 import { isOutage, wouldFailAgain } from '../due/command-errors.ts'
 import { messageOf } from '../errors.ts'
 import type { AggregateDefinition } from '../execution/aggregate-definition.ts'
-import type { Call } from '../execution/call.ts'
-import { placeOfOne } from '../execution/commit-queue.ts'
+import { type Call, callTogether } from '../execution/call.ts'
 import type { Decided, Together } from '../execution/decided.ts'
 import type { Accepted, Rejected } from '../execution/result.ts'
 import { Gone } from '../execution/together.ts'
@@ -52,17 +51,8 @@ export async function sendDeadline(
     stands: async () => (await rows.read(core.store, row.id)).version === row.version,
   }
   try {
-    await execute(aggregateType, {
-      aggregateId,
-      command: data === undefined ? { type } : { type, data },
-      metadata: { deadline: at },
-      idempotencyKey: undefined,
-      expectedSequence: undefined,
-      signal,
-      waitFor: undefined,
-      timeoutMs: 0,
-      together,
-    })
+    const command = data === undefined ? { type } : { type, data }
+    await execute(aggregateType, callTogether({ aggregateId, command, metadata: { deadline: at }, signal, together }))
   } catch (error) {
     if (error instanceof Gone) return
     if (signal.aborted) throw error
@@ -101,7 +91,5 @@ export async function saveDeadlines(
   deadlines: Deadlines,
 ): Promise<boolean> {
   const { aggregateType, aggregateId } = row.value
-  const views = [rows.write(row, rowOf(aggregateType, aggregateId, deadlines))]
-  const commit = { id: core.runtime.randomUUID(), appends: [], views }
-  return savedOr(await core.consumerQueue.send(commit, placeOfOne(), undefined).outcome) === 'saved'
+  return (await saveRows(core, [rows.write(row, rowOf(aggregateType, aggregateId, deadlines))])) === 'saved'
 }

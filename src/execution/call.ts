@@ -63,6 +63,17 @@ const optionsOfExecute = {
   timeoutMs: withDefault(defaultTimeoutMs, wholeNumberFrom(0)),
 }
 
+/** Returns a call of the library's own, whose rows are stored with the command or refuse it. */
+export const callTogether = (
+  call: Pick<Call, 'aggregateId' | 'command' | 'metadata' | 'signal'> & { together: Together },
+): Call => ({
+  ...call,
+  idempotencyKey: undefined,
+  expectedSequence: undefined,
+  waitFor: undefined,
+  timeoutMs: 0,
+})
+
 /** @throws ValidationError */
 export function checkCall(
   aggregateType: string,

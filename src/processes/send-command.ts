@@ -1,4 +1,5 @@
 import { isOutage } from '../due/command-errors.ts'
+import { callTogether } from '../execution/call.ts'
 import type { Together } from '../execution/decided.ts'
 import { Gone } from '../execution/together.ts'
 import { onReply, StepFailed } from './decide-step.ts'
@@ -48,17 +49,8 @@ export async function sendCommand(
   const { to = '', id: aggregateId = '', type = '', data } = send
   const command = data === undefined ? { type } : { type, data }
   try {
-    await execute(to, {
-      aggregateId,
-      command,
-      metadata: metadataOf(process.name, id, value, send),
-      idempotencyKey: undefined,
-      expectedSequence: undefined,
-      signal,
-      waitFor: undefined,
-      timeoutMs: 0,
-      together,
-    })
+    const metadata = metadataOf(process.name, id, value, send)
+    await execute(to, callTogether({ aggregateId, command, metadata, signal, together }))
     return noteSaved(work, row, next, { at: String(send.n) })
   } catch (error) {
     if (error instanceof Gone) return movedOrOwn(work, row, next, send)
