@@ -1,22 +1,21 @@
-import { type ChildProcess, spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { createApp } from 'cqrs-es'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { launch as launchProgram } from '../../test/launch.ts'
 import { bundledProgram } from '../../test/program.ts'
+import { root } from '../../test/run.ts'
 import { freshDatabase } from '../../test/servers/fresh.ts'
 import { unselected } from '../../test/servers/stores.ts'
 import { atStrength } from '../../test/strength.ts'
 import { bankAccount } from './bank-account.ts'
 import { cityServices } from './services.ts'
 import { postgres, sqlite } from './stores.ts'
-
-const root = fileURLToPath(new URL('../../', import.meta.url))
 
 const programs = {
   'bank.ts': await bundledProgram(join(root, 'examples/bank-account/bank.ts')),
@@ -182,25 +181,13 @@ async function openServer() {
   return { ...server, url: /http:\/\/127\.0\.0\.1:\d+/.exec(out)?.[0] ?? '' }
 }
 
-/** One process, unlike the command `tsx`, so that a signal reaches it. */
 function launch(script: keyof typeof programs, ...args: string[]) {
-  const child = spawn(process.execPath, [programs[script], ...args], { cwd: root, env: { ...process.env, ...env } })
-  children.push(child)
-  const texts = { out: '', err: '' }
-  child.stdout.setEncoding('utf8').on('data', (text) => (texts.out += text))
-  child.stderr.setEncoding('utf8').on('data', (text) => (texts.err += text))
-  const closed = once(child, 'close')
+  const launched = launchProgram([programs[script], ...args], env)
+  children.push(launched.child)
   return {
-    child,
-    isOver: () => child.exitCode !== null,
-    end: closed.then(([code]) => ({ code: code as number, ...texts })),
+    ...launched,
+    isOver: () => launched.child.exitCode !== null,
     /** Resolves when all of these have been printed. */
-    async says(...parts: string[]): Promise<string> {
-      while (!parts.every((part) => texts.out.includes(part))) {
-        await Promise.race([once(child.stdout, 'data'), closed])
-        if (child.exitCode !== null) throw new Error(texts.out + texts.err)
-      }
-      return texts.out
-    },
+    says: (...parts: string[]) => launched.says((out) => parts.every((part) => out.includes(part))),
   }
 }

@@ -1,18 +1,17 @@
-import { type ChildProcess, spawn } from 'node:child_process'
-import { once } from 'node:events'
+import type { ChildProcess } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { launch } from '../../test/launch.ts'
 import { bundledProgram } from '../../test/program.ts'
+import { root } from '../../test/run.ts'
 import { freshDatabase } from '../../test/servers/fresh.ts'
 import { unselected } from '../../test/servers/stores.ts'
 import { patienceMs } from '../../test/strength.ts'
 import { catalog } from './catalog.ts'
 import type { OrderView } from './views.ts'
 
-const root = fileURLToPath(new URL('../../', import.meta.url))
 const program = await bundledProgram(join(root, 'examples/orders/server.ts'))
 
 let folder: string
@@ -42,7 +41,7 @@ describe('npm run orders', () => {
     await expectAllRight(second.urls[0] as string)
 
     second.child.kill('SIGTERM')
-    expect(await second.end()).toMatchObject({ code: 0, err: '', out: expect.stringContaining('The shop is closed.') })
+    expect(await second.end).toMatchObject({ code: 0, err: '', out: expect.stringContaining('The shop is closed.') })
   })
 
   it.skipIf(unselected('postgres'))('every order ends right on Postgres when one of two processes is killed', async () => {
@@ -53,12 +52,12 @@ describe('npm run orders', () => {
     await expectAllRight(urls[1] as string)
 
     child.kill('SIGTERM')
-    expect(await end()).toMatchObject({ code: 0, err: '', out: expect.stringContaining(' is closed.') })
+    expect(await end).toMatchObject({ code: 0, err: '', out: expect.stringContaining(' is closed.') })
   })
 
   it('an unknown STORE fails with a message', async () => {
-    const { end } = launch({ STORE: 'oracle' })
-    expect(await end()).toMatchObject({
+    const { end } = launch([program], { PORT: '0', STORE: 'oracle' })
+    expect(await end).toMatchObject({
       code: 1,
       err: expect.stringContaining("STORE must be sqlite or postgres, not 'oracle'."),
     })
@@ -125,34 +124,14 @@ async function expectAllRight(url: string): Promise<void> {
 
 /** Starts the program, and waits until each of its processes has printed its address. */
 async function start(env: Record<string, string>, processes: number) {
-  const launched = launch(env)
-  const out = await launched.says(() => addresses(launched.texts.out).length === processes)
+  const launched = launch([program], { PORT: '0', ...env })
+  children.push(launched.child)
+  const out = await launched.says((said) => addresses(said).length === processes)
   pids.push(...[...out.matchAll(/\(pid (\d+)\)/g)].map(([, pid]) => Number(pid)))
   return { ...launched, urls: addresses(out) }
 }
 
 const addresses = (out: string) => [...out.matchAll(/ is open at (\S+)/g)].map(([, url]) => url as string)
-
-function launch(env: Record<string, string>) {
-  const child = spawn(process.execPath, [program], { cwd: root, env: { ...process.env, PORT: '0', ...env } })
-  children.push(child)
-  const texts = { out: '', err: '' }
-  child.stdout.setEncoding('utf8').on('data', (text) => (texts.out += text))
-  child.stderr.setEncoding('utf8').on('data', (text) => (texts.err += text))
-  const closed = once(child, 'close')
-  return {
-    child,
-    texts,
-    end: async () => ({ code: (await closed)[0] as number, ...texts }),
-    async says(isSaid: () => boolean): Promise<string> {
-      while (!isSaid()) {
-        await Promise.race([once(child.stdout, 'data'), closed])
-        if (child.exitCode !== null) throw new Error(texts.out + texts.err)
-      }
-      return texts.out
-    },
-  }
-}
 
 function kill(pid: number): void {
   try {

@@ -3,8 +3,8 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { build } from 'esbuild'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { bundledProgram } from '../program.ts'
 import { root } from '../run.ts'
 import { atStrength } from '../strength.ts'
 import { openPurses } from './writer.ts'
@@ -22,18 +22,7 @@ let folder: string
 let writer: string
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'cqrs-es-crash-'))
-  // Below node_modules, so that the database driver is found.
-  writer = join(root, 'node_modules/.cache/cqrs-es-crash/writer.mjs')
-  const entryPoints = [join(root, 'test/crash/writer.ts')]
-  await build({
-    entryPoints,
-    outfile: writer,
-    bundle: true,
-    format: 'esm',
-    platform: 'node',
-    external: ['libsql'],
-    tsconfig: join(root, 'tsconfig.json'),
-  })
+  writer = await bundledProgram(join(root, 'test/crash/writer.ts'))
 })
 afterAll(() => rm(folder, { recursive: true, force: true }))
 

@@ -3,8 +3,8 @@ import { once } from 'node:events'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { build } from 'esbuild'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { bundledProgram } from '../program.ts'
 import { root } from '../run.ts'
 import { atStrength } from '../strength.ts'
 import { count } from '../support/counter.ts'
@@ -15,19 +15,10 @@ const ids = ['a', 'b', 'c', 'd', 'e']
 const events = kills * 12
 
 let folder: string
-// Below node_modules, so that the database driver is found.
-const program = join(root, 'node_modules/.cache/cqrs-es-crash/publisher.mjs')
+let program: string
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'cqrs-es-publisher-'))
-  await build({
-    entryPoints: [join(root, 'test/crash/publishing/program.ts')],
-    outfile: program,
-    bundle: true,
-    format: 'esm',
-    platform: 'node',
-    external: ['libsql'],
-    tsconfig: join(root, 'tsconfig.json'),
-  })
+  program = await bundledProgram(join(root, 'test/crash/publishing/program.ts'))
 })
 afterAll(() => rm(folder, { recursive: true, force: true }))
 
