@@ -139,8 +139,8 @@ export interface ProcessDeclaration<
    * Adds the behavior: pure functions of state and input that return a `Step` or nothing. State and
    * input are frozen. The function of a reply may run several times for one command.
    *
-   * @throws DefinitionError for a missing, misspelt or extra function, a start that `on` does not
-   * have, and a call with the name of a command
+   * @throws DefinitionError for a missing, misspelt or extra function. Also for a start that `on`
+   * does not have, and for a call with the name of a command
    */
   implement<
     const O extends EventHandlers<S, EnvelopeOf<A[number]>, Step<S, SendOf<C, K>, T>, SendOf<C, K>>,

@@ -24,8 +24,8 @@ export interface PublicationHandle extends SubscriptionHandle {
    * with a global order, ends at the checkpoint: later events are published anyway.
    *
    * Returns the number of messages. Ends at the first event that cannot be published.
-   * @throws ValidationError for an invalid option and unfit data, DefinitionError for `after` on a
-   * store without a global order, DeserializationError, StoreError, ClosedError, errors of the
+   * @throws ValidationError for an invalid option and unfit data. DefinitionError for `after` on a
+   * store without a global order. DeserializationError, StoreError, ClosedError, errors of the
    * target, and the signal's reason
    */
   replay(options?: PublicationReplay): Promise<{ readonly messages: number }>

@@ -50,7 +50,8 @@ export interface SubscriptionContext extends AnyContext {
    * process. If the process dies after `act` and before the result is stored, `act` is called again
    * with the same `key`: pass it to the service as its idempotency key. The same `name` for one
    * event gives the same result. The result is stored as JSON until the event has passed, up to
-   * 20,000 characters for all results of an event. `reset` and a new `storedAs` forget it.
+   * 20,000 characters for all results of an event. After `reset` and with a new `storedAs`, all
+   * results are forgotten.
    *
    * @throws ValidationError for a result that is not JSON or too long. DefinitionError for an empty
    * or too long name, and for a call after the handler has ended. Anything that `act` throws

@@ -19,8 +19,8 @@ const limitMs = 10_000
 /**
  * Creates a clock that only the test moves: the `runtime` of an app.
  *
- * Waits of the library below 10 s take up to 5 ms of real time and do not move the clock. Longer
- * ones, such as the time limit of a call, end when the clock is moved past them, or in real time.
+ * Waits of the library below 10 s take up to 5 ms of real time and do not move the clock. A longer
+ * one is a time limit, such as that of a call. It ends when the clock passes it, or in real time.
  *
  * @throws DefinitionError for a time that cannot be read
  *

@@ -48,11 +48,7 @@ export class Aggregates {
     this.#lease = lease
   }
 
-  /**
-   * Processes an aggregate from its mark to its end, after those that must come first.
-   *
-   * `waiting`: aggregates that wait for this one.
-   */
+  /** Processes an aggregate to its end, after those that must come first and are not `waiting`. */
   async advance(
     change: AggregateChange,
     word: Word,
